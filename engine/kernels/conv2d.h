@@ -1,0 +1,45 @@
+/* conv2d.h - 2-D cross-correlation and its two adjoints on plain buffers (PyTorch's conv2d, no bias).
+ *
+ *   y[n,o,p,q] = sum over c,i,j of x[n, c, p*stride_h - padding_h + i*dilation_h, q*stride_w - padding_w + j*dilation_w] * w[o,c,i,j]
+ *
+ * with c running over the input channels of o's group. Layouts NCHW and OIHW (I = in_channels / groups). All three
+ * operations overwrite their output (no accumulation), never write their inputs, and give the same bits for any number of
+ * threads. */
+#ifndef PSAL_ENGINE_KERNELS_CONV2D_H
+#define PSAL_ENGINE_KERNELS_CONV2D_H
+
+#include <stddef.h>
+
+#include "engine/kernels/parallel.h"
+#include "engine/real.h"
+
+typedef struct psal_conv2d_shape {
+    int batch;
+    int in_channels, in_height, in_width;
+    int out_channels, out_height, out_width;
+    int kernel_height, kernel_width;
+    int stride_height, stride_width;
+    int padding_height, padding_width; /* zeros on each side */
+    int dilation_height, dilation_width;
+    int groups; /* divides in_channels and out_channels */
+} psal_conv2d_shape;
+
+/* Which implementation: AUTO takes the fast path where its table has the shape; GEMM is im2col + OpenBLAS, always there. */
+typedef enum psal_conv2d_method { PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM } psal_conv2d_method;
+
+/* Bytes of scratch that each operation needs with `threads` threads. */
+size_t psal_conv2d_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+size_t psal_conv2d_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+size_t psal_conv2d_dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+
+/* y = conv(x, w) */
+void psal_conv2d_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *w,
+                         psal_real *y, const psal_parallel *parallel);
+/* dx = adjoint in x: <conv(x, w), dy> = <x, dx> */
+void psal_conv2d_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_real *w,
+                    psal_real *dx, const psal_parallel *parallel);
+/* dw = adjoint in w: <conv(x, w), dy> = <w, dw>, summed over the batch */
+void psal_conv2d_dw(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
+                    psal_real *dw, const psal_parallel *parallel);
+
+#endif

@@ -1,0 +1,101 @@
+/* tensor.h - shapes, element types, and named collections of tensors.
+ *
+ * The engine computes in float32 on plain `float *` buffers; psal_tensor is how tensors travel between files, models
+ * and results: always contiguous, row-major (the last dimension varies fastest), images NCHW and convolution weights
+ * OIHW. */
+#ifndef PSAL_ENGINE_TENSOR_H
+#define PSAL_ENGINE_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+
+#define PSAL_MAX_DIMS 8
+
+typedef enum psal_dtype {
+    PSAL_F32,
+    PSAL_F64,
+    PSAL_F16,  /* IEEE 754 binary16 */
+    PSAL_BF16, /* the upper half of a binary32 */
+    PSAL_I64,
+    PSAL_I32,
+    PSAL_I16,
+    PSAL_I8,
+    PSAL_U8,
+    PSAL_BOOL, /* one byte, 0 or 1 */
+    PSAL_DTYPE_COUNT
+} psal_dtype;
+
+size_t psal_dtype_size(psal_dtype dtype);       /* bytes per element */
+const char *psal_dtype_name(psal_dtype dtype);  /* "float32", "bfloat16", ... */
+
+typedef struct psal_shape {
+    int ndim; /* 0 for a scalar */
+    int64_t dim[PSAL_MAX_DIMS];
+} psal_shape;
+
+psal_shape psal_shape_make(int ndim, const int64_t *dim);
+#define PSAL_SHAPE(...)                                                                                                \
+    psal_shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+
+bool psal_shape_equal(const psal_shape *a, const psal_shape *b);
+
+/* Product of the dimensions (1 for a scalar), or -1 when a dimension is negative or the product exceeds INT64_MAX / 16
+ * (so that multiplying it by any element size cannot overflow). */
+int64_t psal_shape_count(const psal_shape *shape);
+
+/* "64x3x7x7"; "scalar" for no dimensions. Always terminated; returns `text`. 96 bytes hold most shapes. */
+char *psal_shape_format(const psal_shape *shape, char *text, size_t size);
+
+/* A contiguous tensor. Whoever handed it out says who owns `data`. */
+typedef struct psal_tensor {
+    psal_dtype dtype;
+    psal_shape shape;
+    void *data;
+} psal_tensor;
+
+/* Convert every element to float32 (integers and float64 are rounded to nearest) into dst[psal_shape_count]. */
+void psal_tensor_to_f32(const psal_tensor *tensor, float *dst);
+/* The same to float64, exact for every type but int64 beyond 2^53. */
+void psal_tensor_to_f64(const psal_tensor *tensor, double *dst);
+
+float psal_f16_to_f32(uint16_t half);
+uint16_t psal_f16_from_f32(float value); /* round to nearest even */
+float psal_bf16_to_f32(uint16_t brain);
+
+/* ---- a named, ordered collection of tensors with string metadata: what a checkpoint is in memory ---- */
+
+typedef struct psal_tensor_map psal_tensor_map;
+
+psal_tensor_map *psal_tensor_map_new(void); /* NULL when out of memory */
+void psal_tensor_map_free(psal_tensor_map *map); /* frees tensors, names, metadata and adopted memory; NULL is fine */
+
+/* Append a zeroed tensor (64-byte aligned data owned by the map). The pointer is valid until the next append. Fails on a
+ * duplicate name, a bad shape or too little memory. */
+psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                                 psal_error *err);
+/* Append a tensor whose data lives elsewhere (a mapped file, the caller's buffer) and outlives the map. */
+psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                                     const void *data, psal_error *err);
+/* Make the map responsible for calling release(memory, size) when it is freed, e.g. munmap of the file behind views. */
+psal_status psal_tensor_map_adopt(psal_tensor_map *map, void *memory, size_t size,
+                                  void (*release)(void *memory, size_t size), psal_error *err);
+
+size_t psal_tensor_map_count(const psal_tensor_map *map);
+const char *psal_tensor_map_name(const psal_tensor_map *map, size_t index);
+const psal_tensor *psal_tensor_map_at(const psal_tensor_map *map, size_t index);
+const psal_tensor *psal_tensor_map_get(const psal_tensor_map *map, const char *name); /* NULL when absent; O(1) */
+/* Give entry `index` another name; fails when that name is taken. */
+psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const char *name, psal_error *err);
+/* Drop the entry (its memory stays until the map is freed); later indices move down by one. O(n). */
+void psal_tensor_map_remove(psal_tensor_map *map, size_t index);
+
+/* Metadata: string to string, in insertion order; setting an existing key replaces its value. */
+psal_status psal_tensor_map_set_meta(psal_tensor_map *map, const char *key, const char *value, psal_error *err);
+const char *psal_tensor_map_meta(const psal_tensor_map *map, const char *key); /* NULL when absent */
+size_t psal_tensor_map_meta_count(const psal_tensor_map *map);
+const char *psal_tensor_map_meta_key(const psal_tensor_map *map, size_t index);
+
+#endif
