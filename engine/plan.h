@@ -1,0 +1,67 @@
+/* plan.h - running a graph: which nodes, in which order, in which memory.
+ *
+ * A plan is made once: it picks the nodes that the wanted outputs need, orders them, and lays all intermediate values out
+ * in one arena by their lifetimes, so that running allocates nothing and the memory is known beforehand. Workspaces hold
+ * that arena, one per thread of a data-set run; they share the plan and the parameters. */
+#ifndef PSAL_ENGINE_PLAN_H
+#define PSAL_ENGINE_PLAN_H
+
+#include <stddef.h>
+
+#include "engine/graph.h"
+#include "engine/kernels/conv2d.h"
+
+typedef struct psal_plan psal_plan;
+typedef struct psal_workspace psal_workspace;
+
+#define PSAL_MAX_STAGES 4
+
+typedef struct psal_plan_options {
+    /* The outputs wanted, by stage. psal_workspace_run(ws, 0) computes stage 0, then (ws, 1) continues: later stages may
+     * use inputs that were set after the earlier ones ran. At least one stage with one output. All outputs stay readable
+     * until stage 0 runs again. */
+    const psal_node *outputs[PSAL_MAX_STAGES];
+    int output_count[PSAL_MAX_STAGES];
+    int stages;
+    int threads;                /* inside the operations of one workspace; 0 means 1 */
+    size_t memory_limit;        /* bytes of one workspace; 0: no limit. Exceeding it is an error naming both numbers */
+    psal_conv2d_method method;  /* which convolution implementation */
+} psal_plan_options;
+
+psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *options, psal_error *err);
+void psal_plan_free(psal_plan *plan); /* after its workspaces; the graph must outlive it; NULL is fine */
+
+/* The values of a parameter, which must stay valid and unchanged while workspaces run; not copied. */
+psal_status psal_plan_bind(psal_plan *plan, psal_node parameter, const psal_real *values, psal_error *err);
+
+size_t psal_plan_memory(const psal_plan *plan); /* bytes that each workspace allocates */
+
+psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err);
+void psal_workspace_free(psal_workspace *workspace); /* NULL is fine */
+
+/* Point an input (or, for this workspace alone, a parameter: a pruned or fine-tuned variant) at the caller's values; not
+ * copied; must stay valid until the run is over. NULL for a parameter goes back to the plan's binding. */
+psal_status psal_workspace_set(psal_workspace *workspace, psal_node node, const psal_real *values, psal_error *err);
+
+/* Run one stage. Fails when an input or parameter it needs is not bound, or when stages are run out of order. */
+psal_status psal_workspace_run(psal_workspace *workspace, int stage, psal_error *err);
+
+/* The values of an output, valid until stage 0 runs again; NULL when `node` was not wanted as an output. */
+const psal_real *psal_workspace_get(const psal_workspace *workspace, psal_node node);
+
+/* ---- where the time goes ---- */
+typedef struct psal_timing {
+    const char *op;    /* "conv2d_dw" */
+    const char *layer; /* "layer1.0.conv2" */
+    psal_shape shape;  /* of the result */
+    double seconds;    /* summed over runs */
+    double flops;      /* floating-point operations of the definition (2 per multiply-add), summed over runs; 0 where not counted */
+    int stage;
+} psal_timing;
+
+void psal_workspace_profile(psal_workspace *workspace, bool on); /* starts at zero; costs two clock reads a node */
+/* Fill timings[psal_workspace_timing_count], one per scheduled node in running order. */
+int psal_workspace_timing_count(const psal_workspace *workspace);
+void psal_workspace_timings(const psal_workspace *workspace, psal_timing *timings);
+
+#endif
