@@ -1,0 +1,328 @@
+"""The reference of the parity tests: the method of Levin et al. 2022 (arXiv 2108.01335) in PyTorch, said as plainly as
+possible, with the networks (networks.py), safetensors files and the preprocessing that go with it.
+
+Everything works in the precision of the network given: model.double() and images in float64 give the answer that
+float32 programs are judged by."""
+import json
+import math
+import os
+import struct
+
+import numpy as np
+import torch
+from torch import nn
+
+from networks import ARCHITECTURES, build, randomise, scale  # noqa: F401 (part of this module's interface)
+
+# ---- safetensors: 8 bytes length of the header, the header (JSON), the tensors' bytes one after another ----
+
+SAFETENSORS_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+                     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
+                     "BOOL": torch.bool}
+
+
+def write_safetensors(path, tensors, metadata=None):
+    """tensors: name -> tensor, written in this order; metadata: string -> string. Written whole or not at all."""
+    type_names = {dtype: name for name, dtype in SAFETENSORS_TYPES.items()}
+    header, offset = {}, 0
+    if metadata:
+        header["__metadata__"] = {key: str(value) for key, value in metadata.items()}
+    for name, tensor in tensors.items():
+        size = tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": type_names[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path + ".tmp", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            flat = tensor.detach().contiguous().reshape(-1)
+            file.write((flat.view(torch.int16) if flat.dtype == torch.bfloat16 else flat).numpy().tobytes())
+    os.replace(path + ".tmp", path)
+
+
+def read_safetensors(path):
+    """(name -> tensor, metadata)"""
+    with open(path, "rb") as file:
+        content = file.read()
+    start = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:start])
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        data = bytearray(content[start + begin:start + end])
+        dtype = SAFETENSORS_TYPES[entry["dtype"]]
+        tensor = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        tensors[name] = tensor.reshape(entry["shape"])
+    return tensors, metadata
+
+
+def load_network(path):
+    """The network of a psal checkpoint, in evaluation mode and float32, and its metadata."""
+    tensors, metadata = read_safetensors(path)
+    model = build(metadata["psal.arch"], int(metadata["psal.num_classes"]), float(metadata.get("psal.width", 1)),
+                  metadata.get("psal.variant", ""), float(metadata["psal.bn_epsilon"]),
+                  metadata.get("psal.transform_input") == "1")
+    missing, unexpected = model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
+    return model, metadata
+
+
+# ---- preprocessing: torchvision's Resize, CenterCrop, ToTensor and Normalize on Pillow images, written out ----
+
+PREPROCESS = {
+    "torchvision": dict(order="rgb", scale=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "caffe": dict(order="bgr", scale=1.0, mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0)),
+}
+
+
+def parse_preprocess(text):
+    """A preset's name, or the explicit form kept in checkpoints:
+    "rgb;resize=256;crop=224;scale=255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225" (mean and std in the order of the
+    planes; resize=0 and crop=0 leave a step out; without both: 256 and 224)."""
+    if text in PREPROCESS:
+        return dict(PREPROCESS[text], resize=256, crop=224)
+    order, *fields = text.split(";")
+    options = dict(field.split("=") for field in fields)
+    numbers = {key: tuple(float(v) for v in options.get(key, default).split(","))
+               for key, default in (("mean", "0,0,0"), ("std", "1,1,1"))}
+    return dict(order=order, resize=int(options.get("resize", 256)), crop=int(options.get("crop", 224)),
+                scale=float(options.get("scale", 255)), **numbers)
+
+
+def crop_image(image, resize=256, crop=224):
+    """Pillow image to RGB, shorter side resized to `resize` (antialiased bilinear), centre cut out, black around what
+    is smaller than the crop: uint8 array [height, width, 3]."""
+    from torchvision import transforms
+    image = image.convert("RGB")
+    if resize:
+        image = transforms.Resize(resize)(image)  # bilinear, antialiased
+    if crop:
+        image = transforms.CenterCrop(crop)(image)
+    return np.asarray(image)
+
+
+def preprocess(image, how="torchvision", dtype=torch.float32):
+    """A Pillow image or a file's path to the network's input [1, 3, height, width]. `how`: as parse_preprocess takes."""
+    if isinstance(image, (str, os.PathLike)):
+        from PIL import Image
+        image = Image.open(image)
+    options = parse_preprocess(how) if isinstance(how, str) else how
+    planes = torch.from_numpy(crop_image(image, options["resize"], options["crop"]).copy()).permute(2, 0, 1)
+    if options["order"] == "bgr":
+        planes = planes.flip(0)
+    planes = planes.to(dtype) / options["scale"]
+    mean, std = (torch.tensor(options[key], dtype=dtype).view(3, 1, 1) for key in ("mean", "std"))
+    return ((planes - mean) / std).unsqueeze(0)
+
+
+# ---- the method ----
+
+def loss_of(logits, label=None, logit=None, logit_difference=None):
+    """The number whose gradients everything is made of, for one sample: cross-entropy against `label`, one logit, or
+    the difference of two (a, b): logit a minus logit b."""
+    if logit is not None:
+        return logits[0, logit]
+    if logit_difference is not None:
+        return logits[0, logit_difference[0]] - logits[0, logit_difference[1]]
+    return nn.functional.cross_entropy(logits, torch.tensor([label]))
+
+
+def filter_names(model):
+    """[(parameter name, number of its filters)] in the order of the numbering"""
+    return [(name, p.shape[0]) for name, p in model.named_parameters() if p.dim() == 4]
+
+
+def aggregate(gradients, parameters, aggregation="filter", signed=False):
+    """Gradients (None: not reached, as Inception's auxiliary classifier: zeros) to a profile.
+    filter: the mean over each output channel of the 4-D weights; parameter: every element of every parameter;
+    tensor: the mean over each parameter."""
+    parts = []
+    for gradient, parameter in zip(gradients, parameters):
+        if aggregation == "filter" and parameter.dim() != 4:
+            continue
+        if gradient is None:
+            gradient = torch.zeros_like(parameter)
+        if not signed:
+            gradient = gradient.abs()
+        if aggregation == "filter":
+            parts.append(gradient.mean(dim=(1, 2, 3)))
+        elif aggregation == "parameter":
+            parts.append(gradient.reshape(-1))
+        elif aggregation == "tensor":
+            parts.append(gradient.mean().reshape(1))
+        else:
+            raise ValueError(f"unknown aggregation {aggregation!r}: filter, parameter or tensor")
+    return torch.cat(parts)
+
+
+def naive_profile(model, image, label=None, aggregation="filter", signed=False, differentiable=False, **loss):
+    """(profile, logits [classes]) of one sample, the network in evaluation mode. With `differentiable` the profile can
+    be differentiated once more."""
+    named = [(name, p) for name, p in model.named_parameters() if aggregation != "filter" or p.dim() == 4]
+    logits = model(image)
+    gradients = torch.autograd.grad(loss_of(logits, label, **loss), [p for _, p in named],
+                                    create_graph=differentiable, allow_unused=True)
+    profile = aggregate(gradients, [p for _, p in named], aggregation, signed)
+    return (profile if differentiable else profile.detach()), logits.detach()[0]
+
+
+def standardize(naive, mean=None, std=None, mode="std"):
+    """std: (s - mean) / std, a std of at most 1e-14 counting as 1; norm: s / mean, likewise; naive: s."""
+    if mode == "naive":
+        return naive
+    mean = torch.as_tensor(mean).to(naive.dtype)
+    if mode == "norm":
+        return naive / torch.where(mean <= 1e-14, torch.ones_like(mean), mean)
+    if mode != "std":
+        raise ValueError(f"unknown mode {mode!r}: std, norm or naive")
+    std = torch.as_tensor(std).to(naive.dtype)
+    return (naive - mean) / torch.where(std <= 1e-14, torch.ones_like(std), std)
+
+
+def rank(profile):
+    """Entries from the most to the least salient; of equal ones the lower number first."""
+    return torch.sort(profile.detach(), descending=True, stable=True).indices
+
+
+def input_saliency(model, image, label=None, mean=None, std=None, mode="std", k=10, boost=100.0, chosen=None,
+                   aggregation="filter", signed=False, **loss):
+    """The gradient [3, height, width], with respect to the image, of the cosine between the standardized profile and
+    itself with its k largest entries (or the `chosen` ones) multiplied by `boost` (a constant)."""
+    image = image.detach().clone().requires_grad_(True)
+    naive, _ = naive_profile(model, image, label, aggregation, signed, differentiable=True, **loss)
+    profile = standardize(naive, mean, std, mode)
+    target = profile.detach().clone()
+    target[rank(profile)[:k] if chosen is None else chosen] *= boost
+    cosine = torch.dot(profile, target) / (profile.norm() * target.norm())
+    return torch.autograd.grad(cosine, image)[0][0]
+
+
+def noisy(image, fraction, draws, generator=None):
+    """The draws of noise averaging: (1 - fraction) image + fraction * normal noise"""
+    for _ in range(draws):
+        yield (1 - fraction) * image + fraction * torch.randn(image.shape, generator=generator, dtype=image.dtype)
+
+
+class Welford:
+    """Mean and unbiased standard deviation, a sample at a time, in float64 (Welford 1962); mergeable (Chan et al. 1979)"""
+
+    def __init__(self):
+        self.count, self.mean, self.m2 = 0, 0.0, 0.0
+
+    def add(self, sample):
+        sample = sample.double()
+        self.count += 1
+        delta = sample - self.mean
+        self.mean = self.mean + delta / self.count
+        self.m2 = self.m2 + delta * (sample - self.mean)
+
+    def merge(self, other):
+        count = self.count + other.count
+        if other.count == 0:
+            return
+        delta = other.mean - self.mean
+        self.m2 = self.m2 + other.m2 + delta**2 * (self.count * other.count / count)
+        self.mean = self.mean + delta * (other.count / count)
+        self.count = count
+
+    def std(self):
+        return (self.m2 / (self.count - 1)).sqrt()
+
+
+def heat_map(gradient):
+    """The picture of an input gradient [3, h, w], before blur and colour: the maximum over the channels, its absolute
+    value, clipped to its 90th..99th percentile, scaled to 0..1."""
+    heat = gradient.amax(0).abs()
+    low, high = np.percentile(heat.numpy(), (90, 99))
+    return ((heat - low) / (high - low)).clamp(0, 1) if high > low else torch.zeros_like(heat)
+
+
+def similarity(a, b):
+    """Cosine similarity of two standardized profiles"""
+    return float(torch.dot(a, b) / (a.norm() * b.norm()))
+
+
+# ---- switching filters off, correcting them ----
+
+def filters_by_parameter(model, chosen):
+    """Numbers of filters to [(parameter, its chosen output channels)]"""
+    chosen, first, found = set(int(f) for f in chosen), 0, []
+    for _, parameter in model.named_parameters():
+        if parameter.dim() == 4:
+            inside = [f - first for f in sorted(chosen) if first <= f < first + parameter.shape[0]]
+            if inside:
+                found.append((parameter, inside))
+            first += parameter.shape[0]
+    if chosen and not 0 <= min(chosen) <= max(chosen) < first:
+        raise ValueError(f"filters are numbered 0 to {first - 1}")
+    return found
+
+
+def zero_filters(model, chosen):
+    """Zero the weights of the chosen filters, in place (--how weights)"""
+    with torch.no_grad():
+        for parameter, inside in filters_by_parameter(model, chosen):
+            parameter[inside] = 0
+
+
+def norm_after(model, image):
+    """convolution's parameter name -> the batch normalisation that reads exactly its output (none in DenseNet's
+    pre-activation order, where normalisation reads a concatenation, nor where the output is also read elsewhere)"""
+    produced, found, hooks = {}, {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            hooks.append(module.register_forward_hook(
+                lambda m, i, o, name=name: produced.__setitem__(o.data_ptr(), (name + ".weight", o))))
+        elif isinstance(module, nn.BatchNorm2d):
+            def look(m, inputs):
+                entry = produced.get(inputs[0].data_ptr())
+                if entry is not None and entry[1].shape == inputs[0].shape:
+                    found[entry[0]] = m
+            hooks.append(module.register_forward_pre_hook(look))
+    with torch.no_grad():
+        model(image)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def zero_channels(model, chosen, image):
+    """Remove the chosen filters' channels truly, in place (--how channel): weights, bias, and scale and shift of the
+    normalisation that follows. `image`: any input, to see which normalisation that is."""
+    norms = norm_after(model, image)
+    modules = dict(model.named_modules())
+    names = {id(p): name for name, p in model.named_parameters()}
+    with torch.no_grad():
+        for parameter, inside in filters_by_parameter(model, chosen):
+            name = names[id(parameter)]
+            convolution = modules[name[:-len(".weight")]]
+            parameter[inside] = 0
+            if convolution.bias is not None:
+                convolution.bias[inside] = 0
+            if name in norms:
+                norms[name].weight[inside] = 0
+                norms[name].bias[inside] = 0
+
+
+def sgd_step(model, image, label, chosen=None, rate=0.001, relative=None):
+    """One step of gradient descent on cross-entropy, in evaluation mode and in place, that changes only the chosen
+    filters' weights (None: every parameter). rate: step length per gradient; relative: instead, the change has this
+    fraction of the L2 norm of what it changes."""
+    if chosen is None:
+        targets = [(p, slice(None)) for p in model.parameters()]
+    else:
+        targets = filters_by_parameter(model, chosen)
+    gradients = torch.autograd.grad(loss_of(model(image), label), [p for p, _ in targets], allow_unused=True)
+    parts = [(p, inside, g[inside]) for (p, inside), g in zip(targets, gradients) if g is not None]
+    with torch.no_grad():
+        if relative is not None:
+            weights = math.sqrt(sum(float((p[inside].double()**2).sum()) for p, inside, _ in parts))
+            step = math.sqrt(sum(float((g.double()**2).sum()) for _, _, g in parts))
+            rate = relative * weights / step if step > 0 else 0.0
+        for parameter, inside, gradient in parts:
+            parameter[inside] -= rate * gradient
