@@ -57,12 +57,12 @@ typedef struct psal_conv2d_options {
 /* y[N,O,P,Q] from x[N,C,H,W] and weight[O, C/groups, KH, KW] (cross-correlation, as in PyTorch). NULL options: stride 1. */
 psal_node psal_conv2d(psal_graph *graph, psal_node x, psal_node weight, const psal_conv2d_options *options);
 /* Its adjoints: the gradients in x (shape x_shape) and in the weight (shape weight_shape). */
-psal_node psal_conv2d_dx(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
+psal_node psal_conv2d_input_gradient(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
                          const psal_conv2d_options *options);
-psal_node psal_conv2d_dw(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
+psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                          const psal_conv2d_options *options);
 /* mean over each filter of |dw| (or of dw when `is_signed`): [O], without storing dw. */
-psal_node psal_conv2d_dw_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
+psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                               const psal_conv2d_options *options, bool is_signed);
 
 /* ---- matrices: a[M,K] b[K,N], each optionally transposed in place ---- */

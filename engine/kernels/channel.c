@@ -1,0 +1,54 @@
+#include "engine/kernels/channel.h"
+
+enum { SERIAL_BELOW = 32768 };
+
+static int use_threads(size_t elements, const psal_parallel *parallel) {
+    return parallel->threads > 1 && elements >= SERIAL_BELOW ? parallel->threads : 1;
+}
+
+static void affine_plane(size_t p, const psal_real *x, psal_real s, psal_real t, psal_real *out) {
+    for (size_t i = 0; i < p; i++) out[i] = x[i] * s + t;
+}
+
+static void scale_plane(size_t p, const psal_real *x, psal_real s, psal_real *out) {
+    for (size_t i = 0; i < p; i++) out[i] = x[i] * s;
+}
+
+void psal_kernel_channel_affine(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *s, const psal_real *t,
+                                psal_real *out, const psal_parallel *parallel) {
+    int threads = use_threads(n * c * p, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t plane = 0; plane < n * c; plane++) {
+        size_t channel = plane % c;
+        const psal_real *from = x + plane * p;
+        if (t)
+            affine_plane(p, from, s ? s[channel] : 1, t[channel], out + plane * p);
+        else
+            scale_plane(p, from, s ? s[channel] : 1, out + plane * p);
+    }
+}
+
+void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum, const psal_parallel *parallel) {
+    int threads = use_threads(n * c * p, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t channel = 0; channel < c; channel++) {
+        double lanes[8] = {0}; /* independent partial sums: vectorisable, and in a fixed order */
+        for (size_t b = 0; b < n; b++) {
+            const psal_real *from = x + (b * c + channel) * p;
+            size_t i = 0;
+            for (; i + 8 <= p; i += 8)
+                for (size_t lane = 0; lane < 8; lane++) lanes[lane] += from[i + lane];
+            for (; i < p; i++) lanes[0] += from[i];
+        }
+        sum[channel] = (psal_real)(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+                                   ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7])));
+    }
+}
+
+void psal_kernel_channel_spread(size_t n, size_t c, size_t p, const psal_real *v, psal_real *out,
+                                const psal_parallel *parallel) {
+    int threads = use_threads(n * c * p, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t plane = 0; plane < n * c; plane++)
+        for (size_t i = 0; i < p; i++) out[plane * p + i] = v[plane % c];
+}

@@ -1,0 +1,17 @@
+/* channel.h - kernels on x[N,C,P] (P: all further dimensions together) with one number per channel, s[C] or t[C]. */
+#ifndef PSAL_ENGINE_KERNELS_CHANNEL_H
+#define PSAL_ENGINE_KERNELS_CHANNEL_H
+
+#include "engine/kernels/parallel.h"
+#include "engine/real.h"
+
+/* out = x * s[c] + t[c]; s or t may be NULL (then 1, 0); out may be x. Never fused into one rounding: PyTorch's bits. */
+void psal_kernel_channel_affine(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *s, const psal_real *t,
+                                psal_real *out, const psal_parallel *parallel);
+/* sum[C] over batch and positions; accumulated in double */
+void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
+/* out[N,C,P] = v[c] */
+void psal_kernel_channel_spread(size_t n, size_t c, size_t p, const psal_real *v, psal_real *out,
+                                const psal_parallel *parallel);
+
+#endif
