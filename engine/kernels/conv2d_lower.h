@@ -1,0 +1,75 @@
+/* conv2d_lower.h - a convolution and its input gradient, seen as matrix products over a gathered matrix.
+ *
+ * Both operations have the form
+ *
+ *   result[m, place(p), place(q)] = sum over k = (channel, a, b) of weight[m, channel, kernel(a), kernel(b)] * column[k, (p, q)]
+ *   column[k, (p, q)] = source[channel, p*stride + offset + a*offset_step, (the same for q and b)], zero outside the source
+ *
+ * with everything affine and each image axis on its own. The forward pass is one such problem. The input gradient is
+ * stride_h * stride_w of them: the input rows with the same remainder modulo the stride (a "phase") see the same kernel
+ * rows, so each phase is an ordinary stride-1 gather from dy and nothing is ever scattered or added across threads. */
+#ifndef PSAL_ENGINE_KERNELS_CONV2D_LOWER_H
+#define PSAL_ENGINE_KERNELS_CONV2D_LOWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/kernels/conv2d.h"
+
+typedef struct psal_conv2d_axis {
+    int count;               /* positions of the result on this axis */
+    int stride;              /* source steps from one position to the next */
+    int taps;                /* kernel elements that contribute; may be 0 in a phase of the input gradient */
+    int offset, offset_step; /* source coordinate of position 0 at tap 0; change from tap to tap */
+    int kernel, kernel_step; /* index into the kernel of tap 0; change from tap to tap */
+    int place, place_step;   /* where position 0 lies in the result; distance of neighbours */
+    int source;              /* size of the source on this axis */
+} psal_conv2d_axis;
+
+typedef struct psal_conv2d_lowered {
+    psal_conv2d_axis h, w;
+} psal_conv2d_lowered;
+
+psal_conv2d_lowered psal_conv2d_lower_forward(const psal_conv2d_shape *s);
+/* phase_h in [0, stride_height), phase_w in [0, stride_width) */
+psal_conv2d_lowered psal_conv2d_lower_dx(const psal_conv2d_shape *s, int phase_h, int phase_w);
+
+/* Is the gathered matrix the source itself (one tap, nothing shifted, skipped or cut)? */
+bool psal_conv2d_lowered_is_plain(const psal_conv2d_lowered *l);
+
+/* Rows of the gathered matrix for `channels` consecutive channels that start at `source`, columns first .. first+count-1
+ * of the count_h * count_w positions: dst[(channel, a, b), column], rows `ld` elements apart. */
+void psal_conv2d_gather(const psal_conv2d_lowered *l, const psal_real *source, int channels, size_t first, size_t count,
+                        psal_real *dst, size_t ld);
+
+/* Row `row` = (channel, a, b) of the same matrix alone. */
+void psal_conv2d_gather_row(const psal_conv2d_lowered *l, const psal_real *source, size_t row, size_t first,
+                            size_t count, psal_real *dst);
+
+/* Small helpers that every method shares. */
+static inline size_t psal_conv2d_taps(const psal_conv2d_lowered *l)
+{
+    return (size_t)l->h.taps * (size_t)l->w.taps;
+}
+static inline size_t psal_conv2d_positions(const psal_conv2d_lowered *l)
+{
+    return (size_t)l->h.count * (size_t)l->w.count;
+}
+static inline size_t psal_ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+static inline size_t psal_round_up(size_t a, size_t b)
+{
+    return psal_ceil_div(a, b) * b;
+}
+static inline size_t psal_size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline size_t psal_size_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+#endif

@@ -1,0 +1,342 @@
+/* Tests engine/kernels/conv2d.h: every method against loops written from the definition in double precision. */
+#include "engine/kernels/conv2d.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENTINEL 64 /* elements behind every buffer that nobody may write */
+
+typedef psal_conv2d_shape shape;
+
+static const psal_conv2d_method methods[] = {PSAL_CONV2D_GEMM, PSAL_CONV2D_AUTO};
+enum { METHODS = sizeof methods / sizeof methods[0] };
+
+/* ---- deterministic random numbers: a 64-bit congruential generator, Knuth's constants ---- */
+
+static uint64_t random_state = 1;
+
+static unsigned random_below(unsigned n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(random_state >> 33) % n;
+}
+
+static float random_real(void)
+{
+    return (float)random_below(1u << 20) / (1 << 19) - 1;
+}
+
+/* ---- buffers ---- */
+
+static float *new_buffer(size_t count, bool random)
+{
+    float *p = aligned_alloc(64, ((count + SENTINEL) * sizeof *p + 63) / 64 * 64);
+    ck_assert_ptr_nonnull(p);
+    for (size_t i = 0; i < count; i++) p[i] = random ? random_real() : NAN;
+    for (size_t i = 0; i < SENTINEL; i++) p[count + i] = 12345;
+    return p;
+}
+
+static void check_sentinel(const float *p, size_t count, const char *what)
+{
+    for (size_t i = 0; i < SENTINEL; i++)
+        ck_assert_msg(p[count + i] == 12345, "%s: element %zu behind the end was written", what, i);
+}
+
+typedef struct sizes {
+    size_t x, w, y;
+} sizes;
+
+static sizes sizes_of(const shape *s)
+{
+    return (sizes){(size_t)s->batch * s->in_channels * s->in_height * s->in_width,
+                   (size_t)s->out_channels * (s->in_channels / s->groups) * s->kernel_height * s->kernel_width,
+                   (size_t)s->batch * s->out_channels * s->out_height * s->out_width};
+}
+
+static int out_size(int in, int kernel, int stride, int padding, int dilation)
+{
+    return (in + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+static shape finish(shape s)
+{
+    s.out_height = out_size(s.in_height, s.kernel_height, s.stride_height, s.padding_height, s.dilation_height);
+    s.out_width = out_size(s.in_width, s.kernel_width, s.stride_width, s.padding_width, s.dilation_width);
+    return s;
+}
+
+static shape square(int channels, int size, int filters, int kernel, int stride, int padding)
+{
+    return finish((shape){.batch = 1, .in_channels = channels, .in_height = size, .in_width = size,
+                          .out_channels = filters, .kernel_height = kernel, .kernel_width = kernel,
+                          .stride_height = stride, .stride_width = stride, .padding_height = padding,
+                          .padding_width = padding, .dilation_height = 1, .dilation_width = 1, .groups = 1});
+}
+
+static const char *describe(const shape *s)
+{
+    static char text[256];
+    snprintf(text, sizeof text, "n%d %dx%dx%d -> %dx%dx%d k%dx%d s%d,%d p%d,%d d%d,%d g%d", s->batch, s->in_channels,
+             s->in_height, s->in_width, s->out_channels, s->out_height, s->out_width, s->kernel_height,
+             s->kernel_width, s->stride_height, s->stride_width, s->padding_height, s->padding_width,
+             s->dilation_height, s->dilation_width, s->groups);
+    return text;
+}
+
+/* ---- the definition: visit every product x * w that goes into an element of y ---- */
+
+typedef struct truth {
+    double *y, *dx, *dw;
+} truth;
+
+static truth naive(const shape *s, const float *x, const float *w, const float *dy)
+{
+    sizes size = sizes_of(s);
+    truth t = {calloc(size.y, sizeof(double)), calloc(size.x, sizeof(double)), calloc(size.w, sizeof(double))};
+    const int inputs = s->in_channels / s->groups, outputs = s->out_channels / s->groups;
+    for (int n = 0; n < s->batch; n++)
+        for (int o = 0; o < s->out_channels; o++)
+            for (int p = 0; p < s->out_height; p++)
+                for (int q = 0; q < s->out_width; q++)
+                    for (int c = 0; c < inputs; c++)
+                        for (int i = 0; i < s->kernel_height; i++)
+                            for (int j = 0; j < s->kernel_width; j++) {
+                                int row = p * s->stride_height - s->padding_height + i * s->dilation_height;
+                                int column = q * s->stride_width - s->padding_width + j * s->dilation_width;
+                                if (row < 0 || row >= s->in_height || column < 0 || column >= s->in_width) continue;
+                                size_t channel = (size_t)(n * s->in_channels + o / outputs * inputs + c);
+                                size_t ix = (channel * s->in_height + row) * s->in_width + column;
+                                size_t iw = (((size_t)o * inputs + c) * s->kernel_height + i) * s->kernel_width + j;
+                                size_t iy = (((size_t)n * s->out_channels + o) * s->out_height + p) * s->out_width + q;
+                                t.y[iy] += (double)x[ix] * w[iw];
+                                t.dx[ix] += (double)dy[iy] * w[iw];
+                                t.dw[iw] += (double)x[ix] * dy[iy];
+                            }
+    return t;
+}
+
+static void free_truth(truth t)
+{
+    free(t.y);
+    free(t.dx);
+    free(t.dw);
+}
+
+/* Largest |got - want| as a part of the largest |want|; NaN counts as infinite. */
+static double worst_error(const float *got, const double *want, size_t count)
+{
+    double scale = 1e-30, worst = 0;
+    for (size_t i = 0; i < count; i++) scale = fmax(scale, fabs(want[i]));
+    for (size_t i = 0; i < count; i++) {
+        double error = fabs(got[i] - want[i]);
+        if (!(error <= worst)) worst = isnan(error) ? INFINITY : error;
+    }
+    return worst / scale;
+}
+
+/* ---- running one operation in memory that is full of NaN ---- */
+
+typedef enum { FORWARD, DX, DW, MEAN_ABS, MEAN, OPERATIONS } operation;
+static const char *const operation_names[] = {"forward", "dx", "dw", "dw mean abs", "dw mean"};
+
+static float *run(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b, int threads)
+{
+    sizes size = sizes_of(s);
+    size_t bytes = op == FORWARD ? psal_conv2d_forward_scratch(s, method, threads)
+                   : op == DX    ? psal_conv2d_dx_scratch(s, method, threads)
+                   : op == DW    ? psal_conv2d_dw_scratch(s, method, threads)
+                                 : psal_conv2d_dw_mean_scratch(s, method, threads);
+    size_t count = op == FORWARD ? size.y : op == DX ? size.x : op == DW ? size.w : (size_t)s->out_channels;
+    ck_assert_uint_eq(bytes % sizeof(float), 0);
+    float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
+    psal_parallel parallel = {threads, scratch};
+    if (op == FORWARD)
+        psal_conv2d_forward(s, method, a, b, result, &parallel);
+    else if (op == DX)
+        psal_conv2d_dx(s, method, a, b, result, &parallel);
+    else if (op == DW)
+        psal_conv2d_dw(s, method, a, b, result, &parallel);
+    else
+        psal_conv2d_dw_mean(s, method, a, b, op == MEAN, result, &parallel);
+    check_sentinel(scratch, bytes / sizeof(float), describe(s));
+    check_sentinel(result, count, describe(s));
+    free(scratch);
+    return result;
+}
+
+static double worst_seen[METHODS][OPERATIONS];
+
+static void check_shape(const shape *s)
+{
+    sizes size = sizes_of(s);
+    float *x = new_buffer(size.x, true), *w = new_buffer(size.w, true), *dy = new_buffer(size.y, true);
+    truth t = naive(s, x, w, dy);
+    const size_t filters = (size_t)s->out_channels, filter = size.w / filters;
+    double *mean_abs = calloc(filters, sizeof *mean_abs), *mean = calloc(filters, sizeof *mean);
+    for (size_t i = 0; i < size.w; i++) {
+        mean_abs[i / filter] += fabs(t.dw[i]) / (double)filter;
+        mean[i / filter] += t.dw[i] / (double)filter;
+    }
+    const double *want[] = {t.y, t.dx, t.dw, mean_abs, mean};
+    const float *first[] = {x, dy, x, x, x}, *second[] = {w, w, dy, dy, dy};
+    const size_t count[] = {size.y, size.x, size.w, filters, filters};
+
+    for (int m = 0; m < METHODS; m++) {
+        for (operation op = FORWARD; op < OPERATIONS; op++) {
+            float *one = run(s, methods[m], op, first[op], second[op], 1);
+            double error = worst_error(one, want[op], count[op]);
+            worst_seen[m][op] = fmax(worst_seen[m][op], error);
+            ck_assert_msg(error < 3e-5, "%s, method %d, %s: error %g", operation_names[op], methods[m], describe(s),
+                          error);
+            for (int threads = 2; threads <= 4; threads += 2) {
+                float *many = run(s, methods[m], op, first[op], second[op], threads);
+                ck_assert_msg(memcmp(one, many, count[op] * sizeof *one) == 0,
+                              "%s, method %d, %s: other bits with %d threads", operation_names[op], methods[m],
+                              describe(s), threads);
+                free(many);
+            }
+            free(one);
+        }
+    }
+    free_truth(t);
+    free(mean_abs);
+    free(mean);
+    free(x);
+    free(w);
+    free(dy);
+}
+
+/* ---- the cases ---- */
+
+START_TEST(shapes_that_broke_others)
+{
+    shape cases[] = {
+        square(3, 20, 8, 7, 2, 3),    /* stem */
+        square(16, 15, 24, 1, 1, 0),  /* plain 1x1 */
+        square(16, 15, 24, 1, 2, 0),  /* 1x1 at stride 2: darknet reads the wrong pixels */
+        square(8, 9, 16, 1, 1, 2),    /* 1x1 with padding */
+        square(8, 14, 16, 3, 1, 1),   square(8, 15, 16, 3, 2, 1),
+        square(4, 5, 8, 3, 1, 4),     /* padding beyond the kernel */
+        square(2, 3, 4, 5, 1, 1),     /* kernel larger than the image */
+        square(2, 1, 4, 3, 1, 1),     /* one pixel */
+        square(1, 7, 1, 3, 3, 0),     square(4, 11, 4, 2, 3, 0), /* stride beyond the kernel: untouched inputs */
+        square(64, 14, 64, 3, 1, 1),  square(64, 7, 32, 3, 1, 1), square(256, 7, 64, 1, 1, 0),
+        square(48, 35, 64, 5, 1, 2),  square(3, 33, 32, 3, 2, 0), square(32, 33, 32, 3, 1, 0),
+        square(100, 13, 36, 3, 1, 1), square(33, 29, 17, 3, 1, 2),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_shape(&cases[i]);
+}
+END_TEST
+
+START_TEST(unequal_axes_groups_and_batches)
+{
+    shape s = square(16, 17, 32, 1, 1, 0);
+    s.kernel_width = 7, s.padding_width = 3;
+    s = finish(s);
+    check_shape(&s); /* Inception's 1x7 */
+    s = square(16, 17, 32, 1, 1, 0);
+    s.kernel_height = 7, s.padding_height = 3;
+    s = finish(s);
+    check_shape(&s); /* and 7x1 */
+    s = square(12, 9, 18, 3, 1, 1);
+    s.in_height = 23, s.batch = 3, s.groups = 3, s.stride_height = 2, s.padding_width = 0, s.dilation_width = 2;
+    s = finish(s);
+    check_shape(&s);
+    s = square(10, 12, 10, 3, 1, 1);
+    s.groups = 10;
+    s = finish(s);
+    check_shape(&s); /* depthwise */
+    s = square(6, 12, 12, 3, 2, 1);
+    s.groups = 6, s.batch = 2;
+    s = finish(s);
+    check_shape(&s); /* depthwise, two filters a channel */
+    s = square(64, 8, 32, 3, 1, 1);
+    s.batch = 3, s.groups = 2, s.in_width = 11;
+    s = finish(s);
+    check_shape(&s);
+    s = square(5, 20, 7, 3, 1, 6);
+    s.dilation_height = s.dilation_width = 6;
+    s = finish(s);
+    check_shape(&s);
+    s = square(5, 20, 7, 3, 4, 6);
+    s.dilation_height = 6, s.dilation_width = 2;
+    s = finish(s);
+    check_shape(&s); /* stride and dilation with a common factor */
+}
+END_TEST
+
+START_TEST(random_shapes)
+{
+    random_state = 20220801;
+    for (int i = 0; i < 150;) {
+        int groups = random_below(4) ? 1 : 1 + (int)random_below(4);
+        shape s = {.batch = 1 + (int)random_below(3),
+                   .in_channels = groups * (1 + (int)random_below(random_below(2) ? 8 : 40)),
+                   .in_height = 1 + (int)random_below(24), .in_width = 1 + (int)random_below(24),
+                   .out_channels = groups * (1 + (int)random_below(random_below(2) ? 8 : 40)),
+                   .kernel_height = 1 + (int)random_below(4), .kernel_width = 1 + (int)random_below(4),
+                   .stride_height = 1 + (int)random_below(3), .stride_width = 1 + (int)random_below(3),
+                   .padding_height = (int)random_below(4), .padding_width = (int)random_below(4),
+                   .dilation_height = 1 + (int)random_below(3), .dilation_width = 1 + (int)random_below(3),
+                   .groups = groups};
+        if (random_below(2)) /* half of them 3x3 at stride 1, where the fast transforms live */
+            s.kernel_height = s.kernel_width = 3, s.stride_height = s.stride_width = s.dilation_height =
+                                                      s.dilation_width = 1;
+        if (s.in_height + 2 * s.padding_height < s.dilation_height * (s.kernel_height - 1) + 1) continue;
+        if (s.in_width + 2 * s.padding_width < s.dilation_width * (s.kernel_width - 1) + 1) continue;
+        s = finish(s);
+        check_shape(&s);
+        i++;
+    }
+}
+END_TEST
+
+/* <conv(x, w), dy> = <x, dx(dy, w)> = <w, dw(x, dy)>, on a shape too large for the naive loops in a test. */
+START_TEST(adjoint_identities)
+{
+    shape cases[] = {square(64, 56, 64, 3, 1, 1), square(64, 112, 80, 3, 2, 1), square(128, 28, 512, 1, 1, 0),
+                     square(512, 14, 512, 3, 1, 1), square(128, 56, 32, 3, 1, 1)};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const shape *s = &cases[i];
+        sizes size = sizes_of(s);
+        float *x = new_buffer(size.x, true), *w = new_buffer(size.w, true), *dy = new_buffer(size.y, true);
+        for (int m = 0; m < METHODS; m++) {
+            float *y = run(s, methods[m], FORWARD, x, w, 2), *dx = run(s, methods[m], DX, dy, w, 2),
+                  *dw = run(s, methods[m], DW, x, dy, 2);
+            double a = 0, b = 0, c = 0, scale = 0;
+            for (size_t k = 0; k < size.y; k++) a += (double)y[k] * dy[k], scale += fabs((double)y[k] * dy[k]);
+            for (size_t k = 0; k < size.x; k++) b += (double)x[k] * dx[k];
+            for (size_t k = 0; k < size.w; k++) c += (double)w[k] * dw[k];
+            ck_assert_msg(fabs(a - b) <= 1e-6 * scale, "%s: %.9g and %.9g", describe(s), a, b);
+            ck_assert_msg(fabs(a - c) <= 1e-6 * scale, "%s: %.9g and %.9g", describe(s), a, c);
+            free(y);
+            free(dx);
+            free(dw);
+        }
+        free(x);
+        free(w);
+        free(dy);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conv2d");
+    TCase *tests = tcase_create("conv2d");
+    tcase_set_timeout(tests, 240);
+    tcase_add_test(tests, shapes_that_broke_others);
+    tcase_add_test(tests, unequal_axes_groups_and_batches);
+    tcase_add_test(tests, random_shapes);
+    tcase_add_test(tests, adjoint_identities);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
