@@ -1,0 +1,59 @@
+/* image.h - photos in: JPEG and PNG files to 8-bit RGB; and a plain PNG out.
+ *
+ * Preprocessing is part of the result, so the pixels are those of Pillow's
+ * Image.open(file).convert("RGB") bit for bit (Pillow 9.4 on libjpeg-turbo, Debian 12), which is
+ * what torchvision's image folders hand to a network. In particular:
+ *
+ *   JPEG  slow integer DCT, fancy upsampling; four components are taken as inverted CMYK (Adobe's
+ *         convention, with or without its marker), R = (255-K) - C*(255-K)/255 rounded; an EXIF
+ *         orientation is ignored; data that libjpeg only warns about is decoded as it comes.
+ *   PNG   samples of 1, 2, 4 bits are spread over 0..255; 16-bit colour keeps the high byte, but
+ *         16-bit grey is clipped: every value above 255 becomes white, as Pillow's mode "I" does;
+ *         alpha and transparent colours are dropped, not composed; gamma and profiles are ignored.
+ *
+ * Where Pillow refuses a file, so do these functions; they also refuse PNGs with wrong checksums or
+ * without their end, which Pillow lets pass. Thread safe; nothing is shared. */
+#ifndef PSAL_IO_IMAGE_H
+#define PSAL_IO_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+
+/* Images above this many pixels (Pillow's limit: half a GiB of RGB) are refused before any memory
+ * is asked for. */
+#define PSAL_IMAGE_MAX_PIXELS 178956970
+/* And files above this many bytes. */
+#define PSAL_IMAGE_MAX_FILE_SIZE (1024LL * 1024 * 1024)
+
+typedef struct psal_image {
+    int width, height; /* in pixels, both at least 1 */
+    uint8_t *rgb;      /* [height][width][3], red first; owned by the image */
+} psal_image;
+
+#define PSAL_IMAGE_INIT                                                                            \
+    { 0, 0, NULL }
+
+/* Read the JPEG or PNG file `path` (the type is told by the content, not the name) into *image,
+ * which the caller frees with psal_image_free. `max_pixels` bounds width * height; 0 means
+ * PSAL_IMAGE_MAX_PIXELS. Fails with one line naming the file when it is missing, a folder, empty,
+ * another type ("is a GIF"), damaged, truncated or too large; *image is then empty. */
+psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *image,
+                            psal_error *err);
+
+/* The same from memory; `name` stands for the file in messages. */
+psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels,
+                              psal_image *image, psal_error *err);
+
+/* Reserve an image of the given size; its pixels are not set. Fails when the size is not positive,
+ * above PSAL_IMAGE_MAX_PIXELS, or memory is short. */
+psal_status psal_image_alloc(int width, int height, psal_image *image, psal_error *err);
+
+/* Free the pixels and leave an empty image; NULL and empty images are fine. */
+void psal_image_free(psal_image *image);
+
+/* Write *image as an 8-bit RGB PNG, by a temporary name: whole or not at all. */
+psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* preprocess.h - from an image to the numbers a network was trained on.
+ *
+ * The steps are torchvision 0.14's on Pillow images, equal in every bit:
+ *
+ *   Resize(n)       the shorter side becomes n, the longer one floor(n * longer / shorter);
+ * bilinear CenterCrop(hw)  offset round((size - crop) / 2), halves to the even number; an image
+ * smaller than the crop is padded with black, the odd pixel at the right and bottom ToTensor pixel
+ * / scale, in float32 Normalize       (value - mean) / std, in float32, channel by channel
+ *
+ * The network gets planes [channels][height][width] in the order asked for. Checkpoints carry their
+ * preprocessing as a line of text in their metadata; see psal_preprocess_parse. */
+#ifndef PSAL_IO_PREPROCESS_H
+#define PSAL_IO_PREPROCESS_H
+
+#include <stddef.h>
+
+#include "engine/error.h"
+#include "io/image.h"
+
+/* Largest resize and crop, in pixels. */
+#define PSAL_PREPROCESS_MAX_SIZE 16384
+
+typedef enum psal_channel_order {
+    PSAL_CHANNELS_RGB,
+    PSAL_CHANNELS_BGR,
+    PSAL_CHANNELS_GREY /* one plane: Pillow's convert("L"), before the resize */
+} psal_channel_order;
+
+typedef struct psal_preprocess {
+    psal_channel_order order;
+    int resize_shorter;          /* pixels; 0: no resize */
+    int crop_height, crop_width; /* pixels; both 0: no crop */
+    float scale;                 /* pixels (0..255) are divided by this; 1 leaves them */
+    float mean[3], std[3];       /* in the order of the planes; only [0] for grey */
+} psal_preprocess;
+
+/* The named preprocessings:
+ *
+ *   torchvision  RGB, resize 256, crop 224, / 255, ImageNet's mean 0.485 0.456 0.406 and deviation
+ *                0.229 0.224 0.225: torchvision's ImageNet models
+ *   caffe        BGR, resize 256, crop 224, minus 103.939 116.779 123.68: Caffe's and Keras' ResNet
+ *                and VGG (the sizes as the statistics of this project use them)
+ *   inception    RGB, resize 342, crop 299, / 255, mean and deviation 0.5: Inception-v3 as Google
+ *                trained it. (The published saliency statistics of Inception-v3 used torchvision at
+ *                224 x 224.) */
+psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, psal_error *err);
+
+/* Read a description: a preset's name or a channel order (rgb, bgr, grey), then, in any order,
+ * ";key=value":
+ *
+ *   resize=256      or none          crop=224   or HEIGHTxWIDTH or none
+ *   scale=255                        mean=0.5   or one number per channel: mean=0.485,0.456,0.406
+ *   std=...         the same
+ *
+ * What is not given is the preset's, or after a channel order: none, none, 1, 0, 1. Examples:
+ * "torchvision", "torchvision;resize=none;crop=97x131",
+ * "grey;crop=28;scale=255;mean=0.286;std=0.353". Fails on anything else, naming it. */
+psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err);
+
+/* Write a description that psal_preprocess_parse reads back exactly: a preset's name where one
+ * fits, else in full. 256 bytes always suffice. Returns `text`. */
+char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t size);
+
+/* Fails when a number is out of range: sizes negative or too large, scale or std not positive. */
+psal_status psal_preprocess_check(const psal_preprocess *options, psal_error *err);
+
+/* Planes of the tensor: 3, or 1 for grey. */
+int psal_preprocess_channels(const psal_preprocess *options);
+
+/* Height and width of the result for an image of the given size; the crop's when there is one. */
+psal_status psal_preprocess_size(const psal_preprocess *options, int image_width, int image_height,
+                                 int *height, int *width, psal_error *err);
+
+/* Resize and crop: the 8-bit RGB pixels (grey: three equal ones) that the network sees, for
+ * pictures. The caller frees *pixels with psal_image_free. */
+psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_image *image,
+                                   psal_image *pixels, psal_error *err);
+
+/* The rest: pixels to out[channels][pixels->height][pixels->width]. */
+psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels,
+                                   float *out, psal_error *err);
+
+/* Both: out[channels][height][width] with the height and width of psal_preprocess_size. */
+psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image,
+                                  float *out, psal_error *err);
+
+#endif

@@ -1,0 +1,236 @@
+/* The names and the text form of preprocessings, as checkpoints carry them. */
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/numbers.h"
+#include "io/preprocess.h"
+
+static const struct preset {
+    const char *name;
+    psal_preprocess options;
+} presets[] = {
+    /* torchvision's references/classification/presets.py; the statistics are ImageNet's. */
+    {"torchvision",
+     {PSAL_CHANNELS_RGB, 256, 224, 224, 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}},
+    /* The training set's mean in Caffe's channel order (Simonyan and Zisserman 2014). */
+    {"caffe", {PSAL_CHANNELS_BGR, 256, 224, 224, 1, {103.939f, 116.779f, 123.68f}, {1, 1, 1}}},
+    /* To -1..1; the sizes are torchvision's for its Inception_V3_Weights. */
+    {"inception", {PSAL_CHANNELS_RGB, 342, 299, 299, 255, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}}},
+};
+#define PRESET_COUNT (sizeof presets / sizeof *presets)
+
+static const char *const order_names[] = {
+    [PSAL_CHANNELS_RGB] = "rgb", [PSAL_CHANNELS_BGR] = "bgr", [PSAL_CHANNELS_GREY] = "grey"};
+#define ORDER_COUNT (sizeof order_names / sizeof *order_names)
+
+psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, psal_error *err) {
+    for (size_t i = 0; i < PRESET_COUNT; i++) {
+        if (strcmp(name, presets[i].name) != 0) continue;
+        *options = presets[i].options;
+        return PSAL_OK;
+    }
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "unknown preprocessing '%.60s', expected torchvision, caffe or inception",
+                     name);
+}
+
+/* ---- parsing ---- */
+
+/* A stretch of the text being parsed. */
+struct span {
+    const char *start;
+    size_t length;
+};
+
+static bool equals(struct span span, const char *word) {
+    return strlen(word) == span.length && memcmp(span.start, word, span.length) == 0;
+}
+
+/* Take what comes before the next `separator` (or all) off *rest; false when nothing is left. */
+static bool next_field(struct span *rest, char separator, struct span *field) {
+    if (!rest->start) return false;
+    const char *end = memchr(rest->start, separator, rest->length);
+    *field = (struct span){rest->start, end ? (size_t)(end - rest->start) : rest->length};
+    *rest = end ? (struct span){end + 1, rest->length - field->length - 1} : (struct span){NULL, 0};
+    return true;
+}
+
+static bool parse_int(struct span span, int *value) {
+    if (span.length < 1 || span.length > 6) return false;
+    *value = 0;
+    for (size_t i = 0; i < span.length; i++) {
+        if (span.start[i] < '0' || span.start[i] > '9') return false;
+        *value = *value * 10 + (span.start[i] - '0');
+    }
+    return true;
+}
+
+static bool parse_float(struct span span, float *value) {
+    char text[48];
+    double number;
+    if (span.length < 1 || span.length >= sizeof text) return false;
+    memcpy(text, span.start, span.length);
+    text[span.length] = '\0';
+    if (!psal_parse_double(text, &number)) return false;
+    *value = (float)number;
+    return isfinite(*value);
+}
+
+static bool parse_resize(struct span span, psal_preprocess *options) {
+    options->resize_shorter = 0;
+    return equals(span, "none") || parse_int(span, &options->resize_shorter);
+}
+
+static bool parse_crop(struct span span, psal_preprocess *options) {
+    options->crop_height = options->crop_width = 0;
+    if (equals(span, "none")) return true;
+    struct span first, second, third;
+    if (!next_field(&span, 'x', &first) || !parse_int(first, &options->crop_height)) return false;
+    if (!next_field(&span, 'x', &second)) second = first; /* a square */
+    return parse_int(second, &options->crop_width) && !next_field(&span, 'x', &third);
+}
+
+/* One number for all channels, or one for each. */
+static bool parse_channels(struct span span, int channels, float values[3]) {
+    struct span field;
+    int count = 0;
+    while (next_field(&span, ',', &field)) {
+        if (count == channels || !parse_float(field, &values[count])) return false;
+        count++;
+    }
+    if (count == 1)
+        for (int c = 1; c < channels; c++) values[c] = values[0];
+    return count == 1 || count == channels;
+}
+
+static const char *const keys[] = {"resize", "crop", "scale", "mean", "std"};
+#define KEY_COUNT (sizeof keys / sizeof *keys)
+
+static bool parse_value(size_t key, struct span value, psal_preprocess *options) {
+    switch (key) {
+    case 0:
+        return parse_resize(value, options);
+    case 1:
+        return parse_crop(value, options);
+    case 2:
+        return parse_float(value, &options->scale);
+    case 3:
+        return parse_channels(value, psal_preprocess_channels(options), options->mean);
+    default:
+        return parse_channels(value, psal_preprocess_channels(options), options->std);
+    }
+}
+
+static psal_status parse_setting(struct span setting, unsigned *seen, psal_preprocess *options,
+                                 psal_error *err) {
+    int length = setting.length > 60 ? 60 : (int)setting.length;
+    const char *equal = memchr(setting.start, '=', setting.length);
+    size_t name_length = equal ? (size_t)(equal - setting.start) : setting.length;
+    size_t key = 0;
+    while (key < KEY_COUNT && !equals((struct span){setting.start, name_length}, keys[key])) key++;
+    if (!equal || key == KEY_COUNT)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "preprocessing: '%.*s' is not understood, expected resize=, crop=, "
+                         "scale=, mean= or std=",
+                         length, setting.start);
+    if (*seen & 1u << key)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: %s is given twice", keys[key]);
+    *seen |= 1u << key;
+    struct span value = {equal + 1, setting.length - name_length - 1};
+    if (!parse_value(key, value, options))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "preprocessing: '%.*s' is not understood (for %d channel%s)", length,
+                         setting.start, psal_preprocess_channels(options),
+                         psal_preprocess_channels(options) == 1 ? "" : "s");
+    return PSAL_OK;
+}
+
+static psal_status parse_base(struct span base, psal_preprocess *options, psal_error *err) {
+    *options = (psal_preprocess){.scale = 1, .std = {1, 1, 1}};
+    for (size_t i = 0; i < ORDER_COUNT; i++) {
+        options->order = (psal_channel_order)i;
+        if (equals(base, order_names[i])) return PSAL_OK;
+    }
+    for (size_t i = 0; i < PRESET_COUNT; i++) {
+        *options = presets[i].options;
+        if (equals(base, presets[i].name)) return PSAL_OK;
+    }
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "unknown preprocessing '%.*s', expected torchvision, caffe, inception, or rgb, "
+        "bgr, grey with settings",
+        base.length > 60 ? 60 : (int)base.length, base.start);
+}
+
+psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err) {
+    struct span rest = {text, strlen(text)}, field;
+    next_field(&rest, ';', &field);
+    psal_preprocess parsed;
+    psal_status status = parse_base(field, &parsed, err);
+    unsigned seen = 0;
+    while (!status && next_field(&rest, ';', &field))
+        status = parse_setting(field, &seen, &parsed, err);
+    if (!status) status = psal_preprocess_check(&parsed, err);
+    if (!status) *options = parsed;
+    return status;
+}
+
+/* ---- formatting ---- */
+
+static bool same(const psal_preprocess *a, const psal_preprocess *b) {
+    if (a->order != b->order || a->resize_shorter != b->resize_shorter ||
+        a->crop_height != b->crop_height || a->crop_width != b->crop_width || a->scale != b->scale)
+        return false;
+    for (int c = 0; c < psal_preprocess_channels(a); c++)
+        if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c]) return false;
+    return true;
+}
+
+static void print_float(FILE *stream, float value) {
+    char text[PSAL_NUMBER_SIZE];
+    fputs(psal_format_float(value, text), stream);
+}
+
+static void print_channels(FILE *stream, const char *key, const float *values, int channels) {
+    fprintf(stream, ";%s=", key);
+    for (int c = 0; c < channels; c++) {
+        if (c) fputc(',', stream);
+        print_float(stream, values[c]);
+    }
+}
+
+static void print_full(FILE *stream, const psal_preprocess *o) {
+    fprintf(stream, "%s;resize=", order_names[o->order]);
+    if (o->resize_shorter)
+        fprintf(stream, "%d", o->resize_shorter);
+    else
+        fputs("none", stream);
+    if (!o->crop_height)
+        fputs(";crop=none", stream);
+    else if (o->crop_height == o->crop_width)
+        fprintf(stream, ";crop=%d", o->crop_height);
+    else
+        fprintf(stream, ";crop=%dx%d", o->crop_height, o->crop_width);
+    fputs(";scale=", stream);
+    print_float(stream, o->scale);
+    print_channels(stream, "mean", o->mean, psal_preprocess_channels(o));
+    print_channels(stream, "std", o->std, psal_preprocess_channels(o));
+}
+
+char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t size) {
+    if (size == 0) return text;
+    text[0] = '\0';
+    for (size_t i = 0; i < PRESET_COUNT; i++) {
+        if (!same(options, &presets[i].options)) continue;
+        snprintf(text, size, "%s", presets[i].name);
+        return text;
+    }
+    FILE *stream = fmemopen(text, size, "w");
+    if (!stream) return text;
+    print_full(stream, options);
+    fclose(stream);
+    text[size - 1] = '\0';
+    return text;
+}
