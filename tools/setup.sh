@@ -1,0 +1,114 @@
+# Installing what psal needs and building it, for tools/quickstart and tests/run. Sourced, not run.
+# The script that sources it sets $program, its name in messages; $root, the folder of the sources; $log, a file for
+# output that is worth showing only after a failure; $install, 0 or 1.
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables that only the other script uses or sets
+
+# What building needs: how to see that it is there, and the Debian packages that bring it. Looking for the thing itself
+# rather than for the package lets other distributions, and a meson or npm from elsewhere, pass.
+build_needs=(
+    command:cc='gcc libc6-dev' file:/usr/include/stdio.h=libc6-dev command:meson=meson command:ninja=ninja-build
+    command:pkg-config=pkg-config library:openblas=libopenblas-openmp-dev library:libjpeg=libjpeg-dev
+    library:libpng=libpng-dev library:zlib=zlib1g-dev library:libzip=libzip-dev library:jansson=libjansson-dev
+    library:cairo=libcairo2-dev
+)
+test_needs=(library:check=check command:python3=python3 command:curl='curl ca-certificates')
+parity_needs=(
+    module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
+)
+
+started=$(date +%s.%N)
+
+# A line with the seconds since the start.
+stage() { awk -v a="$started" -v b="$(date +%s.%N)" -v text="$*" 'BEGIN { printf "[%6.1f s] %s\n", b - a, text; exit }'; }
+
+fail() {
+    printf '%s: %s\n' "$program" "$*" >&2
+    return 1
+}
+
+# Runs a command with its output in $log, of which the end is shown if it fails.
+logged() {
+    if "$@" >"$log" 2>&1 </dev/null; then return 0; fi
+    tail -n 25 "$log" | sed 's/^/    | /' >&2
+    return 1
+}
+
+is_there() {
+    local what=${1#*:}
+    case $1 in
+        command:*) command -v "$what" >/dev/null ;;
+        file:*) [ -e "$what" ] ;;
+        library:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
+        module:*) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c '
+import importlib.util, sys
+sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$what" ;;
+    esac
+}
+
+# The packages for what is missing of the arguments, each "kind:name=packages".
+missing_packages() {
+    local need packages=()
+    for need in "$@"; do
+        # shellcheck disable=SC2206 # several packages in one word are meant to be split
+        is_there "${need%%=*}" || packages+=(${need#*=})
+    done
+    printf '%s\n' "${packages[@]}" | awk 'NF && !seen[$0]++' | paste -s -d ' '
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# Asks for sudo's password once, where there is somebody to type it; as_root then needs none.
+become_root() {
+    local wanted=$1
+    [ "$(id -u)" != 0 ] || return 0
+    command -v sudo >/dev/null || fail "no sudo to install packages with. Ask for: apt-get install $wanted" || return 1
+    sudo -n true 2>/dev/null && return 0
+    [ -t 0 ] || fail "sudo wants a password and there is no terminal. Ask for: apt-get install $wanted" || return 1
+    sudo -v || fail "sudo refused. Ask for: apt-get install $wanted"
+}
+
+apt_get() {
+    logged as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Installs what is missing of the arguments with apt, and says so; nothing happens when all is there.
+install_missing() {
+    local packages
+    packages=$(missing_packages "$@")
+    [ -n "$packages" ] || return 0
+    if [ "$install" = 0 ]; then
+        fail "missing: $packages (these are Debian's names; without --no-install they are installed)"
+        return 1
+    fi
+    command -v apt-get >/dev/null ||
+        fail "this is no Debian: there is no apt-get. Install what Debian calls: $packages" || return 1
+    become_root "$packages" || return 1
+    stage "installing with apt: $packages"
+    apt_get update || fail "apt-get update failed (no network connection?)" || return 1
+    # shellcheck disable=SC2086 # one argument a package
+    apt_get install --no-install-recommends $packages ||
+        fail "apt-get could not install: $packages (no network connection?)" || return 1
+    packages=$(missing_packages "$@")
+    [ -z "$packages" ] || fail "still missing after the installation: $packages"
+}
+
+# configure FOLDER OPTIONS...: a build folder; one that is there already is kept and brought up to the options.
+configure() {
+    local folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        [ $# = 0 ] || logged meson configure "$folder" "$@" || fail "meson cannot configure $folder"
+    else
+        logged meson setup "$folder" "$root" "$@" || fail "meson cannot configure $folder"
+    fi
+}
+
+# compile FOLDER TARGETS...
+compile() {
+    local folder=$1
+    shift
+    logged ninja -C "$folder" "$@" || fail "building in $folder failed"
+}
