@@ -75,48 +75,67 @@ def load_network(path):
 # ---- preprocessing: torchvision's Resize, CenterCrop, ToTensor and Normalize on Pillow images, written out ----
 
 PREPROCESS = {
-    "torchvision": dict(order="rgb", scale=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    "caffe": dict(order="bgr", scale=1.0, mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0)),
+    "torchvision": dict(order="rgb", resize=256, crop=(224, 224), scale=255.0,
+                        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "caffe": dict(order="bgr", resize=256, crop=(224, 224), scale=1.0,
+                  mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0)),
+    "inception": dict(order="rgb", resize=342, crop=(299, 299), scale=255.0,
+                      mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
 }
 
 
 def parse_preprocess(text):
-    """A preset's name, or the explicit form kept in checkpoints:
-    "rgb;resize=256;crop=224;scale=255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225" (mean and std in the order of the
-    planes; resize=0 and crop=0 leave a step out; without both: 256 and 224)."""
-    if text in PREPROCESS:
-        return dict(PREPROCESS[text], resize=256, crop=224)
-    order, *fields = text.split(";")
-    options = dict(field.split("=") for field in fields)
-    numbers = {key: tuple(float(v) for v in options.get(key, default).split(","))
-               for key, default in (("mean", "0,0,0"), ("std", "1,1,1"))}
-    return dict(order=order, resize=int(options.get("resize", 256)), crop=int(options.get("crop", 224)),
-                scale=float(options.get("scale", 255)), **numbers)
+    """What psal_preprocess_parse reads (io/preprocess.h): a preset or a channel order (rgb, bgr, grey), then settings:
+    "rgb;resize=none;crop=32;scale=255;mean=0.286;std=0.353", "torchvision;crop=97x131". Mean and std are in the order
+    of the planes. After a channel order, what is not given is: none, none, 1, 0, 1."""
+    base, *settings = text.split(";")
+    if base in PREPROCESS:
+        options = dict(PREPROCESS[base])
+    elif base in ("rgb", "bgr", "grey"):
+        options = dict(order=base, resize=0, crop=None, scale=1.0, mean=(0.0,), std=(1.0,))
+    else:
+        raise ValueError(f"unknown preprocessing {base!r}")
+    for setting in settings:
+        key, value = setting.split("=")
+        if key == "resize":
+            options[key] = 0 if value == "none" else int(value)
+        elif key == "crop":
+            sides = [0] if value == "none" else [int(side) for side in value.split("x")]
+            options[key] = (sides[0], sides[-1]) if sides[0] else None
+        elif key == "scale":
+            options[key] = float(value)
+        elif key in ("mean", "std"):
+            options[key] = tuple(float(number) for number in value.split(","))
+        else:
+            raise ValueError(f"unknown setting {setting!r} in preprocessing {text!r}")
+    return options
 
 
-def crop_image(image, resize=256, crop=224):
-    """Pillow image to RGB, shorter side resized to `resize` (antialiased bilinear), centre cut out, black around what
-    is smaller than the crop: uint8 array [height, width, 3]."""
+def crop_image(image, options):
+    """Pillow image to the pixels the network sees, uint8 [height, width, 3] (grey: [height, width]): shorter side
+    resized (bilinear, antialiased), centre cut out, black around what is smaller than the crop."""
     from torchvision import transforms
-    image = image.convert("RGB")
-    if resize:
-        image = transforms.Resize(resize)(image)  # bilinear, antialiased
-    if crop:
-        image = transforms.CenterCrop(crop)(image)
-    return np.asarray(image)
+    image = image.convert("L" if options["order"] == "grey" else "RGB")
+    if options["resize"]:
+        image = transforms.Resize(options["resize"])(image)
+    if options["crop"]:
+        image = transforms.CenterCrop(options["crop"])(image)
+    return np.array(image)
 
 
 def preprocess(image, how="torchvision", dtype=torch.float32):
-    """A Pillow image or a file's path to the network's input [1, 3, height, width]. `how`: as parse_preprocess takes."""
+    """A Pillow image or a file's path to the network's input [1, channels, height, width]. `how`: for
+    parse_preprocess."""
     if isinstance(image, (str, os.PathLike)):
         from PIL import Image
         image = Image.open(image)
-    options = parse_preprocess(how) if isinstance(how, str) else how
-    planes = torch.from_numpy(crop_image(image, options["resize"], options["crop"]).copy()).permute(2, 0, 1)
+    options = parse_preprocess(how)
+    pixels = crop_image(image, options)
+    planes = torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)
     if options["order"] == "bgr":
         planes = planes.flip(0)
     planes = planes.to(dtype) / options["scale"]
-    mean, std = (torch.tensor(options[key], dtype=dtype).view(3, 1, 1) for key in ("mean", "std"))
+    mean, std = (torch.tensor(options[key], dtype=dtype).view(-1, 1, 1) for key in ("mean", "std"))
     return ((planes - mean) / std).unsqueeze(0)
 
 
