@@ -35,6 +35,7 @@ static inline const char *in_folder(const char *name) {
 }
 
 static inline void write_bytes(const char *path, const void *bytes, size_t size) {
+    unlink(path); /* rewriting in place makes some file systems wait for the disk */
     FILE *file = fopen(path, "wb");
     ck_assert_msg(file != NULL, "cannot write %s", path);
     ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
