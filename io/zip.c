@@ -221,7 +221,7 @@ psal_zip *psal_zip_open(const char *path, psal_error *err) {
         psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
         return NULL;
     }
-    struct directory dir;
+    struct directory dir = {0};
     if (psal_map_file(path, &zip->file, err) != PSAL_OK) {
         free(zip);
         return NULL;
