@@ -1,0 +1,181 @@
+#include "io/canvas.h"
+
+#include <cairo-pdf.h>
+#include <cairo-svg.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "io/atomic_file.h"
+
+static cairo_status_t append(void *closure, const unsigned char *data, unsigned length) {
+    fig_buffer *buffer = closure;
+    if (buffer->capacity - buffer->size < length) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 1 << 16;
+        while (capacity - buffer->size < length) {
+            if (capacity > SIZE_MAX / 2) return CAIRO_STATUS_WRITE_ERROR;
+            capacity *= 2;
+        }
+        unsigned char *data_now = realloc(buffer->data, capacity);
+        if (!data_now) return CAIRO_STATUS_WRITE_ERROR;
+        buffer->data = data_now;
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->data + buffer->size, data, length);
+    buffer->size += length;
+    return CAIRO_STATUS_SUCCESS;
+}
+
+/* The same outlines and widths in every format and at every scale: no hinting, no subpixel colours.
+ */
+static void set_font_options(cairo_t *cr) {
+    cairo_font_options_t *options = cairo_font_options_create();
+    cairo_font_options_set_hint_style(options, CAIRO_HINT_STYLE_NONE);
+    cairo_font_options_set_hint_metrics(options, CAIRO_HINT_METRICS_OFF);
+    cairo_font_options_set_antialias(options, CAIRO_ANTIALIAS_GRAY);
+    cairo_set_font_options(cr, options);
+    cairo_font_options_destroy(options);
+}
+
+psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *err) {
+    memset(canvas, 0, sizeof *canvas);
+    if (!path || !*path)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the figure file is empty");
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash ? slash : path, '.');
+    if (dot && strcasecmp(dot, ".png") == 0)
+        canvas->format = FIG_PNG;
+    else if (dot && strcasecmp(dot, ".svg") == 0)
+        canvas->format = FIG_SVG;
+    else if (dot && strcasecmp(dot, ".pdf") == 0)
+        canvas->format = FIG_PDF;
+    else
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s: a figure's name must end in .png, .svg or .pdf", path);
+    canvas->path = path;
+    canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1);
+    canvas->cr = cairo_create(canvas->surface);
+    set_font_options(canvas->cr);
+    return PSAL_OK;
+}
+
+void fig_canvas_start(fig_canvas *canvas, double width, double height) {
+    cairo_destroy(canvas->cr);
+    cairo_surface_destroy(canvas->surface);
+    canvas->width = width = ceil(width);
+    canvas->height = height = ceil(height);
+    switch (canvas->format) {
+    case FIG_PNG:
+        canvas->surface = cairo_image_surface_create(
+            CAIRO_FORMAT_RGB24, (int)(width * FIG_PNG_SCALE), (int)(height * FIG_PNG_SCALE));
+        break;
+    case FIG_SVG:
+        canvas->surface =
+            cairo_svg_surface_create_for_stream(append, &canvas->encoded, width, height);
+        cairo_svg_surface_set_document_unit(canvas->surface, CAIRO_SVG_UNIT_PT);
+        break;
+    case FIG_PDF:
+        canvas->surface =
+            cairo_pdf_surface_create_for_stream(append, &canvas->encoded, width, height);
+        /* Without a date the same figure has the same bytes tomorrow. */
+        cairo_pdf_surface_set_metadata(canvas->surface, CAIRO_PDF_METADATA_CREATE_DATE, "");
+        break;
+    }
+    canvas->cr = cairo_create(canvas->surface);
+    if (canvas->format == FIG_PNG) cairo_scale(canvas->cr, FIG_PNG_SCALE, FIG_PNG_SCALE);
+    set_font_options(canvas->cr);
+    cairo_set_source_rgb(canvas->cr, 1, 1, 1);
+    cairo_paint(canvas->cr);
+    cairo_set_line_join(canvas->cr, CAIRO_LINE_JOIN_ROUND);
+}
+
+void fig_canvas_discard(fig_canvas *canvas) {
+    cairo_destroy(canvas->cr);
+    if (canvas->surface) cairo_surface_finish(canvas->surface);
+    cairo_surface_destroy(canvas->surface);
+    free(canvas->encoded.data);
+    memset(canvas, 0, sizeof *canvas);
+}
+
+psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *err) {
+    cairo_surface_flush(image);
+    cairo_status_t failure = cairo_surface_write_to_png_stream(image, append, out);
+    if (failure == CAIRO_STATUS_SUCCESS) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be encoded as PNG: %s",
+                     cairo_status_to_string(failure));
+}
+
+/* Cairo numbers its SVG surfaces per process; a fixed number gives the same bytes for the same
+ * figure. The drawing code uses no groups, so nothing refers to the number. */
+static void normalise_svg(fig_buffer *svg) {
+    static const char key[] = "<g id=\"surface";
+    unsigned char *at = svg->data ? memmem(svg->data, svg->size, key, sizeof key - 1) : NULL;
+    if (!at) return;
+    unsigned char *from = at + sizeof key - 1, *end = svg->data + svg->size;
+    unsigned char *digits_end = from;
+    while (digits_end < end && *digits_end >= '0' && *digits_end <= '9') digits_end++;
+    if (digits_end == from) return;
+    *from = '1';
+    memmove(from + 1, digits_end, (size_t)(end - digits_end));
+    svg->size -= (size_t)(digits_end - from - 1);
+}
+
+psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
+    psal_status status = PSAL_OK;
+    cairo_status_t failure = cairo_status(canvas->cr);
+    if (failure == CAIRO_STATUS_SUCCESS && canvas->format != FIG_PNG) {
+        cairo_show_page(canvas->cr);
+        cairo_surface_finish(canvas->surface);
+        failure = cairo_surface_status(canvas->surface);
+    }
+    if (failure != CAIRO_STATUS_SUCCESS)
+        status = psal_fail(err, PSAL_ERR_MEMORY,
+                           "%s: the figure of %.0f x %.0f points cannot be drawn: %s", canvas->path,
+                           canvas->width, canvas->height, cairo_status_to_string(failure));
+    else if (canvas->format == FIG_PNG)
+        status = fig_encode_png(canvas->surface, &canvas->encoded, err);
+    else if (canvas->format == FIG_SVG)
+        normalise_svg(&canvas->encoded);
+    if (status == PSAL_OK)
+        status =
+            psal_atomic_file_write(canvas->path, canvas->encoded.data, canvas->encoded.size, err);
+    fig_canvas_discard(canvas);
+    return status;
+}
+
+cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width) {
+    cairo_surface_t *image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
+    if (cairo_surface_status(image) != CAIRO_STATUS_SUCCESS) return image;
+    cairo_surface_flush(image);
+    unsigned char *data = cairo_image_surface_get_data(image);
+    size_t stride = (size_t)cairo_image_surface_get_stride(image);
+    for (int y = 0; y < height; y++) {
+        const uint8_t *row = rgb + (size_t)y * (size_t)width * 3;
+        for (int x = 0; x < width; x++) {
+            uint32_t pixel =
+                (uint32_t)row[3 * x] << 16 | (uint32_t)row[3 * x + 1] << 8 | row[3 * x + 2];
+            memcpy(data + (size_t)y * stride + (size_t)x * 4, &pixel, 4);
+        }
+    }
+    cairo_surface_mark_dirty(image);
+    return image;
+}
+
+void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width,
+                    double height, cairo_filter_t filter) {
+    double pixels_x = cairo_image_surface_get_width(image),
+           pixels_y = cairo_image_surface_get_height(image);
+    if (pixels_x < 1 || pixels_y < 1) return;
+    cairo_save(cr);
+    cairo_rectangle(cr, x, y, width, height);
+    cairo_clip(cr);
+    cairo_translate(cr, x, y);
+    cairo_scale(cr, width / pixels_x, height / pixels_y);
+    cairo_set_source_surface(cr, image, 0, 0);
+    cairo_pattern_set_filter(cairo_get_source(cr), filter);
+    /* Without it the border pixels would be mixed with transparency. */
+    cairo_pattern_set_extend(cairo_get_source(cr), CAIRO_EXTEND_PAD);
+    cairo_paint(cr);
+    cairo_restore(cr);
+}

@@ -1,0 +1,50 @@
+/* canvas.h (internal to io) - where a figure is drawn: PNG, SVG or PDF, chosen by the file ending.
+ *
+ * Lengths are points (1/72 inch); a PNG has FIG_PNG_SCALE pixels per point. The encoded file is
+ * collected in memory and written whole, through psal_atomic_file. */
+#ifndef PSAL_IO_CANVAS_H
+#define PSAL_IO_CANVAS_H
+
+#include <cairo.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+
+#define FIG_PNG_SCALE 2
+
+typedef enum fig_format { FIG_PNG, FIG_SVG, FIG_PDF } fig_format;
+
+typedef struct fig_buffer {
+    unsigned char *data;
+    size_t size, capacity;
+} fig_buffer;
+
+typedef struct fig_canvas {
+    const char *path; /* the caller's string, kept until finish */
+    fig_format format;
+    cairo_surface_t *surface;
+    cairo_t *cr; /* before fig_canvas_start: for measuring text only */
+    double width, height;
+    fig_buffer encoded;
+} fig_canvas;
+
+/* Check the ending and make a context on which text can be measured. On failure nothing is left to
+ * free. */
+psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *err);
+/* Begin the drawing proper: width × height points, white. Errors are kept by Cairo until finish. */
+void fig_canvas_start(fig_canvas *canvas, double width, double height);
+/* Encode, write the file, release everything (also on failure). */
+psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err);
+void fig_canvas_discard(fig_canvas *canvas);
+
+/* An RGB24 image surface from 8-bit RGB rows; the caller destroys it. A surface in error state when
+ * memory is short. */
+cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width);
+/* Encode an image surface as PNG into `out`, whose data the caller frees with free(). */
+psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *err);
+/* Draw the image into the rectangle, smoothed or with hard pixels. */
+void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width,
+                    double height, cairo_filter_t filter);
+
+#endif

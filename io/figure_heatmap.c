@@ -1,0 +1,187 @@
+/* figure_heatmap.c - photo, input-space saliency, and both together. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "io/atomic_file.h"
+#include "io/axes.h"
+#include "io/canvas.h"
+#include "io/figure.h"
+
+#define EDGE 16.0
+#define GAP 14.0
+#define LONGER_SIDE 236.0 /* of a picture, in points */
+#define BAR_WIDTH 9.0
+#define BAR_LABELS 50.0
+#define LARGEST_SIDE 16384 /* pixels */
+
+static psal_status check_size(const uint8_t *rgb, const float *grad, int channels, int height,
+                              int width, psal_error *err) {
+    if (!rgb || !grad || channels < 1 || height < 1 || width < 1 || height > LARGEST_SIDE ||
+        width > LARGEST_SIDE)
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "a heat map of %d channels, %d x %d pixels cannot be drawn (at most %d x %d)", channels,
+            height, width, LARGEST_SIDE, LARGEST_SIDE);
+    return PSAL_OK;
+}
+
+/* *out: the heat map in jet colours and the overlay, each H×W×3, one malloc'd block. */
+static psal_status paint(const uint8_t *rgb, const float *grad, int channels, int height, int width,
+                         uint8_t **out, psal_error *err) {
+    size_t pixels = (size_t)height * (size_t)width;
+    float *heat = malloc(pixels * sizeof *heat);
+    uint8_t *painted = malloc(pixels * 6);
+    psal_status status = PSAL_ERR_MEMORY;
+    if (heat && painted)
+        status = psal_heatmap(grad, channels, height, width, heat, err);
+    else
+        psal_fail(err, status, "out of memory for a heat map of %d x %d pixels", height, width);
+    if (status == PSAL_OK) {
+        for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * i);
+        psal_heatmap_overlay(heat, rgb, height, width, painted + 3 * pixels);
+    } else {
+        free(painted);
+        painted = NULL;
+    }
+    free(heat);
+    *out = painted;
+    return status;
+}
+
+static void draw_picture(cairo_t *cr, const uint8_t *rgb, int height, int width, double x, double y,
+                         double w, double h, cairo_filter_t filter) {
+    cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);
+    fig_image_draw(cr, image, x, y, w, h, filter);
+    cairo_surface_destroy(image);
+    cairo_rectangle(cr, x, y, w, h);
+    fig_set_color(cr, FIG_QUIET, 0.6);
+    cairo_set_line_width(cr, 0.5);
+    cairo_stroke(cr);
+}
+
+static void draw_color_bar(cairo_t *cr, double x, double y, double height) {
+    uint8_t colors[256 * 3];
+    for (int i = 0; i < 256; i++) psal_jet((float)(255 - i) / 255, colors + 3 * i);
+    draw_picture(cr, colors, 256, 1, x, y, BAR_WIDTH, height, CAIRO_FILTER_NEAREST);
+    const struct {
+        double at;
+        const char *text;
+    } marks[] = {{1, "1"}, {0.5, "0.5"}, {0, "0"}};
+    for (int i = 0; i < 3; i++) {
+        double mark = y + (1 - marks[i].at) * height;
+        fig_set_color(cr, FIG_QUIET, 1);
+        cairo_set_line_width(cr, 0.8);
+        cairo_move_to(cr, x + BAR_WIDTH, mark);
+        cairo_line_to(cr, x + BAR_WIDTH + 3, mark);
+        cairo_stroke(cr);
+        fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_LEFT, x + BAR_WIDTH + 5, mark, 0, marks[i].text);
+    }
+    const char *label = "saliency, 90th to 99th percentile";
+    if (fig_text_width(cr, FIG_FONT_LABEL, label) > height) label = "saliency";
+    if (fig_text_width(cr, FIG_FONT_LABEL, label) <= height)
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x + BAR_WIDTH + 30, y + height / 2, 90,
+                 label);
+}
+
+/* "true: great white shark (0.2 %)" in at most two lines; returns their number. */
+static int class_lines(cairo_t *cr, const char *role, const char *name, double confidence,
+                       double width, char lines[2][FIG_TEXT_MAX]) {
+    if (!name) return 0;
+    char text[FIG_TEXT_MAX], number[32] = "";
+    if (isfinite(confidence)) snprintf(number, sizeof number, " (%.1f %%)", 100 * confidence);
+    snprintf(text, sizeof text, "%s: %.400s%s", role, name, number);
+    int count = fig_text_wrap(cr, FIG_FONT_LABEL, text, width, 2, lines);
+    /* A very long name must not cost the confidence. */
+    if (*number && count == 2 && !strstr(lines[1], number + 1)) {
+        char rest[FIG_TEXT_MAX];
+        snprintf(rest, sizeof rest, "%.480s", lines[1]);
+        fig_text_fit(cr, FIG_FONT_LABEL, rest, width - fig_text_width(cr, FIG_FONT_LABEL, number),
+                     lines[1]);
+        strncat(lines[1], number, FIG_TEXT_MAX - 1 - strlen(lines[1]));
+    }
+    return count;
+}
+
+psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path,
+                                      psal_error *err) {
+    psal_status status =
+        check_size(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, err);
+    if (status != PSAL_OK) return status;
+    fig_canvas canvas;
+    status = fig_canvas_open(&canvas, path, err);
+    if (status != PSAL_OK) return status;
+    uint8_t *painted;
+    status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width,
+                   &painted, err);
+    if (status != PSAL_OK) {
+        fig_canvas_discard(&canvas);
+        return status;
+    }
+
+    double longer = fmax(figure->height, figure->width);
+    double width = fmax(LONGER_SIDE * figure->width / longer, 1),
+           height = fmax(LONGER_SIDE * figure->height / longer, 1);
+    double cell = fmax(width, 150), inner = 3 * cell + 2 * GAP + 8 + BAR_WIDTH + BAR_LABELS;
+    double line = fig_line_height(FIG_FONT_LABEL), heading = fig_line_height(FIG_FONT_PANEL) + 3;
+    char lines[4][FIG_TEXT_MAX];
+    double caption = 2 * cell + GAP; /* the class names may run below the heat map */
+    int line_count = class_lines(canvas.cr, "predicted", figure->predicted_name,
+                                 figure->predicted_confidence, caption, lines);
+    line_count += class_lines(canvas.cr, "true", figure->true_name, figure->true_confidence,
+                              caption, lines + line_count);
+    double header =
+        fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
+    fig_canvas_start(&canvas, inner + 2 * EDGE,
+                     2 * EDGE + header + heading + height + (line_count ? 5 : 0) +
+                         line_count * line);
+
+    cairo_t *cr = canvas.cr;
+    fig_header(cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
+    size_t size = (size_t)figure->height * (size_t)figure->width * 3;
+    const struct {
+        const char *heading;
+        const uint8_t *rgb;
+        cairo_filter_t filter;
+    } pictures[] = {{"photo", figure->rgb, CAIRO_FILTER_GOOD},
+                    {"input-space saliency", painted, CAIRO_FILTER_NEAREST},
+                    {"overlay", painted + size, CAIRO_FILTER_GOOD}};
+    double y = EDGE + header + heading, x = EDGE;
+    for (int i = 0; i < 3; i++) {
+        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x + (cell - width) / 2,
+                 y - heading / 2 - 1.5, 0, pictures[i].heading);
+        draw_picture(cr, pictures[i].rgb, figure->height, figure->width, x + (cell - width) / 2, y,
+                     width, height, pictures[i].filter);
+        x += cell + GAP;
+    }
+    draw_color_bar(cr, x - GAP + 8, y, height);
+    for (int i = 0; i < line_count; i++)
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, EDGE + (cell - width) / 2,
+                 y + height + 5 + (i + 0.5) * line, 0, lines[i]);
+    free(painted);
+    return fig_canvas_finish(&canvas, err);
+}
+
+psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels,
+                                       int height, int width, const char *path, psal_error *err) {
+    psal_status status = check_size(rgb, grad, channels, height, width, err);
+    if (status != PSAL_OK) return status;
+    size_t length = path ? strlen(path) : 0;
+    if (length < 4 || strcasecmp(path + length - 4, ".png") != 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png",
+                         path ? path : "");
+    uint8_t *painted;
+    status = paint(rgb, grad, channels, height, width, &painted, err);
+    if (status != PSAL_OK) return status;
+    cairo_surface_t *image =
+        fig_image_from_rgb(painted + (size_t)height * (size_t)width * 3, height, width);
+    fig_buffer encoded = {0};
+    status = fig_encode_png(image, &encoded, err);
+    if (status == PSAL_OK) status = psal_atomic_file_write(path, encoded.data, encoded.size, err);
+    free(encoded.data);
+    cairo_surface_destroy(image);
+    free(painted);
+    return status;
+}

@@ -1,0 +1,310 @@
+#include "io/html_report.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+#include "io/canvas.h"
+#include "io/utf8.h"
+
+#define LARGEST_PICTURE ((size_t)64 << 20)
+
+struct psal_html_report {
+    char *text;
+    size_t size, capacity;
+    psal_error failure;
+    bool in_thumbnails; /* a row of thumbnails is open */
+};
+
+static void put(psal_html_report *report, const char *text, size_t length) {
+    if (report->failure.status != PSAL_OK) return;
+    if (report->capacity - report->size < length) {
+        size_t capacity = report->capacity ? report->capacity : 1 << 14;
+        while (capacity - report->size < length && capacity <= SIZE_MAX / 2) capacity *= 2;
+        char *grown = capacity - report->size < length ? NULL : realloc(report->text, capacity);
+        if (!grown) {
+            psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for a report of %zu bytes",
+                      report->size);
+            return;
+        }
+        report->text = grown;
+        report->capacity = capacity;
+    }
+    memcpy(report->text + report->size, text, length);
+    report->size += length;
+}
+
+static void put_text(psal_html_report *report, const char *text) {
+    put(report, text, strlen(text));
+}
+
+/* Text from outside: the five characters HTML gives a meaning become references, ill-formed bytes
+ * U+FFFD. */
+static void put_escaped(psal_html_report *report, const char *text) {
+    if (!text) return;
+    size_t length = strlen(text);
+    char *clean = malloc(3 * length + 1);
+    if (!clean) {
+        psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for %zu bytes of a report",
+                  length);
+        return;
+    }
+    psal_utf8_clean(text, clean, 3 * length + 1);
+    for (const char *at = clean; *at; at++) {
+        static const struct {
+            char character;
+            const char *reference;
+        } table[] = {
+            {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+        size_t i = 0;
+        while (i < 5 && table[i].character != *at) i++;
+        if (i < 5)
+            put_text(report, table[i].reference);
+        else
+            put(report, at, 1);
+    }
+    free(clean);
+}
+
+/* RFC 4648. */
+static void put_base64(psal_html_report *report, const uint8_t *data, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t left = (uint32_t)(size - i < 3 ? size - i : 3);
+        uint32_t bits = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                        (left > 2 ? data[i + 2] : 0);
+        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+                        left > 1 ? digits[bits >> 6 & 63] : '=',
+                        left > 2 ? digits[bits & 63] : '='};
+        put(report, four, 4);
+    }
+}
+
+static const char page_head[] =
+    "<style>\n"
+    ":root{color-scheme:light "
+    "dark;--paper:#fff;--ink:#20242a;--quiet:#646b75;--line:#dfe2e7;--stripe:#f6f7f9}\n"
+    "@media "
+    "(prefers-color-scheme:dark){:root{--paper:#16181c;--ink:#e3e6ea;--quiet:#9aa2ad;--line:#"
+    "353a42;"
+    "--stripe:#1d2025}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0 auto;padding:2.5rem 1.25rem "
+    "4rem;max-width:64rem;background:var(--paper);color:var(--ink);"
+    "font:1rem/1.55 system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}\n"
+    "h1{font-size:1.7rem;line-height:1.25;margin:0 0 1.2rem}\n"
+    "h2{font-size:1.2rem;margin:2.4rem 0 .7rem;padding-top:.9rem;border-top:1px solid "
+    "var(--line)}\n"
+    "h1,h2,p,td,th,figcaption{overflow-wrap:anywhere}\n"
+    "p{max-width:46rem;margin:.6rem 0}\n"
+    "figure{margin:1.3rem 0}\n"
+    "figure img{display:block;max-width:100%;height:auto;background:#fff;border:1px solid "
+    "var(--line);"
+    "border-radius:6px}\n"
+    "figcaption,caption{color:var(--quiet);font-size:.9rem;text-align:left}\n"
+    "figcaption{margin-top:.4rem}caption{padding:.3rem 0}\n"
+    ".table{overflow-x:auto;margin:1rem 0}\n"
+    "table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
+    "th,td{padding:.34rem .8rem .34rem 0;text-align:left;vertical-align:top;min-width:3rem}\n"
+    "th+th,td+td{padding-left:.8rem}\n"
+    "thead th{border-bottom:2px solid var(--line)}tbody "
+    "tr:nth-child(even){background:var(--stripe)}\n"
+    "tbody td{border-bottom:1px solid var(--line)}.n{text-align:right;white-space:nowrap}\n"
+    ".row{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}.row figure{margin:0;width:10rem}\n"
+    ".row img{width:100%}\n"
+    "@media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}}\n"
+    "</style>\n";
+
+psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {
+    psal_html_report *report = calloc(1, sizeof *report);
+    if (!report) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a report");
+        return NULL;
+    }
+    put_text(report,
+             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+             "<meta http-equiv=\"Content-Security-Policy\" "
+             "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>");
+    put_escaped(report, title);
+    put_text(report, "</title>\n");
+    put_text(report, page_head);
+    put_text(report, "</head>\n<body>\n<h1>");
+    put_escaped(report, title);
+    put_text(report, "</h1>\n");
+    return report;
+}
+
+static void end_thumbnails(psal_html_report *report) {
+    if (report->in_thumbnails) put_text(report, "</div>\n");
+    report->in_thumbnails = false;
+}
+
+static void put_element(psal_html_report *report, const char *open, const char *text,
+                        const char *close) {
+    put_text(report, open);
+    put_escaped(report, text);
+    put_text(report, close);
+}
+
+void psal_html_report_heading(psal_html_report *report, const char *text) {
+    end_thumbnails(report);
+    put_element(report, "<h2>", text, "</h2>\n");
+}
+
+void psal_html_report_paragraph(psal_html_report *report, const char *text) {
+    end_thumbnails(report);
+    put_element(report, "<p>", text, "</p>\n");
+}
+
+/* "12", "-0.5 %", "−3", "+1e-4": a sign, then a digit. */
+static bool is_number(const char *text) {
+    if (!text) return false;
+    if (*text == '-' || *text == '+') text++;
+    if (strncmp(text, "\xe2\x88\x92", 3) == 0) text += 3;
+    if (*text < '0' || *text > '9') return false;
+    /* "3x3 convolution" is text. */
+    text += strspn(text, "0123456789.,eE+-");
+    return *text == '\0' || *text == ' ' || *text == '%';
+}
+
+void psal_html_report_table(psal_html_report *report, const char *caption,
+                            const char *const *header, const char *const *cells, size_t row_count,
+                            size_t column_count) {
+    end_thumbnails(report);
+    put_text(report, "<div class=\"table\"><table>\n");
+    if (caption) put_element(report, "<caption>", caption, "</caption>\n");
+    if (header) {
+        put_text(report, "<thead><tr>");
+        for (size_t c = 0; c < column_count; c++) {
+            bool number = row_count > 0 && is_number(cells[c]);
+            put_element(report, number ? "<th class=\"n\">" : "<th>", header[c], "</th>");
+        }
+        put_text(report, "</tr></thead>\n");
+    }
+    put_text(report, "<tbody>\n");
+    for (size_t r = 0; r < row_count; r++) {
+        put_text(report, "<tr>");
+        for (size_t c = 0; c < column_count; c++) {
+            const char *cell = cells[r * column_count + c];
+            put_element(report, is_number(cell) ? "<td class=\"n\">" : "<td>", cell, "</td>");
+        }
+        put_text(report, "</tr>\n");
+    }
+    put_text(report, "</tbody></table></div>\n");
+}
+
+/* What the bytes are; NULL when none of the three. SVG may begin with an XML declaration, comments,
+ * a doctype. */
+static const char *media_type(const uint8_t *data, size_t size) {
+    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'},
+                         jpeg[] = {0xff, 0xd8, 0xff};
+    if (size >= sizeof png && memcmp(data, png, sizeof png) == 0) return "image/png";
+    if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0) return "image/jpeg";
+    size_t head = size < 1024 ? size : 1024;
+    if (size > 0 && data[0] == '<' && memmem(data, head, "<svg", 4)) return "image/svg+xml";
+    return NULL;
+}
+
+static void put_picture(psal_html_report *report, const uint8_t *data, size_t size,
+                        const char *caption) {
+    const char *type = media_type(data, size);
+    if (!type) {
+        if (report->failure.status == PSAL_OK)
+            psal_fail(&report->failure, PSAL_ERR_FORMAT,
+                      "a picture of the report is neither PNG, JPEG nor SVG");
+        return;
+    }
+    put_text(report, "<figure><img alt=\"");
+    put_escaped(report, caption);
+    put_text(report, "\" src=\"data:");
+    put_text(report, type);
+    put_text(report, ";base64,");
+    put_base64(report, data, size);
+    put_text(report, "\">");
+    if (caption) put_element(report, "<figcaption>", caption, "</figcaption>");
+    put_text(report, "</figure>\n");
+}
+
+void psal_html_report_picture(psal_html_report *report, const void *data, size_t size,
+                              const char *caption) {
+    end_thumbnails(report);
+    put_picture(report, data, size, caption);
+}
+
+void psal_html_report_picture_file(psal_html_report *report, const char *path,
+                                   const char *caption) {
+    if (report->failure.status != PSAL_OK) return;
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        psal_fail(&report->failure, PSAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+        return;
+    }
+    uint8_t *data = NULL;
+    size_t size = 0, capacity = 0;
+    psal_status status = PSAL_OK;
+    while (status == PSAL_OK && !feof(file)) {
+        if (size == capacity) {
+            capacity = capacity ? 2 * capacity : 1 << 16;
+            uint8_t *grown = realloc(data, capacity);
+            if (!grown)
+                status = psal_fail(&report->failure, PSAL_ERR_MEMORY, "%s: out of memory", path);
+            else
+                data = grown;
+        }
+        if (status == PSAL_OK) size += fread(data + size, 1, capacity - size, file);
+        if (size > LARGEST_PICTURE)
+            status = psal_fail(&report->failure, PSAL_ERR_UNSUPPORTED, "%s: larger than %zu MiB",
+                               path, LARGEST_PICTURE >> 20);
+        if (status == PSAL_OK && ferror(file))
+            status = psal_fail(&report->failure, PSAL_ERR_IO, "%s: cannot be read: %s", path,
+                               strerror(errno));
+    }
+    fclose(file);
+    if (status == PSAL_OK) {
+        psal_html_report_picture(report, data, size, caption);
+        if (report->failure.status == PSAL_ERR_FORMAT)
+            psal_fail_prefix(&report->failure, "%s", path);
+    }
+    free(data);
+}
+
+void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, int height, int width,
+                                const char *caption) {
+    if (report->failure.status != PSAL_OK) return;
+    if (height < 1 || width < 1 || height > 16384 || width > 16384) {
+        psal_fail(&report->failure, PSAL_ERR_ARGUMENT, "a thumbnail of %d x %d pixels", height,
+                  width);
+        return;
+    }
+    cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);
+    fig_buffer encoded = {0};
+    if (fig_encode_png(image, &encoded, &report->failure) == PSAL_OK) {
+        if (!report->in_thumbnails) put_text(report, "<div class=\"row\">\n");
+        report->in_thumbnails = true;
+        put_picture(report, encoded.data, encoded.size, caption);
+    }
+    free(encoded.data);
+    cairo_surface_destroy(image);
+}
+
+psal_status psal_html_report_end(psal_html_report *report, const char *path, psal_error *err) {
+    end_thumbnails(report);
+    put_text(report, "</body>\n</html>\n");
+    psal_status status = report->failure.status;
+    if (status != PSAL_OK)
+        psal_fail(err, status, "%s: %s", path, report->failure.message);
+    else
+        status = psal_atomic_file_write(path, report->text, report->size, err);
+    psal_html_report_free(report);
+    return status;
+}
+
+void psal_html_report_free(psal_html_report *report) {
+    if (!report) return;
+    free(report->text);
+    free(report);
+}
