@@ -1,8 +1,9 @@
 /* model.h - the networks: recognising them in a checkpoint, and building their graph.
  *
- * A psal_model is an architecture with its parameters, named and ordered as torchvision does (`named_parameters()`), made
- * from the named tensors of a checkpoint. psal_model_build writes the network for one input size into a graph. Models know
- * no files; io/checkpoint.h reads those into a psal_tensor_map. */
+ * A psal_model is an architecture with its parameters, named and ordered as torchvision does
+ * (`named_parameters()`), made from the named tensors of a checkpoint. psal_model_build writes the
+ * network for one input size into a graph. Models know no files; io/checkpoint.h reads those into a
+ * psal_tensor_map. A finished model is read-only and may be shared by any number of threads. */
 #ifndef PSAL_MODELS_MODEL_H
 #define PSAL_MODELS_MODEL_H
 
@@ -12,79 +13,112 @@
 
 typedef struct psal_model psal_model;
 
-/* What the caller knows better than the checkpoint. Zero-initialise; unset fields are recognised from the tensor names and
- * shapes, the checkpoint's metadata ("psal.arch", "psal.variant", "psal.width", "psal.bn_epsilon", "psal.transform_input",
- * "psal.num_classes"), or torchvision's defaults, in this order. */
+/* What the caller knows better than the checkpoint. Zero-initialise; unset fields are recognised
+ * from the tensor names and shapes, the checkpoint's metadata ("psal.arch", "psal.variant",
+ * "psal.width", "psal.bn_epsilon", "psal.transform_input", "psal.num_classes"), what its naming
+ * implies (Keras: v1 and another epsilon), or torchvision's defaults, in this order. */
 typedef struct psal_model_options {
-    const char *arch;      /* "resnet50", "vgg19_bn", "densenet121", "inception_v3", ...; NULL: recognise */
-    const char *variant;   /* ResNet: "v1.5" (stride in the 3x3, torchvision) or "v1" (in the first 1x1); NULL: recognise */
-    double bn_epsilon;     /* 0: recognise (1e-5; Inception-v3 1e-3) */
-    int transform_input;   /* Inception-v3: 1 yes, -1 no, 0 as recorded (default no) */
+    const char
+        *arch; /* "resnet50", "vgg19_bn", "densenet121", "inception_v3", ...; NULL: recognise */
+    const char *variant; /* ResNets with bottlenecks: "v1.5" (stride in the 3x3, torchvision) or
+                            "v1" (in the first 1x1); NULL: recognise */
+    double bn_epsilon;   /* 0: recognise (1e-5; Inception-v3 1e-3) */
+    int transform_input; /* Inception-v3: 1 yes, -1 no, 0 as recorded (default no) */
 } psal_model_options;
 
 typedef struct psal_model_info {
-    const char *arch;     /* as above */
-    const char *family;   /* "resnet", "vgg", "densenet", "inception" */
-    const char *variant;  /* "" where there are none */
-    double width;         /* every channel count is max(1, (int)(count * width + 0.5)) of the published one; 1 normally */
-    double bn_epsilon;
+    const char *arch;    /* as above */
+    const char *family;  /* "resnet", "vgg", "densenet", "inception" */
+    const char *variant; /* "" where there are none */
+    double width;      /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
+                          normally. In DenseNet the first convolution and the growth rate do, and the
+                          rest follows. Whatever the shapes allow; the shortest number if several do */
+    double bn_epsilon; /* 0 where there is no batch normalisation */
     bool transform_input;
+    const char *preprocess; /* how the image must be prepared, in the words of io/preprocess.h: what
+                               the checkpoint's metadata says ("psal.preprocess"), or "caffe" where
+                               its naming implies that (Keras), or "" */
     int num_classes;
-    int native_size;      /* the side the architecture was published for: 224, 299 */
-    int min_size;         /* smallest side that does not shrink to nothing */
-    int filter_count;     /* output channels of all 4-D convolution weights, auxiliary classifier included */
+    int native_size;  /* the side the architecture was published for: 224, 299 */
+    int min_size;     /* smallest side that does not shrink to nothing */
+    int filter_count; /* output channels of all 4-D convolution weights, auxiliary classifier
+                         included */
     int64_t parameter_elements; /* elements of all parameters */
 } psal_model_info;
 
 /* One entry of named_parameters(). */
 typedef struct psal_model_parameter {
-    const char *name;   /* "layer1.0.conv1.weight" */
+    const char *name; /* "layer1.0.conv1.weight" */
     psal_shape shape;
     const float *values; /* owned by the model or by the checkpoint it was loaded from */
     bool is_filter;      /* a 4-D convolution weight: shape.dim[0] filters */
-    bool in_graph;       /* false for Inception's auxiliary classifier: part of the numbering, never computed */
+    bool in_graph;       /* false for Inception's auxiliary classifier: part of the numbering, never
+                            computed; its values are zeros when the checkpoint has none */
     int first_filter;    /* number of its first filter; -1 unless is_filter */
     int64_t first_element; /* offset in the concatenation of all parameters */
 } psal_model_parameter;
 
-/* Make a model from a checkpoint's tensors, in whatever naming: torchvision's, DenseNet's old one, timm's, Keras'
- * (psal.format = "tfjs-layers": HWIO kernels transposed, convolution biases folded into the running means).
- * float32 tensors are used where they lie (the map must outlive the model), others are converted. Fails, naming the
- * tensor, what was expected and what came, when the tensors are not one of the known architectures, when one is missing
- * or has another shape, or when a value is NaN or infinite. Tensors the network does not use are ignored and named in
- * `notes` (one line; may be NULL). */
-psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options, char notes[1024],
-                            psal_error *err);
+/* The architectures, in families. The name is NULL outside 0 .. count-1. */
+int psal_model_arch_count(void);
+const char *psal_model_arch_name(int index);
+
+/* Make a model from a checkpoint's tensors, in whatever naming: torchvision's, with the prefixes
+ * that training programs put in front ("module.", ...), DenseNet's old one, timm's, Keras' for
+ * ResNets (kernels transposed, convolution biases folded into the running means). float32 tensors
+ * are used where they lie (the checkpoint must outlive the model), others are converted. Fails,
+ * naming the tensor, what was expected and what came, when the tensors are not one of the known
+ * architectures, when one is missing or has another shape, when a value is NaN or infinite, or a
+ * variance negative. Tensors the network does not use are ignored and named in `notes` (one line;
+ * may be NULL; "" when there is nothing to say). */
+psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options,
+                            char notes[1024], psal_error *err);
 void psal_model_free(psal_model *model); /* NULL is fine */
 
+/* A checkpoint with all tensors of an architecture, zeros in all of them (ones in running
+ * variances), with the "psal.*" metadata: something to be filled. width > 0, num_classes > 0. */
+psal_tensor_map *psal_model_blank(const char *arch, double width, int num_classes, psal_error *err);
+
 const psal_model_info *psal_model_get_info(const psal_model *model);
+/* The checkpoint's metadata under `key`, which begins with "psal."; NULL when absent. */
+const char *psal_model_metadata(const psal_model *model, const char *key);
+
 int psal_model_parameter_count(const psal_model *model);
+/* NULL outside 0 .. parameter_count-1 */
 const psal_model_parameter *psal_model_get_parameter(const psal_model *model, int index);
 int psal_model_find_parameter(const psal_model *model, const char *name); /* -1 when absent */
-/* The parameter that filter `filter` (0 .. filter_count-1) belongs to; its number within is filter - first_filter. */
+/* The parameter that filter `filter` (0 .. filter_count-1) belongs to; its number within is filter
+ * - first_filter. -1 outside. */
 int psal_model_filter_parameter(const psal_model *model, int filter);
-/* The normalisation that follows a convolution: indices of its scale and shift parameters (out -1 when none; a biased
- * convolution's own bias counts as shift) - what switching the whole channel off must zero too. In DenseNet, where
- * normalisation comes before convolution, the one that reads this channel is not "its" normalisation: -1. */
-void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter, int *shift_parameter);
+/* The normalisation that follows a convolution channel by channel: indices of its scale and shift
+ * parameters, what switching a whole channel off must zero too. A biased convolution without
+ * normalisation has its own bias as shift and no scale. -1 where there is none: in DenseNet the
+ * outputs of a dense layer's second convolution and of a transition go to many normalisations
+ * beside other channels, so none is theirs. */
+void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter,
+                            int *shift_parameter);
 
-/* A copy of everything as a checkpoint: torchvision's names, running statistics included, float32, with the "psal.*"
- * metadata that lets psal_model_load recognise it. `values` (may be NULL) replaces parameter i's values where values[i] is
- * not NULL. */
-psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err);
+/* A copy of everything as a checkpoint: torchvision's names, running statistics included, float32,
+ * with the metadata it had and the "psal.*" entries that let psal_model_load recognise it (an
+ * auxiliary classifier that the checkpoint did not have is left out). `values` (may be NULL)
+ * replaces parameter i's values where values[i] is not NULL. */
+psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
+                                   psal_error *err);
 
-/* The network in a graph. */
+/* The network in a graph. The node numbers live until psal_network_free. */
 typedef struct psal_network {
     psal_node image;             /* [batch, 3, height, width], preprocessed */
     psal_node logits;            /* [batch, num_classes] */
-    const psal_node *parameters; /* node of parameter i, or PSAL_NO_NODE when not in the graph; owned by the graph's user:
-                                    freed with psal_network_free */
+    const psal_node *parameters; /* node of parameter i, or PSAL_NO_NODE when not in the graph */
+    const psal_node
+        *statistics; /* of the running means and variances, in the order of the layers */
+    int statistics_count;
 } psal_network;
 
-psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height, int width,
-                             psal_network *network, psal_error *err);
-void psal_network_free(psal_network *network);
+psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
+                             int width, psal_network *network, psal_error *err);
+void psal_network_free(psal_network *network); /* NULL and zeroed are fine */
 /* Bind all parameters and running statistics of the network to the model's values. */
-psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan, psal_error *err);
+psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan,
+                            psal_error *err);
 
 #endif

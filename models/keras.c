@@ -1,0 +1,261 @@
+#include "models/keras.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the number in a weight's name is in torchvision's layer. */
+typedef enum role { CONVOLUTION, NORMALISATION, CLASSIFIER } role;
+
+/* A weight's torchvision name, in parts. */
+typedef struct weight_name {
+    role role;
+    char layer[48];   /* "layer1.0.conv1" */
+    const char *part; /* "weight" */
+} weight_name;
+
+/* Read a number of at most four digits without sign. */
+static bool read_number(const char **text, int *number) {
+    int digits = 0;
+    for (*number = 0; **text >= '0' && **text <= '9' && digits < 4; (*text)++, digits++)
+        *number = *number * 10 + (**text - '0');
+    return digits > 0;
+}
+
+static bool skip(const char **text, const char *expected) {
+    size_t length = strlen(expected);
+    if (strncmp(*text, expected, length) != 0) return false;
+    *text += length;
+    return true;
+}
+
+/* Layer `index` of a bottleneck: 1 to 3, or 0 for the projection. stage 2 is torchvision's layer1.
+ */
+static bool bottleneck_layer(weight_name *name, int stage, int block, int index) {
+    if (stage < 2 || stage > 5 || block < 0 || index > 3) return false;
+    if (index == 0)
+        snprintf(name->layer, sizeof name->layer, "layer%d.%d.downsample.%d", stage - 1, block,
+                 name->role == CONVOLUTION ? 0 : 1);
+    else
+        snprintf(name->layer, sizeof name->layer, "layer%d.%d.%s%d", stage - 1, block,
+                 name->role == CONVOLUTION ? "conv" : "bn", index);
+    return true;
+}
+
+/* Keras 2.2's keras/applications/resnet50.py: "res2a_branch1", "bn4b_branch2c"; deeper networks go
+ * on with "res4b1_branch2a". */
+static bool parse_first_naming(const char *text, weight_name *name) {
+    int stage, block;
+    if (skip(&text, "res"))
+        name->role = CONVOLUTION;
+    else if (skip(&text, "bn"))
+        name->role = NORMALISATION;
+    else
+        return false;
+    if (*text < '2' || *text > '5') return false;
+    stage = *text++ - '0';
+    if (*text < 'a' || *text > 'z') return false;
+    block = *text++ - 'a';
+    if (block == 1 && *text != '_' && !read_number(&text, &block)) return false;
+    if (!skip(&text, "_branch")) return false;
+    if (strcmp(text, "1") == 0) return bottleneck_layer(name, stage, block, 0);
+    if (text[0] != '2' || text[1] < 'a' || text[1] > 'c' || text[2]) return false;
+    return bottleneck_layer(name, stage, block, text[1] - 'a' + 1);
+}
+
+/* Keras from 2.2.5 on, keras_applications/resnet_common.py: "conv2_block1_1_conv",
+ * "conv2_block1_0_bn". */
+static bool parse_later_naming(const char *text, weight_name *name) {
+    int stage, block, index;
+    if (!skip(&text, "conv") || !read_number(&text, &stage) || !skip(&text, "_block") ||
+        !read_number(&text, &block) || !skip(&text, "_") || !read_number(&text, &index))
+        return false;
+    if (strcmp(text, "_conv") == 0)
+        name->role = CONVOLUTION;
+    else if (strcmp(text, "_bn") == 0)
+        name->role = NORMALISATION;
+    else
+        return false;
+    return bottleneck_layer(name, stage, block - 1, index);
+}
+
+static bool parse_layer(const char *text, weight_name *name) {
+    static const struct {
+        const char *keras, *torch;
+        role role;
+    } single[] = {{"conv1", "conv1", CONVOLUTION},    {"conv1_conv", "conv1", CONVOLUTION},
+                  {"bn_conv1", "bn1", NORMALISATION}, {"conv1_bn", "bn1", NORMALISATION},
+                  {"fc1000", "fc", CLASSIFIER},       {"predictions", "fc", CLASSIFIER},
+                  {"probs", "fc", CLASSIFIER}};
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+        if (strcmp(text, single[i].keras) == 0) {
+            name->role = single[i].role;
+            snprintf(name->layer, sizeof name->layer, "%s", single[i].torch);
+            return true;
+        }
+    return parse_first_naming(text, name) || parse_later_naming(text, name);
+}
+
+static bool parse_part(const char *text, weight_name *name) {
+    static const struct {
+        const char *keras, *torch;
+        bool of_normalisation;
+    } parts[] = {{"kernel", "weight", false},
+                 {"bias", "bias", false},
+                 {"gamma", "weight", true},
+                 {"beta", "bias", true},
+                 {"moving_mean", "running_mean", true},
+                 {"moving_variance", "running_var", true}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(text, parts[i].keras) == 0 &&
+            parts[i].of_normalisation == (name->role == NORMALISATION)) {
+            name->part = parts[i].torch;
+            return true;
+        }
+    return false;
+}
+
+/* "LAYER/PART", also as HDF5 and TensorFlow write it, "LAYER/LAYER/PART:0". */
+static bool parse_weight(const char *keras, weight_name *name) {
+    char text[128];
+    if (strlen(keras) >= sizeof text) return false;
+    strcpy(text, keras);
+    char *colon = strrchr(text, ':');
+    if (colon && strcmp(colon, ":0") == 0) *colon = '\0';
+    char *slash = strrchr(text, '/');
+    if (!slash) return false;
+    *slash = '\0';
+    char *outer = strrchr(text, '/');
+    return parse_layer(outer ? outer + 1 : text, name) && parse_part(slash + 1, name);
+}
+
+bool net_is_keras_resnet(const psal_tensor_map *checkpoint) {
+    for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
+        weight_name name;
+        if (parse_weight(psal_tensor_map_name(checkpoint, i), &name) && name.role != CLASSIFIER)
+            return true;
+    }
+    return false;
+}
+
+/* ---- values ---- */
+
+/* Any element type to float32 in memory of its own, NULL when there is none. */
+static float *floats_of(const psal_tensor *tensor, size_t *count) {
+    *count = (size_t)psal_shape_count(&tensor->shape);
+    float *values = malloc(*count ? *count * sizeof *values : 1);
+    if (values) psal_tensor_to_f32(tensor, values);
+    return values;
+}
+
+/* [positions, inputs, outputs] to [outputs, inputs, positions]; blocks of outputs and inputs, so
+ * that reads and writes stay in cache lines. */
+static void transpose_kernel(const float *src, float *dst, size_t positions, size_t inputs,
+                             size_t outputs) {
+    const size_t block = 16;
+    for (size_t o0 = 0; o0 < outputs; o0 += block)
+        for (size_t i0 = 0; i0 < inputs; i0 += block)
+            for (size_t o = o0; o < outputs && o < o0 + block; o++)
+                for (size_t i = i0; i < inputs && i < i0 + block; i++)
+                    for (size_t p = 0; p < positions; p++)
+                        dst[(o * inputs + i) * positions + p] = src[(p * inputs + i) * outputs + o];
+}
+
+/* Convolution kernels HWIO to OIHW, the classifier's [in, out] to [out, in]. */
+static psal_status add_kernel(psal_tensor_map *map, const char *keras, const char *torch,
+                              const psal_tensor *tensor, int ndim, psal_error *err) {
+    const int64_t *dim = tensor->shape.dim;
+    char text[96];
+    if (tensor->shape.ndim != ndim)
+        return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, expected %d dimensions",
+                         keras, psal_shape_format(&tensor->shape, text, sizeof text), ndim);
+    psal_shape shape =
+        ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]);
+    psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &shape, err);
+    if (!added) return PSAL_ERR_MEMORY;
+    size_t count;
+    float *values = floats_of(tensor, &count);
+    if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
+    if (count > 0) {
+        size_t outputs = (size_t)dim[ndim - 1], inputs = (size_t)dim[ndim - 2];
+        transpose_kernel(values, added->data, count / outputs / inputs, inputs, outputs);
+    }
+    free(values);
+    return PSAL_OK;
+}
+
+static psal_status add_copy(psal_tensor_map *map, const char *torch, const psal_tensor *tensor,
+                            psal_error *err) {
+    psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &tensor->shape, err);
+    if (!added) return PSAL_ERR_MEMORY;
+    psal_tensor_to_f32(tensor, added->data);
+    return PSAL_OK;
+}
+
+/* The normalisation after a convolution: "layer1.0.conv2" has "layer1.0.bn2". */
+static void norm_of(const char *convolution, char *norm, size_t size) {
+    const char *number = convolution + strlen(convolution) - 1;
+    const char *projection = strstr(convolution, "downsample.0");
+    if (projection)
+        snprintf(norm, size, "%.*sdownsample.1", (int)(projection - convolution), convolution);
+    else
+        snprintf(norm, size, "%.*sbn%s", (int)(number - 4 - convolution), convolution, number);
+}
+
+/* running mean -= convolution bias */
+static psal_status fold_bias(psal_tensor_map *map, const char *keras, const char *convolution,
+                             const psal_tensor *bias, psal_error *err) {
+    char norm[64], mean_name[80], had[96], wanted[96];
+    norm_of(convolution, norm, sizeof norm);
+    snprintf(mean_name, sizeof mean_name, "%s.running_mean", norm);
+    const psal_tensor *mean = psal_tensor_map_get(map, mean_name);
+    if (!mean)
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "tensor '%s' has no normalisation ('%s') to be folded into", keras,
+                         mean_name);
+    if (!psal_shape_equal(&mean->shape, &bias->shape))
+        return psal_fail(err, PSAL_ERR_SHAPE,
+                         "tensor '%s' has shape %s, but its normalisation's mean has %s", keras,
+                         psal_shape_format(&bias->shape, had, sizeof had),
+                         psal_shape_format(&mean->shape, wanted, sizeof wanted));
+    size_t count;
+    float *values = floats_of(bias, &count), *folded = mean->data;
+    if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
+    for (size_t i = 0; i < count; i++) folded[i] -= values[i];
+    free(values);
+    return PSAL_OK;
+}
+
+psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tensor_map *map,
+                                    net_origin *origin, psal_error *err) {
+    /* The stride is in the first 1x1 in both namings; the epsilon changed with the names. */
+    *origin = (net_origin){.variant = "v1", .bn_epsilon = 1.001e-5, .preprocess = "caffe"};
+    const size_t count = psal_tensor_map_count(checkpoint);
+    psal_status status = PSAL_OK;
+    for (size_t i = 0; status == PSAL_OK && i < count; i++) {
+        const char *keras = psal_tensor_map_name(checkpoint, i);
+        const psal_tensor *tensor = psal_tensor_map_at(checkpoint, i);
+        weight_name name;
+        char torch[80];
+        if (!parse_weight(keras, &name)) {
+            status = psal_tensor_map_add_view(map, keras, tensor->dtype, &tensor->shape,
+                                              tensor->data, err);
+            continue;
+        }
+        if (strstr(keras, "_branch")) origin->bn_epsilon = 1e-3;
+        snprintf(torch, sizeof torch, "%s.%s", name.layer, name.part);
+        const bool is_kernel = name.role != NORMALISATION && strcmp(name.part, "weight") == 0;
+        if (is_kernel)
+            status = add_kernel(map, keras, torch, tensor, name.role == CONVOLUTION ? 4 : 2, err);
+        else if (name.role != CONVOLUTION)
+            status = add_copy(map, torch, tensor, err);
+    }
+    for (size_t i = 0; status == PSAL_OK && i < count; i++) {
+        weight_name name;
+        const char *keras = psal_tensor_map_name(checkpoint, i);
+        if (parse_weight(keras, &name) && name.role == CONVOLUTION &&
+            strcmp(name.part, "bias") == 0)
+            status = fold_bias(map, keras, name.layer, psal_tensor_map_at(checkpoint, i), err);
+    }
+    return status;
+}

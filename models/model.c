@@ -1,0 +1,127 @@
+/* What a model answers, and its graph. */
+#include "models/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/model_internal.h"
+
+/* A batch or side beyond this is a mistake; it keeps products of sizes far from overflowing. */
+#define MAX_SIDE 32768
+#define MAX_BATCH 65536
+
+void psal_model_free(psal_model *model) {
+    if (!model) return;
+    for (int i = 0; model->values && i < model->list.count; i++) free(model->values[i].owned);
+    free(model->values);
+    free(model->parameters);
+    free(model->parameter_of_entry);
+    free(model->entry_of_parameter);
+    free(model->parameter_of_filter);
+    net_clear(&model->list);
+    psal_tensor_map_free(model->tensors);
+    free(model);
+}
+
+int psal_model_arch_count(void) {
+    return net_arch_count();
+}
+
+const char *psal_model_arch_name(int index) {
+    const net_arch *arch = net_arch_at(index);
+    return arch ? arch->name : NULL;
+}
+
+const psal_model_info *psal_model_get_info(const psal_model *model) {
+    return &model->info;
+}
+
+const char *psal_model_metadata(const psal_model *model, const char *key) {
+    return psal_tensor_map_meta(model->tensors, key);
+}
+
+int psal_model_parameter_count(const psal_model *model) {
+    return model->parameter_count;
+}
+
+const psal_model_parameter *psal_model_get_parameter(const psal_model *model, int index) {
+    return index >= 0 && index < model->parameter_count ? &model->parameters[index] : NULL;
+}
+
+int psal_model_find_parameter(const psal_model *model, const char *name) {
+    for (int i = 0; i < model->parameter_count; i++)
+        if (strcmp(model->parameters[i].name, name) == 0) return i;
+    return -1;
+}
+
+int psal_model_filter_parameter(const psal_model *model, int filter) {
+    return filter >= 0 && filter < model->info.filter_count ? model->parameter_of_filter[filter]
+                                                            : -1;
+}
+
+void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter,
+                            int *shift_parameter) {
+    *scale_parameter = *shift_parameter = -1;
+    if (parameter < 0 || parameter >= model->parameter_count) return;
+    const net_tensor *entry = &model->list.tensors[model->entry_of_parameter[parameter]];
+    if (entry->norm_scale >= 0) *scale_parameter = model->parameter_of_entry[entry->norm_scale];
+    if (entry->norm_shift >= 0) *shift_parameter = model->parameter_of_entry[entry->norm_shift];
+}
+
+/* ---- the graph ---- */
+
+psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
+                             int width, psal_network *network, psal_error *err) {
+    const psal_model_info *info = &model->info;
+    *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
+    if (batch < 1 || batch > MAX_BATCH)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "batch of %d images, expected 1 to %d", batch,
+                         MAX_BATCH);
+    if (height < info->min_size || width < info->min_size)
+        return psal_fail(err, PSAL_ERR_SHAPE,
+                         "an image of %d x %d is too small for %s, which takes %d x %d and above",
+                         width, height, info->arch, info->min_size, info->min_size);
+    if (height > MAX_SIDE || width > MAX_SIDE)
+        return psal_fail(err, PSAL_ERR_SHAPE, "an image of %d x %d is too large (%d x %d at most)",
+                         width, height, MAX_SIDE, MAX_SIDE);
+
+    net n;
+    net_init(&n, graph, &model->options);
+    network->image = psal_input(graph, "image", PSAL_SHAPE(batch, 3, height, width));
+    flow logits = net_describe(&n, model->arch, (flow){network->image, 3, -1});
+    psal_status status = psal_graph_check(graph, err);
+    if (status == PSAL_OK && n.error.status != PSAL_OK)
+        status = psal_fail(err, n.error.status, "%s: %s", info->arch, n.error.message);
+    if (status == PSAL_OK) {
+        psal_node *nodes = malloc((size_t)n.count * sizeof *nodes);
+        if (!nodes) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        /* One block: the parameters' nodes, then the statistics'. */
+        psal_node *parameters = nodes, *statistics = nodes + model->parameter_count;
+        for (int i = 0; nodes && i < n.count; i++)
+            *(n.tensors[i].is_buffer ? statistics++ : parameters++) = n.tensors[i].node;
+        network->logits = logits.node;
+        network->parameters = nodes;
+        network->statistics = nodes + model->parameter_count;
+        network->statistics_count = n.count - model->parameter_count;
+    }
+    net_clear(&n);
+    return status;
+}
+
+void psal_network_free(psal_network *network) {
+    if (!network) return;
+    free((void *)(uintptr_t)network->parameters); /* the statistics' are in the same block */
+    *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
+}
+
+psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan,
+                            psal_error *err) {
+    const psal_node *parameters = network->parameters, *statistics = network->statistics;
+    for (int i = 0; i < model->list.count; i++) {
+        psal_node node = model->list.tensors[i].is_buffer ? *statistics++ : *parameters++;
+        if (node == PSAL_NO_NODE) continue;
+        psal_status status = psal_plan_bind(plan, node, model->values[i].values, err);
+        if (status != PSAL_OK) return status;
+    }
+    return PSAL_OK;
+}
