@@ -1,0 +1,126 @@
+#include "engine/kernels/rows.h"
+
+#include <math.h>
+
+/* Independent partial sums: the compiler can keep them in vector registers, and their order is fixed. */
+enum { LANES = 8, SERIAL_BELOW = 32768 };
+
+static int use_threads(size_t rows, size_t columns, const psal_parallel *parallel) {
+    return parallel->threads > 1 && rows > 1 && rows * columns >= SERIAL_BELOW ? parallel->threads : 1;
+}
+
+static double add_lanes(const double *lanes) {
+    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+#define SUM_ROW(columns, i, term)                                                                                      \
+    double lanes[LANES] = {0};                                                                                         \
+    size_t whole = (columns) / LANES * LANES;                                                                          \
+    for (size_t block = 0; block < whole; block += LANES)                                                              \
+        for (size_t lane = 0; lane < LANES; lane++) {                                                                  \
+            size_t i = block + lane;                                                                                   \
+            lanes[lane] += (term);                                                                                     \
+        }                                                                                                              \
+    for (size_t i = whole; i < (columns); i++) lanes[0] += (term);                                                     \
+    return add_lanes(lanes)
+
+static double sum_row(size_t columns, const psal_real *x) {
+    SUM_ROW(columns, i, x[i]);
+}
+
+static double sum_abs_row(size_t columns, const psal_real *x) {
+    SUM_ROW(columns, i, fabs(x[i]));
+}
+
+static double sum_sign_row(size_t columns, const psal_real *x, const psal_real *a) {
+    SUM_ROW(columns, i, x[i] > 0 ? a[i] : x[i] < 0 ? -a[i] : 0);
+}
+
+void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) sum[r] = (psal_real)sum_row(columns, x + r * columns);
+}
+
+void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_row(columns, x + r * columns) / (double)columns);
+}
+
+void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean,
+                              const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_abs_row(columns, x + r * columns) / (double)columns);
+}
+
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const psal_real *x, const psal_real *a, psal_real *mean,
+                               const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++)
+        mean[r] = (psal_real)(sum_sign_row(columns, x + r * columns, a + r * columns) / (double)columns);
+}
+
+void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
+                            const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) {
+        psal_real value = v[r] * factor;
+        for (size_t i = 0; i < columns; i++) out[r * columns + i] = value;
+    }
+}
+
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const psal_real *x, const psal_real *v, psal_real factor,
+                                 psal_real *out, const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) {
+        psal_real value = v[r] * factor;
+        const psal_real *from = x + r * columns;
+        psal_real *to = out + r * columns;
+        for (size_t i = 0; i < columns; i++) to[i] = (psal_real)((from[i] > 0) - (from[i] < 0)) * value;
+    }
+}
+
+static psal_real row_max(size_t columns, const psal_real *z) {
+    psal_real max = z[0];
+    for (size_t i = 1; i < columns; i++)
+        if (z[i] > max) max = z[i];
+    return max;
+}
+
+static double sum_exp(size_t columns, const psal_real *z, psal_real max) {
+    double sum = 0;
+    for (size_t i = 0; i < columns; i++) sum += exp((double)z[i] - (double)max);
+    return sum;
+}
+
+void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y) {
+    for (size_t r = 0; r < rows; r++) {
+        const psal_real *from = z + r * columns;
+        psal_real max = row_max(columns, from);
+        double sum = sum_exp(columns, from, max);
+        for (size_t i = 0; i < columns; i++) y[r * columns + i] = (psal_real)(exp((double)from[i] - (double)max) / sum);
+    }
+}
+
+void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss) {
+    for (size_t r = 0; r < rows; r++) {
+        const psal_real *from = z + r * columns;
+        psal_real max = row_max(columns, from);
+        bool valid = target[r] >= 0 && target[r] < (psal_real)columns;
+        loss[r] = valid ? (psal_real)(log(sum_exp(columns, from, max)) + (double)max - (double)from[(size_t)target[r]])
+                        : (psal_real)NAN;
+    }
+}
+
+void psal_kernel_one_hot(size_t rows, size_t columns, const psal_real *target, psal_real *y) {
+    for (size_t r = 0; r < rows; r++) {
+        bool valid = target[r] >= 0 && target[r] < (psal_real)columns;
+        for (size_t i = 0; i < columns; i++) y[r * columns + i] = valid ? 0 : (psal_real)NAN;
+        if (valid) y[r * columns + (size_t)target[r]] = 1;
+    }
+}

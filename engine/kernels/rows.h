@@ -1,0 +1,32 @@
+/* rows.h - kernels on matrices x[rows, columns] that treat each row by itself: sums, means, softmax. Row sums are taken in
+ * double, in a fixed order. */
+#ifndef PSAL_ENGINE_KERNELS_ROWS_H
+#define PSAL_ENGINE_KERNELS_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/kernels/parallel.h"
+#include "engine/real.h"
+
+/* sum[rows] */
+void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
+/* mean[rows] of x, of |x|, of sign(x) * a */
+void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
+void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const psal_real *x, const psal_real *a, psal_real *mean,
+                               const psal_parallel *parallel);
+/* out[rows, columns] = v[row] * factor; = sign(x) * (v[row] * factor). out may be x. */
+void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
+                            const psal_parallel *parallel);
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const psal_real *x, const psal_real *v, psal_real factor,
+                                 psal_real *out, const psal_parallel *parallel);
+
+/* y = exp(z - max) / sum of it, per row */
+void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y);
+/* loss[rows] = log(sum exp(z)) - z[target], per row; NaN when a target is not a column */
+void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss);
+/* y[rows, columns] = 1 in the target's column, else 0; all NaN in a row whose target is not a column */
+void psal_kernel_one_hot(size_t rows, size_t columns, const psal_real *target, psal_real *y);
+
+#endif

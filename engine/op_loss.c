@@ -1,0 +1,127 @@
+/* Losses on logits z[N, classes] with class numbers target[N].
+ *
+ *   softmax        y = exp(z) / sum exp(z)           dz = y * (dy - <dy, y> per row)
+ *   cross entropy  L = log sum exp(z) - z[target]    dz = dL * (softmax(z) - one_hot(target))
+ *   selection      z[target] = <z, one_hot(target)> per row */
+#include "engine/kernels/rows.h"
+#include "engine/op.h"
+
+#define LOGITS {{2, {2, 5}}, PSAL_VALUES_NORMAL, 0}
+#define TARGETS {{1, {2}}, PSAL_VALUES_CLASSES, 5}
+
+static bool is_matrix(psal_graph *graph, const psal_node_record *node) {
+    const psal_shape *z = psal_graph_input_shape(graph, node, 0);
+    char text[96];
+    if (z->ndim == 2) return true;
+    psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s: needs batch x classes", psal_op_kind_name(node->op),
+                    psal_shape_format(z, text, sizeof text));
+    return false;
+}
+
+/* ---- softmax ---- */
+
+psal_node psal_softmax(psal_graph *graph, psal_node z) {
+    return psal_graph_add(graph, PSAL_OP_SOFTMAX, &z, 1, NULL);
+}
+
+static void softmax_infer(psal_graph *graph, psal_node_record *node) {
+    if (is_matrix(graph, node)) node->shape = *psal_graph_input_shape(graph, node, 0);
+}
+
+static void softmax_run(const psal_op_call *c) {
+    psal_kernel_softmax((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->out);
+}
+
+static void softmax_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+    int64_t classes = psal_graph_shape(graph, node)->dim[1];
+    psal_node mean = psal_row_spread(graph, psal_row_sum(graph, psal_mul(graph, dy, node)), classes);
+    if (wanted[0]) dx[0] = psal_mul(graph, node, psal_sub(graph, dy, mean));
+}
+
+static psal_node softmax_case(psal_graph *g, const psal_node *in) {
+    return psal_softmax(g, in[0]);
+}
+static const psal_op_case softmax_cases[] = {{"two rows", softmax_case, 1, {LOGITS}, false}};
+
+const psal_op psal_op_softmax = {.inputs = 1,
+                                 .infer = softmax_infer,
+                                 .run = softmax_run,
+                                 .gradient = softmax_gradient,
+                                 PSAL_CASES(softmax_cases)};
+
+/* ---- cross entropy ---- */
+
+psal_node psal_cross_entropy(psal_graph *graph, psal_node z, psal_node target) {
+    return psal_graph_add(graph, PSAL_OP_CROSS_ENTROPY, (psal_node[]){z, target}, 2, NULL);
+}
+
+static void cross_entropy_infer(psal_graph *graph, psal_node_record *node) {
+    if (!is_matrix(graph, node)) return;
+    const psal_shape *z = psal_graph_input_shape(graph, node, 0), *target = psal_graph_input_shape(graph, node, 1);
+    char text[96];
+    if (target->ndim != 1 || target->dim[0] != z->dim[0])
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "cross_entropy: needs %lld targets, got %s", (long long)z->dim[0],
+                        psal_shape_format(target, text, sizeof text));
+    node->shape = PSAL_SHAPE(z->dim[0]);
+}
+
+static void cross_entropy_run(const psal_op_call *c) {
+    psal_kernel_cross_entropy((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->in[1], c->out);
+}
+
+static void cross_entropy_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+    const psal_node_record n = *psal_graph_node(graph, node);
+    int64_t classes = psal_graph_shape(graph, n.inputs[0])->dim[1];
+    psal_node residual =
+        psal_sub(graph, psal_softmax(graph, n.inputs[0]), psal_one_hot(graph, n.inputs[1], (int)classes));
+    if (wanted[0]) dx[0] = psal_mul(graph, residual, psal_row_spread(graph, dy, classes));
+}
+
+static psal_node cross_entropy_case(psal_graph *g, const psal_node *in) {
+    return psal_cross_entropy(g, in[0], in[1]);
+}
+static const psal_op_case cross_entropy_cases[] = {{"two rows", cross_entropy_case, 2, {LOGITS, TARGETS}, false}};
+
+const psal_op psal_op_cross_entropy = {.inputs = 2,
+                                       .infer = cross_entropy_infer,
+                                       .run = cross_entropy_run,
+                                       .gradient = cross_entropy_gradient,
+                                       PSAL_CASES(cross_entropy_cases)};
+
+/* ---- one hot, selection ---- */
+
+psal_node psal_one_hot(psal_graph *graph, psal_node target, int classes) {
+    psal_attributes attr = {.one_hot = {classes}};
+    return psal_graph_add(graph, PSAL_OP_ONE_HOT, &target, 1, &attr);
+}
+
+static void one_hot_infer(psal_graph *graph, psal_node_record *node) {
+    const psal_shape *target = psal_graph_input_shape(graph, node, 0);
+    char text[96];
+    if (target->ndim != 1 || node->attr.one_hot.classes < 1)
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "one_hot of %s over %d classes", psal_shape_format(target, text, sizeof text),
+                        node->attr.one_hot.classes);
+    node->shape = PSAL_SHAPE(target->dim[0], node->attr.one_hot.classes);
+}
+
+static void one_hot_run(const psal_op_call *c) {
+    psal_kernel_one_hot((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->out);
+}
+
+static psal_node one_hot_case(psal_graph *g, const psal_node *in) {
+    return psal_one_hot(g, in[0], 5);
+}
+static const psal_op_case one_hot_cases[] = {{"two rows", one_hot_case, 1, {TARGETS}, true}};
+
+const psal_op psal_op_one_hot = {.inputs = 1,
+                                 .infer = one_hot_infer,
+                                 .run = one_hot_run,
+                                 .not_differentiable = "takes class numbers",
+                                 PSAL_CASES(one_hot_cases)};
+
+psal_node psal_select(psal_graph *graph, psal_node z, psal_node target) {
+    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    const psal_shape *s = psal_graph_shape(graph, z);
+    int classes = s->ndim == 2 ? (int)s->dim[1] : 1;
+    return psal_row_sum(graph, psal_mul(graph, z, psal_one_hot(graph, target, classes)));
+}

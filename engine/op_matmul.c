@@ -1,0 +1,90 @@
+/* Matrix product y = op(a) op(b), op being the identity or the transpose: its gradients are matrix products.
+ *
+ *   y = a b:  da = dy b^T, db = a^T dy, with the transposes moved to wherever a and b are stored transposed. */
+#include "engine/kernels/gemm.h"
+#include "engine/op.h"
+
+/* Columns (or rows) of y that one task computes: follows from the shape alone, so that bits do not depend on threads. */
+enum { COLUMNS_PER_TASK = 256 };
+
+psal_node psal_matmul(psal_graph *graph, psal_node a, bool transpose_a, psal_node b, bool transpose_b) {
+    psal_attributes attr = {.matmul = {.transpose_a = transpose_a, .transpose_b = transpose_b}};
+    return psal_graph_add(graph, PSAL_OP_MATMUL, (psal_node[]){a, b}, 2, &attr);
+}
+
+psal_node psal_linear(psal_graph *graph, psal_node x, psal_node weight, psal_node bias) {
+    psal_node y = psal_matmul(graph, x, false, weight, true);
+    return bias == PSAL_NO_NODE ? y : psal_channel_add(graph, y, bias);
+}
+
+static void matmul_infer(psal_graph *graph, psal_node_record *node) {
+    const psal_shape *a = psal_graph_input_shape(graph, node, 0), *b = psal_graph_input_shape(graph, node, 1);
+    bool ta = node->attr.matmul.transpose_a, tb = node->attr.matmul.transpose_b;
+    char as[96], bs[96];
+    if (a->ndim != 2 || b->ndim != 2 || a->dim[ta ? 0 : 1] != b->dim[tb ? 1 : 0]) {
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "matmul of %s%s and %s%s", psal_shape_format(a, as, sizeof as),
+                        ta ? " transposed" : "", psal_shape_format(b, bs, sizeof bs), tb ? " transposed" : "");
+        return;
+    }
+    node->attr.matmul.rows = a->dim[ta ? 1 : 0];
+    node->attr.matmul.inner = a->dim[ta ? 0 : 1];
+    node->attr.matmul.columns = b->dim[tb ? 0 : 1];
+    node->shape = PSAL_SHAPE(node->attr.matmul.rows, node->attr.matmul.columns);
+}
+
+static void matmul_run(const psal_op_call *c) {
+    const psal_attributes *attr = &c->node->attr;
+    bool ta = attr->matmul.transpose_a, tb = attr->matmul.transpose_b;
+    size_t m = (size_t)attr->matmul.rows, k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
+    size_t lda = ta ? m : k, ldb = tb ? k : n, tasks = (n + COLUMNS_PER_TASK - 1) / COLUMNS_PER_TASK;
+    int threads = tasks > 1 ? c->parallel.threads : 1;
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+    for (size_t task = 0; task < tasks; task++) {
+        size_t first = task * COLUMNS_PER_TASK, count = n - first < COLUMNS_PER_TASK ? n - first : COLUMNS_PER_TASK;
+        psal_gemm(ta, tb, m, count, k, c->in[0], lda, c->in[1] + (tb ? first * k : first), ldb, false, c->out + first, n);
+    }
+}
+
+static void matmul_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+    const psal_node_record n = *psal_graph_node(graph, node);
+    psal_node a = n.inputs[0], b = n.inputs[1];
+    bool ta = n.attr.matmul.transpose_a, tb = n.attr.matmul.transpose_b;
+    if (wanted[0]) dx[0] = ta ? psal_matmul(graph, b, tb, dy, true) : psal_matmul(graph, dy, false, b, !tb);
+    if (wanted[1]) dx[1] = tb ? psal_matmul(graph, dy, true, a, ta) : psal_matmul(graph, a, !ta, dy, false);
+}
+
+static double matmul_flops(const psal_node_record *node) {
+    return 2.0 * (double)node->attr.matmul.rows * (double)node->attr.matmul.inner * (double)node->attr.matmul.columns;
+}
+
+#define MATRIX(rows, columns) {{2, {rows, columns}}, PSAL_VALUES_NORMAL, 0}
+
+static psal_node case_nn(psal_graph *g, const psal_node *in) {
+    return psal_matmul(g, in[0], false, in[1], false);
+}
+static psal_node case_nt(psal_graph *g, const psal_node *in) {
+    return psal_matmul(g, in[0], false, in[1], true);
+}
+static psal_node case_tn(psal_graph *g, const psal_node *in) {
+    return psal_matmul(g, in[0], true, in[1], false);
+}
+static psal_node case_tt(psal_graph *g, const psal_node *in) {
+    return psal_matmul(g, in[0], true, in[1], true);
+}
+static psal_node case_linear(psal_graph *g, const psal_node *in) {
+    return psal_linear(g, in[0], in[1], in[2]);
+}
+static const psal_op_case matmul_cases[] = {
+    {"a b", case_nn, 2, {MATRIX(2, 3), MATRIX(3, 4)}, false},
+    {"a b^T", case_nt, 2, {MATRIX(2, 3), MATRIX(4, 3)}, false},
+    {"a^T b", case_tn, 2, {MATRIX(3, 2), MATRIX(3, 4)}, false},
+    {"a^T b^T", case_tt, 2, {MATRIX(3, 2), MATRIX(4, 3)}, false},
+    {"linear layer", case_linear, 3, {MATRIX(2, 3), MATRIX(4, 3), {{1, {4}}, PSAL_VALUES_NORMAL, 0}}, false},
+};
+
+const psal_op psal_op_matmul = {.inputs = 2,
+                                .infer = matmul_infer,
+                                .run = matmul_run,
+                                .gradient = matmul_gradient,
+                                .flops = matmul_flops,
+                                PSAL_CASES(matmul_cases)};

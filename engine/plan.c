@@ -1,0 +1,322 @@
+/* Which nodes run, in which order, in which memory.
+ *
+ * Order: nodes in the order they were made, stage by stage, except that a step which frees more memory than it takes (a
+ * reduction of something large that nobody else needs) is pulled forward to where its inputs are ready.
+ *
+ * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
+ * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
+ * memory management for deep neural net inference"). An elementwise step takes over its input's memory when it is the
+ * last to read it. */
+#include "engine/plan_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which nodes ---- */
+
+/* stage_of for everything that `node` needs and that no earlier stage has. Nodes only depend on lower numbers, so one
+ * downward sweep per stage is enough. */
+static void mark_needed(psal_plan *plan, int stage, const psal_node *outputs, int count) {
+    for (int i = 0; i < count; i++)
+        if (plan->stage_of[outputs[i]] < 0) plan->stage_of[outputs[i]] = stage;
+    for (psal_node n = plan->nodes - 1; n >= 0; n--) {
+        if (plan->stage_of[n] != stage) continue;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        for (int i = 0; i < node->input_count; i++)
+            if (plan->stage_of[node->inputs[i]] < 0) plan->stage_of[node->inputs[i]] = stage;
+    }
+}
+
+static bool is_leaf(const psal_node_record *node) {
+    return node->op == PSAL_OP_INPUT || node->op == PSAL_OP_PARAMETER || node->op == PSAL_OP_CONSTANT;
+}
+
+static size_t bytes_of(const psal_node_record *node) {
+    size_t bytes = (size_t)psal_shape_count(&node->shape) * sizeof(psal_real);
+    return (bytes + PSAL_ALIGNMENT - 1) / PSAL_ALIGNMENT * PSAL_ALIGNMENT;
+}
+
+/* ---- in which order ---- */
+
+typedef struct schedule {
+    psal_plan *plan;
+    int *users;       /* per node: how many scheduled-for-running nodes read it (each once) */
+    int *first_user;  /* linked lists node -> its users: index into links, -1 ends */
+    int *links, *link_user;
+    int link_count;
+    bool *done;
+} schedule;
+
+static bool ready(const schedule *s, psal_node n, int stage) {
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    if (s->done[n] || s->plan->stage_of[n] != stage) return false;
+    for (int i = 0; i < node->input_count; i++)
+        if (!s->done[node->inputs[i]]) return false;
+    return true;
+}
+
+/* Worth running at once: it takes less memory than the inputs that only it reads. */
+static bool frees_memory(const schedule *s, psal_node n) {
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    size_t freed = 0;
+    for (int i = 0; i < node->input_count; i++) {
+        psal_node in = node->inputs[i];
+        const psal_node_record *input = psal_graph_node(s->plan->graph, in);
+        if (s->users[in] == 1 && !is_leaf(input) && !s->plan->is_output[in]) freed += bytes_of(input);
+    }
+    return freed > 4 * bytes_of(node);
+}
+
+static void run_step(schedule *s, psal_node n, int stage) {
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    s->done[n] = true;
+    if (!is_leaf(node)) s->plan->steps[s->plan->step_count++] = (psal_plan_step){n, stage};
+    for (int link = s->first_user[n]; link >= 0; link = s->links[link]) {
+        psal_node user = s->link_user[link];
+        if (ready(s, user, stage) && frees_memory(s, user)) run_step(s, user, stage);
+    }
+}
+
+static psal_status order_steps(psal_plan *plan, psal_error *err) {
+    int nodes = plan->nodes, inputs = 0;
+    for (psal_node n = 0; n < nodes; n++) inputs += psal_graph_node(plan->graph, n)->input_count;
+    schedule s = {.plan = plan,
+                  .users = calloc((size_t)nodes, sizeof(int)),
+                  .first_user = malloc((size_t)nodes * sizeof(int)),
+                  .links = malloc((size_t)(inputs + 1) * sizeof(int)),
+                  .link_user = malloc((size_t)(inputs + 1) * sizeof(int)),
+                  .done = calloc((size_t)nodes, sizeof(bool))};
+    psal_status status = PSAL_OK;
+    if (!s.users || !s.first_user || !s.links || !s.link_user || !s.done) {
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d nodes", nodes);
+        goto done;
+    }
+    for (psal_node n = 0; n < nodes; n++) s.first_user[n] = -1;
+    for (psal_node n = nodes - 1; n >= 0; n--) {
+        if (plan->stage_of[n] < 0) continue;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        for (int i = 0; i < node->input_count; i++) {
+            psal_node in = node->inputs[i];
+            s.users[in]++;
+            s.link_user[s.link_count] = n;
+            s.links[s.link_count] = s.first_user[in];
+            s.first_user[in] = s.link_count++;
+        }
+    }
+    for (int stage = 0; stage < plan->stages; stage++) {
+        plan->stage_begin[stage] = plan->step_count;
+        for (psal_node n = 0; n < nodes; n++)
+            if (plan->stage_of[n] == stage && !s.done[n]) run_step(&s, n, stage);
+    }
+    plan->stage_begin[plan->stages] = plan->step_count;
+done:
+    free(s.users);
+    free(s.first_user);
+    free(s.links);
+    free(s.link_user);
+    free(s.done);
+    return status;
+}
+
+/* ---- in which memory ---- */
+
+typedef struct buffer {
+    size_t bytes, offset;
+    int begin, end; /* steps, inclusive */
+} buffer;
+
+typedef struct layout {
+    buffer *buffers;
+    int count;
+    int *buffer_of; /* per node, -1: none (leaves, unneeded nodes) */
+    int *last_use;  /* per node: the last step that reads it itself */
+} layout;
+
+/* The step of `n` may take over the buffer of one of its inputs: the operation allows it, the sizes are the same and
+ * nothing later reads that buffer. */
+static int takeover(const psal_plan *plan, const layout *l, psal_node n, int step) {
+    const psal_node_record *node = psal_graph_node(plan->graph, n);
+    const psal_op *op = psal_op_get(node->op);
+    for (int i = 0; i < node->input_count; i++) {
+        int b = l->buffer_of[node->inputs[i]];
+        bool allowed = op->is_view || (op->in_place >> i & 1);
+        if (!allowed || b < 0) continue;
+        if (op->is_view) return b;
+        if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node)) return b;
+    }
+    return -1;
+}
+
+static int by_size_then_begin(const void *a, const void *b) {
+    const buffer *x = *(const buffer *const *)a, *y = *(const buffer *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+static int by_offset(const void *a, const void *b) {
+    const buffer *x = *(const buffer *const *)a, *y = *(const buffer *const *)b;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static psal_status place(psal_plan *plan, layout *l, psal_error *err) {
+    buffer **order = malloc(((size_t)l->count + 1) * sizeof *order), **near = malloc(((size_t)l->count + 1) * sizeof *near);
+    if (!order || !near) {
+        free(order);
+        free(near);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d buffers", l->count);
+    }
+    for (int i = 0; i < l->count; i++) order[i] = &l->buffers[i];
+    qsort(order, (size_t)l->count, sizeof *order, by_size_then_begin);
+    for (int i = 0; i < l->count; i++) {
+        int overlapping = 0;
+        for (int j = 0; j < i; j++)
+            if (order[j]->begin <= order[i]->end && order[i]->begin <= order[j]->end) near[overlapping++] = order[j];
+        qsort(near, (size_t)overlapping, sizeof *near, by_offset);
+        size_t offset = 0;
+        for (int j = 0; j < overlapping; j++) {
+            if (near[j]->offset >= offset + order[i]->bytes) break;
+            size_t after = near[j]->offset + near[j]->bytes;
+            if (after > offset) offset = after;
+        }
+        order[i]->offset = offset;
+        if (offset + order[i]->bytes > plan->arena) plan->arena = offset + order[i]->bytes;
+    }
+    free(order);
+    free(near);
+    return PSAL_OK;
+}
+
+static psal_status lay_out(psal_plan *plan, psal_error *err) {
+    int nodes = plan->nodes, forever = plan->step_count;
+    layout l = {.buffers = calloc((size_t)plan->step_count + 1, sizeof(buffer)),
+                .buffer_of = malloc((size_t)nodes * sizeof(int)),
+                .last_use = calloc((size_t)nodes, sizeof(int))};
+    psal_status status = PSAL_OK;
+    if (!l.buffers || !l.buffer_of || !l.last_use) {
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d steps", plan->step_count);
+        goto done;
+    }
+    for (psal_node n = 0; n < nodes; n++) l.buffer_of[n] = -1;
+    for (int step = 0; step < plan->step_count; step++) {
+        const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
+        if (l.last_use[plan->steps[step].node] < step) l.last_use[plan->steps[step].node] = step;
+        for (int i = 0; i < node->input_count; i++) l.last_use[node->inputs[i]] = step;
+    }
+    /* A view is read through its own node: its readers keep the viewed node alive. Later nodes first, so that views of
+     * views pass their lifetime on. */
+    for (int step = plan->step_count - 1; step >= 0; step--) {
+        psal_node n = plan->steps[step].node;
+        if (plan->is_output[n]) l.last_use[n] = forever;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        if (psal_op_get(node->op)->is_view && l.last_use[node->inputs[0]] < l.last_use[n])
+            l.last_use[node->inputs[0]] = l.last_use[n];
+    }
+    for (int step = 0; step < plan->step_count; step++) {
+        psal_node n = plan->steps[step].node;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        int b = takeover(plan, &l, n, step);
+        if (b < 0) {
+            if (psal_op_get(node->op)->is_view) continue; /* of a leaf: the leaf's own memory */
+            b = l.count++;
+            l.buffers[b] = (buffer){.bytes = bytes_of(node), .begin = step, .end = step};
+        }
+        l.buffer_of[n] = b;
+        if (l.last_use[n] > l.buffers[b].end) l.buffers[b].end = l.last_use[n];
+    }
+    status = place(plan, &l, err);
+    if (status != PSAL_OK) goto done;
+    for (psal_node n = 0; n < nodes; n++) plan->offset[n] = l.buffer_of[n] < 0 ? SIZE_MAX : l.buffers[l.buffer_of[n]].offset;
+done:
+    free(l.buffers);
+    free(l.buffer_of);
+    free(l.last_use);
+    return status;
+}
+
+/* ---- the plan ---- */
+
+static size_t largest_scratch(const psal_plan *plan) {
+    size_t largest = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[i].node);
+        const psal_op *op = psal_op_get(node->op);
+        size_t bytes = op->scratch ? op->scratch(node, plan->method, plan->threads) : 0;
+        if (bytes > largest) largest = bytes;
+    }
+    return (largest + PSAL_ALIGNMENT - 1) / PSAL_ALIGNMENT * PSAL_ALIGNMENT;
+}
+
+static psal_status check_options(const psal_graph *graph, const psal_plan_options *options, psal_error *err) {
+    if (options->stages < 1 || options->stages > PSAL_MAX_STAGES)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a plan has 1 to %d stages, got %d", PSAL_MAX_STAGES, options->stages);
+    for (int stage = 0; stage < options->stages; stage++) {
+        if (options->output_count[stage] < 1)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "stage %d of a plan wants no output", stage);
+        for (int i = 0; i < options->output_count[stage]; i++) {
+            psal_node n = options->outputs[stage][i];
+            if (n < 0 || n >= psal_graph_node_count(graph))
+                return psal_fail(err, PSAL_ERR_ARGUMENT, "output %d of stage %d is not a node of the graph", i, stage);
+        }
+    }
+    return PSAL_OK;
+}
+
+psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *options, psal_error *err) {
+    if (psal_graph_check(graph, err) != PSAL_OK || check_options(graph, options, err) != PSAL_OK) return NULL;
+    psal_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) goto out_of_memory;
+    size_t nodes = (size_t)psal_graph_node_count(graph);
+    plan->graph = graph;
+    plan->nodes = (int)nodes;
+    plan->threads = options->threads > 1 ? options->threads : 1;
+    plan->stages = options->stages;
+    plan->method = options->method;
+    plan->steps = malloc((nodes + 1) * sizeof *plan->steps);
+    plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);
+    plan->is_output = calloc(nodes + 1, sizeof *plan->is_output);
+    plan->offset = malloc((nodes + 1) * sizeof *plan->offset);
+    plan->bound = calloc(nodes + 1, sizeof *plan->bound);
+    if (!plan->steps || !plan->stage_of || !plan->is_output || !plan->offset || !plan->bound) goto out_of_memory;
+    for (size_t n = 0; n < nodes; n++) plan->stage_of[n] = -1;
+    for (int stage = 0; stage < options->stages; stage++) {
+        mark_needed(plan, stage, options->outputs[stage], options->output_count[stage]);
+        for (int i = 0; i < options->output_count[stage]; i++) plan->is_output[options->outputs[stage][i]] = true;
+    }
+    if (order_steps(plan, err) != PSAL_OK || lay_out(plan, err) != PSAL_OK) {
+        psal_plan_free(plan);
+        return NULL;
+    }
+    plan->scratch = largest_scratch(plan);
+    if (options->memory_limit && psal_plan_memory(plan) > options->memory_limit) {
+        psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",
+                  (double)psal_plan_memory(plan) / 1048576, (double)options->memory_limit / 1048576);
+        psal_plan_free(plan);
+        return NULL;
+    }
+    return plan;
+out_of_memory:
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d nodes", psal_graph_node_count(graph));
+    psal_plan_free(plan);
+    return NULL;
+}
+
+void psal_plan_free(psal_plan *plan) {
+    if (!plan) return;
+    free(plan->steps);
+    free(plan->stage_of);
+    free(plan->is_output);
+    free(plan->offset);
+    free(plan->bound);
+    free(plan);
+}
+
+psal_status psal_plan_bind(psal_plan *plan, psal_node parameter, const psal_real *values, psal_error *err) {
+    if (parameter < 0 || parameter >= plan->nodes || psal_graph_node(plan->graph, parameter)->op != PSAL_OP_PARAMETER)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not a parameter of this plan's graph", parameter);
+    plan->bound[parameter] = values;
+    return PSAL_OK;
+}
+
+size_t psal_plan_memory(const psal_plan *plan) {
+    return plan->arena + plan->scratch;
+}

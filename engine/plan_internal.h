@@ -1,0 +1,30 @@
+/* plan_internal.h - what plan.c decides and workspace.c runs. */
+#ifndef PSAL_ENGINE_PLAN_INTERNAL_H
+#define PSAL_ENGINE_PLAN_INTERNAL_H
+
+#include "engine/op.h"
+#include "engine/plan.h"
+
+enum { PSAL_ALIGNMENT = 64 };
+
+typedef struct psal_plan_step {
+    psal_node node;
+    int stage;
+} psal_plan_step;
+
+struct psal_plan {
+    const psal_graph *graph;
+    int nodes;
+    int threads, stages;
+    psal_conv2d_method method;
+    psal_plan_step *steps; /* in running order, stage by stage */
+    int step_count;
+    int stage_begin[PSAL_MAX_STAGES + 1]; /* steps of stage s: [stage_begin[s], stage_begin[s+1]) */
+    int *stage_of;                        /* per node: the first stage that needs it, or -1 */
+    bool *is_output;                      /* per node */
+    size_t *offset;                       /* per node with memory: bytes from the arena's start; SIZE_MAX: none of its own */
+    const psal_real **bound;              /* per parameter node */
+    size_t arena, scratch;                /* bytes */
+};
+
+#endif

@@ -1,0 +1,161 @@
+/* Running a plan: one arena of intermediate values per workspace, everything else shared and read-only. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "engine/plan_internal.h"
+
+enum { HUGE_PAGE = 2 << 20 };
+
+struct psal_workspace {
+    const psal_plan *plan;
+    char *memory;             /* arena, then scratch */
+    const psal_real **values; /* per node: where its values are, or NULL */
+    const psal_real **set;    /* per node: what the caller set, or NULL */
+    const psal_real **in;     /* room for the inputs of the widest node */
+    const psal_shape **in_shapes;
+    int next_stage; /* stages below it have run */
+    double *seconds;
+    long runs[PSAL_MAX_STAGES];
+    bool profiling;
+};
+
+static psal_real *own_memory(const psal_workspace *ws, psal_node n) {
+    return ws->plan->offset[n] == SIZE_MAX ? NULL : (psal_real *)(ws->memory + ws->plan->offset[n]);
+}
+
+psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
+    psal_workspace *ws = calloc(1, sizeof *ws);
+    size_t nodes = (size_t)plan->nodes + 1, widest = 1;
+    for (psal_node n = 0; n < plan->nodes; n++) {
+        size_t inputs = (size_t)psal_graph_node(plan->graph, n)->input_count;
+        if (inputs > widest) widest = inputs;
+    }
+    size_t bytes = (psal_plan_memory(plan) / HUGE_PAGE + 1) * HUGE_PAGE;
+    if (!ws) goto out_of_memory;
+    ws->plan = plan;
+    ws->values = calloc(nodes, sizeof *ws->values);
+    ws->set = calloc(nodes, sizeof *ws->set);
+    ws->in = malloc(widest * sizeof *ws->in);
+    ws->in_shapes = malloc(widest * sizeof *ws->in_shapes);
+    ws->memory = aligned_alloc(HUGE_PAGE, bytes);
+    if (!ws->values || !ws->set || !ws->in || !ws->in_shapes || !ws->memory) goto out_of_memory;
+    madvise(ws->memory, bytes, MADV_HUGEPAGE); /* fewer page faults; where it is refused nothing changes */
+    for (psal_node n = 0; n < plan->nodes; n++) {
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        ws->values[n] = node->op == PSAL_OP_CONSTANT ? node->values : own_memory(ws, n);
+    }
+    return ws;
+out_of_memory:
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)bytes / 1048576);
+    psal_workspace_free(ws);
+    return NULL;
+}
+
+void psal_workspace_free(psal_workspace *ws) {
+    if (!ws) return;
+    free(ws->memory);
+    free(ws->values);
+    free(ws->set);
+    free(ws->in);
+    free(ws->in_shapes);
+    free(ws->seconds);
+    free(ws);
+}
+
+psal_status psal_workspace_set(psal_workspace *ws, psal_node n, const psal_real *values, psal_error *err) {
+    const psal_node_record *node = n >= 0 && n < ws->plan->nodes ? psal_graph_node(ws->plan->graph, n) : NULL;
+    if (!node || (node->op != PSAL_OP_INPUT && node->op != PSAL_OP_PARAMETER))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an input or a parameter of this graph", n);
+    ws->set[n] = values;
+    return PSAL_OK;
+}
+
+/* Point the leaves that `stage` needs at what was set or bound. */
+static psal_status resolve_leaves(psal_workspace *ws, int stage, psal_error *err) {
+    const psal_plan *plan = ws->plan;
+    for (psal_node n = 0; n < plan->nodes; n++) {
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        if (node->op != PSAL_OP_INPUT && node->op != PSAL_OP_PARAMETER) continue;
+        if (plan->stage_of[n] < 0 || plan->stage_of[n] > stage) continue;
+        ws->values[n] = ws->set[n] ? ws->set[n] : plan->bound[n];
+        if (!ws->values[n])
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s '%s' was given no values", psal_op_kind_name(node->op), node->name);
+    }
+    return PSAL_OK;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
+    const psal_plan *plan = ws->plan;
+    if (stage < 0 || stage >= plan->stages || (stage != 0 && stage != ws->next_stage))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "stage %d cannot run now: the plan has %d stages, of which %d have run since the first", stage,
+                         plan->stages, ws->next_stage);
+    psal_status status = resolve_leaves(ws, stage, err);
+    if (status != PSAL_OK) return status;
+    double start = ws->profiling ? now() : 0;
+    for (int step = plan->stage_begin[stage]; step < plan->stage_begin[stage + 1]; step++) {
+        psal_node n = plan->steps[step].node;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        const psal_op *op = psal_op_get(node->op);
+        for (int i = 0; i < node->input_count; i++) {
+            ws->in[i] = ws->values[node->inputs[i]];
+            ws->in_shapes[i] = psal_graph_shape(plan->graph, node->inputs[i]);
+        }
+        if (op->is_view) {
+            ws->values[n] = ws->in[0];
+        } else {
+            psal_op_call call = {.node = node,
+                                 .in_shapes = ws->in_shapes,
+                                 .in = ws->in,
+                                 .out = own_memory(ws, n),
+                                 .method = plan->method,
+                                 .parallel = {plan->threads, ws->memory + plan->arena}};
+            op->run(&call);
+        }
+        if (ws->profiling) {
+            double end = now();
+            ws->seconds[step] += end - start;
+            start = end;
+        }
+    }
+    if (ws->profiling) ws->runs[stage]++;
+    ws->next_stage = stage + 1;
+    return PSAL_OK;
+}
+
+const psal_real *psal_workspace_get(const psal_workspace *ws, psal_node n) {
+    return n >= 0 && n < ws->plan->nodes && ws->plan->is_output[n] ? ws->values[n] : NULL;
+}
+
+void psal_workspace_profile(psal_workspace *ws, bool on) {
+    size_t steps = (size_t)ws->plan->step_count + 1;
+    if (!ws->seconds) ws->seconds = malloc(steps * sizeof *ws->seconds);
+    ws->profiling = on && ws->seconds;
+    if (ws->profiling) memset(ws->seconds, 0, steps * sizeof *ws->seconds);
+    memset(ws->runs, 0, sizeof ws->runs);
+}
+
+int psal_workspace_timing_count(const psal_workspace *ws) {
+    return ws->seconds ? ws->plan->step_count : 0;
+}
+
+void psal_workspace_timings(const psal_workspace *ws, psal_timing *timings) {
+    for (int step = 0; step < psal_workspace_timing_count(ws); step++) {
+        psal_plan_step s = ws->plan->steps[step];
+        const psal_node_record *node = psal_graph_node(ws->plan->graph, s.node);
+        const psal_op *op = psal_op_get(node->op);
+        timings[step] = (psal_timing){.op = psal_op_kind_name(node->op),
+                                      .layer = node->layer,
+                                      .shape = node->shape,
+                                      .seconds = ws->seconds[step],
+                                      .flops = op->flops ? op->flops(node) * (double)ws->runs[s.stage] : 0,
+                                      .stage = s.stage};
+    }
+}

@@ -1,0 +1,38 @@
+/* gradient_checker.h - checks every operation's gradient rule, to first and second order, against central differences.
+ *
+ * Built against the double-precision engine. A check compares with sign, as |analytic - numeric| <= atol + rtol |numeric|,
+ * written so that NaN fails. The checker itself is tested by feeding it broken gradients (see `break_gradient`). */
+#ifndef PSAL_TESTS_GRADIENT_CHECKER_H
+#define PSAL_TESTS_GRADIENT_CHECKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/op.h"
+
+enum { CHECK_MAX_INPUTS = 4 };
+
+typedef enum broken_rule {
+    BROKEN_NOT,
+    BROKEN_SIGN,    /* gradients have the wrong sign */
+    BROKEN_FACTOR,  /* ... are 1.01 times too large */
+    BROKEN_INDEX,   /* ... are shifted by one element */
+    BROKEN_NAN,     /* ... have one NaN */
+    BROKEN_ZERO     /* ... are all zeros */
+} broken_rule;
+
+/* Sampled inputs of one case; free with case_values_free. */
+typedef struct case_values {
+    double *values[CHECK_MAX_INPUTS];
+    int64_t count[CHECK_MAX_INPUTS];
+    bool differentiable[CHECK_MAX_INPUTS];
+} case_values;
+
+void case_values_sample(case_values *v, const psal_op_case *c, uint64_t seed);
+void case_values_free(case_values *v);
+
+/* Check one case; on failure `message` says which derivative, index, expected, got. `break_gradient` spoils the analytic
+ * first derivatives before comparing, to test the checker; *spoilt says whether that changed any number. */
+bool check_case(const psal_op_case *c, uint64_t seed, broken_rule break_gradient, bool *spoilt, char message[512]);
+
+#endif
