@@ -14,10 +14,13 @@ struct psal_csv_reader {
     FILE *file;
     char *path;
     char separator;
-    bool started;        /* the byte order mark has been looked for */
-    size_t next_line;    /* the line the next byte belongs to */
-    size_t line;         /* where the current record begins */
-    char *record;        /* the fields one after the other, each ended by 0 */
+    bool started;           /* the byte order mark has been looked for */
+    unsigned char ahead[3]; /* the first bytes, when they are no mark */
+    size_t ahead_at, ahead_end;
+    int pushed_back;  /* a byte looked at too early, or EOF */
+    size_t next_line; /* the line the next byte belongs to */
+    size_t line;      /* where the current record begins */
+    char *record;     /* the fields one after the other, each ended by 0 */
     size_t used, capacity;
     size_t *field_start; /* offsets into record */
     size_t fields, fields_capacity;
@@ -35,6 +38,7 @@ psal_csv_reader *psal_csv_open(const char *path, char separator, psal_error *err
     reader->path = name;
     reader->separator = separator;
     reader->next_line = 1;
+    reader->pushed_back = EOF;
     reader->file = fopen(path, "rbe");
     if (!reader->file) {
         psal_fail(err, PSAL_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -87,36 +91,31 @@ static psal_status begin_field(psal_csv_reader *reader, psal_error *err) {
     return PSAL_OK;
 }
 
+static void skip_byte_order_mark(psal_csv_reader *reader) {
+    if (reader->started) return;
+    reader->started = true;
+    reader->ahead_end = fread(reader->ahead, 1, 3, reader->file);
+    if (reader->ahead_end == 3 && !memcmp(reader->ahead, "\xEF\xBB\xBF", 3)) reader->ahead_at = 3;
+}
+
+static int raw_byte(psal_csv_reader *reader) {
+    int c = reader->pushed_back;
+    reader->pushed_back = EOF;
+    if (c != EOF) return c;
+    if (reader->ahead_at < reader->ahead_end) return reader->ahead[reader->ahead_at++];
+    return getc_unlocked(reader->file);
+}
+
 /* The next byte, or EOF; outside quotes CRLF and CR count as LF. */
 static int next_byte(psal_csv_reader *reader, bool quoted) {
-    int c = getc_unlocked(reader->file);
+    int c = raw_byte(reader);
     if (c == '\r' && !quoted) {
-        int after = getc_unlocked(reader->file);
-        if (after != '\n' && after != EOF) ungetc(after, reader->file);
+        int after = raw_byte(reader);
+        if (after != '\n') reader->pushed_back = after; /* EOF comes again by itself */
         c = '\n';
     }
     if (c == '\n') reader->next_line++;
     return c;
-}
-
-static void skip_byte_order_mark(psal_csv_reader *reader) {
-    if (reader->started) return;
-    reader->started = true;
-    static const unsigned char mark[3] = {0xEF, 0xBB, 0xBF};
-    int c = getc_unlocked(reader->file);
-    if (c != mark[0]) {
-        if (c != EOF) ungetc(c, reader->file);
-        return;
-    }
-    /* No text begins with this byte and goes on otherwise, except in another encoding; then the
-     * bytes that were not the mark are lost from a file whose names could not be found anyway. */
-    for (int i = 1; i < 3; i++) {
-        c = getc_unlocked(reader->file);
-        if (c != mark[i]) {
-            if (c != EOF) ungetc(c, reader->file);
-            return;
-        }
-    }
 }
 
 /* Read one record that begins with byte c (not EOF). */
@@ -246,7 +245,8 @@ void psal_csv_text(psal_csv_writer *writer, const char *text) {
     if (!text) text = "";
     /* A record that is one empty field would read back as an empty line, and a byte order mark in
      * front of the first field would vanish. */
-    bool quotes = strpbrk(text, ",\"\r\n") || (first && !*text) || !strncmp(text, "\xEF\xBB\xBF", 3);
+    bool quotes =
+        strpbrk(text, ",\"\r\n") || (first && !*text) || !strncmp(text, "\xEF\xBB\xBF", 3);
     if (!quotes) {
         fputs(text, writer->stream);
         return;

@@ -49,15 +49,16 @@ psal_csv_writer *psal_csv_create(const char *path, psal_error *err);
 /* Write to `stream` (standard output, say), which stays the caller's. NULL when out of memory. */
 psal_csv_writer *psal_csv_write_to(FILE *stream, psal_error *err);
 
-/* Append one field to the current record. Numbers are written so that they read back exactly, with a
- * point in every locale; NaN as "nan". psal_csv_text(writer, NULL) writes an empty field. */
+/* Append one field to the current record. Numbers are written so that they read back exactly, with
+ * a point in every locale; NaN as "nan". psal_csv_text(writer, NULL) writes an empty field. */
 void psal_csv_text(psal_csv_writer *writer, const char *text);
 void psal_csv_int(psal_csv_writer *writer, int64_t value);
 void psal_csv_double(psal_csv_writer *writer, double value);
 void psal_csv_float(psal_csv_writer *writer, float value);
 void psal_csv_end_record(psal_csv_writer *writer);
 
-/* A whole record of texts, e.g. the header: psal_csv_record(w, 2, (const char *[]){"path", "label"}). */
+/* A whole record of texts, e.g. the header: psal_csv_record(w, 2, (const char *[]){"path",
+ * "label"}). */
 void psal_csv_record(psal_csv_writer *writer, size_t count, const char *const *fields);
 
 /* Finish: any write error since the beginning is reported here, and nothing is left behind then.

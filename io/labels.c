@@ -17,8 +17,8 @@ static const struct {
 };
 
 /* Xiao, Rasul, Vollgraf 2017, "Fashion-MNIST", table 1. */
-static const char *const fashion_mnist[10] = {"T-shirt/top", "Trouser", "Pullover", "Dress",
-                                              "Coat",        "Sandal",  "Shirt",    "Sneaker",
+static const char *const fashion_mnist[10] = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+                                              "Coat",        "Sandal",    "Shirt",    "Sneaker",
                                               "Bag",         "Ankle boot"};
 
 const char *psal_imagenet_name(int index) {
@@ -55,8 +55,8 @@ typedef struct key {
 struct psal_labels {
     int count;
     bool named, all_wnids;
-    char **name; /* [count] */
-    char **wnid; /* [count], entries may be NULL */
+    char **name;  /* [count] */
+    char **wnid;  /* [count], entries may be NULL */
     key *by_name; /* [count], normalised names */
     key *by_wnid; /* [wnids] */
     int wnids;
@@ -249,8 +249,7 @@ int psal_labels_find_wnid(const psal_labels *labels, const char *wnid) {
 static int count_named(const psal_labels *labels, const char *text, int *first) {
     *first = lower_bound(labels->by_name, labels->count, text);
     int found = 0;
-    while (*first + found < labels->count &&
-           !strcmp(labels->by_name[*first + found].text, text))
+    while (*first + found < labels->count && !strcmp(labels->by_name[*first + found].text, text))
         found++;
     return found;
 }
@@ -270,13 +269,14 @@ static psal_status fail_ambiguous(const psal_labels *labels, const char *text, i
     for (int i = first; i < first + found && used < sizeof list - 40; i++) {
         int index = labels->by_name[i].index;
         const char *wnid = labels->wnid[index];
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", i > first ? ", " : "",
-                                 index);
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%d", i > first ? ", " : "", index);
         if (wnid) used += (size_t)snprintf(list + used, sizeof list - used, " (%.20s)", wnid);
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT,
-                     "class \"%.100s\" is ambiguous: %d classes have that name; give the number: %s",
-                     text, found, list);
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "class \"%.100s\" is ambiguous: %d classes have that name; give the number: %s", text,
+        found, list);
 }
 
 /* Whether every word of `text` (both normalised) begins a word of `name`. */
@@ -325,18 +325,19 @@ static psal_status fail_unknown(const psal_labels *labels, const char *text, con
         best[at].index = labels->by_name[i].index;
     }
     if (kept == 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "no class is called \"%.100s\"; classes are numbers from 0 to %d, or names",
-                         text, labels->count - 1);
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "no class is called \"%.100s\"; classes are numbers from 0 to %d, or names", text,
+            labels->count - 1);
     char list[400] = "";
     size_t used = 0;
     for (int i = 0; i < kept && used < sizeof list - 1; i++) {
-        int written = snprintf(list + used, sizeof list - used, "%s\"%.60s\" (%d)",
-                               i ? ", " : "", labels->name[best[i].index], best[i].index);
+        int written = snprintf(list + used, sizeof list - used, "%s\"%.60s\" (%d)", i ? ", " : "",
+                               labels->name[best[i].index], best[i].index);
         used += (size_t)written;
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "no class is called \"%.100s\"; did you mean %s?", text,
-                     list);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "no class is called \"%.100s\"; did you mean %s?",
+                     text, list);
 }
 
 static psal_status parse_name(const psal_labels *labels, const char *text, const char *normal,
@@ -376,10 +377,11 @@ psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *
     }
     char *normal = normalised(text);
     if (!normal) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    psal_status status =
-        *normal ? parse_name(labels, text, normal, index, err)
-                : psal_fail(err, PSAL_ERR_ARGUMENT, "a class is needed: a number from 0 to %d, or "
-                                                    "a name", labels->count - 1);
+    psal_status status = *normal ? parse_name(labels, text, normal, index, err)
+                                 : psal_fail(err, PSAL_ERR_ARGUMENT,
+                                             "a class is needed: a number from 0 to %d, or "
+                                             "a name",
+                                             labels->count - 1);
     free(normal);
     return status;
 }

@@ -37,20 +37,20 @@ psal_labels *psal_labels_numbered(int count, psal_error *err);
  * and line. */
 psal_labels *psal_labels_load(const char *path, psal_error *err);
 
-/* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", or a file as above. NULL or ""
- * chooses by the number of classes: ImageNet's for 1000, numbers otherwise. When class_count > 0,
- * a set of another size is refused. */
+/* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", or a file as above. NULL or
+ * "" chooses by the number of classes: ImageNet's for 1000, numbers otherwise. When class_count >
+ * 0, a set of another size is refused. */
 psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err);
 
 void psal_labels_free(psal_labels *labels); /* NULL is fine */
 
 int psal_labels_count(const psal_labels *labels);
-/* The name of class `index`; "?" outside the range, so that it can be printed at once. Lives as long
- * as the set. */
+/* The name of class `index`; "?" outside the range, so that it can be printed at once. Lives as
+ * long as the set. */
 const char *psal_labels_name(const psal_labels *labels, int index);
 const char *psal_labels_wnid(const psal_labels *labels, int index); /* NULL when it has none */
-bool psal_labels_have_names(const psal_labels *labels); /* false: numbers only */
-bool psal_labels_have_wnids(const psal_labels *labels); /* every class has one */
+bool psal_labels_have_names(const psal_labels *labels);             /* false: numbers only */
+bool psal_labels_have_wnids(const psal_labels *labels);             /* every class has one */
 
 /* The class of a WordNet id, or -1. */
 int psal_labels_find_wnid(const psal_labels *labels, const char *wnid);
@@ -60,7 +60,8 @@ int psal_labels_find_name(const psal_labels *labels, const char *name);
 
 /* The class a user means by `text`: its number, its WordNet id, or its name as above (of
  * "tench, Tinca tinca" the part in front of the comma is enough). The error says the range for a
- * number out of it, the candidates for an ambiguous name, and the nearest names for an unknown one. */
+ * number out of it, the candidates for an ambiguous name, and the nearest names for an unknown one.
+ */
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index,
                               psal_error *err);
 

@@ -33,7 +33,8 @@ static psal_status append(class_list *list, const psal_csv_reader *csv, int64_t 
                           const char *wnid, const char *name, psal_error *err) {
     const char *path = psal_csv_path(csv);
     size_t line = psal_csv_line(csv);
-    if (!*name) return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class without a name", path, line);
+    if (!*name)
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class without a name", path, line);
     if (strlen(name) > LONGEST_NAME)
         return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class name of more than %d bytes", path,
                          line, LONGEST_NAME);
@@ -104,8 +105,8 @@ static bool read_header(const psal_csv_reader *csv, columns *where) {
     return true;
 }
 
-static psal_status read_csv_record(class_list *list, const psal_csv_reader *csv, const columns *where,
-                                   psal_error *err) {
+static psal_status read_csv_record(class_list *list, const psal_csv_reader *csv,
+                                   const columns *where, psal_error *err) {
     size_t fields = psal_csv_field_count(csv);
     int last = where->index > where->wnid ? where->index : where->wnid;
     if (where->name > last) last = where->name;
@@ -162,10 +163,11 @@ static psal_labels *make_labels(const class_list *list, const char *path, psal_e
     for (size_t i = 0; i < list->count; i++) {
         const class_line *entry = &list->at[i];
         if (entry->index >= (int64_t)list->count) {
-            psal_fail(err, PSAL_ERR_FORMAT,
-                      "%s:%zu: class number %lld, but the file holds only %zu classes (numbers must "
-                      "run from 0 without gaps)",
-                      path, entry->line, (long long)entry->index, list->count);
+            psal_fail(
+                err, PSAL_ERR_FORMAT,
+                "%s:%zu: class number %lld, but the file holds only %zu classes (numbers must "
+                "run from 0 without gaps)",
+                path, entry->line, (long long)entry->index, list->count);
             psal_labels_free(labels);
             return NULL;
         }

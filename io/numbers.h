@@ -1,8 +1,8 @@
 /* numbers.h - numbers in text, the same in every locale.
  *
  * strtod and printf follow the locale of the program ("0,5" in Germany), accept leading blanks and
- * stop silently at trailing rubbish. Everything psal reads from a command line or a table, or writes
- * to one, goes through these instead. */
+ * stop silently at trailing rubbish. Everything psal reads from a command line or a table, or
+ * writes to one, goes through these instead. */
 #ifndef PSAL_IO_NUMBERS_H
 #define PSAL_IO_NUMBERS_H
 
@@ -15,8 +15,8 @@
 bool psal_parse_int64(const char *text, int64_t *value);
 
 /* The whole of `text` as a decimal number ("-0.5", "1e-3", ".5", "3."), or "inf", "infinity", "nan"
- * in any case, with a sign. Hexadecimal floats and blanks are refused, and so are numbers beyond the
- * range of a double (tiny ones become 0 or subnormal). False leaves *value untouched. */
+ * in any case, with a sign. Hexadecimal floats and blanks are refused, and so are numbers beyond
+ * the range of a double (tiny ones become 0 or subnormal). False leaves *value untouched. */
 bool psal_parse_double(const char *text, double *value);
 
 /* Enough for any number written by the two functions below, with its terminating 0. */
