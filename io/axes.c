@@ -59,7 +59,7 @@ static int level_lines(const fig_axes *axes, double width) {
             fig_text_wrap(axes->cr, FIG_FONT_TICK, axes->h.names[i], width, NAME_LINES + 1, lines);
         if (count > NAME_LINES) return 0;
         for (int l = 0; l < count; l++)
-            if (strstr(lines[l], "\xe2\x80\xa6") || !*lines[l]) return 0;
+            if (!*lines[l] || fig_text_shortened(lines[l])) return 0;
         if (count > most) most = count;
     }
     return most;

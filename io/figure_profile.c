@@ -109,7 +109,7 @@ static const psal_figure_layer *layer_of(const psal_profile_figure *figure, int6
     return &figure->layers[low];
 }
 
-/* "the 10 most salient filters: 1 layer4.1.conv3 #527, 2 ..." */
+/* "the 10 most salient filters: (1) layer4.1.conv3 #527, (2) ..." */
 static void describe_top(const psal_profile_figure *figure, char *text, size_t size) {
     size_t used = (size_t)snprintf(text, size, "the %zu most salient %.60s", figure->top_count,
                                    unit_of(figure));
@@ -117,7 +117,7 @@ static void describe_top(const psal_profile_figure *figure, char *text, size_t s
         const psal_figure_layer *layer = layer_of(figure, figure->top[i]);
         size_t length = strlen(layer->name);
         if (length > 7 && strcmp(layer->name + length - 7, ".weight") == 0) length -= 7;
-        used += (size_t)snprintf(text + used, size - used, "%s %zu %.*s", i == 0 ? ":" : ",", i + 1,
+        used += (size_t)snprintf(text + used, size - used, "%s (%zu) %.*s", i == 0 ? ":" : ",", i + 1,
                                  (int)(length > 100 ? 100 : length), layer->name);
         if (layer->count > 1 && used < size)
             used += (size_t)snprintf(text + used, size - used, " #%" PRId64,

@@ -55,19 +55,81 @@ static double advance(cairo_t *cr, const char *clean) {
     return fmax(extents.x_advance, extents.x_bearing + extents.width);
 }
 
+static bool has_glyph(cairo_t *cr, const char *character, size_t length) {
+    cairo_glyph_t one, *glyphs = &one;
+    int count = 1;
+    cairo_scaled_font_t *font = cairo_get_scaled_font(cr);
+    if (cairo_scaled_font_text_to_glyphs(font, 0, 0, character, (int)length, &glyphs, &count, NULL,
+                                         NULL, NULL) != CAIRO_STATUS_SUCCESS)
+        return false;
+    bool there = count > 0 && glyphs[0].index != 0;
+    if (glyphs != &one) cairo_glyph_free(glyphs);
+    return there;
+}
+
+/* The typographic characters psal itself writes, spelled in ASCII where the font (or Cairo's
+ * built-in one, when no font is installed) lacks them. */
+static const char *spelled(uint32_t code, bool raised) {
+    static const char *const digits[] = {"^0", "^1", "^2", "^3", "^4",
+                                         "^5", "^6", "^7", "^8", "^9"};
+    switch (code) {
+    case 0x2212: /* minus */
+        return "-";
+    case 0x2026: /* ellipsis */
+        return "...";
+    case 0xb7: /* middle dot */
+        return "*";
+    case 0x207b: /* raised minus */
+        return "^-";
+    case 0xb9:
+        return digits[1] + raised;
+    case 0xb2:
+    case 0xb3:
+        return digits[code - 0xb0] + raised;
+    default:
+        if (code == 0x2070 || (code >= 0x2074 && code <= 0x2079))
+            return digits[code - 0x2070] + raised;
+        return NULL;
+    }
+}
+
+/* Select the font and put what of `text` can be drawn with it into clean[FIG_TEXT_MAX]. */
+static void prepare(cairo_t *cr, fig_font font, const char *text, char *clean) {
+    char whole[FIG_TEXT_MAX];
+    set_font(cr, font);
+    psal_utf8_clean(text, whole, sizeof whole);
+    size_t used = 0, length;
+    bool raised = false; /* inside an exponent that began with "^" */
+    for (const char *at = whole; *at; at += length) {
+        uint32_t code = 0;
+        length = psal_utf8_sequence(at, 4, &code); /* clean: never 0, never beyond the end */
+        const char *piece = NULL;
+        if (code >= 0x80 && spelled(code, raised) && !has_glyph(cr, at, length)) {
+            piece = spelled(code, raised);
+            raised = raised || *piece == '^';
+        } else {
+            raised = false;
+        }
+        size_t piece_length = piece ? strlen(piece) : length;
+        if (used + piece_length >= FIG_TEXT_MAX) break;
+        memcpy(clean + used, piece ? piece : at, piece_length);
+        used += piece_length;
+    }
+    clean[used] = '\0';
+}
+
 double fig_text_width(cairo_t *cr, fig_font font, const char *text) {
     char clean[FIG_TEXT_MAX];
-    set_font(cr, font);
-    return advance(cr, psal_utf8_clean(text, clean, sizeof clean));
+    prepare(cr, font, text, clean);
+    return advance(cr, clean);
 }
 
 void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, double x, double y,
               double angle, const char *text) {
     char clean[FIG_TEXT_MAX];
-    psal_utf8_clean(text, clean, sizeof clean);
-    if (!*clean) return;
+    if (!text || !*text) return;
     cairo_save(cr);
-    set_font(cr, font);
+    prepare(cr, font, text, clean);
     double width = advance(cr, clean);
     cairo_translate(cr, x, y);
     if (angle != 0) cairo_rotate(cr, -angle * (M_PI / 180));
@@ -82,14 +144,13 @@ void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, doub
 }
 
 char *fig_text_fit(cairo_t *cr, fig_font font, const char *text, double width, char *out) {
-    set_font(cr, font);
-    psal_utf8_clean(text, out, FIG_TEXT_MAX);
+    prepare(cr, font, text, out);
     if (advance(cr, out) <= width) return out;
-    static const char ellipsis[] = "\xe2\x80\xa6";
-    char whole[FIG_TEXT_MAX], attempt[FIG_TEXT_MAX + sizeof ellipsis];
+    const char *ellipsis = has_glyph(cr, "\xe2\x80\xa6", 3) ? "\xe2\x80\xa6" : "...";
+    char whole[FIG_TEXT_MAX], attempt[FIG_TEXT_MAX + 4];
     memcpy(whole, out, sizeof whole);
     size_t low = 0, high = strlen(whole); /* bytes kept: `low` fits, `high` does not */
-    if (high > FIG_TEXT_MAX - sizeof ellipsis) high = FIG_TEXT_MAX - sizeof ellipsis;
+    if (high > FIG_TEXT_MAX - 4) high = FIG_TEXT_MAX - 4;
     size_t best = 0;
     while (low <= high) {
         size_t middle = low + (high - low) / 2, cut = middle;
@@ -109,11 +170,16 @@ char *fig_text_fit(cairo_t *cr, fig_font font, const char *text, double width, c
     return out;
 }
 
+bool fig_text_shortened(const char *line) {
+    size_t length = strlen(line);
+    return length >= 3 && (strcmp(line + length - 3, "\xe2\x80\xa6") == 0 ||
+                           strcmp(line + length - 3, "...") == 0);
+}
+
 int fig_text_wrap(cairo_t *cr, fig_font font, const char *text, double width, int max_lines,
                   char lines[][FIG_TEXT_MAX]) {
     char clean[FIG_TEXT_MAX], line[FIG_TEXT_MAX];
-    psal_utf8_clean(text, clean, sizeof clean);
-    set_font(cr, font);
+    prepare(cr, font, text, clean);
     const char *rest = clean;
     int count = 0;
     while (*rest == ' ') rest++;

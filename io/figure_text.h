@@ -49,6 +49,9 @@ void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, doub
  * Returns out. */
 char *fig_text_fit(cairo_t *cr, fig_font font, const char *text, double width, char *out);
 
+/* Whether a line that fitting or wrapping returned ends in an ellipsis. */
+bool fig_text_shortened(const char *line);
+
 /* Break `text` at spaces into at most max_lines lines no wider than `width` (the last one shortened
  * if need be). Returns the number of lines, 0 for empty text. */
 int fig_text_wrap(cairo_t *cr, fig_font font, const char *text, double width, int max_lines,
