@@ -1,0 +1,329 @@
+#include "saliency/saliency.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Stages of the plan: logits; loss and profile; input saliency. */
+enum { STAGE_FORWARD, STAGE_PROFILE, STAGE_INPUT, STAGE_COUNT };
+
+/* One parameter tensor's part of the profile. */
+typedef struct piece {
+    psal_node saliency;             /* [count] */
+    psal_node shift, scale, target; /* inputs of the second-order stage, [count] */
+} piece;
+
+struct psal_saliency {
+    const psal_model *model;
+    psal_saliency_options options;
+    psal_graph *graph;
+    psal_network network;
+    psal_plan *plan;
+    psal_node label, other, loss, cosine, input_gradient;
+    int64_t length;
+    int layer_count;
+    psal_profile_layer *layers; /* [layer_count], and */
+    piece *pieces;              /* the same order */
+};
+
+struct psal_saliency_worker {
+    const psal_saliency *saliency;
+    psal_workspace *workspace;
+    const float *forwarded; /* the image whose logits are there, or NULL */
+    bool profiled;
+    float label, other;
+    float *zeros, *ones; /* [length]: default shift and scale, made when first needed */
+};
+
+/* ---- building ---- */
+
+static bool takes_part(const psal_saliency *s, const psal_model_parameter *p) {
+    return s->options.aggregation != PSAL_AGGREGATION_FILTER || p->is_filter;
+}
+
+static int64_t entries(const psal_saliency *s, const psal_model_parameter *p) {
+    switch (s->options.aggregation) {
+    case PSAL_AGGREGATION_FILTER: return p->shape.dim[0];
+    case PSAL_AGGREGATION_TENSOR: return 1;
+    default: return psal_shape_count(&p->shape);
+    }
+}
+
+static psal_status list_layers(psal_saliency *s, psal_error *err) {
+    int parameters = psal_model_parameter_count(s->model);
+    s->layers = calloc((size_t)parameters + 1, sizeof *s->layers);
+    s->pieces = calloc((size_t)parameters + 1, sizeof *s->pieces);
+    if (!s->layers || !s->pieces)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", parameters);
+    for (int i = 0; i < parameters; i++) {
+        const psal_model_parameter *p = psal_model_get_parameter(s->model, i);
+        if (!takes_part(s, p)) continue;
+        s->layers[s->layer_count++] = (psal_profile_layer){i, s->length, entries(s, p)};
+        s->length += entries(s, p);
+    }
+    return PSAL_OK;
+}
+
+static psal_node loss_node(psal_saliency *s) {
+    psal_graph *g = s->graph;
+    psal_node logits = s->network.logits;
+    switch (s->options.loss) {
+    case PSAL_LOSS_LOGIT: return psal_select(g, logits, s->label);
+    case PSAL_LOSS_LOGIT_DIFFERENCE:
+        return psal_sub(g, psal_select(g, logits, s->other), psal_select(g, logits, s->label));
+    default: return psal_cross_entropy(g, logits, s->label);
+    }
+}
+
+/* s_l = mean over each group of |dL/dw| (or of dL/dw) for every parameter that takes part. */
+static psal_status build_profile(psal_saliency *s, psal_error *err) {
+    psal_graph *g = s->graph;
+    psal_node *wrt = malloc((size_t)s->layer_count * sizeof *wrt), *gradients = malloc((size_t)s->layer_count * sizeof *wrt);
+    if (!wrt || !gradients) {
+        free(wrt);
+        free(gradients);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", s->layer_count);
+    }
+    int count = 0;
+    for (int i = 0; i < s->layer_count; i++) {
+        psal_node node = s->network.parameters[s->layers[i].parameter];
+        if (node != PSAL_NO_NODE) wrt[count++] = node;
+    }
+    psal_gradient(g, s->loss, wrt, count, gradients);
+    for (int i = 0, k = 0; i < s->layer_count; i++) {
+        int64_t n = s->layers[i].count;
+        if (s->network.parameters[s->layers[i].parameter] == PSAL_NO_NODE) { /* Inception's auxiliary classifier */
+            s->pieces[i].saliency = psal_constant_fill(g, 0, PSAL_SHAPE(n));
+            continue;
+        }
+        psal_node dw = gradients[k++];
+        s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
+    }
+    free(wrt);
+    free(gradients);
+    return psal_graph_check(g, err);
+}
+
+static psal_node sum_products(psal_graph *g, psal_node sum, psal_node a, psal_node b) {
+    psal_node product = psal_sum(g, psal_mul(g, a, b));
+    return sum == PSAL_NO_NODE ? product : psal_add(g, sum, product);
+}
+
+/* m = cos(s^, b) over all pieces, and dm/dx. */
+static psal_status build_input_saliency(psal_saliency *s, psal_error *err) {
+    psal_graph *g = s->graph;
+    psal_node dot = PSAL_NO_NODE, norm_s = PSAL_NO_NODE, norm_b = PSAL_NO_NODE;
+    psal_graph_set_layer(g, "cosine");
+    for (int i = 0; i < s->layer_count; i++) {
+        piece *p = &s->pieces[i];
+        psal_shape shape = PSAL_SHAPE(s->layers[i].count);
+        p->shift = psal_input(g, "shift", shape);
+        p->scale = psal_input(g, "scale", shape);
+        p->target = psal_input(g, "target", shape);
+        psal_node standardized = psal_div(g, psal_sub(g, p->saliency, p->shift), p->scale);
+        dot = sum_products(g, dot, standardized, p->target);
+        norm_s = sum_products(g, norm_s, standardized, standardized);
+        norm_b = sum_products(g, norm_b, p->target, p->target);
+    }
+    s->cosine = psal_div(g, dot, psal_mul(g, psal_sqrt(g, norm_s), psal_sqrt(g, norm_b)));
+    psal_gradient(g, s->cosine, &s->network.image, 1, &s->input_gradient);
+    return psal_graph_check(g, err);
+}
+
+static psal_status make_plan(psal_saliency *s, psal_error *err) {
+    psal_node *profile = malloc(((size_t)s->layer_count + 1) * sizeof *profile);
+    if (!profile) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", s->layer_count);
+    profile[0] = s->loss;
+    for (int i = 0; i < s->layer_count; i++) profile[i + 1] = s->pieces[i].saliency;
+    psal_node input[] = {s->cosine, s->input_gradient};
+    psal_plan_options options = {.outputs = {&s->network.logits, profile, input},
+                                 .output_count = {1, s->layer_count + 1, 2},
+                                 .stages = s->options.input_saliency ? STAGE_COUNT : STAGE_INPUT,
+                                 .threads = s->options.threads,
+                                 .memory_limit = s->options.memory_limit,
+                                 .method = s->options.method};
+    s->plan = psal_plan_new(s->graph, &options, err);
+    free(profile);
+    return s->plan ? psal_model_bind(s->model, &s->network, s->plan, err) : err ? err->status : PSAL_ERR_MEMORY;
+}
+
+psal_saliency *psal_saliency_new(const psal_model *model, const psal_saliency_options *options, psal_error *err) {
+    const psal_model_info *info = psal_model_get_info(model);
+    psal_saliency *s = calloc(1, sizeof *s);
+    psal_graph *graph = psal_graph_new();
+    if (!s || !graph) {
+        free(s);
+        psal_graph_free(graph);
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the graph of %s", info->arch);
+        return NULL;
+    }
+    s->model = model;
+    s->graph = graph;
+    s->options = *options;
+    if (s->options.height == 0) s->options.height = info->native_size;
+    if (s->options.width == 0) s->options.width = info->native_size;
+    if (psal_model_build(model, graph, 1, s->options.height, s->options.width, &s->network, err) != PSAL_OK) goto failed;
+    psal_graph_set_layer(graph, "loss");
+    s->label = psal_input(graph, "label", PSAL_SHAPE(1));
+    s->other = psal_input(graph, "other label", PSAL_SHAPE(1));
+    s->loss = loss_node(s);
+    if (list_layers(s, err) != PSAL_OK || build_profile(s, err) != PSAL_OK) goto failed;
+    if (s->options.input_saliency && build_input_saliency(s, err) != PSAL_OK) goto failed;
+    if (make_plan(s, err) != PSAL_OK) goto failed;
+    return s;
+failed:
+    psal_saliency_free(s);
+    return NULL;
+}
+
+void psal_saliency_free(psal_saliency *s) {
+    if (!s) return;
+    psal_plan_free(s->plan);
+    psal_network_free(&s->network);
+    psal_graph_free(s->graph);
+    free(s->layers);
+    free(s->pieces);
+    free(s);
+}
+
+int64_t psal_saliency_length(const psal_saliency *s) {
+    return s->length;
+}
+
+size_t psal_saliency_memory(const psal_saliency *s) {
+    return psal_plan_memory(s->plan);
+}
+
+int psal_saliency_height(const psal_saliency *s) {
+    return s->options.height;
+}
+
+int psal_saliency_width(const psal_saliency *s) {
+    return s->options.width;
+}
+
+int psal_saliency_layer_count(const psal_saliency *s) {
+    return s->layer_count;
+}
+
+const psal_profile_layer *psal_saliency_layers(const psal_saliency *s) {
+    return s->layers;
+}
+
+/* ---- running ---- */
+
+psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, psal_error *err) {
+    psal_saliency_worker *w = calloc(1, sizeof *w);
+    if (!w) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+        return NULL;
+    }
+    w->saliency = saliency;
+    w->workspace = psal_workspace_new(saliency->plan, err);
+    if (w->workspace) return w;
+    free(w);
+    return NULL;
+}
+
+void psal_saliency_worker_free(psal_saliency_worker *w) {
+    if (!w) return;
+    psal_workspace_free(w->workspace);
+    free(w->zeros);
+    free(w->ones);
+    free(w);
+}
+
+psal_workspace *psal_saliency_workspace(psal_saliency_worker *w) {
+    return w->workspace;
+}
+
+psal_status psal_saliency_forward(psal_saliency_worker *w, const float *image, psal_error *err) {
+    const psal_saliency *s = w->saliency;
+    w->forwarded = NULL;
+    w->profiled = false;
+    psal_status status = psal_workspace_set(w->workspace, s->network.image, image, err);
+    if (status == PSAL_OK) status = psal_workspace_run(w->workspace, STAGE_FORWARD, err);
+    if (status != PSAL_OK) return status;
+    const float *logits = psal_workspace_get(w->workspace, s->network.logits);
+    for (int i = 0; i < psal_model_get_info(s->model)->num_classes; i++)
+        if (!isfinite(logits[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d is %g", i, (double)logits[i]);
+    w->forwarded = image;
+    return PSAL_OK;
+}
+
+const float *psal_saliency_logits(const psal_saliency_worker *w) {
+    return psal_workspace_get(w->workspace, w->saliency->network.logits);
+}
+
+static psal_status check_label(const psal_saliency *s, const char *what, int label, psal_error *err) {
+    int classes = psal_model_get_info(s->model)->num_classes;
+    if (label >= 0 && label < classes) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s %d: the network has classes 0 to %d", what, label, classes - 1);
+}
+
+psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, int label, int other, float *profile,
+                                  psal_error *err) {
+    const psal_saliency *s = w->saliency;
+    bool two = s->options.loss == PSAL_LOSS_LOGIT_DIFFERENCE;
+    psal_status status = check_label(s, "label", label, err);
+    if (status == PSAL_OK && two) status = check_label(s, "other label", other, err);
+    if (status != PSAL_OK) return status;
+    w->label = (float)label;
+    w->other = two ? (float)other : 0;
+    bool have_logits = w->forwarded == image && !w->profiled;
+    if (!have_logits && (status = psal_saliency_forward(w, image, err)) != PSAL_OK) return status;
+    psal_workspace_set(w->workspace, s->label, &w->label, NULL);
+    psal_workspace_set(w->workspace, s->other, &w->other, NULL);
+    if ((status = psal_workspace_run(w->workspace, STAGE_PROFILE, err)) != PSAL_OK) return status;
+    for (int i = 0; i < s->layer_count; i++) {
+        const float *values = psal_workspace_get(w->workspace, s->pieces[i].saliency);
+        memcpy(profile + s->layers[i].first, values, (size_t)s->layers[i].count * sizeof *profile);
+    }
+    for (int64_t i = 0; i < s->length; i++)
+        if (!isfinite(profile[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is %g", (long long)i, (double)profile[i]);
+    w->profiled = true;
+    return PSAL_OK;
+}
+
+float psal_saliency_loss(const psal_saliency_worker *w) {
+    return *psal_workspace_get(w->workspace, w->saliency->loss);
+}
+
+/* A vector of equal numbers, made once. */
+static const float *constant_vector(float **vector, int64_t n, float value) {
+    if (!*vector && (*vector = malloc((size_t)n * sizeof **vector)))
+        for (int64_t i = 0; i < n; i++) (*vector)[i] = value;
+    return *vector;
+}
+
+psal_status psal_saliency_input(psal_saliency_worker *w, const float *shift, const float *scale, const float *target,
+                                float *gradient, float *cosine, psal_error *err) {
+    const psal_saliency *s = w->saliency;
+    if (!s->options.input_saliency)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency was not asked for when this was built");
+    if (!w->profiled) return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency needs the profile of the sample first");
+    if (!shift) shift = constant_vector(&w->zeros, s->length, 0);
+    if (!scale) scale = constant_vector(&w->ones, s->length, 1);
+    if (!shift || !scale) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)s->length);
+    for (int i = 0; i < s->layer_count; i++) {
+        int64_t first = s->layers[i].first;
+        psal_workspace_set(w->workspace, s->pieces[i].shift, shift + first, NULL);
+        psal_workspace_set(w->workspace, s->pieces[i].scale, scale + first, NULL);
+        psal_workspace_set(w->workspace, s->pieces[i].target, target + first, NULL);
+    }
+    psal_status status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
+    if (status != PSAL_OK) return status;
+    w->profiled = false; /* the second stage has reused the first one's memory */
+    w->forwarded = NULL;
+    const float *dx = psal_workspace_get(w->workspace, s->input_gradient);
+    size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(dx[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the input saliency at element %zu is %g: is the profile all zeros?", i,
+                             (double)dx[i]);
+    memcpy(gradient, dx, count * sizeof *gradient);
+    if (cosine) *cosine = *psal_workspace_get(w->workspace, s->cosine);
+    return PSAL_OK;
+}

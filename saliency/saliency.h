@@ -1,0 +1,87 @@
+/* saliency.h - the method: parameter-space saliency profiles and input-space saliency of one sample.
+ *
+ * Levin, Shu, Borgnia, Huang, Goldblum, Goldstein, "Where do Models go Wrong? Parameter-Space Saliency Maps for
+ * Explainability", NeurIPS 2022, arXiv 2108.01335.
+ *
+ *   profile           s_k = mean over the weights of filter k of |dL/dw|     (sections 3.1, 3.2: standardize.h)
+ *   input saliency    d cos(s^, b) / dx for a fixed target profile b         (section 3.4)
+ *
+ * A psal_saliency holds the graph and the plan for one network, input size and set of options; it is read-only once made.
+ * A psal_saliency_worker runs it: one for a single image with all threads inside the operations, or several, each in its
+ * own thread, for a data set. */
+#ifndef PSAL_SALIENCY_SALIENCY_H
+#define PSAL_SALIENCY_SALIENCY_H
+
+#include "models/model.h"
+
+typedef enum psal_loss {
+    PSAL_LOSS_CROSS_ENTROPY,   /* -log softmax(z)[label] */
+    PSAL_LOSS_LOGIT,           /* z[label] */
+    PSAL_LOSS_LOGIT_DIFFERENCE /* z[other] - z[label] */
+} psal_loss;
+
+typedef enum psal_aggregation {
+    PSAL_AGGREGATION_FILTER,    /* mean over each filter of the 4-D convolution weights: psal_model_info.filter_count entries */
+    PSAL_AGGREGATION_PARAMETER, /* every element of every parameter by itself */
+    PSAL_AGGREGATION_TENSOR     /* mean over each parameter tensor */
+} psal_aggregation;
+
+typedef struct psal_saliency_options {
+    int height, width;            /* of the image; 0: the architecture's native size */
+    psal_loss loss;
+    psal_aggregation aggregation;
+    bool is_signed;               /* keep the sign: mean of dL/dw instead of its magnitude */
+    bool input_saliency;          /* also prepare psal_saliency_input */
+    int threads;                  /* inside one worker; 0 means 1 */
+    size_t memory_limit;          /* bytes per worker, 0: none */
+    psal_conv2d_method method;
+} psal_saliency_options;
+
+typedef struct psal_saliency psal_saliency;
+typedef struct psal_saliency_worker psal_saliency_worker;
+
+/* `model` must outlive the result. */
+psal_saliency *psal_saliency_new(const psal_model *model, const psal_saliency_options *options, psal_error *err);
+void psal_saliency_free(psal_saliency *saliency); /* after its workers; NULL is fine */
+
+int64_t psal_saliency_length(const psal_saliency *saliency); /* entries of a profile */
+size_t psal_saliency_memory(const psal_saliency *saliency);  /* bytes that each worker allocates */
+int psal_saliency_height(const psal_saliency *saliency);
+int psal_saliency_width(const psal_saliency *saliency);
+
+/* One entry group of the profile per parameter tensor that takes part: where it starts and how many entries it has. */
+typedef struct psal_profile_layer {
+    int parameter;   /* index for psal_model_get_parameter */
+    int64_t first;
+    int64_t count;
+} psal_profile_layer;
+
+int psal_saliency_layer_count(const psal_saliency *saliency);
+const psal_profile_layer *psal_saliency_layers(const psal_saliency *saliency);
+
+psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, psal_error *err);
+void psal_saliency_worker_free(psal_saliency_worker *worker); /* NULL is fine */
+
+/* Run the network forward only: logits[num_classes] are readable with psal_saliency_logits afterwards. For callers that
+ * choose the label by the prediction; psal_saliency_profile does not need it. */
+psal_status psal_saliency_forward(psal_saliency_worker *worker, const float *image, psal_error *err);
+const float *psal_saliency_logits(const psal_saliency_worker *worker); /* [num_classes], until the next run */
+
+/* The profile of one sample: image[3, height, width] preprocessed, kept by the caller until psal_saliency_input is done;
+ * label 0 .. num_classes-1 (`other` only for the logit difference); profile[psal_saliency_length] is written.
+ * Refused when a logit or a saliency is not finite. Continues from psal_saliency_forward when that ran on the same
+ * `image` pointer just before. */
+psal_status psal_saliency_profile(psal_saliency_worker *worker, const float *image, int label, int other, float *profile,
+                                  psal_error *err);
+float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last profile */
+
+/* Input-space saliency of the sample just profiled: gradient[3, height, width] = d cos(s^, target) / dx with
+ * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros,
+ * scale NULL: ones). Once per profile. */
+psal_status psal_saliency_input(psal_saliency_worker *worker, const float *shift, const float *scale, const float *target,
+                                float *gradient, float *cosine, psal_error *err);
+
+/* Where the time went (plan.h), for --profile-ops. */
+psal_workspace *psal_saliency_workspace(psal_saliency_worker *worker);
+
+#endif

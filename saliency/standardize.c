@@ -1,0 +1,117 @@
+#include "saliency/standardize.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "saliency/random.h"
+
+static const double NEGLIGIBLE = 1e-14;
+
+static double or_one(double value) {
+    return value <= NEGLIGIBLE ? 1 : value;
+}
+
+static psal_status need(psal_mode mode, const double *mean, const double *std, psal_error *err) {
+    if (mode == PSAL_MODE_NAIVE) return PSAL_OK;
+    if (mean && (std || mode == PSAL_MODE_NORM)) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "standardizing needs the statistics of a data set");
+}
+
+psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, float *shift,
+                                 float *scale, psal_error *err) {
+    psal_status status = need(mode, mean, std, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++) {
+        shift[i] = mode == PSAL_MODE_STD ? (float)mean[i] : 0;
+        scale[i] = mode == PSAL_MODE_STD ? (float)or_one(std[i]) : mode == PSAL_MODE_NORM ? (float)or_one(mean[i]) : 1;
+    }
+    return status;
+}
+
+psal_status psal_standardize(psal_mode mode, int64_t n, const float *naive, const double *mean, const double *std,
+                             double *standardized, psal_error *err) {
+    psal_status status = need(mode, mean, std, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++)
+        standardized[i] = mode == PSAL_MODE_STD    ? (naive[i] - mean[i]) / or_one(std[i])
+                          : mode == PSAL_MODE_NORM ? naive[i] / or_one(mean[i])
+                                                   : naive[i];
+    return status;
+}
+
+typedef struct entry {
+    double key; /* larger is better */
+    int64_t index;
+} entry;
+
+static bool better(const entry *a, const entry *b) {
+    return a->key > b->key || (a->key == b->key && a->index < b->index);
+}
+
+static int best_first(const void *a, const void *b) {
+    return better(a, b) ? -1 : 1;
+}
+
+/* Restore the heap (the worst entry on top) below `i`. */
+static void sift_down(entry *heap, int64_t size, int64_t i) {
+    for (;;) {
+        int64_t worst = i;
+        for (int64_t child = 2 * i + 1; child <= 2 * i + 2 && child < size; child++)
+            if (better(&heap[worst], &heap[child])) worst = child;
+        if (worst == i) return;
+        entry swap = heap[i];
+        heap[i] = heap[worst];
+        heap[worst] = swap;
+        i = worst;
+    }
+}
+
+/* Keep the best k in a heap of size k: 25 million parameters need no full sort. */
+static psal_status select_k(int64_t n, const double *values, double sign, int64_t k, int64_t *indices, psal_error *err) {
+    if (k < 0 || k > n)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)n);
+    if (k == 0) return PSAL_OK;
+    entry *heap = malloc((size_t)k * sizeof *heap);
+    if (!heap) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld indices", (long long)k);
+    for (int64_t i = 0; i < k; i++) heap[i] = (entry){sign * values[i], i};
+    for (int64_t i = k / 2; i-- > 0;) sift_down(heap, k, i);
+    for (int64_t i = k; i < n; i++) {
+        entry candidate = {sign * values[i], i};
+        if (!better(&candidate, &heap[0])) continue;
+        heap[0] = candidate;
+        sift_down(heap, k, 0);
+    }
+    qsort(heap, (size_t)k, sizeof *heap, best_first);
+    for (int64_t i = 0; i < k; i++) indices[i] = heap[i].index;
+    free(heap);
+    return PSAL_OK;
+}
+
+psal_status psal_top_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err) {
+    return select_k(n, values, 1, k, indices, err);
+}
+
+psal_status psal_bottom_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err) {
+    return select_k(n, values, -1, k, indices, err);
+}
+
+psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices, psal_error *err) {
+    if (k < 0 || k > n)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)n);
+    int64_t *all = malloc(((size_t)n + 1) * sizeof *all);
+    if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld indices", (long long)n);
+    psal_random random = {seed};
+    for (int64_t i = 0; i < n; i++) all[i] = i;
+    for (int64_t i = 0; i < k; i++) { /* the first k steps of a Fisher-Yates shuffle */
+        int64_t j = i + (int64_t)psal_random_below(&random, (uint64_t)(n - i));
+        int64_t swap = all[i];
+        all[i] = all[j];
+        all[j] = swap;
+        indices[i] = all[i];
+    }
+    free(all);
+    return PSAL_OK;
+}
+
+void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, float *target) {
+    for (int64_t i = 0; i < n; i++) target[i] = (float)standardized[i];
+    for (int64_t i = 0; i < k; i++) target[indices[i]] = (float)(standardized[indices[i]] * boost);
+}

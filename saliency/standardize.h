@@ -1,0 +1,32 @@
+/* standardize.h - from naive to standardized saliency, ranking, and the boosted target profile. */
+#ifndef PSAL_SALIENCY_STANDARDIZE_H
+#define PSAL_SALIENCY_STANDARDIZE_H
+
+#include <stdint.h>
+
+#include "engine/error.h"
+
+typedef enum psal_mode {
+    PSAL_MODE_STD,  /* (s - mean) / std, std <= 1e-14 replaced by 1 */
+    PSAL_MODE_NORM, /* s / mean, mean <= 1e-14 replaced by 1 */
+    PSAL_MODE_NAIVE /* s */
+} psal_mode;
+
+/* The affine map of a mode: standardized = (s - shift) / scale. mean and std [n] may be NULL for PSAL_MODE_NAIVE (and std
+ * for PSAL_MODE_NORM). */
+psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, float *shift,
+                                 float *scale, psal_error *err);
+/* standardized[n], computed in double from the float32 profile. */
+psal_status psal_standardize(psal_mode mode, int64_t n, const float *naive, const double *mean, const double *std,
+                             double *standardized, psal_error *err);
+
+/* Indices of the k largest (or smallest) of values[n], best first; equal values by index. k > n is refused. */
+psal_status psal_top_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err);
+psal_status psal_bottom_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err);
+/* k different indices below n, in random order: from a seeded generator, the same on every machine. */
+psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices, psal_error *err);
+
+/* target = standardized, with the entries indices[k] multiplied by boost. */
+void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, float *target);
+
+#endif
