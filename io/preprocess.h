@@ -48,7 +48,7 @@ psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, p
 /* Read a description: a preset's name or a channel order (rgb, bgr, grey), then, in any order,
  * ";key=value":
  *
- *   resize=256      or none          crop=224   or HEIGHTxWIDTH or none
+ *   resize=256      or none (0)      crop=224   or HEIGHTxWIDTH or none (0)
  *   scale=255                        mean=0.5   or one number per channel: mean=0.485,0.456,0.406
  *   std=...         the same
  *

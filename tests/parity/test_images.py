@@ -126,7 +126,7 @@ def find_marker(data, marker):
 
 
 def ycck(rng, width, height):
-    data = jpeg(rng, "CMYK", width, height)
+    data = jpeg(rng, "CMYK", width, height, optimize=True)
     data[find_marker(data, 0xEE) + 2 + 11] = 2  # the Adobe marker's transform
     return data
 
@@ -138,7 +138,7 @@ def without_adobe(data):
 
 def adobe_rgb(rng, width, height, transform):
     """JFIF's marker replaced by Adobe's."""
-    data = jpeg(rng, "RGB", width, height)
+    data = jpeg(rng, "RGB", width, height, optimize=True)
     at = find_marker(data, 0xE0)
     length = struct.unpack(">H", data[at:at + 2])[0]
     return data[:at - 2] + b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform]) + data[at + length:]

@@ -1,0 +1,185 @@
+#include <locale.h>
+#include <stdio.h>
+
+#include "image_samples.h"
+#include "io/preprocess.h"
+
+static psal_preprocess parsed(const char *text) {
+    psal_preprocess options;
+    psal_error err = PSAL_ERROR_INIT;
+    psal_status status = psal_preprocess_parse(text, &options, &err);
+    ck_assert_msg(status == PSAL_OK, "%s: %s", text, err.message);
+    return options;
+}
+
+static void expect_text(const char *text, const char *expected) {
+    psal_preprocess options = parsed(text), again;
+    char written[256];
+    ck_assert_str_eq(psal_preprocess_format(&options, written, sizeof written), expected);
+    again = parsed(written);
+    ck_assert_int_eq(again.order, options.order);
+    ck_assert_int_eq(again.resize_shorter, options.resize_shorter);
+    ck_assert_int_eq(again.crop_height, options.crop_height);
+    ck_assert_int_eq(again.crop_width, options.crop_width);
+    ck_assert(again.scale == options.scale);
+    for (int c = 0; c < psal_preprocess_channels(&options); c++)
+        ck_assert(again.mean[c] == options.mean[c] && again.std[c] == options.std[c]);
+}
+
+START_TEST(test_texts) {
+    expect_text("torchvision", "torchvision");
+    expect_text("caffe", "caffe");
+    expect_text("inception", "inception");
+    expect_text("rgb", "rgb;resize=none;crop=none;scale=1;mean=0,0,0;std=1,1,1");
+    expect_text("bgr;resize=256;crop=224;mean=103.939,116.779,123.68", "caffe");
+    expect_text("rgb;std=0.229,0.224,0.225;mean=0.485,0.456,0.406;scale=255;crop=224x224;"
+                "resize=256",
+                "torchvision");
+    expect_text("torchvision;resize=none;crop=97x131",
+                "rgb;resize=none;crop=97x131;scale=255;mean=0.485,0.456,0.406;"
+                "std=0.229,0.224,0.225");
+    expect_text("inception;crop=none;std=2",
+                "rgb;resize=342;crop=none;scale=255;mean=0.5,0.5,0.5;std=2,2,2");
+    expect_text("grey;crop=28;scale=255;mean=0.286;std=0.353",
+                "grey;resize=none;crop=28;scale=255;mean=0.286;std=0.353");
+    expect_text("caffe;resize=0;crop=0",
+                "bgr;resize=none;crop=none;scale=1;mean=103.939,116.779,123.68;std=1,1,1");
+    expect_text("grey;mean=-1e-3;std=1e30", "grey;resize=none;crop=none;scale=1;mean=-0.001;"
+                                            "std=1e+30");
+}
+END_TEST
+
+START_TEST(test_every_float_survives) {
+    psal_preprocess options = parsed("torchvision;resize=none"), again;
+    uint32_t state = 1;
+    for (int i = 0; i < 20000; i++) {
+        for (int c = 0; c < 3; c++) {
+            state = state * 1664525u + 1013904223u;
+            options.mean[c] = (float)(state >> 4) / 1e7f - 10;
+            options.std[c] = (float)(state >> 5) / 3e8f + 1e-20f;
+        }
+        char text[256];
+        psal_preprocess_format(&options, text, sizeof text);
+        again = parsed(text);
+        for (int c = 0; c < 3; c++)
+            ck_assert_msg(again.mean[c] == options.mean[c] && again.std[c] == options.std[c], "%s",
+                          text);
+    }
+}
+END_TEST
+
+START_TEST(test_longest_text_fits) {
+    psal_preprocess options = {PSAL_CHANNELS_GREY + 0,
+                               16384,
+                               16384,
+                               16383,
+                               1.17549449e-38f,
+                               {-1.17549449e-38f, -1.17549449e-38f, -1.17549449e-38f},
+                               {1.17549449e-38f, 1.17549449e-38f, 1.17549449e-38f}};
+    options.order = PSAL_CHANNELS_BGR;
+    char text[256], small[10];
+    psal_preprocess_format(&options, text, sizeof text);
+    ck_assert(parsed(text).std[2] == options.std[2]);
+    psal_preprocess_format(&options, small, sizeof small);
+    ck_assert_uint_lt(strlen(small), sizeof small);
+    psal_preprocess_format(&options, small, 0);
+}
+END_TEST
+
+START_TEST(test_refused_texts) {
+    static const char *const texts[] = {
+        "",
+        ";",
+        "RGB",
+        "torchvision ",
+        "imagenet",
+        "rgb;",
+        "rgb;;crop=3",
+        "rgb;crop",
+        "rgb;crop=",
+        "rgb;crop=0x5",
+        "rgb;crop=-1",
+        "rgb;crop=3x",
+        "rgb;crop=x3",
+        "rgb;crop=3x4x5",
+        "rgb;crop=3.0",
+        "rgb;crop=99999",
+        "rgb;crop=9999999999999999999999",
+        "rgb;resize=1e2",
+        "rgb;resize= 3",
+        "rgb;resize=16385",
+        "rgb;scale=0",
+        "rgb;scale=-1",
+        "rgb;scale=inf",
+        "rgb;scale=nan",
+        "rgb;scale=0x10",
+        "rgb;scale=1e99",
+        "rgb;scale=1,2",
+        "rgb;scale=255 ",
+        "rgb;mean=1,2",
+        "rgb;mean=1,2,3,4",
+        "rgb;mean=1,,3",
+        "rgb;mean=",
+        "grey;mean=1,2,3",
+        "rgb;std=0",
+        "rgb;std=1,0,1",
+        "rgb;std=-1",
+        "rgb;crop=3;crop=3",
+        "rgb;flip=1",
+        "rgb;=3",
+        "rgb;mean=1111111111111111111111111111111111111111111111111111111111111",
+        "rgb;scale=1e-60"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        psal_preprocess options = {.scale = 77};
+        psal_error err = PSAL_ERROR_INIT;
+        ck_assert_msg(psal_preprocess_parse(texts[i], &options, &err) == PSAL_ERR_ARGUMENT,
+                      "'%s' is accepted", texts[i]);
+        ck_assert_msg(strstr(err.message, "preprocessing"), "%s", err.message);
+        ck_assert(options.scale == 77); /* untouched */
+    }
+    psal_preprocess options;
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_preprocess_preset("resnet", &options, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_msg(strstr(err.message, "'resnet'"), "%s", err.message);
+    ck_assert_int_eq(psal_preprocess_parse("rgb;flip=1", &options, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_msg(strstr(err.message, "'flip=1'"), "%s", err.message);
+}
+END_TEST
+
+/* Whatever a checkpoint says is either understood or refused. */
+START_TEST(test_random_texts) {
+    static const char alphabet[] = "rgbeysizcopmantdl;=,.x0123456789-+";
+    uint32_t state = 7;
+    for (int i = 0; i < 200000; i++) {
+        char text[64] = "rgb;", *end = text + (i % 2 ? 4 : 0);
+        for (int k = 0; k < 40 && (k < 3 || state >> 28); k++) {
+            state = state * 1664525u + 1013904223u;
+            *end++ = alphabet[(state >> 8) % (sizeof alphabet - 1)];
+        }
+        *end = '\0';
+        psal_preprocess options;
+        if (psal_preprocess_parse(text, &options, NULL) == PSAL_OK)
+            ck_assert_int_eq(psal_preprocess_check(&options, NULL), PSAL_OK);
+    }
+}
+END_TEST
+
+START_TEST(test_numbers_have_points_everywhere) {
+    if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) return;
+    expect_text("grey;mean=0.25", "grey;resize=none;crop=none;scale=1;mean=0.25;std=1");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("io/preprocess_text");
+    TCase *cases = tcase_create("preprocess_text");
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, test_texts);
+    tcase_add_test(cases, test_every_float_survives);
+    tcase_add_test(cases, test_longest_text_fits);
+    tcase_add_test(cases, test_refused_texts);
+    tcase_add_test(cases, test_random_texts);
+    tcase_add_test(cases, test_numbers_have_points_everywhere);
+    suite_add_tcase(suite, cases);
+    return run_suite(suite);
+}
