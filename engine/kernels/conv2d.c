@@ -2,55 +2,77 @@
 #include "engine/kernels/conv2d.h"
 
 #include "engine/kernels/conv2d_methods.h"
+#include "engine/kernels/conv2d_x86.h"
+
+#ifdef PSAL_HAVE_CONV2D_X86
+
+const psal_conv2d_x86 *psal_conv2d_x86_best(void)
+{
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        return &psal_conv2d_x86_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &psal_conv2d_x86_avx2;
+    return NULL;
+}
+
+/* Run `call` of the fast implementation, when there is one and the method is not GEMM, and return. */
+#define TRY_FAST(method, call)                                                                                         \
+    do {                                                                                                               \
+        const psal_conv2d_x86 *fast = (method) == PSAL_CONV2D_GEMM ? NULL : psal_conv2d_x86_best();                    \
+        if (fast) return fast->call;                                                                                   \
+    } while (0)
+#else
+#define TRY_FAST(method, call) (void)(method)
+#endif
 
 size_t psal_conv2d_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    (void)method;
+    TRY_FAST(method, forward_scratch(s, method, threads));
     return psal_conv2d_gemm_forward_scratch(s, threads);
 }
 
 size_t psal_conv2d_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    (void)method;
+    TRY_FAST(method, dx_scratch(s, method, threads));
     return psal_conv2d_gemm_dx_scratch(s, threads);
 }
 
 size_t psal_conv2d_dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    (void)method;
+    TRY_FAST(method, dw_scratch(s, method, threads));
     return psal_conv2d_gemm_dw_scratch(s, threads);
+}
+
+size_t psal_conv2d_dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    TRY_FAST(method, dw_mean_scratch(s, method, threads));
+    return psal_conv2d_gemm_dw_mean_scratch(s, threads);
 }
 
 void psal_conv2d_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *w,
                          psal_real *y, const psal_parallel *parallel)
 {
-    (void)method;
+    TRY_FAST(method, forward(s, method, x, w, y, parallel));
     psal_conv2d_gemm_forward(s, x, w, y, parallel);
 }
 
 void psal_conv2d_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_real *w,
                     psal_real *dx, const psal_parallel *parallel)
 {
-    (void)method;
+    TRY_FAST(method, dx(s, method, dy, w, dx, parallel));
     psal_conv2d_gemm_dx(s, dy, w, dx, parallel);
 }
 
 void psal_conv2d_dw(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
                     psal_real *dw, const psal_parallel *parallel)
 {
-    (void)method;
+    TRY_FAST(method, dw(s, method, x, dy, dw, parallel));
     psal_conv2d_gemm_dw(s, x, dy, dw, parallel);
-}
-
-size_t psal_conv2d_dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
-    (void)method;
-    return psal_conv2d_gemm_dw_mean_scratch(s, threads);
 }
 
 void psal_conv2d_dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
                          bool is_signed, psal_real *mean, const psal_parallel *parallel)
 {
-    (void)method;
+    TRY_FAST(method, dw_mean(s, method, x, dy, is_signed, mean, parallel));
     psal_conv2d_gemm_dw_mean(s, x, dy, is_signed, mean, parallel);
 }

@@ -8,6 +8,7 @@
 #ifndef PSAL_ENGINE_KERNELS_CONV2D_H
 #define PSAL_ENGINE_KERNELS_CONV2D_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "engine/kernels/parallel.h"
@@ -24,8 +25,14 @@ typedef struct psal_conv2d_shape {
     int groups; /* divides in_channels and out_channels */
 } psal_conv2d_shape;
 
-/* Which implementation: AUTO takes the fast path where its table has the shape; GEMM is im2col + OpenBLAS, always there. */
-typedef enum psal_conv2d_method { PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM } psal_conv2d_method;
+/* Which implementation. Every method does every shape: what its own path does not cover goes to GEMM, by a rule on the shape
+ * alone. In double precision (PSAL_REAL_DOUBLE) and on processors without AVX2 all of them are GEMM. */
+typedef enum psal_conv2d_method {
+    PSAL_CONV2D_AUTO,    /* the fastest; 3x3 at stride 1 by Winograd's F(4x4), error up to 2e-5 of the largest value */
+    PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
+    PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
+    PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2), error about 1e-6 of the largest value */
+} psal_conv2d_method;
 
 /* Bytes of scratch that each operation needs with `threads` threads. */
 size_t psal_conv2d_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
@@ -41,5 +48,10 @@ void psal_conv2d_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const
 /* dw = adjoint in w: <conv(x, w), dy> = <w, dw>, summed over the batch */
 void psal_conv2d_dw(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
                     psal_real *dw, const psal_parallel *parallel);
+
+/* mean over each filter (in_channels / groups x kernel) of |dw|, or of dw when is_signed: mean[out_channels]; dw is not stored */
+size_t psal_conv2d_dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+void psal_conv2d_dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
+                         bool is_signed, psal_real *mean, const psal_parallel *parallel);
 
 #endif

@@ -1,0 +1,134 @@
+/* direct_dw.c - weight gradient: dw[o, (c,i,j)] = sum over P of dy[o, P] * column[(c,i,j), P], P over images and positions.
+ *
+ * A task owns some filters and some columns (c,i,j) of dw and walks over all positions in chunks of at most DEPTH. Of each
+ * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors) and then, tile by tile,
+ * dy. Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, and those are
+ * added in a fixed order. */
+#include "engine/kernels/x86/direct.h"
+
+#include <omp.h>
+
+#include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/transpose.h"
+
+#define DEPTH 256u
+#define COLUMNS 128u
+#define WANTED_TASKS 4u
+
+typedef struct dw_plan {
+    psal_conv2d_lowered l;
+    bool plain;
+    size_t filters, channels, depth, positions; /* of one group; depth = positions of one image */
+    size_t columns;                             /* (c,i,j) of one filter */
+    size_t row_tasks, column_tasks, cuts;
+    size_t most_rows, most_columns;
+    size_t buffer;   /* floats per thread */
+    size_t partials; /* floats (a double each) for the partial sums, in front of the threads' buffers */
+} dw_plan;
+
+static dw_plan make_plan(const psal_conv2d_shape *s)
+{
+    dw_plan p = {.l = psal_conv2d_lower_forward(s)};
+    p.plain = psal_conv2d_lowered_is_plain(&p.l);
+    p.filters = (size_t)(s->out_channels / s->groups);
+    p.channels = (size_t)(s->in_channels / s->groups);
+    p.columns = p.channels * psal_conv2d_taps(&p.l);
+    p.positions = psal_conv2d_positions(&p.l);
+    const size_t blocks = psal_ceil_div(p.columns, BLOCK), groups = (size_t)s->groups;
+    p.column_tasks = psal_ceil_div(blocks, COLUMNS / BLOCK);
+    if (p.column_tasks * groups < WANTED_TASKS)
+        p.column_tasks = psal_size_max(p.column_tasks, psal_size_min(WANTED_TASKS, blocks / 2));
+    p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks * groups), psal_ceil_div(p.filters, 28));
+    p.most_columns = psal_ceil_div(blocks, p.column_tasks) * BLOCK;
+    p.most_rows = psal_ceil_div(p.filters, p.row_tasks);
+    p.cuts = psal_ceil_div(p.positions, DEPTH);
+    p.buffer = DEPTH * (p.most_columns + BLOCK) + (DEPTH + BLOCK) * BLOCK + psal_round_up(p.most_rows, 1) * p.most_columns;
+    p.partials = psal_round_up(2 * groups * p.filters * p.column_tasks, BLOCK);
+    return p;
+}
+
+size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads)
+{
+    dw_plan p = make_plan(s);
+    return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
+}
+
+/* B of one chunk: [panel of 16 columns][position][16]; `lines` holds 16 gathered rows. */
+static void pack_columns(const dw_plan *p, const float *source, size_t column, size_t columns, size_t start, size_t depth,
+                         float *lines, float *b)
+{
+    for (size_t n = 0; n < columns; n += BLOCK, b += depth * BLOCK) {
+        const size_t rows = psal_size_min(BLOCK, columns - n), step = p->plain ? p->positions : DEPTH;
+        const float *from = p->plain ? source + (column + n) * p->positions + start : lines;
+        for (size_t r = 0; r < rows && !p->plain; r++)
+            psal_conv2d_gather_row(&p->l, source, column + n + r, start, depth, lines + r * DEPTH);
+        for (size_t k = 0; k < depth; k += BLOCK)
+            transpose_block(from + k, step, rows, psal_size_min(BLOCK, depth - k), b + k * BLOCK, BLOCK);
+    }
+}
+
+static void pack_rows(const float *dy, size_t ld, size_t rows, size_t depth, float *a)
+{
+    for (size_t m = 0; m < rows; m++)
+        for (size_t k = 0; k < depth; k += BLOCK)
+            block_copy(a + k * rows + m * BLOCK, dy + m * ld + k, psal_size_min(BLOCK, depth - k));
+}
+
+/* One task: c[rows, ldc] = dy rows times columns column .. column+columns-1, over all images of group g. */
+static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *x, const float *dy, size_t g, size_t row,
+                     size_t rows, size_t column, size_t columns, float *c, size_t ldc, float *scratch)
+{
+    const size_t image = (size_t)s->in_height * (size_t)s->in_width, groups = (size_t)s->groups;
+    const size_t tiles = psal_ceil_div(rows, MAX_ROWS);
+    float *b = scratch, *a = b + DEPTH * p->most_columns, *lines = a + DEPTH * BLOCK;
+    for (size_t cut = 0; cut < (size_t)s->batch * p->cuts; cut++) {
+        const size_t n = cut / p->cuts;
+        const size_t start = even_start(p->positions, p->cuts, cut % p->cuts);
+        const size_t depth = even_share(p->positions, p->cuts, cut % p->cuts);
+        pack_columns(p, x + (n * groups + g) * p->channels * image, column, columns, start, depth, lines, b);
+        for (size_t tile = 0; tile < tiles; tile++) {
+            const size_t m = even_start(rows, tiles, tile), tile_rows = even_share(rows, tiles, tile);
+            pack_rows(dy + ((n * groups + g) * p->filters + row + m) * p->positions + start, p->positions, tile_rows,
+                      depth, a);
+            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
+                psal_micro(PSAL_MICRO_ROWS, tile_rows, psal_size_min(TILE_COLUMNS, columns - j), depth, a,
+                           tile_rows * BLOCK, b + j * depth, BLOCK, depth * BLOCK, c + m * ldc + j, ldc, cut > 0);
+        }
+    }
+}
+
+void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
+                    const psal_parallel *parallel)
+{
+    const dw_plan p = make_plan(s);
+    const size_t blocks = psal_ceil_div(p.columns, BLOCK), tasks = p.row_tasks * p.column_tasks;
+    double *partial = parallel->scratch; /* [out_channels][column_tasks] */
+    float *buffers = (float *)parallel->scratch + p.partials;
+
+#pragma omp parallel for schedule(dynamic) num_threads(parallel->threads) if (parallel->threads > 1)
+    for (size_t task = 0; task < (size_t)s->groups * tasks; task++) {
+        const size_t g = task / tasks, row_task = task % p.row_tasks, column_task = task / p.row_tasks % p.column_tasks;
+        const size_t row = even_start(p.filters, p.row_tasks, row_task);
+        const size_t rows = even_share(p.filters, p.row_tasks, row_task);
+        const size_t column = even_start(blocks, p.column_tasks, column_task) * BLOCK;
+        const size_t columns =
+            psal_size_min(even_share(blocks, p.column_tasks, column_task) * BLOCK, p.columns - column);
+        const size_t filter = g * p.filters + row;
+        float *buffer = buffers + (size_t)omp_get_thread_num() * p.buffer;
+        float *local = buffer + DEPTH * p.most_columns + DEPTH * BLOCK + DEPTH * BLOCK;
+
+        if (dw) {
+            run_task(s, &p, x, dy, g, row, rows, column, columns, dw + filter * p.columns + column, p.columns, buffer);
+        } else {
+            run_task(s, &p, x, dy, g, row, rows, column, columns, local, p.most_columns, buffer);
+            for (size_t r = 0; r < rows; r++)
+                partial[(filter + r) * p.column_tasks + column_task] =
+                    sum_values(local + r * p.most_columns, columns, is_signed);
+        }
+    }
+    for (size_t o = 0; o < (size_t)s->out_channels && !dw; o++) {
+        double sum = 0;
+        for (size_t i = 0; i < p.column_tasks; i++) sum += partial[o * p.column_tasks + i];
+        mean[o] = (float)(sum / (double)p.columns);
+    }
+}

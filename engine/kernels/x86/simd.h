@@ -1,0 +1,75 @@
+/* simd.h - the vector type of the x86 kernels. Every .c file of this folder is compiled twice, for AVX2+FMA and for AVX-512
+ * (see engine/meson.build), and its public names get the instruction set as a suffix: PSAL_SIMD_NAME(f) is f_avx2 or
+ * f_avx512.
+ *
+ * Both builds compute the same bits: every element of a result has its own accumulator, which adds products in the same
+ * order with fused multiply-adds whatever the vector's width, and all blocking constants that cut sums are shared. */
+#ifndef PSAL_ENGINE_KERNELS_X86_SIMD_H
+#define PSAL_ENGINE_KERNELS_X86_SIMD_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BLOCK 16 /* floats: one cache line; packed operands come in blocks of this many, in both builds */
+
+#if defined PSAL_SIMD_AVX512
+
+#define PSAL_SIMD_NAME(name) name##_avx512
+#define WIDTH 16
+#define MAX_ROWS 14 /* of a register tile: 14 x 2 accumulators, 2 vectors of B, 1 broadcast: 31 of 32 registers */
+typedef __m512 vec;
+typedef __mmask16 vec_mask;
+
+static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
+static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+static inline vec vec_broadcast(float s) { return _mm512_set1_ps(s); }
+static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); } /* a*b + c, rounded once */
+static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec_mask vec_first(size_t n) { return (vec_mask)(n >= 16 ? 0xffff : (1u << n) - 1); }
+static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
+
+#elif defined PSAL_SIMD_AVX2
+
+#define PSAL_SIMD_NAME(name) name##_avx2
+#define WIDTH 8
+#define MAX_ROWS 6 /* 6 x 2 accumulators, 2 vectors of B, 1 broadcast: 15 of 16 registers */
+typedef __m256 vec;
+typedef __m256i vec_mask;
+
+static inline vec vec_zero(void) { return _mm256_setzero_ps(); }
+static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+static inline vec vec_broadcast(float s) { return _mm256_set1_ps(s); }
+static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec_mask vec_first(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n >= 8 ? 8 : (int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm256_maskload_ps(p, m); }
+static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
+
+#else
+#error "compile with -DPSAL_SIMD_AVX2 or -DPSAL_SIMD_AVX512"
+#endif
+
+#define TILE_COLUMNS (2 * WIDTH) /* of a register tile */
+
+/* n <= BLOCK floats from src, the rest of dst's block zero; nothing behind src[n-1] is read. */
+static inline void block_copy(float *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < BLOCK; i += WIDTH)
+        vec_store(dst + i, n >= i + WIDTH ? vec_load(src + i)
+                           : n > i        ? vec_load_masked(src + i, vec_first(n - i))
+                                          : vec_zero());
+}
+
+#endif

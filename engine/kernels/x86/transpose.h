@@ -1,0 +1,114 @@
+/* transpose.h - 16 x 16 transposition in registers.
+ *
+ * Log-step scheme: after stage s, rows whose numbers differ in bit s have exchanged the halves of their 2^(s+1)-groups of
+ * columns. The first two stages work inside 128-bit lanes (unpack), the others move whole lanes. */
+#ifndef PSAL_ENGINE_KERNELS_X86_TRANSPOSE_H
+#define PSAL_ENGINE_KERNELS_X86_TRANSPOSE_H
+
+#include "engine/kernels/x86/simd.h"
+
+#if defined PSAL_SIMD_AVX512
+
+/* r[i] element j becomes r[j] element i */
+static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
+{
+    vec t[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    }
+    /* Now lane l of r[4*i + j] holds column 4*l + j of rows 4*i .. 4*i+3: transpose the 4 x 4 lanes. */
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        vec a = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x44), b = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xee);
+        vec c = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x44), d = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xee);
+        t[j] = _mm512_shuffle_f32x4(a, c, 0x88);
+        t[4 + j] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        t[8 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
+        t[12 + j] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) r[i] = t[i];
+}
+
+/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (both <= 16); 0 for rows <= i < 16. */
+static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
+                                   size_t dst_step)
+{
+    vec r[16];
+    if (rows == 16 && columns == 16) {
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++) r[i] = vec_load(src + i * src_step);
+    } else {
+        vec_mask mask = vec_first(columns);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++)
+            r[i] = i < rows ? vec_load_masked(src + i * src_step, mask) : vec_zero();
+    }
+    transpose_registers(r);
+    if (columns == 16) {
+#pragma GCC unroll 16
+        for (size_t j = 0; j < 16; j++) vec_store(dst + j * dst_step, r[j]);
+    } else {
+#pragma GCC unroll 16
+        for (size_t j = 0; j < 16; j++)
+            if (j < columns) vec_store(dst + j * dst_step, r[j]);
+    }
+}
+
+#else
+
+static inline __attribute__((always_inline)) void transpose_registers(vec r[8])
+{
+    vec t[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            __m256d low = _mm256_castps_pd(t[i + j]), high = _mm256_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low, high));
+        }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        t[j] = _mm256_permute2f128_ps(r[j], r[4 + j], 0x20);
+        t[4 + j] = _mm256_permute2f128_ps(r[j], r[4 + j], 0x31);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) r[i] = t[i];
+}
+
+static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
+                                   size_t dst_step)
+{
+    for (size_t i0 = 0; i0 < 16; i0 += 8) {
+        for (size_t j0 = 0; j0 < columns; j0 += 8) {
+            vec r[8];
+            vec_mask mask = vec_first(columns - j0);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                r[i] = i0 + i < rows ? vec_load_masked(src + (i0 + i) * src_step + j0, mask) : vec_zero();
+            transpose_registers(r);
+#pragma GCC unroll 8
+            for (size_t j = 0; j < 8; j++)
+                if (j0 + j < columns) vec_store(dst + (j0 + j) * dst_step + i0, r[j]);
+        }
+    }
+}
+
+#endif
+#endif

@@ -1,0 +1,209 @@
+/* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
+ *
+ *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean] [--method auto|accurate|direct|gemm]... [--threads N] [--workers N]
+ *                [--seconds S] [--layers]
+ *
+ * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
+ * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and the time is per
+ * image. The last line is the SGEMM peak of one thread times the number of threads, measured in the same run. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conv2d_shapes.h"
+#include "engine/kernels/gemm.h"
+
+typedef enum { FORWARD, DX, DW, MEAN, OPS } op_kind;
+static const char *const op_names[OPS] = {"forward", "dx", "dw", "mean"};
+enum { METHODS = 4 };
+static const char *const method_names[METHODS] = {"auto", "gemm", "direct", "accurate"};
+static const psal_conv2d_method methods[METHODS] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM, PSAL_CONV2D_DIRECT,
+                                                    PSAL_CONV2D_ACCURATE};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *memory(size_t bytes)
+{
+    float *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (!p) exit(EXIT_FAILURE);
+    for (size_t i = 0; i < (bytes + 127) / 64 * 16; i++) p[i] = (float)((int)((i * 2654435761u) >> 8 & 1023) - 512) / 512;
+    return p;
+}
+
+static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_method method, int threads)
+{
+    switch (op) {
+    case FORWARD: return psal_conv2d_forward_scratch(s, method, threads);
+    case DX: return psal_conv2d_dx_scratch(s, method, threads);
+    case DW: return psal_conv2d_dw_scratch(s, method, threads);
+    default: return psal_conv2d_dw_mean_scratch(s, method, threads);
+    }
+}
+
+typedef struct operands {
+    float *x, *w, *y, *scratch[METHODS];
+} operands;
+
+static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads)
+{
+    psal_parallel parallel = {threads, o->scratch[method]};
+    switch (op) {
+    case FORWARD: psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel); break;
+    case DX: psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel); break;
+    case DW: psal_conv2d_dw(s, methods[method], o->x, o->y, o->w, &parallel); break;
+    default: psal_conv2d_dw_mean(s, methods[method], o->x, o->y, false, o->w, &parallel);
+    }
+}
+
+typedef struct options {
+    const char *network, *op;
+    bool chosen[METHODS], layers;
+    int threads, workers;
+    double seconds;
+} options;
+
+/* Smallest time of one layer for each chosen method, into best[METHODS]. */
+static void time_layer(const psal_conv2d_shape *s, op_kind op, const options *opt, double *best)
+{
+    const size_t x = (size_t)s->in_channels * s->in_height * s->in_width, y = (size_t)s->out_channels * s->out_height * s->out_width;
+    const size_t w = (size_t)s->out_channels * s->in_channels * s->kernel_height * s->kernel_width;
+    operands *o = calloc((size_t)opt->workers, sizeof *o);
+    if (!o) exit(EXIT_FAILURE);
+    for (int i = 0; i < opt->workers; i++) {
+        o[i].x = memory(x * sizeof(float));
+        o[i].y = memory(y * sizeof(float));
+        o[i].w = i == 0 || op >= DW ? memory(w * sizeof(float)) : o[0].w;
+        for (int m = 0; m < METHODS; m++)
+            if (opt->chosen[m]) o[i].scratch[m] = memory(scratch_bytes(s, op, methods[m], opt->threads));
+    }
+    for (int m = 0; m < METHODS; m++) best[m] = 1e9;
+    const double end = now() + opt->seconds;
+    for (int repeat = 0; repeat < 3 || now() < end; repeat++) {
+        for (int m = 0; m < METHODS; m++) {
+            if (!opt->chosen[m]) continue;
+            double start = now();
+            if (opt->workers == 1) {
+                run(s, op, m, &o[0], opt->threads);
+            } else {
+#pragma omp parallel num_threads(opt->workers)
+                run(s, op, m, &o[omp_get_thread_num()], 1);
+            }
+            double t = (now() - start) / opt->workers;
+            if (t < best[m]) best[m] = t;
+        }
+    }
+    for (int i = 0; i < opt->workers; i++) {
+        free(o[i].x);
+        free(o[i].y);
+        if (i == 0 || op >= DW) free(o[i].w);
+        for (int m = 0; m < METHODS; m++) free(o[i].scratch[m]);
+    }
+    free(o);
+}
+
+static double sgemm_peak(int threads)
+{
+    enum { N = 768 };
+    float *a = memory(N * N * 4), *b = memory(N * N * 4), *c = memory(N * N * 4);
+    double best = 1e9;
+    for (int i = 0; i < 20; i++) {
+        double start = now();
+        psal_gemm(false, false, N, N, N, a, N, b, N, false, c, N);
+        double t = now() - start;
+        if (t < best) best = t;
+    }
+    free(a);
+    free(b);
+    free(c);
+    return 2e-9 * N * N * N / best * threads;
+}
+
+static double gflop(const psal_conv2d_shape *s)
+{
+    return 2e-9 * s->out_channels * s->in_channels * s->kernel_height * s->kernel_width * s->out_height * s->out_width;
+}
+
+static void time_network(int index, const options *opt)
+{
+    conv_network net;
+    conv_network_make(index, &net);
+    if (opt->network && strcmp(opt->network, net.name) != 0) return;
+    double sum[OPS][METHODS] = {{0}}, work = 0;
+    for (int i = 0; i < net.layers; i++) work += gflop(&net.layer[i].shape) * net.layer[i].times;
+    for (op_kind op = FORWARD; op < OPS; op++) {
+        if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op == MEAN) continue;
+        for (int i = 0; i < net.layers; i++) {
+            const psal_conv2d_shape *s = &net.layer[i].shape;
+            double best[METHODS];
+            time_layer(s, op, opt, best);
+            if (opt->layers)
+                printf("%-8s %4dx%3dx%3d -> %4dx%3d k%dx%d s%d x%-2d", op_names[op], s->in_channels, s->in_height,
+                       s->in_width, s->out_channels, s->out_height, s->kernel_height, s->kernel_width, s->stride_height,
+                       net.layer[i].times);
+            for (int m = 0; m < METHODS; m++) {
+                if (!opt->chosen[m]) continue;
+                sum[op][m] += best[m] * net.layer[i].times;
+                if (opt->layers) printf("  %s %7.3f ms %4.0f GF/s", method_names[m], 1e3 * best[m], gflop(s) / best[m]);
+            }
+            if (opt->layers) printf("\n");
+        }
+    }
+    for (int m = 0; m < METHODS; m++) {
+        if (!opt->chosen[m]) continue;
+        double total = 0;
+        printf("%-13s %-9s", net.name, method_names[m]);
+        for (op_kind op = FORWARD; op < OPS; op++) {
+            if (sum[op][m] == 0) continue;
+            printf("%s %7.1f ms (%3.0f GF/s)  ", op_names[op], 1e3 * sum[op][m], work / sum[op][m]);
+            total += sum[op][m];
+        }
+        printf("together %7.1f ms\n", 1e3 * total);
+    }
+    fflush(stdout);
+}
+
+static int index_of(const char *name, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0) return i;
+    fprintf(stderr, "bench_conv2d: unknown name '%s'\n", name);
+    exit(EXIT_FAILURE);
+}
+
+int main(int argc, char **argv)
+{
+    options opt = {.threads = omp_get_num_procs(), .workers = 1, .seconds = 0.1};
+    bool any = false;
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--layers") == 0) {
+            opt.layers = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--network") == 0) opt.network = value;
+        else if (strcmp(argv[i], "--op") == 0) opt.op = op_names[index_of(value, op_names, OPS)];
+        else if (strcmp(argv[i], "--method") == 0) opt.chosen[index_of(value, method_names, METHODS)] = any = true;
+        else if (strcmp(argv[i], "--threads") == 0) opt.threads = atoi(value);
+        else if (strcmp(argv[i], "--workers") == 0) opt.workers = atoi(value);
+        else if (strcmp(argv[i], "--seconds") == 0) opt.seconds = atof(value);
+        else {
+            fprintf(stderr, "bench_conv2d: unknown option '%s'\n", argv[i]);
+            return EXIT_FAILURE;
+        }
+        i++;
+    }
+    if (opt.threads < 1 || opt.workers < 1) return EXIT_FAILURE;
+    if (opt.workers > 1) opt.threads = 1;
+    for (int m = 0; m < METHODS; m++) opt.chosen[m] |= !any;
+    for (int i = 0; i < CONV_NETWORKS; i++) time_network(i, &opt);
+    int used = opt.threads > opt.workers ? opt.threads : opt.workers;
+    printf("sgemm peak (768 x 768 x 768, one thread's rate times %d): %.0f GF/s\n", used, sgemm_peak(used));
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,125 @@
+#include "conv2d_shapes.h"
+
+#include <string.h>
+
+/* Append a convolution of a square image with a kh x kw kernel; returns the (height of the) result. */
+static int add(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw)
+{
+    psal_conv2d_shape s = {.batch = 1, .in_channels = in, .in_height = size, .in_width = size, .out_channels = out,
+                           .kernel_height = kh, .kernel_width = kw, .stride_height = stride, .stride_width = stride,
+                           .padding_height = ph, .padding_width = pw, .dilation_height = 1, .dilation_width = 1,
+                           .groups = 1};
+    s.out_height = (size + 2 * ph - kh) / stride + 1;
+    s.out_width = (size + 2 * pw - kw) / stride + 1;
+    for (int i = 0; i < net->layers; i++) {
+        if (memcmp(&net->layer[i].shape, &s, sizeof s) == 0) {
+            net->layer[i].times++;
+            return s.out_height;
+        }
+    }
+    net->layer[net->layers++] = (conv_layer){s, 1};
+    return s.out_height;
+}
+
+static int same(conv_network *net, int size, int in, int out, int kernel, int stride)
+{
+    return add(net, size, in, out, kernel, kernel, stride, kernel / 2, kernel / 2);
+}
+
+/* He et al. 2016, table 1; stride in the 3x3 convolution */
+static void resnet50(conv_network *net)
+{
+    static const int blocks[] = {3, 4, 6, 3};
+    int in = 64, size = same(net, 224, 3, 64, 7, 2) / 2;
+    for (int stage = 0; stage < 4; stage++) {
+        int width = 64 << stage;
+        for (int b = 0; b < blocks[stage]; b++) {
+            int stride = b == 0 && stage > 0 ? 2 : 1;
+            if (b == 0) same(net, size, in, 4 * width, 1, stride);
+            same(net, size, in, width, 1, 1);
+            size = same(net, size, width, width, 3, stride);
+            same(net, size, width, 4 * width, 1, 1);
+            in = 4 * width;
+        }
+    }
+}
+
+/* Simonyan and Zisserman 2015, table 1, column E */
+static void vgg19(conv_network *net)
+{
+    static const int width[] = {64, 128, 256, 512, 512}, convs[] = {2, 2, 4, 4, 4};
+    int in = 3, size = 224;
+    for (int stage = 0; stage < 5; stage++, size /= 2)
+        for (int i = 0; i < convs[stage]; i++, in = width[stage]) same(net, size, in, width[stage], 3, 1);
+}
+
+/* Huang et al. 2017, table 1, growth rate 32 */
+static void densenet121(conv_network *net)
+{
+    static const int layers[] = {6, 12, 24, 16};
+    int in = 64, size = same(net, 224, 3, 64, 7, 2) / 2;
+    for (int block = 0; block < 4; block++) {
+        for (int i = 0; i < layers[block]; i++, in += 32) {
+            same(net, size, in, 128, 1, 1);
+            same(net, size, 128, 32, 3, 1);
+        }
+        if (block < 3) {
+            same(net, size, in, in / 2, 1, 1);
+            in /= 2;
+            size /= 2;
+        }
+    }
+}
+
+static void inception_a(conv_network *net, int in, int pool)
+{
+    same(net, 35, in, 64, 1, 1);
+    same(net, 35, in, 48, 1, 1), same(net, 35, 48, 64, 5, 1);
+    same(net, 35, in, 64, 1, 1), same(net, 35, 64, 96, 3, 1), same(net, 35, 96, 96, 3, 1);
+    same(net, 35, in, pool, 1, 1);
+}
+
+static void inception_c(conv_network *net, int mid)
+{
+    same(net, 17, 768, 192, 1, 1);
+    same(net, 17, 768, mid, 1, 1), add(net, 17, mid, mid, 1, 7, 1, 0, 3), add(net, 17, mid, 192, 7, 1, 1, 3, 0);
+    same(net, 17, 768, mid, 1, 1), add(net, 17, mid, mid, 7, 1, 1, 3, 0), add(net, 17, mid, mid, 1, 7, 1, 0, 3);
+    add(net, 17, mid, mid, 7, 1, 1, 3, 0), add(net, 17, mid, 192, 1, 7, 1, 0, 3);
+    same(net, 17, 768, 192, 1, 1);
+}
+
+static void inception_e(conv_network *net, int in)
+{
+    same(net, 8, in, 320, 1, 1);
+    same(net, 8, in, 384, 1, 1), add(net, 8, 384, 384, 1, 3, 1, 0, 1), add(net, 8, 384, 384, 3, 1, 1, 1, 0);
+    same(net, 8, in, 448, 1, 1), same(net, 8, 448, 384, 3, 1);
+    add(net, 8, 384, 384, 1, 3, 1, 0, 1), add(net, 8, 384, 384, 3, 1, 1, 1, 0);
+    same(net, 8, in, 192, 1, 1);
+}
+
+/* Szegedy et al. 2016, as torchvision builds it, 299 x 299 */
+static void inception_v3(conv_network *net)
+{
+    add(net, 299, 3, 32, 3, 3, 2, 0, 0);
+    add(net, 149, 32, 32, 3, 3, 1, 0, 0);
+    same(net, 147, 32, 64, 3, 1);
+    same(net, 73, 64, 80, 1, 1);
+    add(net, 73, 80, 192, 3, 3, 1, 0, 0);
+    inception_a(net, 192, 32), inception_a(net, 256, 64), inception_a(net, 288, 64);
+    add(net, 35, 288, 384, 3, 3, 2, 0, 0);
+    same(net, 35, 288, 64, 1, 1), same(net, 35, 64, 96, 3, 1), add(net, 35, 96, 96, 3, 3, 2, 0, 0);
+    inception_c(net, 128), inception_c(net, 160), inception_c(net, 160), inception_c(net, 192);
+    same(net, 17, 768, 192, 1, 1), add(net, 17, 192, 320, 3, 3, 2, 0, 0);
+    same(net, 17, 768, 192, 1, 1), add(net, 17, 192, 192, 1, 7, 1, 0, 3), add(net, 17, 192, 192, 7, 1, 1, 3, 0);
+    add(net, 17, 192, 192, 3, 3, 2, 0, 0);
+    inception_e(net, 1280), inception_e(net, 2048);
+}
+
+void conv_network_make(int index, conv_network *network)
+{
+    static void (*const make[CONV_NETWORKS])(conv_network *) = {resnet50, vgg19, densenet121, inception_v3};
+    static const char *const names[CONV_NETWORKS] = {"resnet50", "vgg19", "densenet121", "inception_v3"};
+    memset(network, 0, sizeof *network);
+    network->name = names[index];
+    make[index](network);
+}

@@ -1,0 +1,22 @@
+/* conv2d_shapes.h - the convolutions of torchvision's networks, written as the loops of their papers. Equal shapes are
+ * counted, not repeated. Auxiliary classifiers are left out: they do not run in evaluation mode. */
+#ifndef PSAL_BENCH_CONV2D_SHAPES_H
+#define PSAL_BENCH_CONV2D_SHAPES_H
+
+#include "engine/kernels/conv2d.h"
+
+typedef struct conv_layer {
+    psal_conv2d_shape shape;
+    int times; /* how often the network has this shape */
+} conv_layer;
+
+typedef struct conv_network {
+    const char *name;
+    conv_layer layer[128];
+    int layers;
+} conv_network;
+
+enum { CONV_NETWORKS = 4 };
+void conv_network_make(int index, conv_network *network); /* resnet50, vgg19, densenet121, inception_v3 */
+
+#endif
