@@ -24,7 +24,7 @@ DENSENETS = {  # Huang et al. 2017, table 1: growth rate, layers in each block, 
     "densenet201": (32, (6, 12, 48, 32), 64),
 }
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
-           "wide_resnet50_2", "wide_resnet101_2")
+           "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2")
 VGGS = tuple(f"vgg{depth}{suffix}" for depth in (11, 13, 16, 19) for suffix in ("", "_bn"))
 ARCHITECTURES = RESNETS + VGGS + tuple(DENSENETS) + ("inception_v3",)
 
