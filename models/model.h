@@ -104,6 +104,10 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
                                    psal_error *err);
 
+/* 64 bits that tell one set of weights from another: the same for every file format that holds the same float32 values
+ * under the same architecture. Statistics are found by it. Reads all values (some 10 ms per 100 MB); not cryptographic. */
+uint64_t psal_model_fingerprint(const psal_model *model);
+
 /* The network in a graph. The node numbers live until psal_network_free. */
 typedef struct psal_network {
     psal_node image;             /* [batch, 3, height, width], preprocessed */

@@ -1,0 +1,40 @@
+/* A hash of a model's weights: what statistics remember of the network they were computed with. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/model.h"
+
+static uint64_t mix(uint64_t a, uint64_t b) {
+    __uint128_t product = (__uint128_t)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Folded 64x64->128-bit multiplications over four independent lanes (the construction of Wang Yi's wyhash). */
+static uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
+    const unsigned char *p = data;
+    uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
+    uint64_t words[8];
+    for (; size >= sizeof words; p += sizeof words, size -= sizeof words) {
+        memcpy(words, p, sizeof words);
+        for (int i = 0; i < 4; i++) lanes[i] = mix(lanes[i] ^ words[2 * i], words[2 * i + 1] + 0xA0761D6478BD642Fu);
+    }
+    memset(words, 0, sizeof words);
+    memcpy(words, p, size);
+    for (int i = 0; i < 4; i++) lanes[i] = mix(lanes[i] ^ words[2 * i], words[2 * i + 1] + size);
+    return mix(mix(lanes[0], lanes[1]), mix(lanes[2], lanes[3]));
+}
+
+uint64_t psal_model_fingerprint(const psal_model *model) {
+    int count = psal_model_parameter_count(model);
+    uint64_t *hashes = calloc((size_t)count + 1, sizeof *hashes);
+    if (!hashes) return 0;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < count; i++) {
+        const psal_model_parameter *p = psal_model_get_parameter(model, i);
+        size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape) : 0; /* what is never computed does not count */
+        hashes[i] = hash_bytes(p->values, elements * sizeof *p->values, hash_bytes(p->name, strlen(p->name), 1));
+    }
+    uint64_t fingerprint = hash_bytes(hashes, (size_t)count * sizeof *hashes, 2);
+    free(hashes);
+    return fingerprint ? fingerprint : 1; /* 0 stands for "not known" */
+}
