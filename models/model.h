@@ -104,6 +104,10 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
                                    psal_error *err);
 
+/* Give parameter `index` other values (copied; as many as its shape has). Before plans are bound to the model, and while
+ * no other thread uses it. */
+psal_status psal_model_set_parameter(psal_model *model, int index, const float *values, psal_error *err);
+
 /* 64 bits that tell one set of weights from another: the same for every file format that holds the same float32 values
  * under the same architecture. Statistics are found by it. Reads all values (some 10 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
