@@ -16,6 +16,7 @@ test_needs=(library:check=check command:python3=python3 command:curl='curl ca-ce
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
 )
+tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
 
 started=$(date +%s.%N)
 
@@ -40,6 +41,7 @@ is_there() {
         command:*) command -v "$what" >/dev/null ;;
         file:*) [ -e "$what" ] ;;
         library:*) command -v pkg-config >/dev/null && pkg-config --exists "$what" ;;
+        package:*) [ "$(dpkg-query -W -f '${db:Status-Status}' "$what" 2>/dev/null)" = installed ] ;;
         module:*) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c '
 import importlib.util, sys
 sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$what" ;;
