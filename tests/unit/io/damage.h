@@ -14,12 +14,12 @@
 
 static char damage_folder[64];
 
-static void damage_make_folder(void) {
+static inline void damage_make_folder(void) {
     strcpy(damage_folder, "/tmp/psal-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(damage_folder));
 }
 
-static void damage_remove_folder(void) {
+static inline void damage_remove_folder(void) {
     char command[100];
     snprintf(command, sizeof command, "rm -rf %s", damage_folder);
     ck_assert_int_eq(system(command), 0);
