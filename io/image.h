@@ -11,8 +11,9 @@
  *         16-bit grey is clipped: every value above 255 becomes white, as Pillow's mode "I" does;
  *         alpha and transparent colours are dropped, not composed; gamma and profiles are ignored.
  *
- * Where Pillow refuses a file, so do these functions; they also refuse PNGs with wrong checksums or
- * without their end, which Pillow lets pass. Thread safe; nothing is shared. */
+ * Where Pillow refuses the pixels of a file, so do these functions. They also refuse what Pillow
+ * lets pass: PNGs with wrong checksums or without their end, files far too short for the size their
+ * header claims, JPEGs of more than 500 scans. Thread safe; nothing is shared. */
 #ifndef PSAL_IO_IMAGE_H
 #define PSAL_IO_IMAGE_H
 
