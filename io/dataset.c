@@ -60,12 +60,10 @@ char *psal_dataset_join(const char *folder, const char *name, size_t *name_offse
 
 psal_status psal_dataset_check_file(const char *path, psal_error *err) {
     struct stat info;
-    if (stat(path, &info))
-        return psal_fail(err, PSAL_ERR_IO, "%s: %s", path, strerror(errno));
+    if (stat(path, &info)) return psal_fail(err, PSAL_ERR_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(info.st_mode))
         return psal_fail(err, PSAL_ERR_IO, "%s: is a folder, not an image", path);
-    if (!S_ISREG(info.st_mode))
-        return psal_fail(err, PSAL_ERR_IO, "%s: not a regular file", path);
+    if (!S_ISREG(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "%s: not a regular file", path);
     return PSAL_OK;
 }
 
@@ -148,9 +146,8 @@ static psal_status read_list(psal_dataset *dataset, const char *file, bool csv,
                              const psal_labels *labels, psal_error *err) {
     char *folder = folder_of(file);
     if (!folder) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", file);
-    psal_status status =
-        csv ? psal_dataset_read_csv(dataset, file, folder, false, labels, err)
-            : psal_dataset_read_lines(dataset, file, folder, false, labels, err);
+    psal_status status = csv ? psal_dataset_read_csv(dataset, file, folder, false, labels, err)
+                             : psal_dataset_read_lines(dataset, file, folder, false, labels, err);
     free(folder);
     return status;
 }

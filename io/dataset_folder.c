@@ -9,9 +9,14 @@
 #include "io/dataset_internal.h"
 #include "io/utf8.h"
 
-/* Folders nested deeper than this are refused, and so are more folders than this in a data set (a few
- * symbolic links can make an enormous tree without a loop). */
-enum { DEEPEST = 64, MOST_FOLDERS = 1000000 };
+/* Folders nested deeper than this are refused, and so are more folders, or more links to folders
+ * inside class folders, than this in a data set: a few links can make an enormous tree without a
+ * loop. */
+enum { DEEPEST = 64, MOST_FOLDERS = 1000000, MOST_LINKS = 10000 };
+
+typedef struct budget {
+    int folders, links; /* how many more there may be */
+} budget;
 
 typedef struct name_list {
     char **at;
@@ -42,8 +47,8 @@ static psal_status add_name(name_list *list, char *name, psal_error *err) {
     return PSAL_OK;
 }
 
-/* The next character of a file name as Python sees it: a code point, or 0xDC00 + byte for a byte that
- * is not UTF-8 (PEP 383); 0 at the end. */
+/* The next character of a file name as Python sees it: a code point, or 0xDC00 + byte for a byte
+ * that is not UTF-8 (PEP 383); 0 at the end. */
 static uint32_t next_character(const char **text) {
     uint32_t code;
     if (!**text) return 0;
@@ -74,8 +79,8 @@ static psal_status fail_folder(const char *path, psal_error *err) {
     return psal_fail(err, PSAL_ERR_IO, "%s: cannot read the folder: %s", path, strerror(errno));
 }
 
-/* The names in folder `path`, sorted: folders (or links to folders) and everything else. Either list
- * may be NULL. */
+/* The names in folder `path`, sorted: folders (or links to folders) and everything else. Either
+ * list may be NULL. */
 static psal_status list_folder(const char *path, name_list *folders, name_list *files,
                                psal_error *err) {
     DIR *folder = opendir(path);
@@ -93,8 +98,8 @@ static psal_status list_folder(const char *path, name_list *folders, name_list *
         if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
             /* A link that leads nowhere counts as a file, as it does in Python's os.walk. */
             struct stat info;
-            is_folder = fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 &&
-                        S_ISDIR(info.st_mode);
+            is_folder =
+                fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
         }
         name_list *list = is_folder ? folders : files;
         if (list) status = add_name(list, strdup(entry->d_name), err);
@@ -116,26 +121,31 @@ typedef struct ancestor {
 /* Collect `path` (becomes the list's) and all folders below it, following links as torchvision
  * does. */
 static psal_status collect_folders(char *path, const ancestor *above, name_list *found,
-                                   size_t *budget, psal_error *err) {
+                                   budget *left, psal_error *err) {
     psal_status status = add_name(found, path, err);
     if (status) return status;
     struct stat info;
+    if (lstat(path, &info)) return fail_folder(path, err);
+    if (above && S_ISLNK(info.st_mode)) left->links--;
     if (stat(path, &info)) return fail_folder(path, err);
     ancestor here = {above, info.st_dev, info.st_ino, above ? above->depth + 1 : 0};
     for (const ancestor *a = above; a; a = a->above)
         if (a->device == here.device && a->inode == here.inode)
             return psal_fail(err, PSAL_ERR_FORMAT,
                              "%s: a symbolic link leads back to a folder above it", path);
-    if (here.depth > DEEPEST || (*budget)-- == 0)
+    if (here.depth > DEEPEST)
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: folders are nested deeper than %d", path,
+                         DEEPEST);
+    if (--left->folders < 0 || left->links < 0)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "%s: folders are nested deeper than %d, or are more than %d", path, DEEPEST,
-                         MOST_FOLDERS);
+                         "%s: a data set may not have more than %d folders and %d links to folders",
+                         path, MOST_FOLDERS, MOST_LINKS);
     name_list below = {0};
     status = list_folder(path, &below, NULL, err);
     for (size_t i = 0; i < below.count && !status; i++) {
         size_t offset;
         char *child = psal_dataset_join(path, below.at[i], &offset);
-        status = collect_folders(child, &here, found, budget, err);
+        status = collect_folders(child, &here, found, left, err);
     }
     free_names(&below);
     return status;
@@ -144,13 +154,13 @@ static psal_status collect_folders(char *path, const ancestor *above, name_list 
 /* Append the images of one class in torchvision's order: sorted(os.walk(folder)), then
  * sorted(files). */
 static psal_status read_class(psal_dataset *dataset, const char *root, const char *name, int label,
-                              size_t *budget, psal_error *err) {
+                              budget *left, psal_error *err) {
     size_t root_length;
     char *top = psal_dataset_join(root, name, &root_length);
     if (!top) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of files");
     size_t before = dataset->count;
     name_list folders = {0}, files = {0};
-    psal_status status = collect_folders(top, NULL, &folders, budget, err);
+    psal_status status = collect_folders(top, NULL, &folders, left, err);
     sort_names(&folders); /* by the whole path: "a-b" comes before "a/b" */
     for (size_t i = 0; i < folders.count && !status; i++) {
         status = list_folder(folders.at[i], NULL, &files, err);
@@ -198,10 +208,11 @@ static psal_status number_classes(const char *root, const name_list *classes,
     }
     if (named > 0 && unnamed == 0) return PSAL_OK;
     if (named > 0)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "%s/%s: no class is called \"%s\", though %zu of the %zu class folders bear "
-                         "names of classes",
-                         root, classes->at[example], classes->at[example], named, classes->count);
+        return psal_fail(
+            err, PSAL_ERR_FORMAT,
+            "%s/%s: no class is called \"%s\", though %zu of the %zu class folders bear "
+            "names of classes",
+            root, classes->at[example], classes->at[example], named, classes->count);
     if (labels && classes->count > (size_t)psal_labels_count(labels))
         return psal_fail(err, PSAL_ERR_FORMAT, "%s: %zu class folders, but only %d classes", root,
                          classes->count, psal_labels_count(labels));
@@ -221,10 +232,11 @@ static psal_status list_classes(const char *root, name_list *classes, psal_error
     }
     classes->count = kept;
     if (!status && kept == 0)
-        status = psal_fail(err, PSAL_ERR_FORMAT,
-                           "%s: no class folders in this folder (a folder of images without classes "
-                           "is given as flat:DIR or flat:DIR,LABELS.csv)",
-                           root);
+        status =
+            psal_fail(err, PSAL_ERR_FORMAT,
+                      "%s: no class folders in this folder (a folder of images without classes "
+                      "is given as flat:DIR or flat:DIR,LABELS.csv)",
+                      root);
     if (!status && kept > PSAL_MAX_CLASSES)
         status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d class folders", root,
                            PSAL_MAX_CLASSES);
@@ -244,9 +256,9 @@ psal_status psal_dataset_read_folder(psal_dataset *dataset, const char *folder,
         status = label ? number_classes(root, &classes, labels, label, err)
                        : psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", root);
     }
-    size_t budget = MOST_FOLDERS;
+    budget left = {MOST_FOLDERS, MOST_LINKS};
     for (size_t i = 0; i < classes.count && !status; i++)
-        status = read_class(dataset, root, classes.at[i], label[i], &budget, err);
+        status = read_class(dataset, root, classes.at[i], label[i], &left, err);
     free(label);
     free_names(&classes);
     free(root);

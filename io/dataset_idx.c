@@ -13,23 +13,23 @@ static psal_status check_labels(const uint8_t *label, int64_t count, const char 
                                 const psal_labels *labels, psal_error *err) {
     for (int64_t i = 0; labels && i < count; i++)
         if (label[i] >= psal_labels_count(labels))
-            return psal_fail(err, PSAL_ERR_FORMAT, "%s: label %d of sample %lld is out of range: "
-                             "0 to %d", file, label[i], (long long)i,
-                             psal_labels_count(labels) - 1);
+            return psal_fail(err, PSAL_ERR_FORMAT,
+                             "%s: label %d of sample %lld is out of range: "
+                             "0 to %d",
+                             file, label[i], (long long)i, psal_labels_count(labels) - 1);
     return PSAL_OK;
 }
 
-psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images,
-                                  const char *label_file, const psal_labels *labels,
-                                  psal_error *err) {
+psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images, const char *label_file,
+                                  const psal_labels *labels, psal_error *err) {
     int64_t dim[3], label_count = 0;
     uint8_t *label = NULL;
     psal_status status = psal_idx_read(images, 3, dim, &dataset->pixels, err);
     if (status) return status;
     if (dim[0] > PSAL_DATASET_MAX_SAMPLES || dim[1] > LONGEST_SIDE || dim[2] > LONGEST_SIDE)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "%s: %lld images of %lldx%lld: at most %d images, sides at most %d", images,
-                         (long long)dim[0], (long long)dim[1], (long long)dim[2],
+                         "%s: %lld images of %lldx%lld: at most %d images, sides at most %d",
+                         images, (long long)dim[0], (long long)dim[1], (long long)dim[2],
                          PSAL_DATASET_MAX_SAMPLES, LONGEST_SIDE);
     dataset->height = (int)dim[1];
     dataset->width = (int)dim[2];

@@ -26,8 +26,8 @@ psal_dataset *psal_dataset_begin(psal_error *err);
 psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_offset, int label,
                                 const char *group, psal_error *err);
 
-/* "folder/name", or `name` alone when it is absolute or `folder` is empty; *name_offset is where the
- * name begins. The caller frees; NULL when out of memory. */
+/* "folder/name", or `name` alone when it is absolute or `folder` is empty; *name_offset is where
+ * the name begins. The caller frees; NULL when out of memory. */
 char *psal_dataset_join(const char *folder, const char *name, size_t *name_offset);
 
 /* Fails when `path` is not an existing regular file. */
@@ -51,8 +51,7 @@ psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const
 /* Lines "name label" (labelled) or "path" (not). */
 psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, const char *folder,
                                     bool labelled, const psal_labels *labels, psal_error *err);
-psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images,
-                                  const char *label_file, const psal_labels *labels,
-                                  psal_error *err);
+psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images, const char *label_file,
+                                  const psal_labels *labels, psal_error *err);
 
 #endif

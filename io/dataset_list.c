@@ -76,7 +76,7 @@ static bool is_one_of(const char *word, const char *const *list) {
 /* A record is a header when one of its fields is a title for the path and the others are not paths:
  * alone, or together with a title for the label. The first title of each kind counts. */
 static bool read_header(const psal_csv_reader *csv, columns *where) {
-    static const char *const paths[] = {"path",     "file",  "filename", "file_name", "image",
+    static const char *const paths[] = {"path",       "file",    "filename", "file_name", "image",
                                         "image_path", "imageid", "image_id", NULL};
     static const char *const labels[] = {"label", "class",  "target",           "class_id",
                                          "wnid",  "synset", "predictionstring", NULL};
@@ -118,15 +118,17 @@ psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const
         first = false;
         size_t fields = psal_csv_field_count(csv);
         if (!header && fields > 3) {
-            status = psal_fail(err, PSAL_ERR_FORMAT,
-                               "%s:%zu: %zu fields, expected path,label or path,label,group (a table "
-                               "of more columns needs a header)",
-                               file, psal_csv_line(csv), fields);
+            status =
+                psal_fail(err, PSAL_ERR_FORMAT,
+                          "%s:%zu: %zu fields, expected path,label or path,label,group (a table "
+                          "of more columns needs a header)",
+                          file, psal_csv_line(csv), fields);
             break;
         }
         if (header && (where.path >= (int)fields || where.label >= (int)fields)) {
-            status = psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: only %zu fields, fewer than the header",
-                               file, psal_csv_line(csv), fields);
+            status =
+                psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: only %zu fields, fewer than the header",
+                          file, psal_csv_line(csv), fields);
             break;
         }
         const char *group = field_or_empty(csv, where.group);

@@ -82,8 +82,7 @@ static psal_status read_header(gzFile file, const char *path, int64_t file_size,
     for (int i = 0; i < ndim; i++) {
         const uint8_t *b = header + 4 + 4 * i;
         dim[i] = (int64_t)b[0] << 24 | (int64_t)b[1] << 16 | (int64_t)b[2] << 8 | (int64_t)b[3];
-        if (dim[i] == 0)
-            return psal_fail(err, PSAL_ERR_FORMAT, "%s: dimension %d is 0", path, i);
+        if (dim[i] == 0) return psal_fail(err, PSAL_ERR_FORMAT, "%s: dimension %d is 0", path, i);
         if (dim[i] > PSAL_IDX_MAX_BYTES / *bytes)
             return psal_fail(err, PSAL_ERR_FORMAT,
                              "%s: the header announces more than %lld bytes (dimension %d is %lld)",

@@ -138,8 +138,10 @@ static bool write_value(const json_t *value, FILE *stream, int depth) {
     if (depth > DEEPEST) return false;
     char number[PSAL_NUMBER_SIZE];
     switch (json_typeof(value)) {
-    case JSON_OBJECT: return write_object(value, stream, depth);
-    case JSON_ARRAY: return write_array(value, stream, depth);
+    case JSON_OBJECT:
+        return write_object(value, stream, depth);
+    case JSON_ARRAY:
+        return write_array(value, stream, depth);
     case JSON_STRING:
         write_string(json_string_value(value), json_string_length(value), stream);
         return true;
@@ -152,9 +154,15 @@ static bool write_value(const json_t *value, FILE *stream, int depth) {
         /* "3" would read back as an integer. */
         if (!strpbrk(number, ".e")) fputs(".0", stream);
         return true;
-    case JSON_TRUE: fputs("true", stream); return true;
-    case JSON_FALSE: fputs("false", stream); return true;
-    case JSON_NULL: fputs("null", stream); return true;
+    case JSON_TRUE:
+        fputs("true", stream);
+        return true;
+    case JSON_FALSE:
+        fputs("false", stream);
+        return true;
+    case JSON_NULL:
+        fputs("null", stream);
+        return true;
     }
     return false;
 }

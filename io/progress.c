@@ -79,9 +79,9 @@ void psal_progress_format(const psal_progress_state *state, int width, char *tex
     if (width == 0) {
         if (known) snprintf(percentage, sizeof percentage, " (%d %%)", percent);
         bool unfinished = known && state->done < state->total;
-        snprintf(text, size, "%" PRId64 "%s %s%s, %s/s, %s elapsed%s%s%s", state->done, total, label,
-                 percentage, speed, elapsed, unfinished ? ", " : "", unfinished ? remaining : "",
-                 unfinished ? " left" : "");
+        snprintf(text, size, "%" PRId64 "%s %s%s, %s/s, %s elapsed%s%s%s", state->done, total,
+                 label, percentage, speed, elapsed, unfinished ? ", " : "",
+                 unfinished ? remaining : "", unfinished ? " left" : "");
         return;
     }
     if (known) snprintf(percentage, sizeof percentage, "%3d %% ", percent);

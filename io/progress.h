@@ -2,11 +2,12 @@
  *
  * On a terminal one line is rewritten in place:
  *   images [########------------]  40 % 4000/10000  12.3/s  5:25 elapsed  8:08 left
- * Elsewhere (a log file) plain lines are written now and then: at every tenth of the way, but not more
- * often than every two seconds, and at least every 30 seconds.
+ * Elsewhere (a log file) plain lines are written now and then: at every tenth of the way, but not
+ * more often than every two seconds, and at least every 30 seconds.
  *
- * The meter writes only to the stream the program gives it. It may be moved by many threads at once. All
- * functions accept NULL and then do nothing, so that a library function can take an optional meter. */
+ * The meter writes only to the stream the program gives it. It may be moved by many threads at
+ * once. All functions accept NULL and then do nothing, so that a library function can take an
+ * optional meter. */
 #ifndef PSAL_IO_PROGRESS_H
 #define PSAL_IO_PROGRESS_H
 
@@ -28,8 +29,8 @@ typedef struct psal_progress_options {
     psal_progress_mode mode;
     const char *label;   /* what is counted, e.g. "images"; copied */
     int64_t total;       /* steps of the whole run; 0: not known */
-    int64_t done_before; /* steps done by an earlier run that is resumed: they count as done, but not
-                            for the speed */
+    int64_t done_before; /* steps done by an earlier run that is resumed: they count as done, but
+                            not for the speed */
     int width;           /* columns of the terminal; 0: asked from the terminal */
     /* Seconds since any fixed moment, for tests; NULL: the system's monotonic clock. */
     double (*clock)(void *data);
@@ -45,7 +46,8 @@ void psal_progress_add(psal_progress *progress, int64_t steps);
 /* The total became known, or changed. */
 void psal_progress_set_total(psal_progress *progress, int64_t total);
 
-/* Write a line of its own, e.g. about a skipped image, without spoiling the meter; in every mode. */
+/* Write a line of its own, e.g. about a skipped image, without spoiling the meter; in every mode.
+ */
 void psal_progress_note(psal_progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -65,8 +67,8 @@ typedef struct psal_progress_state {
  * remaining steps take at that speed, "?" while nothing is done yet. */
 void psal_progress_format(const psal_progress_state *state, int width, char *text, size_t size);
 
-/* "0:07", "12:05", "3:00:59", "2 d 01:00:00"; "?" for what is not a finite, non-negative time. Returns
- * `text`. */
+/* "0:07", "12:05", "3:00:59", "2 d 01:00:00"; "?" for what is not a finite, non-negative time.
+ * Returns `text`. */
 char *psal_format_duration(double seconds, char text[32]);
 
 #endif
