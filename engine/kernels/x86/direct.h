@@ -28,10 +28,9 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
 static inline double sum_values(const float *v, size_t n, bool is_signed)
 {
     double lane[8] = {0};
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int j = 0; j < 8; j++) lane[j] += (double)(is_signed ? v[i + j] : __builtin_fabsf(v[i + j]));
-    for (; i < n; i++) lane[i % 8] += (double)(is_signed ? v[i] : __builtin_fabsf(v[i]));
+    for (size_t i = 0; i < n / 8; i++, v += 8)
+        for (int j = 0; j < 8; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
+    for (size_t j = 0; j < n % 8; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 

@@ -63,7 +63,7 @@ static void pack_columns(const dw_plan *p, const float *source, size_t column, s
         for (size_t r = 0; r < rows && !p->plain; r++)
             psal_conv2d_gather_row(&p->l, source, column + n + r, start, depth, lines + r * DEPTH);
         for (size_t k = 0; k < depth; k += BLOCK)
-            transpose_block(from + k, step, rows, psal_size_min(BLOCK, depth - k), b + k * BLOCK, BLOCK);
+            transpose_block(from + k, step, rows, psal_size_min(BLOCK, depth - k), b + k * BLOCK, BLOCK, BLOCK);
     }
 }
 

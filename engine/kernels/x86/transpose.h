@@ -40,9 +40,10 @@ static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
     for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 
-/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (both <= 16); 0 for rows <= i < 16. */
+/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (both <= 16), and 0 for rows <= i < stored, where
+ * stored is rows or 16: nothing else is read or written. */
 static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
-                                   size_t dst_step)
+                                   size_t dst_step, size_t stored)
 {
     vec r[16];
     if (rows == 16 && columns == 16) {
@@ -55,13 +56,14 @@ static inline void transpose_block(const float *src, size_t src_step, size_t row
             r[i] = i < rows ? vec_load_masked(src + i * src_step, mask) : vec_zero();
     }
     transpose_registers(r);
-    if (columns == 16) {
+    if (columns == 16 && stored == 16) {
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++) vec_store(dst + j * dst_step, r[j]);
     } else {
+        const vec_mask mask = vec_first(stored);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
-            if (j < columns) vec_store(dst + j * dst_step, r[j]);
+            if (j < columns) vec_store_masked(dst + j * dst_step, mask, r[j]);
     }
 }
 
@@ -93,9 +95,10 @@ static inline __attribute__((always_inline)) void transpose_registers(vec r[8])
 }
 
 static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
-                                   size_t dst_step)
+                                   size_t dst_step, size_t stored)
 {
-    for (size_t i0 = 0; i0 < 16; i0 += 8) {
+    for (size_t i0 = 0; i0 < stored; i0 += 8) {
+        const vec_mask kept = vec_first(stored - i0);
         for (size_t j0 = 0; j0 < columns; j0 += 8) {
             vec r[8];
             vec_mask mask = vec_first(columns - j0);
@@ -105,7 +108,7 @@ static inline void transpose_block(const float *src, size_t src_step, size_t row
             transpose_registers(r);
 #pragma GCC unroll 8
             for (size_t j = 0; j < 8; j++)
-                if (j0 + j < columns) vec_store(dst + (j0 + j) * dst_step + i0, r[j]);
+                if (j0 + j < columns) vec_store_masked(dst + (j0 + j) * dst_step + i0, kept, r[j]);
         }
     }
 }

@@ -11,7 +11,17 @@
 
 typedef psal_conv2d_shape shape;
 
-static const psal_conv2d_method methods[] = {PSAL_CONV2D_GEMM, PSAL_CONV2D_AUTO};
+/* What is compared with the definition, and the error it may have as a part of the largest value. */
+static const struct method {
+    const char *name;
+    psal_conv2d_method method;
+    double tolerance;
+} methods[] = {
+    {"gemm", PSAL_CONV2D_GEMM, 2e-6},
+    {"direct", PSAL_CONV2D_DIRECT, 2e-6},
+    {"accurate", PSAL_CONV2D_ACCURATE, 3e-6},
+    {"auto", PSAL_CONV2D_AUTO, 2e-5},
+};
 enum { METHODS = sizeof methods / sizeof methods[0] };
 
 /* ---- deterministic random numbers: a 64-bit congruential generator, Knuth's constants ---- */
@@ -187,15 +197,15 @@ static void check_shape(const shape *s)
 
     for (int m = 0; m < METHODS; m++) {
         for (operation op = FORWARD; op < OPERATIONS; op++) {
-            float *one = run(s, methods[m], op, first[op], second[op], 1);
+            float *one = run(s, methods[m].method, op, first[op], second[op], 1);
             double error = worst_error(one, want[op], count[op]);
             worst_seen[m][op] = fmax(worst_seen[m][op], error);
-            ck_assert_msg(error < 3e-5, "%s, method %d, %s: error %g", operation_names[op], methods[m], describe(s),
-                          error);
+            ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op], methods[m].name,
+                          describe(s), error);
             for (int threads = 2; threads <= 4; threads += 2) {
-                float *many = run(s, methods[m], op, first[op], second[op], threads);
+                float *many = run(s, methods[m].method, op, first[op], second[op], threads);
                 ck_assert_msg(memcmp(one, many, count[op] * sizeof *one) == 0,
-                              "%s, method %d, %s: other bits with %d threads", operation_names[op], methods[m],
+                              "%s, %s, %s: other bits with %d threads", operation_names[op], methods[m].name,
                               describe(s), threads);
                 free(many);
             }
@@ -305,8 +315,8 @@ START_TEST(adjoint_identities)
         sizes size = sizes_of(s);
         float *x = new_buffer(size.x, true), *w = new_buffer(size.w, true), *dy = new_buffer(size.y, true);
         for (int m = 0; m < METHODS; m++) {
-            float *y = run(s, methods[m], FORWARD, x, w, 2), *dx = run(s, methods[m], DX, dy, w, 2),
-                  *dw = run(s, methods[m], DW, x, dy, 2);
+            float *y = run(s, methods[m].method, FORWARD, x, w, 2), *dx = run(s, methods[m].method, DX, dy, w, 2),
+                  *dw = run(s, methods[m].method, DW, x, dy, 2);
             double a = 0, b = 0, c = 0, scale = 0;
             for (size_t k = 0; k < size.y; k++) a += (double)y[k] * dy[k], scale += fabs((double)y[k] * dy[k]);
             for (size_t k = 0; k < size.x; k++) b += (double)x[k] * dx[k];

@@ -1,0 +1,171 @@
+/* winograd.c - forward and input gradient.
+ *
+ * The image is cut into tiles of m x m results, and for each of the (m+2)^2 frequencies the sum over channels is a matrix
+ * product: P[tile, o] = V[tile, c] * U[c, o]. Work proceeds in bands of tile rows that keep V in the shared cache:
+ *
+ *   1. V of the band, in parallel over blocks of 16 channels and tile rows
+ *   2. in parallel over panels of 32 results and strips of tile rows: P for the strip, all frequencies, and its transform
+ *
+ * U is made once beforehand when several tasks want the same panel, otherwise by the task itself, just in time. */
+#include "engine/kernels/x86/winograd.h"
+
+#include <omp.h>
+
+#include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/winograd_transform.h"
+
+#define PANEL (2 * BLOCK)        /* results of one task */
+#define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
+#define STRIP_TILES 56u          /* P of a strip, m = 4: 36 x 56 x 32 floats: 252 KiB */
+#define WANTED_TASKS 4u
+
+typedef struct plan {
+    int m, n2;                                  /* n2 = (m+2)^2 frequencies */
+    int row_offset, column_offset;              /* source corner of tile 0 */
+    size_t sources, results;                    /* channels */
+    winograd_planes source, result;
+    size_t source_blocks, result_blocks, panels;
+    size_t tile_rows, tile_columns;
+    size_t bands, band_rows;                    /* tile rows of the largest band */
+    size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
+    bool shared_filters;
+    size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
+    size_t v_floats, u_floats, buffer;          /* shared V; U of one panel; per thread */
+} plan;
+
+static size_t odd_blocks(size_t floats)
+{
+    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
+}
+
+static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
+{
+    plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
+    p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
+    p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
+    winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
+    p.source = transposed ? y : x;
+    p.result = transposed ? x : y;
+    p.row_offset = transposed ? s->padding_height - 2 : -s->padding_height;
+    p.column_offset = transposed ? s->padding_width - 2 : -s->padding_width;
+    p.source_blocks = psal_ceil_div(p.sources, BLOCK);
+    p.result_blocks = psal_ceil_div(p.results, BLOCK);
+    p.panels = psal_ceil_div(p.results, PANEL);
+    p.tile_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
+    p.tile_columns = psal_ceil_div((size_t)p.result.width, (size_t)m);
+
+    const size_t row_floats = (size_t)p.n2 * p.source_blocks * p.tile_columns * BLOCK;
+    p.bands = psal_ceil_div(p.tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
+    p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
+    p.strips = psal_ceil_div(p.band_rows, psal_size_max(STRIP_TILES / p.tile_columns, 1));
+    if (p.strips * p.panels < WANTED_TASKS)
+        p.strips = psal_size_min(psal_ceil_div(WANTED_TASKS, p.panels), p.band_rows);
+    p.strip_rows = psal_ceil_div(p.band_rows, p.strips);
+    p.shared_filters = p.bands * p.strips > 1;
+
+    p.v_step = odd_blocks(p.source_blocks * p.band_rows * p.tile_columns * BLOCK);
+    p.u_step = odd_blocks(p.sources * PANEL);
+    p.p_step = odd_blocks(p.strip_rows * p.tile_columns * PANEL);
+    p.v_floats = (size_t)p.n2 * p.v_step;
+    p.u_floats = (size_t)p.n2 * p.u_step;
+    p.buffer = psal_winograd_line_floats(m, p.tile_columns) + (size_t)p.n2 * p.p_step;
+    if (!p.shared_filters) p.buffer += p.u_floats;
+    return p;
+}
+
+size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads)
+{
+    plan p = make_plan(s, transposed, m);
+    return (p.v_floats + (p.shared_filters ? p.panels * p.u_floats : 0) + (size_t)threads * p.buffer) * sizeof(float);
+}
+
+/* u[frequency][block of results][source channel][16] for source channels first .. end-1 of one panel */
+static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t first, size_t end, float *u)
+{
+    for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
+        const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->results - result);
+        float *dst = u + block % 2 * p->sources * BLOCK;
+        for (size_t c = first; c < end; c++) {
+            if (transposed) /* w[c, result, 3, 3] */
+                psal_winograd_filter(p->m, w + (c * p->results + result) * 9, 9, lanes, true, dst + c * BLOCK, p->u_step);
+            else /* w[result, c, 3, 3] */
+                psal_winograd_filter(p->m, w + (result * p->sources + c) * 9, p->sources * 9, lanes, false,
+                                     dst + c * BLOCK, p->u_step);
+        }
+    }
+}
+
+/* The products of one strip and panel for all frequencies: P[frequency][tile][32]. */
+static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t tiles, size_t columns,
+                     float *product)
+{
+    const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
+    for (int f = 0; f < p->n2; f++) {
+        for (size_t cut = 0; cut < cuts; cut++) {
+            const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
+            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
+                psal_micro(PSAL_MICRO_ROWS, rows, psal_size_min(TILE_COLUMNS, columns - j), p->sources,
+                           v + (size_t)f * p->v_step + t * BLOCK, v_tiles * BLOCK,
+                           u + (size_t)f * p->u_step + j * p->sources, BLOCK, p->sources * BLOCK,
+                           product + (size_t)f * p->p_step + t * PANEL + j, PANEL, false);
+        }
+    }
+}
+
+void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, const float *source, const float *w,
+                        float *result, const psal_parallel *parallel)
+{
+    const plan p = make_plan(s, transposed, m);
+    const size_t source_plane = (size_t)p.source.height * (size_t)p.source.width;
+    const size_t result_plane = (size_t)p.result.height * (size_t)p.result.width;
+    const int threads = parallel->threads;
+    float *v = parallel->scratch, *shared_u = v + p.v_floats;
+    float *buffers = shared_u + (p.shared_filters ? p.panels * p.u_floats : 0);
+
+    if (p.shared_filters) {
+        const size_t pieces = psal_ceil_div(p.sources, BLOCK);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+        for (size_t task = 0; task < p.panels * pieces; task++) {
+            const size_t panel = task / pieces, first = task % pieces * BLOCK;
+            make_filters(&p, transposed, w, panel, first, psal_size_min(first + BLOCK, p.sources),
+                         shared_u + panel * p.u_floats);
+        }
+    }
+    for (size_t band = 0; band < (size_t)s->batch * p.bands; band++) {
+        const size_t image = band / p.bands;
+        const size_t band_row = even_start(p.tile_rows, p.bands, band % p.bands);
+        const size_t band_rows = even_share(p.tile_rows, p.bands, band % p.bands);
+        const size_t tiles = band_rows * p.tile_columns;
+
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+        for (size_t task = 0; task < p.source_blocks * band_rows; task++) {
+            const size_t block = task / band_rows, row = task % band_rows;
+            winograd_planes planes = p.source;
+            planes.lanes = psal_size_min(BLOCK, p.sources - block * BLOCK);
+            psal_winograd_input(m, source + (image * p.sources + block * BLOCK) * source_plane, &planes,
+                                (int)(band_row + row) * m + p.row_offset, p.column_offset, p.tile_columns,
+                                buffers + (size_t)omp_get_thread_num() * p.buffer,
+                                v + (block * tiles + row * p.tile_columns) * BLOCK, p.v_step);
+        }
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+        for (size_t task = 0; task < p.panels * p.strips; task++) {
+            const size_t panel = task / p.strips, strip = task % p.strips;
+            const size_t row = even_start(band_rows, p.strips, strip), rows = even_share(band_rows, p.strips, strip);
+            const size_t columns = psal_size_min(PANEL, p.results - panel * PANEL);
+            float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
+            float *product = line + psal_winograd_line_floats(m, p.tile_columns);
+            float *u = p.shared_filters ? shared_u + panel * p.u_floats : product + (size_t)p.n2 * p.p_step;
+            if (!p.shared_filters) make_filters(&p, transposed, w, panel, 0, p.sources, u);
+            multiply(&p, v + row * p.tile_columns * BLOCK, tiles, u, rows * p.tile_columns, columns, product);
+            for (size_t block = 0; block * BLOCK < columns; block++) {
+                winograd_planes planes = p.result;
+                planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
+                for (size_t r = 0; r < rows; r++)
+                    psal_winograd_output(m, product + r * p.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
+                                         p.tile_columns, line,
+                                         result + (image * p.results + panel * PANEL + block * BLOCK) * result_plane,
+                                         &planes, (int)(band_row + row + r) * m);
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+#include "engine/kernels/x86/winograd_transform.h"
+
+#include <string.h>
+
+#include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/transpose.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define MOST 6 /* n of F(4 x 4, 3 x 3) */
+
+INLINE vec scaled(float s, vec v) { return vec_mul(vec_broadcast(s), v); }
+INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s), b, a); } /* a + s*b */
+
+/* ---- the one-dimensional transforms; elements of i are i_step apart, those of o o_step ---- */
+
+/* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
+ * m = 4: rows (4 0 -5 0 1 0), (0 -4 -4 1 1 0), (0 4 -4 -1 1 0), (0 -2 -1 2 1 0), (0 2 -1 -2 1 0), (0 4 0 -5 0 1). */
+INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
+    if (m == 2) {
+        o[0] = vec_sub(d0, d2);
+        o[o_step] = vec_add(d1, d2);
+        o[2 * o_step] = vec_sub(d2, d1);
+        o[3 * o_step] = vec_sub(d1, d3);
+    } else {
+        const vec d4 = i[4 * i_step], d5 = i[5 * i_step];
+        o[0] = plus_scaled(plus_scaled(d4, -5, d2), 4, d0);
+        o[o_step] = plus_scaled(vec_add(d3, d4), -4, vec_add(d1, d2));
+        o[2 * o_step] = plus_scaled(vec_sub(d4, d3), 4, vec_sub(d1, d2));
+        o[3 * o_step] = plus_scaled(vec_sub(d4, d2), 2, vec_sub(d3, d1));
+        o[4 * o_step] = plus_scaled(vec_sub(d4, d2), -2, vec_sub(d3, d1));
+        o[5 * o_step] = plus_scaled(plus_scaled(d5, -5, d3), 4, d1);
+    }
+}
+
+/* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
+ * m = 4: rows (1 1 1 1 1 0), (0 1 -1 2 -2 0), (0 1 1 4 4 0), (0 1 -1 8 -8 1). */
+INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
+    const vec sum = vec_add(p1, p2), difference = vec_sub(p1, p2);
+    if (m == 2) {
+        o[0] = vec_add(p0, sum);
+        o[o_step] = vec_sub(difference, p3);
+    } else {
+        const vec p4 = i[4 * i_step], sum2 = vec_add(p3, p4), difference2 = vec_sub(p3, p4);
+        o[0] = vec_add(vec_add(p0, sum), sum2);
+        o[o_step] = plus_scaled(difference, 2, difference2);
+        o[2 * o_step] = plus_scaled(sum, 4, sum2);
+        o[3 * o_step] = vec_add(plus_scaled(difference, 8, difference2), i[5 * i_step]);
+    }
+}
+
+/* A, m -> m+2 */
+INLINE void gradient_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = y0;
+    if (m == 2) {
+        o[o_step] = vec_add(y0, y1);
+        o[2 * o_step] = vec_sub(y0, y1);
+        o[3 * o_step] = vec_sub(vec_zero(), y1);
+    } else {
+        const vec y2 = i[2 * i_step], y3 = i[3 * i_step];
+        const vec even = vec_add(y0, y2), odd = vec_add(y1, y3);
+        const vec even2 = plus_scaled(y0, 4, y2), odd2 = plus_scaled(scaled(2, y1), 8, y3);
+        o[o_step] = vec_add(even, odd);
+        o[2 * o_step] = vec_sub(even, odd);
+        o[3 * o_step] = vec_add(even2, odd2);
+        o[4 * o_step] = vec_sub(even2, odd2);
+        o[5 * o_step] = y3;
+    }
+}
+
+/* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
+ * m = 4: rows (1 0 0)/4, -(1 1 1)/6, -(1 -1 1)/6, (1 2 4)/24, (1 -2 4)/24, (0 0 1). */
+INLINE void filter_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], sum = vec_add(g0, g2);
+    if (m == 2) {
+        o[0] = g0;
+        o[o_step] = scaled(0.5f, vec_add(sum, g1));
+        o[2 * o_step] = scaled(0.5f, vec_sub(sum, g1));
+        o[3 * o_step] = g2;
+    } else {
+        const vec far = scaled(1.0f / 6, plus_scaled(g2, 0.25f, g0));
+        o[0] = scaled(0.25f, g0);
+        o[o_step] = scaled(-1.0f / 6, vec_add(sum, g1));
+        o[2 * o_step] = scaled(-1.0f / 6, vec_sub(sum, g1));
+        o[3 * o_step] = plus_scaled(far, 1.0f / 12, g1);
+        o[4 * o_step] = plus_scaled(far, -1.0f / 12, g1);
+        o[5 * o_step] = g2;
+    }
+}
+
+/* G^T, m+2 -> 3 */
+INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec u0 = i[0], u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step];
+    const vec sum = vec_add(u1, u2), difference = vec_sub(u1, u2);
+    if (m == 2) {
+        o[0] = plus_scaled(u0, 0.5f, sum);
+        o[o_step] = scaled(0.5f, difference);
+        o[2 * o_step] = plus_scaled(u3, 0.5f, sum);
+    } else {
+        const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum2 = vec_add(u3, u4), difference2 = vec_sub(u3, u4);
+        o[0] = plus_scaled(plus_scaled(scaled(0.25f, u0), -1.0f / 6, sum), 1.0f / 24, sum2);
+        o[o_step] = plus_scaled(scaled(1.0f / 12, difference2), -1.0f / 6, difference);
+        o[2 * o_step] = plus_scaled(u5, 1.0f / 6, vec_sub(sum2, sum));
+    }
+}
+
+typedef void transform_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step);
+
+/* Apply a one-dimensional transform to the columns and then to the rows of in[from][from]: out[to][to]. */
+INLINE void transform_2d(transform_1d *one, const int m, const int from, const int to, const vec *in, vec *out)
+{
+    vec middle[MOST * MOST]; /* [to][from] */
+#pragma GCC unroll 6
+    for (int j = 0; j < from; j++) one(m, in + j, from, middle + j, from);
+#pragma GCC unroll 6
+    for (int i = 0; i < to; i++) one(m, middle + i * from, 1, out + i * to, 1);
+}
+
+/* ---- image rows to vectors of channels, and back ---- */
+
+size_t psal_winograd_line_floats(int m, size_t tiles)
+{
+    return (size_t)(m + 2) * (tiles * (size_t)m + 2) * BLOCK;
+}
+
+/* line[r][j][lane] = x[lane, row + r, column + j], zero outside, for r < rows and j < columns. */
+static void load_lines(const float *x, const winograd_planes *p, int row, int column, int rows, int columns, float *line)
+{
+    const size_t plane = (size_t)p->height * (size_t)p->width, line_step = (size_t)columns * BLOCK;
+    int first = column < 0 ? -column : 0, end = p->width - column < columns ? p->width - column : columns;
+    if (first > columns) first = columns;
+    if (end < first) end = first;
+    for (int r = 0; r < rows; r++, line += line_step) {
+        if (row + r < 0 || row + r >= p->height || first == end) {
+            memset(line, 0, line_step * sizeof *line);
+            continue;
+        }
+        memset(line, 0, (size_t)first * BLOCK * sizeof *line);
+        memset(line + (size_t)end * BLOCK, 0, (size_t)(columns - end) * BLOCK * sizeof *line);
+        const float *src = x + (size_t)(row + r) * (size_t)p->width + (size_t)(column + first);
+        for (int j = first; j < end; j += BLOCK)
+            transpose_block(src + (j - first), plane, p->lanes, end - j < BLOCK ? (size_t)(end - j) : BLOCK,
+                            line + (size_t)j * BLOCK, BLOCK, BLOCK);
+    }
+}
+
+/* One row of tiles: `size` x `size` windows of `line` every m columns, transformed to n x n. */
+INLINE void transform_line(transform_1d *one, const int m, const int size, const float *line, size_t columns,
+                           size_t tiles, float *v, size_t step)
+{
+    const int n = m + 2;
+    for (size_t t = 0; t < tiles; t++) {
+        for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
+            const float *src = line + t * (size_t)m * BLOCK + lane;
+            vec in[MOST * MOST], out[MOST * MOST];
+#pragma GCC unroll 6
+            for (int i = 0; i < size; i++)
+#pragma GCC unroll 6
+                for (int j = 0; j < size; j++) in[i * size + j] = vec_load(src + ((size_t)i * columns + (size_t)j) * BLOCK);
+            transform_2d(one, m, size, n, in, out);
+#pragma GCC unroll 36
+            for (int f = 0; f < n * n; f++) vec_store(v + (size_t)f * step + t * BLOCK + lane, out[f]);
+        }
+    }
+}
+
+void psal_winograd_input(int m, const float *x, const winograd_planes *planes, int row, int column, size_t tiles,
+                         float *line, float *v, size_t step)
+{
+    const size_t columns = tiles * (size_t)m + 2;
+    load_lines(x, planes, row, column, m + 2, (int)columns, line);
+    if (m == 2)
+        transform_line(input_1d, 2, 4, line, columns, tiles, v, step);
+    else
+        transform_line(input_1d, 4, 6, line, columns, tiles, v, step);
+}
+
+void psal_winograd_gradient(int m, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
+                            float *v, size_t step)
+{
+    const size_t columns = tiles * (size_t)m;
+    load_lines(dy, planes, row, 0, m, (int)columns, line);
+    if (m == 2)
+        transform_line(gradient_1d, 2, 2, line, columns, tiles, v, step);
+    else
+        transform_line(gradient_1d, 4, 4, line, columns, tiles, v, step);
+}
+
+INLINE void output_line(const int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line)
+{
+    const int n = m + 2;
+    const size_t columns = tiles * (size_t)m;
+    for (size_t t = 0; t < tiles; t++) {
+        for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
+            vec in[MOST * MOST], out[MOST * MOST];
+#pragma GCC unroll 36
+            for (int f = 0; f < n * n; f++) in[f] = vec_load(p + (size_t)f * step + t * tile_step + lane);
+            transform_2d(output_1d, m, n, m, in, out);
+#pragma GCC unroll 4
+            for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+                for (int j = 0; j < m; j++)
+                    vec_store(line + ((size_t)i * columns + t * (size_t)m + (size_t)j) * BLOCK + lane, out[i * m + j]);
+        }
+    }
+}
+
+void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
+                          const winograd_planes *planes, int row)
+{
+    const size_t width = (size_t)planes->width, plane = (size_t)planes->height * width, columns = tiles * (size_t)m;
+    if (m == 2)
+        output_line(2, p, step, tile_step, tiles, line);
+    else
+        output_line(4, p, step, tile_step, tiles, line);
+    for (int r = 0; r < m && row + r < planes->height; r++) {
+        for (size_t j = 0; j < width; j += BLOCK) {
+            const size_t count = width - j < BLOCK ? width - j : BLOCK;
+            transpose_block(line + ((size_t)r * columns + j) * BLOCK, BLOCK, count, planes->lanes,
+                            y + (size_t)(row + r) * width + j, plane, count);
+        }
+    }
+}
+
+/* ---- filters ---- */
+
+/* taps[t] lane i = w[(first + i) * lane_step + t], t < 9, for WIDTH lanes; lanes from `lanes` on are 0. */
+INLINE void load_taps(const float *w, size_t lane_step, size_t first, size_t lanes, vec taps[16])
+{
+#if WIDTH == 16
+    const vec_mask nine = vec_first(9);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++)
+        taps[i] = first + i < lanes ? vec_load_masked(w + (first + i) * lane_step, nine) : vec_zero();
+    transpose_registers(taps);
+#else
+    float last[8];
+    for (size_t i = 0; i < 8; i++) {
+        const bool exists = first + i < lanes;
+        taps[i] = exists ? vec_load(w + (first + i) * lane_step) : vec_zero();
+        last[i] = exists ? w[(first + i) * lane_step + 8] : 0;
+    }
+    transpose_registers(taps);
+    taps[8] = vec_load(last);
+#endif
+}
+
+INLINE void filter(const int m, const float *w, size_t lane_step, size_t lanes, bool turned, float *u, size_t step)
+{
+    const int n = m + 2;
+    for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
+        vec taps[16], in[9], out[MOST * MOST];
+        load_taps(w, lane_step, lane, lanes, taps);
+#pragma GCC unroll 9
+        for (int t = 0; t < 9; t++) in[t] = turned ? taps[8 - t] : taps[t];
+        transform_2d(filter_1d, m, 3, n, in, out);
+#pragma GCC unroll 36
+        for (int f = 0; f < n * n; f++) vec_store(u + (size_t)f * step + lane, out[f]);
+    }
+}
+
+void psal_winograd_filter(int m, const float *w, size_t lane_step, size_t lanes, bool turned, float *u, size_t step)
+{
+    if (m == 2)
+        turned ? filter(2, w, lane_step, lanes, true, u, step) : filter(2, w, lane_step, lanes, false, u, step);
+    else
+        turned ? filter(4, w, lane_step, lanes, true, u, step) : filter(4, w, lane_step, lanes, false, u, step);
+}
+
+INLINE double filter_gradient(const int m, const float *u, size_t step, size_t lanes, float *dw, bool is_signed)
+{
+    const int n = m + 2;
+    float taps[9 * BLOCK];
+    for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
+        vec in[MOST * MOST], out[9];
+#pragma GCC unroll 36
+        for (int f = 0; f < n * n; f++) in[f] = vec_load(u + (size_t)f * step + lane);
+        transform_2d(filter_gradient_1d, m, n, 3, in, out);
+#pragma GCC unroll 9
+        for (int t = 0; t < 9; t++) vec_store(taps + t * BLOCK + lane, out[t]);
+    }
+    if (!dw) return sum_values(taps, 9 * BLOCK, is_signed);
+    float turned[BLOCK * BLOCK];
+    transpose_block(taps, BLOCK, 9, lanes, turned, BLOCK, BLOCK);
+    for (size_t i = 0; i < lanes; i++) memcpy(dw + i * 9, turned + i * BLOCK, 9 * sizeof *dw);
+    return 0;
+}
+
+double psal_winograd_filter_gradient(int m, const float *u, size_t step, size_t lanes, float *dw, bool is_signed)
+{
+    return m == 2 ? filter_gradient(2, u, step, lanes, dw, is_signed) : filter_gradient(4, u, step, lanes, dw, is_signed);
+}
