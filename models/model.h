@@ -32,7 +32,7 @@ typedef struct psal_model_info {
     const char *variant; /* "" where there are none */
     double width;      /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
                           normally. In DenseNet the first convolution and the growth rate do, and the
-                          rest follows. Whatever the shapes allow; the shortest number if several do */
+                          rest follows. Where the shapes allow several numbers, a likely one */
     double bn_epsilon; /* 0 where there is no batch normalisation */
     bool transform_input;
     const char *preprocess; /* how the image must be prepared, in the words of io/preprocess.h: what
@@ -104,12 +104,14 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
                                    psal_error *err);
 
-/* Give parameter `index` other values (copied; as many as its shape has). Before plans are bound to the model, and while
- * no other thread uses it. */
-psal_status psal_model_set_parameter(psal_model *model, int index, const float *values, psal_error *err);
+/* Give parameter `index` other values (copied; as many as its shape has). Before plans are bound to
+ * the model, and while no other thread uses it. */
+psal_status psal_model_set_parameter(psal_model *model, int index, const float *values,
+                                     psal_error *err);
 
-/* 64 bits that tell one set of weights from another: the same for every file format that holds the same float32 values
- * under the same architecture. Statistics are found by it. Reads all values (some 10 ms per 100 MB); not cryptographic. */
+/* 64 bits that tell one set of weights from another: the same for every file format that holds the
+ * same float32 values under the same architecture. Statistics are found by it. Reads all values
+ * (some 10 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
 
 /* The network in a graph. The node numbers live until psal_network_free. */

@@ -96,14 +96,19 @@ static interval common_widths(const net *list, const psal_tensor_map *tensors, d
     return common;
 }
 
-/* The number in the interval that is shortest to write: 1, else the fewest decimals. */
-static double shortest_within(interval widths) {
-    if (widths.low <= 1 && 1 < widths.high) return 1;
-    double scale = 10;
-    for (int decimals = 1; decimals <= 12; decimals++, scale *= 10) {
-        double width = ceil(widths.low * scale) / scale;
-        if (width <= 0) width = 1 / scale;
-        if (width >= widths.low && width < widths.high) return width;
+/* The smallest multiple of 1 / parts in the interval, or 0. */
+static double multiple_within(interval widths, double parts) {
+    double width = fmax(ceil(widths.low * parts), 1) / parts;
+    return width >= widths.low && width < widths.high ? width : 0;
+}
+
+/* The number in the interval that somebody most likely chose: 1, two decimals, halves of halves,
+ * then whatever is shortest to write. */
+static double likely_within(interval widths) {
+    static const double parts[] = {1, 10, 4, 100, 8, 16, 32, 64, 1e3, 1e4, 1e5, 1e6, 1e8, 1e10};
+    for (int i = 0; i < (int)(sizeof parts / sizeof *parts); i++) {
+        double width = multiple_within(widths, parts[i]);
+        if (width > 0) return width;
     }
     return (widths.low + widths.high) / 2;
 }
@@ -122,8 +127,8 @@ static void try_arch(candidate *c, const net_arch *arch, const psal_tensor_map *
 
     interval from_first = common_widths(&c->list, tensors, 0);
     interval from_middle = common_widths(&c->list, tensors, 0.5);
-    const double widths[] = {recorded_width, shortest_within(from_first),
-                             (from_first.low + from_first.high) / 2, shortest_within(from_middle)};
+    const double widths[] = {recorded_width, likely_within(from_first),
+                             (from_first.low + from_first.high) / 2, likely_within(from_middle)};
     for (int i = 0; i < (int)(sizeof widths / sizeof *widths) && !fits(c); i++) {
         if (!(widths[i] > 0 && widths[i] <= NET_MAX_WIDTH) || widths[i] == c->options.width)
             continue;
@@ -224,10 +229,10 @@ static psal_status does_not_fit(const candidate *best, const psal_tensor_map *te
         candidate other;
         try_all(&other, tensors, recorded_width, NULL);
         if (fits(&other))
-            psal_fail(err, status, "not a %s checkpoint: %s; its tensors are those of %s",
+            psal_fail(err, status, "not a checkpoint of %s: %s; its tensors are those of %s",
                       wanted_arch, defect, other.arch->name);
         else
-            psal_fail(err, status, "not a %s checkpoint: %s", wanted_arch, defect);
+            psal_fail(err, status, "not a checkpoint of %s: %s", wanted_arch, defect);
         net_clear(&other.list);
         return status;
     }

@@ -17,7 +17,7 @@ static const char *without_prefixes(const char *name) {
                                            "net."};
     const int count = (int)(sizeof prefixes / sizeof *prefixes);
     for (int i = 0; i < count; i++)
-        if (starts_with(name, prefixes[i])) {
+        if (starts_with(name, prefixes[i]) && name[strlen(prefixes[i])]) {
             name += strlen(prefixes[i]);
             i = -1; /* they nest */
         }

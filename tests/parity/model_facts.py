@@ -49,7 +49,7 @@ static const struct facts {{
     for arch in networks.ARCHITECTURES:
         print(facts(arch, 0.25, 10))
         if not arch.startswith("resnext"):
-            print(facts(arch, 0.07, 2))
+            print(facts(arch, 0.08, 2))
     print("};")
 
 

@@ -3,6 +3,7 @@
 #define PSAL_TESTS_MODELS_FIXTURES_H
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,11 @@ static inline void refuse(const psal_tensor_map *map, const psal_model_options *
     ck_assert_ptr_null(psal_model_load(map, options, NULL, NULL)); /* without err, too */
 }
 
+static inline void check_shape(const psal_shape *shape, const char *expected) {
+    char text[96];
+    ck_assert_str_eq(psal_shape_format(shape, text, sizeof text), expected);
+}
+
 static inline size_t index_of(const psal_tensor_map *map, const char *name) {
     for (size_t i = 0; i < psal_tensor_map_count(map); i++)
         if (strcmp(psal_tensor_map_name(map, i), name) == 0) return i;
@@ -57,12 +63,14 @@ static inline void drop(psal_tensor_map *map, const char *name) {
 static inline void reshape(psal_tensor_map *map, const char *name, psal_shape shape) {
     psal_error err = PSAL_ERROR_INIT;
     drop(map, name);
-    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s", err.message);
+    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s",
+                  err.message);
 }
 
 static inline void add(psal_tensor_map *map, const char *name, psal_shape shape) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s", err.message);
+    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s",
+                  err.message);
 }
 
 static inline float *floats(const psal_tensor_map *map, const char *name) {
@@ -77,16 +85,22 @@ static inline void set_meta(psal_tensor_map *map, const char *key, const char *v
     ck_assert_int_eq(psal_tensor_map_set_meta(map, key, value, &err), PSAL_OK);
 }
 
-/* Small numbers that differ from place to place, the same every time; variances near 1. */
+/* Numbers that differ from place to place, the same every time, of sizes that let a signal through:
+ * He et al. 2015 for weights, near 1 for scales and variances, small for the rest. */
 static inline void fill(psal_tensor_map *map) {
     uint32_t state = 12345;
     for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
         const psal_tensor *tensor = psal_tensor_map_at(map, i);
-        const bool variance = strstr(psal_tensor_map_name(map, i), "running_var") != NULL;
-        for (int64_t k = 0; k < psal_shape_count(&tensor->shape); k++) {
+        const char *name = psal_tensor_map_name(map, i);
+        const int64_t count = psal_shape_count(&tensor->shape);
+        const bool matrix = tensor->shape.ndim > 1;
+        const bool around_one = !matrix && (strstr(name, "running_var") || strstr(name, "weight"));
+        const float range =
+            matrix ? sqrtf(6.0f * (float)tensor->shape.dim[0] / (float)count) : 0.25f;
+        for (int64_t k = 0; k < count; k++) {
             state = state * 1664525u + 1013904223u;
-            const float unit = (float)(state >> 8) / (1 << 24);
-            ((float *)tensor->data)[k] = variance ? 0.75f + unit / 2 : (unit - 0.5f) / 4;
+            const float unit = (float)(state >> 8) / (1 << 23) - 1;
+            ((float *)tensor->data)[k] = (around_one ? 1 : 0) + range * unit;
         }
     }
 }

@@ -1,4 +1,5 @@
-/* Every architecture against torchvision's own list of parameters, and recognised from its tensors. */
+/* Every architecture against torchvision's own list of parameters, and recognised from its tensors.
+ */
 #include <inttypes.h>
 #include <zlib.h>
 
@@ -10,8 +11,8 @@
 
 static uint32_t add_line(uint32_t crc, const char *name, const psal_shape *shape) {
     char line[300], text[96];
-    int length = snprintf(line, sizeof line, "%s %s\n", name,
-                          psal_shape_format(shape, text, sizeof text));
+    int length =
+        snprintf(line, sizeof line, "%s %s\n", name, psal_shape_format(shape, text, sizeof text));
     return (uint32_t)crc32(crc, (const Bytef *)line, (uInt)length);
 }
 
@@ -20,8 +21,9 @@ START_TEST(test_names_and_shapes) {
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *map = psal_model_blank(f->arch, f->width, f->num_classes, &err);
     ck_assert_msg(map != NULL, "%s", err.message);
-    ck_assert_msg((int)psal_tensor_map_count(map) == f->tensors, "%s at %g: %zu tensors, expected %d",
-                  f->arch, f->width, psal_tensor_map_count(map), f->tensors);
+    ck_assert_msg((int)psal_tensor_map_count(map) == f->tensors,
+                  "%s at %g: %zu tensors, expected %d", f->arch, f->width,
+                  psal_tensor_map_count(map), f->tensors);
     uint32_t crc = 0;
     for (size_t i = 0; i < psal_tensor_map_count(map); i++)
         crc = add_line(crc, psal_tensor_map_name(map, i), &psal_tensor_map_at(map, i)->shape);
@@ -38,7 +40,7 @@ START_TEST(test_recognised) {
     const psal_model_info *info = psal_model_get_info(model);
     ck_assert_str_eq(info->arch, f->arch);
     ck_assert_int_eq(info->num_classes, f->num_classes);
-    /* 0.07 and 0.25 are the shortest numbers that give these shapes */
+    /* 0.08 and 0.25 are the shortest numbers that give these shapes */
     ck_assert_msg(info->width == f->width, "%s: width %g, expected %g", f->arch, info->width,
                   f->width);
 
@@ -78,8 +80,8 @@ START_TEST(test_published_filter_counts) {
     static const struct {
         const char *arch;
         int filters;
-    } published[] = {{"resnet50", 26560}, {"vgg19", 5504}, {"densenet121", 10240},
-                     {"inception_v3", 18112}};
+    } published[] = {
+        {"resnet50", 26560}, {"vgg19", 5504}, {"densenet121", 10240}, {"inception_v3", 18112}};
     for (int i = 0; i < 4; i++) {
         psal_tensor_map *map = bare(published[i].arch, 1, 1000);
         psal_model *model = load(map, NULL);
