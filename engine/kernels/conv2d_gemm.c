@@ -1,7 +1,7 @@
 /* conv2d_gemm.c - the reference convolution: im2col in tiles that stay in cache, one single-threaded product per tile.
  *
  * Tiles are independent and their sizes follow from the shape alone, so any number of threads gives the same bits. */
-#include "engine/kernels/conv2d_lower.h"
+#include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/conv2d_methods.h"
 
 #include <math.h>

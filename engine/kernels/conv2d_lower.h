@@ -37,15 +37,6 @@ psal_conv2d_lowered psal_conv2d_lower_dx(const psal_conv2d_shape *s, int phase_h
 /* Is the gathered matrix the source itself (one tap, nothing shifted, skipped or cut)? */
 bool psal_conv2d_lowered_is_plain(const psal_conv2d_lowered *l);
 
-/* Rows of the gathered matrix for `channels` consecutive channels that start at `source`, columns first .. first+count-1
- * of the count_h * count_w positions: dst[(channel, a, b), column], rows `ld` elements apart. */
-void psal_conv2d_gather(const psal_conv2d_lowered *l, const psal_real *source, int channels, size_t first, size_t count,
-                        psal_real *dst, size_t ld);
-
-/* Row `row` = (channel, a, b) of the same matrix alone. */
-void psal_conv2d_gather_row(const psal_conv2d_lowered *l, const psal_real *source, size_t row, size_t first,
-                            size_t count, psal_real *dst);
-
 /* Small helpers that every method shares. */
 static inline size_t psal_conv2d_taps(const psal_conv2d_lowered *l)
 {

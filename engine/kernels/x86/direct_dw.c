@@ -8,6 +8,7 @@
 
 #include <omp.h>
 
+#include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
 

@@ -77,8 +77,64 @@ FOR_EACH_ROWS(DEFINE_TILES)
 
 static tile_function *const tiles[MAX_ROWS][2][2] = {FOR_EACH_ROWS(NAMED)};
 
+#if WIDTH == 16
+
+INLINE void half_tile(const int rows, const bool by_rows, size_t depth, const float *a, size_t a_step, const float *b,
+                      size_t b_step, float *c, size_t ldc, size_t columns, bool accumulate)
+{
+    __m256 acc[MAX_ROWS];
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; m++) acc[m] = _mm256_setzero_ps();
+    for (size_t k0 = 0; k0 < depth; k0 += BLOCK) {
+        const size_t steps = depth - k0 < BLOCK ? depth - k0 : BLOCK;
+        const float *step_a = a;
+        for (size_t k = 0; k < steps; k++, b += b_step, step_a += by_rows ? 1 : a_step) {
+            __m256 b0 = _mm256_loadu_ps(b);
+#pragma GCC unroll 16
+            for (int m = 0; m < rows; m++)
+                acc[m] = _mm256_fmadd_ps(_mm256_set1_ps(step_a[by_rows ? m * BLOCK : m]), b0, acc[m]);
+        }
+        a = by_rows ? a + a_step : step_a;
+    }
+    const __mmask8 last = (__mmask8)((1u << columns) - 1);
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; m++) {
+        float *dst = c + (size_t)m * ldc;
+        if (accumulate) acc[m] = _mm256_add_ps(_mm256_maskz_loadu_ps(last, dst), acc[m]);
+        _mm256_mask_storeu_ps(dst, last, acc[m]);
+    }
+}
+
+typedef void half_tile_function(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step, float *c,
+                                size_t ldc, size_t columns, bool accumulate);
+
+#define DEFINE_HALF(form, rows)                                                                                        \
+    static void half_##form##_##rows(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step,       \
+                                     float *c, size_t ldc, size_t columns, bool accumulate)                            \
+    {                                                                                                                  \
+        half_tile(rows, form == PSAL_MICRO_ROWS, depth, a, a_step, b, b_step, c, ldc, columns, accumulate);            \
+    }
+#define DEFINE_HALVES(rows) DEFINE_HALF(PSAL_MICRO_ROWS, rows) DEFINE_HALF(PSAL_MICRO_COLUMNS, rows)
+#define NAMED_HALF(rows) {half_PSAL_MICRO_ROWS_##rows, half_PSAL_MICRO_COLUMNS_##rows},
+
+FOR_EACH_ROWS(DEFINE_HALVES)
+
+static half_tile_function *const half_tiles[MAX_ROWS][2] = {FOR_EACH_ROWS(NAMED_HALF)};
+
+#endif
+
 void psal_micro(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
                 const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
 {
+#if WIDTH == 16
+    /* A last vector at most half full costs half in 256-bit registers. */
+    if (columns % WIDTH > 0 && columns % WIDTH <= 8) {
+        const size_t whole = columns - columns % WIDTH;
+        if (whole > 0) tiles[rows - 1][form][0](depth, a, a_step, b, b_step, b_block, c, ldc, whole, accumulate);
+        half_tiles[rows - 1][form](depth, a, a_step, b + (whole > 0 ? b_block : 0), b_step, c + whole, ldc,
+                                   columns - whole, accumulate);
+        return;
+    }
+#endif
     tiles[rows - 1][form][columns > WIDTH](depth, a, a_step, b, b_step, b_block, c, ldc, columns, accumulate);
 }
