@@ -18,18 +18,19 @@ static inline void psal_conv2d_inside(const psal_conv2d_axis *axis, int tap, int
     *hi = (int)end;
 }
 
-/* n elements, `stride` apart in src */
+/* n elements, `stride` apart in src. A file may define its own before including this one (vectors, say); that one may write
+ * up to PSAL_CONV2D_GATHER_SLACK elements behind dst[n-1], and so may then every gathered row. */
+#define PSAL_CONV2D_GATHER_SLACK 15
+#ifndef PSAL_CONV2D_COPY
+#define PSAL_CONV2D_COPY psal_conv2d_copy
 static inline void psal_conv2d_copy(psal_real *dst, const psal_real *src, int n, int stride)
 {
-    if (stride == 1 && n >= 64)
+    if (stride == 1)
         memcpy(dst, src, (size_t)n * sizeof *dst);
-    else if (stride == 1)
-        for (int i = 0; i < n; i++) dst[i] = src[i];
-    else if (stride == 2)
-        for (int i = 0; i < n; i++) dst[i] = src[2 * (size_t)i];
     else
         for (int i = 0; i < n; i++) dst[i] = src[(size_t)i * (size_t)stride];
 }
+#endif
 
 /* Row (channel, a, b) of the matrix for the plane of that channel: columns first .. first+count-1 of the count_h * count_w
  * positions. */
@@ -49,7 +50,7 @@ static inline void psal_conv2d_gather_plane(const psal_conv2d_lowered *l, const 
         if (from < to) {
             long row = (long)p * h->stride + h->offset + (long)tap_h * h->offset_step;
             long column = (long)from * w->stride + w->offset + (long)tap_w * w->offset_step;
-            psal_conv2d_copy(dst + (from - q), plane + (size_t)row * (size_t)w->source + (size_t)column, to - from,
+            PSAL_CONV2D_COPY(dst + (from - q), plane + (size_t)row * (size_t)w->source + (size_t)column, to - from,
                              w->stride);
             for (int i = to; i < q_end; i++) dst[i - q] = 0;
         }

@@ -8,6 +8,7 @@
 
 #include <omp.h>
 
+#define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
@@ -27,6 +28,12 @@ typedef struct dw_plan {
     size_t partials; /* floats (a double each) for the partial sums, in front of the threads' buffers */
 } dw_plan;
 
+/* Where a task's own part of dw begins in its thread's scratch, behind B, A and 16 gathered lines. */
+static size_t own_columns(const dw_plan *p)
+{
+    return DEPTH * p->most_columns + DEPTH * BLOCK + (DEPTH + 1) * BLOCK;
+}
+
 static dw_plan make_plan(const psal_conv2d_shape *s)
 {
     dw_plan p = {.l = psal_conv2d_lower_forward(s)};
@@ -43,7 +50,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     p.most_columns = psal_ceil_div(blocks, p.column_tasks) * BLOCK;
     p.most_rows = psal_ceil_div(p.filters, p.row_tasks);
     p.cuts = psal_ceil_div(p.positions, DEPTH);
-    p.buffer = DEPTH * (p.most_columns + BLOCK) + (DEPTH + BLOCK) * BLOCK + psal_round_up(p.most_rows, 1) * p.most_columns;
+    p.buffer = own_columns(&p) + p.most_rows * p.most_columns;
     p.partials = psal_round_up(2 * groups * p.filters * p.column_tasks, BLOCK);
     return p;
 }
@@ -116,7 +123,7 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
             psal_size_min(even_share(blocks, p.column_tasks, column_task) * BLOCK, p.columns - column);
         const size_t filter = g * p.filters + row;
         float *buffer = buffers + (size_t)omp_get_thread_num() * p.buffer;
-        float *local = buffer + DEPTH * p.most_columns + DEPTH * BLOCK + DEPTH * BLOCK;
+        float *local = buffer + own_columns(&p);
 
         if (dw) {
             run_task(s, &p, x, dy, g, row, rows, column, columns, dw + filter * p.columns + column, p.columns, buffer);

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/x86/micro.h"
 

@@ -72,4 +72,28 @@ static inline void block_copy(float *dst, const float *src, size_t n)
                                           : vec_zero());
 }
 
+/* n floats, `stride` apart in src, to dst; up to 15 floats behind dst[n-1] may be overwritten, nothing behind the last element
+ * of src is read. */
+static inline void strided_copy(float *dst, const float *src, int n, int stride)
+{
+    if (stride == 1) {
+        for (; n >= WIDTH; n -= WIDTH, dst += WIDTH, src += WIDTH) vec_store(dst, vec_load(src));
+        if (n > 0) vec_store(dst, vec_load_masked(src, vec_first((size_t)n)));
+        return;
+    }
+#if WIDTH == 16
+    if (stride == 2) {
+        const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        for (; n > 0; n -= 16, dst += 16, src += 32) {
+            const int reach = n >= 16 ? 31 : 2 * n - 1; /* elements of src that this step may read */
+            vec low = vec_load_masked(src, vec_first((size_t)reach));
+            vec high = reach > 16 ? vec_load_masked(src + 16, vec_first((size_t)reach - 16)) : vec_zero();
+            vec_store(dst, _mm512_permutex2var_ps(low, even, high));
+        }
+        return;
+    }
+#endif
+    for (int i = 0; i < n; i++) dst[i] = src[(size_t)i * (size_t)stride];
+}
+
 #endif

@@ -18,6 +18,7 @@
 #define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
 #define STRIP_TILES 56u          /* P of a strip, m = 4: 36 x 56 x 32 floats: 252 KiB */
 #define WANTED_TASKS 4u
+#define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
     int m, n2;                                  /* n2 = (m+2)^2 frequencies */
@@ -29,6 +30,7 @@ typedef struct plan {
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
+    size_t chunk;                               /* source channels of U at a time */
     size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
     size_t v_floats, u_floats, buffer;          /* shared V; U of one panel; per thread */
 } plan;
@@ -64,7 +66,10 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
     p.shared_filters = p.bands * p.strips > 1;
 
     p.v_step = odd_blocks(p.source_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.u_step = odd_blocks(p.sources * PANEL);
+    p.chunk = p.sources;
+    if (!p.shared_filters)
+        p.chunk = psal_size_min(p.sources, psal_size_max(CHUNK_FLOATS / ((size_t)p.n2 * PANEL) / BLOCK, 1) * BLOCK);
+    p.u_step = odd_blocks(p.chunk * PANEL);
     p.p_step = odd_blocks(p.strip_rows * p.tile_columns * PANEL);
     p.v_floats = (size_t)p.n2 * p.v_step;
     p.u_floats = (size_t)p.n2 * p.u_step;
@@ -79,35 +84,38 @@ size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, i
     return (p.v_floats + (p.shared_filters ? p.panels * p.u_floats : 0) + (size_t)threads * p.buffer) * sizeof(float);
 }
 
-/* u[frequency][block of results][source channel][16] for source channels first .. end-1 of one panel */
-static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t first, size_t end, float *u)
+/* u[frequency][block of results][chunk of source channels][16]: source channels first .. end-1 of one panel, where the chunk
+ * begins with channel `start` */
+static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t start, size_t first,
+                         size_t end, float *u)
 {
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
         const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->results - result);
-        float *dst = u + block % 2 * p->sources * BLOCK;
+        float *dst = u + block % 2 * p->chunk * BLOCK;
         for (size_t c = first; c < end; c++) {
+            float *filter = dst + (c - start) * BLOCK;
             if (transposed) /* w[c, result, 3, 3] */
-                psal_winograd_filter(p->m, w + (c * p->results + result) * 9, 9, lanes, true, dst + c * BLOCK, p->u_step);
+                psal_winograd_filter(p->m, w + (c * p->results + result) * 9, 9, lanes, true, filter, p->u_step);
             else /* w[result, c, 3, 3] */
-                psal_winograd_filter(p->m, w + (result * p->sources + c) * 9, p->sources * 9, lanes, false,
-                                     dst + c * BLOCK, p->u_step);
+                psal_winograd_filter(p->m, w + (result * p->sources + c) * 9, p->sources * 9, lanes, false, filter,
+                                     p->u_step);
         }
     }
 }
 
-/* The products of one strip and panel for all frequencies: P[frequency][tile][32]. */
-static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t tiles, size_t columns,
-                     float *product)
+/* The products of one strip and panel for all frequencies, P[frequency][tile][32], over `channels` source channels. */
+static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t channels, size_t tiles,
+                     size_t columns, float *product, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
     for (int f = 0; f < p->n2; f++) {
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
             for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(PSAL_MICRO_ROWS, rows, psal_size_min(TILE_COLUMNS, columns - j), p->sources,
+                psal_micro(PSAL_MICRO_ROWS, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
                            v + (size_t)f * p->v_step + t * BLOCK, v_tiles * BLOCK,
-                           u + (size_t)f * p->u_step + j * p->sources, BLOCK, p->sources * BLOCK,
-                           product + (size_t)f * p->p_step + t * PANEL + j, PANEL, false);
+                           u + (size_t)f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
+                           product + (size_t)f * p->p_step + t * PANEL + j, PANEL, accumulate);
         }
     }
 }
@@ -127,7 +135,7 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, cons
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (size_t task = 0; task < p.panels * pieces; task++) {
             const size_t panel = task / pieces, first = task % pieces * BLOCK;
-            make_filters(&p, transposed, w, panel, first, psal_size_min(first + BLOCK, p.sources),
+            make_filters(&p, transposed, w, panel, 0, first, psal_size_min(first + BLOCK, p.sources),
                          shared_u + panel * p.u_floats);
         }
     }
@@ -155,8 +163,12 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, cons
             float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
             float *product = line + psal_winograd_line_floats(m, p.tile_columns);
             float *u = p.shared_filters ? shared_u + panel * p.u_floats : product + (size_t)p.n2 * p.p_step;
-            if (!p.shared_filters) make_filters(&p, transposed, w, panel, 0, p.sources, u);
-            multiply(&p, v + row * p.tile_columns * BLOCK, tiles, u, rows * p.tile_columns, columns, product);
+            for (size_t start = 0; start < p.sources; start += p.chunk) {
+                const size_t channels = psal_size_min(p.chunk, p.sources - start);
+                if (!p.shared_filters) make_filters(&p, transposed, w, panel, start, start, start + channels, u);
+                multiply(&p, v + (start * tiles + row * p.tile_columns * BLOCK), tiles, u, channels,
+                         rows * p.tile_columns, columns, product, start > 0);
+            }
             for (size_t block = 0; block * BLOCK < columns; block++) {
                 winograd_planes planes = p.result;
                 planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
