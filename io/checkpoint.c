@@ -130,8 +130,12 @@ static psal_status strip_prefixes(psal_tensor_map *map, psal_notes *notes, psal_
     size_t count = sizeof prefixes / sizeof *prefixes, since = 0;
     /* Round and round, until none has fitted in a whole round: "module.model.",
      * "model.module.module." */
-    for (size_t p = 0; since < count; p = (p + 1) % count, since++) {
-        if (!all_have_prefix(map, prefixes[p])) continue;
+    for (size_t p = 0; since < count;) {
+        if (!all_have_prefix(map, prefixes[p])) {
+            p = (p + 1) % count;
+            since++;
+            continue;
+        }
         for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
             char *rest = strdup(psal_tensor_map_name(map, i) + strlen(prefixes[p]));
             psal_status status = rest ? psal_tensor_map_rename(map, i, rest, err)

@@ -28,7 +28,7 @@ typedef enum psal_pickle_kind {
     PSAL_PICKLE_BIG_INT, /* text: little-endian two's complement, beyond 64 bits */
     PSAL_PICKLE_FLOAT,   /* real */
     PSAL_PICKLE_STRING,  /* text: UTF-8 as in the file, unchecked, not terminated */
-    PSAL_PICKLE_BYTES,   /* text */
+    PSAL_PICKLE_BYTES,   /* text; also numpy arrays and scalars of types psal has none for */
     PSAL_PICKLE_LIST,    /* list */
     PSAL_PICKLE_TUPLE,   /* list; also torch.Size */
     PSAL_PICKLE_SET,     /* list, repetitions kept */

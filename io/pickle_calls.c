@@ -371,11 +371,10 @@ static psal_pickle_value *make_numpy_dtype(psal_pickle *pickle, int row,
     return value;
 }
 
-static bool usable_dtype(const psal_pickle_value *dtype, psal_error *err) {
-    if (dtype->dtype.known && (!dtype->dtype.big_endian || psal_dtype_size(dtype->dtype.type) == 1))
-        return true;
-    psal_fail(err, PSAL_ERR_UNSUPPORTED, "cannot read a numpy array of type %s%s",
-              dtype->dtype.big_endian ? ">" : "", dtype->dtype.code);
+static bool is_little_endian(const psal_pickle_value *dtype, psal_error *err) {
+    if (!dtype->dtype.big_endian || psal_dtype_size(dtype->dtype.type) == 1) return true;
+    psal_fail(err, PSAL_ERR_UNSUPPORTED, "cannot read a numpy array of big-endian type >%s",
+              dtype->dtype.code);
     return false;
 }
 
@@ -394,9 +393,14 @@ static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row,
     const char *code = dtype->dtype.code;
     size_t size = bytes->text.size;
     char kind = *code == '?' ? 'b' : *code;
-    bool width = code[1] ? (size_t)(code[1] - '0') == size && !code[2] : *code == '?' && size == 1;
-    if (!strchr("fiub", kind) || !width || size > 8 || (size & (size - 1)) ||
-        (dtype->dtype.big_endian && size > 1)) {
+    char width = *code == '?' ? '1' : code[1];
+    bool number = strchr("fiub", kind) && strchr("1248", width) && (!code[1] || !code[2]);
+    if (!number) { /* a string, a date: nothing that is wanted here */
+        psal_pickle_value *other = psal_pickle_new(pickle, PSAL_PICKLE_BYTES, err);
+        if (other) other->text = bytes->text;
+        return other;
+    }
+    if ((size_t)(width - '0') != size || (dtype->dtype.big_endian && size > 1)) {
         psal_fail(err, PSAL_ERR_UNSUPPORTED, "cannot read a numpy scalar of type %s%s in %zu bytes",
                   dtype->dtype.big_endian ? ">" : "", code, size);
         return NULL;
@@ -429,11 +433,17 @@ static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row,
     return value;
 }
 
-/* An array over bytes of the pickle. */
-static bool fill_array(psal_pickle *pickle, psal_pickle_tensor *tensor,
+/* Make `value` the array over bytes of the pickle; of a type psal has none for, only its bytes. */
+static bool fill_array(psal_pickle *pickle, psal_pickle_value *value,
                        const psal_pickle_value *dtype, const psal_pickle_value *shape, bool fortran,
                        const psal_pickle_value *bytes, psal_error *err) {
-    if (!usable_dtype(dtype, err)) return false;
+    if (!dtype->dtype.known) {
+        value->kind = PSAL_PICKLE_BYTES;
+        value->text = bytes->text;
+        return true;
+    }
+    if (!is_little_endian(dtype, err)) return false;
+    psal_pickle_tensor *tensor = value->tensor;
     size_t element = psal_dtype_size(dtype->dtype.type);
     psal_pickle_storage *storage = psal_pickle_alloc(pickle, sizeof *storage, err);
     if (!storage) return false;
@@ -484,8 +494,8 @@ static psal_pickle_value *numpy_frombuffer(psal_pickle *pickle, int row,
     const psal_pickle_value *order = argument(arguments, 3, PSAL_PICKLE_STRING);
     if (!bytes || !dtype || !shape || !order) return bad_arguments(row, err);
     psal_pickle_value *value = new_array(pickle, err);
-    if (!value || !fill_array(pickle, value->tensor, dtype, shape,
-                              psal_pickle_is_string(order, "F"), bytes, err))
+    if (!value ||
+        !fill_array(pickle, value, dtype, shape, psal_pickle_is_string(order, "F"), bytes, err))
         return NULL;
     return value;
 }
@@ -511,9 +521,14 @@ psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object,
         const psal_pickle_value *dtype = whole ? argument(state, 2, PSAL_PICKLE_DTYPE) : NULL;
         const psal_pickle_value *fortran = whole ? argument(state, 3, PSAL_PICKLE_BOOL) : NULL;
         const psal_pickle_value *bytes = whole ? bytes_argument(state, 4) : NULL;
-        if (dtype && !usable_dtype(dtype, err)) return PSAL_ERR_UNSUPPORTED;
+        if (dtype && !bytes && !dtype->dtype.known) { /* an array of Python objects */
+            object->kind = PSAL_PICKLE_BYTES;
+            object->text.bytes = NULL;
+            object->text.size = 0;
+            return PSAL_OK;
+        }
         if (!shape || !dtype || !fortran || !bytes) break;
-        return fill_array(pickle, object->tensor, dtype, shape, fortran->integer != 0, bytes, err)
+        return fill_array(pickle, object, dtype, shape, fortran->integer != 0, bytes, err)
                    ? PSAL_OK
                    : PSAL_ERR_FORMAT;
     }

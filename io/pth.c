@@ -271,7 +271,7 @@ psal_pickle_value *psal_pth_root(const psal_pth *pth) {
 static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *storage,
                                  const uint8_t **data, psal_error *err) {
     int key_size = (int)(storage->key_size < 60 ? storage->key_size : 60);
-    if (storage->inline_data) { /* its size was checked when the pickle was read */
+    if (!storage->key) { /* its size was checked when the pickle was read */
         *data = storage->inline_data;
         return PSAL_OK;
     }

@@ -371,7 +371,8 @@ START_TEST(test_numpy) {
     expect(SCALAR DTYPE("b1") "C\x01\x01\x86R.", "True");
     expect_refused(SCALAR DTYPE("i8") "C\x04\xfe\xff\xff\xff\x86R.",
                    "numpy scalar of type i8 in 4 bytes");
-    expect_refused(SCALAR DTYPE("U1") "C\x04\x41\x00\x00\x00\x86R.", "numpy scalar of type U1");
+    expect(SCALAR DTYPE("U1") "C\x04\x41\x00\x00\x00\x86R.", "b'41000000'");
+    expect_refused(SCALAR DTYPE("f8") "C\x04\x41\x00\x00\x00\x86R.", "type f8 in 4 bytes");
     expect_refused(SCALAR DTYPE("f1") "C\x01\x41\x86R.", "arguments");
     expect_refused(SCALAR
                    "cnumpy\ndtype\nX\x02\x00\x00\x00i8\x89\x88\x87R(K\x03X\x01\x00\x00\x00>tbC\x08"
@@ -406,7 +407,16 @@ START_TEST(test_numpy) {
                              "C\x0c"
                              "abcdefghijkltb.",
                    "another size");
-    expect_refused(ARRAY "(K\x01K\x03\x85" DTYPE("O8") "\x89]tb.", "type O8");
+    expect(ARRAY "(K\x01K\x03\x85" DTYPE("O8") "\x89]tb.", "b''");
+    expect(ARRAY "(K\x01K\x01\x85" DTYPE("u4") "\x89"
+                                               "C\x04"
+                                               "abcdtb.",
+           "b'61626364'");
+    expect_refused(ARRAY "(K\x01K\x01\x85"
+                         "cnumpy\ndtype\nX\x03\x00\x00\x00>f4\x85R\x89"
+                         "C\x04"
+                         "abcdtb.",
+                   "big-endian type >f4");
     expect_refused(ARRAY "Nb.", "state of");
 }
 END_TEST

@@ -1,0 +1,614 @@
+#!/usr/bin/python3
+"""Checkpoints: what psal reads against what PyTorch and NumPy wrote, every bit, on fresh random weights.
+
+    /usr/bin/python3 tests/parity/test_checkpoints.py --build DIR [--seed N] [--no-limit]
+
+DIR is the build directory; its tests/parity/dump_checkpoint answers for psal. Saves the same weights in every form users
+have (zip, legacy, .npz, .safetensors, pickled arrays; half, bfloat16, double; wrapped, prefixed, as views), then hostile
+files: pickles that call things by every opcode that can, wrong sizes, wrong checksums, bombs, cut and altered files.
+Every run is limited to 1 GiB of address space (--no-limit: not, for builds with AddressSanitizer, which reserves far more).
+Prints a line per group and "N passed, N failed"; the status is 1 when one failed.
+"""
+import argparse
+import collections
+import io
+import json
+import os
+import pathlib
+import pickle
+import random
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+
+import numpy as np
+import torch
+import torchvision
+
+SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
+MEMORY_LIMIT = 1 << 30  # of address space, for every run: what is refused must be refused within it
+
+SAFETENSORS_TYPES = {
+    torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}
+
+
+def bits(tensor):
+    """(type, shape, bytes) of a tensor."""
+    tensor = tensor.detach().contiguous().cpu()
+    raw = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
+    return SAFETENSORS_TYPES[tensor.dtype], tuple(tensor.shape), raw.numpy().tobytes()
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        data = file.read()
+    header.pop("__metadata__", None)
+    return {name: (entry["dtype"], tuple(entry["shape"]), data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()}
+
+
+def write_safetensors(path, tensors, metadata=None):
+    header, data = {}, b""
+    for name, tensor in tensors.items():
+        dtype, shape, raw = bits(tensor)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    if metadata:
+        header["__metadata__"] = metadata
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+class Suite:
+    def __init__(self, build, folder, limited):
+        self.program = str(pathlib.Path(build) / "tests" / "parity" / "dump_checkpoint")
+        self.limited = limited
+        self.folder = folder
+        self.passed = self.failed = 0
+        self.group_start = 0
+
+    def check(self, what, good, detail=""):
+        if good:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED: {what}: {detail}")
+
+    def group(self, name):
+        count = self.passed + self.failed - self.group_start
+        self.group_start = self.passed + self.failed
+        print(f"{name}: {count} checks")
+
+    def run(self, *arguments):
+        def limit():
+            if self.limited:
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=60,
+                              preexec_fn=limit)
+
+    def expect(self, what, path, tensors, notes=()):
+        """psal reads exactly these tensors, in this order, and says these notes."""
+        out = self.folder / "out.safetensors"
+        result = self.run(path, out)
+        if result.returncode != 0:
+            return self.check(what, False, result.stderr.strip())
+        got, wanted = read_safetensors(out), {name: bits(tensor) for name, tensor in tensors.items()}
+        self.check(what, got == wanted, f"differs: {[n for n in {**got, **wanted} if got.get(n) != wanted.get(n)]}")
+        for note in notes:
+            self.check(f"{what}: note", note in result.stderr, f"no '{note}' in {result.stderr!r}")
+
+    def refuse(self, what, path, *reasons):
+        """psal refuses with one line that names the file and gives one of the reasons; quickly and without a crash."""
+        start = time.monotonic()
+        result = self.run(path, self.folder / "refused.safetensors")
+        lines = [line for line in result.stderr.splitlines() if not line.startswith("note: ")]
+        good = (result.returncode == 1 and len(lines) == 1 and str(path) in lines[0]
+                and any(reason in lines[0] for reason in reasons or [""])
+                and not (self.folder / "refused.safetensors").exists() and time.monotonic() - start < 10)
+        self.check(what, good, f"status {result.returncode}: {result.stderr.strip()!r}, expected {reasons}")
+
+
+def random_weights(generator):
+    """Names and shapes of a small network, and every corner a shape can have."""
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator)
+    return collections.OrderedDict([
+        ("conv1.weight", normal(5, 3, 7, 3)), ("bn1.weight", normal(5)), ("bn1.bias", normal(5)),
+        ("bn1.running_mean", normal(5)), ("bn1.running_var", normal(5).abs()),
+        ("bn1.num_batches_tracked", torch.tensor(1234567890123)),
+        ("layer1.0.conv1.weight", normal(8, 5, 1, 1)), ("fc.weight", normal(2, 8)), ("fc.bias", normal(2)),
+        ("empty", normal(0, 3)), ("deep", normal(1, 2, 1, 2, 1, 2, 1, 2)), ("scalar", normal(1)[0]),
+    ])
+
+
+def rezip(source, target, compression=zipfile.ZIP_STORED, change=lambda name, data: data, prefix=None, extra=()):
+    """Write the entries of a zip again, with zipfile: unaligned, perhaps compressed or changed."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for name in old.namelist():
+            data = change(name, old.read(name))
+            if data is not None:
+                new.writestr(name if prefix is None else prefix + name.split("/", 1)[1], data)
+        for name, data in extra:
+            new.writestr(name, data)
+
+
+def test_forms(suite, weights):
+    path = suite.folder / "a.pth"
+    for protocol in range(2, 6):
+        torch.save(weights, path, pickle_protocol=protocol)
+        suite.expect(f"zip, protocol {protocol}", path, weights)
+        torch.save(weights, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+        suite.expect(f"legacy, protocol {protocol}", path, weights)
+        with open(path, "wb") as file:
+            pickle.dump({name: tensor.numpy() for name, tensor in weights.items()}, file, protocol)
+        suite.expect(f"pickled arrays, protocol {protocol}", path, weights)
+    torch.save(dict(weights), path)
+    suite.expect("zip, plain dict", path, weights)
+
+    torch.save(weights, path)
+    again = suite.folder / "b.pth"
+    rezip(path, again)
+    suite.expect("zip, rewritten unaligned", again, weights)
+    rezip(path, again, zipfile.ZIP_DEFLATED)
+    suite.expect("zip, deflated", again, weights)
+    rezip(path, again, prefix="", extra=[("byteorder", b"little"), (".data/serialization_id", b"1234567890")])
+    suite.expect("zip as torch 2 writes it", again, weights)
+    rezip(path, again, extra=[("a/byteorder", b"big")], prefix="a/")
+    suite.refuse("zip of a big-endian machine", again, "byte order is big")
+
+    np.savez(suite.folder / "a.npz", **{name: tensor.numpy() for name, tensor in weights.items()})
+    suite.expect("npz", suite.folder / "a.npz", weights)
+    np.savez_compressed(suite.folder / "a.npz", **{name: np.array(t.numpy(), order="F") for name, t in weights.items()})
+    suite.expect("npz, compressed, Fortran order", suite.folder / "a.npz", weights)
+    write_safetensors(suite.folder / "a.safetensors", weights, {"format": "pt", "note": "line\nbreak"})
+    suite.expect("safetensors", suite.folder / "a.safetensors", weights)
+    write_safetensors(suite.folder / "misleading.jpg", weights)
+    suite.expect("safetensors called .jpg", suite.folder / "misleading.jpg", weights)
+
+    network = torchvision.models.resnet18(weights=None).state_dict()
+    for legacy in (False, True):
+        torch.save(network, path, _use_new_zipfile_serialization=not legacy)
+        suite.expect(f"resnet18, {'legacy' if legacy else 'zip'}", path, network)
+    suite.group("forms")
+
+
+def test_types(suite, weights):
+    path = suite.folder / "a.pth"
+    for dtype in SAFETENSORS_TYPES:
+        cast = {name: (tensor * 10).to(dtype) for name, tensor in weights.items()}
+        for legacy in (False, True):
+            torch.save(cast, path, _use_new_zipfile_serialization=not legacy)
+            suite.expect(f"{dtype}, {'legacy' if legacy else 'zip'}", path, cast)
+        write_safetensors(suite.folder / "a.safetensors", cast)
+        suite.expect(f"{dtype}, safetensors", suite.folder / "a.safetensors", cast)
+        if dtype != torch.bfloat16:
+            np.savez(suite.folder / "a.npz", **{name: tensor.numpy() for name, tensor in cast.items()})
+            suite.expect(f"{dtype}, npz", suite.folder / "a.npz", cast)
+    special = {"w": torch.tensor([float("nan"), float("inf"), -0.0, 1e-45, 65504.0])}
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        cast = {"w": special["w"].to(dtype)}
+        torch.save(cast, path)
+        suite.expect(f"NaN and friends, {dtype}", path, cast)
+    torch.save({"w": torch.zeros(2, dtype=torch.complex64)}, path)
+    suite.refuse("complex numbers", path, "torch.ComplexFloatStorage: refused")
+    torch.save({"w": torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.quint8)}, path)
+    suite.refuse("quantised tensors", path, "refused")
+    torch.save({"w": torch.zeros(2, 2).to_sparse()}, path)
+    suite.refuse("sparse tensors", path, "refused")
+    suite.group("types")
+
+
+def test_views(suite, generator):
+    base = torch.randn(6, 5, 4, generator=generator)
+    tensors = {
+        "whole": base, "same": base, "row": base[2], "offset": base[3:5], "transposed": base.permute(2, 0, 1),
+        "stepped": base[::2, 1:4:2, ::3], "column": base[:, 2, 1], "expanded": base[0, 0, 0].expand(7, 3),
+        "broadcast": base[:, :1].expand(6, 3, 4), "windows": base.reshape(-1).unfold(0, 5, 2), "one": base[5, 4, 3],
+        "none": base[2:2], "channels_last": torch.randn(2, 3, 4, 5, generator=generator).contiguous(
+            memory_format=torch.channels_last),
+        "half": base.half()[1:, ::2], "odd": torch.arange(9, dtype=torch.uint8)[3:],
+    }
+    path = suite.folder / "a.pth"
+    for legacy in (False, True):
+        torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
+        suite.expect(f"views, {'legacy' if legacy else 'zip'}", path, tensors)
+    tied = torch.nn.Parameter(torch.randn(4, 3, generator=generator))
+    tensors = {"a": tied, "b": tied, "c": torch.nn.Parameter(base[1], requires_grad=False)}
+    for legacy in (False, True):
+        torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
+        suite.expect(f"Parameters, {'legacy' if legacy else 'zip'}", path, tensors)
+    tied.extra = "attribute"
+    torch.save({"a": tied}, path)
+    suite.expect("a Parameter with attributes", path, {"a": tied})
+    torch.save(base[::2], path)
+    suite.expect("a tensor alone", path, {"tensor": base[::2]})
+    suite.group("views")
+
+
+def test_wrappers(suite, weights):
+    path = suite.folder / "a.pth"
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    network(torch.zeros(2, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    beside = {
+        "epoch": 90, "best_acc1": torch.tensor(76.13), "arch": "resnet50", "lr": 0.1, "history": [1.5, None, (True, 2)],
+        "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "np": np.float64(1.5),
+        "np32": np.float32(0.1), "npi": np.int64(-3), "npb": np.bool_(True), "array": np.arange(6).reshape(2, 3),
+        "rng": torch.get_rng_state(), "numpy_rng": np.random.get_state(), "set": {1, 2}, "bytes": b"\x00\xff",
+        "big": 1 << 100, "negative": -(1 << 70), "size": torch.Size([1, 2]), "device": torch.device("cpu"), "dtype": torch.float32,
+        "default": collections.defaultdict(list, {"a": [1]}), "counter": collections.Counter("aab"), "frozen": frozenset([1]),
+        "str_": np.str_("x"), "when": np.datetime64("2022-01-01"), "objects": np.array([None, "a"], object),
+        "text": "ä€😀", "array_f": np.asfortranarray(np.ones((2, 3), np.float32)),
+    }
+    for protocol in range(2, 6):
+        for key in ("state_dict", "model", "model_state_dict", "net"):
+            torch.save({**beside, key: weights}, path, pickle_protocol=protocol)
+            suite.expect(f"under '{key}', protocol {protocol}", path, weights,
+                         [f"took the weights under '{key}'", f"ignored {len(beside)} entries", "epoch, best_acc1"])
+    torch.save({**beside, "state_dict": weights}, path, _use_new_zipfile_serialization=False)
+    suite.expect("under 'state_dict', legacy", path, weights, ["took the weights under 'state_dict'"])
+    torch.save({"optimizer": optimizer.state_dict(), "generator": weights}, path)
+    suite.expect("under an unknown key", path, weights, ["took the weights under 'generator'"])
+    torch.save({"checkpoint": {"model": {"state_dict": weights}}, "epoch": 1}, path)
+    suite.expect("three dictionaries deep", path, weights, ["took the weights under 'checkpoint.model.state_dict'"])
+    torch.save({"epoch": 3, "name": "x"}, path)
+    suite.refuse("no tensors", path, "holds no tensors, only epoch, name")
+    torch.save([1, 2], path)
+    suite.refuse("a list", path, "holds a list of 2")
+    torch.save({**weights, "version": 3, "name": "x"}, path)
+    suite.expect("things between the weights", path, weights, ["ignored 2 entries among the weights that are no tensors: version, name"])
+
+    for prefix in ("module.", "module.module.", "model.", "module.model.", "_orig_mod.module.", "model.net."):
+        prefixed = {prefix + name: tensor for name, tensor in weights.items()}
+        torch.save({"state_dict": prefixed}, path)
+        suite.expect(f"prefix {prefix}", path, weights, ["took the prefix"])
+        write_safetensors(suite.folder / "a.safetensors", prefixed)
+        suite.expect(f"prefix {prefix}, safetensors", suite.folder / "a.safetensors", weights)
+    parallel = torch.nn.DataParallel(network).state_dict()
+    torch.save(parallel, path)
+    suite.expect("DataParallel", path, network.state_dict())
+    mixed = {"module.a": weights["fc.bias"], "b": weights["fc.weight"]}
+    torch.save(mixed, path)
+    suite.expect("a prefix some have", path, mixed)
+    clash = {"module.module.a": weights["fc.bias"], "module.a": weights["fc.weight"]}
+    torch.save(clash, path)
+    suite.expect("a prefix that would make names meet", path, clash)
+
+    torch.save(network, path)
+    suite.refuse("a whole module", path, "torch.nn.modules.container.Sequential: refused")
+    torch.save(network, path, _use_new_zipfile_serialization=False)
+    suite.refuse("a whole module, legacy", path, "refused", "source code")
+    torch.jit.save(torch.jit.script(network), path)
+    suite.refuse("TorchScript", path, "TorchScript")
+    suite.group("wrappers")
+
+
+class Call:
+    """Pickles as a call of `function`."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.result = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self):
+        return self.result
+
+
+def short(text):
+    return b"\x8c" + bytes([len(text)]) + text.encode()
+
+
+def torch_zip(path, pickled, entries=(), compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for name, data in entries:
+            archive.writestr("archive/" + name, data)
+        archive.writestr("archive/version", b"3\n")
+
+
+def torch_legacy(path, pickled):
+    pathlib.Path(path).write_bytes(
+        pickle.dumps(torch.serialization.MAGIC_NUMBER, 2) + pickle.dumps(1001, 2)
+        + pickle.dumps({"protocol_version": 1001, "little_endian": True, "type_sizes": {}}, 2) + pickled
+        + pickle.dumps([], 2))
+
+
+def test_calls(suite):
+    path, marker = suite.folder / "evil.pth", suite.folder / "marker"
+    command = f"touch {marker}"
+    argument = b"X" + struct.pack("<I", len(command)) + command.encode()
+    code = f"open({str(marker)!r}, 'w')"
+    coded = b"X" + struct.pack("<I", len(code)) + code.encode()
+    by_opcode = {
+        "GLOBAL REDUCE": b"cos\nsystem\n" + argument + b"\x85R.",
+        "STACK_GLOBAL REDUCE": short("os") + short("system") + b"\x93" + argument + b"\x85R.",
+        "INST": b"(" + argument + b"ios\nsystem\n.",
+        "OBJ": b"(cos\nsystem\n" + argument + b"o.",
+        "NEWOBJ": b"cos\nsystem\n" + argument + b"\x85\x81.",
+        "NEWOBJ_EX": b"cos\nsystem\n" + argument + b"\x85}\x92.",
+        "BUILD": b"cos\nsystem\n}b.",
+        "alone": b"cos\nsystem\n.",
+        "in a dict": b"}X\x01\x00\x00\x00acos\nsystem\n" + argument + b"\x85Rs.",
+        "as a key": b"}cos\nsystem\n" + argument + b"\x85RNs.",
+        "as an OrderedDict argument": b"ccollections\nOrderedDict\n]cos\nsystem\n" + argument + b"\x85Ra\x85R.",
+        "as a defaultdict factory": b"ccollections\ndefaultdict\ncos\nsystem\n\x85R.",
+        "through the memo": b"cos\nsystem\nq\x00" + argument + b"\x85q\x010h\x00h\x01R.",
+        "after discarding": b"cos\nsystem\n" + argument + b"\x85R0N.",
+        "as a persistent id": b"(X\x07\x00\x00\x00storagecos\nsystem\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ.",
+        "by rebuild_from_type": b"ctorch._tensor\n_rebuild_from_type_v2\n(cos\nsystem\nctorch\nTensor\n" + argument + b"\x85}tR.",
+    }
+    for how, pickled in by_opcode.items():
+        for protocol in (b"", b"\x80\x02", b"\x80\x05"):
+            for write, name in ((torch_zip, "zip"), (torch_legacy, "legacy")):
+                write(path, protocol + pickled)
+                suite.refuse(f"os.system, {how}, {name}", path, "os.system: refused")
+        path.write_bytes(b"\x80\x04" + pickled)
+        suite.refuse(f"os.system, {how}, plain", path, "os.system: refused")
+    for width, opcode in ((1, b"\x82"), (2, b"\x83"), (4, b"\x84")):
+        torch_zip(path, b"\x80\x02" + opcode + (7).to_bytes(width, "little") + b")R.")
+        suite.refuse(f"extension code of {width} bytes", path, "extension code 7: refused")
+
+    functions = {
+        "posix.system": Call(os.system, command), "subprocess.Popen": Call(subprocess.Popen, ["touch", str(marker)]),
+        "eval": Call(eval, code), "exec": Call(exec, code), "getattr": Call(getattr, os, "system"), "compile": Call(compile, code, "x", "exec"),
+        "open": Call(open, str(marker), "w"), "pickle.loads": Call(pickle.loads, b"N."), "torch.load": Call(torch.load, str(marker)),
+        "__import__": Call(__import__, "os"), "numpy.load": Call(np.load, str(marker)), "builtins.bytearray": Call(bytearray, 1 << 40),
+        "collections.namedtuple": Call(collections.namedtuple, "a", "b"), "torch.storage._load_from_bytes": Call(torch.storage._load_from_bytes, b"x"),
+        "setstate": Call(collections.OrderedDict, state=Call(os.system, command)), "range": Call(range, 1 << 60),
+    }
+    for name, evil in functions.items():
+        for protocol in range(2, 6):
+            try:
+                pickled = pickle.dumps({"weight": evil}, protocol)
+            except (pickle.PicklingError, TypeError):
+                continue
+            torch_zip(path, pickled)
+            suite.refuse(f"{name}, protocol {protocol}", path, "refused", "called with arguments")
+            torch_legacy(path, pickled)
+            suite.refuse(f"{name}, protocol {protocol}, legacy", path, "refused", "called with arguments")
+    del coded
+    suite.check("nothing ran", not marker.exists(), "the marker file exists")
+    suite.group("calls")
+
+
+def number(value):
+    return b"\x8a\x08" + struct.pack("<q", value)
+
+
+def tensor_pickle(offset, shape, stride, count, kind=b"FloatStorage"):
+    """{"w": _rebuild_tensor_v2(storage "0" of `count`, offset, shape, stride, ...)} with any numbers."""
+    def numbers(values):
+        return b"(" + b"".join(map(number, values)) + b"t"
+    return (b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n" + kind
+            + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + number(count) + b"tQ" + number(offset) + numbers(shape)
+            + numbers(stride) + b"\x89ccollections\nOrderedDict\n)RtRs.")
+
+
+def test_sizes(suite):
+    path = suite.folder / "size.pth"
+    six = np.arange(6, dtype=np.float32)
+    torch_zip(path, tensor_pickle(0, (2, 3), (3, 1), 6), [("data/0", six.tobytes())])
+    suite.expect("the honest one", path, {"w": torch.from_numpy(six.reshape(2, 3))})
+    huge = (1 << 63) - 1
+    for what, offset, shape, stride, count, *reasons in (
+            ("shape of 2^63 - 1", 0, (huge,), (1,), 6, "impossible shape"), ("shape of 2^32 x 2^32", 0, (1 << 32, 1 << 32), (0, 0), 6, "impossible shape"),
+            ("shape of 2^58, stride 0", 0, (1 << 58,), (0,), 6, "repeat"), ("shape of 2^31 x 16, stride 0", 0, (1 << 31, 16), (0, 0), 6, "repeat"),
+            ("negative shape", 0, (-2, 3), (3, 1), 6, "impossible shape"), ("negative stride", 5, (6,), (-1,), 6, "negative stride"),
+            ("stride of 2^63 - 1", 0, (2, 3), (huge, 1), 6, "past its storage"), ("strides that overflow", 0, (5, 5), (1 << 61, 1 << 61), 6, "past its storage"),
+            ("one element too far", 1, (2, 3), (3, 1), 6, "past its storage"), ("negative offset", -1, (2, 3), (3, 1), 6, "begins at"),
+            ("offset of 2^63 - 1", huge, (2, 3), (3, 1), 6, "begins at"), ("storage of 2^63 - 1", 0, (2, 3), (3, 1), huge, "24 bytes"),
+            ("storage of 2^62 + 6", 0, (2, 3), (3, 1), (1 << 62) + 6, "24 bytes"), ("negative storage", 0, (2, 3), (3, 1), -6, "bad description"),
+            ("storage larger than its entry", 0, (2, 3), (3, 1), 7, "24 bytes"), ("storage smaller than its entry", 0, (5,), (1,), 5, "24 bytes")):
+        torch_zip(path, tensor_pickle(offset, shape, stride, count), [("data/0", six.tobytes())])
+        suite.refuse(what, path, *reasons)
+    torch_zip(path, tensor_pickle(0, (2, 3), (3, 1), 6))
+    suite.refuse("missing storage", path, "storage 0 is missing")
+    torch_zip(path, tensor_pickle(0, (2, 3), (3, 1), 6, b"DoubleStorage"), [("data/0", six.tobytes())])
+    suite.refuse("storage of another type", path, "24 bytes, 6 elements of float64")
+
+    torch.save({"w": torch.from_numpy(six), "v": torch.ones(300)}, path)
+    whole = path.read_bytes()
+    position = whole.index(six.tobytes())
+    path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1:])
+    suite.refuse("wrong CRC", path, "CRC-32")
+    bomb = np.zeros(1 << 26, np.float32)
+    torch_zip(path, tensor_pickle(0, bomb.shape, (1,), bomb.size), [("data/0", bomb.tobytes())], zipfile.ZIP_DEFLATED)
+    suite.refuse("256 MiB of zeros in a small file", path, "bomb")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + b"]" * (1 << 27))
+    suite.refuse("a pickle bomb", path, "bomb")
+    torch_zip(path, b"\x80\x02" + b"(" * 100000 + b".")
+    suite.refuse("marks without end", path, "nested")
+    torch_zip(path, b"\x80\x02" + b"]" * 1000000 + b"a" * 999999 + b".")
+    suite.refuse("a million nested lists", path, "holds a list")
+    torch_zip(path, b"\x80\x02Nr\xff\xff\xff\xff.")
+    suite.refuse("a far memo index", path, "memo index")
+    suite.group("sizes")
+
+
+def test_damage(suite, weights, rng):
+    """Cut and altered files: read or refused, never a crash; what is read must be complete."""
+    path = suite.folder / "damaged.bin"
+    small = {name: weights[name] for name in ("conv1.weight", "fc.weight", "bn1.num_batches_tracked")}
+    forms = {}
+    for name, save in (("zip", lambda: torch.save(small, path)),
+                       ("legacy", lambda: torch.save(small, path, _use_new_zipfile_serialization=False)),
+                       ("safetensors", lambda: write_safetensors(path, small)),
+                       ("npz", lambda: np.savez(path.open("wb"), **{k: t.numpy() for k, t in small.items()})),
+                       ("pickle", lambda: path.write_bytes(pickle.dumps({k: t.numpy() for k, t in small.items()}, 2)))):
+        save()
+        forms[name] = path.read_bytes()
+    for name, whole in forms.items():
+        for _ in range(60):
+            cut = rng.randrange(len(whole))
+            path.write_bytes(whole[:cut])
+            suite.refuse(f"{name} cut to {cut} of {len(whole)} bytes", path)
+        for _ in range(60):
+            changed = bytearray(whole)
+            for _ in range(rng.choice((1, 1, 2, 8))):
+                changed[rng.randrange(len(whole))] = rng.randrange(256)
+            path.write_bytes(changed)
+            result = suite.run(path, suite.folder / "damaged.safetensors")
+            suite.check(f"{name} altered", result.returncode in (0, 1), f"status {result.returncode}: {result.stderr[-500:]}")
+    for what, data, reason in (
+            ("an empty file", b"", "is empty"), ("a JPEG", b"\xff\xd8\xff\xe0" + bytes(100), "JPEG image"),
+            ("a PNG", b"\x89PNG\r\n\x1a\n" + bytes(100), "PNG image"), ("HTML", b"\n<!DOCTYPE html><html>", "HTML page"),
+            ("HDF5", b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"), ("gzip", b"\x1f\x8b\x08" + bytes(100), "gzip"),
+            ("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+            ("text", b"hello\n", "no checkpoint"), ("other JSON", b'{"a": 1}', "weightsManifest"), ("zeros", bytes(1000), "no checkpoint")):
+        path.write_bytes(data)
+        suite.refuse(what, path, reason)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    suite.refuse("a zip of something else", path, "no data.pkl")
+    suite.refuse("a missing file", suite.folder / "missing.pth", "No such file")
+    suite.refuse("a folder", suite.folder, "model.json")
+    suite.group("damage")
+
+
+def write_tfjs(folder, groups, shard_size, topology=None):
+    """groups: lists of (name, array as stored, manifest entry)."""
+    folder.mkdir(exist_ok=True)
+    manifest = []
+    for index, group in enumerate(groups):
+        data = b"".join(stored.tobytes() for _, stored, _ in group)
+        names = []
+        for start in range(0, max(len(data), 1), shard_size):
+            names.append(f"group{index}-shard{len(names) + 1}.bin")
+            (folder / names[-1]).write_bytes(data[start:start + shard_size])
+        manifest.append({"paths": names, "weights": [{"name": name, "shape": list(stored.shape), **entry}
+                                                     for name, stored, entry in group]})
+    model = {"format": "layers-model", "weightsManifest": manifest, "modelTopology": topology or {}}
+    (folder / "model.json").write_text(json.dumps(model))
+    return model
+
+
+def test_tfjs(suite, np_rng):
+    folder = suite.folder / "tfjs"
+    kernel = np_rng.standard_normal((3, 3, 2, 5), np.float32)
+    bias = np_rng.standard_normal(5, np.float32)
+    steps = np.array(7, np.int32)
+    plain = [("conv/kernel", kernel, {"dtype": "float32"}), ("steps", steps, {"dtype": "int32"}), ("conv/bias", bias, {"dtype": "float32"})]
+    expected = {"conv/kernel": torch.from_numpy(kernel), "steps": torch.tensor(7, dtype=torch.int32), "conv/bias": torch.from_numpy(bias)}
+    for shard_size in (1 << 20, 100, 64, 7, 1):
+        write_tfjs(folder, [plain[:2], plain[2:]], shard_size)
+        suite.expect(f"shards of {shard_size} bytes", folder / "model.json", expected)
+    suite.expect("given the folder", folder, expected)
+
+    scale, low = 0.0173, -1.25
+    eight, sixteen = np_rng.integers(0, 256, (4, 3), np.uint8), np_rng.integers(0, 65536, (2, 2), np.uint16)
+    half = np_rng.standard_normal(6).astype(np.float16)
+    quantised = [("a", eight, {"dtype": "float32", "quantization": {"dtype": "uint8", "scale": scale, "min": low, "original_dtype": "float32"}}),
+                 ("b", sixteen, {"dtype": "float32", "quantization": {"dtype": "uint16", "scale": scale, "min": low}}),
+                 ("c", half, {"dtype": "float32", "quantization": {"dtype": "float16"}})]
+    write_tfjs(folder, [quantised], 9)
+    suite.expect("quantised", folder, {"a": torch.from_numpy((eight * scale + low).astype(np.float32)),
+                                       "b": torch.from_numpy((sixteen * scale + low).astype(np.float32)),
+                                       "c": torch.from_numpy(half.astype(np.float32))})
+
+    model = write_tfjs(folder, [plain], 100)
+    shards = model["weightsManifest"][0]["paths"]
+    last = folder / shards[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1])
+    suite.refuse("a shard too short", folder, "conv/bias needs")
+    last.write_bytes(whole + b"x")
+    suite.refuse("a shard too long", folder, "the weight files hold")
+    last.unlink()
+    suite.refuse("a missing shard", folder, "No such file")
+    last.write_bytes(whole)
+    (suite.folder / "outside.bin").write_bytes(whole)
+    for name in ("../outside.bin", str(suite.folder / "outside.bin"), "a/../../outside.bin", "..\\outside.bin", "https://example.org/x.bin", ""):
+        model["weightsManifest"][0]["paths"] = shards[:-1] + [name]
+        (folder / "model.json").write_text(json.dumps(model))
+        suite.refuse(f"shard {name!r}", folder, "outside the model's folder")
+    model["weightsManifest"][0]["paths"] = shards
+    for what, change in (("a huge shape", {"shape": [1 << 62, 4]}), ("a larger shape", {"shape": [1 << 40]}), ("a negative shape", {"shape": [-1]}),
+                         ("a bad shape", {"shape": "x"}), ("an unknown type", {"dtype": "string"}), ("a name twice", {"name": "steps"}),
+                         ("odd quantisation", {"quantization": {"dtype": "uint8"}}), ("quantised to nothing", {"quantization": {"scale": 1}})):
+        changed = json.loads(json.dumps(model))
+        changed["weightsManifest"][0]["weights"][0].update(change)
+        (folder / "model.json").write_text(json.dumps(changed))
+        suite.refuse(what, folder)
+    (folder / "model.json").write_text(json.dumps({**model, "format": "graph-model"}))
+    suite.refuse("a graph model", folder, "graph-model")
+    suite.group("TensorFlow.js")
+
+
+def test_helper_files(suite, generator):
+    path = suite.folder / "helper.pth"
+    files = sorted((SHARED / "original-helpers").glob("*.pth")) if (SHARED / "original-helpers").is_dir() else []
+    if not files:
+        print("the authors' helper files: SKIPPED, ../shared/original-helpers is not there")
+    contents = [(file.name, torch.load(file, map_location="cpu")) for file in files]
+    contents.append(("made statistics", {"mean": torch.rand(7, generator=generator),
+                                         "std": torch.rand(7, generator=generator, dtype=torch.float64)}))
+    contents.append(("made results", {"incorrect_id": [np.int64(3), np.int32(7)], "incorrect_predictions": [np.int64(999), 5],
+                                      "correct_id": torch.tensor([1, 2])}))
+    for name, content in contents:
+        for form in ("as it is", "zip", "legacy"):
+            file = dict(zip([f.name for f in files], files)).get(name, path)
+            if form != "as it is":
+                file = path
+                torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+            elif file == path:
+                continue
+            if "mean" in content:
+                result = suite.run("--statistics", file)
+                rows = [list(map(float.fromhex, line.split())) for line in result.stdout.splitlines()]
+                wanted = np.stack([content["mean"].double().numpy(), content["std"].double().numpy()], 1).tolist()
+            else:
+                result = suite.run("--results", file)
+                rows = [list(map(int, line.split())) for line in result.stdout.splitlines()]
+                wanted = [list(map(int, row)) for row in zip(content["incorrect_id"], content["incorrect_predictions"])]
+                wanted += [[int(i)] for i in content["correct_id"]]
+            suite.check(f"{name}, {form}", result.returncode == 0 and rows == wanted, result.stderr)
+    for content in ({"mean": torch.zeros(3)}, {"mean": torch.zeros(3), "std": torch.zeros(4)}, [1], {"mean": 1, "std": 2},
+                    {"mean": torch.zeros(2, 2), "std": torch.zeros(2, 2)}):
+        torch.save(content, path)
+        result = suite.run("--statistics", path)
+        suite.check("bad statistics", result.returncode == 1 and str(path) in result.stderr, result.stderr)
+    for content in ({"incorrect_id": [1], "incorrect_predictions": [1, 2], "correct_id": []}, {"incorrect_id": [1]},
+                    {"incorrect_id": [1.5], "incorrect_predictions": [1], "correct_id": []}):
+        torch.save(content, path)
+        result = suite.run("--results", path)
+        suite.check("bad results", result.returncode == 1 and str(path) in result.stderr, result.stderr)
+    suite.group("helper files")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
+    parser.add_argument("--no-limit", action="store_true")
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    generator = torch.Generator().manual_seed(options.seed)
+    rng, np_rng = random.Random(options.seed), np.random.default_rng(options.seed)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        suite = Suite(options.build, pathlib.Path(folder), not options.no_limit)
+        weights = random_weights(generator)
+        test_forms(suite, weights)
+        test_types(suite, weights)
+        test_views(suite, generator)
+        test_wrappers(suite, weights)
+        test_calls(suite)
+        test_sizes(suite)
+        test_damage(suite, weights, rng)
+        test_tfjs(suite, np_rng)
+        test_helper_files(suite, generator)
+    print(f"{suite.passed} passed, {suite.failed} failed")
+    return 1 if suite.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
