@@ -3,6 +3,7 @@
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -106,19 +107,52 @@ psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *
                      cairo_status_to_string(failure));
 }
 
-/* Cairo numbers its SVG surfaces per process; a fixed number gives the same bytes for the same
- * figure. The drawing code uses no groups, so nothing refers to the number. */
-static void normalise_svg(fig_buffer *svg) {
-    static const char key[] = "<g id=\"surface";
-    unsigned char *at = svg->data ? memmem(svg->data, svg->size, key, sizeof key - 1) : NULL;
-    if (!at) return;
-    unsigned char *from = at + sizeof key - 1, *end = svg->data + svg->size;
-    unsigned char *digits_end = from;
-    while (digits_end < end && *digits_end >= '0' && *digits_end <= '9') digits_end++;
-    if (digits_end == from) return;
-    *from = '1';
-    memmove(from + 1, digits_end, (size_t)(end - digits_end));
-    svg->size -= (size_t)(digits_end - from - 1);
+/* Cairo numbers surfaces and images per process and writes the numbers into SVG as ids
+ * (id="surface12", xlink:href="#image7"). Numbered in the order of their appearance instead, the
+ * same figure has the same bytes. Quotes delimit every id, and occur in no other text Cairo writes.
+ */
+static psal_status renumber_svg(fig_buffer *svg, psal_error *err) {
+    static const char *const kinds[] = {"surface", "image"};
+    size_t known = 0, capacity = 0, kept = 0;
+    unsigned long *numbers = NULL; /* Cairo's, in order of appearance */
+    for (size_t at = 0; at < svg->size;) {
+        unsigned char byte = svg->data[at++];
+        svg->data[kept++] = byte;
+        if (byte != '"' || svg->size - at < 40) continue;
+        const char *id = (const char *)svg->data + at;
+        size_t lead = id[0] == '#';
+        for (size_t k = 0; k < 2; k++) {
+            size_t length = strlen(kinds[k]);
+            char *end;
+            if (strncmp(id + lead, kinds[k], length) != 0) continue;
+            unsigned long number = strtoul(id + lead + length, &end, 10);
+            if (end == id + lead + length || *end != '"') continue;
+            size_t index = 0;
+            while (index < known && numbers[index] != number) index++;
+            if (index == capacity) {
+                unsigned long *grown =
+                    realloc(numbers, (capacity = 2 * capacity + 16) * sizeof *numbers);
+                if (!grown) {
+                    free(numbers);
+                    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an SVG figure");
+                }
+                numbers = grown;
+            }
+            if (index == known) numbers[known++] = number;
+            char text[48];
+            int written =
+                snprintf(text, sizeof text, "%s%s%zu", lead ? "#" : "", kinds[k], index + 1);
+            /* Never longer than what Cairo wrote: its numbers grow at least as fast. */
+            if ((size_t)written > (size_t)(end - id)) break;
+            memcpy(svg->data + kept, text, (size_t)written);
+            kept += (size_t)written;
+            at += (size_t)(end - id);
+            break;
+        }
+    }
+    svg->size = kept;
+    free(numbers);
+    return PSAL_OK;
 }
 
 psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
@@ -136,7 +170,7 @@ psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
     else if (canvas->format == FIG_PNG)
         status = fig_encode_png(canvas->surface, &canvas->encoded, err);
     else if (canvas->format == FIG_SVG)
-        normalise_svg(&canvas->encoded);
+        status = renumber_svg(&canvas->encoded, err);
     if (status == PSAL_OK)
         status =
             psal_atomic_file_write(canvas->path, canvas->encoded.data, canvas->encoded.size, err);

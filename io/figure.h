@@ -103,9 +103,9 @@ psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char 
 psal_status psal_heatmap(const float *grad, int channels, int height, int width, float *out,
                          psal_error *err);
 
-/* The colour of v in 0..1 on the jet scale, v rounded down to a 255th: piecewise linear,
- * red 1.5−|4v−3|, green 1.5−|4v−2|, blue 1.5−|4v−1|, each clamped to 0..1. NaN gives the colour of
- * 0. */
+/* The colour of v in 0..1 on the jet scale, v rounded up to a 255th: piecewise linear, red
+ * 1.5−|4v−3|, green 1.5−|4v−2|, blue 1.5−|4v−1|, each clamped to 0..1. NaN gives the colour of 0.
+ */
 void psal_jet(float v, uint8_t rgb[3]);
 
 /* heat float32 H×W in 0..1 over the photo (8-bit RGB, H×W×3): the sum of jet colour and photo,

@@ -117,6 +117,8 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
     size_t n = figure->x_count;
     fig_axes_draw_grid(axes);
     if (figure->x_scale == PSAL_SCALE_CATEGORY) {
+        cairo_save(axes->cr);
+        fig_axes_clip(axes);
         double wide = 0.8 / (double)figure->series_count;
         for (size_t s = 0; s < figure->series_count; s++)
             for (size_t i = 0; i < n; i++) {
@@ -126,6 +128,7 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
                     fig_draw_error_bar(axes, from + wide / 2, y, fabs(panel->error[s * n + i]),
                                        FIG_INK);
             }
+        cairo_restore(axes->cr);
     } else {
         cairo_save(axes->cr);
         fig_axes_clip(axes);

@@ -44,7 +44,9 @@ static void draw_class(cairo_t *cr, double x, double y, const char *role, const 
 static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, double x, double y) {
     double line = fig_line_height(FIG_FONT_TICK), longer = fmax(tile->height, tile->width);
     char text[FIG_TEXT_MAX], number[32] = "";
-    if (!isnan(tile->similarity)) snprintf(number, sizeof number, "%.3f", tile->similarity);
+    if (!isnan(tile->similarity))
+        snprintf(number, sizeof number, fabs(tile->similarity) < 1000 ? "%.3f" : "%.3g",
+                 tile->similarity);
     double number_width = *number ? fig_text_width(cr, FIG_FONT_TICK, number) + 6 : 0;
     fig_text_fit(cr, FIG_FONT_PANEL, tile->heading, PICTURE - number_width, text);
     fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x, y + line / 2, 0, text);
@@ -80,6 +82,8 @@ psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char 
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
     size_t columns = figure->columns ? figure->columns : figure->tile_count > 30 ? 10 : 6;
+    /* Cairo's images end at 32767 pixels: no more than 60 rows. */
+    if (!figure->columns && figure->tile_count > 600) columns = (figure->tile_count + 59) / 60;
     if (columns > figure->tile_count) columns = figure->tile_count;
     if (columns > 40) columns = 40;
     size_t rows = (figure->tile_count + columns - 1) / columns;

@@ -108,7 +108,9 @@ static float clamp(float v) {
 }
 
 static void jet(float v, float color[3]) {
-    v = floorf(clamp(v) * 255) / 255;
+    /* The original colours 1 − v in the reversed order, cut down to a whole 255th. The small number
+     * keeps k/255 at k. */
+    v = (255 - floorf(255 * (1 - clamp(v)) + 1e-4f)) / 255;
     color[0] = clamp(1.5f - fabsf(4 * v - 3));
     color[1] = clamp(1.5f - fabsf(4 * v - 2));
     color[2] = clamp(1.5f - fabsf(4 * v - 1));

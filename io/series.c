@@ -56,6 +56,10 @@ void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const d
                     fig_style style) {
     cairo_t *cr = axes->cr;
     cairo_save(cr);
+    cairo_save(cr);
+    /* Half a line's width more than the frame, for curves along its edge. */
+    cairo_rectangle(cr, axes->x - 1, axes->y - 1, axes->width + 2, axes->height + 2);
+    cairo_clip(cr);
     cairo_new_path(cr);
     bool pen_down = false;
     for (size_t i = 0; i < count; i++) {
@@ -69,9 +73,12 @@ void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const d
     cairo_set_line_width(cr, 1.4);
     set_dash(cr, style.index);
     cairo_stroke(cr);
+    cairo_restore(cr);
     for (size_t i = 0; i < count; i++) {
         double px = fig_axes_x(axes, x[i]), py = fig_axes_y(axes, y[i]);
-        if (isfinite(px) && isfinite(py)) fig_draw_marker(cr, px, py, 5, style);
+        /* Not those below what a logarithmic axis shows. */
+        if (isfinite(px) && py > axes->y - 1 && py < axes->y + axes->height + 1)
+            fig_draw_marker(cr, px, py, 5, style);
     }
     cairo_restore(cr);
 }

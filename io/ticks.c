@@ -87,7 +87,7 @@ static void log_label(fig_tick *tick, int digit, int power, bool powers) {
     static const char *const raised[] = {
         "\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",     "\xe2\x81\xb4",
         "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7", "\xe2\x81\xb8", "\xe2\x81\xb9"};
-    char digits[16], exponent[32] = "";
+    char digits[16], exponent[16] = "";
     snprintf(digits, sizeof digits, "%d", power);
     for (const char *d = digits; *d; d++)
         strncat(exponent, *d == '-' ? "\xe2\x81\xbb" : raised[*d - '0'],
