@@ -6,7 +6,8 @@
 A runner may say how many checks it made: libcheck's "100%: Checks: 7, Failures: 0, Errors: 0" (a line a suite), or a line
 "7 passed, 0 failed[, 1 skipped]" (the last counts). One that says neither counts as one check. Whatever a runner says,
 ending badly (a crash, a timeout, a status other than 0) counts as at least one failure. Lines of a libcheck program that
-begin with SKIPPED name checks that could not be made here; they are taken off what it says has passed.
+begin with SKIPPED name checks that could not be made here; they are taken off what it says has passed. Other runners
+do not count such checks; if they do not say how many there were, their SKIPPED lines are counted.
 """
 import json
 import re
@@ -14,19 +15,21 @@ import sys
 
 CHECK = re.compile(r'^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)\s*$', re.M)
 PLAIN = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$', re.M)
-SKIPPED = re.compile(r'^SKIPPED\b', re.M)
+SKIPPED = re.compile(r'^(?:.*: )?SKIPPED\b', re.M)
 
 
 def count(output, good):
     """(passed, failed, skipped) of one runner that printed `output` and ended well or not."""
     suites = CHECK.findall(output)
     plain = PLAIN.findall(output)
+    missing = len(SKIPPED.findall(output))
     if suites:
         checks, failures, errors = (sum(int(suite[i]) for suite in suites) for i in range(3))
-        skipped = min(len(SKIPPED.findall(output)), checks - failures - errors)
+        skipped = min(missing, checks - failures - errors)
         passed, failed = checks - failures - errors - skipped, failures + errors
     elif plain:
-        passed, failed, skipped = (int(number or 0) for number in plain[-1])
+        passed, failed = int(plain[-1][0]), int(plain[-1][1])
+        skipped = int(plain[-1][2] or missing)
     else:
         passed, failed, skipped = int(good), 0, 0
     return passed, failed if good else max(failed, 1), skipped

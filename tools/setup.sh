@@ -15,6 +15,7 @@ build_needs=(
 test_needs=(library:check=check command:python3=python3 command:curl='curl ca-certificates')
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
+    file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist
 )
 tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
 
