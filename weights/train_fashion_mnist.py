@@ -26,12 +26,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "parity"))
 from reference import build, load_network, write_safetensors  # noqa: E402
 
-# width, input side, whether 28x28 is scaled to it (else padded), epochs, optimiser, peak learning rate, weight decay
+# width, input side, whether 28x28 is scaled to it (else padded), largest shift of an image, epochs, optimiser, peak
+# learning rate, weight decay
 RECIPES = {
-    "resnet18": dict(width=0.25, side=32, scaled=False, epochs=20, optimiser="sgd", rate=0.2, decay=5e-4),
-    "vgg19": dict(width=0.0625, side=32, scaled=False, epochs=20, optimiser="adam", rate=1.5e-3, decay=1e-4),
-    "densenet121": dict(width=0.25, side=32, scaled=False, epochs=5, optimiser="sgd", rate=0.2, decay=3e-4),
-    "inception_v3": dict(width=0.125, side=75, scaled=True, epochs=6, optimiser="sgd", rate=0.2, decay=3e-4),
+    "resnet18": dict(width=0.25, side=32, scaled=False, shift=2, epochs=20, optimiser="sgd", rate=0.2, decay=5e-4),
+    "vgg19": dict(width=0.078125, side=32, scaled=False, shift=1, epochs=14, optimiser="adam", rate=1.5e-3, decay=1e-4),
+    "densenet121": dict(width=0.25, side=32, scaled=False, shift=2, epochs=5, optimiser="sgd", rate=0.2, decay=3e-4),
+    "inception_v3": dict(width=0.125, side=75, scaled=True, shift=4, epochs=4, optimiser="sgd", rate=0.2, decay=3e-4),
 }
 MEAN, DEVIATION = 0.286, 0.353  # of the training images' grey values in 0..1
 
@@ -65,10 +66,9 @@ def to_input(images):
     return ((images.float() / 255 - MEAN) / DEVIATION).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
 
 
-def augment(images, generator):
-    """Half of the images mirrored, each shifted by up to a sixteenth of its side, black moving in"""
+def augment(images, reach, generator):
+    """Half of the images mirrored, each shifted by up to `reach` pixels in both directions, black moving in"""
     count, side = images.shape[:2]
-    reach = side // 16
     padded = F.pad(images, (reach,) * 4)
     dy, dx = (torch.randint(0, 2 * reach + 1, (count, 1), generator=generator) for _ in range(2))
     rows, columns = dy + torch.arange(side), dx + torch.arange(side)
@@ -138,7 +138,7 @@ def train(arch, recipe, arguments):
         order = torch.randperm(len(images), generator=generator)[:steps_each * batch]
         losses = []
         for chosen in order.split(batch):
-            loss = F.cross_entropy(model(to_input(augment(images[chosen], generator))), labels[chosen])
+            loss = F.cross_entropy(model(to_input(augment(images[chosen], recipe["shift"], generator))), labels[chosen])
             if not math.isfinite(loss.item()):
                 sys.exit(f"{arch}: the loss is {loss.item()} in epoch {epoch + 1}; try a lower learning rate")
             optimiser.zero_grad()
