@@ -4,5 +4,6 @@
 
 #include "engine/error.h"
 #include "engine/tensor.h"
+#include "models/model.h"
 
 #endif

@@ -141,9 +141,9 @@ bool net_is_keras_resnet(const psal_tensor_map *checkpoint) {
 /* ---- values ---- */
 
 /* Any element type to float32 in memory of its own, NULL when there is none. */
-static float *floats_of(const psal_tensor *tensor, size_t *count) {
-    *count = (size_t)psal_shape_count(&tensor->shape);
-    float *values = malloc(*count ? *count * sizeof *values : 1);
+static float *floats_of(const psal_tensor *tensor) {
+    const size_t count = (size_t)psal_shape_count(&tensor->shape);
+    float *values = malloc(count ? count * sizeof *values : 1);
     if (values) psal_tensor_to_f32(tensor, values);
     return values;
 }
@@ -173,14 +173,17 @@ static psal_status add_kernel(psal_tensor_map *map, const char *keras, const cha
         ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]);
     psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &shape, err);
     if (!added) return PSAL_ERR_MEMORY;
-    size_t count;
-    float *values = floats_of(tensor, &count);
-    if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
+    float *copy = NULL;
+    const bool in_place = tensor->dtype == PSAL_F32 && (uintptr_t)tensor->data % sizeof(float) == 0;
+    if (!in_place && !(copy = floats_of(tensor)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
+    const size_t count = (size_t)psal_shape_count(&tensor->shape);
     if (count > 0) {
-        size_t outputs = (size_t)dim[ndim - 1], inputs = (size_t)dim[ndim - 2];
-        transpose_kernel(values, added->data, count / outputs / inputs, inputs, outputs);
+        const size_t outputs = (size_t)dim[ndim - 1], inputs = (size_t)dim[ndim - 2];
+        transpose_kernel(in_place ? tensor->data : copy, added->data, count / outputs / inputs,
+                         inputs, outputs);
     }
-    free(values);
+    free(copy);
     return PSAL_OK;
 }
 
@@ -218,18 +221,52 @@ static psal_status fold_bias(psal_tensor_map *map, const char *keras, const char
                          "tensor '%s' has shape %s, but its normalisation's mean has %s", keras,
                          psal_shape_format(&bias->shape, had, sizeof had),
                          psal_shape_format(&mean->shape, wanted, sizeof wanted));
-    size_t count;
-    float *values = floats_of(bias, &count), *folded = mean->data;
+    const size_t count = (size_t)psal_shape_count(&bias->shape);
+    float *values = floats_of(bias), *folded = mean->data;
     if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
     for (size_t i = 0; i < count; i++) folded[i] -= values[i];
     free(values);
     return PSAL_OK;
 }
 
+/* ---- what the description of the network says (io/tfjs.h) ---- */
+
+/* The stride of the bottlenecks that halve the image is in their first convolution or in the
+ * second. */
+static void read_strides(const char *lines, net_origin *origin) {
+    while (*lines) {
+        const size_t length = strcspn(lines, " \n");
+        char layer[64] = "";
+        weight_name name;
+        if (length < sizeof layer) memcpy(layer, lines, length);
+        if (parse_layer(layer, &name) && strncmp(name.layer, "layer", 5) == 0) {
+            if (strstr(name.layer, "conv1")) origin->variant = "v1";
+            if (strstr(name.layer, "conv2")) origin->variant = "v1.5";
+        }
+        lines += strcspn(lines, "\n");
+        if (*lines) lines++;
+    }
+}
+
+/* The stride is in the first 1x1 in both namings; the epsilon changed with the names. */
+static void assume_defaults(const psal_tensor_map *checkpoint, net_origin *origin) {
+    *origin = (net_origin){.variant = "v1", .bn_epsilon = 1.001e-5, .preprocess = "caffe"};
+    for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++)
+        if (strstr(psal_tensor_map_name(checkpoint, i), "_branch")) origin->bn_epsilon = 1e-3;
+}
+
+static void read_description(const psal_tensor_map *checkpoint, net_origin *origin) {
+    const char *strides = psal_tensor_map_meta(checkpoint, "keras.strides");
+    const char *epsilon = psal_tensor_map_meta(checkpoint, "keras.batch_norm_epsilon");
+    assume_defaults(checkpoint, origin);
+    if (strides) read_strides(strides, origin);
+    double number = epsilon ? strtod(epsilon, NULL) : 0;
+    if (number > 0 && number < 1) origin->bn_epsilon = number;
+}
+
 psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tensor_map *map,
                                     net_origin *origin, psal_error *err) {
-    /* The stride is in the first 1x1 in both namings; the epsilon changed with the names. */
-    *origin = (net_origin){.variant = "v1", .bn_epsilon = 1.001e-5, .preprocess = "caffe"};
+    read_description(checkpoint, origin);
     const size_t count = psal_tensor_map_count(checkpoint);
     psal_status status = PSAL_OK;
     for (size_t i = 0; status == PSAL_OK && i < count; i++) {
@@ -242,7 +279,6 @@ psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tens
                                               tensor->data, err);
             continue;
         }
-        if (strstr(keras, "_branch")) origin->bn_epsilon = 1e-3;
         snprintf(torch, sizeof torch, "%s.%s", name.layer, name.part);
         const bool is_kernel = name.role != NORMALISATION && strcmp(name.part, "weight") == 0;
         if (is_kernel)

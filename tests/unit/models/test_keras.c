@@ -141,6 +141,34 @@ START_TEST(test_options) {
 }
 END_TEST
 
+/* The topology tells what names alone leave open. */
+START_TEST(test_description) {
+    static const struct {
+        const char *strides, *epsilon, *variant;
+        double expected;
+    } cases[] = {
+        {"conv1 2x2\nres3a_branch2a 2x2\nres3a_branch1 2x2\n", "0.001", "v1", 1e-3},
+        {"conv1 2x2\nres3a_branch2b 2x2\nres3a_branch1 2x2", "1.001e-05", "v1.5", 1.001e-5},
+        {"conv3_block1_2_conv 2x2", "0.5", "v1.5", 0.5},
+        {"res3a_branch2aa 2x2\n\n \nres3a_branch2b", "", "v1.5", 1e-3},
+        {"nothing", "-1", "v1", 1e-3},
+        {"", "nan", "v1", 1e-3},
+    };
+    psal_tensor_map *torch = bare("resnet50", 0.0625, 3);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_tensor_map *keras = as_keras(torch, FIRST);
+        set_meta(keras, "keras.strides", cases[i].strides);
+        set_meta(keras, "keras.batch_norm_epsilon", cases[i].epsilon);
+        psal_model *model = load(keras, NULL);
+        ck_assert_str_eq(psal_model_get_info(model)->variant, cases[i].variant);
+        ck_assert_double_eq(psal_model_get_info(model)->bn_epsilon, cases[i].expected);
+        psal_model_free(model);
+        psal_tensor_map_free(keras);
+    }
+    psal_tensor_map_free(torch);
+}
+END_TEST
+
 START_TEST(test_errors) {
     psal_tensor_map *torch = bare("resnet50", 0.0625, 3);
     psal_tensor_map *keras = as_keras(torch, FIRST);
@@ -220,6 +248,7 @@ int main(void) {
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, test_conversion, FIRST, HDF5 + 1);
     tcase_add_test(tcase, test_options);
+    tcase_add_test(tcase, test_description);
     tcase_add_test(tcase, test_errors);
     tcase_add_test(tcase, test_not_keras);
     suite_add_tcase(suite, tcase);

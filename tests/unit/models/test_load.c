@@ -185,5 +185,67 @@ START_TEST(test_notes) {
 }
 END_TEST
 
-RUN_TESTS("load", test_types, test_misaligned, test_not_finite, test_not_finite_after_conversion,
-          test_auxiliary_classifier, test_notes)
+/* 0 .. count-1 */
+static uint32_t draw(uint32_t *state, size_t count) {
+    *state = *state * 1664525u + 1013904223u;
+    return (*state >> 8) % (uint32_t)count;
+}
+
+/* Whatever is broken in a checkpoint, it loads or is refused with a message, and nothing leaks. */
+START_TEST(test_damaged) {
+    static const char *const archs[] = {"resnet18", "resnet50", "vgg11_bn", "densenet121",
+                                        "inception_v3"};
+    static const char *const names[] = {
+        "conv1.weight",         "features.0.weight",   "fc.weight",
+        "conv1/kernel",         "bn2a_branch2a/gamma", "module.fc.bias",
+        "pre_logits.fc1.weight"};
+    uint32_t state = 2463534242u + (uint32_t)_i;
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = bare(archs[draw(&state, 5)], 0.01, 2);
+    for (uint32_t changes = 1 + draw(&state, 4); changes > 0; changes--) {
+        psal_shape shape = {.ndim = (int)draw(&state, 6)};
+        for (int k = 0; k < shape.ndim; k++) shape.dim[k] = draw(&state, 5);
+        const size_t index = draw(&state, psal_tensor_map_count(map));
+        char name[200];
+        snprintf(name, sizeof name, "%s", psal_tensor_map_name(map, index));
+        switch (draw(&state, 4)) {
+        case 0:
+            psal_tensor_map_remove(map, index);
+            break;
+        case 1:
+            reshape(map, name, shape);
+            break;
+        case 2:
+            psal_tensor_map_add(map, names[draw(&state, 7)],
+                                (psal_dtype)draw(&state, PSAL_DTYPE_COUNT), &shape, NULL);
+            break;
+        default:
+            psal_tensor_map_rename(map, index, names[draw(&state, 7)], NULL);
+        }
+    }
+    char notes[1024];
+    psal_model *model = psal_model_load(map, NULL, notes, &err);
+    ck_assert_msg(model || *err.message, "refused without a message");
+    psal_model_free(model);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("load");
+    TCase *tcase = tcase_create("load");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, test_types);
+    tcase_add_test(tcase, test_misaligned);
+    tcase_add_test(tcase, test_not_finite);
+    tcase_add_test(tcase, test_not_finite_after_conversion);
+    tcase_add_test(tcase, test_auxiliary_classifier);
+    tcase_add_test(tcase, test_notes);
+    tcase_add_loop_test(tcase, test_damaged, 0, 60);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
