@@ -171,12 +171,8 @@ psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *
     const uint8_t *elements = data + header.data_offset;
     if (!header.fortran && (uintptr_t)elements % element == 0)
         return psal_tensor_map_add_view(map, name, header.dtype, &header.shape, elements, err);
-    int64_t stride[PSAL_MAX_DIMS], step = 1;
-    for (int i = 0; i < header.shape.ndim; i++) {
-        int d = header.fortran ? i : header.shape.ndim - 1 - i;
-        stride[d] = step;
-        step *= header.shape.dim[d];
-    }
+    int64_t stride[PSAL_MAX_DIMS];
+    psal_strided_dense(&header.shape, header.fortran, stride);
     psal_tensor *copy = psal_tensor_map_add(map, name, header.dtype, &header.shape, err);
     if (!copy) return err ? err->status : PSAL_ERR_MEMORY;
     psal_strided_copy(copy->data, elements, element, &header.shape, stride);

@@ -6,6 +6,7 @@
 #include "io/npy.h"
 #include "io/pickle_internal.h"
 #include "io/pickle_text.h"
+#include "io/strided.h"
 
 /* Where a call does its work: the arguments are a tuple; the result is NULL with *err on any
  * surprise. */
@@ -455,12 +456,7 @@ static bool fill_array(psal_pickle *pickle, psal_pickle_value *value,
                   bytes->text.size);
         return false;
     }
-    int64_t step = 1;
-    for (int i = 0; i < tensor->shape.ndim; i++) {
-        int d = fortran ? i : tensor->shape.ndim - 1 - i;
-        tensor->stride[d] = step;
-        step *= tensor->shape.dim[d];
-    }
+    psal_strided_dense(&tensor->shape, fortran, tensor->stride);
     tensor->dtype = dtype->dtype.type;
     tensor->offset = 0;
     *storage = (psal_pickle_storage){.dtype = tensor->dtype,

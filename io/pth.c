@@ -301,14 +301,15 @@ static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *stora
 static psal_status check_view(const psal_pickle_tensor *tensor, psal_error *err) {
     char text[200];
     const psal_shape *shape = &tensor->shape;
-    int64_t count = psal_shape_count(shape), room = tensor->storage->view_count - tensor->offset;
+    int64_t count = psal_shape_count(shape);
     psal_shape_format(shape, text, sizeof text);
     if (count < 0) return psal_fail(err, PSAL_ERR_FORMAT, "impossible shape %s", text);
-    if (tensor->offset < 0 || room < 0)
+    if (tensor->offset < 0 || tensor->offset > tensor->storage->view_count)
         return psal_fail(err, PSAL_ERR_FORMAT,
                          "it begins at element %" PRId64 " of a storage of %" PRId64,
                          tensor->offset, tensor->storage->view_count);
     if (!count) return PSAL_OK;
+    int64_t room = tensor->storage->view_count - tensor->offset;
     int64_t last = 0; /* index of the view's last element */
     for (int i = 0; i < shape->ndim; i++) {
         int64_t steps = shape->dim[i] - 1;

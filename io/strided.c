@@ -2,7 +2,18 @@
 
 #include <string.h>
 
+void psal_strided_dense(const psal_shape *shape, bool fortran, int64_t *stride) {
+    bool empty = psal_shape_count(shape) == 0;
+    int64_t step = 1;
+    for (int i = 0; i < shape->ndim; i++) {
+        int d = fortran ? i : shape->ndim - 1 - i;
+        stride[d] = empty ? 0 : step;
+        if (!empty) step *= shape->dim[d];
+    }
+}
+
 bool psal_strided_is_contiguous(const psal_shape *shape, const int64_t *stride) {
+    if (psal_shape_count(shape) == 0) return true;
     int64_t expected = 1;
     for (int i = shape->ndim - 1; i >= 0; i--) {
         if (shape->dim[i] != 1 && stride[i] != expected) return false;

@@ -7,6 +7,11 @@
 
 #include "engine/tensor.h"
 
+/* The strides (in elements, one per dimension) of an array without gaps, row-major or, for
+ * `fortran`, with the first dimension varying fastest. All 0 for an empty array, whose other
+ * dimensions may be any size. */
+void psal_strided_dense(const psal_shape *shape, bool fortran, int64_t *stride);
+
 /* Whether elements `stride` apart (in elements, one per dimension) already lie in row-major order
  * without gaps. */
 bool psal_strided_is_contiguous(const psal_shape *shape, const int64_t *stride);

@@ -30,6 +30,8 @@ import torch
 import torchvision
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
+# So that a finding of a sanitizer is no ordinary failure with status 1.
+SANITIZERS = {**os.environ, "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99"}
 MEMORY_LIMIT = 1 << 30  # of address space, for every run: what is refused must be refused within it
 
 SAFETENSORS_TYPES = {
@@ -91,7 +93,7 @@ class Suite:
             if self.limited:
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
         return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=60,
-                              preexec_fn=limit)
+                              env=SANITIZERS, preexec_fn=limit)
 
     def expect(self, what, path, tensors, notes=()):
         """psal reads exactly these tensors, in this order, and says these notes."""

@@ -81,6 +81,11 @@ START_TEST(test_headers) {
         ck_assert_msg(map != NULL, "%s: %s", fine[i], err.message);
         psal_tensor_map_free(map);
     }
+    map = read_made("{'descr': '<f4', 'fortran_order': True, 'shape': "
+                    "(0,999999999999999999,999999999999999999), }",
+                    data, 0, &err);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    psal_tensor_map_free(map);
     const struct {
         const char *header, *reason;
     } bad[] = {

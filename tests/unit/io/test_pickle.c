@@ -417,6 +417,11 @@ START_TEST(test_numpy) {
                          "C\x04"
                          "abcdtb.",
                    "big-endian type >f4");
+    expect(ARRAY "(K\x01("
+                 "K\x00\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x8a\x08\xff\xff\xff\xff\xff\xff\xff"
+                 "\x7ft" DTYPE("i2") "\x88"
+                                     "C\x00tb.",
+           "a int16 tensor 0x9223372036854775807x9223372036854775807");
     expect_refused(ARRAY "Nb.", "state of");
 }
 END_TEST
