@@ -33,6 +33,13 @@ psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *
     return status;
 }
 
+void psal_mapped_forget(const void *data, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page,
+              end = ((uintptr_t)data + size) / page * page;
+    if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void psal_mapped_release(void *data, size_t size) {
     munmap(data, size);
 }

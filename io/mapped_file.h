@@ -20,7 +20,11 @@ psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *
 /* Unmap; fine on one that is zeroed or was unmapped already. */
 void psal_unmap_file(psal_mapped_file *file);
 
-/* The same in the form psal_tensor_map_adopt wants: the map then owns the mapping. */
+/* Tell the system that this part of a mapped file has been copied and need not stay in memory; it
+ * can still be read. Only ever for addresses inside a mapping. */
+void psal_mapped_forget(const void *data, size_t size);
+
+/* psal_unmap_file in the form psal_tensor_map_adopt wants: the map then owns the mapping. */
 void psal_mapped_release(void *data, size_t size);
 
 #endif

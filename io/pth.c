@@ -356,5 +356,8 @@ psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, c
     psal_tensor *copy = psal_tensor_map_add(map, name, tensor->dtype, &tensor->shape, err);
     if (!copy) return err ? err->status : PSAL_ERR_MEMORY;
     psal_strided_copy(copy->data, data, element, &tensor->shape, tensor->stride);
+    /* Legacy files align nothing, so nearly all is copied: do not hold it twice. */
+    if (pth->file.data && psal_strided_is_contiguous(&tensor->shape, tensor->stride))
+        psal_mapped_forget(data, (size_t)bytes);
     return PSAL_OK;
 }

@@ -94,6 +94,7 @@ static const uint8_t *next_bytes(struct group *group, size_t size, uint8_t **cop
         size_t part = group->shards[i].size - offset;
         if (part > size - done) part = size - done;
         memcpy(to + done, group->shards[i].data + offset, part);
+        psal_mapped_forget(group->shards[i].data + offset, part); /* not to hold it twice */
         done += part;
     }
     return to;

@@ -17,6 +17,24 @@ START_TEST(test_mapping) {
 }
 END_TEST
 
+START_TEST(test_forgetting) {
+    /* What was forgotten is read again from the file. */
+    psal_error err = PSAL_ERROR_INIT;
+    psal_mapped_file file;
+    static uint8_t bytes[100000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 7);
+    write_bytes(in_folder("a"), bytes, sizeof bytes);
+    ck_assert_int_eq(psal_map_file(in_folder("a"), &file, &err), PSAL_OK);
+    ck_assert_mem_eq(file.data, bytes, sizeof bytes);
+    psal_mapped_forget(file.data, file.size);
+    psal_mapped_forget(file.data + 5000, 20000);
+    psal_mapped_forget(file.data + 5000, 10);
+    psal_mapped_forget(file.data, 0);
+    ck_assert_mem_eq(file.data, bytes, sizeof bytes);
+    psal_unmap_file(&file);
+}
+END_TEST
+
 static void expect_refused(const char *path, psal_status status, const char *reason) {
     psal_error err = PSAL_ERROR_INIT;
     psal_mapped_file file = {(const uint8_t *)"x", 1};
@@ -41,6 +59,7 @@ int main(void) {
     TCase *cases = tcase_create("mapped_file");
     tcase_add_checked_fixture(cases, damage_make_folder, damage_remove_folder);
     tcase_add_test(cases, test_mapping);
+    tcase_add_test(cases, test_forgetting);
     tcase_add_test(cases, test_refusals);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
