@@ -1,6 +1,6 @@
 /* DenseNet-BC (Huang et al. 2017, "Densely connected convolutional networks", table 1), with
- * torchvision's names. Normalisation and ReLU come before the convolution here. Shapes are channels x
- * height x width of DenseNet-121 at width 1 and 224x224.
+ * torchvision's names. Normalisation and ReLU come before the convolution here. Shapes are channels
+ * x height x width of DenseNet-121 at width 1 and 224x224.
  *
  * The width rule scales the growth rate and the first convolution; all else follows from these. */
 #include "models/arch.h"

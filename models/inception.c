@@ -1,6 +1,6 @@
 /* Inception-v3 (Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision",
- * table 1 and figures 5 to 7), with torchvision's names. Shapes are channels x height x width at width
- * 1 and 299x299.
+ * table 1 and figures 5 to 7), with torchvision's names. Shapes are channels x height x width at
+ * width 1 and 299x299.
  *
  * The auxiliary classifier stands in torchvision's list between Mixed_6e and Mixed_7a. It is only
  * used in training: its filters are numbered with the others but never computed. */
@@ -125,8 +125,8 @@ static void auxiliary_classifier(net *n, flow x) {
     net_attach(n);
 }
 
-/* From ImageNet's mean and deviation (0.485, 0.229; 0.456, 0.224; 0.406, 0.225) to 0.5 and 0.5, which
- * TensorFlow trained this network with. */
+/* From ImageNet's mean and deviation (0.485, 0.229; 0.456, 0.224; 0.406, 0.225) to 0.5 and 0.5,
+ * which TensorFlow trained this network with. */
 static flow transform_input(net *n, flow x) {
     const float scale[3] = {(float)(0.229 / 0.5), (float)(0.224 / 0.5), (float)(0.225 / 0.5)};
     const float shift[3] = {(float)((0.485 - 0.5) / 0.5), (float)((0.456 - 0.5) / 0.5),

@@ -1,6 +1,6 @@
 /* VGG (Simonyan & Zisserman 2015, "Very deep convolutional networks", table 1: columns A, B, D, E),
- * with torchvision's names: features.N counts convolutions, normalisations, ReLUs and poolings. Shapes
- * are channels x height x width at width 1 and 224x224. */
+ * with torchvision's names: features.N counts convolutions, normalisations, ReLUs and poolings.
+ * Shapes are channels x height x width at width 1 and 224x224. */
 #include <stdio.h>
 
 #include "models/arch.h"
