@@ -495,6 +495,11 @@ static bool run(struct machine *m) {
     m->no = psal_pickle_new(m->pickle, PSAL_PICKLE_BOOL, m->err);
     if (!m->none || !m->yes || !m->no) return false;
     m->yes->integer = 1;
+    /* The stack is there from the start, so that empty parts of it have an address. */
+    if (!psal_pickle_grow((void **)&m->stack, &m->stack_capacity, 1, sizeof *m->stack)) {
+        psal_fail(m->err, PSAL_ERR_MEMORY, "out of memory");
+        return false;
+    }
     while (m->at < m->end) {
         uint8_t opcode = *m->at++;
         if (opcode == '.') { /* STOP */
