@@ -237,6 +237,7 @@ START_TEST(test_containers) {
     expect_refused("h\x07.", "remembered");
     expect_refused("Kg7\n.", "unknown opcode");
     expect_refused("Nr\xff\xff\xff\xff.", "memo index");
+    expect_refused("Nr\x00\x00\x01\x00.", "memo index");
     expect_refused("Np99999999999\n.", "memo index");
     expect_refused("\x80\x06N.", "protocol");
     expect_refused("\x95\xff\xff\xff\xff\xff\xff\xff\xffN.", "frame");
@@ -439,6 +440,11 @@ START_TEST(test_bounds) {
     psal_pickle_free(pickle);
     memset(data, '(', size);
     expect_refused_from(data, size, "nested too deeply");
+    uint8_t *many = malloc((1 << 24) + 2);
+    memset(many, 'N', (1 << 24) + 1);
+    many[(1 << 24) + 1] = '.';
+    expect_refused_from(many, (1 << 24) + 2, "too many values on the stack");
+    free(many);
     /* A growing set copied again and again: the memory is bounded, and with it the time. */
     const char copies[] = "c__builtin__\nset\nq\x00](";
     size_t at = sizeof copies - 1;

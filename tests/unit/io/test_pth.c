@@ -272,6 +272,31 @@ START_TEST(test_object_access) {
 }
 END_TEST
 
+/* Two tensors that disagree about their common storage. */
+START_TEST(test_contradictions) {
+    psal_error err = PSAL_ERROR_INIT;
+    const struct {
+        const char *type;
+        int64_t count;
+    } others[] = {{"FloatStorage", 5}, {"IntStorage", 6}};
+    for (int i = 0; i < 2; i++) {
+        struct pickle_writer pickle = {.size = 0};
+        PUT(&pickle, "\x80\x02}(");
+        put_string(&pickle, "w");
+        put_tensor(&pickle, "FloatStorage", "0", 6, 0, 1, (int64_t[]){5}, (int64_t[]){1}, 1);
+        put_string(&pickle, "steps");
+        put_tensor(&pickle, "LongStorage", "1", 1, 0, 0, NULL, NULL, 1);
+        put_string(&pickle, "v");
+        put_tensor(&pickle, others[i].type, "0", others[i].count, 0, 1, (int64_t[]){5},
+                   (int64_t[]){1}, 1);
+        PUT(&pickle, "u.");
+        ck_assert_ptr_null(read_form(&pickle, 1, NULL, &err));
+        ck_assert_msg(strstr(err.message, "storage 0 is described in two ways") != NULL, "%s",
+                      err.message);
+    }
+}
+END_TEST
+
 static bool reader(const char *path, psal_error *err) {
     psal_tensor_map *map = psal_pth_read(path, NULL, err);
     touch(map);
@@ -314,6 +339,7 @@ int main(void) {
     tcase_add_test(cases, test_view_bounds);
     tcase_add_test(cases, test_legacy_storage_views);
     tcase_add_test(cases, test_legacy_lists);
+    tcase_add_test(cases, test_contradictions);
     tcase_add_test(cases, test_refusals);
     tcase_add_test(cases, test_object_access);
     tcase_add_test(cases, test_damaged_zip);

@@ -140,6 +140,11 @@ START_TEST(test_bombs) {
     ck_assert_uint_lt(length, 250000);
     expect_refused(bytes, length, "bomb");
 
+    /* The same in four entries, each of which alone would be taken. */
+    writer = (struct zip_writer){.to = bytes};
+    for (int i = 0; i < 4; i++) zip_add(&writer, &"dcba"[i], zeros, size / 4, 8);
+    expect_refused(bytes, zip_end(&writer), "bomb");
+
     /* One that lies: says 40 bytes, unpacks to more (or less). */
     for (int lie = 30; lie <= 40; lie += 10) {
         writer = (struct zip_writer){.to = bytes};
