@@ -2,8 +2,10 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,6 +102,34 @@ START_TEST(test_full_disk_is_named) {
 }
 END_TEST
 
+/* A real file whose disk is full half-way: a limit on the size of files stands in for the disk. */
+START_TEST(test_failed_write_leaves_nothing) {
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_atomic_file_write(in_folder("out"), "old", 3, &err), PSAL_OK);
+    struct rlimit before, small;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){100000, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    char *big = calloc(1, 1 << 20);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    psal_status status = psal_atomic_file_write(in_folder("out"), big, 1 << 20, &err);
+    psal_atomic_file *file = psal_atomic_file_open(in_folder("out"), NULL);
+    size_t written = 0;
+    for (int i = 0; i < 200; i++) written += fwrite(big, 1, 1000, file->stream);
+    psal_error commit = PSAL_ERROR_INIT;
+    psal_status commit_status = psal_atomic_file_commit(file, &commit);
+    setrlimit(RLIMIT_FSIZE, &before);
+    free(big);
+    ck_assert_int_eq(status, PSAL_ERR_IO);
+    ck_assert_msg(strstr(err.message, "out: cannot be written") != NULL, "%s", err.message);
+    ck_assert_uint_gt(written, 90000);
+    ck_assert_int_eq(commit_status, PSAL_ERR_IO);
+    ck_assert_msg(strstr(commit.message, "out: cannot be written") != NULL, "%s", commit.message);
+    expect_content(in_folder("out"), "old");
+    ck_assert_int_eq(entries(), 1);
+}
+END_TEST
+
 START_TEST(test_devices_are_written_not_replaced) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_int_eq(psal_atomic_file_write("/dev/null", "x", 1, &err), PSAL_OK);
@@ -163,6 +193,7 @@ int main(void) {
     tcase_add_test(cases, test_commit_gives_the_name);
     tcase_add_test(cases, test_abort_keeps_the_old_file);
     tcase_add_test(cases, test_full_disk_is_named);
+    tcase_add_test(cases, test_failed_write_leaves_nothing);
     tcase_add_test(cases, test_devices_are_written_not_replaced);
     tcase_add_test(cases, test_symbolic_link_stays);
     tcase_add_test(cases, test_unwritable);

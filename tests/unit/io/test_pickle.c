@@ -349,6 +349,9 @@ START_TEST(test_tensors) {
     expect_refused("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_"
                    "v2\nctorch\nTensor\n)}tR.",
                    "called with arguments");
+    expect_refused(
+        "ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nctorch\nTensor\n)}tR.",
+        "called with arguments");
 }
 END_TEST
 
