@@ -10,7 +10,7 @@ static const char FILTERS[] = ".filters";
 /* Replace the filters of one parameter. */
 static psal_status apply_parameter(const psal_tensor_map *delta, const char *name, const psal_tensor *filters,
                                    psal_model *model, psal_error *err) {
-    char values_name[512];
+    char values_name[1024];
     snprintf(values_name, sizeof values_name, "%s.values", name);
     const psal_tensor *values = psal_tensor_map_get(delta, values_name);
     int index = psal_model_find_parameter(model, name);
