@@ -123,7 +123,8 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;
-    static const psal_conv2d_method methods[] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_DIRECT, PSAL_CONV2D_GEMM};
+    static const psal_conv2d_method methods[] = {PSAL_CONV2D_ACCURATE, PSAL_CONV2D_AUTO, PSAL_CONV2D_DIRECT,
+                                                 PSAL_CONV2D_GEMM};
     s->method = methods[psal_options_choice(options, "conv")];
     psal_status status = find_weights(s, options, err);
     if (status != PSAL_OK) return status;
@@ -220,7 +221,7 @@ static psal_statistics *search_statistics(const psal_session *s, const psal_sali
     snprintf(name, sizeof name, "ImageNet_val_saliency_stat_%s_filter_wise.pth", s->info->arch);
     if (normalized || saliency->aggregation != PSAL_AGGREGATION_FILTER || saliency->is_signed ||
         saliency->loss != PSAL_LOSS_CROSS_ENTROPY || s->info->num_classes != 1000 ||
-        psal_cache_file(name, path, NULL) != PSAL_OK)
+        s->preprocess.order != PSAL_CHANNELS_RGB ||         psal_cache_file(name, path, NULL) != PSAL_OK)
         return NULL;
     return read_statistics(path, NULL);
 }
