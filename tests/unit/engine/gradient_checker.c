@@ -10,55 +10,6 @@
 /* Central differences in double: error about step^2 f''' + 1e-16 / step. */
 static const double STEP = 1e-5, ATOL = 1e-7, RTOL = 1e-6;
 
-static uint64_t next_random(uint64_t *state) { /* splitmix64 (Steele, Lea & Flood 2014) */
-    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static double uniform(uint64_t *state, double low, double high) {
-    return low + (high - low) * ((double)(next_random(state) >> 11) / 9007199254740992.0);
-}
-
-static void shuffle(double *values, int64_t n, uint64_t *state) {
-    for (int64_t i = n - 1; i > 0; i--) {
-        int64_t j = (int64_t)(next_random(state) % (uint64_t)(i + 1));
-        double swap = values[i];
-        values[i] = values[j];
-        values[j] = swap;
-    }
-}
-
-static void sample_input(double *values, int64_t n, const psal_case_input *input, uint64_t *state) {
-    for (int64_t i = 0; i < n; i++) switch (input->values) {
-        case PSAL_VALUES_NORMAL:
-        case PSAL_VALUES_FIXED: values[i] = uniform(state, -1.5, 1.5); break;
-        case PSAL_VALUES_POSITIVE: values[i] = uniform(state, 0.5, 2); break;
-        case PSAL_VALUES_NONZERO:
-            values[i] = uniform(state, 0.3, 1.5) * (next_random(state) & 1 ? 1 : -1);
-            break;
-        case PSAL_VALUES_DISTINCT: values[i] = -1.5 + 0.013 * (double)i; break;
-        case PSAL_VALUES_CLASSES: values[i] = (double)(next_random(state) % (uint64_t)input->limit); break;
-        }
-    if (input->values == PSAL_VALUES_DISTINCT) shuffle(values, n, state);
-}
-
-void case_values_sample(case_values *v, const psal_op_case *c, uint64_t seed) {
-    uint64_t state = seed;
-    memset(v, 0, sizeof *v);
-    for (int i = 0; i < c->input_count; i++) {
-        v->count[i] = psal_shape_count(&c->inputs[i].shape);
-        v->values[i] = malloc((size_t)v->count[i] * sizeof(double));
-        v->differentiable[i] = c->inputs[i].values != PSAL_VALUES_FIXED && c->inputs[i].values != PSAL_VALUES_CLASSES;
-        sample_input(v->values[i], v->count[i], &c->inputs[i], &state);
-    }
-}
-
-void case_values_free(case_values *v) {
-    for (int i = 0; i < CHECK_MAX_INPUTS; i++) free(v->values[i]);
-}
-
 /* A scalar function of the case's inputs with its gradient: first L = <y, u> with fixed random u, then, to second order,
  * S = sum over inputs of <dL/dx_i, v_i> with fixed random v_i, as a function of x and u. */
 typedef struct probe {
@@ -95,7 +46,7 @@ static bool probe_build(probe *p, const psal_op_case *c, const case_values *v, u
     p->inputs[c->input_count] = psal_input(p->graph, "u", y_shape);
     p->u_count = psal_shape_count(&y_shape);
     p->u = malloc((size_t)p->u_count * sizeof(double));
-    for (int64_t i = 0; i < p->u_count; i++) p->u[i] = uniform(&state, -1, 1);
+    for (int64_t i = 0; i < p->u_count; i++) p->u[i] = case_uniform(&state, -1, 1);
     p->first = psal_sum(p->graph, psal_mul(p->graph, y, p->inputs[c->input_count]));
 
     psal_node wrt[CHECK_MAX_INPUTS], gradients[CHECK_MAX_INPUTS + 1];
@@ -110,7 +61,7 @@ static bool probe_build(probe *p, const psal_op_case *c, const case_values *v, u
         psal_shape shape = *psal_graph_shape(p->graph, wrt[k]);
         int64_t n = psal_shape_count(&shape);
         double *direction = malloc((size_t)n * sizeof(double));
-        for (int64_t i = 0; i < n; i++) direction[i] = uniform(&state, -1, 1);
+        for (int64_t i = 0; i < n; i++) direction[i] = case_uniform(&state, -1, 1);
         psal_node constant = psal_constant(p->graph, direction, shape);
         p->second = psal_add(p->graph, p->second, psal_sum(p->graph, psal_mul(p->graph, gradients[k], constant)));
         free(direction);

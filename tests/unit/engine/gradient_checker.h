@@ -8,9 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/op.h"
-
-enum { CHECK_MAX_INPUTS = 4 };
+#include "case_values.h"
 
 typedef enum broken_rule {
     BROKEN_NOT,
@@ -20,16 +18,6 @@ typedef enum broken_rule {
     BROKEN_NAN,     /* ... have one NaN */
     BROKEN_ZERO     /* ... are all zeros */
 } broken_rule;
-
-/* Sampled inputs of one case; free with case_values_free. */
-typedef struct case_values {
-    double *values[CHECK_MAX_INPUTS];
-    int64_t count[CHECK_MAX_INPUTS];
-    bool differentiable[CHECK_MAX_INPUTS];
-} case_values;
-
-void case_values_sample(case_values *v, const psal_op_case *c, uint64_t seed);
-void case_values_free(case_values *v);
 
 /* Check one case; on failure `message` says which derivative, index, expected, got. `break_gradient` spoils the analytic
  * first derivatives before comparing, to test the checker; *spoilt says whether that changed any number. */

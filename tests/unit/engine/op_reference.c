@@ -1,0 +1,403 @@
+#include "op_reference.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const WRONG_SHAPE = "the definition gives another shape";
+
+typedef struct operands {
+    const psal_node_record *node;
+    const psal_shape *const *shapes;
+    const double *const *in;
+    double *out;
+    int64_t count; /* of out */
+} operands;
+
+/* ---- convolution: one set of loops over all products x[xi] w[wi] that enter y[yi] ---- */
+
+static int64_t conv_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation)
+{
+    int64_t outputs = 0; /* how many windows start inside and end inside the padded image */
+    for (int64_t start = -padding; start + dilation * (kernel - 1) < size + padding; start += stride) outputs++;
+    return outputs;
+}
+
+static const char *conv2d(const operands *o, psal_op_kind kind, const psal_conv2d_shape *s, double *out)
+{
+    int64_t group_in = s->in_channels / s->groups, group_out = s->out_channels / s->groups;
+    int64_t kh = s->kernel_height, kw = s->kernel_width, ih = s->in_height, iw = s->in_width;
+    int64_t oh = conv_extent(ih, kh, s->stride_height, s->padding_height, s->dilation_height);
+    int64_t ow = conv_extent(iw, kw, s->stride_width, s->padding_width, s->dilation_width);
+    psal_shape x = PSAL_SHAPE(s->batch, s->in_channels, ih, iw), w = PSAL_SHAPE(s->out_channels, group_in, kh, kw);
+    psal_shape y = PSAL_SHAPE(s->batch, s->out_channels, oh, ow);
+    const psal_shape *a = kind == PSAL_OP_CONV2D_DX ? &y : &x, *b = kind == PSAL_OP_CONV2D_DW ? &y : &w;
+    if (!psal_shape_equal(o->shapes[0], a) || !psal_shape_equal(o->shapes[1], b)) return WRONG_SHAPE;
+    const double *in0 = o->in[0], *in1 = o->in[1];
+    for (int64_t n = 0; n < s->batch; n++)
+        for (int64_t k = 0; k < s->out_channels; k++)
+            for (int64_t p = 0; p < oh; p++)
+                for (int64_t q = 0; q < ow; q++)
+                    for (int64_t c = 0; c < group_in; c++)
+                        for (int64_t i = 0; i < kh; i++)
+                            for (int64_t j = 0; j < kw; j++) {
+                                int64_t h = p * s->stride_height - s->padding_height + i * s->dilation_height;
+                                int64_t v = q * s->stride_width - s->padding_width + j * s->dilation_width;
+                                if (h < 0 || h >= ih || v < 0 || v >= iw) continue;
+                                int64_t channel = k / group_out * group_in + c;
+                                int64_t xi = ((n * s->in_channels + channel) * ih + h) * iw + v;
+                                int64_t wi = ((k * group_in + c) * kh + i) * kw + j;
+                                int64_t yi = ((n * s->out_channels + k) * oh + p) * ow + q;
+                                if (kind == PSAL_OP_CONV2D) out[yi] += in0[xi] * in1[wi];
+                                if (kind == PSAL_OP_CONV2D_DX) out[xi] += in0[yi] * in1[wi];
+                                if (kind == PSAL_OP_CONV2D_DW) out[wi] += in0[xi] * in1[yi];
+                            }
+    const psal_shape *result = kind == PSAL_OP_CONV2D ? &y : kind == PSAL_OP_CONV2D_DX ? &x : &w;
+    return o->node->op != PSAL_OP_CONV2D_DW_MEAN && !psal_shape_equal(&o->node->shape, result) ? WRONG_SHAPE : NULL;
+}
+
+static const char *conv2d_dw_mean(const operands *o)
+{
+    static double dw[65536];
+    const psal_conv2d_shape *s = &o->node->attr.conv2d_mean.conv2d;
+    int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width;
+    if (s->out_channels * row > 65536 || o->count != s->out_channels) return WRONG_SHAPE;
+    memset(dw, 0, sizeof dw);
+    const char *wrong = conv2d(o, PSAL_OP_CONV2D_DW, s, dw);
+    for (int64_t k = 0; k < s->out_channels; k++)
+        for (int64_t i = 0; i < row; i++) {
+            double v = dw[k * row + i];
+            o->out[k] += (o->node->attr.conv2d_mean.is_signed ? v : fabs(v)) / (double)row;
+        }
+    return wrong;
+}
+
+/* ---- matrices ---- */
+
+static const char *matmul(const operands *o)
+{
+    bool ta = o->node->attr.matmul.transpose_a, tb = o->node->attr.matmul.transpose_b;
+    const int64_t *a = o->shapes[0]->dim, *b = o->shapes[1]->dim;
+    int64_t m = ta ? a[1] : a[0], k = ta ? a[0] : a[1], n = tb ? b[0] : b[1];
+    psal_shape expected = PSAL_SHAPE(m, n);
+    if (!psal_shape_equal(&expected, &o->node->shape) || k != (tb ? b[1] : b[0])) return WRONG_SHAPE;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t l = 0; l < k; l++)
+                o->out[i * n + j] += o->in[0][ta ? l * m + i : i * k + l] * o->in[1][tb ? j * k + l : l * n + j];
+    return NULL;
+}
+
+/* ---- elementwise ---- */
+
+static double sign(double x)
+{
+    return x > 0 ? 1 : x < 0 ? -1 : 0;
+}
+
+static const char *elementwise(const operands *o)
+{
+    double number = o->node->attr.number.value;
+    for (int i = 0; i < o->node->input_count; i++)
+        if (!psal_shape_equal(o->shapes[i], &o->node->shape)) return WRONG_SHAPE;
+    for (int64_t i = 0; i < o->count; i++) {
+        double a = o->in[0][i], b = o->node->input_count > 1 ? o->in[1][i] : 0, y = NAN;
+        switch ((int)o->node->op) {
+        case PSAL_OP_ADD: y = a + b; break;
+        case PSAL_OP_SUB: y = a - b; break;
+        case PSAL_OP_MUL: y = a * b; break;
+        case PSAL_OP_DIV: y = a / b; break;
+        case PSAL_OP_SCALE: y = a * number; break;
+        case PSAL_OP_SQRT: y = sqrt(a); break;
+        case PSAL_OP_RSQRT: y = 1 / sqrt(a + number); break;
+        case PSAL_OP_ABS: y = fabs(a); break;
+        case PSAL_OP_SIGN: y = sign(a); break;
+        case PSAL_OP_RELU: y = a > 0 ? a : 0; break;
+        case PSAL_OP_RELU_MASK: y = b > 0 ? a : 0; break;
+        }
+        o->out[i] = y;
+    }
+    return NULL;
+}
+
+/* ---- channels: of element i of a tensor shaped N, C, ... ---- */
+
+static int64_t channel_of(const psal_shape *s, int64_t i)
+{
+    for (int d = s->ndim - 1; d > 1; d--) i /= s->dim[d];
+    return i % s->dim[1];
+}
+
+static const char *channels(const operands *o)
+{
+    bool sums = o->node->op == PSAL_OP_CHANNEL_SUM;
+    const psal_shape *image = sums ? o->shapes[0] : &o->node->shape;
+    int64_t n = psal_shape_count(image);
+    if (sums && (o->node->shape.ndim != 1 || o->count != image->dim[1])) return WRONG_SHAPE;
+    if (!sums && o->node->op != PSAL_OP_CHANNEL_SPREAD && !psal_shape_equal(image, o->shapes[0])) return WRONG_SHAPE;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = channel_of(image, i);
+        switch ((int)o->node->op) {
+        case PSAL_OP_CHANNEL_AFFINE: o->out[i] = o->in[0][i] * o->in[1][c] + o->in[2][c]; break;
+        case PSAL_OP_CHANNEL_MUL: o->out[i] = o->in[0][i] * o->in[1][c]; break;
+        case PSAL_OP_CHANNEL_ADD: o->out[i] = o->in[0][i] + o->in[1][c]; break;
+        case PSAL_OP_CHANNEL_SUM: o->out[c] += o->in[0][i]; break;
+        case PSAL_OP_CHANNEL_SPREAD: o->out[i] = o->in[0][c]; break;
+        }
+    }
+    return NULL;
+}
+
+/* ---- pooling ---- */
+
+/* Windows along one axis: in ceil mode the last may reach beyond the padding, but must start before the right padding. */
+static int64_t pool_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode)
+{
+    int64_t outputs = 0;
+    for (int64_t start = -padding;; start += stride, outputs++) {
+        bool whole = start + kernel <= size + padding;
+        bool begun = ceil_mode && start < size && start - stride + kernel < size + padding;
+        if (!whole && !begun) return outputs;
+    }
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static const char *pool(const operands *o)
+{
+    const psal_pool2d_shape *s = &o->node->attr.pool2d;
+    psal_op_kind op = o->node->op;
+    bool spreads = op == PSAL_OP_AVG_POOL2D_SPREAD || op == PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD;
+    bool adaptive = op == PSAL_OP_ADAPTIVE_AVG_POOL2D || op == PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD;
+    const psal_shape *image = spreads ? &o->node->shape : o->shapes[0], *pooled = spreads ? o->shapes[0] : &o->node->shape;
+    int64_t h = image->dim[2], w = image->dim[3], oh = pooled->dim[2], ow = pooled->dim[3];
+    if (image->ndim != 4 || pooled->ndim != 4 || image->dim[0] != pooled->dim[0] || image->dim[1] != pooled->dim[1])
+        return WRONG_SHAPE;
+    if (!adaptive &&
+        (oh != pool_extent(h, s->kernel_height, s->stride_height, s->padding_height, s->ceil_mode) ||
+         ow != pool_extent(w, s->kernel_width, s->stride_width, s->padding_width, s->ceil_mode)))
+        return WRONG_SHAPE;
+    for (int64_t plane = 0; plane < image->dim[0] * image->dim[1]; plane++)
+        for (int64_t p = 0; p < oh; p++)
+            for (int64_t q = 0; q < ow; q++) {
+                int64_t top, left, bottom, right;
+                if (adaptive) {
+                    top = p * h / oh, bottom = ((p + 1) * h + oh - 1) / oh;
+                    left = q * w / ow, right = ((q + 1) * w + ow - 1) / ow;
+                } else {
+                    top = p * s->stride_height - s->padding_height;
+                    left = q * s->stride_width - s->padding_width;
+                    bottom = least(top + s->kernel_height, h + s->padding_height);
+                    right = least(left + s->kernel_width, w + s->padding_width);
+                }
+                double divisor = (double)((bottom - top) * (right - left));
+                top = most(top, 0), left = most(left, 0), bottom = least(bottom, h), right = least(right, w);
+                if (!adaptive && s->exclude_padding) divisor = (double)((bottom - top) * (right - left));
+                int64_t at = (plane * oh + p) * ow + q, best = -1;
+                for (int64_t i = top; i < bottom; i++)
+                    for (int64_t j = left; j < right; j++) {
+                        int64_t x = (plane * h + i) * w + j;
+                        if (op == PSAL_OP_MAX_POOL2D_INDEX) {
+                            if (best < 0 || o->in[0][x] > o->in[0][plane * h * w + best]) best = i * w + j;
+                        } else if (spreads) {
+                            o->out[x] += o->in[0][at] / divisor;
+                        } else {
+                            o->out[at] += o->in[0][x] / divisor;
+                        }
+                    }
+                if (op == PSAL_OP_MAX_POOL2D_INDEX) o->out[at] = (double)best;
+            }
+    return NULL;
+}
+
+static const char *pool_by_index(const operands *o)
+{
+    bool scatter = o->node->op == PSAL_OP_POOL_SCATTER;
+    const psal_shape *image = scatter ? &o->node->shape : o->shapes[0], *index = o->shapes[1];
+    int64_t planes = image->dim[0] * image->dim[1], pixels = image->dim[2] * image->dim[3];
+    int64_t outputs = index->dim[2] * index->dim[3];
+    if (!psal_shape_equal(index, scatter ? o->shapes[0] : &o->node->shape)) return WRONG_SHAPE;
+    for (int64_t i = 0; i < planes * outputs; i++) {
+        int64_t place = i / outputs * pixels + (int64_t)o->in[1][i];
+        if (scatter)
+            o->out[place] += o->in[0][i];
+        else
+            o->out[i] = o->in[0][place];
+    }
+    return NULL;
+}
+
+/* ---- moving numbers: element by element, by coordinates ---- */
+
+static void coordinates(const psal_shape *s, int64_t i, int64_t *at)
+{
+    for (int d = s->ndim - 1; d >= 0; d--) {
+        at[d] = i % s->dim[d];
+        i /= s->dim[d];
+    }
+}
+
+static int64_t element(const psal_shape *s, const int64_t *at)
+{
+    int64_t i = 0;
+    for (int d = 0; d < s->ndim; d++) i = i * s->dim[d] + at[d];
+    return i;
+}
+
+static const char *concat(const operands *o)
+{
+    int axis = o->node->attr.slice.axis;
+    int64_t offset = 0, at[PSAL_MAX_DIMS];
+    for (int part = 0; part < o->node->input_count; part++) {
+        for (int64_t i = 0; i < psal_shape_count(o->shapes[part]); i++) {
+            coordinates(o->shapes[part], i, at);
+            at[axis] += offset;
+            o->out[element(&o->node->shape, at)] = o->in[part][i];
+        }
+        offset += o->shapes[part]->dim[axis];
+    }
+    return offset == o->node->shape.dim[axis] ? NULL : WRONG_SHAPE;
+}
+
+static const char *slice(const operands *o)
+{
+    bool undo = o->node->op == PSAL_OP_UNSLICE;
+    const psal_shape *part = undo ? o->shapes[0] : &o->node->shape, *whole = undo ? &o->node->shape : o->shapes[0];
+    int64_t at[PSAL_MAX_DIMS];
+    for (int64_t i = 0; i < psal_shape_count(part); i++) {
+        coordinates(part, i, at);
+        at[o->node->attr.slice.axis] += o->node->attr.slice.offset;
+        int64_t place = element(whole, at);
+        o->out[undo ? place : i] = o->in[0][undo ? i : place];
+    }
+    return NULL;
+}
+
+static const char *copy(const operands *o)
+{
+    if (psal_shape_count(o->shapes[0]) != o->count) return WRONG_SHAPE;
+    memcpy(o->out, o->in[0], (size_t)o->count * sizeof *o->out);
+    return NULL;
+}
+
+/* ---- losses: z is [rows, classes] ---- */
+
+static const char *losses(const operands *o)
+{
+    bool one_hot = o->node->op == PSAL_OP_ONE_HOT;
+    const psal_shape *z = one_hot ? &o->node->shape : o->shapes[0];
+    int64_t rows = z->dim[0], classes = z->dim[1];
+    if (z->ndim != 2 || o->node->shape.dim[0] != rows) return WRONG_SHAPE;
+    if (one_hot && classes != o->node->attr.one_hot.classes) return WRONG_SHAPE;
+    for (int64_t n = 0; n < rows; n++) {
+        double sum = 0;
+        for (int64_t c = 0; c < classes && !one_hot; c++) sum += exp(o->in[0][n * classes + c]);
+        switch ((int)o->node->op) {
+        case PSAL_OP_SOFTMAX:
+            for (int64_t c = 0; c < classes; c++) o->out[n * classes + c] = exp(o->in[0][n * classes + c]) / sum;
+            break;
+        case PSAL_OP_CROSS_ENTROPY: o->out[n] = log(sum) - o->in[0][n * classes + (int64_t)o->in[1][n]]; break;
+        case PSAL_OP_ONE_HOT: o->out[n * classes + (int64_t)o->in[0][n]] = 1; break;
+        }
+    }
+    return NULL;
+}
+
+/* ---- sums over everything, rows and groups: all are `rows` rows of `length` numbers ---- */
+
+static const char *rows(const operands *o)
+{
+    psal_op_kind op = o->node->op;
+    bool spreads = op == PSAL_OP_SPREAD || op == PSAL_OP_ROW_SPREAD || op == PSAL_OP_GROUP_SPREAD ||
+                   op == PSAL_OP_GROUP_SIGN_SPREAD;
+    const double *vector = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->in[1] : o->in[0];
+    const psal_shape *many = spreads ? &o->node->shape : o->shapes[0];
+    const psal_shape *few = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->shapes[1] : spreads ? o->shapes[0] : &o->node->shape;
+    int64_t groups = psal_shape_count(few), length = psal_shape_count(many) / groups;
+    bool scalar = op == PSAL_OP_SUM || op == PSAL_OP_SPREAD;
+    if (few->ndim != (scalar ? 0 : 1) || length * groups != psal_shape_count(many)) return WRONG_SHAPE;
+    for (int64_t i = 0; i < groups * length; i++) {
+        int64_t g = i / length;
+        double n = (double)length;
+        switch ((int)op) {
+        case PSAL_OP_SUM:
+        case PSAL_OP_ROW_SUM: o->out[g] += o->in[0][i]; break;
+        case PSAL_OP_SPREAD:
+        case PSAL_OP_ROW_SPREAD: o->out[i] = vector[g]; break;
+        case PSAL_OP_GROUP_MEAN_ABS: o->out[g] += fabs(o->in[0][i]) / n; break;
+        case PSAL_OP_GROUP_MEAN: o->out[g] += o->in[0][i] / n; break;
+        case PSAL_OP_GROUP_SPREAD: o->out[i] = vector[g] / n; break;
+        case PSAL_OP_GROUP_SIGN_SPREAD: o->out[i] = sign(o->in[0][i]) * vector[g] / n; break;
+        case PSAL_OP_GROUP_SIGN_MEAN: o->out[g] += sign(o->in[0][i]) * o->in[1][i] / n; break;
+        }
+    }
+    return NULL;
+}
+
+static const char *fill(const operands *o)
+{
+    for (int64_t i = 0; i < o->count; i++) o->out[i] = o->node->attr.result.value;
+    return NULL;
+}
+
+const char *op_reference(const psal_node_record *node, const psal_shape *const *in_shapes, const double *const *in,
+                         double *out)
+{
+    operands o = {node, in_shapes, in, out, psal_shape_count(&node->shape)};
+    memset(out, 0, (size_t)o.count * sizeof *out);
+    switch ((int)node->op) {
+    case PSAL_OP_CONV2D:
+    case PSAL_OP_CONV2D_DX:
+    case PSAL_OP_CONV2D_DW: return conv2d(&o, node->op, &node->attr.conv2d, out);
+    case PSAL_OP_CONV2D_DW_MEAN: return conv2d_dw_mean(&o);
+    case PSAL_OP_MATMUL: return matmul(&o);
+    case PSAL_OP_ADD:
+    case PSAL_OP_SUB:
+    case PSAL_OP_MUL:
+    case PSAL_OP_DIV:
+    case PSAL_OP_SCALE:
+    case PSAL_OP_SQRT:
+    case PSAL_OP_RSQRT:
+    case PSAL_OP_ABS:
+    case PSAL_OP_SIGN:
+    case PSAL_OP_RELU:
+    case PSAL_OP_RELU_MASK: return elementwise(&o);
+    case PSAL_OP_CHANNEL_AFFINE:
+    case PSAL_OP_CHANNEL_MUL:
+    case PSAL_OP_CHANNEL_ADD:
+    case PSAL_OP_CHANNEL_SUM:
+    case PSAL_OP_CHANNEL_SPREAD: return channels(&o);
+    case PSAL_OP_MAX_POOL2D_INDEX:
+    case PSAL_OP_AVG_POOL2D:
+    case PSAL_OP_AVG_POOL2D_SPREAD:
+    case PSAL_OP_ADAPTIVE_AVG_POOL2D:
+    case PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD: return pool(&o);
+    case PSAL_OP_POOL_GATHER:
+    case PSAL_OP_POOL_SCATTER: return pool_by_index(&o);
+    case PSAL_OP_CONCAT: return concat(&o);
+    case PSAL_OP_SLICE:
+    case PSAL_OP_UNSLICE: return slice(&o);
+    case PSAL_OP_RESHAPE: return copy(&o);
+    case PSAL_OP_SOFTMAX:
+    case PSAL_OP_CROSS_ENTROPY:
+    case PSAL_OP_ONE_HOT: return losses(&o);
+    case PSAL_OP_ROW_SUM:
+    case PSAL_OP_ROW_SPREAD:
+    case PSAL_OP_SUM:
+    case PSAL_OP_SPREAD:
+    case PSAL_OP_GROUP_MEAN_ABS:
+    case PSAL_OP_GROUP_MEAN:
+    case PSAL_OP_GROUP_SPREAD:
+    case PSAL_OP_GROUP_SIGN_SPREAD:
+    case PSAL_OP_GROUP_SIGN_MEAN: return rows(&o);
+    case PSAL_OP_FILL: return fill(&o);
+    }
+    return "there is no reference for this operation";
+}
