@@ -1,0 +1,37 @@
+/* choose.h - which k filters to switch off or to correct: the most salient ones, and what they are compared with.
+ *
+ * Every choice of k filters begins with the choice of fewer (same seed), so that one call for the largest k serves all.
+ * Filters that are not in the graph (Inception's auxiliary classifier) are never chosen. */
+#ifndef PSAL_SALIENCY_CHOOSE_H
+#define PSAL_SALIENCY_CHOOSE_H
+
+#include <stdbool.h>
+
+#include "models/model.h"
+
+typedef enum psal_choice {
+    PSAL_CHOICE_SALIENT,            /* largest standardized saliency, the largest first */
+    PSAL_CHOICE_RANDOM,             /* uniformly */
+    PSAL_CHOICE_RANDOM_SAME_LAYERS, /* in each layer as many as the salient choice has there, at random */
+    PSAL_CHOICE_LEAST,              /* smallest standardized saliency */
+    PSAL_CHOICE_NAIVE,              /* largest naive saliency */
+    PSAL_CHOICE_ALL,                /* every filter, in order; k must be all of them */
+    PSAL_CHOICE_COUNT
+} psal_choice;
+
+const char *psal_choice_name(psal_choice choice); /* "salient", "random-same-layers", ... */
+bool psal_choice_is_random(psal_choice choice);   /* whether `seed` matters */
+
+/* How many filters can be chosen. */
+int64_t psal_choosable(const psal_model *model);
+
+/* Choose k filters into filters[k]. naive[filter_count], standardized[filter_count]; `seed` for the random choices. Fails
+ * when k is larger than psal_choosable, naming both. */
+psal_status psal_choose(const psal_model *model, psal_choice choice, const float *naive, const double *standardized,
+                        uint64_t seed, int64_t k, int64_t *filters, psal_error *err);
+
+/* How many of the filters have exactly zero saliency: dead for this sample (their gradient is zero everywhere), so that
+ * no gradient step changes them. */
+int64_t psal_count_dead(const float *naive, const int64_t *filters, int64_t k);
+
+#endif

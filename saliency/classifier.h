@@ -1,0 +1,40 @@
+/* classifier.h - a network run forward only, with the values of some parameters replaced: what a pruned or fine-tuned
+ * variant answers.
+ *
+ * A psal_classifier is read-only once made and shared by its workers, one per thread. */
+#ifndef PSAL_SALIENCY_CLASSIFIER_H
+#define PSAL_SALIENCY_CLASSIFIER_H
+
+#include "models/model.h"
+
+typedef struct psal_classifier_options {
+    int batch;           /* images at once; 0 means 1 */
+    int height, width;   /* of the images; 0: the architecture's native size */
+    int threads;         /* inside one worker; 0 means 1 */
+    size_t memory_limit; /* bytes per worker, 0: none */
+    psal_conv2d_method method;
+} psal_classifier_options;
+
+typedef struct psal_classifier psal_classifier;
+typedef struct psal_classifier_worker psal_classifier_worker;
+
+/* `model` must outlive the result. */
+psal_classifier *psal_classifier_new(const psal_model *model, const psal_classifier_options *options, psal_error *err);
+void psal_classifier_free(psal_classifier *classifier); /* after its workers; NULL is fine */
+size_t psal_classifier_memory(const psal_classifier *classifier); /* bytes that each worker allocates */
+
+psal_classifier_worker *psal_classifier_worker_new(const psal_classifier *classifier, psal_error *err);
+void psal_classifier_worker_free(psal_classifier_worker *worker); /* NULL is fine */
+
+/* Run `images` [batch, 3, height, width], preprocessed. values[i] (psal_edit_values; NULL: none at all) stands in for
+ * parameter i where it is not NULL. *logits [batch, num_classes] are valid until the next run. Refused when one of them is
+ * not finite. */
+psal_status psal_classifier_run(psal_classifier_worker *worker, const float *images, const float *const *values,
+                                const float **logits, psal_error *err);
+
+/* exp(z_i) / sum exp(z), in double. */
+void psal_confidences(const float *logits, int classes, double *confidences);
+/* The class of the largest logit, the first one on ties; `except` (-1: none) is left out. */
+int psal_predicted_class(const float *logits, int classes, int except);
+
+#endif
