@@ -25,8 +25,9 @@ typedef struct psal_error {
 
 #define PSAL_ERROR_INIT {PSAL_OK, ""}
 
-/* Fill *err (ignored when NULL) and return `status`, so that callers can write `return psal_fail(err, ...)`. Control
- * characters in the formatted text (a hostile tensor or file name) are replaced by '?'. */
+/* Fill *err (ignored when NULL) and return `status`, so that callers can write `return psal_fail(err, ...)`. In the
+ * formatted text (which may hold a hostile tensor or file name) control characters and bytes that are no UTF-8 are replaced
+ * by '?'; what does not fit is cut. The arguments may include err->message. */
 psal_status psal_fail(psal_error *err, psal_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

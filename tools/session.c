@@ -87,6 +87,16 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
 
 /* ---- opening ---- */
 
+/* What is known about a file from the cache by its name alone. Some names there are no architectures (resnet50-keras), and
+ * torchvision's Inception-v3 wants its input rescaled, which its .pth file does not say. */
+static void describe_fetched(const psal_session *s, psal_model_options *model) {
+    const char *ending = strrchr(s->weights, '.');
+    if (strcmp(model->arch, "inception_v3") == 0 && ending && strcmp(ending, ".pth") == 0) model->transform_input = 1;
+    for (int i = 0; i < psal_model_arch_count(); i++)
+        if (strcmp(model->arch, psal_model_arch_name(i)) == 0) return;
+    model->arch = NULL; /* recognised from the tensors */
+}
+
 static psal_status open_preprocess(psal_session *s, const psal_options *options, psal_error *err) {
     const char *text = psal_options_string(options, "preprocess");
     bool given = text != NULL;
@@ -134,6 +144,7 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
                                 .variant = psal_options_string(options, "variant"),
                                 .bn_epsilon = psal_options_double(options, "bn-epsilon"),
                                 .transform_input = psal_options_flag(options, "transform-input") ? 1 : 0};
+    if (model.arch && !psal_options_has(options, "weights")) describe_fetched(s, &model);
     char notes[1024];
     s->model = psal_model_load(s->checkpoint, &model, notes, err);
     if (!s->model) return psal_fail_prefix(err, "%s", s->weights);
@@ -221,7 +232,7 @@ static psal_statistics *search_statistics(const psal_session *s, const psal_sali
     snprintf(name, sizeof name, "ImageNet_val_saliency_stat_%s_filter_wise.pth", s->info->arch);
     if (normalized || saliency->aggregation != PSAL_AGGREGATION_FILTER || saliency->is_signed ||
         saliency->loss != PSAL_LOSS_CROSS_ENTROPY || s->info->num_classes != 1000 ||
-        s->preprocess.order != PSAL_CHANNELS_RGB ||         psal_cache_file(name, path, NULL) != PSAL_OK)
+        s->preprocess.order != PSAL_CHANNELS_RGB || psal_cache_file(name, path, NULL) != PSAL_OK)
         return NULL;
     return read_statistics(path, NULL);
 }

@@ -20,10 +20,10 @@
     {PSAL_OPTION_HEADING, .help = "The network"},                                                                      \
         {PSAL_OPTION_PATH, "weights", 'w', "FILE", NULL,                                                               \
          "Checkpoint: .safetensors, .pth, .npz, or a TensorFlow.js model.json. Without it, the small ResNet in the box " \
-         "(Fashion-MNIST), or with --model a file that weights/fetch has put into the cache."},                        \
+         "(Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.", .alias = NULL},                        \
         {PSAL_OPTION_PATH, "delta", 0, "FILE", NULL, "Changed filters to apply to the weights (psal-finetune --delta).", .repeatable = true}, \
         {PSAL_OPTION_STRING, "model", 'm', "NAME", NULL,                                                               \
-         "Architecture (resnet50, vgg19, densenet121, inception_v3, ...). Recognised from the checkpoint if not given."}, \
+         "Architecture (resnet50, vgg19, densenet121, inception_v3, ...). Recognised from the checkpoint if not given.", .alias = NULL}, \
         {PSAL_OPTION_CHOICE, "variant", 0, NULL, NULL,                                                                 \
          "Where a ResNet's bottleneck has its stride: v1.5 in the 3x3 (torchvision), v1 in the first 1x1 (Keras, Caffe).", \
          .choices = "v1.5|v1"},                                                                                        \
@@ -32,14 +32,16 @@
         {PSAL_OPTION_FLAG, "transform-input", .help = "Inception-v3: rescale the input as torchvision's pretrained one does."}, \
         {PSAL_OPTION_STRING, "preprocess", 0, "TEXT", NULL,                                                            \
          "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recorded in the "  \
-         "checkpoint or recognised if not given."},                                                                    \
+         "checkpoint or recognised if not given.", .alias = NULL},                                                                    \
         {PSAL_OPTION_STRING, "labels", 0, "SET", NULL,                                                                 \
-         "Class names: imagenet, fashion-mnist, numbers, or a file with one name a line."},                            \
+         "Class names: imagenet, fashion-mnist, numbers, or a file with one name a line.", .alias = NULL},                            \
         {PSAL_OPTION_HEADING, .help = "Running"},                                                                      \
         {PSAL_OPTION_INT, "threads", 't', "N", NULL, "Threads (all processors if not given). The results do not depend on it.", \
          .minimum = 1, .maximum = 1024},                                                                               \
-        {PSAL_OPTION_CHOICE, "conv", 0, NULL, "auto", "Convolution: the fast kernels, or im2col and OpenBLAS (gemm).",  \
-         .choices = "auto|direct|gemm"},                                                                               \
+        {PSAL_OPTION_CHOICE, "conv", 0, NULL, "accurate",                                                              \
+         "Convolution kernels: accurate (Winograd F(2x2) at most), fast (F(4x4) too), direct (no Winograd), or gemm "   \
+         "(im2col and OpenBLAS).",                                                                                     \
+         .choices = "accurate|fast|direct|gemm"},                                                                      \
         {PSAL_OPTION_INT, "memory-limit", 0, "MIB", NULL, "Refuse to use more working memory than this.", .minimum = 1, \
          .maximum = 1 << 30},                                                                                          \
         {PSAL_OPTION_FLAG, "quiet", 'q', .help = "Print results and errors only."}
@@ -48,7 +50,7 @@
 #define PSAL_STATISTICS_OPTIONS                                                                                        \
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,                                                                     \
      "Statistics of the naive saliency over a data set (psal-stats, or the original authors' .pth). Found by the "     \
-     "weights for the networks in the box and the fetched ones."}
+     "weights for the networks in the box and the fetched ones.", .alias = NULL}
 
 typedef struct psal_session {
     psal_tensor_map *checkpoint;
