@@ -45,6 +45,8 @@ static void program_folder(char folder[4096]) {
 
 psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
     char folder[4096];
+    const char *box = getenv("PSAL_BOX"); /* for builds outside the source tree */
+    if (box && *box && format_path(path, box, "/", name) && readable(path)) return PSAL_OK;
     program_folder(folder);
     /* build/tools/psal-run in the sources; bin/psal-run installed; anywhere else the place told when it was built. */
     if (format_path(path, folder, "/../../weights/", name) && readable(path)) return PSAL_OK;

@@ -77,7 +77,8 @@ psal_statistics *psal_session_statistics(psal_session *session, const psal_optio
                                          const psal_saliency_options *saliency, int64_t length, bool normalized,
                                          char path_out[4096], psal_error *err);
 
-/* A file in the box: weights/NAME beside the sources, or below the installation's share/psal. Fails when it is not there. */
+/* A file in the box: in the folder that the environment's PSAL_BOX names, weights/NAME beside the sources, or below the
+ * installation's share/psal. Fails when it is not there. */
 psal_status psal_box_file(const char *name, char path[4096], psal_error *err);
 /* A file in the cache that weights/fetch fills: ${XDG_CACHE_HOME:-~/.cache}/psal/NAME. */
 psal_status psal_cache_file(const char *name, char path[4096], psal_error *err);

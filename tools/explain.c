@@ -1,0 +1,221 @@
+#include "tools/explain.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "saliency/random.h"
+
+/* ---- the network ---- */
+
+psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const psal_options *command_line,
+                                const psal_explain_options *options, psal_error *err) {
+    memset(x, 0, sizeof *x);
+    x->session = session;
+    x->options = *options;
+    x->options.saliency.height = session->height;
+    x->options.saliency.width = session->width;
+    x->options.saliency.threads = session->threads;
+    x->options.saliency.memory_limit = session->memory_limit;
+    x->options.saliency.method = session->method;
+    x->options.saliency.input_saliency = true;
+    x->saliency = psal_saliency_new(session->model, &x->options.saliency, err);
+    if (!x->saliency) return psal_fail_prefix(err, "%s", session->info->arch);
+    int64_t n = psal_saliency_length(x->saliency);
+    if (options->k > n)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient %lld, but the profile of %s has %lld entries",
+                         (long long)options->k, session->info->arch, (long long)n);
+    if (options->mode != PSAL_MODE_NAIVE) {
+        x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false, x->statistics_path, err);
+        if (!x->statistics) return err->status;
+    }
+    x->shift = malloc((size_t)n * sizeof *x->shift);
+    x->scale = malloc((size_t)n * sizeof *x->scale);
+    if (!x->shift || !x->scale) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
+    psal_status status = psal_standardize_map(options->mode, n, x->statistics ? x->statistics->mean : NULL,
+                                              x->statistics ? x->statistics->std : NULL, x->shift, x->scale, err);
+    if (status != PSAL_OK) return status;
+    x->worker = psal_saliency_worker_new(x->saliency, err);
+    return x->worker ? PSAL_OK : err->status;
+}
+
+void psal_explainer_close(psal_explainer *x) {
+    psal_saliency_worker_free(x->worker);
+    psal_saliency_free(x->saliency);
+    psal_statistics_free(x->statistics);
+    free(x->shift);
+    free(x->scale);
+    memset(x, 0, sizeof *x);
+}
+
+const char *psal_explain_entry(const psal_explainer *x, int64_t entry, int64_t *within) {
+    const psal_profile_layer *layers = psal_saliency_layers(x->saliency);
+    int low = 0, high = psal_saliency_layer_count(x->saliency) - 1;
+    while (low < high) { /* the last layer that begins at or before the entry */
+        int middle = (low + high + 1) / 2;
+        if (layers[middle].first <= entry)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    *within = entry - layers[low].first;
+    return psal_model_get_parameter(x->session->model, layers[low].parameter)->name;
+}
+
+/* ---- one sample ---- */
+
+static psal_status allocate(const psal_explainer *x, psal_explanation *e, psal_error *err) {
+    size_t n = (size_t)psal_saliency_length(x->saliency), image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    e->top_count = x->options.top < (int64_t)n ? x->options.top : (int64_t)n;
+    e->input = calloc(image, sizeof *e->input);
+    e->gradient = calloc(image, sizeof *e->gradient);
+    if (x->options.compare_random) e->random_gradient = calloc(image, sizeof *e->random_gradient);
+    e->logits = calloc((size_t)x->session->info->num_classes, sizeof *e->logits);
+    e->naive = calloc(n, sizeof *e->naive);
+    e->standardized = calloc(n, sizeof *e->standardized);
+    e->top = calloc((size_t)e->top_count + 1, sizeof *e->top);
+    if (e->input && e->gradient && (e->random_gradient || !x->options.compare_random) && e->logits && e->naive &&
+        e->standardized && e->top)
+        return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu entries", n);
+}
+
+void psal_explanation_free(psal_explanation *e) {
+    free(e->input);
+    free(e->gradient);
+    free(e->random_gradient);
+    free(e->logits);
+    free(e->naive);
+    free(e->standardized);
+    free(e->top);
+    psal_image_free(&e->pixels);
+    memset(e, 0, sizeof *e);
+}
+
+/* exp(z[class] - log sum exp z) */
+static double probability(const float *logits, int classes, int class) {
+    double max = logits[0], sum = 0;
+    for (int i = 1; i < classes; i++) max = fmax(max, logits[i]);
+    for (int i = 0; i < classes; i++) sum += exp(logits[i] - max);
+    return exp(logits[class] - max) / sum;
+}
+
+static void read_prediction(const psal_explainer *x, psal_explanation *e, int label) {
+    int classes = x->session->info->num_classes;
+    memcpy(e->logits, psal_saliency_logits(x->worker), (size_t)classes * sizeof *e->logits);
+    e->predicted = 0;
+    for (int i = 1; i < classes; i++)
+        if (e->logits[i] > e->logits[e->predicted]) e->predicted = i;
+    e->labelled = label >= 0;
+    e->label = e->labelled ? label : e->predicted;
+    e->confidence = probability(e->logits, classes, e->predicted);
+    e->label_confidence = probability(e->logits, classes, e->label);
+}
+
+/* The logit difference compares with the class taken for the label: the predicted one, or the runner-up if it is right. */
+static int rival(const psal_explainer *x, const psal_explanation *e) {
+    if (e->predicted != e->label) return e->predicted;
+    int best = e->label == 0 ? 1 : 0;
+    for (int i = 0; i < x->session->info->num_classes; i++)
+        if (i != e->label && e->logits[i] > e->logits[best]) best = i;
+    return best;
+}
+
+static psal_status standardize(const psal_explainer *x, const float *naive, double *standardized, psal_error *err) {
+    return psal_standardize(x->options.mode, psal_saliency_length(x->saliency), naive,
+                            x->statistics ? x->statistics->mean : NULL, x->statistics ? x->statistics->std : NULL,
+                            standardized, err);
+}
+
+/* Buffers of one draw of the noise. */
+typedef struct draw {
+    float *image, *naive, *target, *gradient;
+    double *standardized;
+    int64_t *chosen;
+} draw;
+
+static void draw_free(draw *d) {
+    free(d->image);
+    free(d->naive);
+    free(d->target);
+    free(d->gradient);
+    free(d->standardized);
+    free(d->chosen);
+}
+
+static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *err) {
+    size_t n = (size_t)psal_saliency_length(x->saliency), image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    *d = (draw){.image = malloc(image * sizeof(float)),
+                .naive = malloc(n * sizeof(float)),
+                .target = malloc(n * sizeof(float)),
+                .gradient = malloc(image * sizeof(float)),
+                .standardized = malloc(n * sizeof(double)),
+                .chosen = malloc(((size_t)x->options.k + 1) * sizeof(int64_t))};
+    if (d->image && d->naive && d->target && d->gradient && d->standardized && d->chosen) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu entries", n);
+}
+
+/* Profile d->image and, towards the boosted top k (or k random entries), add its input saliency / draws to `sum`. */
+static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, bool random, uint64_t seed, float *sum,
+                            psal_error *err) {
+    int64_t n = psal_saliency_length(x->saliency), k = x->options.k;
+    double start = psal_seconds();
+    psal_status status = psal_saliency_profile(x->worker, d->image, e->label, rival(x, e), d->naive, err);
+    if (status == PSAL_OK) status = standardize(x, d->naive, d->standardized, err);
+    if (status == PSAL_OK)
+        status = random ? psal_random_k(n, seed, k, d->chosen, err) : psal_top_k(n, d->standardized, k, d->chosen, err);
+    if (status != PSAL_OK) return status;
+    psal_boost(n, d->standardized, d->chosen, k, x->options.boost, d->target);
+    double middle = psal_seconds();
+    e->seconds_profile += middle - start;
+    float loss = psal_saliency_loss(x->worker), cosine;
+    status = psal_saliency_input(x->worker, x->shift, x->scale, d->target, d->gradient, &cosine, err);
+    e->seconds_input += psal_seconds() - middle;
+    if (status != PSAL_OK) return status;
+    size_t image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    double share = 1.0 / x->options.noise_iters;
+    for (size_t i = 0; i < image; i++) sum[i] += (float)(d->gradient[i] * share);
+    if (random) return PSAL_OK;
+    for (int64_t i = 0; i < n; i++) e->naive[i] += (float)(d->naive[i] * share);
+    e->loss += loss * share;
+    e->cosine += (float)(cosine * share);
+    return PSAL_OK;
+}
+
+psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *image, int label, psal_explanation *e,
+                         psal_error *err) {
+    memset(e, 0, sizeof *e);
+    e->path = path;
+    draw d = {0};
+    double start = psal_seconds();
+    psal_status status = allocate(x, e, err);
+    if (status == PSAL_OK) status = draw_allocate(x, &d, err);
+    if (status == PSAL_OK) status = psal_session_prepare(x->session, image, &e->pixels, e->input, err);
+    e->seconds_image = psal_seconds() - start;
+    start = psal_seconds();
+    if (status == PSAL_OK) status = psal_saliency_forward(x->worker, e->input, err);
+    if (status == PSAL_OK) read_prediction(x, e, label);
+    e->seconds_forward = psal_seconds() - start;
+
+    size_t elements = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    psal_random noise = {x->options.seed};
+    double p = x->options.noise_percent;
+    for (int i = 0; i < x->options.noise_iters && status == PSAL_OK; i++) {
+        /* Without noise the worker continues from the logits it has. */
+        float *clean = d.image;
+        if (p == 0) {
+            d.image = e->input;
+        } else {
+            for (size_t j = 0; j < elements; j++) d.image[j] = (float)((1 - p) * e->input[j] + p * psal_random_normal(&noise));
+        }
+        status = run_draw(x, e, &d, false, 0, e->gradient, err);
+        if (status == PSAL_OK && x->options.compare_random)
+            status = run_draw(x, e, &d, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
+        d.image = clean;
+    }
+    if (status == PSAL_OK) status = standardize(x, e->naive, e->standardized, err);
+    if (status == PSAL_OK)
+        status = psal_top_k(psal_saliency_length(x->saliency), e->standardized, e->top_count, e->top, err);
+    draw_free(&d);
+    return status;
+}

@@ -1,0 +1,78 @@
+/* explain.h - psal-run's work on one sample: profile, ranking, input-space saliency; and what it leaves behind. */
+#ifndef PSAL_TOOLS_EXPLAIN_H
+#define PSAL_TOOLS_EXPLAIN_H
+
+#include <jansson.h>
+
+#include "io/image.h"
+#include "saliency/saliency.h"
+#include "tools/session.h"
+
+typedef struct psal_explain_options {
+    psal_saliency_options saliency;
+    psal_mode mode;
+    int64_t k;            /* filters boosted */
+    double boost;
+    int noise_iters;      /* draws averaged over; at least 1 */
+    double noise_percent; /* p in x <- (1 - p) x + p e */
+    uint64_t seed;        /* of the noise and of the random filters */
+    bool compare_random;  /* a second map, for k random filters */
+    int top;              /* rows of the table */
+} psal_explain_options;
+
+/* The network made ready: one graph, plan and worker for all samples. */
+typedef struct psal_explainer {
+    const psal_session *session;
+    psal_explain_options options;
+    psal_saliency *saliency;
+    psal_saliency_worker *worker;
+    psal_statistics *statistics; /* NULL in naive mode */
+    float *shift, *scale;        /* [length] */
+    char statistics_path[4096];
+} psal_explainer;
+
+/* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = 3 x height x width. */
+typedef struct psal_explanation {
+    const char *path;    /* of the image, the caller's */
+    int label;           /* the class explained against */
+    bool labelled;       /* false: no label was given, the predicted class stands in */
+    int predicted;
+    double confidence, label_confidence, loss;
+    float *input;        /* [image] */
+    float *logits;       /* [classes] */
+    float *naive;        /* [length], averaged over the noise draws */
+    double *standardized; /* [length] */
+    int64_t *top;        /* [top_count], best first */
+    int64_t top_count;
+    float *gradient, *random_gradient; /* [image]; the second NULL unless compare_random */
+    float cosine;
+    psal_image pixels;
+    double seconds_image, seconds_forward, seconds_profile, seconds_input, seconds_figures;
+} psal_explanation;
+
+psal_status psal_explainer_open(psal_explainer *explainer, psal_session *session, const psal_options *command_line,
+                                const psal_explain_options *options, psal_error *err);
+void psal_explainer_close(psal_explainer *explainer); /* zeroed is fine */
+
+/* Explain `image` (decoded; `label` < 0: none known). Free with psal_explanation_free, also after an error. */
+psal_status psal_explain(psal_explainer *explainer, const char *path, const psal_image *image, int label,
+                         psal_explanation *out, psal_error *err);
+void psal_explanation_free(psal_explanation *explanation);
+
+/* Name of the parameter and the number within it of profile entry `entry`: "layer4.1.conv3.weight", 527. */
+const char *psal_explain_entry(const psal_explainer *explainer, int64_t entry, int64_t *within);
+
+/* ---- explain_output.c ---- */
+
+/* Everything about the sample as one JSON object (new reference). `files`: what was written, or NULL. */
+json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
+/* The table for people, on standard output. */
+void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);
+/* Pictures, top_filters.csv and result.json into `folder` (made when missing). Adds the names to `files` (an array). */
+psal_status psal_explanation_write(const psal_explainer *explainer, psal_explanation *e, const char *folder, json_t *files,
+                                   psal_error *err);
+/* input.npy, logits.npy, naive.npy, standardized.npy, input_gradient.npy (and input_gradient_random.npy). */
+psal_status psal_explanation_dump(const psal_explainer *explainer, const psal_explanation *e, const char *folder,
+                                  psal_error *err);
+
+#endif

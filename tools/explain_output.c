@@ -1,0 +1,246 @@
+/* What psal-run leaves behind of one sample: a table, pictures, CSV, JSON, arrays. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+#include "io/csv.h"
+#include "io/figure.h"
+#include "io/json_output.h"
+#include "io/npy.h"
+#include "tools/explain.h"
+
+static const char *class_name(const psal_explainer *x, int class) {
+    return psal_labels_name(x->session->labels, class);
+}
+
+static const char *mode_name(psal_mode mode) {
+    return mode == PSAL_MODE_STD ? "std" : mode == PSAL_MODE_NORM ? "norm" : "naive";
+}
+
+static const char *entry_unit(const psal_explainer *x) {
+    switch (x->options.saliency.aggregation) {
+    case PSAL_AGGREGATION_PARAMETER: return "parameters";
+    case PSAL_AGGREGATION_TENSOR: return "tensors";
+    default: return "filters";
+    }
+}
+
+/* ---- JSON ---- */
+
+static json_t *class_json(const psal_explainer *x, int class, double confidence) {
+    json_t *object = json_object();
+    json_object_set_new(object, "class", json_integer(class));
+    json_object_set_new(object, "name", psal_json_string(class_name(x, class)));
+    json_object_set_new(object, "confidence", psal_json_double(confidence));
+    return object;
+}
+
+static json_t *top_json(const psal_explainer *x, const psal_explanation *e) {
+    json_t *rows = json_array();
+    for (int64_t i = 0; i < e->top_count; i++) {
+        int64_t within;
+        const char *layer = psal_explain_entry(x, e->top[i], &within);
+        json_t *row = json_object();
+        json_object_set_new(row, "rank", json_integer(i + 1));
+        json_object_set_new(row, "filter", json_integer(e->top[i]));
+        json_object_set_new(row, "layer", psal_json_string(layer));
+        json_object_set_new(row, "filter_in_layer", json_integer(within));
+        json_object_set_new(row, "saliency", psal_json_double(e->standardized[e->top[i]]));
+        json_object_set_new(row, "naive", psal_json_float(e->naive[e->top[i]]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e, json_t *files) {
+    json_t *o = json_object(), *seconds = json_object();
+    json_object_set_new(o, "image", psal_json_string(e->path));
+    json_object_set_new(o, "weights", psal_json_string(x->session->weights));
+    json_object_set_new(o, "model", psal_json_string(x->session->info->arch));
+    json_object_set_new(o, "statistics", psal_json_string(x->statistics ? x->statistics_path : NULL));
+    json_object_set_new(o, "mode", psal_json_string(mode_name(x->options.mode)));
+    json_object_set_new(o, "target", class_json(x, e->label, e->label_confidence));
+    json_object_set_new(o, "predicted", class_json(x, e->predicted, e->confidence));
+    json_object_set_new(o, "labelled", json_boolean(e->labelled));
+    json_object_set_new(o, "correct", e->labelled ? json_boolean(e->label == e->predicted) : json_null());
+    json_object_set_new(o, "loss", psal_json_double(e->loss));
+    json_object_set_new(o, "k_salient", json_integer(x->options.k));
+    json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
+    json_object_set_new(o, "cosine", psal_json_float(e->cosine));
+    json_object_set_new(o, "top_filters", top_json(x, e));
+    if (files) json_object_set(o, "files", files);
+    json_object_set_new(seconds, "image", psal_json_double(e->seconds_image));
+    json_object_set_new(seconds, "forward", psal_json_double(e->seconds_forward));
+    json_object_set_new(seconds, "profile", psal_json_double(e->seconds_profile));
+    json_object_set_new(seconds, "input_saliency", psal_json_double(e->seconds_input));
+    json_object_set_new(seconds, "figures", psal_json_double(e->seconds_figures));
+    json_object_set_new(o, "seconds", seconds);
+    return o;
+}
+
+/* ---- the table ---- */
+
+void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) {
+    const char *what = !e->labelled ? " (no label was given: explained against the prediction)"
+                       : e->label == e->predicted ? " (the prediction is right)" : "";
+    printf("%s\n", e->path);
+    printf("  target    %4d  %-28s confidence %.3f%s\n", e->label, class_name(x, e->label), e->label_confidence, what);
+    printf("  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted), e->confidence);
+    printf("  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", "filter", "saliency");
+    for (int64_t i = 0; i < e->top_count; i++) {
+        int64_t within;
+        const char *layer = psal_explain_entry(x, e->top[i], &within);
+        printf("  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer, (long long)within,
+               e->standardized[e->top[i]]);
+    }
+}
+
+/* ---- files ---- */
+
+static char *join(const char *folder, const char *name) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path) snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+static psal_status write_profile(const psal_explainer *x, const psal_explanation *e, const char *path, psal_error *err) {
+    int count = psal_saliency_layer_count(x->saliency);
+    const psal_profile_layer *layers = psal_saliency_layers(x->saliency);
+    int64_t n = psal_saliency_length(x->saliency), marked = e->top_count < x->options.k ? e->top_count : x->options.k;
+    psal_figure_layer *drawn = calloc((size_t)count, sizeof *drawn);
+    float *values = malloc((size_t)n * sizeof *values);
+    psal_status status = PSAL_ERR_MEMORY;
+    if (drawn && values) {
+        for (int i = 0; i < count; i++)
+            drawn[i] = (psal_figure_layer){.name = psal_model_get_parameter(x->session->model, layers[i].parameter)->name,
+                                           .first = layers[i].first,
+                                           .count = layers[i].count};
+        for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
+        char title[256], subtitle[256];
+        snprintf(title, sizeof title, "%s: which %s are responsible", x->session->info->arch, entry_unit(x));
+        snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
+                 e->label_confidence, class_name(x, e->predicted), e->confidence);
+        psal_figure_profile profile = {.label = "this image", .values = values};
+        psal_profile_panel panel = {
+            .y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
+                       : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
+                                                           : "naive saliency",
+            .log_y = false,
+            .profiles = &profile,
+            .profile_count = 1};
+        psal_profile_figure figure = {.title = title,
+                                      .subtitle = subtitle,
+                                      .unit = entry_unit(x),
+                                      .filter_count = n,
+                                      .layers = drawn,
+                                      .layer_count = (size_t)count,
+                                      .panels = &panel,
+                                      .panel_count = 1,
+                                      .top = e->top,
+                                      .top_count = (size_t)marked};
+        status = psal_profile_figure_write(&figure, path, err);
+    } else {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a figure of %lld entries", (long long)n);
+    }
+    free(drawn);
+    free(values);
+    return status;
+}
+
+static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, const float *gradient, const char *title,
+                                 const char *path, psal_error *err) {
+    psal_heatmap_figure figure = {.title = title,
+                                  .rgb = e->pixels.rgb,
+                                  .grad = gradient,
+                                  .channels = 3,
+                                  .height = x->session->height,
+                                  .width = x->session->width,
+                                  .true_name = e->labelled ? class_name(x, e->label) : NULL,
+                                  .predicted_name = class_name(x, e->predicted),
+                                  .true_confidence = e->labelled ? e->label_confidence : NAN,
+                                  .predicted_confidence = e->confidence};
+    return psal_heatmap_figure_write(&figure, path, err);
+}
+
+static psal_status write_table(const psal_explainer *x, const psal_explanation *e, const char *path, psal_error *err) {
+    psal_csv_writer *csv = psal_csv_create(path, err);
+    if (!csv) return err->status;
+    psal_csv_record(csv, 6, (const char *[]){"rank", "filter", "layer", "filter_in_layer", "saliency", "naive"});
+    for (int64_t i = 0; i < e->top_count; i++) {
+        int64_t within;
+        const char *layer = psal_explain_entry(x, e->top[i], &within);
+        psal_csv_int(csv, i + 1);
+        psal_csv_int(csv, e->top[i]);
+        psal_csv_text(csv, layer);
+        psal_csv_int(csv, within);
+        psal_csv_double(csv, e->standardized[e->top[i]]);
+        psal_csv_float(csv, e->naive[e->top[i]]);
+        psal_csv_end_record(csv);
+    }
+    return psal_csv_commit(csv, err);
+}
+
+psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
+                                   psal_error *err) {
+    double start = psal_seconds();
+    psal_status status = psal_make_directory(folder, err);
+    char title[128];
+    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)x->options.k, entry_unit(x));
+    enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
+    static const char *const names[FILES] = {"filter_saliency.png",      "input_saliency.png", "input_saliency_overlay.png",
+                                             "input_saliency_random.png", "top_filters.csv",    "result.json"};
+    for (int i = 0; i < FILES && status == PSAL_OK; i++) {
+        if (i == RANDOM && !e->random_gradient) continue;
+        char *path = join(folder, names[i]);
+        if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        json_array_append_new(files, psal_json_string(path));
+        switch (i) {
+        case PROFILE: status = write_profile(x, e, path, err); break;
+        case HEATMAP: status = write_heatmap(x, e, e->gradient, title, path, err); break;
+        case OVERLAY:
+            status = psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path, err);
+            break;
+        case RANDOM: status = write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err); break;
+        case TABLE: status = write_table(x, e, path, err); break;
+        default: { /* last: its presence says that the sample is finished */
+            e->seconds_figures = psal_seconds() - start;
+            json_t *json = psal_explanation_json(x, e, files);
+            status = psal_json_save(json, path, err);
+            json_decref(json);
+        }
+        }
+        free(path);
+    }
+    return status;
+}
+
+static psal_status dump(const char *folder, const char *name, const float *values, const psal_shape *shape, psal_error *err) {
+    char *path = join(folder, name);
+    if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_tensor tensor = {PSAL_F32, *shape, (void *)values};
+    psal_status status = psal_npy_write(path, &tensor, err);
+    free(path);
+    return status;
+}
+
+psal_status psal_explanation_dump(const psal_explainer *x, const psal_explanation *e, const char *folder, psal_error *err) {
+    int64_t n = psal_saliency_length(x->saliency);
+    psal_shape image = PSAL_SHAPE(3, x->session->height, x->session->width), profile = PSAL_SHAPE(n);
+    psal_shape classes = PSAL_SHAPE(x->session->info->num_classes);
+    float *standardized = malloc((size_t)n * sizeof *standardized);
+    if (!standardized) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
+    for (int64_t i = 0; i < n; i++) standardized[i] = (float)e->standardized[i];
+    psal_status status = psal_make_directory(folder, err);
+    if (status == PSAL_OK) status = dump(folder, "input.npy", e->input, &image, err);
+    if (status == PSAL_OK) status = dump(folder, "logits.npy", e->logits, &classes, err);
+    if (status == PSAL_OK) status = dump(folder, "naive.npy", e->naive, &profile, err);
+    if (status == PSAL_OK) status = dump(folder, "standardized.npy", standardized, &profile, err);
+    if (status == PSAL_OK) status = dump(folder, "input_gradient.npy", e->gradient, &image, err);
+    if (status == PSAL_OK && e->random_gradient)
+        status = dump(folder, "input_gradient_random.npy", e->random_gradient, &image, err);
+    free(standardized);
+    return status;
+}

@@ -1,0 +1,407 @@
+/* psal-run: which filters are responsible for a prediction, and which pixels drive them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/atomic_file.h"
+#include "io/csv.h"
+#include "io/dataset.h"
+#include "io/helper_files.h"
+#include "io/json_output.h"
+#include "io/progress.h"
+#include "tools/explain.h"
+
+static const psal_option table[] = {
+    {PSAL_OPTION_HEADING, .help = "What to explain (the sample in the box if none of these is given)"},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo; may be given several times.", .repeatable = true},
+    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
+     "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id.", .repeatable = true},
+    {PSAL_OPTION_PATH, "images", 0, "LIST", NULL, "Table path,label (CSV) of many images, or a folder of class folders.", .alias = NULL},
+    {PSAL_OPTION_STRING, "reference-id", 'r', "N", NULL,
+     "Image number N of --imagenet-val-path, or incorrect:N, the Nth misclassified one of --inference-results.",
+     .alias = "reference-image-id"},
+    {PSAL_OPTION_PATH, "imagenet-val-path", 0, "DIR", NULL,
+     "Data set that --reference-id counts in: a folder of class folders, a list, or idx:IMAGES,LABELS.", .alias = "data"},
+    {PSAL_OPTION_PATH, "inference-results", 0, "FILE", NULL,
+     "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).", .alias = NULL},
+    {PSAL_OPTION_HEADING, .help = "How"},
+    {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std", "Standardization: (s - mean) / std, s / mean, or the naive saliency.",
+     .choices = "std|norm|naive"},
+    {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
+     .choices = "filter|parameter|tensor"},
+    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Entries that the input saliency follows.", .minimum = 1, .maximum = 1e9},
+    {PSAL_OPTION_DOUBLE, "boost-factor", 'b', "X", "100", "By how much those are boosted.", .minimum = -1e6, .maximum = 1e6},
+    {PSAL_OPTION_FLAG, "compare-random", .help = "Also draw the map for k random entries."},
+    {PSAL_OPTION_INT, "noise-iters", 0, "N", "1", "Average over N noisy copies of the image.", .minimum = 1, .maximum = 100000},
+    {PSAL_OPTION_DOUBLE, "noise-percent", 0, "P", "0", "Noise: x <- (1 - P) x + P e, e normal.", .minimum = 0, .maximum = 1},
+    {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of the noise and of the random entries.", .minimum = 0, .maximum = 9e15},
+    {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
+    {PSAL_OPTION_FLAG, "logit", .help = "The loss is the target's logit instead of the cross-entropy."},
+    {PSAL_OPTION_FLAG, "logit-difference",
+     .help = "The loss is the predicted class's logit (or the runner-up's) minus the target's."},
+    PSAL_STATISTICS_OPTIONS,
+    {PSAL_OPTION_HEADING, .help = "Results"},
+    {PSAL_OPTION_INT, "top", 'n', "N", "20", "Rows of the table.", .minimum = 0, .maximum = 1e6},
+    {PSAL_OPTION_PATH, "out", 'o', "DIR", "figures", "Where pictures and tables go; a folder per image for several.",
+     .alias = "figure-folder-name"},
+    {PSAL_OPTION_PATH, "dump", 0, "DIR", NULL, "Also write input, logits, profiles and gradient as .npy.", .alias = NULL},
+    {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
+    {PSAL_OPTION_FLAG, "resume", .help = "Skip images of the list that an earlier run has finished."},
+    {PSAL_OPTION_FLAG, "profile-ops", .help = "Print where the time went, operation by operation."},
+    PSAL_SESSION_OPTIONS,
+    {0}};
+
+static const psal_program program = {
+    .name = "psal-run",
+    .version = PSAL_VERSION,
+    .summary = "Say which filters of an image classifier are responsible for a prediction, and which pixels drive them.",
+    .options = table,
+    .epilogue = "Examples:\n"
+                "  psal-run                                    the network and the mistake in the box\n"
+                "  psal-run --weights resnet50.safetensors --image-path rocket.jpg --image-target-label missile\n"
+                "  psal-run --model resnet50 --reference_id 107 --imagenet_val_path val/ --k_salient 10\n"};
+
+/* The sample explained when none is named: a bag that the ResNet in the box takes for a sandal. */
+static const char DEFAULT_SAMPLE[] = "fashion_samples/bag_called_sandal.png", DEFAULT_LABEL[] = "Bag";
+
+/* Everything one run holds. */
+typedef struct run {
+    const psal_options *options;
+    psal_session session;
+    psal_explainer explainer;
+    psal_dataset *samples;
+    size_t first, end;  /* of samples */
+    bool many;
+    bool json, quiet;
+    json_t *results;    /* array, for --json and the summary */
+} run;
+
+/* ---- samples ---- */
+
+static psal_status parse_labels(run *r, size_t images, int *labels, psal_error *err) {
+    size_t given = psal_options_count(r->options, "image-target-label");
+    if (given > 1 && given != images)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%zu --image-target-label for %zu --image-path", given, images);
+    for (size_t i = 0; i < images; i++) {
+        labels[i] = PSAL_NO_LABEL;
+        if (given == 0) continue;
+        const char *text = psal_options_string_at(r->options, "image-target-label", given == 1 ? 0 : i);
+        psal_status status = psal_labels_parse(r->session.labels, text, &labels[i], err);
+        if (status != PSAL_OK) return psal_fail_prefix(err, "--image-target-label");
+    }
+    return PSAL_OK;
+}
+
+static psal_status open_images(run *r, psal_error *err) {
+    size_t count = psal_options_count(r->options, "image-path");
+    const char **paths = calloc(count, sizeof *paths);
+    int *labels = calloc(count, sizeof *labels);
+    psal_status status = paths && labels ? parse_labels(r, count, labels, err)
+                                         : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu images", count);
+    for (size_t i = 0; i < count && status == PSAL_OK; i++) paths[i] = psal_options_string_at(r->options, "image-path", i);
+    if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, labels, count, err))) status = err->status;
+    free(paths);
+    free(labels);
+    return status;
+}
+
+static psal_status open_default(run *r, psal_error *err) {
+    char path[4096];
+    const char *paths[] = {path};
+    int label;
+    if (!r->session.in_the_box)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "which image? Give --image-path, --images or --reference-id");
+    psal_status status = psal_box_file(DEFAULT_SAMPLE, path, err);
+    if (status == PSAL_OK) status = psal_labels_parse(r->session.labels, DEFAULT_LABEL, &label, err);
+    if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, &label, 1, err))) status = err->status;
+    return status;
+}
+
+/* The number of the Nth (from 1) misclassified image in the authors' inference results. */
+static psal_status nth_incorrect(run *r, int64_t n, int64_t *number, psal_error *err) {
+    char path[4096], name[256];
+    const char *given = psal_options_string(r->options, "inference-results");
+    psal_status status = PSAL_OK;
+    snprintf(name, sizeof name, "ImageNet_val_inference_results_%s.pth", r->session.info->arch);
+    if (given)
+        snprintf(path, sizeof path, "%s", given);
+    else
+        status = psal_cache_file(name, path, err);
+    if (status != PSAL_OK) return psal_fail_prefix(err, "--reference-id incorrect:N needs --inference-results");
+    psal_inference_results results;
+    if ((status = psal_read_inference_results(path, &results, err)) != PSAL_OK) return status;
+    if (n < 1 || (uint64_t)n > results.incorrect_count)
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id incorrect:%lld: %s lists 1 to %zu", (long long)n, path,
+                           results.incorrect_count);
+    else
+        *number = results.incorrect_id[n - 1];
+    psal_inference_results_free(&results);
+    return status;
+}
+
+static psal_status open_reference(run *r, psal_error *err) {
+    const char *text = psal_options_string(r->options, "reference-id"), *digits = text;
+    const char *data = psal_options_string(r->options, "imagenet-val-path");
+    static const char INCORRECT[] = "incorrect:";
+    bool incorrect = strncmp(text, INCORRECT, sizeof INCORRECT - 1) == 0;
+    if (!data) return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id needs --imagenet-val-path DIR");
+    if (incorrect) digits += sizeof INCORRECT - 1;
+    char *rest;
+    long long number = strtoll(digits, &rest, 10);
+    if (rest == digits || *rest || number < 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id '%s': expected a number, or incorrect:N", text);
+    int64_t index = number;
+    if (incorrect) {
+        psal_status status = nth_incorrect(r, number, &index, err);
+        if (status != PSAL_OK) return status;
+    }
+    if (!(r->samples = psal_dataset_open(data, r->session.labels, err))) return err->status;
+    if ((uint64_t)index >= psal_dataset_count(r->samples))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id %lld: %s has images 0 to %zu", (long long)index, data,
+                         psal_dataset_count(r->samples) - 1);
+    r->first = (size_t)index;
+    r->end = (size_t)index + 1;
+    return PSAL_OK;
+}
+
+static psal_status open_samples(run *r, psal_error *err) {
+    bool images = psal_options_count(r->options, "image-path") > 0, list = psal_options_has(r->options, "images");
+    bool reference = psal_options_has(r->options, "reference-id");
+    if (images + list + reference > 1)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path, --images and --reference-id");
+    if (!images && psal_options_count(r->options, "image-target-label") > 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
+    if (reference) return open_reference(r, err);
+    psal_status status = PSAL_OK;
+    if (images)
+        status = open_images(r, err);
+    else if (list)
+        r->samples = psal_dataset_open(psal_options_string(r->options, "images"), r->session.labels, err);
+    else
+        status = open_default(r, err);
+    if (!r->samples) return status != PSAL_OK ? status : err->status;
+    r->end = psal_dataset_count(r->samples);
+    r->many = list || r->end > 1;
+    return status;
+}
+
+/* ---- where results go ---- */
+
+/* DIR, or for many images DIR/NNNNN_name: the number keeps names of different folders apart. */
+static void sample_folder(const run *r, const char *base, size_t i, char out[4096]) {
+    if (!r->many) {
+        snprintf(out, 4096, "%s", base);
+        return;
+    }
+    const char *name = psal_dataset_name(r->samples, i), *slash = strrchr(name, '/');
+    if (slash) name = slash + 1;
+    const char *dot = strrchr(name, '.');
+    int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    int used = snprintf(out, 4096, "%s/%05zu_", base, i);
+    for (int j = 0; j < length && j < 80 && used >= 0 && used < 4090; j++) {
+        char c = name[j];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("._-", c);
+        out[used++] = plain ? c : '_';
+    }
+    out[used < 4096 ? used : 4095] = '\0';
+}
+
+static json_t *finished_result(const char *folder) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    return json_load_file(path, 0, NULL);
+}
+
+static psal_status write_summary(const run *r, psal_error *err) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
+    psal_csv_writer *csv = psal_csv_create(path, err);
+    if (!csv) return err->status;
+    psal_csv_record(csv, 10, (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
+                                              "confidence", "loss", "top_filter", "top_layer"});
+    size_t i;
+    json_t *row;
+    json_array_foreach(r->results, i, row) {
+        json_t *target = json_object_get(row, "target"), *predicted = json_object_get(row, "predicted");
+        json_t *top = json_array_get(json_object_get(row, "top_filters"), 0);
+        psal_csv_text(csv, json_string_value(json_object_get(row, "image")));
+        psal_csv_int(csv, json_integer_value(json_object_get(target, "class")));
+        psal_csv_text(csv, json_string_value(json_object_get(target, "name")));
+        psal_csv_double(csv, json_number_value(json_object_get(target, "confidence")));
+        psal_csv_int(csv, json_integer_value(json_object_get(predicted, "class")));
+        psal_csv_text(csv, json_string_value(json_object_get(predicted, "name")));
+        psal_csv_double(csv, json_number_value(json_object_get(predicted, "confidence")));
+        psal_csv_double(csv, json_number_value(json_object_get(row, "loss")));
+        psal_csv_int(csv, json_integer_value(json_object_get(top, "filter")));
+        psal_csv_text(csv, json_string_value(json_object_get(top, "layer")));
+        psal_csv_end_record(csv);
+    }
+    return psal_csv_commit(csv, err);
+}
+
+/* ---- the work ---- */
+
+static psal_status explain_sample(run *r, size_t i, psal_error *err) {
+    char folder[4096], dump[4096];
+    const char *name = psal_dataset_path(r->samples, i);
+    if (!name) name = psal_dataset_name(r->samples, i);
+    sample_folder(r, psal_options_string(r->options, "out"), i, folder);
+    json_t *done = r->many && psal_options_flag(r->options, "resume") ? finished_result(folder) : NULL;
+    if (done) {
+        json_array_append_new(r->results, done);
+        return PSAL_OK;
+    }
+    psal_image image = PSAL_IMAGE_INIT;
+    psal_explanation e = {0};
+    json_t *files = json_array();
+    double start = psal_seconds();
+    psal_status status = psal_dataset_load(r->samples, i, &image, err);
+    double decoding = psal_seconds() - start;
+    if (status == PSAL_OK && (status = psal_explain(&r->explainer, name, &image, psal_dataset_label(r->samples, i), &e, err)) != PSAL_OK)
+        psal_fail_prefix(err, "%s", name);
+    e.seconds_image += decoding;
+    if (status == PSAL_OK && psal_options_has(r->options, "dump")) {
+        sample_folder(r, psal_options_string(r->options, "dump"), i, dump);
+        status = psal_explanation_dump(&r->explainer, &e, dump, err);
+    }
+    if (status == PSAL_OK) status = psal_explanation_write(&r->explainer, &e, folder, files, err);
+    if (status == PSAL_OK) {
+        json_array_append_new(r->results, psal_explanation_json(&r->explainer, &e, files));
+        if (!r->json && !r->many) psal_explanation_print(&r->explainer, &e);
+    }
+    json_decref(files);
+    psal_explanation_free(&e);
+    psal_image_free(&image);
+    return status;
+}
+
+static int by_seconds(const void *a, const void *b) {
+    const psal_timing *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+static void print_operations(run *r) {
+    psal_workspace *workspace = psal_saliency_workspace(r->explainer.worker);
+    int count = psal_workspace_timing_count(workspace);
+    psal_timing *timings = malloc((size_t)(count + 1) * sizeof *timings);
+    if (!timings) return;
+    psal_workspace_timings(workspace, timings);
+    qsort(timings, (size_t)count, sizeof *timings, by_seconds);
+    double total = 0;
+    for (int i = 0; i < count; i++) total += timings[i].seconds;
+    fprintf(stderr, "%9s %6s %9s  %-5s %-18s %-34s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "layer", "result");
+    for (int i = 0; i < count && timings[i].seconds > 0.001 * total; i++) {
+        char shape[96], rate[32] = "";
+        if (timings[i].flops > 0) snprintf(rate, sizeof rate, "%.1f", timings[i].flops / timings[i].seconds * 1e-9);
+        fprintf(stderr, "%9.3f %5.1f%% %9s  %-5d %-18s %-34s %s\n", timings[i].seconds * 1e3, 100 * timings[i].seconds / total,
+                rate, timings[i].stage, timings[i].op, timings[i].layer,
+                psal_shape_format(&timings[i].shape, shape, sizeof shape));
+    }
+    free(timings);
+}
+
+static psal_status explain_all(run *r, psal_error *err) {
+    psal_progress_options meter = {.out = stderr,
+                                   .mode = r->quiet || !r->many ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
+                                   .label = "images",
+                                   .total = (int64_t)(r->end - r->first)};
+    psal_progress *progress = psal_progress_start(&meter, NULL);
+    psal_status status = PSAL_OK;
+    for (size_t i = r->first; i < r->end && status == PSAL_OK; i++) {
+        status = explain_sample(r, i, err);
+        if (status == PSAL_OK) psal_progress_add(progress, 1);
+    }
+    psal_progress_finish(progress);
+    /* What is finished is summarized even when a later image failed: no work is lost. */
+    if (r->many && json_array_size(r->results) > 0) {
+        psal_error summary = PSAL_ERROR_INIT;
+        if (write_summary(r, &summary) != PSAL_OK && status == PSAL_OK) {
+            *err = summary;
+            status = summary.status;
+        }
+    }
+    return status;
+}
+
+static psal_status print_results(const run *r, double loading, double total, psal_error *err) {
+    if (r->json) {
+        json_t *one = json_array_get(r->results, 0);
+        json_t *result = r->many ? json_object() : json_incref(one);
+        if (r->many) json_object_set(result, "images", r->results);
+        json_object_set_new(result, "seconds_loading", psal_json_double(loading));
+        json_object_set_new(result, "seconds_total", psal_json_double(total));
+        psal_status status = psal_json_write(result, stdout, err);
+        json_decref(result);
+        return status;
+    }
+    if (r->quiet) return PSAL_OK;
+    if (r->many) {
+        printf("%zu images explained into %s: see summary.csv there\n", json_array_size(r->results),
+               psal_options_string(r->options, "out"));
+    } else {
+        json_t *seconds = json_object_get(json_array_get(r->results, 0), "seconds");
+        json_t *files = json_object_get(json_array_get(r->results, 0), "files"), *file;
+        size_t i;
+        json_array_foreach(files, i, file) printf("%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
+        printf("seconds   loading %.3f", loading);
+        const char *key;
+        json_t *value;
+        json_object_foreach(seconds, key, value) printf(", %s %.3f", key, json_number_value(value));
+        printf(", total %.3f\n", total);
+    }
+    return fflush(stdout) == 0 ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+}
+
+static psal_status run_program(run *r, psal_error *err) {
+    double start = psal_seconds();
+    const psal_options *o = r->options;
+    r->json = psal_options_flag(o, "json");
+    r->quiet = psal_options_flag(o, "quiet");
+    bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
+    if (logit && difference) return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --logit and --logit-difference");
+    psal_explain_options options = {
+        .saliency = {.loss = logit        ? PSAL_LOSS_LOGIT
+                             : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
+                                          : PSAL_LOSS_CROSS_ENTROPY,
+                     .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
+                     .is_signed = psal_options_flag(o, "signed")},
+        .mode = (psal_mode)psal_options_choice(o, "mode"),
+        .k = psal_options_int(o, "k-salient"),
+        .boost = psal_options_double(o, "boost-factor"),
+        .noise_iters = (int)psal_options_int(o, "noise-iters"),
+        .noise_percent = psal_options_double(o, "noise-percent"),
+        .seed = (uint64_t)psal_options_int(o, "seed"),
+        .compare_random = psal_options_flag(o, "compare-random"),
+        .top = (int)psal_options_int(o, "top")};
+    psal_status status = psal_session_open(&r->session, o, err);
+    if (status == PSAL_OK) status = open_samples(r, err);
+    if (status == PSAL_OK) status = psal_make_directory(psal_options_string(o, "out"), err);
+    if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
+    if (status != PSAL_OK) return status;
+    psal_session_print_notes(&r->session, program.name);
+    if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
+    double loading = psal_seconds() - start;
+    r->results = json_array();
+    status = explain_all(r, err);
+    if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
+    if (status == PSAL_OK && psal_options_flag(o, "profile-ops")) print_operations(r);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    bool done;
+    int status;
+    psal_options *options = psal_program_begin(&program, argc, argv, &done, &status);
+    if (options && !done) {
+        psal_error err = PSAL_ERROR_INIT;
+        run r = {.options = options};
+        status = run_program(&r, &err) == PSAL_OK ? 0 : psal_program_fail(&program, &err);
+        json_decref(r.results);
+        psal_dataset_free(r.samples);
+        psal_explainer_close(&r.explainer);
+        psal_session_close(&r.session);
+    }
+    psal_options_free(options);
+    return status;
+}
