@@ -100,7 +100,7 @@ void psal_confidences(const float *logits, int classes, double *confidences) {
     for (int i = 0; i < classes; i++) confidences[i] /= sum;
 }
 
-int psal_best_class(const float *logits, int classes, int except) {
+int psal_predicted_class(const float *logits, int classes, int except) {
     int best = -1;
     for (int i = 0; i < classes; i++)
         if (i != except && (best < 0 || logits[i] > logits[best])) best = i;

@@ -35,6 +35,6 @@ psal_status psal_classifier_run(psal_classifier_worker *worker, const float *ima
 /* exp(z_i) / sum exp(z), in double. */
 void psal_confidences(const float *logits, int classes, double *confidences);
 /* The class of the largest logit, the first one on ties; `except` (-1: none) is left out. */
-int psal_best_class(const float *logits, int classes, int except);
+int psal_predicted_class(const float *logits, int classes, int except);
 
 #endif

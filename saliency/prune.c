@@ -72,7 +72,7 @@ static psal_status count_broken(experiment *e, double *broken, psal_error *err) 
         const float *logits;
         psal_status status = psal_classifier_run(e->worker, o->right[i], psal_edit_values(e->edit), &logits, err);
         if (status != PSAL_OK) return status;
-        count += psal_best_class(logits, e->classes, -1) != o->right_labels[i];
+        count += psal_predicted_class(logits, e->classes, -1) != o->right_labels[i];
     }
     *broken = o->right_count ? (double)count / o->right_count : 0;
     return PSAL_OK;
@@ -89,7 +89,7 @@ static psal_status add_variant(experiment *e, int64_t k, uint64_t seed, psal_pru
     double broken = 0;
     if (status == PSAL_OK) {
         psal_confidences(logits, e->classes, e->after);
-        int predicted = psal_best_class(logits, e->classes, -1);
+        int predicted = psal_predicted_class(logits, e->classes, -1);
         result->wrong += e->after[e->wrong] - e->before[e->wrong];
         result->truth += e->after[e->sample->label] - e->before[e->sample->label];
         result->correct += predicted == e->sample->label;
@@ -163,8 +163,8 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
         status = psal_classifier_run(worker, sample->image, NULL, &logits, err);
     if (status == PSAL_OK) {
         psal_confidences(logits, classes, e.before);
-        e.predicted = psal_best_class(logits, classes, -1);
-        e.wrong = psal_best_class(logits, classes, sample->label);
+        e.predicted = psal_predicted_class(logits, classes, -1);
+        e.wrong = psal_predicted_class(logits, classes, sample->label);
         if (before) memcpy(before, e.before, (size_t)classes * sizeof *before);
         memset(results, 0, (size_t)options->choice_count * (size_t)options->k_count * sizeof *results);
     }
