@@ -1,0 +1,154 @@
+#include "saliency/dataset_run.h"
+#include "saliency/classifier.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+
+/* Samples between two meetings of the threads: each meeting costs at most one sample's time of the other threads. */
+enum { WINDOW_PER_THREAD = 16, MOST_THREADS = 1024 };
+/* Bytes of profiles in a window; fewer samples when a profile has one entry per parameter. */
+static const size_t WINDOW_BYTES = (size_t)512 << 20;
+
+int psal_strongest_other_class(const float *logits, int classes, int label) {
+    int best = label == 0 ? classes > 1 : 0;
+    for (int i = 0; i < classes; i++)
+        if (i != label && logits[i] > logits[best]) best = i;
+    return best;
+}
+
+float psal_confidence(const float *logits, int classes, int index) {
+    double largest = (double)logits[psal_predicted_class(logits, classes, -1)], sum = 0;
+    for (int i = 0; i < classes; i++) sum += exp((double)logits[i] - largest);
+    return (float)(exp((double)logits[index] - largest) / sum);
+}
+
+/* One sample of the window. */
+typedef struct slot {
+    psal_sample sample;
+    psal_error err;
+    float *profile, *predicted;
+    bool has_predicted;
+} slot;
+
+typedef struct room {
+    const psal_saliency *saliency;
+    const psal_dataset_run *run;
+    int classes, threads, window;
+    psal_saliency_worker **workers; /* [threads] */
+    float **images;                 /* [threads] */
+    slot *slots;                    /* [window] */
+    float *profiles;                /* what the slots point into */
+} room;
+
+static void leave_room(room *r) {
+    for (int i = 0; i < r->threads; i++) {
+        if (r->workers) psal_saliency_worker_free(r->workers[i]);
+        if (r->images) free(r->images[i]);
+    }
+    free(r->workers);
+    free(r->images);
+    free(r->slots);
+    free(r->profiles);
+}
+
+static int window_size(const room *r, size_t slot_bytes) {
+    int64_t samples = r->run->end - r->run->first;
+    int64_t window = (int64_t)r->threads * WINDOW_PER_THREAD;
+    if (window > samples) window = samples;
+    if ((size_t)window > WINDOW_BYTES / slot_bytes) window = (int64_t)(WINDOW_BYTES / slot_bytes);
+    return window < r->threads ? r->threads : (int)window;
+}
+
+static psal_status enter_room(room *r, psal_error *err) {
+    size_t length = (size_t)psal_saliency_length(r->saliency), vectors = r->run->predicted_profiles ? 2 : 1;
+    size_t pixels = 3 * (size_t)psal_saliency_height(r->saliency) * (size_t)psal_saliency_width(r->saliency);
+    r->window = window_size(r, length * vectors * sizeof(float));
+    r->workers = calloc((size_t)r->threads, sizeof *r->workers);
+    r->images = calloc((size_t)r->threads, sizeof *r->images);
+    r->slots = calloc((size_t)r->window, sizeof *r->slots);
+    r->profiles = calloc((size_t)r->window * vectors * length, sizeof *r->profiles);
+    if (!r->workers || !r->images || !r->slots || !r->profiles)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d profiles of %zu entries", r->window, length);
+    for (int i = 0; i < r->window; i++) {
+        r->slots[i].profile = r->profiles + (size_t)i * vectors * length;
+        if (vectors == 2) r->slots[i].predicted = r->slots[i].profile + length;
+    }
+    for (int i = 0; i < r->threads; i++) {
+        r->images[i] = malloc(pixels * sizeof(float));
+        if (!r->images[i]) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d images", r->threads);
+        psal_error reason = PSAL_ERROR_INIT;
+        r->workers[i] = psal_saliency_worker_new(r->saliency, &reason);
+        if (!r->workers[i]) {
+            if (err) *err = reason;
+            return reason.status;
+        }
+    }
+    return PSAL_OK;
+}
+
+static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *worker, float *image) {
+    psal_sample *sample = &s->sample;
+    psal_error *err = &s->err;
+    psal_status status = r->run->load(r->run->data, sample->index, image, &sample->label, err);
+    if (status != PSAL_OK) return status;
+    if (sample->label < 0 || sample->label >= r->classes)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "label %d: the network has classes 0 to %d", sample->label, r->classes - 1);
+    if ((status = psal_saliency_forward(worker, image, err)) != PSAL_OK) return status;
+    const float *logits = psal_saliency_logits(worker);
+    sample->predicted = psal_predicted_class(logits, r->classes, -1);
+    sample->label_confidence = psal_confidence(logits, r->classes, sample->label);
+    sample->predicted_confidence = psal_confidence(logits, r->classes, sample->predicted);
+    int other = psal_strongest_other_class(logits, r->classes, sample->label);
+    status = psal_saliency_profile(worker, image, sample->label, other, s->profile, err);
+    if (status != PSAL_OK) return status;
+    sample->loss = psal_saliency_loss(worker);
+    for (int64_t i = 0; i < psal_saliency_length(r->saliency); i++) sample->largest = fmaxf(sample->largest, fabsf(s->profile[i]));
+    if (!r->run->predicted_profiles || sample->predicted == sample->label) return PSAL_OK;
+    s->has_predicted = true;
+    other = psal_strongest_other_class(logits, r->classes, sample->predicted);
+    return psal_saliency_profile(worker, image, sample->predicted, other, s->predicted, err);
+}
+
+/* Compute the samples first .. first+count-1 into the slots. */
+static void fill_window(const room *r, int64_t first, int count) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+    for (int i = 0; i < count; i++) {
+        slot *s = &r->slots[i];
+        int thread = omp_get_thread_num();
+        s->sample = (psal_sample){.index = first + i};
+        s->err = (psal_error)PSAL_ERROR_INIT;
+        s->has_predicted = false;
+        s->sample.status = profile_sample(r, s, r->workers[thread], r->images[thread]);
+        if (r->run->step) r->run->step(r->run->data);
+    }
+}
+
+static psal_status take_slot(const room *r, const slot *s, psal_error *err) {
+    bool good = s->sample.status == PSAL_OK;
+    return r->run->take(r->run->data, &s->sample, good ? s->profile : NULL,
+                        good && s->has_predicted ? s->predicted : NULL, good ? NULL : &s->err, err);
+}
+
+psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model *model, const psal_dataset_run *run,
+                                 psal_error *err) {
+    if (run->threads < 1 || run->threads > MOST_THREADS || run->first < 0 || run->first > run->end)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "samples %lld to %lld on %d threads: not a run", (long long)run->first,
+                         (long long)run->end, run->threads);
+    if (run->first == run->end) return PSAL_OK;
+    int classes = psal_model_get_info(model)->num_classes;
+    int64_t samples = run->end - run->first;
+    int threads = samples < run->threads ? (int)samples : run->threads;
+    room r = {.saliency = saliency, .run = run, .classes = classes, .threads = threads};
+    psal_status status = enter_room(&r, err);
+    for (int64_t next = run->first; status == PSAL_OK && next < run->end;) {
+        int64_t left = run->end - next;
+        int count = left < r.window ? (int)left : r.window;
+        fill_window(&r, next, count);
+        for (int i = 0; i < count && status == PSAL_OK; i++) status = take_slot(&r, &r.slots[i], err);
+        next += count;
+        if (status == PSAL_OK && run->pause) status = run->pause(run->data, next, err);
+    }
+    leave_room(&r);
+    return status;
+}

@@ -1,0 +1,304 @@
+#include "saliency/summary.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const GROUP_NAMES[PSAL_GROUP_COUNT] = {"all", "correct", "incorrect", "predicted"};
+
+psal_summary *psal_summary_new(int64_t length, int64_t first, int64_t end, bool normalized, psal_error *err) {
+    if (length < 1 || length > INT64_MAX / 64 || first < 0 || end < first || end - first > INT32_MAX) {
+        psal_fail(err, PSAL_ERR_ARGUMENT, "no summary of %lld entries over the samples %lld to %lld", (long long)length,
+                  (long long)first, (long long)end);
+        return NULL;
+    }
+    psal_summary *s = calloc(1, sizeof *s);
+    if (!s) goto failed;
+    *s = (psal_summary){.length = length, .first = first, .next = first, .end = end, .normalized = normalized};
+    s->records = calloc((size_t)(end - first) + 1, sizeof *s->records);
+    s->scratch = malloc((size_t)length * sizeof *s->scratch);
+    for (int g = 0; g < (length > PSAL_SUMMARY_GROUPS ? 1 : PSAL_GROUP_COUNT); g++)
+        if (!(s->groups[g] = psal_welford_new(length, NULL))) goto failed;
+    if (s->records && s->scratch) return s;
+failed:
+    psal_summary_free(s);
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a summary of %lld entries over %lld samples", (long long)length,
+              (long long)(end - first));
+    return NULL;
+}
+
+void psal_summary_free(psal_summary *s) {
+    if (!s) return;
+    for (int g = 0; g < PSAL_GROUP_COUNT; g++) psal_welford_free(s->groups[g]);
+    free(s->records);
+    free(s->scratch);
+    free(s);
+}
+
+int64_t psal_summary_count(const psal_summary *s) {
+    return s->groups[PSAL_GROUP_ALL]->count;
+}
+
+int64_t psal_summary_correct(const psal_summary *s) {
+    int64_t correct = 0;
+    for (int64_t i = 0; i < s->next - s->first; i++) {
+        const psal_sample *r = &s->records[i];
+        correct += r->status == PSAL_OK && r->label == r->predicted;
+    }
+    return correct;
+}
+
+int64_t psal_summary_skipped(const psal_summary *s) {
+    return s->next - s->first - s->groups[PSAL_GROUP_ALL]->count;
+}
+
+/* ---- adding ---- */
+
+/* The profile as it is to be added: divided by its L2 norm where asked for; all zeros stay zeros. */
+static const float *prepared(const psal_summary *s, const float *profile) {
+    if (!s->normalized) return profile;
+    double sum = 0;
+    for (int64_t i = 0; i < s->length; i++) sum += (double)profile[i] * (double)profile[i];
+    double norm = sum > 0 ? sqrt(sum) : 1;
+    for (int64_t i = 0; i < s->length; i++) s->scratch[i] = (float)((double)profile[i] / norm);
+    return s->scratch;
+}
+
+psal_status psal_summary_add(psal_summary *s, const psal_sample *sample, const float *profile, const float *predicted,
+                             psal_error *err) {
+    if (sample->index != s->next || s->next >= s->end)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %lld cannot follow %lld samples of %lld", (long long)sample->index,
+                         (long long)s->next, (long long)s->end);
+    s->records[s->next++ - s->first] = *sample;
+    if (!profile) return PSAL_OK;
+    const float *values = prepared(s, profile);
+    psal_welford_add(s->groups[PSAL_GROUP_ALL], values);
+    if (s->length > PSAL_SUMMARY_GROUPS) return PSAL_OK;
+    bool correct = sample->predicted == sample->label;
+    psal_welford_add(s->groups[correct ? PSAL_GROUP_CORRECT : PSAL_GROUP_INCORRECT], values);
+    if (predicted) psal_welford_add(s->groups[PSAL_GROUP_PREDICTED], prepared(s, predicted));
+    return PSAL_OK;
+}
+
+psal_status psal_summary_append(psal_summary *s, const psal_summary *behind, psal_error *err) {
+    if (s->next != s->end || behind->next != behind->end || behind->first != s->end)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "samples %lld to %lld cannot be joined to those up to %lld",
+                         (long long)behind->first, (long long)behind->end, (long long)s->end);
+    if (behind->length != s->length || behind->normalized != s->normalized)
+        return psal_fail(err, PSAL_ERR_SHAPE, "summaries of %lld and %lld entries cannot be joined", (long long)s->length,
+                         (long long)behind->length);
+    size_t here = (size_t)(s->end - s->first), there = (size_t)(behind->end - behind->first);
+    psal_sample *records = realloc(s->records, (here + there + 1) * sizeof *records);
+    if (!records) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu records", here + there);
+    s->records = records;
+    memcpy(records + here, behind->records, there * sizeof *records);
+    s->next = s->end = behind->end;
+    for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g]; g++) psal_welford_merge(s->groups[g], behind->groups[g], NULL);
+    return PSAL_OK;
+}
+
+/* ---- as tensors ---- */
+
+/* The fields of a record, one tensor each. */
+typedef enum field {
+    FIELD_STATUS,
+    FIELD_LABEL,
+    FIELD_PREDICTED,
+    FIELD_LABEL_CONFIDENCE,
+    FIELD_PREDICTED_CONFIDENCE,
+    FIELD_LOSS,
+    FIELD_LARGEST,
+    FIELD_COUNT
+} field;
+
+static const struct {
+    const char *name;
+    psal_dtype dtype;
+} FIELDS[FIELD_COUNT] = {
+    [FIELD_STATUS] = {"record.status", PSAL_I32},
+    [FIELD_LABEL] = {"record.label", PSAL_I32},
+    [FIELD_PREDICTED] = {"record.predicted", PSAL_I32},
+    [FIELD_LABEL_CONFIDENCE] = {"record.label_confidence", PSAL_F32},
+    [FIELD_PREDICTED_CONFIDENCE] = {"record.predicted_confidence", PSAL_F32},
+    [FIELD_LOSS] = {"record.loss", PSAL_F32},
+    [FIELD_LARGEST] = {"record.largest", PSAL_F32},
+};
+
+static void pack_field(const psal_summary *s, field f, void *data) {
+    int32_t *ints = data;
+    float *floats = data;
+    for (int64_t i = 0; i < s->next - s->first; i++) {
+        const psal_sample *r = &s->records[i];
+        switch (f) {
+        case FIELD_STATUS: ints[i] = (int32_t)r->status; break;
+        case FIELD_LABEL: ints[i] = r->label; break;
+        case FIELD_PREDICTED: ints[i] = r->predicted; break;
+        case FIELD_LABEL_CONFIDENCE: floats[i] = r->label_confidence; break;
+        case FIELD_PREDICTED_CONFIDENCE: floats[i] = r->predicted_confidence; break;
+        case FIELD_LOSS: floats[i] = r->loss; break;
+        default: floats[i] = r->largest; break;
+        }
+    }
+}
+
+static void unpack_field(psal_summary *s, field f, const void *data) {
+    const int32_t *ints = data;
+    const float *floats = data;
+    for (int64_t i = 0; i < s->next - s->first; i++) {
+        psal_sample *r = &s->records[i];
+        r->index = s->first + i;
+        switch (f) {
+        case FIELD_STATUS: r->status = ints[i] < 0 || ints[i] > PSAL_ERR_CANCELLED ? PSAL_ERR_FORMAT : (psal_status)ints[i]; break;
+        case FIELD_LABEL: r->label = ints[i]; break;
+        case FIELD_PREDICTED: r->predicted = ints[i]; break;
+        case FIELD_LABEL_CONFIDENCE: r->label_confidence = floats[i]; break;
+        case FIELD_PREDICTED_CONFIDENCE: r->predicted_confidence = floats[i]; break;
+        case FIELD_LOSS: r->loss = floats[i]; break;
+        default: r->largest = floats[i]; break;
+        }
+    }
+}
+
+static psal_status add_vector(psal_tensor_map *map, const char *name, const double *values, int64_t length, psal_error *err) {
+    psal_shape shape = PSAL_SHAPE(length);
+    psal_tensor *t = psal_tensor_map_add(map, name, PSAL_F64, &shape, err);
+    if (!t) return err ? err->status : PSAL_ERR_MEMORY;
+    memcpy(t->data, values, (size_t)length * sizeof *values);
+    return PSAL_OK;
+}
+
+static psal_status set_number(psal_tensor_map *map, const char *key, int64_t value, psal_error *err) {
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return psal_tensor_map_set_meta(map, key, text, err);
+}
+
+psal_status psal_summary_to_tensors(const psal_summary *s, psal_tensor_map *map, psal_error *err) {
+    char name[64];
+    psal_status status = set_number(map, "psal.first", s->first, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.next", s->next, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.end", s->end, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.normalized", s->normalized, err);
+    for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g] && status == PSAL_OK; g++) {
+        const psal_welford *w = s->groups[g];
+        snprintf(name, sizeof name, "psal.count.%s", GROUP_NAMES[g]);
+        if ((status = set_number(map, name, w->count, err)) != PSAL_OK || w->count == 0) continue;
+        snprintf(name, sizeof name, "%s.mean", GROUP_NAMES[g]);
+        if ((status = add_vector(map, name, w->mean, w->length, err)) != PSAL_OK) break;
+        snprintf(name, sizeof name, "%s.m2", GROUP_NAMES[g]);
+        status = add_vector(map, name, w->m2, w->length, err);
+    }
+    status = status == PSAL_OK ? set_number(map, "psal.length", s->length, err) : status;
+    psal_shape shape = PSAL_SHAPE(s->next - s->first);
+    for (int f = 0; f < FIELD_COUNT && status == PSAL_OK; f++) {
+        psal_tensor *t = psal_tensor_map_add(map, FIELDS[f].name, FIELDS[f].dtype, &shape, err);
+        if (!t) return err ? err->status : PSAL_ERR_MEMORY;
+        pack_field(s, (field)f, t->data);
+    }
+    return status;
+}
+
+static psal_status get_number(const psal_tensor_map *map, const char *key, int64_t *value, psal_error *err) {
+    const char *text = psal_tensor_map_meta(map, key);
+    char *end = NULL;
+    *value = text ? strtoll(text, &end, 10) : -1;
+    if (!text || end == text || *end || *value < 0)
+        return psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: '%s' is %s%s", key, text ? "" : "missing",
+                         text ? text : "");
+    return PSAL_OK;
+}
+
+static psal_status get_tensor(const psal_tensor_map *map, const char *name, psal_dtype dtype, int64_t length,
+                              const void **data, psal_error *err) {
+    const psal_tensor *t = psal_tensor_map_get(map, name);
+    char text[96];
+    if (!t) return psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: there is no tensor '%s'", name);
+    if (t->dtype != dtype || t->shape.ndim != 1 || t->shape.dim[0] != length)
+        return psal_fail(err, PSAL_ERR_FORMAT, "'%s' should be %s of %lld, is %s of %s", name, psal_dtype_name(dtype),
+                         (long long)length, psal_dtype_name(t->dtype), psal_shape_format(&t->shape, text, sizeof text));
+    *data = t->data;
+    return PSAL_OK;
+}
+
+static psal_status read_vector(const psal_tensor_map *map, const char *group, const char *what, double *out, int64_t length,
+                               psal_error *err) {
+    char name[64];
+    const void *data = NULL;
+    snprintf(name, sizeof name, "%s.%s", group, what);
+    psal_status status = get_tensor(map, name, PSAL_F64, length, &data, err);
+    if (status != PSAL_OK) return status;
+    memcpy(out, data, (size_t)length * sizeof *out);
+    for (int64_t i = 0; i < length; i++)
+        if (!isfinite(out[i])) return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, out[i]);
+    return PSAL_OK;
+}
+
+static psal_status read_groups(psal_summary *s, const psal_tensor_map *map, psal_error *err) {
+    for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g]; g++) {
+        char key[64];
+        psal_welford *w = s->groups[g];
+        snprintf(key, sizeof key, "psal.count.%s", GROUP_NAMES[g]);
+        psal_status status = get_number(map, key, &w->count, err);
+        if (status != PSAL_OK) return status;
+        if (w->count > s->next - s->first)
+            return psal_fail(err, PSAL_ERR_FORMAT, "'%s' is %lld, of %lld samples", key, (long long)w->count,
+                             (long long)(s->next - s->first));
+        if (w->count == 0) continue;
+        status = read_vector(map, GROUP_NAMES[g], "mean", w->mean, s->length, err);
+        if (status == PSAL_OK) status = read_vector(map, GROUP_NAMES[g], "m2", w->m2, s->length, err);
+        if (status != PSAL_OK) return status;
+    }
+    return PSAL_OK;
+}
+
+psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *err) {
+    int64_t length, first, next, end, normalized;
+    if (get_number(map, "psal.length", &length, err) != PSAL_OK || get_number(map, "psal.first", &first, err) != PSAL_OK ||
+        get_number(map, "psal.next", &next, err) != PSAL_OK || get_number(map, "psal.end", &end, err) != PSAL_OK ||
+        get_number(map, "psal.normalized", &normalized, err) != PSAL_OK)
+        return NULL;
+    if (next < first || next > end) {
+        psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: %lld samples of %lld to %lld", (long long)next, (long long)first,
+                  (long long)end);
+        return NULL;
+    }
+    psal_summary *s = psal_summary_new(length, first, end, normalized != 0, err);
+    if (!s) return NULL;
+    s->next = next;
+    psal_status status = read_groups(s, map, err);
+    for (int f = 0; f < FIELD_COUNT && status == PSAL_OK; f++) {
+        const void *data = NULL;
+        status = get_tensor(map, FIELDS[f].name, FIELDS[f].dtype, next - first, &data, err);
+        if (status == PSAL_OK) unpack_field(s, (field)f, data);
+    }
+    if (status == PSAL_OK) return s;
+    psal_summary_free(s);
+    return NULL;
+}
+
+psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statistics, psal_tensor_map *map, psal_error *err) {
+    const psal_welford *all = s->groups[PSAL_GROUP_ALL];
+    if (all->count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
+    if (statistics) {
+        memcpy(statistics->mean, all->mean, (size_t)s->length * sizeof(double));
+        psal_welford_std(all, statistics->std);
+        statistics->count = all->count;
+        statistics->normalized = s->normalized;
+    }
+    if (!map) return PSAL_OK;
+    psal_status status = PSAL_OK;
+    char name[64];
+    for (int g = PSAL_GROUP_CORRECT; g < PSAL_GROUP_COUNT && s->groups[g] && status == PSAL_OK; g++) {
+        snprintf(name, sizeof name, "mean.%s", GROUP_NAMES[g]);
+        if (s->groups[g]->count) status = add_vector(map, name, s->groups[g]->mean, s->length, err);
+    }
+    int64_t correct = psal_summary_correct(s);
+    snprintf(name, sizeof name, "%.6f", (double)correct / (double)all->count);
+    if (status == PSAL_OK) status = psal_tensor_map_set_meta(map, "psal.accuracy", name, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.correct", correct, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.incorrect", all->count - correct, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.skipped", psal_summary_skipped(s), err);
+    return status;
+}

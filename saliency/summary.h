@@ -1,0 +1,55 @@
+/* summary.h - what a data set's profiles add up to: statistics, means of groups, and a record of every sample.
+ *
+ * A summary covers the samples first .. end-1 of a data set and has taken those below `next`; it is what is saved to go
+ * on later, what parts computed elsewhere are joined as, and what the statistics file is made from. */
+#ifndef PSAL_SALIENCY_SUMMARY_H
+#define PSAL_SALIENCY_SUMMARY_H
+
+#include "saliency/dataset_run.h"
+#include "saliency/statistics.h"
+#include "saliency/welford.h"
+
+typedef enum psal_group {
+    PSAL_GROUP_ALL,
+    PSAL_GROUP_CORRECT,   /* classified as labelled */
+    PSAL_GROUP_INCORRECT, /* not; profiles for the true label */
+    PSAL_GROUP_PREDICTED, /* the same samples; profiles for the predicted label, where computed */
+    PSAL_GROUP_COUNT
+} psal_group;
+
+/* Longer profiles (every parameter by itself) have no means of groups: they would take gigabytes. */
+#define PSAL_SUMMARY_GROUPS (1 << 20)
+
+typedef struct psal_summary {
+    int64_t length;          /* of a profile */
+    int64_t first, next, end;
+    bool normalized;         /* profiles are divided by their L2 norm before they are added */
+    psal_welford *groups[PSAL_GROUP_COUNT]; /* only that of all samples (others NULL) when length > PSAL_SUMMARY_GROUPS */
+    psal_sample *records;    /* [end - first], those below `next` are filled */
+    float *scratch;          /* [length] */
+} psal_summary;
+
+psal_summary *psal_summary_new(int64_t length, int64_t first, int64_t end, bool normalized, psal_error *err);
+void psal_summary_free(psal_summary *summary); /* NULL is fine */
+
+/* Take sample number `next`: as from psal_dataset_run.take; profile NULL for a skipped one. */
+psal_status psal_summary_add(psal_summary *summary, const psal_sample *sample, const float *profile,
+                             const float *predicted, psal_error *err);
+/* Append a complete summary that begins where this one, also complete, ends. */
+psal_status psal_summary_append(psal_summary *summary, const psal_summary *behind, psal_error *err);
+
+int64_t psal_summary_count(const psal_summary *summary);   /* profiles added */
+int64_t psal_summary_correct(const psal_summary *summary); /* of them, classified as labelled */
+int64_t psal_summary_skipped(const psal_summary *summary);
+
+/* The whole state as tensors ("all.mean", "all.m2", ..., "record.label", ...), exact. */
+psal_status psal_summary_to_tensors(const psal_summary *summary, psal_tensor_map *map, psal_error *err);
+psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *err);
+
+/* Put mean and deviation of all samples into statistics->mean, std and count; the group means that have samples into
+ * `map` as tensors "mean.correct", "mean.incorrect", "mean.predicted" (float64 [length]) with their numbers as metadata
+ * ("psal.correct", "psal.incorrect", "psal.skipped") and "psal.accuracy". Either may be NULL. Fails without samples. */
+psal_status psal_summary_finish(const psal_summary *summary, psal_statistics *statistics, psal_tensor_map *map,
+                                psal_error *err);
+
+#endif
