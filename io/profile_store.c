@@ -1,0 +1,198 @@
+#include "io/profile_store.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
+#include "io/csv.h"
+#include "io/mapped_file.h"
+#include "io/npy.h"
+#include "io/numbers.h"
+
+/* ---- the table ---- */
+
+enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, COLUMNS };
+
+static const char *const column_name[COLUMNS] = {"index",      "path",              "label", "predicted",
+                                                 "confidence", "target_confidence", "loss",  "scale"};
+
+static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psal_error *err) {
+    bool have;
+    psal_status status = psal_csv_next(csv, &have, err);
+    if (status != PSAL_OK) return status;
+    for (int c = 0; c < COLUMNS; c++) {
+        column[c] = SIZE_MAX;
+        for (size_t i = 0; have && i < psal_csv_field_count(csv); i++) {
+            if (strcmp(psal_csv_field(csv, i), column_name[c]) != 0) continue;
+            if (column[c] != SIZE_MAX)
+                return psal_fail(err, PSAL_ERR_FORMAT, "%s: two columns are called '%s'", psal_csv_path(csv),
+                                 column_name[c]);
+            column[c] = i;
+        }
+        if (column[c] == SIZE_MAX && (c == PATH || c == LABEL || c == PREDICTED))
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s: no column '%s' (needed: path,label,predicted)",
+                             psal_csv_path(csv), column_name[c]);
+    }
+    return PSAL_OK;
+}
+
+static psal_status bad_field(const psal_csv_reader *csv, int column, const char *text, psal_error *err) {
+    return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: '%.100s' is no %s", psal_csv_path(csv), psal_csv_line(csv), text,
+                     column_name[column]);
+}
+
+/* A class number; -1 for an empty field or a negative number. */
+static psal_status read_class(const psal_csv_reader *csv, int column, const char *text, int *value, psal_error *err) {
+    int64_t number = -1;
+    if (*text && (!psal_parse_int64(text, &number) || number > INT_MAX)) return bad_field(csv, column, text, err);
+    *value = number < 0 ? -1 : (int)number;
+    return PSAL_OK;
+}
+
+static psal_status read_number(const psal_csv_reader *csv, const size_t columns[COLUMNS], int column, double *value,
+                               psal_error *err) {
+    if (columns[column] == SIZE_MAX) return PSAL_OK;
+    const char *text = psal_csv_field(csv, columns[column]);
+    if (*text && strcmp(text, "nan") != 0 && !psal_parse_double(text, value)) return bad_field(csv, column, text, err);
+    return PSAL_OK;
+}
+
+static psal_status read_record(const psal_csv_reader *csv, const size_t column[COLUMNS], int64_t position,
+                               psal_profile_store *store, psal_error *err) {
+    for (int c = 0; c < COLUMNS; c++)
+        if (column[c] != SIZE_MAX && column[c] >= psal_csv_field_count(csv))
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: no field '%s'", psal_csv_path(csv), psal_csv_line(csv),
+                             column_name[c]);
+    int64_t row = position;
+    if (column[INDEX] != SIZE_MAX && !psal_parse_int64(psal_csv_field(csv, column[INDEX]), &row))
+        return bad_field(csv, INDEX, psal_csv_field(csv, column[INDEX]), err);
+    if (row < 0 || row >= store->samples)
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: sample %" PRId64 ", but the profiles have %" PRId64 " rows",
+                         psal_csv_path(csv), psal_csv_line(csv), row, store->samples);
+    psal_profile_record *record = &store->records[row];
+    if (record->path)
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: sample %" PRId64 " for the second time", psal_csv_path(csv),
+                         psal_csv_line(csv), row);
+    *record = (psal_profile_record){.confidence = NAN, .target_confidence = NAN, .loss = NAN, .scale = 1};
+    psal_status status = read_class(csv, LABEL, psal_csv_field(csv, column[LABEL]), &record->label, err);
+    if (status == PSAL_OK)
+        status = read_class(csv, PREDICTED, psal_csv_field(csv, column[PREDICTED]), &record->predicted, err);
+    if (status == PSAL_OK) status = read_number(csv, column, CONFIDENCE, &record->confidence, err);
+    if (status == PSAL_OK) status = read_number(csv, column, TARGET_CONFIDENCE, &record->target_confidence, err);
+    if (status == PSAL_OK) status = read_number(csv, column, LOSS, &record->loss, err);
+    if (status == PSAL_OK) status = read_number(csv, column, SCALE, &record->scale, err);
+    if (status != PSAL_OK) return status;
+    record->valid = record->predicted >= 0;
+    if (!isfinite(record->scale)) return bad_field(csv, SCALE, psal_csv_field(csv, column[SCALE]), err);
+    record->path = strdup(psal_csv_field(csv, column[PATH]));
+    return record->path ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+}
+
+static psal_status read_records(const char *path, psal_profile_store *store, psal_error *err) {
+    store->records = calloc((size_t)store->samples, sizeof *store->records);
+    if (!store->records) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %" PRId64 " records", path, store->samples);
+    psal_csv_reader *csv = psal_csv_open(path, ',', err);
+    if (!csv) return err ? err->status : PSAL_ERR_IO;
+    size_t column[COLUMNS];
+    int64_t count = 0;
+    bool have = true;
+    psal_status status = read_header(csv, column, err);
+    while (status == PSAL_OK && (status = psal_csv_next(csv, &have, err)) == PSAL_OK && have)
+        status = read_record(csv, column, count++, store, err);
+    psal_csv_close(csv);
+    if (status == PSAL_OK && count != store->samples) /* no sample comes twice, so that equal counts mean all of them */
+        status = psal_fail(err, PSAL_ERR_FORMAT, "%s: %" PRId64 " records, but the profiles have %" PRId64 " rows", path,
+                           count, store->samples);
+    return status;
+}
+
+/* ---- the matrix ---- */
+
+static psal_status open_matrix(const char *path, psal_profile_store *store, psal_error *err) {
+    psal_status status = psal_map_file(path, &store->file, err);
+    if (status != PSAL_OK) return status;
+    store->map = psal_tensor_map_new();
+    if (!store->map) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
+    status = psal_npy_add(store->map, "array", store->file.data, store->file.size, err);
+    if (status != PSAL_OK) {
+        psal_fail_prefix(err, "%s", path);
+        return status;
+    }
+    const psal_tensor *array = psal_tensor_map_at(store->map, 0);
+    char shape[96];
+    psal_shape_format(&array->shape, shape, sizeof shape);
+    if (array->dtype != PSAL_F16 && array->dtype != PSAL_F32)
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: profiles of %s; float16 or float32 is needed", path,
+                         psal_dtype_name(array->dtype));
+    if (array->shape.ndim != 2 || array->shape.dim[0] < 1 || array->shape.dim[1] < 1)
+        return psal_fail(err, PSAL_ERR_SHAPE, "%s: an array of shape %s; profiles are a matrix, one sample a row", path,
+                         shape);
+    uintptr_t data = (uintptr_t)array->data, file = (uintptr_t)store->file.data;
+    if (data < file || data >= file + store->file.size) /* a copy: psal_profile_store_release must not touch that */
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
+                         "%s: the array is in Fortran order or not aligned; np.save(..., np.ascontiguousarray(a)) writes it "
+                         "as needed here",
+                         path);
+    store->samples = array->shape.dim[0];
+    store->length = array->shape.dim[1];
+    store->dtype = array->dtype;
+    store->data = array->data;
+    return PSAL_OK;
+}
+
+psal_status psal_profile_store_open(const char *profiles, const char *records, psal_profile_store *store, psal_error *err) {
+    memset(store, 0, sizeof *store);
+    psal_status status = open_matrix(profiles, store, err);
+    if (status == PSAL_OK && records) status = read_records(records, store, err);
+    if (status != PSAL_OK) psal_profile_store_close(store);
+    return status;
+}
+
+void psal_profile_store_close(psal_profile_store *store) {
+    for (int64_t i = 0; store->records && i < store->samples; i++) free(store->records[i].path);
+    free(store->records);
+    psal_tensor_map_free(store->map);
+    psal_unmap_file(&store->file);
+    memset(store, 0, sizeof *store);
+}
+
+/* ---- rows ---- */
+
+#if defined __x86_64__
+__attribute__((target("avx,f16c"))) static int64_t convert_eights(const uint16_t *in, int64_t count, float *out) {
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
+    return i;
+}
+#endif
+
+void psal_halves_to_floats(const uint16_t *in, int64_t count, float *out) {
+    int64_t i = 0;
+#if defined __x86_64__
+    if (__builtin_cpu_supports("f16c")) i = convert_eights(in, count, out);
+#endif
+    for (; i < count; i++) out[i] = psal_f16_to_f32(in[i]);
+}
+
+void psal_profile_store_read(const psal_profile_store *store, int64_t sample, int64_t first, int64_t count, float *out) {
+    int64_t at = sample * store->length + first;
+    if (store->dtype == PSAL_F16)
+        psal_halves_to_floats((const uint16_t *)store->data + at, count, out);
+    else
+        memcpy(out, (const float *)store->data + at, (size_t)count * sizeof *out);
+    double scale = store->records ? store->records[sample].scale : 1;
+    if (scale != 1)
+        for (int64_t i = 0; i < count; i++) out[i] = (float)(out[i] * scale);
+}
+
+void psal_profile_store_release(const psal_profile_store *store, int64_t first, int64_t count) {
+    size_t row = (size_t)store->length * psal_dtype_size(store->dtype);
+    psal_mapped_forget((const char *)store->data + (size_t)first * row, (size_t)count * row);
+}

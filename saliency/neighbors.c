@@ -1,0 +1,310 @@
+#include "saliency/neighbors.h"
+
+#include <inttypes.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/kernels/gemm.h"
+#include "saliency/neighbors_internal.h"
+
+/* Kept beyond the neighbours wanted, before the exact comparison. */
+#define SPARE 32
+/* Far above the error of a float32 similarity (measured: below 2e-6 for 26,560 entries), far below the distance of the
+ * SPARE-th candidate. */
+#define SLACK 5e-5
+/* Candidates per matrix product, and bytes of one batch of queries. */
+#define BLOCK_ROWS 64
+#define BATCH_BYTES ((int64_t)64 << 20)
+#define MAX_KEPT ((int64_t)1 << 20)
+/* Below this many queries a dot product beside the standardization is faster than a matrix product. */
+#define FEW_QUERIES 4
+
+#define LANES 32
+
+#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FAST
+#endif
+
+FAST static float dot(const float *a, const float *b, int64_t n) {
+    float lane[LANES] = {0}, rest = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += a[i + l] * b[i + l];
+    for (; i < n; i++) rest += a[i] * b[i];
+    for (int l = 0; l < LANES; l++) rest += lane[l];
+    return rest;
+}
+
+static double dot_exact(const double *a, const double *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* ---- the best so far: a heap whose root is the worst ---- */
+
+static bool worse(const psal_neighbor *a, const psal_neighbor *b) {
+    return a->similarity < b->similarity || (a->similarity == b->similarity && a->sample > b->sample);
+}
+
+typedef struct heap {
+    psal_neighbor *entry; /* [room] */
+    int64_t count;
+} heap;
+
+static void sift_down(heap *h, int64_t at) {
+    for (;;) {
+        int64_t worst = at;
+        for (int64_t child = 2 * at + 1; child <= 2 * at + 2; child++)
+            if (child < h->count && worse(&h->entry[child], &h->entry[worst])) worst = child;
+        if (worst == at) return;
+        psal_neighbor other = h->entry[at];
+        h->entry[at] = h->entry[worst];
+        h->entry[worst] = other;
+        at = worst;
+    }
+}
+
+static void keep(heap *h, int64_t room, psal_neighbor candidate) {
+    if (h->count < room) {
+        int64_t at = h->count++;
+        for (; at > 0 && worse(&candidate, &h->entry[(at - 1) / 2]); at = (at - 1) / 2)
+            h->entry[at] = h->entry[(at - 1) / 2];
+        h->entry[at] = candidate;
+    } else if (worse(&h->entry[0], &candidate)) {
+        h->entry[0] = candidate;
+        sift_down(h, 0);
+    }
+}
+
+static int best_first(const void *a, const void *b) {
+    return worse(a, b) ? 1 : worse(b, a) ? -1 : 0;
+}
+
+/* ---- one search ---- */
+
+typedef struct search {
+    psal_profile_space space;
+    const psal_neighbor_options *options;
+    int64_t candidate_count;
+    int threads;
+    const float *profile; /* the one query, when it is no sample */
+} search;
+
+/* What one thread needs for a batch; freed by batch_free. */
+typedef struct worker {
+    float *rows, *scratch, *products; /* [BLOCK_ROWS][width], [length], [queries][BLOCK_ROWS] */
+    heap *heaps;                      /* [queries] */
+    psal_neighbor *entries;           /* [queries][room] */
+} worker;
+
+typedef struct batch {
+    const int64_t *samples; /* the queries */
+    int64_t count, room;
+    float *vectors; /* [count][width] */
+    worker *workers;
+} batch;
+
+static int64_t candidate_at(const search *s, int64_t position) {
+    return s->options->candidates ? s->options->candidates[position] : position;
+}
+
+static void batch_free(batch *b, int threads) {
+    for (int t = 0; b->workers && t < threads; t++) {
+        worker *w = &b->workers[t];
+        free(w->rows);
+        free(w->scratch);
+        free(w->products);
+        free(w->heaps);
+        free(w->entries);
+    }
+    free(b->workers);
+    free(b->vectors);
+}
+
+static psal_status batch_new(const search *s, batch *b, psal_error *err) {
+    size_t width = (size_t)s->space.width, length = (size_t)s->space.source->length, count = (size_t)b->count;
+    b->vectors = malloc(count * width * sizeof(float));
+    b->workers = calloc((size_t)s->threads, sizeof *b->workers);
+    bool good = b->vectors && b->workers;
+    for (int t = 0; good && t < s->threads; t++) {
+        worker *w = &b->workers[t];
+        w->rows = malloc(BLOCK_ROWS * width * sizeof(float));
+        w->scratch = malloc(length * sizeof(float));
+        w->products = malloc(count * BLOCK_ROWS * sizeof(float));
+        w->heaps = calloc(count, sizeof *w->heaps);
+        w->entries = malloc(count * (size_t)b->room * sizeof *w->entries);
+        good = w->rows && w->scratch && w->products && w->heaps && w->entries;
+        for (size_t q = 0; good && q < count; q++) w->heaps[q].entry = w->entries + q * (size_t)b->room;
+    }
+    return good ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the neighbours of %zu samples", count);
+}
+
+/* The unit vectors of the queries. Returns a query that is not finite (-1: the profile that is no sample), or -2. */
+static int64_t fill_queries(const search *s, batch *b) {
+    int64_t width = s->space.width, bad = INT64_MAX;
+#pragma omp parallel for num_threads(s->threads) reduction(min : bad) schedule(dynamic)
+    for (int64_t q = 0; q < b->count; q++) {
+        worker *w = &b->workers[omp_get_thread_num()];
+        if (s->profile) {
+            double *exact = malloc((size_t)width * sizeof *exact);
+            bool good = exact && psal_profile_space_exact(&s->space, -1, s->profile, w->scratch, exact);
+            for (int64_t i = 0; good && i < width; i++) b->vectors[i] = (float)exact[i];
+            free(exact);
+            if (!good) bad = b->samples[q];
+        } else if (!psal_profile_space_fast(&s->space, b->samples[q], w->scratch, b->vectors + q * width)) {
+            if (b->samples[q] < bad) bad = b->samples[q];
+        }
+    }
+    return bad == INT64_MAX ? -2 : bad;
+}
+
+/* Compare candidates begin .. end-1 with all queries of the batch. Returns a sample that is not finite, or -2. */
+static int64_t compare_block(const search *s, const batch *b, worker *w, int64_t begin, int64_t end) {
+    size_t width = (size_t)s->space.width, rows = (size_t)(end - begin);
+    const psal_profile_source *source = s->space.source;
+    bool few = b->count < FEW_QUERIES;
+    for (size_t r = 0; r < rows; r++) {
+        int64_t sample = candidate_at(s, begin + (int64_t)r);
+        float *row = few ? w->rows : w->rows + r * width;
+        if (!psal_profile_space_fast(&s->space, sample, w->scratch, row)) return sample;
+        for (int64_t q = 0; few && q < b->count; q++)
+            w->products[(size_t)q * rows + r] = dot(b->vectors + (size_t)q * width, row, s->space.width);
+    }
+    if (!few)
+        psal_gemm(false, true, (size_t)b->count, rows, width, b->vectors, width, w->rows, width, false, w->products, rows);
+    for (int64_t q = 0; q < b->count; q++)
+        for (size_t r = 0; r < rows; r++) {
+            int64_t sample = candidate_at(s, begin + (int64_t)r);
+            if (sample != b->samples[q])
+                keep(&w->heaps[q], b->room, (psal_neighbor){sample, w->products[(size_t)q * rows + r]});
+        }
+    if (source->release) {
+        int64_t first = candidate_at(s, begin);
+        source->release(source->context, first, candidate_at(s, end - 1) - first + 1);
+    }
+    return -2;
+}
+
+static int64_t compare_all(const search *s, batch *b) {
+    int64_t blocks = (s->candidate_count + BLOCK_ROWS - 1) / BLOCK_ROWS, bad = INT64_MAX;
+#pragma omp parallel for num_threads(s->threads) reduction(min : bad) schedule(dynamic)
+    for (int64_t block = 0; block < blocks; block++) {
+        int64_t begin = block * BLOCK_ROWS, end = begin + BLOCK_ROWS;
+        if (end > s->candidate_count) end = s->candidate_count;
+        int64_t sample = compare_block(s, b, &b->workers[omp_get_thread_num()], begin, end);
+        if (sample >= 0 && sample < bad) bad = sample;
+    }
+    if (bad != INT64_MAX) return bad;
+    for (int t = 1; t < s->threads; t++)
+        for (int64_t q = 0; q < b->count; q++)
+            for (int64_t i = 0; i < b->workers[t].heaps[q].count; i++)
+                keep(&b->workers[0].heaps[q], b->room, b->workers[t].heaps[q].entry[i]);
+    return -2;
+}
+
+/* Compare what one query kept again, in double, and sort it. *certain: nothing that was dropped can belong to the answer. */
+static psal_status refine(const search *s, const batch *b, int64_t q, float *scratch, psal_neighbor *neighbors, bool *certain) {
+    int64_t width = s->space.width, top = s->options->top;
+    heap *h = &b->workers[0].heaps[q];
+    bool dropped = h->count == b->room;
+    double limit = dropped ? h->entry[0].similarity + SLACK : 0;
+    double *query = malloc((size_t)width * sizeof *query), *other = malloc((size_t)width * sizeof *other);
+    if (!query || !other) {
+        free(query);
+        free(other);
+        return PSAL_ERR_MEMORY;
+    }
+    psal_profile_space_exact(&s->space, b->samples[q], s->profile, scratch, query);
+    for (int64_t i = 0; i < h->count; i++) {
+        psal_profile_space_exact(&s->space, h->entry[i].sample, NULL, scratch, other);
+        h->entry[i].similarity = dot_exact(query, other, width);
+    }
+    free(query);
+    free(other);
+    qsort(h->entry, (size_t)h->count, sizeof *h->entry, best_first);
+    for (int64_t i = 0; i < top; i++) neighbors[i] = i < h->count ? h->entry[i] : (psal_neighbor){-1, 0};
+    *certain = !dropped || b->room >= s->candidate_count || neighbors[top - 1].similarity > limit;
+    return PSAL_OK;
+}
+
+/* One batch with `room` candidates kept per query; certain[q] says whether neighbors[q] is final. */
+static psal_status run_batch(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
+                             bool *certain, psal_error *err) {
+    batch b = {.samples = samples, .count = count, .room = room};
+    psal_status status = batch_new(s, &b, err);
+    int64_t bad = status == PSAL_OK ? fill_queries(s, &b) : -2;
+    if (status == PSAL_OK && bad == -2) bad = compare_all(s, &b);
+    if (bad == -1)
+        status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile to compare with is not finite");
+    else if (bad >= 0)
+        status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+    bool short_of_memory = false;
+    if (status == PSAL_OK) {
+#pragma omp parallel for num_threads(s->threads) reduction(|| : short_of_memory) schedule(dynamic)
+        for (int64_t q = 0; q < count; q++)
+            if (refine(s, &b, q, b.workers[omp_get_thread_num()].scratch, neighbors + q * s->options->top, &certain[q]) !=
+                PSAL_OK)
+                short_of_memory = true;
+        if (short_of_memory) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %" PRId64 " entries", s->space.width);
+        const psal_profile_source *source = s->space.source;
+        if (source->release) source->release(source->context, 0, source->samples);
+    }
+    batch_free(&b, s->threads);
+    return status;
+}
+
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
+                        psal_error *err) {
+    if (room > s->candidate_count) room = s->candidate_count > 0 ? s->candidate_count : 1;
+    int64_t most = BATCH_BYTES / (s->space.width * (int64_t)sizeof(float)), top = s->options->top;
+    if (most > MAX_KEPT / room) most = MAX_KEPT / room;
+    if (most < 1) most = 1;
+    bool *certain = malloc((size_t)(most < count ? most : count));
+    if (!certain) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_status status = PSAL_OK;
+    for (int64_t begin = 0; begin < count && status == PSAL_OK; begin += most) {
+        int64_t part = count - begin < most ? count - begin : most;
+        status = run_batch(s, samples + begin, part, room, neighbors + begin * top, certain, err);
+        /* Many candidates of nearly the same similarity: keep more of them, for those queries alone. */
+        for (int64_t q = 0; q < part && status == PSAL_OK; q++)
+            if (!certain[q]) status = find(s, samples + begin + q, 1, room * 8, neighbors + (begin + q) * top, err);
+    }
+    free(certain);
+    return status;
+}
+
+static psal_status search_all(const psal_profile_source *source, const psal_neighbor_options *options, const float *profile,
+                              const int64_t *queries, int64_t count, psal_neighbor *neighbors, psal_error *err) {
+    if (options->top < 1 || options->top > MAX_KEPT)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " neighbours: must be 1 to %" PRId64, options->top, MAX_KEPT);
+    for (int64_t i = 0; options->candidates && i < options->candidate_count; i++)
+        if (options->candidates[i] < 0 || options->candidates[i] >= source->samples ||
+            (i > 0 && options->candidates[i] <= options->candidates[i - 1]))
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "candidate %" PRId64 " of %" PRId64 " samples, or out of order",
+                             options->candidates[i], source->samples);
+    for (int64_t i = 0; !profile && i < count; i++)
+        if (queries[i] < 0 || queries[i] >= source->samples)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %" PRId64 ": the samples are numbered 0 to %" PRId64, queries[i],
+                             source->samples - 1);
+    search s = {.options = options, .profile = profile, .threads = options->threads < 1 ? 1 : options->threads};
+    s.candidate_count = options->candidates ? options->candidate_count : source->samples;
+    psal_status status = psal_profile_space_open(source, options, &s.space, err);
+    if (status == PSAL_OK) status = find(&s, queries, count, options->top + SPARE, neighbors, err);
+    psal_profile_space_close(&s.space);
+    return status;
+}
+
+psal_status psal_neighbors_of_samples(const psal_profile_source *source, const psal_neighbor_options *options,
+                                      const int64_t *queries, int64_t query_count, psal_neighbor *neighbors, psal_error *err) {
+    return search_all(source, options, NULL, queries, query_count, neighbors, err);
+}
+
+psal_status psal_neighbors_of_profile(const psal_profile_source *source, const psal_neighbor_options *options,
+                                      const float *profile, psal_neighbor *neighbors, psal_error *err) {
+    const int64_t none = -1;
+    return search_all(source, options, profile, &none, 1, neighbors, err);
+}
