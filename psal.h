@@ -1,9 +1,51 @@
-/* psal.h - everything a program needs to use libpsal: include this one header. */
+/* psal.h - everything a program needs to use libpsal: include this one header.
+ *
+ *   cc program.c $(pkg-config --cflags --libs psal)
+ *
+ * Each header below is the manual of its part. The way of one image to its profile:
+ *
+ *   psal_checkpoint_read    io/checkpoint.h        a file of weights, as named tensors
+ *   psal_model_load         models/model.h         the network they belong to
+ *   psal_image_load,
+ *   psal_preprocess_image   io/preprocess.h        an image, as the network wants it
+ *   psal_saliency_profile   saliency/saliency.h    its profile: one number per filter
+ *   psal_statistics_...,
+ *   psal_standardize_...    saliency/standardize.h measured against a data set
+ *   psal_saliency_input     saliency/saliency.h    and back to the pixels */
 #ifndef PSAL_H
 #define PSAL_H
 
+/* The engine: tensors, graphs, gradients. */
 #include "engine/error.h"
+#include "engine/graph.h"
+#include "engine/plan.h"
 #include "engine/tensor.h"
+
+/* Networks, and the method. */
 #include "models/model.h"
+#include "saliency/delta.h"
+#include "saliency/random.h"
+#include "saliency/saliency.h"
+#include "saliency/standardize.h"
+#include "saliency/statistics.h"
+
+/* Files. */
+#include "io/atomic_file.h"
+#include "io/checkpoint.h"
+#include "io/csv.h"
+#include "io/dataset.h"
+#include "io/figure.h"
+#include "io/helper_files.h"
+#include "io/html_report.h"
+#include "io/idx.h"
+#include "io/image.h"
+#include "io/json_output.h"
+#include "io/labels.h"
+#include "io/notes.h"
+#include "io/npy.h"
+#include "io/preprocess.h"
+#include "io/progress.h"
+#include "io/safetensors.h"
+#include "io/sha256.h"
 
 #endif

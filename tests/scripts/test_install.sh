@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs a build into an empty folder and uses nothing but what is there: a program compiled with pkg-config, psal's
+# own programs, the networks of the box.
+#   tests/scripts/test_install.sh BUILD_DIR
+set -uo pipefail
+
+build=$(cd "${1:-build}" && pwd) || exit 1
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+check() { # check "what" command...: the command must succeed
+    local what=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED %s\n' "$what"
+        head -n 20 "$work/out" | sed 's/^/    | /'
+    fi
+}
+finish() {
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    exit $((failed > 0))
+}
+
+check "meson install" meson install -C "$build" --no-rebuild --quiet --destdir "$work/root"
+pc=$(find "$work/root" -name psal.pc)
+[ -f "$pc" ] || { echo "no psal.pc was installed" && failed=1 && finish; }
+# Moved aside, so that paths of the build or of a finished installation cannot help.
+prefix=$work/root$(sed -n 's/^prefix=//p' "$pc")
+mv "$prefix" "$work/moved" && prefix=$work/moved
+pc=$(find "$prefix" -name psal.pc)
+libraries=$(dirname "$(find "$prefix" -name libpsal.so)")
+psal_flags() { PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$prefix" "$@" psal; }
+
+headers=$prefix/include/psal
+read -r -a flags <<<"$(psal_flags --cflags --libs)"
+check "compile with pkg-config" cc -std=c11 -Wall -Wextra -Werror "$here/installed.c" -o "$work/program" "${flags[@]}"
+# An installed header must not need one that is not.
+for header in $(cd "$headers" && find . -name '*.h'); do
+    check "$header by itself" cc -std=c11 -Wall -Wextra -Werror -fsyntax-only -include "$header" -x c /dev/null \
+        -I "$headers"
+done
+network=$prefix/share/psal/weights/fashion_resnet18.safetensors
+answer=$(LD_LIBRARY_PATH=$libraries "$work/program" "$network" 2>&1)
+check "run it: $answer" grep -q '^resnet18: [0-9]\{3,4\} of 1200 filters$' <<<"$answer"
+
+for program in "$prefix"/bin/psal-*; do
+    check "$(basename "$program") --help" env -u LD_LIBRARY_PATH "$program" --help
+done
+check "psal-convert" "$prefix/bin/psal-convert" --quiet "$network" "$work/copy.safetensors"
+check "weights/fetch" "$prefix/share/psal/weights/fetch" --list
+check "samples" test -n "$(find "$prefix/share/psal/weights/fashion_samples" -type f | head -n 1)"
+finish
