@@ -1,0 +1,80 @@
+/* lab.h - what psal-prune and psal-finetune share: the mistakes to experiment on, samples that are right, and what each
+ * thread needs to run the experiments. */
+#ifndef PSAL_TOOLS_LAB_H
+#define PSAL_TOOLS_LAB_H
+
+#include "io/dataset.h"
+#include "io/progress.h"
+#include "saliency/choose.h"
+#include "saliency/classifier.h"
+#include "saliency/edit.h"
+#include "tools/session.h"
+
+#define PSAL_LAB_OPTIONS                                                                                               \
+    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                                   \
+        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},                                 \
+        {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,                                                 \
+         "The true class of --image-path: number, name or WordNet id.", .alias = NULL},                                               \
+        {PSAL_OPTION_STRING, "data", 'd', "SET", NULL,                                                                 \
+         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.", .alias = NULL},       \
+        {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9},      \
+        {PSAL_OPTION_INT, "right", 0, "N", "0",                                                                        \
+         "Also run the first N samples of the data set that are right, and count how many break.", .minimum = 0,       \
+         .maximum = 1e6},                                                                                              \
+        {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15}
+
+typedef struct psal_subject {
+    size_t index;              /* in the data set */
+    int label, predicted;
+    double confidence;         /* of the predicted class */
+} psal_subject;
+
+typedef struct psal_lab {
+    psal_session *session;
+    psal_dataset *dataset;
+    int classes;
+    int64_t filters;           /* length of the profiles */
+    psal_saliency *saliency;
+    psal_statistics *statistics;
+    psal_classifier *classifier;
+    psal_subject *subjects;    /* the mistakes (or the one image that was named, mistake or not) */
+    size_t subject_count;
+    float **right;             /* [right_count] prepared images of samples that are right, and */
+    int *right_labels;
+    size_t *right_index;
+    int right_count;
+    int workers;               /* experiments at once */
+} psal_lab;
+
+/* Find the samples that the options name. The session is open and outlives the lab. */
+psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, psal_error *err);
+void psal_lab_close(psal_lab *lab); /* zeroed is fine */
+
+/* What one thread needs. */
+typedef struct psal_bench {
+    const psal_lab *lab;
+    psal_saliency_worker *saliency;
+    psal_classifier_worker *classifier;
+    psal_edit *edit;
+    float *image;          /* [3, height, width], and its */
+    float *naive;          /* [filters] */
+    double *standardized;  /* [filters] */
+} psal_bench;
+
+psal_status psal_bench_open(psal_bench *bench, const psal_lab *lab, psal_error *err);
+void psal_bench_close(psal_bench *bench); /* zeroed is fine */
+/* Load a subject's image and compute its profile. */
+psal_status psal_bench_load(psal_bench *bench, const psal_subject *subject, psal_error *err);
+
+/* Call work(data, bench, i) for every subject i, several at once. The first error ends it; its message names the sample. */
+psal_status psal_lab_each(const psal_lab *lab, const char *label,
+                          psal_status (*work)(void *data, psal_bench *bench, size_t i, psal_error *err), void *data,
+                          psal_error *err);
+
+/* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
+psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err);
+/* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left out.
+ * The caller frees. */
+int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, int *count, psal_error *err);
+
+#endif

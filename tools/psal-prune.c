@@ -1,0 +1,318 @@
+/* psal-prune: switch filters off and see whether they really were to blame. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/csv.h"
+#include "io/figure.h"
+#include "io/json_output.h"
+#include "io/safetensors.h"
+#include "saliency/prune.h"
+#include "tools/lab.h"
+
+static const psal_option table[] = {
+    PSAL_LAB_OPTIONS,
+    {PSAL_OPTION_HEADING, .help = "How"},
+    {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1, .maximum = 1e9},
+    {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
+     "Which filters: these, or some of them, separated by commas; all for every filter.", .alias = NULL},
+    {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
+     "Zero the weights; or the whole channel (its normalisation too); or disturb the weights in proportion (noise) or by "
+     "N(0,1) (normal).",
+     .choices = "weights|channel|noise|normal"},
+    {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
+    {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1, .maximum = 1e4},
+    PSAL_STATISTICS_OPTIONS,
+    {PSAL_OPTION_HEADING, .help = "Results"},
+    {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
+    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .alias = NULL},
+    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .alias = NULL},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .alias = NULL},
+    {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
+     "Write the pruned checkpoint (.safetensors): one image, one choice, one k.", .alias = NULL},
+    PSAL_SESSION_OPTIONS,
+    {0}};
+
+static const psal_program program = {
+    .name = "psal-prune",
+    .version = PSAL_VERSION,
+    .summary = "Switch filters of an image classifier off, and see what that does to its mistakes.",
+    .options = table,
+    .epilogue = "Examples:\n"
+                "  psal-prune                                  the network and the mistake in the box\n"
+                "  psal-prune --weights resnet50.safetensors --data val/ --how channel --figure curves.pdf\n"};
+
+/* The columns, in the order of psal_prune_result. */
+enum { COLUMNS = 6 };
+static const char *const columns[COLUMNS] = {"wrong_confidence", "true_confidence", "now_right",
+                                             "prediction_changed", "dead_filters", "right_broken"};
+static_assert(sizeof(psal_prune_result) == COLUMNS * sizeof(double), "a column per member");
+
+typedef struct run {
+    const psal_options *options;
+    psal_session session;
+    psal_lab lab;
+    psal_choice choices[PSAL_CHOICE_COUNT];
+    psal_prune_options prune;
+    int64_t *k;
+    psal_prune_result *results; /* [subject][choice][k] */
+    psal_mean *means;           /* [choice][k][column] */
+} run;
+
+static size_t variants(const run *r) {
+    return (size_t)r->prune.choice_count * (size_t)r->prune.k_count;
+}
+
+static psal_prune_sample sample_of(const run *r, const psal_bench *bench, size_t i) {
+    const psal_subject *subject = &r->lab.subjects[i];
+    return (psal_prune_sample){.image = bench->image,
+                               .label = subject->label,
+                               .naive = bench->naive,
+                               .standardized = bench->standardized,
+                               .seed = (uint64_t)psal_options_int(r->options, "seed") * 1000003u + subject->index};
+}
+
+static psal_status save(run *r, psal_bench *bench, const psal_prune_sample *sample, psal_error *err) {
+    const char *path = psal_options_string(r->options, "save");
+    if (!path) return PSAL_OK;
+    int64_t k = r->k[0], *filters = malloc((size_t)k * sizeof *filters);
+    if (!filters) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)k);
+    psal_status status = psal_choose(r->session.model, r->choices[0], sample->naive, sample->standardized, sample->seed, k,
+                                     filters, err);
+    if (status == PSAL_OK)
+        status = psal_prune_filters(bench->edit, r->session.model, r->prune.how, filters, k, r->prune.scale, sample->seed, err);
+    psal_tensor_map *map = NULL;
+    if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(bench->edit), err)))
+        status = err->status;
+    if (map) status = psal_safetensors_write(path, map, err);
+    psal_tensor_map_free(map);
+    free(filters);
+    return status;
+}
+
+static psal_status experiment(void *data, psal_bench *bench, size_t i, psal_error *err) {
+    run *r = data;
+    psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
+    if (status != PSAL_OK) return status;
+    psal_prune_sample sample = sample_of(r, bench, i);
+    status = psal_prune_experiment(r->session.model, bench->classifier, bench->edit, &sample, &r->prune, NULL,
+                                   r->results + i * variants(r), err);
+    return status == PSAL_OK ? save(r, bench, &sample, err) : status;
+}
+
+static psal_status summarize(run *r, psal_error *err) {
+    r->means = calloc(variants(r) * COLUMNS, sizeof *r->means);
+    if (!r->means) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
+    const double *values = (const double *)r->results;
+    for (size_t v = 0; v < variants(r) * COLUMNS; v++)
+        r->means[v] = psal_mean_error(values + v, r->lab.subject_count, variants(r) * COLUMNS);
+    return PSAL_OK;
+}
+
+/* ---- output ---- */
+
+static void print_table(const run *r) {
+    const psal_session *s = &r->session;
+    if (r->lab.subject_count == 1) {
+        const psal_subject *one = &r->lab.subjects[0];
+        printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab.dataset, one->index),
+               psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted), 100 * one->confidence);
+    } else {
+        printf("%zu mistakes of %zu samples\n", r->lab.subject_count, psal_dataset_count(r->lab.dataset));
+    }
+    printf("Filters switched off by: %s. Mean +- standard error.\n\n", psal_prune_name(r->prune.how));
+    printf("%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence", "now right %",
+           "changed %", "dead");
+    printf("%s\n", r->prune.right_count ? "  broken %" : "");
+    for (size_t v = 0; v < variants(r); v++) {
+        const psal_mean *m = r->means + v * COLUMNS;
+        printf("%-19s %6lld  %+8.4f +- %6.4f  %+8.4f +- %6.4f  %4.1f +- %3.1f  %4.1f +- %3.1f  %7.1f",
+               psal_choice_name(r->choices[v / (size_t)r->prune.k_count]), (long long)r->k[v % (size_t)r->prune.k_count],
+               m[0].mean, m[0].error, m[1].mean, m[1].error, 100 * m[2].mean, 100 * m[2].error, 100 * m[3].mean,
+               100 * m[3].error, m[4].mean);
+        if (r->prune.right_count) printf("  %5.2f", 100 * m[5].mean);
+        printf("\n");
+    }
+}
+
+static psal_status write_csv(const run *r, psal_error *err) {
+    const char *path = psal_options_string(r->options, "csv");
+    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
+    if (!csv) return path ? err->status : PSAL_OK;
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
+    for (int c = 0; c < COLUMNS; c++) {
+        char name[64];
+        psal_csv_text(csv, columns[c]);
+        snprintf(name, sizeof name, "%s_se", columns[c]);
+        psal_csv_text(csv, name);
+    }
+    psal_csv_end_record(csv);
+    for (size_t v = 0; v < variants(r); v++) {
+        psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
+        psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);
+        for (size_t c = 0; c < COLUMNS; c++) {
+            psal_csv_double(csv, r->means[v * COLUMNS + c].mean);
+            psal_csv_double(csv, r->means[v * COLUMNS + c].error);
+        }
+        psal_csv_end_record(csv);
+    }
+    return psal_csv_commit(csv, err);
+}
+
+static psal_status write_samples(const run *r, psal_error *err) {
+    const char *path = psal_options_string(r->options, "samples");
+    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
+    if (!csv) return path ? err->status : PSAL_OK;
+    static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
+    for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
+    for (int c = 0; c < COLUMNS; c++) psal_csv_text(csv, columns[c]);
+    psal_csv_end_record(csv);
+    for (size_t i = 0; i < r->lab.subject_count; i++)
+        for (size_t v = 0; v < variants(r); v++) {
+            const psal_subject *subject = &r->lab.subjects[i];
+            const double *values = (const double *)&r->results[i * variants(r) + v];
+            psal_csv_int(csv, (int64_t)subject->index);
+            psal_csv_text(csv, psal_dataset_name(r->lab.dataset, subject->index));
+            psal_csv_int(csv, subject->label);
+            psal_csv_int(csv, subject->predicted);
+            psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
+            psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);
+            for (int c = 0; c < COLUMNS; c++) psal_csv_double(csv, values[c]);
+            psal_csv_end_record(csv);
+        }
+    return psal_csv_commit(csv, err);
+}
+
+static psal_status print_json(const run *r, psal_error *err) {
+    if (!psal_options_flag(r->options, "json")) return PSAL_OK;
+    json_t *root = json_object(), *rows = json_array();
+    char fingerprint[32];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(r->session.model));
+    json_object_set_new(root, "arch", psal_json_string(r->session.info->arch));
+    json_object_set_new(root, "fingerprint", psal_json_string(fingerprint));
+    json_object_set_new(root, "how", psal_json_string(psal_prune_name(r->prune.how)));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->lab.dataset)));
+    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->lab.subject_count));
+    json_object_set_new(root, "right_samples", json_integer(r->prune.right_count));
+    json_object_set_new(root, "rows", rows);
+    for (size_t v = 0; v < variants(r); v++) {
+        json_t *row = json_object();
+        json_object_set_new(row, "choice", psal_json_string(psal_choice_name(r->choices[v / (size_t)r->prune.k_count])));
+        json_object_set_new(row, "k", json_integer(r->k[v % (size_t)r->prune.k_count]));
+        for (size_t c = 0; c < COLUMNS; c++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s_se", columns[c]);
+            json_object_set_new(row, columns[c], psal_json_double(r->means[v * COLUMNS + c].mean));
+            json_object_set_new(row, name, psal_json_double(r->means[v * COLUMNS + c].error));
+        }
+        json_array_append_new(rows, row);
+    }
+    psal_status status = psal_json_write(root, stdout, err);
+    json_decref(root);
+    return status;
+}
+
+static psal_status draw(const run *r, psal_error *err) {
+    const char *path = psal_options_string(r->options, "figure");
+    if (!path) return PSAL_OK;
+    static const char *const titles[] = {"Confidence of the wrong class", "Confidence of the true class", "Now right",
+                                         "Prediction changed"};
+    static const char *const units[] = {"change", "change", "% of mistakes", "% of mistakes"};
+    enum { PANELS = 4 };
+    size_t n = variants(r);
+    double *numbers = malloc((2 * PANELS * n + (size_t)r->prune.k_count) * sizeof *numbers);
+    if (!numbers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the figure");
+    double *x = numbers + 2 * PANELS * n;
+    psal_curves_panel panels[PANELS];
+    size_t drawn = 0; /* panels of nothing but zeros (no prediction ever changed) have nothing to show */
+    for (size_t p = 0; p < PANELS; p++) {
+        double *mean = numbers + 2 * p * n, *error = mean + n, factor = p < 2 ? 1 : 100;
+        bool any = false;
+        for (size_t v = 0; v < n; v++) {
+            mean[v] = factor * r->means[v * COLUMNS + p].mean;
+            error[v] = factor * r->means[v * COLUMNS + p].error;
+            any = any || mean[v] != 0;
+        }
+        if (any) panels[drawn++] = (psal_curves_panel){.title = titles[p], .y_label = units[p], .mean = mean, .error = error};
+    }
+    const char *series[PSAL_CHOICE_COUNT];
+    for (int c = 0; c < r->prune.choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
+    for (int i = 0; i < r->prune.k_count; i++) x[i] = (double)r->k[i];
+    char subtitle[256];
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistakes, switched off by: %s", r->session.info->arch, r->lab.subject_count,
+             psal_prune_name(r->prune.how));
+    psal_curves_figure figure = {.title = "Filters switched off",
+                                 .subtitle = subtitle,
+                                 .x_label = "filters switched off",
+                                 .x_scale = PSAL_SCALE_LOG,
+                                 .x = x,
+                                 .x_count = (size_t)r->prune.k_count,
+                                 .series = series,
+                                 .series_count = (size_t)r->prune.choice_count,
+                                 .panels = panels,
+                                 .panel_count = drawn,
+                                 .columns = 2};
+    psal_status status = psal_curves_figure_write(&figure, path, err);
+    free(numbers);
+    return status;
+}
+
+/* ---- */
+
+static psal_status prepare(run *r, psal_error *err) {
+    const psal_options *o = r->options;
+    psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->prune.choice_count, err);
+    if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, err)) != PSAL_OK) return status;
+    if (!(r->k = psal_lab_ks(&r->lab, o, &r->prune.k_count, err))) return err->status;
+    if (psal_options_has(o, "save") && (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
+    r->prune.how = (psal_prune_how)psal_options_choice(o, "how");
+    r->prune.choices = r->choices;
+    r->prune.k = r->k;
+    r->prune.draws = (int)psal_options_int(o, "draws");
+    r->prune.scale = psal_options_double(o, "noise-scale");
+    r->prune.right = (const float *const *)r->lab.right;
+    r->prune.right_labels = r->lab.right_labels;
+    r->prune.right_count = r->lab.right_count;
+    r->results = calloc(r->lab.subject_count * variants(r), sizeof *r->results);
+    return r->results ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->lab.subject_count);
+}
+
+static psal_status run_program(run *r, psal_error *err) {
+    psal_status status = prepare(r, err);
+    psal_session_print_notes(&r->session, program.name);
+    if (status == PSAL_OK) status = psal_lab_each(&r->lab, "mistakes", experiment, r, err);
+    if (status == PSAL_OK) status = summarize(r, err);
+    if (status == PSAL_OK) status = write_csv(r, err);
+    if (status == PSAL_OK) status = write_samples(r, err);
+    if (status == PSAL_OK) status = draw(r, err);
+    if (status == PSAL_OK) status = print_json(r, err);
+    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) print_table(r);
+    if (status == PSAL_OK && fflush(stdout) != 0) status = psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return status;
+}
+
+int main(int argc, char **argv) {
+    bool done;
+    int status;
+    psal_options *options = psal_program_begin(&program, argc, argv, &done, &status);
+    if (!options || done) {
+        psal_options_free(options);
+        return status;
+    }
+    run r = {.options = options};
+    psal_error err = PSAL_ERROR_INIT;
+    if (run_program(&r, &err) != PSAL_OK) status = psal_program_fail(&program, &err);
+    free(r.results);
+    free(r.means);
+    free(r.k);
+    psal_lab_close(&r.lab);
+    psal_session_close(&r.session);
+    psal_options_free(options);
+    return status;
+}
