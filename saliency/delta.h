@@ -10,7 +10,8 @@
 #include "models/model.h"
 
 /* Replace the values of the model's filters by the delta's, in a copy that the model owns. Refuses a delta that was made
- * from other weights or another architecture, that names unknown parameters, or that has wrong shapes or values. */
+ * from other weights or another architecture, that names unknown parameters, that holds other tensors besides, or that has
+ * wrong shapes or values; the model is then unchanged. */
 psal_status psal_delta_apply(const psal_tensor_map *delta, psal_model *model, psal_error *err);
 
 #endif
