@@ -271,8 +271,8 @@ psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, i
     if (status != PSAL_OK) return status;
     w->label = (float)label;
     w->other = two ? (float)other : 0;
-    bool have_logits = w->forwarded == image && !w->profiled;
-    if (!have_logits && (status = psal_saliency_forward(w, image, err)) != PSAL_OK) return status;
+    if (w->forwarded != image && (status = psal_saliency_forward(w, image, err)) != PSAL_OK) return status;
+    w->forwarded = NULL; /* used up, also when what follows fails: the next profile starts afresh */
     psal_workspace_set(w->workspace, s->label, &w->label, NULL);
     psal_workspace_set(w->workspace, s->other, &w->other, NULL);
     if ((status = psal_workspace_run(w->workspace, STAGE_PROFILE, err)) != PSAL_OK) return status;
@@ -315,8 +315,7 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const float *shift, con
     }
     psal_status status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
     if (status != PSAL_OK) return status;
-    w->profiled = false; /* the second stage has reused the first one's memory */
-    w->forwarded = NULL;
+    w->profiled = false; /* once per profile */
     const float *dx = psal_workspace_get(w->workspace, s->input_gradient);
     size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
     for (size_t i = 0; i < count; i++)
