@@ -115,6 +115,13 @@ const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_nod
     return &graph->nodes[node->inputs[input]].shape;
 }
 
+bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node) {
+    if (graph->error.status != PSAL_OK) return false;
+    if (node >= 0 && node < graph->count) return true;
+    psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s: input %d is not a node of this graph", psal_op_kind_name(op), input);
+    return false;
+}
+
 psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *inputs, int count,
                          const psal_attributes *attr) {
     if (graph->error.status != PSAL_OK) return PSAL_NO_NODE;
@@ -123,9 +130,7 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
         return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s takes %d inputs, got %d", psal_op_kind_name(op), row->inputs,
                                count);
     for (int i = 0; i < count; i++)
-        if (inputs[i] < 0 || inputs[i] >= graph->count)
-            return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s: input %d is not a node of this graph",
-                                   psal_op_kind_name(op), i);
+        if (!psal_graph_has(graph, op, i, inputs[i])) return PSAL_NO_NODE;
     if (graph->count == graph->capacity) {
         int capacity = graph->capacity ? graph->capacity * 2 : 256;
         psal_node_record *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);

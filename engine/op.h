@@ -178,6 +178,9 @@ const psal_node_record *psal_graph_node(const psal_graph *graph, psal_node node)
 /* Append a node of `op`; attr may be NULL. The one door through which nodes enter. */
 psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *inputs, int count,
                          const psal_attributes *attr);
+/* Whether `node`, input `input` of an `op` to be made, exists; else the graph fails as psal_graph_add would. For builders
+ * that look at a shape before they add. */
+bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node);
 /* Shape of input i of a node being inferred. */
 const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_node_record *node, int input);
 const char *psal_graph_current_layer(const psal_graph *graph);

@@ -177,7 +177,7 @@ const psal_op psal_op_conv2d = {.inputs = 2,
 
 psal_node psal_conv2d_input_gradient(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
                          const psal_conv2d_options *options) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    if (!psal_graph_has(graph, PSAL_OP_CONV2D_DX, 1, weight)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d = options_to_shape(options)};
     if (!complete(graph, "conv2d_dx", &attr.conv2d, &x_shape, psal_graph_shape(graph, weight))) return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DX, (psal_node[]){dy, weight}, 2, &attr);
@@ -239,7 +239,7 @@ const psal_op psal_op_conv2d_dx = {.inputs = 2,
 
 psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                          const psal_conv2d_options *options) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW, 0, x)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d = options_to_shape(options)};
     if (!complete(graph, "conv2d_dw", &attr.conv2d, psal_graph_shape(graph, x), &weight_shape)) return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW, (psal_node[]){x, dy}, 2, &attr);
@@ -301,7 +301,7 @@ const psal_op psal_op_conv2d_dw = {.inputs = 2,
 
 psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                                            const psal_conv2d_options *options, bool is_signed) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW_MEAN, 0, x)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d_mean = {.conv2d = options_to_shape(options), .is_signed = is_signed}};
     if (!complete(graph, "conv2d_dw_mean", &attr.conv2d_mean.conv2d, psal_graph_shape(graph, x), &weight_shape))
         return PSAL_NO_NODE;

@@ -120,7 +120,7 @@ const psal_op psal_op_one_hot = {.inputs = 1,
                                  PSAL_CASES(one_hot_cases)};
 
 psal_node psal_select(psal_graph *graph, psal_node z, psal_node target) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    if (!psal_graph_has(graph, PSAL_OP_MUL, 0, z)) return PSAL_NO_NODE;
     const psal_shape *s = psal_graph_shape(graph, z);
     int classes = s->ndim == 2 ? (int)s->dim[1] : 1;
     return psal_row_sum(graph, psal_mul(graph, z, psal_one_hot(graph, target, classes)));

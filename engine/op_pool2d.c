@@ -331,7 +331,8 @@ const psal_op psal_op_adaptive_avg_pool2d = {.inputs = 1,
                                              PSAL_CASES(adaptive_cases)};
 
 psal_node psal_adaptive_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK || !is_image(graph, PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD, &x_shape) ||
+    if (!psal_graph_has(graph, PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD, 0, dy) ||
+        !is_image(graph, PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD, &x_shape) ||
         !is_image(graph, PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD, psal_graph_shape(graph, dy)))
         return PSAL_NO_NODE;
     const psal_shape *out = psal_graph_shape(graph, dy);

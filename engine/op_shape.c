@@ -114,8 +114,8 @@ static void slice_infer(psal_graph *graph, psal_node_record *node) {
     int axis = node->attr.slice.axis;
     int64_t offset = node->attr.slice.offset, length = node->attr.slice.total, have = x->dim[axis];
     if (offset < 0 || length < 1 || offset > have || length > have - offset) {
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "slice [%lld, %lld) of an axis of length %lld", (long long)offset,
-                        (long long)(offset + length), (long long)have);
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "slice of length %lld at %lld of an axis of length %lld",
+                        (long long)length, (long long)offset, (long long)have);
         return;
     }
     node->shape = *x;
@@ -211,7 +211,7 @@ psal_node psal_reshape(psal_graph *graph, psal_node x, psal_shape shape) {
 }
 
 psal_node psal_flatten(psal_graph *graph, psal_node x) {
-    if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
+    if (!psal_graph_has(graph, PSAL_OP_RESHAPE, 0, x)) return PSAL_NO_NODE;
     const psal_shape *s = psal_graph_shape(graph, x);
     if (s->ndim < 1) return psal_graph_fail(graph, PSAL_ERR_SHAPE, "flatten of a scalar");
     return psal_reshape(graph, x, PSAL_SHAPE(s->dim[0], psal_shape_count(s) / s->dim[0]));
