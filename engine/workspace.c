@@ -136,9 +136,10 @@ const psal_real *psal_workspace_get(const psal_workspace *ws, psal_node n) {
 
 void psal_workspace_profile(psal_workspace *ws, bool on) {
     size_t steps = (size_t)ws->plan->step_count + 1;
-    if (!ws->seconds) ws->seconds = malloc(steps * sizeof *ws->seconds);
+    if (!ws->seconds && on) ws->seconds = malloc(steps * sizeof *ws->seconds);
     ws->profiling = on && ws->seconds;
-    if (ws->profiling) memset(ws->seconds, 0, steps * sizeof *ws->seconds);
+    if (!ws->profiling) return; /* what was measured stays readable */
+    memset(ws->seconds, 0, steps * sizeof *ws->seconds);
     memset(ws->runs, 0, sizeof ws->runs);
 }
 
