@@ -121,8 +121,8 @@ def check_top(found, expected, slack, length=20):
     return [f"filter {ours[p]} at rank {p + 1}, expected {theirs[p]}" for p in wrong[:1]]
 
 
-def check_json(answer, model, label, expected):
-    """What --json says, against float64"""
+def check_json(answer, model, label, expected, slack):
+    """What --json says, against float64; saliencies within `slack` of the largest"""
     defects, names = [], [(name, i) for name, count in reference.filter_names(model) for i in range(count)]
     shifted = np.exp(expected["logits"] - expected["logits"].max())
     confidence = shifted / shifted.sum()
@@ -139,7 +139,7 @@ def check_json(answer, model, label, expected):
             defects.append(f"top_filters row {place} is {row}")
             break
         for key, values in (("saliency", "standardized"), ("naive", "naive")):
-            if abs(row[key] - expected[values][row["filter"]]) > 1e-3 * np.abs(expected[values]).max():
+            if abs(row[key] - expected[values][row["filter"]]) > slack * np.abs(expected[values]).max():
                 defects.append(f"{key} of top_filters row {place} is {row[key]}, expected {expected[values][row['filter']]}")
     return defects
 
@@ -170,6 +170,14 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
     model.float()
     errors = compare(found, expected)
     single = compare(theirs, expected) if fair else None
+    # A ReLU or a maximum that float32 decides the other way moves everything behind it. That the sample lies so near to a
+    # kink must show in PyTorch as well, for inputs as far from this one as float32's rounding reaches.
+    for draw in range(6):
+        if not fair or all(error <= max(TOLERANCE[name], 2 * single[name]) for name, error in errors.items()):
+            break
+        noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(draw))
+        near = compare(answers(model.float(), inputs * (1 + 1e-6 * noise), label, mean, std, mode, chosen), expected)
+        single = {name: max(error, near[name]) for name, error in single.items()}
     for name, error in errors.items():
         bound = max(TOLERANCE[name], 2 * single[name]) if fair else TOLERANCE[name]
         if not error <= bound:  # NaN fails
@@ -177,8 +185,8 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
     largest = np.abs(expected["standardized"]).max()
     slack = 0 if strict else (4 * single["standardized"] if fair else 1e-5) * largest + 1e-6 * largest
     defects += check_top(found["standardized"], expected["standardized"], slack)
-    defects += check_top(found["standardized"], expected["standardized"], 2e-4 * largest, max(ks))
-    defects += check_json(found["answer"], model, label, expected)
+    defects += check_top(found["standardized"], expected["standardized"], slack + 2e-4 * largest, max(ks))
+    defects += check_json(found["answer"], model, label, expected, 1e-3 + 2 * max(errors["naive"], errors["standardized"]))
     return defects, errors, single
 
 

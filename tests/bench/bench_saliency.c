@@ -1,0 +1,122 @@
+/* bench_saliency - times of the two jobs on one image, on request, so that another program can measure beside it.
+ *
+ *   bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|direct|gemm]]
+ *
+ * Prints "ready BYTES BYTES" (working memory of the profile's plan and of the full job's), then reads lines from standard
+ * input: "profile" makes a profile, "full" a profile, the ranking and the input saliency for k = 10. Each is answered by
+ * its seconds. The first of each kind is the warm-up of whoever asks. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/checkpoint.h"
+#include "saliency/random.h"
+#include "saliency/standardize.h"
+
+enum { K = 10 };
+
+typedef struct job {
+    psal_saliency *saliency;
+    psal_saliency_worker *worker;
+} job;
+
+typedef struct bench {
+    int64_t length;
+    int label;
+    float *image, *naive, *target, *gradient;
+    double *values;
+} bench;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void stop(const psal_error *err) {
+    fprintf(stderr, "bench_saliency: %s\n", err->message);
+    exit(EXIT_FAILURE);
+}
+
+static void *memory(size_t count, size_t size) {
+    void *p = calloc(count, size);
+    if (!p) exit(EXIT_FAILURE);
+    return p;
+}
+
+static job open_job(const psal_model *model, psal_saliency_options options, bool input, psal_error *err) {
+    options.input_saliency = input;
+    job made = {.saliency = psal_saliency_new(model, &options, err)};
+    if (made.saliency) made.worker = psal_saliency_worker_new(made.saliency, err);
+    if (!made.worker) stop(err);
+    return made;
+}
+
+static psal_status run(bench *b, const job *j, bool full, psal_error *err) {
+    psal_status status = psal_saliency_profile(j->worker, b->image, b->label, 0, b->naive, err);
+    if (status != PSAL_OK || !full) return status;
+    int64_t chosen[K];
+    float cosine;
+    status = psal_standardize(PSAL_MODE_NAIVE, b->length, b->naive, NULL, NULL, b->values, err);
+    if (status == PSAL_OK) status = psal_top_k(b->length, b->values, K, chosen, err);
+    if (status != PSAL_OK) return status;
+    psal_boost(b->length, b->values, chosen, K, 100, b->target);
+    return psal_saliency_input(j->worker, NULL, NULL, b->target, b->gradient, &cosine, err);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) {
+        fprintf(stderr, "usage: bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|direct|gemm]]\n");
+        return 2;
+    }
+    psal_error err = PSAL_ERROR_INIT;
+    const char *method = argc > 5 ? argv[5] : "auto";
+    psal_saliency_options options = {
+        .height = atoi(argv[2]),
+        .width = atoi(argv[3]),
+        .threads = argc > 4 ? atoi(argv[4]) : 2,
+        .method = strcmp(method, "gemm") == 0     ? PSAL_CONV2D_GEMM
+                  : strcmp(method, "direct") == 0 ? PSAL_CONV2D_DIRECT
+                                                  : PSAL_CONV2D_AUTO};
+    psal_tensor_map *checkpoint = psal_checkpoint_read(argv[1], NULL, &err);
+    psal_model_options model_options = {0};
+    char notes[1024];
+    psal_model *model = checkpoint ? psal_model_load(checkpoint, &model_options, notes, &err) : NULL;
+    if (!model) stop(&err);
+    job profile = open_job(model, options, false, &err), full = open_job(model, options, true, &err);
+
+    size_t image = 3 * (size_t)options.height * (size_t)options.width;
+    size_t length = (size_t)psal_saliency_length(full.saliency);
+    bench b = {.length = (int64_t)length,
+               .label = psal_model_get_info(model)->num_classes / 2,
+               .image = memory(image, sizeof(float)),
+               .naive = memory(length, sizeof(float)),
+               .target = memory(length, sizeof(float)),
+               .gradient = memory(image, sizeof(float)),
+               .values = memory(length, sizeof(double))};
+    psal_random generator = {1};
+    for (size_t i = 0; i < image; i++) b.image[i] = (float)psal_random_normal(&generator);
+    printf("ready %zu %zu\n", psal_saliency_memory(profile.saliency), psal_saliency_memory(full.saliency));
+    fflush(stdout);
+    char line[64];
+    while (fgets(line, sizeof line, stdin)) {
+        bool both = strncmp(line, "full", 4) == 0;
+        double start = now();
+        if (run(&b, both ? &full : &profile, both, &err) != PSAL_OK) stop(&err);
+        printf("%.6f\n", now() - start);
+        fflush(stdout);
+    }
+    psal_saliency_worker_free(profile.worker);
+    psal_saliency_worker_free(full.worker);
+    psal_saliency_free(profile.saliency);
+    psal_saliency_free(full.saliency);
+    psal_model_free(model);
+    psal_tensor_map_free(checkpoint);
+    free(b.image);
+    free(b.naive);
+    free(b.target);
+    free(b.gradient);
+    free(b.values);
+    return 0;
+}
