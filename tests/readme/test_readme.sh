@@ -34,7 +34,7 @@ block 1 'text explain' >"$scratch/expected"
 [ -s "$scratch/explain.c" ] || complain "README.md has no C example"
 [ -s "$scratch/expected" ] || complain "README.md does not show what the C example prints"
 # shellcheck disable=SC2046 # several flags
-if "$@" -std=gnu17 -Wall -Wextra -Werror "$scratch/explain.c" $(pkg-config --cflags --libs psal) \
+if "$@" -std=c17 -Wall -Wextra -Werror "$scratch/explain.c" $(pkg-config --cflags --libs psal) \
     -Wl,-rpath,"$build" -o "$scratch/explain"; then
     if "$scratch/explain" "$sources/weights/fashion_resnet18.safetensors" \
         "$sources/weights/fashion_samples/bag_called_sandal.png" 8 >"$scratch/printed"; then
