@@ -1,0 +1,515 @@
+/* Tests engine/plan.h: stages, bindings, memory, and that planning never changes a value. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "case_values.h"
+#include "engine/plan_internal.h"
+
+static psal_plan *plan_of(const psal_graph *g, const psal_plan_options *options)
+{
+    psal_error err = PSAL_ERROR_INIT;
+    psal_plan *plan = psal_plan_new(g, options, &err);
+    ck_assert_msg(plan != NULL, "%s", err.message);
+    return plan;
+}
+
+static psal_workspace *workspace_of(const psal_plan *plan)
+{
+    psal_error err = PSAL_ERROR_INIT;
+    psal_workspace *ws = psal_workspace_new(plan, &err);
+    ck_assert_msg(ws != NULL, "%s", err.message);
+    return ws;
+}
+
+static void run(psal_workspace *ws, int stage)
+{
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_msg(psal_workspace_run(ws, stage, &err) == PSAL_OK, "%s", err.message);
+}
+
+static void refuse(psal_workspace *ws, int stage, const char *message)
+{
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_workspace_run(ws, stage, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_str_eq(err.message, message);
+    ck_assert_int_eq(psal_workspace_run(ws, stage, NULL), PSAL_ERR_ARGUMENT);
+}
+
+/* a = 2 x; stage 1: b = a + y; stage 2: c = b * b + a */
+typedef struct staged {
+    psal_graph *g;
+    psal_node x, y, a, b, c;
+    psal_plan *plan;
+    psal_workspace *ws;
+} staged;
+
+static staged make_staged(void)
+{
+    staged s = {.g = psal_graph_new()};
+    s.x = psal_input(s.g, "x", PSAL_SHAPE(40));
+    s.y = psal_input(s.g, "y", PSAL_SHAPE(40));
+    s.a = psal_scale(s.g, s.x, 2);
+    s.b = psal_add(s.g, s.a, s.y);
+    s.c = psal_add(s.g, psal_mul(s.g, s.b, s.b), s.a);
+    psal_plan_options options = {.outputs = {&s.a, &s.b, &s.c}, .output_count = {1, 1, 1}, .stages = 3};
+    s.plan = plan_of(s.g, &options);
+    s.ws = workspace_of(s.plan);
+    return s;
+}
+
+static void staged_free(staged *s)
+{
+    psal_workspace_free(s->ws);
+    psal_plan_free(s->plan);
+    psal_graph_free(s->g);
+}
+
+START_TEST(stages_continue_and_outputs_stay)
+{
+    staged s = make_staged();
+    float x[40], y[40];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 40; i++) x[i] = (float)(i + round);
+        psal_workspace_set(s.ws, s.x, x, NULL);
+        run(s.ws, 0);
+        /* an input of a later stage may follow from what an earlier one computed */
+        for (int i = 0; i < 40; i++) y[i] = -psal_workspace_get(s.ws, s.a)[i] + 3;
+        psal_workspace_set(s.ws, s.y, y, NULL);
+        run(s.ws, 1);
+        if (round != 1) run(s.ws, 2); /* stopping early is fine */
+        for (int i = 0; i < 40; i++) {
+            ck_assert_float_eq(psal_workspace_get(s.ws, s.a)[i], 2 * x[i]);
+            ck_assert_float_eq(psal_workspace_get(s.ws, s.b)[i], 3);
+            if (round != 1) ck_assert_float_eq(psal_workspace_get(s.ws, s.c)[i], 9 + 2 * x[i]);
+        }
+    }
+    ck_assert_ptr_null(psal_workspace_get(s.ws, s.x)); /* not wanted as an output */
+    ck_assert_ptr_null(psal_workspace_get(s.ws, -1));
+    ck_assert_ptr_null(psal_workspace_get(s.ws, 1000));
+    staged_free(&s);
+}
+END_TEST
+
+START_TEST(stages_out_of_order_are_refused)
+{
+    staged s = make_staged();
+    float x[40] = {0};
+    psal_workspace_set(s.ws, s.x, x, NULL);
+    psal_workspace_set(s.ws, s.y, x, NULL);
+    const struct {
+        int run, refused, done;
+    } steps[] = {{-1, 1, 0}, {-1, 2, 0}, {-1, 3, 0}, {-1, -1, 0}, {0, 2, 1}, {1, 1, 2}, {-1, 3, 2}, {2, 2, 3}, {0, 2, 1}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        char message[128];
+        if (steps[i].run >= 0) run(s.ws, steps[i].run);
+        snprintf(message, sizeof message, "stage %d cannot run now: the plan has 3 stages, of which %d have run since the first",
+                 steps[i].refused, steps[i].done);
+        refuse(s.ws, steps[i].refused, message);
+    }
+    staged_free(&s);
+}
+END_TEST
+
+START_TEST(unbound_leaves_are_named)
+{
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "image", PSAL_SHAPE(2)), w = psal_parameter(g, "conv1.weight", PSAL_SHAPE(2));
+    psal_node unused = psal_input(g, "unused", PSAL_SHAPE(2)), late = psal_input(g, "label", PSAL_SHAPE(2));
+    psal_node y = psal_mul(g, x, w), z = psal_add(g, y, late);
+    psal_plan_options options = {.outputs = {&y, &z}, .output_count = {1, 1}, .stages = 2};
+    psal_plan *plan = plan_of(g, &options);
+    psal_workspace *ws = workspace_of(plan);
+    const float one[] = {1, 2}, two[] = {3, 5}, three[] = {7, 11};
+    refuse(ws, 0, "input 'image' was given no values");
+    ck_assert_int_eq(psal_workspace_set(ws, x, one, NULL), PSAL_OK);
+    refuse(ws, 0, "parameter 'conv1.weight' was given no values");
+    ck_assert_int_eq(psal_plan_bind(plan, w, two, NULL), PSAL_OK);
+    run(ws, 0); /* neither the unused input nor a later stage's is needed */
+    ck_assert_float_eq(psal_workspace_get(ws, y)[1], 10);
+    refuse(ws, 1, "input 'label' was given no values");
+    ck_assert_int_eq(psal_workspace_set(ws, late, one, NULL), PSAL_OK);
+    run(ws, 1);
+    ck_assert_float_eq(psal_workspace_get(ws, z)[1], 12);
+    /* one workspace's own parameter, and back */
+    psal_workspace *other = workspace_of(plan);
+    ck_assert_int_eq(psal_workspace_set(ws, w, three, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_workspace_set(other, x, one, NULL), PSAL_OK);
+    run(ws, 0);
+    run(other, 0);
+    ck_assert_float_eq(psal_workspace_get(ws, y)[1], 22);
+    ck_assert_float_eq(psal_workspace_get(other, y)[1], 10);
+    ck_assert_int_eq(psal_workspace_set(ws, w, NULL, NULL), PSAL_OK);
+    run(ws, 0);
+    ck_assert_float_eq(psal_workspace_get(ws, y)[1], 10);
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_workspace_set(ws, y, one, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_workspace_set(ws, -1, one, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_workspace_set(ws, 1000, one, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_str_eq(err.message, "node 1000 is not an input or a parameter of this graph");
+    ck_assert_int_eq(psal_plan_bind(plan, unused, one, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_plan_bind(plan, -1, one, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_str_eq(err.message, "node -1 is not a parameter of this plan's graph");
+    psal_workspace_free(other);
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+    psal_workspace_free(NULL);
+    psal_plan_free(NULL);
+}
+END_TEST
+
+START_TEST(impossible_plans_are_refused)
+{
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1 << 20)), y = psal_scale(g, x, 2), none = 7;
+    const struct {
+        psal_plan_options options;
+        psal_status status;
+        const char *message;
+    } cases[] = {
+        {{.stages = 0}, PSAL_ERR_ARGUMENT, "a plan has 1 to 4 stages, got 0"},
+        {{.stages = 5}, PSAL_ERR_ARGUMENT, "a plan has 1 to 4 stages, got 5"},
+        {{.stages = 2, .outputs = {&y}, .output_count = {1}}, PSAL_ERR_ARGUMENT, "stage 1 of a plan wants no output"},
+        {{.stages = 1, .outputs = {&none}, .output_count = {1}},
+         PSAL_ERR_ARGUMENT,
+         "output 0 of stage 0 is not a node of the graph"},
+        {{.stages = 1, .outputs = {&y}, .output_count = {1}, .memory_limit = 3 << 20},
+         PSAL_ERR_MEMORY,
+         "needs 4.0 MiB of working memory, more than the limit of 3.0 MiB"},
+        {{.stages = 1, .outputs = {&y}, .output_count = {1}, .memory_limit = (4 << 20) - 1},
+         PSAL_ERR_MEMORY,
+         "needs 4.0 MiB of working memory, more than the limit of 4.0 MiB"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_error err = PSAL_ERROR_INIT;
+        ck_assert_ptr_null(psal_plan_new(g, &cases[i].options, &err));
+        ck_assert_int_eq(err.status, cases[i].status);
+        ck_assert_str_eq(err.message, cases[i].message);
+        ck_assert_ptr_null(psal_plan_new(g, &cases[i].options, NULL));
+    }
+    psal_plan_options enough = {.stages = 1, .outputs = {&y}, .output_count = {1}, .memory_limit = 4 << 20};
+    psal_plan *plan = plan_of(g, &enough);
+    ck_assert_uint_eq(psal_plan_memory(plan), 4 << 20);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+/* A chain of elementwise steps needs the memory of one value, a long chain of sums that of two. */
+START_TEST(memory_is_reused)
+{
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1024)), y = psal_scale(g, x, 2);
+    for (int i = 0; i < 100; i++) y = psal_relu(g, psal_add(g, y, x));
+    psal_plan_options options = {.outputs = {&y}, .output_count = {1}, .stages = 1};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_uint_eq(psal_plan_memory(plan), 4096);
+    psal_plan_free(plan);
+    psal_node z = psal_reshape(g, x, PSAL_SHAPE(32, 32));
+    for (int i = 0; i < 100; i++) z = psal_matmul(g, z, false, z, true);
+    options.outputs[0] = &z;
+    plan = plan_of(g, &options);
+    ck_assert_uint_eq(psal_plan_memory(plan), 2 * 4096);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+/* ---- random graphs: whatever is wanted as an output, the numbers are the same ---- */
+
+enum { NODES = 60, ROWS = 4, COLUMNS = 6 };
+
+static int pick(uint64_t *state, int n)
+{
+    return (int)case_uniform(state, 0, n);
+}
+
+/* Nodes of shape [ROWS, COLUMNS], made from random earlier ones by in-place, out-of-place and view operations. */
+static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
+{
+    int count = 0;
+    psal_shape shape = PSAL_SHAPE(ROWS, COLUMNS);
+    nodes[count++] = psal_input(g, "a", shape);
+    nodes[count++] = psal_input(g, "b", shape);
+    while (count < NODES) {
+        /* mostly recent nodes, so that values die early and their memory is taken over */
+        psal_node a = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)];
+        psal_node b = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)], n;
+        switch (pick(state, 12)) {
+        case 0: n = psal_add(g, a, b); break;
+        case 1: n = psal_sub(g, a, b); break;
+        case 2: n = psal_scale(g, psal_mul(g, a, b), 0.5); break;
+        case 3: n = psal_relu_mask(g, a, b); break;
+        case 4: n = psal_scale(g, psal_abs(g, a), -0.75); break;
+        case 5: n = psal_reshape(g, psal_relu(g, psal_reshape(g, a, PSAL_SHAPE(COLUMNS, ROWS))), shape); break;
+        case 6: n = psal_reshape(g, psal_reshape(g, a, PSAL_SHAPE(ROWS * COLUMNS)), shape); break;
+        case 7: n = psal_row_spread(g, psal_row_sum(g, psal_scale(g, a, 0.2)), COLUMNS); break;
+        case 8: n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a)); break;
+        case 9: n = psal_softmax(g, a); break;
+        case 10: n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS); break;
+        default: n = psal_group_sign_spread(g, a, psal_group_mean(g, b, ROWS)); break;
+        }
+        nodes[count++] = n;
+    }
+    return count;
+}
+
+static psal_workspace *run_random(const psal_plan *plan, const psal_node *nodes, const float *a, const float *b)
+{
+    psal_workspace *ws = workspace_of(plan);
+    ck_assert_int_eq(psal_workspace_set(ws, nodes[0], a, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_workspace_set(ws, nodes[1], b, NULL), PSAL_OK);
+    for (psal_node n = 0; n < plan->nodes; n++) /* NaN all over the arena */
+        if (plan->is_output[n] && plan->offset[n] != SIZE_MAX) {
+            memset((char *)(uintptr_t)psal_workspace_get(ws, n) - plan->offset[n], 0xFF, psal_plan_memory(plan));
+            break;
+        }
+    for (int stage = 0; stage < plan->stages; stage++) run(ws, stage);
+    return ws;
+}
+
+START_TEST(planning_changes_no_value)
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        uint64_t state = seed * 100 + (uint64_t)_i;
+        psal_graph *g = psal_graph_new();
+        psal_node nodes[NODES];
+        random_graph(g, &state, nodes);
+        ck_assert_int_eq(psal_graph_check(g, NULL), PSAL_OK);
+        float a[ROWS * COLUMNS], b[ROWS * COLUMNS];
+        for (int i = 0; i < ROWS * COLUMNS; i++) {
+            a[i] = (float)case_uniform(&state, -1, 1);
+            b[i] = (float)case_uniform(&state, -1, 1);
+        }
+        int total = psal_graph_node_count(g);
+        psal_node *all = malloc((size_t)total * sizeof *all);
+        for (int n = 0; n < total; n++) all[n] = n;
+        psal_plan_options everything = {.outputs = {all}, .output_count = {total}, .stages = 1};
+        psal_plan *full = plan_of(g, &everything);
+        psal_workspace *reference = run_random(full, nodes, a, b);
+        for (int trial = 0; trial < 4; trial++) {
+            psal_node wanted[3][2];
+            psal_plan_options few = {.stages = 1 + trial % 3};
+            for (int s = 0; s < few.stages; s++) {
+                few.outputs[s] = wanted[s];
+                few.output_count[s] = 2;
+                for (int k = 0; k < 2; k++) wanted[s][k] = nodes[NODES - 1 - pick(&state, trial < 2 ? 10 : NODES)];
+            }
+            psal_plan *plan = plan_of(g, &few);
+            psal_workspace *ws = run_random(plan, nodes, a, b);
+            for (int s = 0; s < few.stages; s++) /* the first stages' outputs, after the last stage ran */
+                for (int k = 0; k < 2; k++)
+                    ck_assert_msg(memcmp(psal_workspace_get(ws, wanted[s][k]), psal_workspace_get(reference, wanted[s][k]),
+                                         sizeof a) == 0,
+                                  "seed %d: node %d (%s) of stage %d differs", (int)state, wanted[s][k],
+                                  psal_graph_op_name(g, wanted[s][k]), s);
+            ck_assert_uint_le(psal_plan_memory(plan), psal_plan_memory(full));
+            psal_workspace_free(ws);
+            psal_plan_free(plan);
+        }
+        for (int i = 0; i < ROWS * COLUMNS; i++) ck_assert(isfinite(psal_workspace_get(reference, nodes[NODES - 1])[i]));
+        psal_workspace_free(reference);
+        psal_plan_free(full);
+        psal_graph_free(g);
+        free(all);
+    }
+}
+END_TEST
+
+/* ---- a small network with its gradient: steady state and timings ---- */
+
+typedef struct network {
+    psal_graph *g;
+    psal_node x, w, loss, dw, dx;
+    psal_plan *plan;
+    psal_workspace *ws;
+    float image[2 * 3 * 16 * 16], weight[8 * 3 * 3 * 3];
+} network;
+
+static network *make_network(int threads)
+{
+    network *n = calloc(1, sizeof *n);
+    n->g = psal_graph_new();
+    n->x = psal_input(n->g, "x", PSAL_SHAPE(2, 3, 16, 16));
+    n->w = psal_parameter(n->g, "w", PSAL_SHAPE(8, 3, 3, 3));
+    psal_graph_set_layer(n->g, "conv");
+    psal_node y = psal_conv2d(n->g, n->x, n->w, &(psal_conv2d_options){.padding_height = 1, .padding_width = 1});
+    psal_graph_set_layer(n->g, "loss");
+    n->loss = psal_sum(n->g, psal_mul(n->g, psal_relu(n->g, y), y));
+    psal_node gradients[2];
+    psal_gradient(n->g, n->loss, (psal_node[]){n->x, n->w}, 2, gradients);
+    n->dx = gradients[0];
+    n->dw = gradients[1];
+    psal_plan_options options = {
+        .outputs = {&n->loss, gradients}, .output_count = {1, 2}, .stages = 2, .threads = threads};
+    n->plan = plan_of(n->g, &options);
+    n->ws = workspace_of(n->plan);
+    uint64_t state = 1;
+    for (size_t i = 0; i < sizeof n->image / sizeof(float); i++) n->image[i] = (float)case_uniform(&state, -1, 1);
+    for (size_t i = 0; i < sizeof n->weight / sizeof(float); i++) n->weight[i] = (float)case_uniform(&state, -1, 1);
+    psal_plan_bind(n->plan, n->w, n->weight, NULL);
+    psal_workspace_set(n->ws, n->x, n->image, NULL);
+    return n;
+}
+
+static void network_free(network *n)
+{
+    psal_workspace_free(n->ws);
+    psal_plan_free(n->plan);
+    psal_graph_free(n->g);
+    free(n);
+}
+
+/* Count every allocation of the process: these definitions come before the C library's (glibc, which keeps its own under
+ * these names). Under the address sanitizer, which does the same, nothing is counted. */
+static _Atomic long allocations;
+
+#if !defined(__SANITIZE_ADDRESS__)
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    allocations++;
+    return __libc_realloc(memory, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    allocations++;
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+    allocations++;
+    *memory = __libc_memalign(alignment, size);
+    return *memory ? 0 : 12; /* ENOMEM */
+}
+#endif
+
+START_TEST(running_again_allocates_nothing)
+{
+    network *n = make_network(_i);
+    run(n->ws, 0);
+    run(n->ws, 1); /* OpenMP and OpenBLAS have made their threads and buffers */
+    long before = allocations;
+    bool good = true; /* no assertions in between: Check allocates in them */
+    for (int i = 0; i < 5; i++)
+        for (int stage = 0; stage < 2; stage++) good &= psal_workspace_run(n->ws, stage, NULL) == PSAL_OK;
+    long during = allocations - before;
+    ck_assert(good);
+    ck_assert_int_eq(during, 0);
+#if !defined(__SANITIZE_ADDRESS__)
+    ck_assert_int_gt(before, 0); /* the counter counts */
+#endif
+    network_free(n);
+}
+END_TEST
+
+START_TEST(running_again_gives_the_same_bits)
+{
+    network *n = make_network(1), *four = make_network(4);
+    float dx[2 * 3 * 16 * 16], dw[8 * 3 * 3 * 3];
+    run(n->ws, 0);
+    run(n->ws, 1);
+    memcpy(dx, psal_workspace_get(n->ws, n->dx), sizeof dx);
+    memcpy(dw, psal_workspace_get(n->ws, n->dw), sizeof dw);
+    for (int i = 0; i < 3; i++) {
+        network *again = i < 2 ? four : n;
+        run(again->ws, 0);
+        run(again->ws, 1);
+        ck_assert_mem_eq(psal_workspace_get(again->ws, again->dx), dx, sizeof dx);
+        ck_assert_mem_eq(psal_workspace_get(again->ws, again->dw), dw, sizeof dw);
+    }
+    ck_assert_mem_eq(n->image, four->image, sizeof n->image); /* inputs are never written */
+    network_free(n);
+    network_free(four);
+}
+END_TEST
+
+START_TEST(timings_name_the_steps)
+{
+    network *n = make_network(1);
+    ck_assert_int_eq(psal_workspace_timing_count(n->ws), 0); /* not asked for */
+    psal_workspace_profile(n->ws, false);
+    ck_assert_int_eq(psal_workspace_timing_count(n->ws), 0);
+    run(n->ws, 0);
+    psal_workspace_profile(n->ws, true);
+    for (int i = 0; i < 3; i++) run(n->ws, 0);
+    run(n->ws, 1);
+    int count = psal_workspace_timing_count(n->ws);
+    psal_timing *t = malloc((size_t)count * sizeof *t);
+    const double products = 2.0 * 2 * 8 * 16 * 16 * 3 * 3 * 3;
+    for (int round = 0; round < 2; round++) {
+        psal_workspace_timings(n->ws, t);
+        int conv = 0, dw = 0, previous = 0;
+        for (int i = 0; i < count; i++) {
+            ck_assert(t[i].seconds >= 0 && t[i].seconds < 60);
+            ck_assert_int_ge(t[i].stage, previous); /* in running order */
+            previous = t[i].stage;
+            if (strcmp(t[i].op, "conv2d") == 0) {
+                conv++;
+                ck_assert_str_eq(t[i].layer, "conv");
+                ck_assert_int_eq(t[i].stage, 0);
+                ck_assert_double_eq(t[i].flops, 3 * products);
+                ck_assert_double_gt(t[i].seconds, 0);
+                ck_assert_int_eq(t[i].shape.dim[1], 8);
+            } else if (strcmp(t[i].op, "conv2d_dw") == 0) {
+                dw++;
+                ck_assert_str_eq(t[i].layer, "conv");
+                ck_assert_int_eq(t[i].stage, 1);
+                ck_assert_double_eq(t[i].flops, products);
+            }
+        }
+        ck_assert_int_eq(conv, 1);
+        ck_assert_int_eq(dw, 1);
+        psal_workspace_profile(n->ws, false); /* stays readable */
+        run(n->ws, 0);
+    }
+    psal_workspace_profile(n->ws, true); /* starts at zero */
+    psal_workspace_timings(n->ws, t);
+    for (int i = 0; i < count; i++) ck_assert(t[i].seconds == 0 && t[i].flops == 0);
+    free(t);
+    network_free(n);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine/plan");
+    TCase *tests = tcase_create("plan");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, stages_continue_and_outputs_stay);
+    tcase_add_test(tests, stages_out_of_order_are_refused);
+    tcase_add_test(tests, unbound_leaves_are_named);
+    tcase_add_test(tests, impossible_plans_are_refused);
+    tcase_add_test(tests, memory_is_reused);
+    tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);
+    tcase_add_loop_test(tests, running_again_allocates_nothing, 1, 3);
+    tcase_add_test(tests, running_again_gives_the_same_bits);
+    tcase_add_test(tests, timings_name_the_steps);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
