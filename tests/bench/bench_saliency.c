@@ -12,6 +12,7 @@
 
 #include "io/checkpoint.h"
 #include "saliency/random.h"
+#include "saliency/saliency.h"
 #include "saliency/standardize.h"
 
 enum { K = 10 };
