@@ -280,7 +280,9 @@ def shark_case(psal, folder, weights):
     for name, array, measure in (("logits", "logits", relative), ("naive", "naive", relative), ("naive", "naive", relative_l2),
                                  ("standardized", "standardized", relative), ("input_grad_k10_f64", "input_gradient", relative_l2)):
         error = measure(arrays[array], np.load(oracle / f"shark_{name}.npy").astype(np.float64))
-        if not error <= (3e-3 if "grad" in name else 1e-4):
+        # Its profile is PyTorch's float32, which is itself as far from float64 as `single` says.
+        bound = 3e-3 if "grad" in name else max(1e-4, 2 * single[name]) if name in single else 1e-4
+        if not error <= bound:
             defects.append(f"{name} is {error:.1e} from the oracle's")
     return defects, errors, single
 
