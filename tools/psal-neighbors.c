@@ -1,0 +1,401 @@
+/* psal-neighbors: which other samples go wrong for the same reason? */
+#include <inttypes.h>
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/checkpoint.h"
+#include "io/dataset.h"
+#include "io/numbers.h"
+#include "tools/neighbors_output.h"
+#include "tools/session.h"
+
+static const psal_option table[] = {
+    {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy --records FILE.csv)"},
+    {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true},
+    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL, "Whose they are: path, label, predicted, ...", .required = true},
+    {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
+     "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
+    {PSAL_OPTION_HEADING, .help = "The question"},
+    {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
+     "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead; needs --weights.", .alias = NULL},
+    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL, "Its true class (the predicted one if not given).", .alias = NULL},
+    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
+     "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each naive "
+     "profile by its L2 norm. The last two have fewer hubs.",
+     .choices = "cosine|pearson|normalized"},
+    {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query.", .minimum = 1, .maximum = 1e5},
+    {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
+    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is (repeatable).", .repeatable = true},
+    {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
+     "Compare only the filters of layers whose name begins so (layer4; repeatable); needs --weights.", .repeatable = true},
+    {PSAL_OPTION_HEADING, .help = "Results"},
+    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .alias = NULL},
+    {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
+    {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).", .alias = NULL},
+    {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
+     "The data set the store was made from, for the pictures. The table's paths are opened if not given.", .alias = NULL},
+    PSAL_SESSION_OPTIONS,
+    {0}};
+
+static const psal_program program = {
+    .name = "psal-neighbors",
+    .version = PSAL_VERSION,
+    .summary = "Find the samples whose standardized saliency profiles are most similar: mistakes of the same cause.",
+    .options = table,
+    .epilogue = "Examples:\n"
+                "  psal-neighbors --store p.npy --index p.csv --query 17 --mistakes --sheet near.png --data val/\n"
+                "  psal-neighbors --store p.npy --index p.csv --query all --mistakes --similarity normalized --csv near.csv\n"
+                "  psal-neighbors --store p.npy --index p.csv -w resnet50.safetensors -i rocket.jpg -l missile --layers layer4\n"};
+
+typedef struct run {
+    const psal_options *options;
+    psal_session session;
+    bool has_session;
+    psal_profile_store store;
+    psal_profile_source source;
+    psal_labels *numbers;       /* class names where no network is opened */
+    psal_statistics *statistics;
+    char statistics_name[4200];
+    psal_entry_range *ranges;
+    int64_t *candidates, *queries;
+    float *profile;             /* of --image-path */
+    psal_neighbor *neighbors;
+    psal_neighbor_options search;
+    psal_neighbor_report report;
+} run;
+
+static void read_profile(const void *context, int64_t sample, int64_t first, int64_t count, float *out) {
+    psal_profile_store_read(context, sample, first, count, out);
+}
+
+static void release_profiles(const void *context, int64_t first, int64_t count) {
+    psal_profile_store_release(context, first, count);
+}
+
+static psal_status out_of_memory(psal_error *err) {
+    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+}
+
+/* ---- names ---- */
+
+/* The network is opened only when something asks for it. Without it, classes have the names of --labels, or numbers. */
+static psal_status open_names(run *r, psal_error *err) {
+    const psal_options *o = r->options;
+    r->has_session = psal_options_given(o, "image-path") || psal_options_given(o, "layers") ||
+                     psal_options_given(o, "weights") || psal_options_given(o, "model");
+    if (r->has_session) {
+        psal_status status = psal_session_open(&r->session, o, err);
+        r->report.labels = r->session.labels;
+        psal_session_print_notes(&r->session, program.name);
+        return status;
+    }
+    int classes = 1;
+    for (int64_t i = 0; i < r->store.samples; i++) {
+        const psal_profile_record *record = &r->store.records[i];
+        if (record->label >= classes) classes = record->label + 1;
+        if (record->predicted >= classes) classes = record->predicted + 1;
+    }
+    if (classes > PSAL_MAX_CLASSES)
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: class %d; at most %d classes", psal_options_string(o, "index"),
+                         classes - 1, PSAL_MAX_CLASSES);
+    const char *set = psal_options_string(o, "labels");
+    r->numbers = set ? psal_labels_open(set, 0, err) : psal_labels_numbered(classes, err);
+    if (!r->numbers) return err->status;
+    r->report.labels = r->numbers;
+    if (psal_labels_count(r->numbers) < classes)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--labels %s: %d classes, but the store's table has class %d", set,
+                         psal_labels_count(r->numbers), classes - 1);
+    return PSAL_OK;
+}
+
+/* ---- which samples and entries ---- */
+
+static psal_status choose_candidates(run *r, psal_error *err) {
+    bool mistakes = psal_options_flag(r->options, "mistakes");
+    size_t classes = psal_options_count(r->options, "class");
+    r->candidates = malloc((size_t)r->store.samples * sizeof *r->candidates);
+    int *wanted = calloc(classes + 1, sizeof *wanted);
+    psal_status status = r->candidates && wanted ? PSAL_OK : out_of_memory(err);
+    for (size_t c = 0; c < classes && status == PSAL_OK; c++) {
+        status = psal_labels_parse(r->report.labels, psal_options_string_at(r->options, "class", c), &wanted[c], err);
+        if (status != PSAL_OK) psal_fail_prefix(err, "--class");
+    }
+    int64_t count = 0;
+    for (int64_t i = 0; i < r->store.samples && status == PSAL_OK; i++) {
+        const psal_profile_record *record = &r->store.records[i];
+        bool take = record->valid && !(mistakes && (record->label < 0 || record->label == record->predicted));
+        bool in_class = classes == 0;
+        for (size_t c = 0; c < classes; c++) in_class = in_class || record->label == wanted[c];
+        if (take && in_class) r->candidates[count++] = i;
+    }
+    free(wanted);
+    if (status == PSAL_OK && count == 0)
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the store is left%s%s", mistakes ? " with --mistakes" : "",
+                           classes ? " in the --class given" : "");
+    r->search.candidates = r->candidates;
+    r->search.candidate_count = r->report.candidates = count;
+    return status;
+}
+
+/* Add the samples a..b to the queries. */
+static psal_status add_queries(run *r, int64_t first, int64_t last, const char *text, psal_error *err) {
+    if (first < 0 || last >= r->store.samples || last < first)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: samples are numbered 0 to %" PRId64, text, r->store.samples - 1);
+    int64_t count = r->report.query_count + last - first + 1;
+    if (count > 100000000) return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: too many", text);
+    int64_t *grown = realloc(r->queries, (size_t)count * sizeof *grown);
+    if (!grown) return out_of_memory(err);
+    r->queries = grown;
+    for (int64_t i = first; i <= last; i++) {
+        if (!r->store.records[i].valid)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: sample %" PRId64 " has no profile (%s)", text, i,
+                             r->store.records[i].path);
+        r->queries[r->report.query_count++] = i;
+    }
+    return PSAL_OK;
+}
+
+static psal_status parse_query(run *r, const char *text, psal_error *err) {
+    if (strcmp(text, "all") == 0) {
+        psal_status status = PSAL_OK;
+        for (int64_t i = 0; i < r->report.candidates && status == PSAL_OK; i++)
+            status = add_queries(r, r->candidates[i], r->candidates[i], text, err);
+        return status;
+    }
+    char *copy = strdup(text), *rest = copy;
+    psal_status status = copy ? PSAL_OK : out_of_memory(err);
+    for (char *part; status == PSAL_OK && (part = strsep(&rest, ","));) {
+        int64_t first, last;
+        char *dash = strchr(part, '-');
+        if (dash) *dash = '\0';
+        if (!psal_parse_int64(part, &first) || !psal_parse_int64(dash ? dash + 1 : part, &last))
+            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: a list such as 3,10-20, or 'all', is needed", text);
+        else
+            status = add_queries(r, first, last, text, err);
+    }
+    free(copy);
+    return status;
+}
+
+static bool layer_begins(const char *name, const char *prefix) {
+    size_t length = strlen(prefix);
+    return strncmp(name, prefix, length) == 0 && (name[length] == '\0' || name[length] == '.' || (length && prefix[length - 1] == '.'));
+}
+
+static psal_status choose_entries(run *r, psal_error *err) {
+    size_t prefixes = psal_options_count(r->options, "layers");
+    r->report.entries = r->store.length;
+    if (prefixes == 0) return PSAL_OK;
+    if (r->session.info->filter_count != r->store.length)
+        return psal_fail(err, PSAL_ERR_SHAPE, "--layers: %s has %d filters, but the store's profiles have %" PRId64 " entries",
+                         r->session.info->arch, r->session.info->filter_count, r->store.length);
+    int parameters = psal_model_parameter_count(r->session.model);
+    r->ranges = malloc((size_t)parameters * sizeof *r->ranges);
+    bool *used = calloc(prefixes, sizeof *used);
+    if (!r->ranges || !used) {
+        free(used);
+        return out_of_memory(err);
+    }
+    r->report.entries = 0;
+    for (int i = 0; i < parameters; i++) {
+        const psal_model_parameter *parameter = psal_model_get_parameter(r->session.model, i);
+        bool wanted = false;
+        for (size_t p = 0; p < prefixes && parameter->is_filter; p++)
+            if (layer_begins(parameter->name, psal_options_string_at(r->options, "layers", p))) wanted = used[p] = true;
+        if (!wanted) continue;
+        r->ranges[r->search.range_count++] = (psal_entry_range){parameter->first_filter, parameter->shape.dim[0]};
+        r->report.entries += parameter->shape.dim[0];
+    }
+    psal_status status = PSAL_OK;
+    for (size_t p = 0; p < prefixes && status == PSAL_OK; p++)
+        if (!used[p])
+            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--layers %s: %s has no convolution of that name",
+                               psal_options_string_at(r->options, "layers", p), r->session.info->arch);
+    free(used);
+    r->search.ranges = r->ranges;
+    return status;
+}
+
+/* ---- statistics ---- */
+
+static psal_status read_statistics(run *r, const char *path, bool normalized, psal_error *err) {
+    psal_tensor_map *tensors = psal_checkpoint_read(path, NULL, err);
+    if (!tensors) return err->status;
+    r->statistics = psal_statistics_from_tensors(tensors, err);
+    psal_tensor_map_free(tensors);
+    if (!r->statistics) return psal_fail_prefix(err, "%s", path);
+    if (r->statistics->length != r->store.length)
+        return psal_fail(err, PSAL_ERR_SHAPE, "%s: statistics of %" PRId64 " entries, but the store's profiles have %" PRId64,
+                         path, r->statistics->length, r->store.length);
+    if (r->statistics->normalized != normalized)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s: statistics of %s profiles; --similarity %s needs those of %s ones (without --stats they are "
+                         "computed from the store)",
+                         path, normalized ? "plain" : "normalized", psal_similarity_name(r->search.similarity),
+                         normalized ? "normalized" : "plain");
+    snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
+    return PSAL_OK;
+}
+
+/* From every sample of the store, whatever may be a neighbour. */
+static psal_status compute_statistics(run *r, bool normalized, psal_error *err) {
+    int64_t *samples = malloc((size_t)r->store.samples * sizeof *samples), count = 0;
+    r->statistics = psal_statistics_new(r->store.length, err);
+    psal_status status = samples && r->statistics ? PSAL_OK : out_of_memory(err);
+    for (int64_t i = 0; i < r->store.samples && status == PSAL_OK; i++)
+        if (r->store.records[i].valid) samples[count++] = i;
+    if (status == PSAL_OK)
+        status = psal_neighbors_statistics(&r->source, samples, count, normalized, r->search.threads, r->statistics->mean,
+                                           r->statistics->std, err);
+    free(samples);
+    if (status != PSAL_OK) return psal_fail_prefix(err, "%s", psal_options_string(r->options, "store"));
+    snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
+    return PSAL_OK;
+}
+
+static psal_status open_statistics(run *r, psal_error *err) {
+    const char *path = psal_options_string(r->options, "stats");
+    bool normalized = r->search.similarity == PSAL_SIMILARITY_NORMALIZED;
+    psal_status status = path ? read_statistics(r, path, normalized, err) : compute_statistics(r, normalized, err);
+    if (status != PSAL_OK) return status;
+    r->search.mean = r->statistics->mean;
+    r->search.std = r->statistics->std;
+    r->report.statistics = r->statistics_name;
+    return PSAL_OK;
+}
+
+/* ---- a photo as the query ---- */
+
+static psal_status profile_sample(run *r, const psal_saliency *saliency, const psal_image *image, psal_error *err) {
+    const psal_session *s = &r->session;
+    const char *label = psal_options_string(r->options, "image-target-label");
+    psal_saliency_worker *worker = psal_saliency_worker_new(saliency, err);
+    float *input = malloc(3 * (size_t)s->height * (size_t)s->width * sizeof *input);
+    r->profile = malloc((size_t)psal_saliency_length(saliency) * sizeof *r->profile);
+    psal_status status = !worker ? err->status : input && r->profile ? PSAL_OK : out_of_memory(err);
+    if (status == PSAL_OK) status = psal_session_prepare(s, image, NULL, input, err);
+    if (status == PSAL_OK) status = psal_saliency_forward(worker, input, err);
+    if (status == PSAL_OK) {
+        const float *logits = psal_saliency_logits(worker);
+        int best = 0;
+        for (int c = 1; c < s->info->num_classes; c++)
+            if (logits[c] > logits[best]) best = c;
+        r->report.image.predicted = r->report.image.label = best;
+        double total = 0;
+        for (int c = 0; c < s->info->num_classes; c++) total += exp((double)logits[c] - logits[best]);
+        r->report.image.confidence = 1 / total;
+        if (label && (status = psal_labels_parse(s->labels, label, &r->report.image.label, err)) != PSAL_OK)
+            psal_fail_prefix(err, "--image-target-label");
+        if (status == PSAL_OK)
+            r->report.image.target_confidence = exp((double)logits[r->report.image.label] - logits[best]) / total;
+    }
+    if (status == PSAL_OK) status = psal_saliency_profile(worker, input, r->report.image.label, 0, r->profile, err);
+    if (status == PSAL_OK) r->report.image.loss = psal_saliency_loss(worker);
+    free(input);
+    psal_saliency_worker_free(worker);
+    return status;
+}
+
+static psal_status profile_image(run *r, const char *path, psal_error *err) {
+    const psal_session *s = &r->session;
+    psal_saliency_options options = {.height = s->height, .width = s->width, .threads = s->threads,
+                                     .memory_limit = s->memory_limit, .method = s->method};
+    psal_image image = PSAL_IMAGE_INIT;
+    psal_saliency *saliency = psal_saliency_new(s->model, &options, err);
+    psal_status status = saliency ? PSAL_OK : err->status;
+    if (status == PSAL_OK && psal_saliency_length(saliency) != r->store.length)
+        status = psal_fail(err, PSAL_ERR_SHAPE, "%s has %" PRId64 " filters, but the store's profiles have %" PRId64 " entries",
+                           s->info->arch, psal_saliency_length(saliency), r->store.length);
+    if (status == PSAL_OK) status = psal_image_load(path, 0, &image, err);
+    if (status == PSAL_OK) {
+        r->report.image = (psal_profile_record){.path = (char *)(uintptr_t)path, .scale = 1, .valid = true};
+        status = profile_sample(r, saliency, &image, err);
+    }
+    psal_image_free(&image);
+    psal_saliency_free(saliency);
+    return status;
+}
+
+/* ---- all of it ---- */
+
+static psal_status find(run *r, psal_error *err) {
+    const char *image = psal_options_string(r->options, "image-path");
+    size_t queries = psal_options_count(r->options, "query");
+    if (!image == !queries)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give one of --query and --image-path");
+    psal_status status = image ? profile_image(r, image, err) : PSAL_OK;
+    for (size_t i = 0; i < queries && status == PSAL_OK; i++)
+        status = parse_query(r, psal_options_string_at(r->options, "query", i), err);
+    if (status == PSAL_OK) status = open_statistics(r, err);
+    if (status != PSAL_OK) return status;
+    if (image) r->report.query_count = 1;
+    r->search.top = r->report.top = psal_options_int(r->options, "top");
+    r->report.queries = image ? NULL : r->queries;
+    if (r->report.query_count > INT64_C(1000000000) / r->search.top)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " queries x --top %" PRId64 " are too many", r->report.query_count,
+                         r->search.top);
+    r->report.neighbors = r->neighbors = malloc((size_t)(r->report.query_count * r->search.top) * sizeof *r->neighbors);
+    if (!r->neighbors) return out_of_memory(err);
+    if (image) return psal_neighbors_of_profile(&r->source, &r->search, r->profile, r->neighbors, err);
+    return psal_neighbors_of_samples(&r->source, &r->search, r->queries, r->report.query_count, r->neighbors, err);
+}
+
+static psal_status write_results(run *r, psal_error *err) {
+    psal_hub_summary summary;
+    const char *csv = psal_options_string(r->options, "csv"), *sheet = psal_options_string(r->options, "sheet");
+    psal_status status = psal_neighbor_summarize(&r->report, &summary, err);
+    if (status == PSAL_OK && csv) status = psal_neighbor_write_csv(&r->report, csv, err);
+    if (status == PSAL_OK && sheet) {
+        int64_t shown;
+        status = psal_neighbor_write_sheet(&r->report, sheet, psal_options_string(r->options, "data"), &shown, err);
+        if (status == PSAL_OK && shown < r->report.query_count && !psal_options_flag(r->options, "quiet"))
+            fprintf(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet, shown,
+                    r->report.query_count);
+    }
+    if (status != PSAL_OK) return status;
+    if (psal_options_flag(r->options, "json")) return psal_neighbor_print_json(&r->report, &summary, err);
+    psal_neighbor_print(&r->report, &summary);
+    if (!psal_options_flag(r->options, "quiet")) printf("statistics: %s\n", r->statistics_name);
+    return fflush(stdout) == 0 ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "standard output cannot be written");
+}
+
+static psal_status run_all(run *r, psal_error *err) {
+    const psal_options *o = r->options;
+    static const psal_similarity similarities[] = {PSAL_SIMILARITY_COSINE, PSAL_SIMILARITY_PEARSON, PSAL_SIMILARITY_NORMALIZED};
+    psal_status status =
+        psal_profile_store_open(psal_options_string(o, "store"), psal_options_string(o, "index"), &r->store, err);
+    if (status != PSAL_OK) return status;
+    r->report.store = &r->store;
+    r->source = (psal_profile_source){r->store.samples, r->store.length, read_profile, release_profiles, &r->store};
+    r->search.similarity = r->report.similarity = similarities[psal_options_choice(o, "similarity")];
+    r->search.threads = psal_options_has(o, "threads") ? (int)psal_options_int(o, "threads") : omp_get_num_procs();
+    status = open_names(r, err);
+    if (status == PSAL_OK) status = choose_candidates(r, err);
+    if (status == PSAL_OK) status = choose_entries(r, err);
+    if (status == PSAL_OK) status = find(r, err);
+    return status == PSAL_OK ? write_results(r, err) : status;
+}
+
+int main(int argc, char **argv) {
+    psal_error err = PSAL_ERROR_INIT;
+    bool done;
+    int status;
+    run r = {.options = psal_program_begin(&program, argc, argv, &done, &status)};
+    if (!r.options) return status;
+    if (!done) status = run_all(&r, &err) == PSAL_OK ? 0 : psal_program_fail(&program, &err);
+    free(r.ranges);
+    free(r.candidates);
+    free(r.queries);
+    free(r.profile);
+    free(r.neighbors);
+    psal_statistics_free(r.statistics);
+    psal_labels_free(r.numbers);
+    if (r.has_session) psal_session_close(&r.session);
+    psal_profile_store_close(&r.store);
+    psal_options_free((psal_options *)(uintptr_t)r.options);
+    return status;
+}
