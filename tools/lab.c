@@ -30,7 +30,7 @@ static psal_status open_dataset(psal_lab *lab, const psal_options *options, psal
     return lab->dataset ? PSAL_OK : err->status;
 }
 
-static psal_status load_image(const psal_lab *lab, size_t index, float *image, psal_error *err) {
+psal_status psal_lab_image(const psal_lab *lab, size_t index, float *image, psal_error *err) {
     psal_image photo = PSAL_IMAGE_INIT;
     psal_status status = psal_dataset_load(lab->dataset, index, &photo, err);
     if (status == PSAL_OK) status = psal_session_prepare(lab->session, &photo, NULL, image, err);
@@ -103,7 +103,7 @@ psal_status psal_lab_each(const psal_lab *lab, const char *label, work_function 
 static psal_status predict(void *data, psal_bench *bench, size_t i, psal_error *err) {
     psal_subject *all = data;
     const psal_lab *lab = bench->lab;
-    psal_status status = load_image(lab, i, bench->image, err);
+    psal_status status = psal_lab_image(lab, i, bench->image, err);
     const float *logits;
     if (status == PSAL_OK) status = psal_classifier_run(bench->classifier, bench->image, NULL, &logits, err);
     if (status != PSAL_OK) return status;
@@ -130,7 +130,7 @@ static psal_status keep_right(psal_lab *lab, const psal_subject *all, size_t cou
         lab->right_labels[lab->right_count] = all[i].label;
         lab->right_index[lab->right_count] = i;
         lab->right[lab->right_count++] = image;
-        psal_status status = load_image(lab, i, image, err);
+        psal_status status = psal_lab_image(lab, i, image, err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
@@ -229,7 +229,7 @@ void psal_bench_close(psal_bench *bench) {
 
 psal_status psal_bench_load(psal_bench *bench, const psal_subject *subject, psal_error *err) {
     const psal_statistics *s = bench->lab->statistics;
-    psal_status status = load_image(bench->lab, subject->index, bench->image, err);
+    psal_status status = psal_lab_image(bench->lab, subject->index, bench->image, err);
     if (status == PSAL_OK)
         status = psal_saliency_profile(bench->saliency, bench->image, subject->label, 0, bench->naive, err);
     if (status != PSAL_OK) return status;

@@ -66,6 +66,9 @@ void psal_bench_close(psal_bench *bench); /* zeroed is fine */
 /* Load a subject's image and compute its profile. */
 psal_status psal_bench_load(psal_bench *bench, const psal_subject *subject, psal_error *err);
 
+/* Load and prepare sample `index` of the data set: image[3, height, width]. */
+psal_status psal_lab_image(const psal_lab *lab, size_t index, float *image, psal_error *err);
+
 /* Call work(data, bench, i) for every subject i, several at once. The first error ends it; its message names the sample. */
 psal_status psal_lab_each(const psal_lab *lab, const char *label,
                           psal_status (*work)(void *data, psal_bench *bench, size_t i, psal_error *err), void *data,

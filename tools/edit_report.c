@@ -1,0 +1,321 @@
+#include "tools/edit_report.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/csv.h"
+#include "io/figure.h"
+#include "io/json_output.h"
+#include "saliency/prune.h"
+
+static_assert(sizeof(psal_edit_result) == PSAL_EDIT_COLUMNS * sizeof(double), "a column per member");
+
+static const char *const columns[PSAL_EDIT_COLUMNS] = {
+    "corrected", "wrong_confidence", "true_confidence", "neighbors_corrected", "others_corrected",
+    "right_broken", "filters", "dead_filters", "weights", "relative_change"};
+
+static size_t variants(const psal_edit_report *r) {
+    return (size_t)r->choice_count * (size_t)r->k_count;
+}
+
+static const char *choice_of(const psal_edit_report *r, size_t variant) {
+    return psal_choice_name(r->choices[variant / (size_t)r->k_count]);
+}
+
+static int64_t k_of(const psal_edit_report *r, size_t variant) {
+    return r->k[variant % (size_t)r->k_count];
+}
+
+/* The subjects that were experimented on. */
+static size_t first_subject(const psal_edit_report *r) {
+    return r->single >= 0 ? (size_t)r->single : 0;
+}
+
+static size_t subject_count(const psal_edit_report *r) {
+    return r->single >= 0 ? 1 : r->lab->subject_count;
+}
+
+/* Mean over the subjects for which there is a number. */
+static psal_mean mean_of(const psal_edit_report *r, size_t variant, size_t column, double *room) {
+    size_t count = 0;
+    for (size_t i = 0; i < subject_count(r); i++) {
+        const psal_edit_result *result = &r->results[(first_subject(r) + i) * variants(r) + variant];
+        double value = ((const double *)result)[column];
+        if (!isnan(value)) room[count++] = value;
+    }
+    return psal_mean_error(room, count, 1);
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median over the subjects whose search succeeded. */
+static double median_of(const psal_edit_report *r, size_t variant, size_t column, double *room) {
+    size_t count = 0;
+    for (size_t i = 0; i < subject_count(r); i++) {
+        const psal_edit_result *result = &r->results[(first_subject(r) + i) * variants(r) + variant];
+        if (!isnan(result->filters)) room[count++] = ((const double *)result)[column];
+    }
+    qsort(room, count, sizeof *room, by_size);
+    return count ? 0.5 * (room[count / 2] + room[(count - 1) / 2]) : NAN;
+}
+
+/* What a single subject is called after its edit. */
+static int best_class(const psal_edit_report *r) {
+    int best = 0;
+    for (int c = 1; c < r->lab->classes; c++)
+        if (r->after[c] > r->after[best]) best = c;
+    return best;
+}
+
+/* ---- text ---- */
+
+static void print_single(const psal_edit_report *r) {
+    const psal_subject *one = &r->lab->subjects[first_subject(r)];
+    const psal_labels *labels = r->session->labels;
+    printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab->dataset, one->index), psal_labels_name(labels, one->label),
+           psal_labels_name(labels, one->predicted), 100 * one->confidence);
+    if (variants(r) != 1) return;
+    int now = best_class(r);
+    printf("now %s (%.1f %%); %s %.1f %% -> %.1f %%\n", psal_labels_name(labels, now), 100 * r->after[now],
+           psal_labels_name(labels, one->label), 100 * r->before[one->label], 100 * r->after[one->label]);
+    for (int i = 0; i < r->lab->right_count; i++)
+        if (r->broken && r->broken[i])
+            printf("broken: %s (%s)\n", psal_dataset_name(r->lab->dataset, r->lab->right_index[i]),
+                   psal_labels_name(labels, r->lab->right_labels[i]));
+}
+
+static void print_table(const psal_edit_report *r, double *room) {
+    if (r->single >= 0)
+        print_single(r);
+    else
+        printf("%zu mistakes of %zu samples\n", r->lab->subject_count, psal_dataset_count(r->lab->dataset));
+    if (r->until_correct)
+        printf("The smallest step that corrects the sample, of at most %lld filters. Medians where it was found.\n", (long long)r->k[0]);
+    else
+        printf("%d step%s, %s %g. Mean +- standard error.\n", r->steps, r->steps > 1 ? "s" : "",
+               r->step.relative ? "relative size" : "learning rate", r->step.size);
+    if (r->neighbor_count)
+        printf("%d neighbours and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
+               r->neighbor_count, (long long)r->hub, r->lab->subject_count);
+    printf("\n%-19s %6s  %14s  %11s  %11s", "filters", "k", "corrected %", "true conf.", "wrong conf.");
+    if (r->neighbor_count) printf("  %14s  %14s", "neighbours %", "others %");
+    if (r->lab->right_count) printf("  %14s", "broken %");
+    printf("  %8s  %7s  %10s\n", "dead", "used", "rel.change");
+    for (size_t v = 0; v < variants(r); v++) {
+        psal_mean m[PSAL_EDIT_COLUMNS];
+        for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) m[c] = mean_of(r, v, c, room);
+        printf("%-19s %6lld  %5.1f +- %5.1f  %+11.4f  %+11.4f", choice_of(r, v), (long long)k_of(r, v), 100 * m[0].mean,
+               100 * m[0].error, m[2].mean, m[1].mean);
+        if (r->neighbor_count)
+            printf("  %5.2f +- %5.2f  %5.2f +- %5.2f", 100 * m[3].mean, 100 * m[3].error, 100 * m[4].mean, 100 * m[4].error);
+        if (r->lab->right_count) printf("  %5.2f +- %5.2f", 100 * m[5].mean, 100 * m[5].error);
+        double used = r->until_correct ? median_of(r, v, 6, room) : m[6].mean;
+        double change = r->until_correct ? median_of(r, v, 9, room) : m[9].mean;
+        printf("  %8.1f  %7.1f  %10.3g\n", m[7].mean, used, change);
+    }
+}
+
+/* ---- files ---- */
+
+static psal_status write_csv(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
+    psal_csv_writer *csv = psal_csv_create(path, err);
+    if (!csv) return err->status;
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
+    for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) {
+        char name[64];
+        psal_csv_text(csv, columns[c]);
+        snprintf(name, sizeof name, "%s_se", columns[c]);
+        psal_csv_text(csv, name);
+    }
+    psal_csv_end_record(csv);
+    for (size_t v = 0; v < variants(r); v++) {
+        psal_csv_text(csv, choice_of(r, v));
+        psal_csv_int(csv, k_of(r, v));
+        for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) {
+            psal_mean mean = mean_of(r, v, c, room);
+            psal_csv_double(csv, mean.mean);
+            psal_csv_double(csv, mean.error);
+        }
+        psal_csv_end_record(csv);
+    }
+    return psal_csv_commit(csv, err);
+}
+
+static psal_status write_samples(const psal_edit_report *r, const char *path, psal_error *err) {
+    psal_csv_writer *csv = psal_csv_create(path, err);
+    if (!csv) return err->status;
+    static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
+    for (size_t c = 0; c < sizeof first / sizeof first[0]; c++) psal_csv_text(csv, first[c]);
+    for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_text(csv, columns[c]);
+    psal_csv_end_record(csv);
+    for (size_t i = first_subject(r); i < first_subject(r) + subject_count(r); i++)
+        for (size_t v = 0; v < variants(r); v++) {
+            const psal_subject *subject = &r->lab->subjects[i];
+            const double *values = (const double *)&r->results[i * variants(r) + v];
+            psal_csv_int(csv, (int64_t)subject->index);
+            psal_csv_text(csv, psal_dataset_name(r->lab->dataset, subject->index));
+            psal_csv_int(csv, subject->label);
+            psal_csv_int(csv, subject->predicted);
+            psal_csv_text(csv, choice_of(r, v));
+            psal_csv_int(csv, k_of(r, v));
+            for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_double(csv, values[c]);
+            psal_csv_end_record(csv);
+        }
+    return psal_csv_commit(csv, err);
+}
+
+static psal_status print_json(const psal_edit_report *r, double *room, psal_error *err) {
+    json_t *root = json_object(), *rows = json_array();
+    char fingerprint[32];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(r->session->model));
+    json_object_set_new(root, "arch", psal_json_string(r->session->info->arch));
+    json_object_set_new(root, "fingerprint", psal_json_string(fingerprint));
+    json_object_set_new(root, "until_correct", json_boolean(r->until_correct));
+    json_object_set_new(root, "step", psal_json_string(r->step.relative ? "relative" : "rate"));
+    json_object_set_new(root, "size", psal_json_double(r->step.size));
+    json_object_set_new(root, "steps", json_integer(r->steps));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->lab->dataset)));
+    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->lab->subject_count));
+    json_object_set_new(root, "neighbors", json_integer(r->neighbor_count));
+    json_object_set_new(root, "hub", json_integer(r->hub));
+    json_object_set_new(root, "right_samples", json_integer(r->lab->right_count));
+    if (r->single >= 0 && variants(r) == 1) {
+        const psal_subject *one = &r->lab->subjects[first_subject(r)];
+        json_object_set_new(root, "name", psal_json_string(psal_dataset_name(r->lab->dataset, one->index)));
+        json_object_set_new(root, "label", json_integer(one->label));
+        json_object_set_new(root, "predicted", json_integer(one->predicted));
+        json_object_set_new(root, "predicted_after", json_integer(best_class(r)));
+        json_object_set_new(root, "label_confidence_before", psal_json_double(r->before[one->label]));
+        json_object_set_new(root, "label_confidence_after", psal_json_double(r->after[one->label]));
+        json_object_set_new(root, "predicted_confidence_before", psal_json_double(r->before[one->predicted]));
+        json_object_set_new(root, "predicted_confidence_after", psal_json_double(r->after[one->predicted]));
+        json_t *broken = json_array();
+        for (int i = 0; i < r->lab->right_count; i++)
+            if (r->broken && r->broken[i])
+                json_array_append_new(broken, psal_json_string(psal_dataset_name(r->lab->dataset, r->lab->right_index[i])));
+        json_object_set_new(root, "broken", broken);
+    }
+    json_object_set_new(root, "rows", rows);
+    for (size_t v = 0; v < variants(r); v++) {
+        json_t *row = json_object();
+        json_object_set_new(row, "choice", psal_json_string(choice_of(r, v)));
+        json_object_set_new(row, "k", json_integer(k_of(r, v)));
+        for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) {
+            char name[64];
+            psal_mean mean = mean_of(r, v, c, room);
+            snprintf(name, sizeof name, "%s_se", columns[c]);
+            json_object_set_new(row, columns[c], psal_json_double(mean.mean));
+            json_object_set_new(row, name, psal_json_double(mean.error));
+        }
+        if (r->until_correct) {
+            json_object_set_new(row, "median_filters", psal_json_double(median_of(r, v, 6, room)));
+            json_object_set_new(row, "median_relative_change", psal_json_double(median_of(r, v, 9, room)));
+        }
+        json_array_append_new(rows, row);
+    }
+    psal_status status = psal_json_write(root, stdout, err);
+    json_decref(root);
+    return status;
+}
+
+/* ---- figures ---- */
+
+static psal_status draw_single(const psal_edit_report *r, const char *path, psal_error *err) {
+    const psal_subject *one = &r->lab->subjects[first_subject(r)];
+    const psal_edit_result *result = &r->results[first_subject(r) * variants(r)];
+    char truth[256], wrong[256], fact[256];
+    const char *facts[] = {fact};
+    snprintf(truth, sizeof truth, "%s (true)", psal_labels_name(r->session->labels, one->label));
+    snprintf(wrong, sizeof wrong, "%s (predicted)", psal_labels_name(r->session->labels, one->predicted));
+    snprintf(fact, sizeof fact, "%.0f filters (%s), %.0f weights, changed by %.3g of their norm", result->filters,
+             choice_of(r, 0), result->weights, result->relative);
+    psal_edit_class classes[] = {{truth, r->before[one->label], r->after[one->label]},
+                                 {wrong, r->before[one->predicted], r->after[one->predicted]}};
+    int64_t n = r->neighbor_count, right = r->lab->right_count;
+    psal_edit_count counts[3];
+    size_t count = 0;
+    if (n) counts[count++] = (psal_edit_count){"nearest neighbours corrected", llround(result->neighbors * (double)n), n, false};
+    if (n) counts[count++] = (psal_edit_count){"random other mistakes corrected", llround(result->others * (double)n), n, false};
+    if (right) counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right, true};
+    psal_edit_figure figure = {.title = "One mistake, edited",
+                               .subtitle = psal_dataset_name(r->lab->dataset, one->index),
+                               .classes = classes,
+                               .class_count = one->label == one->predicted ? 1 : 2,
+                               .counts = counts,
+                               .count_count = count,
+                               .facts = facts,
+                               .fact_count = 1};
+    return psal_edit_figure_write(&figure, path, err);
+}
+
+static psal_status draw_curves(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
+    static const struct {
+        size_t column;
+        const char *title;
+    } wanted[] = {{0, "Sample corrected"}, {3, "Neighbours corrected"}, {4, "Random other mistakes corrected"},
+                  {5, "Right samples broken"}};
+    enum { PANELS = sizeof wanted / sizeof wanted[0] };
+    size_t n = variants(r), drawn = 0;
+    double *numbers = malloc((2 * PANELS * n + (size_t)r->k_count) * sizeof *numbers);
+    if (!numbers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the figure");
+    double *x = numbers + 2 * PANELS * n;
+    psal_curves_panel panels[PANELS];
+    for (size_t p = 0; p < PANELS; p++) {
+        double *mean = numbers + 2 * p * n, *error = mean + n;
+        bool any = p == 0;
+        for (size_t v = 0; v < n; v++) {
+            psal_mean m = mean_of(r, v, wanted[p].column, room);
+            mean[v] = 100 * m.mean;
+            error[v] = 100 * m.error;
+            any = any || m.mean != 0;
+        }
+        if (any) /* panels of nothing but zeros have nothing to show */
+            panels[drawn++] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
+    }
+    const char *series[PSAL_CHOICE_COUNT];
+    for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
+    for (int i = 0; i < r->k_count; i++) x[i] = (double)r->k[i];
+    char subtitle[256];
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistakes, %s %g", r->session->info->arch, subject_count(r),
+             r->step.relative ? "relative step" : "learning rate", r->step.size);
+    psal_curves_figure figure = {.title = "Filters corrected by one sample",
+                                 .subtitle = subtitle,
+                                 .x_label = "filters changed",
+                                 .x_scale = PSAL_SCALE_LOG,
+                                 .x = x,
+                                 .x_count = (size_t)r->k_count,
+                                 .series = series,
+                                 .series_count = (size_t)r->choice_count,
+                                 .panels = panels,
+                                 .panel_count = drawn,
+                                 .columns = drawn > 1 ? 2 : 1};
+    psal_status status = psal_curves_figure_write(&figure, path, err);
+    free(numbers);
+    return status;
+}
+
+psal_status psal_edit_report_write(const psal_edit_report *r, const psal_options *options, psal_error *err) {
+    const char *csv = psal_options_string(options, "csv"), *samples = psal_options_string(options, "samples");
+    const char *figure = psal_options_string(options, "figure");
+    bool single = r->single >= 0 && variants(r) == 1;
+    double *room = malloc((r->lab->subject_count + 1) * sizeof *room);
+    if (!room) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the report");
+    psal_status status = PSAL_OK;
+    if (csv) status = write_csv(r, csv, room, err);
+    if (samples && status == PSAL_OK) status = write_samples(r, samples, err);
+    if (figure && status == PSAL_OK) status = single ? draw_single(r, figure, err) : draw_curves(r, figure, room, err);
+    if (status == PSAL_OK && psal_options_flag(options, "json"))
+        status = print_json(r, room, err);
+    else if (status == PSAL_OK)
+        print_table(r, room);
+    free(room);
+    if (status == PSAL_OK && fflush(stdout) != 0) return psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return status;
+}
