@@ -258,20 +258,47 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
 }
 
 static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
+                        psal_error *err);
+
+/* Once more, and keep more candidates, for the queries of which many candidates have nearly the same similarity. */
+static psal_status find_uncertain(const search *s, const int64_t *samples, int64_t count, int64_t room, const bool *certain,
+                                  psal_neighbor *neighbors, psal_error *err) {
+    int64_t left = 0, top = s->options->top;
+    for (int64_t q = 0; q < count; q++) left += !certain[q];
+    if (left == 0) return PSAL_OK;
+    int64_t *queries = malloc((size_t)left * sizeof *queries), at = 0;
+    psal_neighbor *found = malloc((size_t)(left * top) * sizeof *found);
+    psal_status status = PSAL_ERR_MEMORY;
+    if (queries && found) {
+        for (int64_t q = 0; q < count; q++)
+            if (!certain[q]) queries[at++] = samples[q];
+        status = find(s, queries, left, room * 8, found, err);
+        at = 0;
+        for (int64_t q = 0; q < count && status == PSAL_OK; q++)
+            if (!certain[q]) memcpy(neighbors + q * top, found + at++ * top, (size_t)top * sizeof *found);
+    } else {
+        psal_fail(err, status, "out of memory for the neighbours of %" PRId64 " samples", left);
+    }
+    free(queries);
+    free(found);
+    return status;
+}
+
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
                         psal_error *err) {
     if (room > s->candidate_count) room = s->candidate_count > 0 ? s->candidate_count : 1;
     int64_t most = BATCH_BYTES / (s->space.width * (int64_t)sizeof(float)), top = s->options->top;
     if (most > MAX_KEPT / room) most = MAX_KEPT / room;
+    if (most > count) most = count;
     if (most < 1) most = 1;
-    bool *certain = malloc((size_t)(most < count ? most : count));
+    bool *certain = malloc((size_t)most);
     if (!certain) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_status status = PSAL_OK;
     for (int64_t begin = 0; begin < count && status == PSAL_OK; begin += most) {
         int64_t part = count - begin < most ? count - begin : most;
         status = run_batch(s, samples + begin, part, room, neighbors + begin * top, certain, err);
-        /* Many candidates of nearly the same similarity: keep more of them, for those queries alone. */
-        for (int64_t q = 0; q < part && status == PSAL_OK; q++)
-            if (!certain[q]) status = find(s, samples + begin + q, 1, room * 8, neighbors + (begin + q) * top, err);
+        if (status == PSAL_OK)
+            status = find_uncertain(s, samples + begin, part, room, certain, neighbors + begin * top, err);
     }
     free(certain);
     return status;
