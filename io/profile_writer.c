@@ -53,6 +53,8 @@ static psal_status begin_file(psal_profile_writer *w, bool resume, psal_error *e
     char header[HEADER_BYTES], found[HEADER_BYTES];
     make_header(w, header);
     off_t size = (off_t)HEADER_BYTES + (off_t)w->samples * (off_t)w->row_bytes;
+    /* Interrupted after the profiles had got their name, but before the run was over. */
+    if (resume && access(w->partial, F_OK) != 0 && access(w->path, F_OK) == 0) rename(w->path, w->partial);
     w->file = open(w->partial, O_RDWR | O_CLOEXEC | (resume ? 0 : O_CREAT | O_TRUNC), 0666);
     if (w->file < 0) return psal_fail(err, PSAL_ERR_IO, "%s: cannot open: %s", w->partial, strerror(errno));
     if (resume) {
@@ -95,18 +97,19 @@ psal_profile_writer *psal_profile_writer_open(const char *path, psal_dtype dtype
     return NULL;
 }
 
-psal_status psal_profile_writer_put(psal_profile_writer *w, int64_t row, const float *profile, float largest,
-                                    psal_error *err) {
+psal_status psal_profile_writer_copy(psal_profile_writer *w, int64_t row, const void *data, psal_error *err) {
     if (row < 0 || row >= w->samples)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: row %lld of %lld", w->partial, (long long)row, (long long)w->samples);
-    const void *data = profile;
-    if (w->dtype == PSAL_F16) {
-        double scale = psal_profile_scale(w->dtype, largest);
-        uint16_t *halves = w->row;
-        for (int64_t i = 0; i < w->length; i++) halves[i] = psal_f16_from_f32((float)((double)profile[i] / scale));
-        data = halves;
-    }
     return write_at(w, data, w->row_bytes, (off_t)HEADER_BYTES + (off_t)row * (off_t)w->row_bytes, err);
+}
+
+psal_status psal_profile_writer_put(psal_profile_writer *w, int64_t row, const float *profile, float largest,
+                                    psal_error *err) {
+    if (w->dtype == PSAL_F32) return psal_profile_writer_copy(w, row, profile, err);
+    double scale = psal_profile_scale(w->dtype, largest);
+    uint16_t *halves = w->row;
+    for (int64_t i = 0; i < w->length; i++) halves[i] = psal_f16_from_f32((float)((double)profile[i] / scale));
+    return psal_profile_writer_copy(w, row, halves, err);
 }
 
 psal_status psal_profile_writer_sync(psal_profile_writer *w, psal_error *err) {

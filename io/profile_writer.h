@@ -18,6 +18,8 @@ psal_profile_writer *psal_profile_writer_open(const char *path, psal_dtype dtype
 /* Row `row` is profile[length] / psal_profile_scale(dtype, largest), largest being its largest magnitude. */
 psal_status psal_profile_writer_put(psal_profile_writer *writer, int64_t row, const float *profile, float largest,
                                     psal_error *err);
+/* The same from a row that is already in the file's type and scale. */
+psal_status psal_profile_writer_copy(psal_profile_writer *writer, int64_t row, const void *data, psal_error *err);
 /* All rows put so far are on the disk. */
 psal_status psal_profile_writer_sync(psal_profile_writer *writer, psal_error *err);
 /* The file gets its name; the writer is freed in any case. */

@@ -9,7 +9,7 @@
 #include "io/profile_writer.h"
 #include "io/progress.h"
 #include "tools/session.h"
-#include "tools/stats_state.h"
+#include "tools/stats_merge.h"
 
 static const psal_option OPTIONS[] = {
     {PSAL_OPTION_HEADING, .help = "The data set"},
@@ -36,7 +36,7 @@ static const psal_option OPTIONS[] = {
      .alias = NULL},
     {PSAL_OPTION_PATH, "profiles", 0, "FILE", NULL,
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples in "
-     "FILE.csv.", .alias = NULL},
+     "FILE.csv. merge joins the parts' FILE.part-I-of-N.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
     {PSAL_OPTION_FLAG, "resume", .help = "Go on where an interrupted run stopped (OUT.partial)."},
     {PSAL_OPTION_DOUBLE, "save-every", 0, "SECONDS", "60", "How often an interruption's starting point is written.",
@@ -123,24 +123,14 @@ static psal_status parse_shard(run *r, psal_error *err) {
     return PSAL_OK;
 }
 
-/* PATH, or for a shard PATH with ".part-I-of-N" before its ending. */
-static psal_status part_path(const run *r, const char *path, char out[4096], psal_error *err) {
-    const char *slash = strrchr(path, '/'), *point = strrchr(path, '.');
-    size_t stem = point && point > (slash ? slash + 1 : path) ? (size_t)(point - path) : strlen(path);
-    int n = r->shards == 1 ? snprintf(out, 4096, "%s", path)
-                           : snprintf(out, 4096, "%.*s.part-%lld-of-%lld%s", (int)stem, path, (long long)r->shard + 1,
-                                      (long long)r->shards, path + stem);
-    return n < 4000 ? PSAL_OK : psal_fail(err, PSAL_ERR_ARGUMENT, "the path is too long: %s", path);
-}
-
 static psal_status choose_paths(run *r, psal_error *err) {
     const char *out = psal_options_string(r->options, "out"), *records = psal_options_string(r->options, "records"),
                *profiles = psal_options_string(r->options, "profiles");
     if (!out) return psal_fail(err, PSAL_ERR_ARGUMENT, "--out FILE is missing: where the statistics go");
-    psal_status status = part_path(r, out, r->out, err);
+    psal_status status = psal_part_path(out, r->shard, r->shards, r->out, err);
     if (status == PSAL_OK) snprintf(r->partial, sizeof r->partial, "%.4000s.partial", r->out);
-    if (status == PSAL_OK && records) status = part_path(r, records, r->records, err);
-    if (status == PSAL_OK && profiles) status = part_path(r, profiles, r->profile_path, err);
+    if (status == PSAL_OK && records) status = psal_part_path(records, r->shard, r->shards, r->records, err);
+    if (status == PSAL_OK && profiles) status = psal_part_path(profiles, r->shard, r->shards, r->profile_path, err);
     if (status == PSAL_OK && profiles) snprintf(r->profile_index, sizeof r->profile_index, "%.4000s.csv", r->profile_path);
     return status;
 }
@@ -212,6 +202,7 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_identity_set(&r->identity, "psal.size", "%dx%d", session->height, session->width);
     psal_identity_set(&r->identity, "psal.conv", "%s", psal_options_string(o, "conv"));
     psal_identity_set(&r->identity, "psal.predicted", "%d", psal_options_flag(o, "predicted"));
+    psal_identity_set(&r->identity, "psal.classes", "%d", session->info->num_classes);
     psal_identity_set(&r->identity, "psal.shard", "%lld", (long long)r->shard + 1);
     psal_identity_set(&r->identity, "psal.shards", "%lld", (long long)r->shards);
     psal_identity_set(&r->identity, "psal.profiles", "%s", *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
@@ -369,13 +360,6 @@ static void end(run *r) {
     psal_session_close(&r->session);
 }
 
-/* ---- joining parts ---- */
-
-static psal_status merge(const psal_options *options, psal_error *err) {
-    (void)options;
-    return psal_fail(err, PSAL_ERR_UNSUPPORTED, "merge");
-}
-
 int main(int argc, char **argv) {
     bool done;
     int exit_status;
@@ -391,7 +375,10 @@ int main(int argc, char **argv) {
         status = work(&r, &err);
         end(&r);
     } else if (strcmp(psal_options_argument(options, 0), "merge") == 0) {
-        status = merge(options, &err);
+        psal_summary *joined = psal_stats_merge(options, &err);
+        if (joined) print_result(joined, psal_options_argument(options, 1));
+        status = joined ? PSAL_OK : err.status;
+        psal_summary_free(joined);
     } else {
         status = psal_fail(&err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is", psal_options_argument(options, 0));
     }

@@ -17,7 +17,7 @@ static const char *const KEYS[][2] = {
     {"psal.aggregation", "aggregation"}, {"psal.loss", "loss"},              {"psal.signed", "--signed"},
     {"psal.run.normalized", "--normalized"}, {"psal.dataset", "data set"},   {"psal.samples", "number of samples"},
     {"psal.size", "image size"},         {"psal.conv", "--conv"},            {"psal.predicted", "--predicted"},
-    {"psal.shard", "shard"},             {"psal.shards", "number of shards"}, {"psal.profiles", "profile store"},
+    {"psal.classes", "number of classes"}, {"psal.shard", "shard"},             {"psal.shards", "number of shards"}, {"psal.profiles", "profile store"},
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof KEYS[0] };
 
@@ -57,6 +57,16 @@ psal_status psal_identity_read(psal_identity *identity, const psal_tensor_map *f
         if (!value || strlen(value) >= sizeof identity->values[0])
             return psal_fail(err, PSAL_ERR_FORMAT, "does not say its %s", KEYS[i][1]);
         psal_identity_set(identity, KEYS[i][0], "%s", value);
+    }
+    return PSAL_OK;
+}
+
+psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path, psal_error *err) {
+    for (int i = 0; i < KEY_COUNT; i++) {
+        const char *a = psal_identity_get(part, KEYS[i][0]), *b = psal_identity_get(other, KEYS[i][0]);
+        if (strcmp(KEYS[i][0], "psal.shard") != 0 && strcmp(a, b) != 0)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s belongs to another run than the first part: its %s is '%s', not '%s'",
+                             path, KEYS[i][1], a, b);
     }
     return PSAL_OK;
 }

@@ -23,8 +23,11 @@ void psal_identity_set(psal_identity *identity, const char *key, const char *for
 const char *psal_identity_get(const psal_identity *identity, const char *key); /* "" when absent */
 /* Refuse a file that belongs to something else, naming the first difference. */
 psal_status psal_identity_check(const psal_identity *identity, const psal_tensor_map *file, psal_error *err);
-/* Copy all that psal_identity_set has been called with in another process; keys as given in `like`. */
+/* What the file belongs to. */
 psal_status psal_identity_read(psal_identity *identity, const psal_tensor_map *file, psal_error *err);
+
+/* Refuse `part`, read from `path`, unless it differs from `other` in the shard's number only. */
+psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path, psal_error *err);
 
 psal_status psal_state_write(const char *path, const psal_identity *identity, const psal_summary *summary, psal_error *err);
 /* The summary in the file, which must belong to `identity` when that is not NULL, else *found is what it belongs to. */
@@ -33,8 +36,8 @@ psal_summary *psal_state_read(const char *path, const psal_identity *identity, p
 /* The statistics, as all programs read them: with means of groups and accuracy. */
 psal_status psal_state_write_statistics(const char *path, const psal_identity *identity, const psal_summary *summary,
                                         psal_error *err);
-/* One line per sample: index,path,label,predicted,correct,target_confidence,confidence,loss,scale,status; index is the row
- * in the profile store (whose dtype says the scale). `group` as in the data set. */
+/* A table with one line per sample. index is its row in the profile store, scale what that row (of type `dtype`) is to be
+ * multiplied by; samples that were skipped have a status other than "ok" and no numbers. */
 psal_status psal_state_write_records(const char *path, const psal_dataset *dataset, const psal_summary *summary,
                                      psal_dtype dtype, psal_error *err);
 
