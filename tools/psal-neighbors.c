@@ -13,9 +13,9 @@
 #include "tools/session.h"
 
 static const psal_option table[] = {
-    {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy --records FILE.csv)"},
+    {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
     {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true},
-    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL, "Whose they are: path, label, predicted, ...", .required = true},
+    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL, "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
      "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "The question"},
@@ -47,15 +47,16 @@ static const psal_program program = {
     .summary = "Find the samples whose standardized saliency profiles are most similar: mistakes of the same cause.",
     .options = table,
     .epilogue = "Examples:\n"
-                "  psal-neighbors --store p.npy --index p.csv --query 17 --mistakes --sheet near.png --data val/\n"
-                "  psal-neighbors --store p.npy --index p.csv --query all --mistakes --similarity normalized --csv near.csv\n"
-                "  psal-neighbors --store p.npy --index p.csv -w resnet50.safetensors -i rocket.jpg -l missile --layers layer4\n"};
+                "  psal-neighbors --store p.npy --query 17 --mistakes --sheet near.png --data val/\n"
+                "  psal-neighbors --store p.npy --query all --mistakes --similarity normalized --csv near.csv\n"
+                "  psal-neighbors --store p.npy -w resnet50.safetensors -i rocket.jpg -l missile --layers layer4\n"};
 
 typedef struct run {
     const psal_options *options;
     psal_session session;
     bool has_session;
     psal_profile_store store;
+    char index[4200];           /* the store's table */
     psal_profile_source source;
     psal_labels *numbers;       /* class names where no network is opened */
     psal_statistics *statistics;
@@ -100,8 +101,8 @@ static psal_status open_names(run *r, psal_error *err) {
         if (record->predicted >= classes) classes = record->predicted + 1;
     }
     if (classes > PSAL_MAX_CLASSES)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s: class %d; at most %d classes", psal_options_string(o, "index"),
-                         classes - 1, PSAL_MAX_CLASSES);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: class %d; at most %d classes", r->index, classes - 1,
+                         PSAL_MAX_CLASSES);
     const char *set = psal_options_string(o, "labels");
     r->numbers = set ? psal_labels_open(set, 0, err) : psal_labels_numbered(classes, err);
     if (!r->numbers) return err->status;
@@ -366,8 +367,9 @@ static psal_status write_results(run *r, psal_error *err) {
 static psal_status run_all(run *r, psal_error *err) {
     const psal_options *o = r->options;
     static const psal_similarity similarities[] = {PSAL_SIMILARITY_COSINE, PSAL_SIMILARITY_PEARSON, PSAL_SIMILARITY_NORMALIZED};
-    psal_status status =
-        psal_profile_store_open(psal_options_string(o, "store"), psal_options_string(o, "index"), &r->store, err);
+    const char *store = psal_options_string(o, "store"), *index = psal_options_string(o, "index");
+    snprintf(r->index, sizeof r->index, "%.4095s%s", index ? index : store, index ? "" : ".csv");
+    psal_status status = psal_profile_store_open(store, r->index, &r->store, err);
     if (status != PSAL_OK) return status;
     r->report.store = &r->store;
     r->source = (psal_profile_source){r->store.samples, r->store.length, read_profile, release_profiles, &r->store};
