@@ -151,7 +151,7 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         const float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return err ? err->status : PSAL_ERR_MEMORY;
+        if (!values) return err->status;
         const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
         for (int64_t j = 0; j < length; j++) {
             weights += (double)values[j] * values[j];
@@ -164,6 +164,8 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
 
 psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k, psal_step step,
                             double *rate, psal_error *err) {
+    psal_error own;
+    if (!err) err = &own; /* so that the status of what fails below is known */
     double r = step.size;
     if (step.relative) {
         psal_status status = relative_rate(w, edit, filters, k, step.size, &r, err);
@@ -172,7 +174,7 @@ psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const i
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return err ? err->status : PSAL_ERR_MEMORY;
+        if (!values) return err->status;
         const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
         for (int64_t j = 0; gradient && j < length; j++) values[j] = (float)(values[j] - r * gradient[j]);
     }

@@ -16,7 +16,7 @@ const char *psal_prune_name(psal_prune_how how) {
 static psal_status zero_element(psal_edit *edit, int parameter, int64_t row, psal_error *err) {
     if (parameter < 0) return PSAL_OK;
     float *value = psal_edit_row(edit, parameter, row, NULL, err);
-    if (!value) return err ? err->status : PSAL_ERR_MEMORY;
+    if (!value) return err->status;
     *value = 0;
     return PSAL_OK;
 }
@@ -31,10 +31,12 @@ static psal_status zero_norm(psal_edit *edit, const psal_model *model, int64_t f
 
 psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_prune_how how, const int64_t *filters,
                                int64_t k, double scale, uint64_t seed, psal_error *err) {
+    psal_error own;
+    if (!err) err = &own; /* so that the status of what fails below is known */
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         float *w = psal_edit_filter(edit, filters[i], &length, err);
-        if (!w) return err ? err->status : PSAL_ERR_MEMORY;
+        if (!w) return err->status;
         psal_random random = {seed ^ ((uint64_t)filters[i] * 0x9e3779b97f4a7c15u)};
         switch (how) {
         case PSAL_PRUNE_NOISE:

@@ -1,0 +1,102 @@
+/* Choosing filters: order, prefixes, layers, what cannot be chosen. */
+#include "saliency/choose.h"
+#include "tests/unit/saliency/edits.h"
+
+enum { K = 40 };
+
+static void choose(const small_network *n, psal_choice choice, uint64_t seed, int64_t k, int64_t *filters) {
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, seed, k, filters, &err) == PSAL_OK, "%s", err.message);
+}
+
+START_TEST(test_order) {
+    small_network n;
+    int64_t f[K];
+    open_small(&n, "resnet18", 1);
+    for (int c = 0; c < PSAL_CHOICE_ALL; c++) {
+        choose(&n, (psal_choice)c, 3, K, f);
+        for (int i = 0; i < K; i++) {
+            ck_assert(f[i] >= 0 && f[i] < n.filters);
+            for (int j = 0; j < i; j++) ck_assert_msg(f[i] != f[j], "choice %d takes %d twice", c, (int)f[i]);
+            if (i == 0) continue;
+            if (c == PSAL_CHOICE_SALIENT) ck_assert(n.standardized[f[i - 1]] >= n.standardized[f[i]]);
+            if (c == PSAL_CHOICE_LEAST) ck_assert(n.standardized[f[i - 1]] <= n.standardized[f[i]]);
+            if (c == PSAL_CHOICE_NAIVE) ck_assert(n.naive[f[i - 1]] >= n.naive[f[i]]);
+        }
+    }
+    choose(&n, PSAL_CHOICE_SALIENT, 0, K, f);
+    int64_t above = 0;
+    for (int64_t i = 0; i < n.filters; i++) above += n.standardized[i] > n.standardized[f[K - 1]];
+    ck_assert_int_eq(above, K - 1);
+    close_small(&n);
+}
+END_TEST
+
+START_TEST(test_prefixes_and_seeds) {
+    small_network n;
+    int64_t many[K], few[K], other[K];
+    open_small(&n, "resnet18", 2);
+    for (int c = 0; c < PSAL_CHOICE_ALL; c++) {
+        choose(&n, (psal_choice)c, 7, K, many);
+        choose(&n, (psal_choice)c, 7, 9, few);
+        ck_assert_mem_eq(many, few, 9 * sizeof *few);
+        choose(&n, (psal_choice)c, 8, K, other);
+        ck_assert_int_eq(memcmp(many, other, sizeof many) != 0, psal_choice_is_random((psal_choice)c));
+    }
+    close_small(&n);
+}
+END_TEST
+
+START_TEST(test_same_layers) {
+    small_network n;
+    int64_t salient[K], random[K];
+    open_small(&n, "densenet121", 3);
+    choose(&n, PSAL_CHOICE_SALIENT, 5, K, salient);
+    choose(&n, PSAL_CHOICE_RANDOM_SAME_LAYERS, 5, K, random);
+    int differ = 0;
+    for (int i = 0; i < K; i++) {
+        ck_assert_int_eq(psal_model_filter_parameter(n.model, (int)salient[i]),
+                         psal_model_filter_parameter(n.model, (int)random[i]));
+        differ += salient[i] != random[i];
+    }
+    ck_assert_int_gt(differ, 0);
+    close_small(&n);
+}
+END_TEST
+
+START_TEST(test_all_and_too_many) {
+    small_network n;
+    psal_error err = PSAL_ERROR_INIT;
+    open_small(&n, "resnet18", 4);
+    int64_t count = psal_choosable(n.model), *f = malloc(((size_t)count + 1) * sizeof *f);
+    ck_assert_int_eq(count, n.filters);
+    choose(&n, PSAL_CHOICE_ALL, 0, count, f);
+    for (int64_t i = 0; i < count; i++) ck_assert_int_eq(f[i], i);
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_RANDOM, n.naive, n.standardized, 1, count + 1, f, &err),
+                     PSAL_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.message, "resnet18 has"));
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_ALL, n.naive, n.standardized, 1, 3, f, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, 1, -1, f, NULL), PSAL_ERR_ARGUMENT);
+    n.naive[3] = n.naive[5] = 0;
+    n.naive[4] = 1;
+    ck_assert_int_eq(psal_count_dead(n.naive, (int64_t[]){3, 4, 5}, 3), 2);
+    free(f);
+    close_small(&n);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("choose");
+    TCase *tests = tcase_create("choose");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, test_order);
+    tcase_add_test(tests, test_prefixes_and_seeds);
+    tcase_add_test(tests, test_same_layers);
+    tcase_add_test(tests, test_all_and_too_many);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
