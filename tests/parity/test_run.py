@@ -360,7 +360,7 @@ def cases(psal, folder, rng):
         listed.append(("real resnet50", "real resnet50, ten photos", lambda: photo_case(psal, folder, weights, rng)))
     else:
         print("SKIPPED real resnet50: its weights or ../shared/oracle are not here")
-    for arch in BOX + ("resnet50/full", "vgg19/full"):
+    for arch in BOX + ("resnet50/full",):
         listed.append((None, f"same bits with 1, 2, 4 threads, {arch}",
                        lambda arch=arch, seed=rng.randrange(2 ** 31): bits_case(psal, folder, arch, seed)))
     return listed
