@@ -10,13 +10,6 @@ enum { WINDOW_PER_THREAD = 16, MOST_THREADS = 1024 };
 /* Bytes of profiles in a window; fewer samples when a profile has one entry per parameter. */
 static const size_t WINDOW_BYTES = (size_t)512 << 20;
 
-int psal_strongest_other_class(const float *logits, int classes, int label) {
-    int best = label == 0 ? classes > 1 : 0;
-    for (int i = 0; i < classes; i++)
-        if (i != label && logits[i] > logits[best]) best = i;
-    return best;
-}
-
 float psal_confidence(const float *logits, int classes, int index) {
     double largest = (double)logits[psal_predicted_class(logits, classes, -1)], sum = 0;
     for (int i = 0; i < classes; i++) sum += exp((double)logits[i] - largest);
@@ -99,14 +92,15 @@ static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *
     sample->predicted = psal_predicted_class(logits, r->classes, -1);
     sample->label_confidence = psal_confidence(logits, r->classes, sample->label);
     sample->predicted_confidence = psal_confidence(logits, r->classes, sample->predicted);
-    int other = psal_strongest_other_class(logits, r->classes, sample->label);
+    int other = psal_predicted_class(logits, r->classes, sample->label);
     status = psal_saliency_profile(worker, image, sample->label, other, s->profile, err);
     if (status != PSAL_OK) return status;
     sample->loss = psal_saliency_loss(worker);
-    for (int64_t i = 0; i < psal_saliency_length(r->saliency); i++) sample->largest = fmaxf(sample->largest, fabsf(s->profile[i]));
+    for (int64_t i = 0; i < psal_saliency_length(r->saliency); i++)
+        sample->largest = fmaxf(sample->largest, fabsf(s->profile[i]));
     if (!r->run->predicted_profiles || sample->predicted == sample->label) return PSAL_OK;
     s->has_predicted = true;
-    other = psal_strongest_other_class(logits, r->classes, sample->predicted);
+    other = psal_predicted_class(logits, r->classes, sample->predicted);
     return psal_saliency_profile(worker, image, sample->predicted, other, s->predicted, err);
 }
 
