@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""psal-prune and psal-finetune against live PyTorch: the same filters switched off or corrected, the checkpoints they save
+read here.
+
+    /usr/bin/python3 tests/parity/test_edits.py --build DIR [--only NETWORK]
+
+For every network in the box, on samples of the box: filters zeroed, channels removed (confidences within 1e-4), one SGD
+step by rate and by relative size (weights within 1e-6 of each filter's largest change and weight), and the delta, which
+must hold the bytes of the whole checkpoint. Prints a line per case and "N passed, N failed"; the status is 1 when one
+failed."""
+import argparse
+import copy
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+
+import reference
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+NETWORKS = ("resnet18", "vgg19", "densenet121", "inception_v3")
+SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
+
+
+def run(build, program, *arguments):
+    done = subprocess.run([str(pathlib.Path(build).resolve() / "tools" / program), *map(str, arguments), "--quiet", "--json"],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+def confidences(model, image):
+    with torch.no_grad():
+        return torch.softmax(model(image).double(), 1)[0]
+
+
+def compare(name, got, expected, tolerance):
+    good = bool(np.all(np.abs(np.asarray(got) - np.asarray(expected)) <= tolerance))
+    return good, f"{name}: got {got}, expected {expected}"
+
+
+def check_prune(build, common, model, image, label, naive, standardized, how, k):
+    rows = run(build, "psal-prune", *common, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
+    before = confidences(model, image)
+    wrong = max((c for c in range(len(before)) if c != label), key=lambda c: float(before[c]))
+    for row, order in zip(rows, (-standardized, -naive.double(), standardized)):
+        chosen = torch.sort(order, stable=True)[1][:k].tolist()
+        edited = copy.deepcopy(model)
+        if how == "weights":
+            reference.zero_filters(edited, chosen)
+        else:
+            reference.zero_channels(edited, chosen, image)
+        after = confidences(edited, image)
+        expected = [float(after[wrong] - before[wrong]), float(after[label] - before[label]),
+                    float(int(after.argmax()) == label)]
+        yield compare(f"prune {how} {row['choice']} k {k}",
+                      [row["wrong_confidence"], row["true_confidence"], row["now_right"]], expected, 1e-4)
+
+
+def check_step(build, common, model, image, label, standardized, folder, kind, size, k):
+    full, delta = folder / "full.safetensors", folder / "delta.safetensors"
+    report = run(build, "psal-finetune", *common, f"--{kind}", size, "-k", k, "-c", "salient", "--save", full,
+                 "--save-delta", delta)
+    chosen = torch.sort(-standardized, stable=True)[1][:k].tolist()
+    edited = copy.deepcopy(model)
+    reference.sgd_step(edited, image, label, chosen, **{kind: size})
+    saved, _ = reference.load_network(full)
+    worst = 0.0
+    for (name, a), (_, b), (_, old) in zip(saved.named_parameters(), edited.named_parameters(), model.named_parameters()):
+        worst = max(worst, float((a - b).abs().max() / max(float(b.detach().abs().max()), 1e-12)))
+    yield worst <= 1e-6, f"step {kind} {size} k {k}: weights differ by {worst:.2g} of the largest"
+    yield compare(f"step {kind} {size} k {k}: confidence of the true class", report["label_confidence_after"],
+                  float(confidences(saved, image)[label]), 1e-4)
+    tensors, metadata = reference.read_safetensors(delta)
+    whole, _ = reference.read_safetensors(full)
+    filters = sum(len(t) for n, t in tensors.items() if n.endswith(".filters"))
+    same = all(torch.equal(whole[n[:-8]].float()[t], tensors[n[:-8] + ".values"]) for n, t in tensors.items()
+               if n.endswith(".filters"))
+    yield filters == k and same and metadata["psal.format"] == "delta", f"delta of {filters} filters, the same values: {same}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--only", choices=NETWORKS, help="one network")
+    arguments = parser.parse_args()
+    build = arguments.build
+    passed = failed = 0
+    for arch in [arguments.only] if arguments.only else NETWORKS:
+        weights = ROOT / "weights" / f"fashion_{arch}.safetensors"
+        model, metadata = reference.load_network(weights)
+        for sample, label in SAMPLES:
+            path = ROOT / "weights" / "fashion_samples" / f"{sample}.png"
+            image = reference.preprocess(path, metadata["psal.preprocess"])
+            naive, _ = reference.naive_profile(model, image, label)
+            generator = np.random.default_rng(5)
+            mean, std = generator.uniform(0, 1e-4, len(naive)), generator.uniform(1e-4, 1e-3, len(naive))
+            standardized = reference.standardize(naive, torch.from_numpy(mean), torch.from_numpy(std))
+            with tempfile.TemporaryDirectory() as name:
+                folder = pathlib.Path(name)
+                np.savez(folder / "stats.npz", mean=mean, std=std)
+                common = ["--weights", weights, "--stats", folder / "stats.npz", "-i", path, "-l", label]
+                results = [r for how in ("weights", "channel") for k in (2, 9)
+                           for r in check_prune(build, common, model, image, label, naive, standardized, how, k)]
+                for kind, size in (("rate", 0.001), ("rate", 0.05), ("relative", 0.1)):
+                    results += check_step(build, common, model, image, label, standardized, folder, kind, size, 7)
+            for good, text in results:
+                passed += good
+                failed += not good
+                if not good:
+                    print(f"FAILED {arch} {sample}: {text}")
+            print(f"{arch} {sample}: {sum(g for g, _ in results)} of {len(results)}")
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
