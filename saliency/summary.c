@@ -281,6 +281,8 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
 psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statistics, psal_tensor_map *map, psal_error *err) {
     const psal_welford *all = s->groups[PSAL_GROUP_ALL];
     if (all->count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
+    if (statistics && all->count == 1)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a single sample was left: deviations need two");
     if (statistics) {
         memcpy(statistics->mean, all->mean, (size_t)s->length * sizeof(double));
         psal_welford_std(all, statistics->std);

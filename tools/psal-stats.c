@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
 #include "io/profile_writer.h"
 #include "io/progress.h"
 #include "tools/session.h"
@@ -135,6 +136,15 @@ static psal_status choose_paths(run *r, psal_error *err) {
     return status;
 }
 
+/* Whether a result can be written there: better known now than after hours. */
+static psal_status check_writable(const char *path, psal_error *err) {
+    if (!*path) return PSAL_OK;
+    psal_atomic_file *file = psal_atomic_file_open(path, err);
+    if (!file) return err->status;
+    psal_atomic_file_abort(file);
+    return PSAL_OK;
+}
+
 static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
     for (int64_t i = 0; i < count; i++) {
         int label = psal_dataset_label(r->dataset, (size_t)i);
@@ -171,6 +181,9 @@ static psal_status prepare(run *r, psal_error *err) {
     r->skip_bad = psal_options_flag(o, "skip-bad");
     psal_status status = parse_shard(r, err);
     if (status == PSAL_OK) status = choose_paths(r, err);
+    if (status == PSAL_OK) status = check_writable(r->out, err);
+    if (status == PSAL_OK) status = check_writable(r->records, err);
+    if (status == PSAL_OK) status = check_writable(r->profile_path, err);
     if (status == PSAL_OK) status = psal_session_open(session, o, err);
     if (status == PSAL_OK) psal_session_print_notes(session, PROGRAM.name);
     if (status == PSAL_OK) status = open_data(r, err);
@@ -255,9 +268,11 @@ static psal_status take_sample(void *data, const psal_sample *sample, const floa
     run *r = data;
     if (!profile) {
         const char *name = psal_dataset_name(r->dataset, (size_t)sample->index);
+        bool named = strstr(why->message, name) != NULL;
         if (!r->skip_bad)
-            return psal_fail(err, why->status, "%s: %s (--skip-bad leaves such images out)", name, why->message);
-        psal_progress_note(r->progress, "%s: skipped %s: %s", PROGRAM.name, name, why->message);
+            return psal_fail(err, why->status, "%s%s%s (--skip-bad leaves such images out)", named ? "" : name,
+                             named ? "" : ": ", why->message);
+        psal_progress_note(r->progress, "%s: skipped %s%s%s", PROGRAM.name, named ? "" : name, named ? "" : ": ", why->message);
     }
     psal_status status = PSAL_OK;
     if (profile && r->profiles)
