@@ -202,6 +202,12 @@ START_TEST(corners_match_the_definition)
     psal_node z = psal_constant(g, (float[]){1000, 998, -1000, -1000, -1000, -1000}, PSAL_SHAPE(2, 3));
     psal_node loss = psal_cross_entropy(g, z, psal_constant(g, (float[]){1, 2}, PSAL_SHAPE(2)));
     psal_node probability = psal_softmax(g, z);
+    /* in ceil mode no window starts in the right padding: 5 pixels in steps of 2 from -1 make 3, not 4 */
+    psal_pool2d_options padded = {.kernel_height = 2, .kernel_width = 2, .padding_height = 1, .padding_width = 1};
+    padded.ceil_mode = true;
+    psal_node pooled = psal_avg_pool2d(g, psal_constant_fill(g, 1, PSAL_SHAPE(1, 1, 5, 6)), &padded);
+    ck_assert_int_eq(psal_graph_shape(g, pooled)->dim[2], 3);
+    ck_assert_int_eq(psal_graph_shape(g, pooled)->dim[3], 4);
     psal_node wanted[] = {index, loss, probability};
     psal_plan_options options = {.outputs = {wanted}, .output_count = {3}, .stages = 1};
     psal_plan *plan = psal_plan_new(g, &options, &err);
