@@ -48,8 +48,8 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
 
 /* Put mean and deviation of all samples into statistics->mean, std and count; the group means that have samples into
  * `map` as tensors "mean.correct", "mean.incorrect", "mean.predicted" (float64 [length]) with their numbers as metadata
- * ("psal.correct", "psal.incorrect", "psal.skipped") and "psal.accuracy". Either may be NULL. Fails without samples, and with a single
- * one when deviations are asked for. */
+ * ("psal.correct", "psal.incorrect", "psal.skipped") and "psal.accuracy".
+ * Either may be NULL. Fails without samples, and with a single one when deviations are asked for. */
 psal_status psal_summary_finish(const psal_summary *summary, psal_statistics *statistics, psal_tensor_map *map,
                                 psal_error *err);
 
