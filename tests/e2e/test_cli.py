@@ -116,7 +116,7 @@ def test_default():
     for word in ("Sandal", "Bag", "0.96", "layer"):
         check("default says", word in said, f"no '{word}' in: {said}")
     pictures = [path for path in (cwd / "figures").rglob("*.png")]
-    check("default pictures", len(pictures) >= 2 and all(png_size(p) and min(png_size(p)) > 50 for p in pictures), str(pictures))
+    check("default pictures", len(pictures) >= 2 and all(png_size(p) and min(png_size(p)) >= 32 for p in pictures), str(pictures))
     left = [p.name for p in cwd.rglob("*") if p.is_file() and (".tmp" in p.name or p.stat().st_size == 0)]
     check("default leaves no temporary file", not left, str(left))
 
