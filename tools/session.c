@@ -11,8 +11,12 @@
 #include "io/checkpoint.h"
 #include "saliency/delta.h"
 
+/* Told by the build: where the installation keeps its data, and where the sources were. */
 #ifndef PSAL_DATADIR
 #define PSAL_DATADIR "/usr/local/share/psal"
+#endif
+#ifndef PSAL_SOURCES
+#define PSAL_SOURCES "."
 #endif
 
 /* The network and the sample that programs use when they are given none. */
@@ -52,6 +56,7 @@ psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
     if (format_path(path, folder, "/../../weights/", name) && readable(path)) return PSAL_OK;
     if (format_path(path, folder, "/../share/psal/weights/", name) && readable(path)) return PSAL_OK;
     if (format_path(path, PSAL_DATADIR, "/weights/", name) && readable(path)) return PSAL_OK;
+    if (format_path(path, PSAL_SOURCES, "/weights/", name) && readable(path)) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_IO, "%s is not in the box: looked in the source tree and in %s/weights", name, PSAL_DATADIR);
 }
 
