@@ -335,11 +335,11 @@ static psal_status print_results(const run *r, double loading, double total, psa
         json_decref(result);
         return status;
     }
-    if (r->quiet) return PSAL_OK;
-    if (r->many) {
+    /* Quiet or not, what was printed before must have arrived. */
+    if (r->many && !r->quiet) {
         printf("%zu images explained into %s: see summary.csv there\n", json_array_size(r->results),
                psal_options_string(r->options, "out"));
-    } else {
+    } else if (!r->quiet) {
         json_t *seconds = json_object_get(json_array_get(r->results, 0), "seconds");
         json_t *files = json_object_get(json_array_get(r->results, 0), "files"), *file;
         size_t i;
@@ -350,7 +350,7 @@ static psal_status print_results(const run *r, double loading, double total, psa
         json_object_foreach(seconds, key, value) printf(", %s %.3f", key, json_number_value(value));
         printf(", total %.3f\n", total);
     }
-    return fflush(stdout) == 0 ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return fflush(stdout) == 0 && !ferror(stdout) ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
 }
 
 static psal_status run_program(run *r, psal_error *err) {

@@ -311,10 +311,10 @@ mv "$work/stats.away" "$work/www/stats/stats.pth"
 # ---- signals ----
 
 interrupt() { # interrupt SIGNAL BASE ARGS...: starts it, waits until WAIT_FOR succeeds, sends the signal
-    local signal=$1 base=$2 pid
+    local signal=$1 base=$2 pid converter=${PSAL_CONVERT:-$work/bin/psal-convert}
     shift 2
     # A shell without job control starts what it puts into the background with SIGINT ignored: hence python3.
-    HOME=$work/home PATH=$work/bin:$PATH PSAL_FETCH_BASE=$base python3 -c '
+    HOME=$work/home PATH=$work/bin:$PATH PSAL_CONVERT=$converter PSAL_FETCH_BASE=$base python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$fetch" "$@" >"$work/out" 2>"$work/err" &
