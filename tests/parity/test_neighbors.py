@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -218,7 +217,10 @@ def large_store(report, program, folder, rng):
         begin = time.perf_counter()
         answer = ask(report, "large", program, *arguments)
         times.append(time.perf_counter() - begin)
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    # A process of its own starts it: a child's largest size counts from the fork on, when it is as large as its parent.
+    small = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    memory = int(run(sys.executable, "-c", small, program, *arguments).stdout) / 1024
     query = (data[123].astype(np.float64) - mean) / std
     query /= np.linalg.norm(query)
     values = np.empty(samples)
