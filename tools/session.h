@@ -21,7 +21,7 @@
         {PSAL_OPTION_PATH, "weights", 'w', "FILE", NULL,                                                               \
          "Checkpoint: .safetensors, .pth, .npz, or a TensorFlow.js model.json. Without it, the small ResNet in the box " \
          "(Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.", .alias = NULL},                        \
-        {PSAL_OPTION_PATH, "delta", 0, "FILE", NULL, "Changed filters to apply to the weights (psal-finetune --delta).", .repeatable = true}, \
+        {PSAL_OPTION_PATH, "delta", 0, "FILE", NULL, "Changed filters to apply to the weights (psal-finetune --save-delta).", .repeatable = true}, \
         {PSAL_OPTION_STRING, "model", 'm', "NAME", NULL,                                                               \
          "Architecture (resnet50, vgg19, densenet121, inception_v3, ...). Recognised from the checkpoint if not given.", .alias = NULL}, \
         {PSAL_OPTION_CHOICE, "variant", 0, NULL, NULL,                                                                 \
