@@ -302,8 +302,14 @@ def photo_case(psal, folder, weights, rng):
     rows = [line.rsplit(",", 1) for line in (SHARED / "imagenet-sample" / "labels.csv").read_text().splitlines()[1:]]
     defects, worst = [], {}
     for path, label in rng.sample(rows, 10):
-        part, errors, _ = check(psal, folder, model, SHARED / "imagenet-sample" / path, metadata["psal.preprocess"], int(label),
-                                ["--weights", weights, "--stats", stats], mean, std, ks=(10,), fair=False)
+        image, label = SHARED / "imagenet-sample" / path, int(label)
+        # As with the networks in the box: where 1 - p is little more than float32's rounding, another class is the target.
+        with torch.no_grad():
+            confidence = model(reference.preprocess(image, metadata["psal.preprocess"]))[0].softmax(0)
+        if confidence[label] > 0.999:
+            label = (label + 1) % len(confidence)
+        part, errors, _ = check(psal, folder, model, image, metadata["psal.preprocess"], label,
+                                ["--weights", weights, "--stats", stats], mean, std, ks=(10,))
         defects += [f"{path}: {defect}" for defect in part]
         worst = {name: max(worst.get(name, 0), error) for name, error in errors.items()}
     return defects, worst, None
