@@ -47,9 +47,12 @@ def compare(name, got, expected, tolerance):
 def check_prune(build, common, model, image, label, naive, standardized, how, k):
     rows = run(build, "psal-prune", *common, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
     before = confidences(model, image)
+    # Filters of the auxiliary classifier, which is never computed, are not chosen: nothing would change.
+    computed = [not name.startswith("AuxLogits.") for name, parameter in model.named_parameters() if parameter.dim() == 4
+                for _ in parameter]
     wrong = max((c for c in range(len(before)) if c != label), key=lambda c: float(before[c]))
     for row, order in zip(rows, (-standardized, -naive.double(), standardized)):
-        chosen = torch.sort(order, stable=True)[1][:k].tolist()
+        chosen = [f for f in torch.sort(order, stable=True)[1].tolist() if computed[f]][:k]
         edited = copy.deepcopy(model)
         if how == "weights":
             reference.zero_filters(edited, chosen)
