@@ -125,6 +125,8 @@ psal_node psal_flatten(psal_graph *graph, psal_node x); /* [N, rest] */
 
 /* ---- losses and sums; z is [N, classes], target is [N] holding class numbers ---- */
 psal_node psal_softmax(psal_graph *graph, psal_node z);
+psal_node psal_softmax_residual(psal_graph *graph, psal_node z, psal_node target); /* softmax(z) - one_hot(target) */
+psal_node psal_softmax_jacobian(psal_graph *graph, psal_node z, psal_node g); /* p * (g - <g, p>), p = softmax(z), per row */
 psal_node psal_cross_entropy(psal_graph *graph, psal_node z, psal_node target); /* [N]: log sum exp(z) - z[target] */
 psal_node psal_one_hot(psal_graph *graph, psal_node target, int classes);       /* [N, classes]; derivative 0 */
 psal_node psal_select(psal_graph *graph, psal_node z, psal_node target);        /* [N]: z[n, target[n]] */

@@ -49,6 +49,8 @@
     X(UNSLICE, unslice)                                                                                                \
     X(RESHAPE, reshape)                                                                                                \
     X(SOFTMAX, softmax)                                                                                                \
+    X(SOFTMAX_RESIDUAL, softmax_residual)                                                                              \
+    X(SOFTMAX_JACOBIAN, softmax_jacobian)                                                                              \
     X(CROSS_ENTROPY, cross_entropy)                                                                                    \
     X(ONE_HOT, one_hot)                                                                                                \
     X(ROW_SUM, row_sum)                                                                                                \

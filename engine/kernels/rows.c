@@ -107,6 +107,38 @@ void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_r
     }
 }
 
+void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *y) {
+    for (size_t r = 0; r < rows; r++) {
+        const psal_real *from = z + r * columns;
+        psal_real *to = y + r * columns, max = row_max(columns, from);
+        bool valid = target[r] >= 0 && target[r] < (psal_real)columns;
+        size_t t = valid ? (size_t)target[r] : 0;
+        double sum = sum_exp(columns, from, max), others = 0;
+        for (size_t i = 0; i < columns; i++) {
+            double p = exp((double)from[i] - (double)max) / sum;
+            if (i != t) others += p;
+            to[i] = valid ? (psal_real)p : (psal_real)NAN;
+        }
+        if (valid) to[t] = (psal_real)-others; /* p_t - 1 without the cancellation */
+    }
+}
+
+void psal_kernel_softmax_jacobian(size_t rows, size_t columns, const psal_real *z, const psal_real *g, psal_real *out) {
+    for (size_t r = 0; r < rows; r++) {
+        const psal_real *from = z + r * columns, *gr = g + r * columns;
+        psal_real max = row_max(columns, from);
+        double sum = sum_exp(columns, from, max), mean = 0;
+        /* <g, p> relative to g at the largest logit, so that a sure prediction leaves small numbers small. */
+        size_t top = 0;
+        while (from[top] != max && top + 1 < columns) top++;
+        double origin = gr[top];
+        for (size_t i = 0; i < columns; i++) mean += exp((double)from[i] - (double)max) / sum * ((double)gr[i] - origin);
+        for (size_t i = 0; i < columns; i++)
+            out[r * columns + i] =
+                (psal_real)(exp((double)from[i] - (double)max) / sum * ((double)gr[i] - origin - mean));
+    }
+}
+
 void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss) {
     for (size_t r = 0; r < rows; r++) {
         const psal_real *from = z + r * columns;

@@ -24,6 +24,11 @@ void psal_kernel_row_sign_spread(size_t rows, size_t columns, const psal_real *x
 
 /* y = exp(z - max) / sum of it, per row */
 void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y);
+/* y = softmax(z) - one_hot(target), formed in double: where the target's probability is nearly 1, one float32 softmax minus 1
+ * would keep nothing of the small difference. All NaN in a row whose target is not a column. */
+void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *y);
+/* out = J g with the softmax's Jacobian J = diag(p) - p p^T: p_i * (g_i - <g, p>), in double for the same reason */
+void psal_kernel_softmax_jacobian(size_t rows, size_t columns, const psal_real *z, const psal_real *g, psal_real *out);
 /* loss[rows] = log(sum exp(z)) - z[target], per row; NaN when a target is not a column */
 void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss);
 /* y[rows, columns] = 1 in the target's column, else 0; all NaN in a row whose target is not a column */

@@ -303,7 +303,8 @@ def photo_case(psal, folder, weights, rng):
     defects, worst = [], {}
     for path, label in rng.sample(rows, 10):
         image, label = SHARED / "imagenet-sample" / path, int(label)
-        # As with the networks in the box: where 1 - p is little more than float32's rounding, another class is the target.
+        # As with the networks in the box: where the network is right and sure, the standardized profile is the statistics'
+        # alone (s is nearly 0), boosting its largest entries hardly turns it, and the cosine's gradient is rounding errors.
         with torch.no_grad():
             confidence = model(reference.preprocess(image, metadata["psal.preprocess"]))[0].softmax(0)
         if confidence[label] > 0.999:

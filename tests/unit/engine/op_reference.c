@@ -303,6 +303,17 @@ static const char *losses(const operands *o)
         case PSAL_OP_SOFTMAX:
             for (int64_t c = 0; c < classes; c++) o->out[n * classes + c] = exp(o->in[0][n * classes + c]) / sum;
             break;
+        case PSAL_OP_SOFTMAX_RESIDUAL:
+            for (int64_t c = 0; c < classes; c++)
+                o->out[n * classes + c] = exp(o->in[0][n * classes + c]) / sum - (c == (int64_t)o->in[1][n]);
+            break;
+        case PSAL_OP_SOFTMAX_JACOBIAN: /* sum over d of (p_c [c = d] - p_c p_d) g_d */
+            for (int64_t c = 0; c < classes; c++)
+                for (int64_t d = 0; d < classes; d++) {
+                    double pc = exp(o->in[0][n * classes + c]) / sum, pd = exp(o->in[0][n * classes + d]) / sum;
+                    o->out[n * classes + c] += ((c == d ? pc : 0) - pc * pd) * o->in[1][n * classes + d];
+                }
+            break;
         case PSAL_OP_CROSS_ENTROPY: o->out[n] = log(sum) - o->in[0][n * classes + (int64_t)o->in[1][n]]; break;
         case PSAL_OP_ONE_HOT: o->out[n * classes + (int64_t)o->in[0][n]] = 1; break;
         }
@@ -386,6 +397,8 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_UNSLICE: return slice(&o);
     case PSAL_OP_RESHAPE: return copy(&o);
     case PSAL_OP_SOFTMAX:
+    case PSAL_OP_SOFTMAX_RESIDUAL:
+    case PSAL_OP_SOFTMAX_JACOBIAN:
     case PSAL_OP_CROSS_ENTROPY:
     case PSAL_OP_ONE_HOT: return losses(&o);
     case PSAL_OP_ROW_SUM:
