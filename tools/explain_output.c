@@ -183,37 +183,52 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
     return psal_csv_commit(csv, err);
 }
 
+/* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
+enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
+static const char *const file_names[FILES] = {"filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
+                                              "input_saliency_random.png", "top_filters.csv",    "result.json"};
+
+static psal_status write_file(const psal_explainer *x, const psal_explanation *e, int file, const char *path,
+                              psal_error *err) {
+    char title[128];
+    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)x->options.k, entry_unit(x));
+    switch (file) {
+    case PROFILE: return write_profile(x, e, path, err);
+    case HEATMAP: return write_heatmap(x, e, e->gradient, title, path, err);
+    case OVERLAY:
+        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path, err);
+    case RANDOM: return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
+    default: return write_table(x, e, path, err);
+    }
+}
+
 psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
                                    psal_error *err) {
     double start = psal_seconds();
     psal_status status = psal_make_directory(folder, err);
-    char title[128];
-    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)x->options.k, entry_unit(x));
-    enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
-    static const char *const names[FILES] = {"filter_saliency.png",      "input_saliency.png", "input_saliency_overlay.png",
-                                             "input_saliency_random.png", "top_filters.csv",    "result.json"};
+    if (status != PSAL_OK) return status;
+    char *paths[FILES] = {0};
+    psal_error errors[FILES] = {0};
     for (int i = 0; i < FILES && status == PSAL_OK; i++) {
         if (i == RANDOM && !e->random_gradient) continue;
-        char *path = join(folder, names[i]);
-        if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-        json_array_append_new(files, psal_json_string(path));
-        switch (i) {
-        case PROFILE: status = write_profile(x, e, path, err); break;
-        case HEATMAP: status = write_heatmap(x, e, e->gradient, title, path, err); break;
-        case OVERLAY:
-            status = psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path, err);
-            break;
-        case RANDOM: status = write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err); break;
-        case TABLE: status = write_table(x, e, path, err); break;
-        default: { /* last: its presence says that the sample is finished */
-            e->seconds_figures = psal_seconds() - start;
-            json_t *json = psal_explanation_json(x, e, files);
-            status = psal_json_save(json, path, err);
-            json_decref(json);
-        }
-        }
-        free(path);
+        paths[i] = join(folder, file_names[i]);
+        if (!paths[i]) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        json_array_append_new(files, psal_json_string(paths[i]));
     }
+    /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. */
+    bool draw = status == PSAL_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(x->session->threads) if (x->session->threads > 1)
+    for (int i = 0; i < RESULT; i++)
+        if (draw && paths[i]) write_file(x, e, i, paths[i], &errors[i]);
+    for (int i = 0; i < RESULT && status == PSAL_OK; i++)
+        if ((status = errors[i].status) != PSAL_OK && err) *err = errors[i];
+    if (status == PSAL_OK) {
+        e->seconds_figures = psal_seconds() - start;
+        json_t *json = psal_explanation_json(x, e, files);
+        status = psal_json_save(json, paths[RESULT], err);
+        json_decref(json);
+    }
+    for (int i = 0; i < FILES; i++) free(paths[i]);
     return status;
 }
 
