@@ -9,8 +9,8 @@ enum { STAGE_FORWARD, STAGE_PROFILE, STAGE_INPUT, STAGE_COUNT };
 
 /* One parameter tensor's part of the profile. */
 typedef struct piece {
-    psal_node saliency;             /* [count] */
-    psal_node shift, scale, target; /* inputs of the second-order stage, [count] */
+    psal_node saliency;  /* [count] */
+    psal_node direction; /* input of the second-order stage, [count] */
 } piece;
 
 struct psal_saliency {
@@ -19,7 +19,7 @@ struct psal_saliency {
     psal_graph *graph;
     psal_network network;
     psal_plan *plan;
-    psal_node label, other, loss, cosine, input_gradient;
+    psal_node label, other, loss, input_gradient;
     int64_t length;
     int layer_count;
     psal_profile_layer *layers; /* [layer_count], and */
@@ -32,7 +32,7 @@ struct psal_saliency_worker {
     const float *forwarded; /* the image whose logits are there, or NULL */
     bool profiled;
     float label, other;
-    float *zeros, *ones; /* [length]: default shift and scale, made when first needed */
+    float *profile, *direction; /* [length]: the last profile; the cosine's derivative in it (with input_saliency) */
 };
 
 /* ---- building ---- */
@@ -104,29 +104,19 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
     return psal_graph_check(g, err);
 }
 
-static psal_node sum_products(psal_graph *g, psal_node sum, psal_node a, psal_node b) {
-    psal_node product = psal_sum(g, psal_mul(g, a, b));
-    return sum == PSAL_NO_NODE ? product : psal_add(g, sum, product);
-}
-
-/* m = cos(s^, b) over all pieces, and dm/dx. */
+/* dm/dx of m = cos(s^, b) = <dm/ds, ds/dx>, with dm/ds as a constant direction that psal_saliency_input works out in
+ * double: where s^ and b nearly point the same way, a graph in float32 would only leave rounding errors of it. */
 static psal_status build_input_saliency(psal_saliency *s, psal_error *err) {
     psal_graph *g = s->graph;
-    psal_node dot = PSAL_NO_NODE, norm_s = PSAL_NO_NODE, norm_b = PSAL_NO_NODE;
+    psal_node along = PSAL_NO_NODE;
     psal_graph_set_layer(g, "cosine");
     for (int i = 0; i < s->layer_count; i++) {
         piece *p = &s->pieces[i];
-        psal_shape shape = PSAL_SHAPE(s->layers[i].count);
-        p->shift = psal_input(g, "shift", shape);
-        p->scale = psal_input(g, "scale", shape);
-        p->target = psal_input(g, "target", shape);
-        psal_node standardized = psal_div(g, psal_sub(g, p->saliency, p->shift), p->scale);
-        dot = sum_products(g, dot, standardized, p->target);
-        norm_s = sum_products(g, norm_s, standardized, standardized);
-        norm_b = sum_products(g, norm_b, p->target, p->target);
+        p->direction = psal_input(g, "direction", PSAL_SHAPE(s->layers[i].count));
+        psal_node product = psal_sum(g, psal_mul(g, p->saliency, p->direction));
+        along = i == 0 ? product : psal_add(g, along, product);
     }
-    s->cosine = psal_div(g, dot, psal_mul(g, psal_sqrt(g, norm_s), psal_sqrt(g, norm_b)));
-    psal_gradient(g, s->cosine, &s->network.image, 1, &s->input_gradient);
+    psal_gradient(g, along, &s->network.image, 1, &s->input_gradient);
     return psal_graph_check(g, err);
 }
 
@@ -135,9 +125,9 @@ static psal_status make_plan(psal_saliency *s, psal_error *err) {
     if (!profile) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", s->layer_count);
     profile[0] = s->loss;
     for (int i = 0; i < s->layer_count; i++) profile[i + 1] = s->pieces[i].saliency;
-    psal_node input[] = {s->cosine, s->input_gradient};
+    psal_node input[] = {s->input_gradient};
     psal_plan_options options = {.outputs = {&s->network.logits, profile, input},
-                                 .output_count = {1, s->layer_count + 1, 2},
+                                 .output_count = {1, s->layer_count + 1, 1},
                                  .stages = s->options.input_saliency ? STAGE_COUNT : STAGE_INPUT,
                                  .threads = s->options.threads,
                                  .memory_limit = s->options.memory_limit,
@@ -219,17 +209,23 @@ psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, ps
         return NULL;
     }
     w->saliency = saliency;
-    w->workspace = psal_workspace_new(saliency->plan, err);
+    if (saliency->options.input_saliency) {
+        w->profile = malloc((size_t)saliency->length * sizeof *w->profile);
+        w->direction = malloc((size_t)saliency->length * sizeof *w->direction);
+        if (!w->profile || !w->direction) psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+    }
+    if (!saliency->options.input_saliency || (w->profile && w->direction))
+        w->workspace = psal_workspace_new(saliency->plan, err);
     if (w->workspace) return w;
-    free(w);
+    psal_saliency_worker_free(w);
     return NULL;
 }
 
 void psal_saliency_worker_free(psal_saliency_worker *w) {
     if (!w) return;
     psal_workspace_free(w->workspace);
-    free(w->zeros);
-    free(w->ones);
+    free(w->profile);
+    free(w->direction);
     free(w);
 }
 
@@ -283,6 +279,7 @@ psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, i
     for (int64_t i = 0; i < s->length; i++)
         if (!isfinite(profile[i]))
             return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is %g", (long long)i, (double)profile[i]);
+    if (w->profile) memcpy(w->profile, profile, (size_t)s->length * sizeof *profile);
     w->profiled = true;
     return PSAL_OK;
 }
@@ -291,31 +288,37 @@ float psal_saliency_loss(const psal_saliency_worker *w) {
     return *psal_workspace_get(w->workspace, w->saliency->loss);
 }
 
-/* A vector of equal numbers, made once. */
-static const float *constant_vector(float **vector, int64_t n, float value) {
-    if (!*vector && (*vector = malloc((size_t)n * sizeof **vector)))
-        for (int64_t i = 0; i < n; i++) (*vector)[i] = value;
-    return *vector;
+/* m = <s^, b> / (|s^| |b|) and, per entry, dm/ds = (b / (|s^| |b|) - m s^ / |s^|^2) / scale with s^ = (s - shift) / scale. */
+static double cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale, const double *target,
+                               float *direction) {
+    double dot = 0, ss = 0, bb = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double standardized = (profile[i] - (shift ? shift[i] : 0)) / (scale ? scale[i] : 1);
+        dot += standardized * target[i];
+        ss += standardized * standardized;
+        bb += target[i] * target[i];
+    }
+    double norms = sqrt(ss) * sqrt(bb), m = dot / norms;
+    for (int64_t i = 0; i < n; i++) {
+        double unit = scale ? scale[i] : 1, standardized = (profile[i] - (shift ? shift[i] : 0)) / unit;
+        direction[i] = (float)((target[i] / norms - m * standardized / ss) / unit);
+    }
+    return m;
 }
 
-psal_status psal_saliency_input(psal_saliency_worker *w, const float *shift, const float *scale, const float *target,
+psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, const double *scale, const double *target,
                                 float *gradient, float *cosine, psal_error *err) {
     const psal_saliency *s = w->saliency;
     if (!s->options.input_saliency)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency was not asked for when this was built");
     if (!w->profiled) return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency needs the profile of the sample first");
-    if (!shift) shift = constant_vector(&w->zeros, s->length, 0);
-    if (!scale) scale = constant_vector(&w->ones, s->length, 1);
-    if (!shift || !scale) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)s->length);
-    for (int i = 0; i < s->layer_count; i++) {
-        int64_t first = s->layers[i].first;
-        psal_workspace_set(w->workspace, s->pieces[i].shift, shift + first, NULL);
-        psal_workspace_set(w->workspace, s->pieces[i].scale, scale + first, NULL);
-        psal_workspace_set(w->workspace, s->pieces[i].target, target + first, NULL);
-    }
+    double m = cosine_direction(s->length, w->profile, shift, scale, target, w->direction);
+    for (int i = 0; i < s->layer_count; i++)
+        psal_workspace_set(w->workspace, s->pieces[i].direction, w->direction + s->layers[i].first, NULL);
     psal_status status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
+    w->profiled = false; /* the second stage has reused the first one's memory */
+    w->forwarded = NULL;
     if (status != PSAL_OK) return status;
-    w->profiled = false; /* once per profile */
     const float *dx = psal_workspace_get(w->workspace, s->input_gradient);
     size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
     for (size_t i = 0; i < count; i++)
@@ -323,6 +326,6 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const float *shift, con
             return psal_fail(err, PSAL_ERR_NUMERIC, "the input saliency at element %zu is %g: is the profile all zeros?", i,
                              (double)dx[i]);
     memcpy(gradient, dx, count * sizeof *gradient);
-    if (cosine) *cosine = *psal_workspace_get(w->workspace, s->cosine);
+    if (cosine) *cosine = (float)m;
     return PSAL_OK;
 }

@@ -78,7 +78,7 @@ float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last p
 /* Input-space saliency of the sample just profiled: gradient[3, height, width] = d cos(s^, target) / dx with
  * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros,
  * scale NULL: ones). Once per profile. */
-psal_status psal_saliency_input(psal_saliency_worker *worker, const float *shift, const float *scale, const float *target,
+psal_status psal_saliency_input(psal_saliency_worker *worker, const double *shift, const double *scale, const double *target,
                                 float *gradient, float *cosine, psal_error *err);
 
 /* Where the time went (plan.h), for --profile-ops. */

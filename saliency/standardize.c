@@ -17,12 +17,12 @@ static psal_status need(psal_mode mode, const double *mean, const double *std, p
     return psal_fail(err, PSAL_ERR_ARGUMENT, "standardizing needs the statistics of a data set");
 }
 
-psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, float *shift,
-                                 float *scale, psal_error *err) {
+psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, double *shift,
+                                 double *scale, psal_error *err) {
     psal_status status = need(mode, mean, std, err);
     for (int64_t i = 0; i < n && status == PSAL_OK; i++) {
-        shift[i] = mode == PSAL_MODE_STD ? (float)mean[i] : 0;
-        scale[i] = mode == PSAL_MODE_STD ? (float)or_one(std[i]) : mode == PSAL_MODE_NORM ? (float)or_one(mean[i]) : 1;
+        shift[i] = mode == PSAL_MODE_STD ? mean[i] : 0;
+        scale[i] = mode == PSAL_MODE_STD ? or_one(std[i]) : mode == PSAL_MODE_NORM ? or_one(mean[i]) : 1;
     }
     return status;
 }
@@ -111,7 +111,7 @@ psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices,
     return PSAL_OK;
 }
 
-void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, float *target) {
-    for (int64_t i = 0; i < n; i++) target[i] = (float)standardized[i];
-    for (int64_t i = 0; i < k; i++) target[indices[i]] = (float)(standardized[indices[i]] * boost);
+void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, double *target) {
+    for (int64_t i = 0; i < n; i++) target[i] = standardized[i];
+    for (int64_t i = 0; i < k; i++) target[indices[i]] = standardized[indices[i]] * boost;
 }

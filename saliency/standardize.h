@@ -14,8 +14,8 @@ typedef enum psal_mode {
 
 /* The affine map of a mode: standardized = (s - shift) / scale. mean and std [n] may be NULL for PSAL_MODE_NAIVE (and std
  * for PSAL_MODE_NORM). */
-psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, float *shift,
-                                 float *scale, psal_error *err);
+psal_status psal_standardize_map(psal_mode mode, int64_t n, const double *mean, const double *std, double *shift,
+                                 double *scale, psal_error *err);
 /* standardized[n], computed in double from the float32 profile. */
 psal_status psal_standardize(psal_mode mode, int64_t n, const float *naive, const double *mean, const double *std,
                              double *standardized, psal_error *err);
@@ -27,6 +27,6 @@ psal_status psal_bottom_k(int64_t n, const double *values, int64_t k, int64_t *i
 psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices, psal_error *err);
 
 /* target = standardized, with the entries indices[k] multiplied by boost. */
-void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, float *target);
+void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, double *target);
 
 #endif

@@ -129,8 +129,8 @@ static psal_status standardize(const psal_explainer *x, const float *naive, doub
 
 /* Buffers of one draw of the noise. */
 typedef struct draw {
-    float *image, *naive, *target, *gradient;
-    double *standardized;
+    float *image, *naive, *gradient;
+    double *standardized, *target;
     int64_t *chosen;
 } draw;
 
@@ -147,7 +147,7 @@ static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *e
     size_t n = (size_t)psal_saliency_length(x->saliency), image = 3 * (size_t)x->session->height * (size_t)x->session->width;
     *d = (draw){.image = malloc(image * sizeof(float)),
                 .naive = malloc(n * sizeof(float)),
-                .target = malloc(n * sizeof(float)),
+                .target = malloc(n * sizeof(double)),
                 .gradient = malloc(image * sizeof(float)),
                 .standardized = malloc(n * sizeof(double)),
                 .chosen = malloc(((size_t)x->options.k + 1) * sizeof(int64_t))};

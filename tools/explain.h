@@ -27,7 +27,7 @@ typedef struct psal_explainer {
     psal_saliency *saliency;
     psal_saliency_worker *worker;
     psal_statistics *statistics; /* NULL in naive mode */
-    float *shift, *scale;        /* [length] */
+    double *shift, *scale;       /* [length] */
     char statistics_path[4096];
 } psal_explainer;
 

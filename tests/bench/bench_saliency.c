@@ -25,7 +25,8 @@ typedef struct job {
 typedef struct bench {
     int64_t length;
     int label;
-    float *image, *naive, *target, *gradient;
+    float *image, *naive, *gradient;
+    double *target;
     double *values;
 } bench;
 
@@ -94,7 +95,7 @@ int main(int argc, char **argv) {
                .label = psal_model_get_info(model)->num_classes / 2,
                .image = memory(image, sizeof(float)),
                .naive = memory(length, sizeof(float)),
-               .target = memory(length, sizeof(float)),
+               .target = memory(length, sizeof(double)),
                .gradient = memory(image, sizeof(float)),
                .values = memory(length, sizeof(double))};
     psal_random generator = {1};

@@ -258,7 +258,7 @@ END_TEST
 
 /* ---- input saliency ---- */
 
-static double cosine(const float *s, const float *shift, const float *scale, const float *target, int64_t n) {
+static double cosine(const float *s, const double *shift, const double *scale, const double *target, int64_t n) {
     double dot = 0, ss = 0, bb = 0;
     for (int64_t i = 0; i < n; i++) {
         double v = ((double)s[i] - shift[i]) / scale[i], b = target[i];
@@ -289,8 +289,9 @@ START_TEST(input_saliency_matches_finite_differences) {
     psal_saliency *s = saliency_of(f, options);
     psal_saliency_worker *w = worker_of(s);
     int64_t n = psal_saliency_length(s), pixels = 3 * HEIGHT * WIDTH;
-    float *profile = malloc((size_t)n * sizeof(float)), *shift = malloc((size_t)n * sizeof(float));
-    float *scale = malloc((size_t)n * sizeof(float)), *target = malloc((size_t)n * sizeof(float));
+    float *profile = malloc((size_t)n * sizeof(float));
+    double *shift = malloc((size_t)n * sizeof(double)), *scale = malloc((size_t)n * sizeof(double));
+    double *target = malloc((size_t)n * sizeof(double));
     float *gradient = malloc((size_t)pixels * sizeof(float)), *moved = malloc((size_t)pixels * sizeof(float)), m;
     psal_error err = PSAL_ERROR_INIT;
     profile_into(w, f->image, 3, 0, profile);
@@ -331,7 +332,8 @@ START_TEST(threads_and_repetition_give_the_same_bits) {
         psal_saliency *s = saliency_of(f, (psal_saliency_options){.input_saliency = true, .threads = threads});
         psal_saliency_worker *w = worker_of(s);
         int64_t n = psal_saliency_length(s);
-        float *profile = malloc((size_t)n * sizeof(float)), *target = malloc((size_t)n * sizeof(float));
+        float *profile = malloc((size_t)n * sizeof(float));
+        double *target = malloc((size_t)n * sizeof(double));
         float *gradient = malloc(PIXELS * sizeof(float)), before[PIXELS];
         memcpy(before, f->image, sizeof before);
         for (int round = 0; round < 3; round++) {
@@ -421,29 +423,32 @@ START_TEST(stages_out_of_order_are_refused) {
     psal_saliency *s = saliency_of(f, (psal_saliency_options){.input_saliency = true});
     psal_saliency_worker *w = worker_of(s);
     float *profile = malloc((size_t)psal_saliency_length(s) * sizeof *profile);
+    double *target = malloc((size_t)psal_saliency_length(s) * sizeof *target);
+    for (int64_t i = 0; i < psal_saliency_length(s); i++) target[i] = (double)(i % 7);
     const char *first = "input saliency needs the profile of the sample first";
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, f->image, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
     ck_assert_str_eq(err.message, first);
     profile_into(w, f->image, 0, 0, profile);
     ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_OK); /* the profile is gone */
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, profile, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
     profile_into(w, f->image, 0, 0, profile);
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, profile, gradient, NULL, NULL), PSAL_OK);
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, profile, gradient, NULL, &err), PSAL_ERR_ARGUMENT); /* once */
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT); /* once */
     ck_assert_str_eq(err.message, first);
     /* a target of zeros has no direction */
     profile_into(w, f->image, 0, 0, profile);
-    memset(profile, 0, (size_t)psal_saliency_length(s) * sizeof *profile);
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, profile, gradient, NULL, &err), PSAL_ERR_NUMERIC);
+    memset(target, 0, (size_t)psal_saliency_length(s) * sizeof *target);
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_NUMERIC);
     ck_assert_ptr_nonnull(strstr(err.message, "is the profile all zeros?"));
     psal_saliency_worker_free(w);
     psal_saliency_free(s);
     s = saliency_of(f, (psal_saliency_options){0});
     w = worker_of(s);
     profile_into(w, f->image, 0, 0, profile);
-    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, profile, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
     ck_assert_str_eq(err.message, "input saliency was not asked for when this was built");
     free(profile);
+    free(target);
     psal_saliency_worker_free(w);
     psal_saliency_free(s);
     fixture_free(f);
