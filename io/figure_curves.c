@@ -80,6 +80,7 @@ static void set_ranges(const psal_curves_figure *figure, const psal_curves_panel
         axes->v.high = pow(10, ceil(log10(high) - 1e-9));
         if (axes->v.low == axes->v.high) axes->v.high *= 10;
     } else {
+        if (low == 0 && high == 0) high = 1; /* nothing but zeros: a line at the foot of an axis that has a length */
         /* Zero belongs in the picture of bars, and of anything that comes near it. */
         if (low > 0 && (names || low < 0.5 * high)) low = 0;
         if (high < 0 && (names || high > 0.5 * low)) high = 0;

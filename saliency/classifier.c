@@ -92,17 +92,3 @@ psal_status psal_classifier_run(psal_classifier_worker *w, const float *images, 
         }
     return PSAL_OK;
 }
-
-void psal_confidences(const float *logits, int classes, double *confidences) {
-    double largest = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
-    for (int i = 0; i < classes; i++) sum += confidences[i] = exp((double)logits[i] - largest);
-    for (int i = 0; i < classes; i++) confidences[i] /= sum;
-}
-
-int psal_predicted_class(const float *logits, int classes, int except) {
-    int best = -1;
-    for (int i = 0; i < classes; i++)
-        if (i != except && (best < 0 || logits[i] > logits[best])) best = i;
-    return best;
-}

@@ -6,6 +6,7 @@
 #define PSAL_SALIENCY_CLASSIFIER_H
 
 #include "models/model.h"
+#include "saliency/prediction.h"
 
 typedef struct psal_classifier_options {
     int batch;           /* images at once; 0 means 1 */
@@ -31,10 +32,5 @@ void psal_classifier_worker_free(psal_classifier_worker *worker); /* NULL is fin
  * not finite. */
 psal_status psal_classifier_run(psal_classifier_worker *worker, const float *images, const float *const *values,
                                 const float **logits, psal_error *err);
-
-/* exp(z_i) / sum exp(z), in double. */
-void psal_confidences(const float *logits, int classes, double *confidences);
-/* The class of the largest logit, the first one on ties; `except` (-1: none) is left out. */
-int psal_predicted_class(const float *logits, int classes, int except);
 
 #endif

@@ -1,20 +1,15 @@
 #include "saliency/dataset_run.h"
-#include "saliency/classifier.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
+#include "saliency/prediction.h"
+
 /* Samples between two meetings of the threads: each meeting costs at most one sample's time of the other threads. */
 enum { WINDOW_PER_THREAD = 16, MOST_THREADS = 1024 };
 /* Bytes of profiles in a window; fewer samples when a profile has one entry per parameter. */
 static const size_t WINDOW_BYTES = (size_t)512 << 20;
-
-float psal_confidence(const float *logits, int classes, int index) {
-    double largest = (double)logits[psal_predicted_class(logits, classes, -1)], sum = 0;
-    for (int i = 0; i < classes; i++) sum += exp((double)logits[i] - largest);
-    return (float)(exp((double)logits[index] - largest) / sum);
-}
 
 /* One sample of the window. */
 typedef struct slot {
@@ -90,8 +85,8 @@ static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *
     if ((status = psal_saliency_forward(worker, image, err)) != PSAL_OK) return status;
     const float *logits = psal_saliency_logits(worker);
     sample->predicted = psal_predicted_class(logits, r->classes, -1);
-    sample->label_confidence = psal_confidence(logits, r->classes, sample->label);
-    sample->predicted_confidence = psal_confidence(logits, r->classes, sample->predicted);
+    sample->label_confidence = (float)psal_confidence(logits, r->classes, sample->label);
+    sample->predicted_confidence = (float)psal_confidence(logits, r->classes, sample->predicted);
     int other = psal_predicted_class(logits, r->classes, sample->label);
     status = psal_saliency_profile(worker, image, sample->label, other, s->profile, err);
     if (status != PSAL_OK) return status;

@@ -43,7 +43,5 @@ typedef struct psal_dataset_run {
 psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model *model, const psal_dataset_run *run,
                                  psal_error *err);
 
-/* softmax(logits)[index], computed in float64. */
-float psal_confidence(const float *logits, int classes, int index);
 
 #endif

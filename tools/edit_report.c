@@ -262,29 +262,26 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
     } wanted[] = {{0, "Sample corrected"}, {3, "Neighbours corrected"}, {4, "Random other mistakes corrected"},
                   {5, "Right samples broken"}};
     enum { PANELS = sizeof wanted / sizeof wanted[0] };
-    size_t n = variants(r), drawn = 0;
+    size_t n = variants(r);
     double *numbers = malloc((2 * PANELS * n + (size_t)r->k_count) * sizeof *numbers);
     if (!numbers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the figure");
     double *x = numbers + 2 * PANELS * n;
     psal_curves_panel panels[PANELS];
     for (size_t p = 0; p < PANELS; p++) {
         double *mean = numbers + 2 * p * n, *error = mean + n;
-        bool any = p == 0;
         for (size_t v = 0; v < n; v++) {
             psal_mean m = mean_of(r, v, wanted[p].column, room);
             mean[v] = 100 * m.mean;
             error[v] = 100 * m.error;
-            any = any || m.mean != 0;
         }
-        if (any) /* panels of nothing but zeros have nothing to show */
-            panels[drawn++] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
+        panels[p] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
     }
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->k_count; i++) x[i] = (double)r->k[i];
     char subtitle[256];
-    snprintf(subtitle, sizeof subtitle, "%s, %zu mistakes, %s %g", r->session->info->arch, subject_count(r),
-             r->step.relative ? "relative step" : "learning rate", r->step.size);
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, %s %g", r->session->info->arch, subject_count(r),
+             subject_count(r) == 1 ? "" : "s", r->step.relative ? "relative step" : "learning rate", r->step.size);
     psal_curves_figure figure = {.title = "Filters corrected by one sample",
                                  .subtitle = subtitle,
                                  .x_label = "filters changed",
@@ -294,8 +291,8 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
                                  .series = series,
                                  .series_count = (size_t)r->choice_count,
                                  .panels = panels,
-                                 .panel_count = drawn,
-                                 .columns = drawn > 1 ? 2 : 1};
+                                 .panel_count = PANELS,
+                                 .columns = 2};
     psal_status status = psal_curves_figure_write(&figure, path, err);
     free(numbers);
     return status;

@@ -1,9 +1,9 @@
 #include "tools/explain.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "saliency/prediction.h"
 #include "saliency/random.h"
 
 /* ---- the network ---- */
@@ -92,33 +92,14 @@ void psal_explanation_free(psal_explanation *e) {
     memset(e, 0, sizeof *e);
 }
 
-/* exp(z[class] - log sum exp z) */
-static double probability(const float *logits, int classes, int class) {
-    double max = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++) max = fmax(max, logits[i]);
-    for (int i = 0; i < classes; i++) sum += exp(logits[i] - max);
-    return exp(logits[class] - max) / sum;
-}
-
 static void read_prediction(const psal_explainer *x, psal_explanation *e, int label) {
     int classes = x->session->info->num_classes;
     memcpy(e->logits, psal_saliency_logits(x->worker), (size_t)classes * sizeof *e->logits);
-    e->predicted = 0;
-    for (int i = 1; i < classes; i++)
-        if (e->logits[i] > e->logits[e->predicted]) e->predicted = i;
+    e->predicted = psal_predicted_class(e->logits, classes, -1);
     e->labelled = label >= 0;
     e->label = e->labelled ? label : e->predicted;
-    e->confidence = probability(e->logits, classes, e->predicted);
-    e->label_confidence = probability(e->logits, classes, e->label);
-}
-
-/* The logit difference compares with the class taken for the label: the predicted one, or the runner-up if it is right. */
-static int rival(const psal_explainer *x, const psal_explanation *e) {
-    if (e->predicted != e->label) return e->predicted;
-    int best = e->label == 0 ? 1 : 0;
-    for (int i = 0; i < x->session->info->num_classes; i++)
-        if (i != e->label && e->logits[i] > e->logits[best]) best = i;
-    return best;
+    e->confidence = psal_confidence(e->logits, classes, e->predicted);
+    e->label_confidence = psal_confidence(e->logits, classes, e->label);
 }
 
 static psal_status standardize(const psal_explainer *x, const float *naive, double *standardized, psal_error *err) {
@@ -160,7 +141,8 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
                             psal_error *err) {
     int64_t n = psal_saliency_length(x->saliency), k = x->options.k;
     double start = psal_seconds();
-    psal_status status = psal_saliency_profile(x->worker, d->image, e->label, rival(x, e), d->naive, err);
+    int rival = psal_predicted_class(e->logits, x->session->info->num_classes, e->label); /* of the logit difference */
+    psal_status status = psal_saliency_profile(x->worker, d->image, e->label, rival, d->naive, err);
     if (status == PSAL_OK) status = standardize(x, d->naive, d->standardized, err);
     if (status == PSAL_OK)
         status = random ? psal_random_k(n, seed, k, d->chosen, err) : psal_top_k(n, d->standardized, k, d->chosen, err);

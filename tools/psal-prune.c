@@ -227,23 +227,20 @@ static psal_status draw(const run *r, psal_error *err) {
     if (!numbers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the figure");
     double *x = numbers + 2 * PANELS * n;
     psal_curves_panel panels[PANELS];
-    size_t drawn = 0; /* panels of nothing but zeros (no prediction ever changed) have nothing to show */
     for (size_t p = 0; p < PANELS; p++) {
         double *mean = numbers + 2 * p * n, *error = mean + n, factor = p < 2 ? 1 : 100;
-        bool any = false;
         for (size_t v = 0; v < n; v++) {
             mean[v] = factor * r->means[v * COLUMNS + p].mean;
             error[v] = factor * r->means[v * COLUMNS + p].error;
-            any = any || mean[v] != 0;
         }
-        if (any) panels[drawn++] = (psal_curves_panel){.title = titles[p], .y_label = units[p], .mean = mean, .error = error};
+        panels[p] = (psal_curves_panel){.title = titles[p], .y_label = units[p], .mean = mean, .error = error};
     }
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->prune.choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->prune.k_count; i++) x[i] = (double)r->k[i];
     char subtitle[256];
-    snprintf(subtitle, sizeof subtitle, "%s, %zu mistakes, switched off by: %s", r->session.info->arch, r->lab.subject_count,
-             psal_prune_name(r->prune.how));
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch, r->lab.subject_count,
+             r->lab.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
     psal_curves_figure figure = {.title = "Filters switched off",
                                  .subtitle = subtitle,
                                  .x_label = "filters switched off",
@@ -253,7 +250,7 @@ static psal_status draw(const run *r, psal_error *err) {
                                  .series = series,
                                  .series_count = (size_t)r->prune.choice_count,
                                  .panels = panels,
-                                 .panel_count = drawn,
+                                 .panel_count = PANELS,
                                  .columns = 2};
     psal_status status = psal_curves_figure_write(&figure, path, err);
     free(numbers);

@@ -48,15 +48,16 @@ static void program_folder(char folder[4096]) {
 }
 
 psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
-    char folder[4096];
-    const char *box = getenv("PSAL_BOX"); /* for builds outside the source tree */
-    if (box && *box && format_path(path, box, "/", name) && readable(path)) return PSAL_OK;
+    char folder[4096], found[4096];
+    const char *box = getenv("PSAL_BOX");
     program_folder(folder);
-    /* build/tools/psal-run in the sources; bin/psal-run installed; anywhere else the place told when it was built. */
-    if (format_path(path, folder, "/../../weights/", name) && readable(path)) return PSAL_OK;
-    if (format_path(path, folder, "/../share/psal/weights/", name) && readable(path)) return PSAL_OK;
-    if (format_path(path, PSAL_DATADIR, "/weights/", name) && readable(path)) return PSAL_OK;
-    if (format_path(path, PSAL_SOURCES, "/weights/", name) && readable(path)) return PSAL_OK;
+    const char *const places[][2] = {{box && *box ? box : NULL, "/"},       /* the user's word */
+                                     {folder, "/../../weights/"},          /* build/tools/psal-run in the sources */
+                                     {folder, "/../share/psal/weights/"},  /* bin/psal-run installed */
+                                     {PSAL_DATADIR, "/weights/"},          /* moved elsewhere: the places told by the build */
+                                     {PSAL_SOURCES, "/weights/"}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (places[i][0] && format_path(found, places[i][0], places[i][1], name) && realpath(found, path)) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_IO, "%s is not in the box: looked in the source tree and in %s/weights", name, PSAL_DATADIR);
 }
 

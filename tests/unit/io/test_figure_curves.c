@@ -61,6 +61,26 @@ START_TEST(test_gap) {
 }
 END_TEST
 
+/* Nothing but zeros (no prediction ever changed): lines and bars alike are drawn, on an axis from 0. */
+START_TEST(test_zeros) {
+    static const char *const choices[] = {"salient", "random", "least"};
+    static const double values[2 * POINTS] = {0};
+    const psal_curves_panel panel = {NULL, NULL, false, values, values};
+    psal_curves_figure figure = simple(&panel);
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("z.png"), &err) == PSAL_OK, "%s", err.message);
+    png_picture picture = read_picture(in_scratch("z.png"));
+    /* both series lie on the axis, the first one's markers on top */
+    ck_assert_int_gt(find_color(&picture, BLUE, 0, picture.height / 2, picture.width, picture.height).count, 50);
+    free_picture(&picture);
+    figure.x_scale = PSAL_SCALE_CATEGORY;
+    figure.x = NULL;
+    figure.x_name = choices;
+    figure.x_count = 3;
+    ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("z.svg"), &err) == PSAL_OK, "%s", err.message);
+}
+END_TEST
+
 /* Bars: heights in proportion, downwards below zero, with error bars in ink. */
 START_TEST(test_bars) {
     static const char *const choices[] = {"zero weights", "remove the channel truly", HOSTILE};
@@ -159,6 +179,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, test_formats);
     tcase_add_test(tests, test_gap);
+    tcase_add_test(tests, test_zeros);
     tcase_add_test(tests, test_bars);
     tcase_add_test(tests, test_extremes);
     tcase_add_test(tests, test_refused);
