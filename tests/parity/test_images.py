@@ -22,7 +22,7 @@ import zlib
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 from torchvision import transforms
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -106,6 +106,9 @@ def random_size(rng):
 
 
 # ---- JPEG ----
+
+# Pillow's encoder wants room for a whole progressive file at once and guesses too little for pictures of pure noise.
+ImageFile.MAXBLOCK = 1 << 24
 
 def jpeg(rng, mode, width, height, **options):
     channels = {"L": 1, "RGB": 3, "CMYK": 4}[mode]
