@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+import kinks
 import reference
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -178,8 +179,20 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
         noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(draw))
         near = compare(answers(model.float(), inputs * (1 + 1e-6 * noise), label, mean, std, mode, chosen), expected)
         single = {name: max(error, near[name]) for name, error in single.items()}
+    bounds = {name: max(TOLERANCE[name], 2 * single[name]) if fair else TOLERANCE[name] for name in TOLERANCE}
+    if not all(error <= bounds[name] for name, error in errors.items()):
+        # Or psal took the other side of a kink that PyTorch's float32 happens not to: then it must agree with float64 there.
+        model.double()
+        units = kinks.deciding_units(model, inputs.double(),
+                                     lambda: reference.naive_profile(model, inputs.double(), label)[0].double().numpy(),
+                                     found["naive"], TOLERANCE["naive"])
+        if units:
+            with kinks.relu_replaced(kinks.pushed(units)):
+                expected = answers(model, inputs.double(), label, mean, std, mode, chosen)
+            errors = compare(found, expected)
+        model.float()
     for name, error in errors.items():
-        bound = max(TOLERANCE[name], 2 * single[name]) if fair else TOLERANCE[name]
+        bound = bounds[name]
         if not error <= bound:  # NaN fails
             defects.append(f"{name} {error:.1e} above {bound:.1e}")
     largest = np.abs(expected["standardized"]).max()
