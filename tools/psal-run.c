@@ -11,6 +11,7 @@
 #include "io/json_output.h"
 #include "io/progress.h"
 #include "tools/explain.h"
+#include "tools/op_times.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample in the box if none of these is given)"},
@@ -276,31 +277,6 @@ static psal_status explain_sample(run *r, size_t i, psal_error *err) {
     return status;
 }
 
-static int by_seconds(const void *a, const void *b) {
-    const psal_timing *x = a, *y = b;
-    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
-}
-
-static void print_operations(run *r) {
-    psal_workspace *workspace = psal_saliency_workspace(r->explainer.worker);
-    int count = psal_workspace_timing_count(workspace);
-    psal_timing *timings = malloc((size_t)(count + 1) * sizeof *timings);
-    if (!timings) return;
-    psal_workspace_timings(workspace, timings);
-    qsort(timings, (size_t)count, sizeof *timings, by_seconds);
-    double total = 0;
-    for (int i = 0; i < count; i++) total += timings[i].seconds;
-    fprintf(stderr, "%9s %6s %9s  %-5s %-18s %-34s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "layer", "result");
-    for (int i = 0; i < count && timings[i].seconds > 0.001 * total; i++) {
-        char shape[96], rate[32] = "";
-        if (timings[i].flops > 0) snprintf(rate, sizeof rate, "%.1f", timings[i].flops / timings[i].seconds * 1e-9);
-        fprintf(stderr, "%9.3f %5.1f%% %9s  %-5d %-18s %-34s %s\n", timings[i].seconds * 1e3, 100 * timings[i].seconds / total,
-                rate, timings[i].stage, timings[i].op, timings[i].layer,
-                psal_shape_format(&timings[i].shape, shape, sizeof shape));
-    }
-    free(timings);
-}
-
 static psal_status explain_all(run *r, psal_error *err) {
     psal_progress_options meter = {.out = stderr,
                                    .mode = r->quiet || !r->many ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
@@ -385,7 +361,7 @@ static psal_status run_program(run *r, psal_error *err) {
     r->results = json_array();
     status = explain_all(r, err);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
-    if (status == PSAL_OK && psal_options_flag(o, "profile-ops")) print_operations(r);
+    if (status == PSAL_OK && psal_options_flag(o, "profile-ops")) psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));
     return status;
 }
 
