@@ -62,5 +62,8 @@ void psal_kernel_relu(size_t n, const psal_real *x, psal_real *out, const psal_p
 }
 
 void psal_kernel_relu_mask(size_t n, const psal_real *dy, const psal_real *y, psal_real *out, const psal_parallel *parallel) {
-    FOR_EACH(n, i, out[i] = y[i] > 0 ? dy[i] : 0);
+    FOR_EACH(n, i, {
+        psal_real value = dy[i]; /* read whatever y is: a condition on reading could not be vectorized */
+        out[i] = y[i] > 0 ? value : 0;
+    });
 }
