@@ -11,10 +11,18 @@
 INLINE vec scaled(float s, vec v) { return vec_mul(vec_broadcast(s), v); }
 INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s), b, a); } /* a + s*b */
 
-/* ---- the one-dimensional transforms; elements of i are i_step apart, those of o o_step ---- */
+/* ---- the one-dimensional transforms; elements of i are i_step apart, those of o o_step ----
+ *
+ * Lavin and Gray 2016, from the interpolation at 0, 1, -1 and infinity for m = 2. For m = 4 they take 0, +-1, +-2 and
+ * infinity; here it is 0, +-a, +-b and infinity with a = sqrt(1/2), b = sqrt(2), whose worst error is four times
+ * smaller (measured over a, b; that the points matter so much: Barabasz et al. 2020, "Error analysis and improving the
+ * accuracy of Winograd convolution for deep neural networks"). Since ab = 1 the transforms stay as short. */
+
+#define A 0.70710678118654752f
+#define B 1.41421356237309505f
 
 /* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
- * m = 4: rows (4 0 -5 0 1 0), (0 -4 -4 1 1 0), (0 4 -4 -1 1 0), (0 -2 -1 2 1 0), (0 2 -1 -2 1 0), (0 4 0 -5 0 1). */
+ * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
 INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
 {
     const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
@@ -25,17 +33,19 @@ INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const 
         o[3 * o_step] = vec_sub(d1, d3);
     } else {
         const vec d4 = i[4 * i_step], d5 = i[5 * i_step];
-        o[0] = plus_scaled(plus_scaled(d4, -5, d2), 4, d0);
-        o[o_step] = plus_scaled(vec_add(d3, d4), -4, vec_add(d1, d2));
-        o[2 * o_step] = plus_scaled(vec_sub(d4, d3), 4, vec_sub(d1, d2));
-        o[3 * o_step] = plus_scaled(vec_sub(d4, d2), 2, vec_sub(d3, d1));
-        o[4 * o_step] = plus_scaled(vec_sub(d4, d2), -2, vec_sub(d3, d1));
-        o[5 * o_step] = plus_scaled(plus_scaled(d5, -5, d3), 4, d1);
+        const vec even_a = plus_scaled(d4, -2, d2), odd_a = plus_scaled(d3, -2, d1);
+        const vec even_b = plus_scaled(d4, -0.5f, d2), odd_b = plus_scaled(d3, -0.5f, d1);
+        o[0] = plus_scaled(vec_add(d0, d4), -2.5f, d2);
+        o[o_step] = plus_scaled(even_a, A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -B, odd_b);
+        o[5 * o_step] = plus_scaled(vec_add(d1, d5), -2.5f, d3);
     }
 }
 
 /* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
- * m = 4: rows (1 1 1 1 1 0), (0 1 -1 2 -2 0), (0 1 1 4 4 0), (0 1 -1 8 -8 1). */
+ * m = 4: rows (1 1 1 1 1 0), (0 a -a b -b 0), (0 1/2 1/2 2 2 0), (0 a/2 -a/2 2b -2b 1). */
 INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
 {
     const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
@@ -44,11 +54,12 @@ INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const
         o[0] = vec_add(p0, sum);
         o[o_step] = vec_sub(difference, p3);
     } else {
-        const vec p4 = i[4 * i_step], sum2 = vec_add(p3, p4), difference2 = vec_sub(p3, p4);
-        o[0] = vec_add(vec_add(p0, sum), sum2);
-        o[o_step] = plus_scaled(difference, 2, difference2);
-        o[2 * o_step] = plus_scaled(sum, 4, sum2);
-        o[3 * o_step] = vec_add(plus_scaled(difference, 8, difference2), i[5 * i_step]);
+        const vec p4 = i[4 * i_step], sum_b = vec_add(p3, p4);
+        const vec odd_a = scaled(A, difference), odd_b = scaled(B, vec_sub(p3, p4));
+        o[0] = vec_add(vec_add(p0, sum), sum_b);
+        o[o_step] = vec_add(odd_a, odd_b);
+        o[2 * o_step] = plus_scaled(scaled(0.5f, sum), 2, sum_b);
+        o[3 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.5f, odd_a), 2, odd_b);
     }
 }
 
@@ -63,33 +74,34 @@ INLINE void gradient_1d(const int m, const vec *i, const int i_step, vec *o, con
         o[3 * o_step] = vec_sub(vec_zero(), y1);
     } else {
         const vec y2 = i[2 * i_step], y3 = i[3 * i_step];
-        const vec even = vec_add(y0, y2), odd = vec_add(y1, y3);
-        const vec even2 = plus_scaled(y0, 4, y2), odd2 = plus_scaled(scaled(2, y1), 8, y3);
-        o[o_step] = vec_add(even, odd);
-        o[2 * o_step] = vec_sub(even, odd);
-        o[3 * o_step] = vec_add(even2, odd2);
-        o[4 * o_step] = vec_sub(even2, odd2);
+        const vec even_a = plus_scaled(y0, 0.5f, y2), odd_a = plus_scaled(y1, 0.5f, y3);
+        const vec even_b = plus_scaled(y0, 2, y2), odd_b = plus_scaled(y1, 2, y3);
+        o[o_step] = plus_scaled(even_a, A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -B, odd_b);
         o[5 * o_step] = y3;
     }
 }
 
 /* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
- * m = 4: rows (1 0 0)/4, -(1 1 1)/6, -(1 -1 1)/6, (1 2 4)/24, (1 -2 4)/24, (0 0 1). */
+ * m = 4: rows (1 0 0), -(1 +-a 1/2) 2/3, (1 +-b 2)/6, (0 0 1). */
 INLINE void filter_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
 {
-    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], sum = vec_add(g0, g2);
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step];
     if (m == 2) {
+        const vec sum = vec_add(g0, g2);
         o[0] = g0;
         o[o_step] = scaled(0.5f, vec_add(sum, g1));
         o[2 * o_step] = scaled(0.5f, vec_sub(sum, g1));
         o[3 * o_step] = g2;
     } else {
-        const vec far = scaled(1.0f / 6, plus_scaled(g2, 0.25f, g0));
-        o[0] = scaled(0.25f, g0);
-        o[o_step] = scaled(-1.0f / 6, vec_add(sum, g1));
-        o[2 * o_step] = scaled(-1.0f / 6, vec_sub(sum, g1));
-        o[3 * o_step] = plus_scaled(far, 1.0f / 12, g1);
-        o[4 * o_step] = plus_scaled(far, -1.0f / 12, g1);
+        const vec even_a = plus_scaled(g0, 0.5f, g2), even_b = plus_scaled(g0, 2, g2);
+        o[0] = g0;
+        o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, A, g1));
+        o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -A, g1));
+        o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, B, g1));
+        o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -B, g1));
         o[5 * o_step] = g2;
     }
 }
@@ -104,10 +116,10 @@ INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec 
         o[o_step] = scaled(0.5f, difference);
         o[2 * o_step] = plus_scaled(u3, 0.5f, sum);
     } else {
-        const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum2 = vec_add(u3, u4), difference2 = vec_sub(u3, u4);
-        o[0] = plus_scaled(plus_scaled(scaled(0.25f, u0), -1.0f / 6, sum), 1.0f / 24, sum2);
-        o[o_step] = plus_scaled(scaled(1.0f / 12, difference2), -1.0f / 6, difference);
-        o[2 * o_step] = plus_scaled(u5, 1.0f / 6, vec_sub(sum2, sum));
+        const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum_b = vec_add(u3, u4), difference_b = vec_sub(u3, u4);
+        o[0] = plus_scaled(plus_scaled(u0, -2.0f / 3, sum), 1.0f / 6, sum_b);
+        o[o_step] = plus_scaled(scaled(B / 6, difference_b), -2.0f / 3 * A, difference);
+        o[2 * o_step] = plus_scaled(u5, 1.0f / 3, vec_sub(sum_b, sum));
     }
 }
 
