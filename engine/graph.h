@@ -64,6 +64,9 @@ psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node 
 /* mean over each filter of |dw| (or of dw when `is_signed`): [O], without storing dw. */
 psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                               const psal_conv2d_options *options, bool is_signed);
+/* The mean over each filter (row of the first dimension) of |dw| or of dw. Where dw is a convolution's weight gradient it is
+ * not stored for this; differentiating the result makes it once more. */
+psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed);
 
 /* ---- matrices: a[M,K] b[K,N], each optionally transposed in place ---- */
 psal_node psal_matmul(psal_graph *graph, psal_node a, bool transpose_a, psal_node b, bool transpose_b);
@@ -140,8 +143,11 @@ psal_node psal_cosine(psal_graph *graph, psal_node a, psal_node b); /* <a,b> / (
 psal_node psal_group_mean_abs(psal_graph *graph, psal_node x, int64_t groups);          /* [groups] */
 psal_node psal_group_mean(psal_graph *graph, psal_node x, int64_t groups);              /* [groups] */
 psal_node psal_group_spread(psal_graph *graph, psal_node v, psal_shape shape);          /* v[group] / row length */
-psal_node psal_group_sign_spread(psal_graph *graph, psal_node x, psal_node v);          /* sign(x) * v[group] / row length */
-psal_node psal_group_sign_mean(psal_graph *graph, psal_node x, psal_node a, int64_t groups); /* mean of sign(x) * a */
+/* The signs of x, a byte each (not numbers: only the two below can read them), and what the derivative of mean |x| needs of
+ * them: sign(x) * v[group] / row length, and the mean of sign(x) * a. */
+psal_node psal_sign_codes(psal_graph *graph, psal_node x);
+psal_node psal_group_sign_spread(psal_graph *graph, psal_node codes, psal_node v, psal_shape shape);
+psal_node psal_group_sign_mean(psal_graph *graph, psal_node codes, psal_node a, int64_t groups);
 
 /* ---- differentiation ---- */
 

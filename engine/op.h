@@ -60,6 +60,7 @@
     X(GROUP_MEAN_ABS, group_mean_abs)                                                                                  \
     X(GROUP_MEAN, group_mean)                                                                                          \
     X(GROUP_SPREAD, group_spread)                                                                                      \
+    X(SIGN_CODES, sign_codes)                                                                                          \
     X(GROUP_SIGN_SPREAD, group_sign_spread)                                                                            \
     X(GROUP_SIGN_MEAN, group_sign_mean)
 
@@ -162,6 +163,7 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;       /* out is input 0's memory under another shape */
+    bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
     const psal_op_case *cases;
     int case_count;
 } psal_op;

@@ -308,6 +308,17 @@ psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW_MEAN, (psal_node[]){x, dy}, 2, &attr);
 }
 
+psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed) {
+    if (!psal_graph_has(graph, PSAL_OP_GROUP_MEAN, 0, dw)) return PSAL_NO_NODE;
+    const psal_node_record node = *psal_graph_node(graph, dw);
+    if (node.op == PSAL_OP_CONV2D_DW) {
+        psal_conv2d_options o = shape_to_options(&node.attr.conv2d);
+        return psal_conv2d_weight_gradient_mean(graph, node.inputs[0], node.inputs[1], node.shape, &o, is_signed);
+    }
+    int64_t filters = node.shape.ndim > 0 ? node.shape.dim[0] : 1;
+    return is_signed ? psal_group_mean(graph, dw, filters) : psal_group_mean_abs(graph, dw, filters);
+}
+
 static void dw_mean_infer(psal_graph *graph, psal_node_record *node) {
     psal_shape y = y_shape_of(&node->attr.conv2d_mean.conv2d);
     if (same_shape(graph, "conv2d_dw_mean: dy", &y, psal_graph_input_shape(graph, node, 1)))
@@ -333,7 +344,7 @@ static void dw_mean_gradient(psal_graph *graph, psal_node node, psal_node g, con
         v = psal_group_spread(graph, g, weight_shape_of(s));
     } else {
         psal_node dw = psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], weight_shape_of(s), &o);
-        v = psal_group_sign_spread(graph, dw, g);
+        v = psal_group_sign_spread(graph, psal_sign_codes(graph, dw), g, weight_shape_of(s));
     }
     if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x_shape_of(s), &o);
     if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
@@ -342,11 +353,15 @@ static void dw_mean_gradient(psal_graph *graph, psal_node node, psal_node g, con
 static psal_node case_mean_abs(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2, false);
 }
+static psal_node case_mean_fused(psal_graph *g, const psal_node *in) {
+    return psal_filter_mean(g, psal_conv2d_weight_gradient(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2), false);
+}
 static psal_node case_mean_signed(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(6, 2, 3, 3), &grouped, true);
 }
 static const psal_op_case dw_mean_cases[] = {
     {"mean of |dw|", case_mean_abs, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
+    {"mean of |dw|, fused", case_mean_fused, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
     {"mean of dw, two groups", case_mean_signed, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(1, 6, 4, 3))}, false},
 };
 

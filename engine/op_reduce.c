@@ -174,10 +174,7 @@ static bool check_groups(psal_graph *graph, const psal_node_record *node, const 
 
 static void group_reduce_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *x = psal_graph_input_shape(graph, node, 0);
-    if (!check_groups(graph, node, x, node->attr.group.groups)) return;
-    if (node->input_count == 2 && !psal_shape_equal(x, psal_graph_input_shape(graph, node, 1)))
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of two different shapes", psal_op_kind_name(node->op));
-    node->shape = PSAL_SHAPE(node->attr.group.groups);
+    if (check_groups(graph, node, x, node->attr.group.groups)) node->shape = PSAL_SHAPE(node->attr.group.groups);
 }
 
 static size_t group_length(const psal_op_call *c) {
@@ -194,7 +191,8 @@ static void group_mean_abs_run(const psal_op_call *c) {
 }
 
 static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_graph_node(graph, node)->inputs[0], dy);
+    psal_node x = psal_graph_node(graph, node)->inputs[0];
+    if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_sign_codes(graph, x), dy, *psal_graph_shape(graph, x));
 }
 
 static psal_node group_mean_abs_case(psal_graph *g, const psal_node *in) {
@@ -270,20 +268,68 @@ const psal_op psal_op_group_spread = {.inputs = 1,
                                       .infer = group_spread_infer,
                                       .run = group_spread_run,
                                       .gradient = group_spread_gradient,
+                                      .recompute = true,
                                       PSAL_CASES(group_spread_cases)};
 
-psal_node psal_group_sign_spread(psal_graph *graph, psal_node x, psal_node v) {
-    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_SPREAD, (psal_node[]){x, v}, 2, NULL);
+/* The sign of each element as a byte: all that the derivative of |x| keeps of x, in a quarter of its memory. (The codes 0, 1
+ * and 2 make no NaN of any four of them, whoever reads them as numbers.) */
+static size_t code_count(const psal_shape *x) {
+    return ((size_t)psal_shape_count(x) + sizeof(psal_real) - 1) / sizeof(psal_real);
+}
+
+static const unsigned char *codes_of(const psal_op_call *c) {
+    return (const unsigned char *)c->in[0];
+}
+
+static bool check_codes(psal_graph *graph, const psal_node_record *node, const psal_shape *of) {
+    const psal_shape *codes = psal_graph_input_shape(graph, node, 0);
+    char text[96], of_text[96];
+    if (psal_shape_count(codes) == (int64_t)code_count(of)) return true;
+    psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s: %s are not the sign codes of %s", psal_op_kind_name(node->op),
+                    psal_shape_format(codes, text, sizeof text), psal_shape_format(of, of_text, sizeof of_text));
+    return false;
+}
+
+psal_node psal_sign_codes(psal_graph *graph, psal_node x) {
+    return psal_graph_add(graph, PSAL_OP_SIGN_CODES, &x, 1, NULL);
+}
+
+static void sign_codes_infer(psal_graph *graph, psal_node_record *node) {
+    node->shape = PSAL_SHAPE((int64_t)code_count(psal_graph_input_shape(graph, node, 0)));
+}
+
+static void sign_codes_run(const psal_op_call *c) {
+    size_t n = elements(c->in_shapes[0]);
+    c->out[code_count(c->in_shapes[0]) - 1] = 0; /* the last one may not be filled wholly */
+    psal_kernel_sign_codes(n, c->in[0], (unsigned char *)c->out, &c->parallel);
+}
+
+static psal_node sign_codes_case(psal_graph *g, const psal_node *in) {
+    psal_node codes = psal_sign_codes(g, in[0]);
+    return psal_group_sign_spread(g, codes, psal_constant_fill(g, 1, PSAL_SHAPE(1)), *psal_graph_shape(g, in[0]));
+}
+static const psal_op_case sign_codes_cases[] = {{"read back", sign_codes_case, 1, {NONZERO}, true}};
+
+const psal_op psal_op_sign_codes = {.inputs = 1,
+                                    .infer = sign_codes_infer,
+                                    .run = sign_codes_run,
+                                    .not_differentiable = "codes are not numbers; signs are constant almost everywhere",
+                                    PSAL_CASES(sign_codes_cases)};
+
+psal_node psal_group_sign_spread(psal_graph *graph, psal_node codes, psal_node v, psal_shape shape) {
+    psal_attributes attr = {.result = {.shape = shape}};
+    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_SPREAD, (psal_node[]){codes, v}, 2, &attr);
 }
 
 static void group_sign_spread_infer(psal_graph *graph, psal_node_record *node) {
-    const psal_shape *x = psal_graph_input_shape(graph, node, 0);
-    if (check_vector(graph, node, psal_graph_input_shape(graph, node, 1), x)) node->shape = *x;
+    const psal_shape *shape = &node->attr.result.shape;
+    if (check_codes(graph, node, shape) && check_vector(graph, node, psal_graph_input_shape(graph, node, 1), shape))
+        node->shape = *shape;
 }
 
 static void group_sign_spread_run(const psal_op_call *c) {
     size_t groups = (size_t)c->in_shapes[1]->dim[0], length = elements(&c->node->shape) / groups;
-    psal_kernel_row_sign_spread(groups, length, c->in[0], c->in[1], (psal_real)(1.0 / (double)length), c->out, &c->parallel);
+    psal_kernel_row_sign_spread(groups, length, codes_of(c), c->in[1], (psal_real)(1.0 / (double)length), c->out, &c->parallel);
 }
 
 static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
@@ -292,7 +338,7 @@ static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_n
 }
 
 static psal_node group_sign_spread_case(psal_graph *g, const psal_node *in) {
-    return psal_group_sign_spread(g, in[0], in[1]);
+    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), in[1], *psal_graph_shape(g, in[0]));
 }
 static const psal_op_case group_sign_spread_cases[] = {
     {"three filters", group_sign_spread_case, 2, {NONZERO, VECTOR(3)}, false}};
@@ -301,29 +347,37 @@ const psal_op psal_op_group_sign_spread = {.inputs = 2,
                                            .infer = group_sign_spread_infer,
                                            .run = group_sign_spread_run,
                                            .gradient = group_sign_spread_gradient,
-                                           .in_place = 1,
+                                           .recompute = true,
                                            PSAL_CASES(group_sign_spread_cases)};
 
-psal_node psal_group_sign_mean(psal_graph *graph, psal_node x, psal_node a, int64_t groups) {
+psal_node psal_group_sign_mean(psal_graph *graph, psal_node codes, psal_node a, int64_t groups) {
     psal_attributes attr = {.group = {groups}};
-    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_MEAN, (psal_node[]){x, a}, 2, &attr);
+    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_MEAN, (psal_node[]){codes, a}, 2, &attr);
+}
+
+static void group_sign_mean_infer(psal_graph *graph, psal_node_record *node) {
+    const psal_shape *a = psal_graph_input_shape(graph, node, 1);
+    if (check_codes(graph, node, a) && check_groups(graph, node, a, node->attr.group.groups))
+        node->shape = PSAL_SHAPE(node->attr.group.groups);
 }
 
 static void group_sign_mean_run(const psal_op_call *c) {
-    psal_kernel_row_sign_mean((size_t)c->node->attr.group.groups, group_length(c), c->in[0], c->in[1], c->out, &c->parallel);
+    size_t groups = (size_t)c->node->attr.group.groups;
+    psal_kernel_row_sign_mean(groups, elements(c->in_shapes[1]) / groups, codes_of(c), c->in[1], c->out, &c->parallel);
 }
 
 static void group_sign_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
-    if (wanted[1]) dx[1] = psal_group_sign_spread(graph, psal_graph_node(graph, node)->inputs[0], g);
+    const psal_node_record n = *psal_graph_node(graph, node);
+    if (wanted[1]) dx[1] = psal_group_sign_spread(graph, n.inputs[0], g, *psal_graph_shape(graph, n.inputs[1]));
 }
 
 static psal_node group_sign_mean_case(psal_graph *g, const psal_node *in) {
-    return psal_group_sign_mean(g, in[0], in[1], 3);
+    return psal_group_sign_mean(g, psal_sign_codes(g, in[0]), in[1], 3);
 }
 static const psal_op_case group_sign_mean_cases[] = {{"three filters", group_sign_mean_case, 2, {NONZERO, WEIGHT}, false}};
 
 const psal_op psal_op_group_sign_mean = {.inputs = 2,
-                                         .infer = group_reduce_infer,
+                                         .infer = group_sign_mean_infer,
                                          .run = group_sign_mean_run,
                                          .gradient = group_sign_mean_gradient,
                                          PSAL_CASES(group_sign_mean_cases)};

@@ -1,7 +1,9 @@
 /* Which nodes run, in which order, in which memory.
  *
- * Order: nodes in the order they were made, stage by stage, except that a step which frees more memory than it takes (a
- * reduction of something large that nobody else needs) is pulled forward to where its inputs are ready.
+ * Order: nodes in the order they were made, stage by stage, with two exceptions. A large value whose readers all can run and
+ * together leave less than half of it (a filter's gradient: its mean and its signs) is read by all of them at once, even by
+ * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
+ * anew right before each reader.
  *
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
@@ -40,54 +42,73 @@ static size_t bytes_of(const psal_node_record *node) {
 
 typedef struct schedule {
     psal_plan *plan;
-    int *users;       /* per node: how many scheduled-for-running nodes read it (each once) */
     int *first_user;  /* linked lists node -> its users: index into links, -1 ends */
     int *links, *link_user;
     int link_count;
     bool *done;
 } schedule;
 
+static bool is_recomputed(const psal_plan *plan, psal_node n) {
+    return psal_op_get(psal_graph_node(plan->graph, n)->op)->recompute && !plan->is_output[n];
+}
+
+/* Whether all that `n` reads is there, or can be recomputed, in `stage`. */
 static bool ready(const schedule *s, psal_node n, int stage) {
     const psal_node_record *node = psal_graph_node(s->plan->graph, n);
-    if (s->done[n] || s->plan->stage_of[n] != stage) return false;
-    for (int i = 0; i < node->input_count; i++)
-        if (!s->done[node->inputs[i]]) return false;
+    for (int i = 0; i < node->input_count; i++) {
+        psal_node in = node->inputs[i];
+        if (is_leaf(psal_graph_node(s->plan->graph, in)) ? s->plan->stage_of[in] > stage : !s->done[in]) {
+            if (!is_recomputed(s->plan, in) || !ready(s, in, stage)) return false;
+        }
+    }
     return true;
 }
 
-/* Worth running at once: it takes less memory than the inputs that only it reads. */
-static bool frees_memory(const schedule *s, psal_node n) {
-    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
-    size_t freed = 0;
-    for (int i = 0; i < node->input_count; i++) {
-        psal_node in = node->inputs[i];
-        const psal_node_record *input = psal_graph_node(s->plan->graph, in);
-        if (s->users[in] == 1 && !is_leaf(input) && !s->plan->is_output[in]) freed += bytes_of(input);
+static void run_step(schedule *s, psal_node n, int stage);
+
+static void run_readers(schedule *s, psal_node n, int stage) {
+    size_t left = 0;
+    for (int link = s->first_user[n]; link >= 0; link = s->links[link]) {
+        psal_node user = s->link_user[link];
+        if (s->done[user]) continue;
+        if (is_recomputed(s->plan, user) || !ready(s, user, stage)) return;
+        left += bytes_of(psal_graph_node(s->plan->graph, user));
     }
-    return freed > 4 * bytes_of(node);
+    if (2 * left >= bytes_of(psal_graph_node(s->plan->graph, n))) return;
+    for (int link = s->first_user[n]; link >= 0; link = s->links[link]) {
+        psal_node user = s->link_user[link];
+        if (!s->done[user]) run_step(s, user, stage);
+    }
+}
+
+static void add_step(schedule *s, psal_node n, int stage) {
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    for (int i = 0; i < node->input_count; i++) {
+        bool again = false;
+        for (int k = 0; k < i; k++) again |= node->inputs[k] == node->inputs[i];
+        if (!again && is_recomputed(s->plan, node->inputs[i])) add_step(s, node->inputs[i], stage);
+    }
+    s->plan->steps[s->plan->step_count++] = (psal_plan_step){.node = n, .stage = stage, .offset = SIZE_MAX};
 }
 
 static void run_step(schedule *s, psal_node n, int stage) {
-    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
     s->done[n] = true;
-    if (!is_leaf(node)) s->plan->steps[s->plan->step_count++] = (psal_plan_step){n, stage};
-    for (int link = s->first_user[n]; link >= 0; link = s->links[link]) {
-        psal_node user = s->link_user[link];
-        if (ready(s, user, stage) && frees_memory(s, user)) run_step(s, user, stage);
-    }
+    if (is_leaf(psal_graph_node(s->plan->graph, n))) return;
+    s->plan->stage_of[n] = stage;
+    add_step(s, n, stage);
+    if (!s->plan->is_output[n]) run_readers(s, n, stage);
 }
 
 static psal_status order_steps(psal_plan *plan, psal_error *err) {
     int nodes = plan->nodes, inputs = 0;
     for (psal_node n = 0; n < nodes; n++) inputs += psal_graph_node(plan->graph, n)->input_count;
     schedule s = {.plan = plan,
-                  .users = calloc((size_t)nodes, sizeof(int)),
                   .first_user = malloc((size_t)nodes * sizeof(int)),
                   .links = malloc((size_t)(inputs + 1) * sizeof(int)),
                   .link_user = malloc((size_t)(inputs + 1) * sizeof(int)),
                   .done = calloc((size_t)nodes, sizeof(bool))};
     psal_status status = PSAL_OK;
-    if (!s.users || !s.first_user || !s.links || !s.link_user || !s.done) {
+    if (!s.first_user || !s.links || !s.link_user || !s.done) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d nodes", nodes);
         goto done;
     }
@@ -97,7 +118,6 @@ static psal_status order_steps(psal_plan *plan, psal_error *err) {
         const psal_node_record *node = psal_graph_node(plan->graph, n);
         for (int i = 0; i < node->input_count; i++) {
             psal_node in = node->inputs[i];
-            s.users[in]++;
             s.link_user[s.link_count] = n;
             s.links[s.link_count] = s.first_user[in];
             s.first_user[in] = s.link_count++;
@@ -106,11 +126,10 @@ static psal_status order_steps(psal_plan *plan, psal_error *err) {
     for (int stage = 0; stage < plan->stages; stage++) {
         plan->stage_begin[stage] = plan->step_count;
         for (psal_node n = 0; n < nodes; n++)
-            if (plan->stage_of[n] == stage && !s.done[n]) run_step(&s, n, stage);
+            if (plan->stage_of[n] == stage && !s.done[n] && !is_recomputed(plan, n)) run_step(&s, n, stage);
     }
     plan->stage_begin[plan->stages] = plan->step_count;
 done:
-    free(s.users);
     free(s.first_user);
     free(s.links);
     free(s.link_user);
@@ -125,26 +144,50 @@ typedef struct buffer {
     int begin, end; /* steps, inclusive */
 } buffer;
 
+/* A node that is recomputed has several steps and a buffer for each. */
 typedef struct layout {
     buffer *buffers;
     int count;
-    int *buffer_of; /* per node, -1: none (leaves, unneeded nodes) */
-    int *last_use;  /* per node: the last step that reads it itself */
+    int *maker;     /* per node: the step that made the value which is read now, -1: none (leaves) */
+    int *last_use;  /* per step: the last step that reads its result */
+    int *viewed;    /* per step: the step whose result it views, or -1 */
+    int *buffer_of; /* per step, -1: none (views of leaves) */
 } layout;
 
-/* The step of `n` may take over the buffer of one of its inputs: the operation allows it, the sizes are the same and
- * nothing later reads that buffer. */
-static int takeover(const psal_plan *plan, const layout *l, psal_node n, int step) {
-    const psal_node_record *node = psal_graph_node(plan->graph, n);
+/* The step may take over the buffer of one of its inputs: the operation allows it, the sizes are the same and nothing later
+ * reads that buffer. */
+static int takeover(const psal_plan *plan, const layout *l, int step) {
+    const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
     const psal_op *op = psal_op_get(node->op);
     for (int i = 0; i < node->input_count; i++) {
-        int b = l->buffer_of[node->inputs[i]];
+        int maker = l->maker[node->inputs[i]], b = maker < 0 ? -1 : l->buffer_of[maker];
         bool allowed = op->is_view || (op->in_place >> i & 1);
         if (!allowed || b < 0) continue;
         if (op->is_view) return b;
         if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node)) return b;
     }
     return -1;
+}
+
+/* Which step reads what last. */
+static void measure_lifetimes(const psal_plan *plan, layout *l) {
+    for (psal_node n = 0; n < plan->nodes; n++) l->maker[n] = -1;
+    for (int step = 0; step < plan->step_count; step++) {
+        psal_node n = plan->steps[step].node;
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        for (int i = 0; i < node->input_count; i++) {
+            int maker = l->maker[node->inputs[i]];
+            if (maker >= 0 && l->last_use[maker] < step) l->last_use[maker] = step;
+        }
+        l->viewed[step] = psal_op_get(node->op)->is_view ? l->maker[node->inputs[0]] : -1;
+        l->maker[n] = step;
+        l->last_use[step] = plan->is_output[n] ? plan->step_count : step;
+    }
+    /* A view is read through its own node: its readers keep the viewed value alive. Later steps first, so that views of
+     * views pass their lifetime on. */
+    for (int step = plan->step_count - 1; step >= 0; step--)
+        if (l->viewed[step] >= 0 && l->last_use[l->viewed[step]] < l->last_use[step])
+            l->last_use[l->viewed[step]] = l->last_use[step];
 }
 
 static int by_size_then_begin(const void *a, const void *b) {
@@ -187,49 +230,43 @@ static psal_status place(psal_plan *plan, layout *l, psal_error *err) {
 }
 
 static psal_status lay_out(psal_plan *plan, psal_error *err) {
-    int nodes = plan->nodes, forever = plan->step_count;
-    layout l = {.buffers = calloc((size_t)plan->step_count + 1, sizeof(buffer)),
-                .buffer_of = malloc((size_t)nodes * sizeof(int)),
-                .last_use = calloc((size_t)nodes, sizeof(int))};
+    size_t nodes = (size_t)plan->nodes + 1, steps = (size_t)plan->step_count + 1;
+    layout l = {.buffers = calloc(steps, sizeof *l.buffers),
+                .maker = malloc(nodes * sizeof *l.maker),
+                .last_use = calloc(steps, sizeof *l.last_use),
+                .viewed = malloc(steps * sizeof *l.viewed),
+                .buffer_of = malloc(steps * sizeof *l.buffer_of)};
     psal_status status = PSAL_OK;
-    if (!l.buffers || !l.buffer_of || !l.last_use) {
+    if (!l.buffers || !l.maker || !l.last_use || !l.viewed || !l.buffer_of) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d steps", plan->step_count);
         goto done;
     }
-    for (psal_node n = 0; n < nodes; n++) l.buffer_of[n] = -1;
+    measure_lifetimes(plan, &l);
+    for (psal_node n = 0; n < plan->nodes; n++) l.maker[n] = -1;
     for (int step = 0; step < plan->step_count; step++) {
         const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
-        if (l.last_use[plan->steps[step].node] < step) l.last_use[plan->steps[step].node] = step;
-        for (int i = 0; i < node->input_count; i++) l.last_use[node->inputs[i]] = step;
-    }
-    /* A view is read through its own node: its readers keep the viewed node alive. Later nodes first, so that views of
-     * views pass their lifetime on. */
-    for (int step = plan->step_count - 1; step >= 0; step--) {
-        psal_node n = plan->steps[step].node;
-        if (plan->is_output[n]) l.last_use[n] = forever;
-        const psal_node_record *node = psal_graph_node(plan->graph, n);
-        if (psal_op_get(node->op)->is_view && l.last_use[node->inputs[0]] < l.last_use[n])
-            l.last_use[node->inputs[0]] = l.last_use[n];
-    }
-    for (int step = 0; step < plan->step_count; step++) {
-        psal_node n = plan->steps[step].node;
-        const psal_node_record *node = psal_graph_node(plan->graph, n);
-        int b = takeover(plan, &l, n, step);
-        if (b < 0) {
-            if (psal_op_get(node->op)->is_view) continue; /* of a leaf: the leaf's own memory */
+        int b = takeover(plan, &l, step);
+        if (b < 0 && !psal_op_get(node->op)->is_view) { /* a view of a leaf: the leaf's own memory */
             b = l.count++;
             l.buffers[b] = (buffer){.bytes = bytes_of(node), .begin = step, .end = step};
         }
-        l.buffer_of[n] = b;
-        if (l.last_use[n] > l.buffers[b].end) l.buffers[b].end = l.last_use[n];
+        if (b >= 0 && l.last_use[step] > l.buffers[b].end) l.buffers[b].end = l.last_use[step];
+        l.buffer_of[step] = b;
+        l.maker[plan->steps[step].node] = step;
     }
     status = place(plan, &l, err);
     if (status != PSAL_OK) goto done;
-    for (psal_node n = 0; n < nodes; n++) plan->offset[n] = l.buffer_of[n] < 0 ? SIZE_MAX : l.buffers[l.buffer_of[n]].offset;
+    for (psal_node n = 0; n < plan->nodes; n++) plan->offset[n] = SIZE_MAX;
+    for (int step = 0; step < plan->step_count; step++) {
+        if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset;
+        plan->offset[plan->steps[step].node] = plan->steps[step].offset;
+    }
 done:
     free(l.buffers);
-    free(l.buffer_of);
+    free(l.maker);
     free(l.last_use);
+    free(l.viewed);
+    free(l.buffer_of);
     return status;
 }
 
@@ -265,13 +302,14 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     if (psal_graph_check(graph, err) != PSAL_OK || check_options(graph, options, err) != PSAL_OK) return NULL;
     psal_plan *plan = calloc(1, sizeof *plan);
     if (!plan) goto out_of_memory;
-    size_t nodes = (size_t)psal_graph_node_count(graph);
+    size_t nodes = (size_t)psal_graph_node_count(graph), inputs = 0;
+    for (psal_node n = 0; n < (int)nodes; n++) inputs += (size_t)psal_graph_node(graph, n)->input_count;
     plan->graph = graph;
     plan->nodes = (int)nodes;
     plan->threads = options->threads > 1 ? options->threads : 1;
     plan->stages = options->stages;
     plan->method = options->method;
-    plan->steps = malloc((nodes + 1) * sizeof *plan->steps);
+    plan->steps = malloc((nodes + inputs + 1) * sizeof *plan->steps); /* what is recomputed: once for every reader */
     plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);
     plan->is_output = calloc(nodes + 1, sizeof *plan->is_output);
     plan->offset = malloc((nodes + 1) * sizeof *plan->offset);

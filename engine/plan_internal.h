@@ -10,6 +10,7 @@ enum { PSAL_ALIGNMENT = 64 };
 typedef struct psal_plan_step {
     psal_node node;
     int stage;
+    size_t offset; /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
 } psal_plan_step;
 
 struct psal_plan {
@@ -20,9 +21,9 @@ struct psal_plan {
     psal_plan_step *steps; /* in running order, stage by stage */
     int step_count;
     int stage_begin[PSAL_MAX_STAGES + 1]; /* steps of stage s: [stage_begin[s], stage_begin[s+1]) */
-    int *stage_of;                        /* per node: the first stage that needs it, or -1 */
+    int *stage_of;                        /* per node: the first stage that runs it, or -1 */
     bool *is_output;                      /* per node */
-    size_t *offset;                       /* per node with memory: bytes from the arena's start; SIZE_MAX: none of its own */
+    size_t *offset;                       /* per node: that of its step (its last, if it is recomputed); SIZE_MAX: none */
     const psal_real **bound;              /* per parameter node */
     size_t arena, scratch;                /* bytes */
 };

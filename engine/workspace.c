@@ -21,8 +21,8 @@ struct psal_workspace {
     bool profiling;
 };
 
-static psal_real *own_memory(const psal_workspace *ws, psal_node n) {
-    return ws->plan->offset[n] == SIZE_MAX ? NULL : (psal_real *)(ws->memory + ws->plan->offset[n]);
+static psal_real *memory_at(const psal_workspace *ws, size_t offset) {
+    return offset == SIZE_MAX ? NULL : (psal_real *)(ws->memory + offset);
 }
 
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
@@ -44,7 +44,7 @@ psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
     madvise(ws->memory, bytes, MADV_HUGEPAGE); /* fewer page faults; where it is refused nothing changes */
     for (psal_node n = 0; n < plan->nodes; n++) {
         const psal_node_record *node = psal_graph_node(plan->graph, n);
-        ws->values[n] = node->op == PSAL_OP_CONSTANT ? node->values : own_memory(ws, n);
+        ws->values[n] = node->op == PSAL_OP_CONSTANT ? node->values : memory_at(ws, plan->offset[n]);
     }
     return ws;
 out_of_memory:
@@ -111,10 +111,12 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
         if (op->is_view) {
             ws->values[n] = ws->in[0];
         } else {
+            psal_real *out = memory_at(ws, plan->steps[step].offset);
+            ws->values[n] = out;
             psal_op_call call = {.node = node,
                                  .in_shapes = ws->in_shapes,
                                  .in = ws->in,
-                                 .out = own_memory(ws, n),
+                                 .out = out,
                                  .method = plan->method,
                                  .parallel = {plan->threads, ws->memory + plan->arena}};
             op->run(&call);

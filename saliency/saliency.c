@@ -97,7 +97,10 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
             continue;
         }
         psal_node dw = gradients[k++];
-        s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
+        if (s->options.aggregation == PSAL_AGGREGATION_FILTER && !s->options.input_saliency) /* the signs are not needed */
+            s->pieces[i].saliency = psal_filter_mean(g, dw, s->options.is_signed);
+        else
+            s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
     }
     free(wrt);
     free(gradients);

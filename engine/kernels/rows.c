@@ -32,8 +32,8 @@ static double sum_abs_row(size_t columns, const psal_real *x) {
     SUM_ROW(columns, i, fabs(x[i]));
 }
 
-static double sum_sign_row(size_t columns, const psal_real *x, const psal_real *a) {
-    SUM_ROW(columns, i, x[i] > 0 ? a[i] : x[i] < 0 ? -a[i] : 0);
+static double sum_sign_row(size_t columns, const unsigned char *codes, const psal_real *a) {
+    SUM_ROW(columns, i, (codes[i] - 1) * a[i]);
 }
 
 void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel) {
@@ -55,12 +55,29 @@ void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, p
     for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_abs_row(columns, x + r * columns) / (double)columns);
 }
 
-void psal_kernel_row_sign_mean(size_t rows, size_t columns, const psal_real *x, const psal_real *a, psal_real *mean,
+/* Bytes may alias anything, so the compiler has to be told that they do not before it makes vectors. */
+static void code_row(size_t n, const psal_real *restrict x, unsigned char *restrict codes) {
+    for (size_t i = 0; i < n; i++) codes[i] = (unsigned char)(1 + (x[i] > 0) - (x[i] < 0));
+}
+
+static void decode_row(size_t n, const unsigned char *restrict codes, psal_real value, psal_real *restrict out) {
+    for (size_t i = 0; i < n; i++) out[i] = (psal_real)(codes[i] - 1) * value;
+}
+
+void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, const psal_parallel *parallel) {
+    enum { PIECE = 16384 };
+    int threads = use_threads((n + PIECE - 1) / PIECE, PIECE, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t start = 0; start < n; start += PIECE)
+        code_row(n - start < PIECE ? n - start : PIECE, x + start, codes + start);
+}
+
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a, psal_real *mean,
                                const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++)
-        mean[r] = (psal_real)(sum_sign_row(columns, x + r * columns, a + r * columns) / (double)columns);
+        mean[r] = (psal_real)(sum_sign_row(columns, codes + r * columns, a + r * columns) / (double)columns);
 }
 
 void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
@@ -73,16 +90,11 @@ void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psa
     }
 }
 
-void psal_kernel_row_sign_spread(size_t rows, size_t columns, const psal_real *x, const psal_real *v, psal_real factor,
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v, psal_real factor,
                                  psal_real *out, const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t r = 0; r < rows; r++) {
-        psal_real value = v[r] * factor;
-        const psal_real *from = x + r * columns;
-        psal_real *to = out + r * columns;
-        for (size_t i = 0; i < columns; i++) to[i] = (psal_real)((from[i] > 0) - (from[i] < 0)) * value;
-    }
+    for (size_t r = 0; r < rows; r++) decode_row(columns, codes + r * columns, v[r] * factor, out + r * columns);
 }
 
 static psal_real row_max(size_t columns, const psal_real *z) {

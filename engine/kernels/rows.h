@@ -11,15 +11,19 @@
 
 /* sum[rows] */
 void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
-/* mean[rows] of x, of |x|, of sign(x) * a */
+/* mean[rows] of x, of |x| */
 void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
 void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
-void psal_kernel_row_sign_mean(size_t rows, size_t columns, const psal_real *x, const psal_real *a, psal_real *mean,
-                               const psal_parallel *parallel);
-/* out[rows, columns] = v[row] * factor; = sign(x) * (v[row] * factor). out may be x. */
+/* out[rows, columns] = v[row] * factor */
 void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
                             const psal_parallel *parallel);
-void psal_kernel_row_sign_spread(size_t rows, size_t columns, const psal_real *x, const psal_real *v, psal_real factor,
+
+/* codes[n] = 1 + sign(x) (of NaN: 1), a byte each */
+void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, const psal_parallel *parallel);
+/* mean[rows] of sign * a; out[rows, columns] = sign * (v[row] * factor) */
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a, psal_real *mean,
+                               const psal_parallel *parallel);
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v, psal_real factor,
                                  psal_real *out, const psal_parallel *parallel);
 
 /* y = exp(z - max) / sum of it, per row */

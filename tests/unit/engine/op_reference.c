@@ -323,13 +323,36 @@ static const char *losses(const operands *o)
 
 /* ---- sums over everything, rows and groups: all are `rows` rows of `length` numbers ---- */
 
+/* Sign codes: bytes 1 + sign in the memory of floats. */
+static const char *sign_codes(const operands *o)
+{
+    int64_t n = psal_shape_count(o->shapes[0]);
+    if (o->count != (n + 3) / 4) return WRONG_SHAPE;
+    for (int64_t word = 0; word < o->count; word++) {
+        unsigned char bytes[4] = {0};
+        float value;
+        for (int64_t i = word * 4; i < n && i < word * 4 + 4; i++) bytes[i % 4] = (unsigned char)(1 + sign(o->in[0][i]));
+        memcpy(&value, bytes, sizeof value);
+        o->out[word] = value;
+    }
+    return NULL;
+}
+
+static double coded_sign(const operands *o, int64_t i)
+{
+    float value = (float)o->in[0][i / 4];
+    unsigned char bytes[4];
+    memcpy(bytes, &value, sizeof bytes);
+    return bytes[i % 4] - 1;
+}
+
 static const char *rows(const operands *o)
 {
     psal_op_kind op = o->node->op;
     bool spreads = op == PSAL_OP_SPREAD || op == PSAL_OP_ROW_SPREAD || op == PSAL_OP_GROUP_SPREAD ||
                    op == PSAL_OP_GROUP_SIGN_SPREAD;
     const double *vector = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->in[1] : o->in[0];
-    const psal_shape *many = spreads ? &o->node->shape : o->shapes[0];
+    const psal_shape *many = spreads ? &o->node->shape : op == PSAL_OP_GROUP_SIGN_MEAN ? o->shapes[1] : o->shapes[0];
     const psal_shape *few = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->shapes[1] : spreads ? o->shapes[0] : &o->node->shape;
     int64_t groups = psal_shape_count(few), length = psal_shape_count(many) / groups;
     bool scalar = op == PSAL_OP_SUM || op == PSAL_OP_SPREAD;
@@ -345,8 +368,8 @@ static const char *rows(const operands *o)
         case PSAL_OP_GROUP_MEAN_ABS: o->out[g] += fabs(o->in[0][i]) / n; break;
         case PSAL_OP_GROUP_MEAN: o->out[g] += o->in[0][i] / n; break;
         case PSAL_OP_GROUP_SPREAD: o->out[i] = vector[g] / n; break;
-        case PSAL_OP_GROUP_SIGN_SPREAD: o->out[i] = sign(o->in[0][i]) * vector[g] / n; break;
-        case PSAL_OP_GROUP_SIGN_MEAN: o->out[g] += sign(o->in[0][i]) * o->in[1][i] / n; break;
+        case PSAL_OP_GROUP_SIGN_SPREAD: o->out[i] = coded_sign(o, i) * vector[g] / n; break;
+        case PSAL_OP_GROUP_SIGN_MEAN: o->out[g] += coded_sign(o, i) * o->in[1][i] / n; break;
         }
     }
     return NULL;
@@ -410,6 +433,7 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_GROUP_SPREAD:
     case PSAL_OP_GROUP_SIGN_SPREAD:
     case PSAL_OP_GROUP_SIGN_MEAN: return rows(&o);
+    case PSAL_OP_SIGN_CODES: return sign_codes(&o);
     case PSAL_OP_FILL: return fill(&o);
     }
     return "there is no reference for this operation";

@@ -121,8 +121,9 @@ BUILD(cosine_shapes, psal_cosine(g, n[VECTOR3], n[VECTOR2]))
 BUILD(groups_uneven, psal_group_mean_abs(g, n[IMAGE], 7))
 BUILD(groups_none, psal_group_mean(g, n[IMAGE], 0))
 BUILD(group_spread_scalar, psal_group_spread(g, n[SCALAR], PSAL_SHAPE(4)))
-BUILD(group_sign_spread_uneven, psal_group_sign_spread(g, n[VECTOR2], n[VECTOR3]))
-BUILD(group_sign_mean_shapes, psal_group_sign_mean(g, n[VECTOR3], n[VECTOR2], 1))
+BUILD(group_sign_spread_uneven, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(2)))
+BUILD(group_sign_spread_codes, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR3]), n[VECTOR2], PSAL_SHAPE(2, 3)))
+BUILD(group_sign_mean_codes, psal_group_sign_mean(g, n[MATRIX], n[VECTOR2], 1))
 BUILD(input_negative, psal_input(g, "nothing", PSAL_SHAPE(2, -1)))
 BUILD(parameter_empty, psal_parameter(g, "empty", PSAL_SHAPE(0)))
 BUILD(fill_huge, psal_constant_fill(g, 1, PSAL_SHAPE(INT64_MAX / 2, 4)))
@@ -190,7 +191,8 @@ static const refusal refusals[] = {
     {groups_none, PSAL_ERR_SHAPE, "group_mean of 2x3x5x6 in 0 groups"},
     {group_spread_scalar, PSAL_ERR_SHAPE, "group_spread: needs one number per group, got scalar"},
     {group_sign_spread_uneven, PSAL_ERR_SHAPE, "group_sign_spread of 2 in 3 groups"},
-    {group_sign_mean_shapes, PSAL_ERR_SHAPE, "group_sign_mean of two different shapes"},
+    {group_sign_spread_codes, PSAL_ERR_SHAPE, "group_sign_spread: 1 are not the sign codes of 2x3"},
+    {group_sign_mean_codes, PSAL_ERR_SHAPE, "group_sign_mean: 2x3 are not the sign codes of 2"},
     {input_negative, PSAL_ERR_SHAPE, "input 'nothing' has the shape 2x-1"},
     {parameter_empty, PSAL_ERR_SHAPE, "parameter 'empty' has the shape 0"},
     {fill_huge, PSAL_ERR_SHAPE, "fill would have the shape "},

@@ -218,6 +218,46 @@ START_TEST(memory_is_reused)
 }
 END_TEST
 
+/* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
+ * a mean behind is gone before the next one is made, even when the code is for a later stage. */
+START_TEST(spread_values_are_made_again)
+{
+    enum { ROWS_OF = 8, LONG = 4096, LAYERS = 10 };
+    const size_t large = LONG * sizeof(float);
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(ROWS_OF, LONG / ROWS_OF)), v = psal_input(g, "v", PSAL_SHAPE(ROWS_OF));
+    psal_node means[LAYERS], spread[LAYERS], last = PSAL_NO_NODE;
+    for (int i = 0; i < LAYERS; i++) {
+        psal_node value = psal_scale(g, x, i - 4.5);
+        means[i] = psal_group_mean_abs(g, value, ROWS_OF);
+        spread[i] = psal_group_sign_spread(g, psal_sign_codes(g, value), v, PSAL_SHAPE(ROWS_OF, LONG / ROWS_OF));
+        last = i == 0 ? psal_sum(g, spread[i]) : psal_add(g, last, psal_sum(g, spread[i]));
+    }
+    for (int i = 0; i < LAYERS; i++) last = psal_add(g, last, psal_sum(g, psal_abs(g, spread[i]))); /* the second readers */
+    psal_plan_options options = {.outputs = {means, &last}, .output_count = {LAYERS, 1}, .stages = 2};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_uint_lt(psal_plan_memory(plan), LAYERS * large / 4 + large + large / 2);
+    psal_workspace *ws = workspace_of(plan);
+    float values[LONG], factors[ROWS_OF];
+    for (int i = 0; i < LONG; i++) values[i] = (float)((i * 7 + 3) % 16 - 8);
+    for (int i = 0; i < ROWS_OF; i++) factors[i] = (float)(i + 1);
+    psal_workspace_set(ws, x, values, NULL);
+    run(ws, 0);
+    psal_workspace_set(ws, v, factors, NULL);
+    run(ws, 1);
+    double want = 0;
+    for (int i = 0; i < LAYERS; i++)
+        for (int k = 0; k < LONG; k++) {
+            double row = LONG / ROWS_OF, value = values[k] * (i - 4.5), spread_value = factors[k / (LONG / ROWS_OF)] / row;
+            if (value != 0) want += (value > 0 ? spread_value : -spread_value) + spread_value;
+        }
+    ck_assert_double_eq_tol(*psal_workspace_get(ws, last), want, 1e-4 * fabs(want));
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 /* ---- random graphs: whatever is wanted as an output, the numbers are the same ---- */
 
 enum { NODES = 60, ROWS = 4, COLUMNS = 6 };
@@ -250,7 +290,7 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         case 8: n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a)); break;
         case 9: n = psal_softmax(g, a); break;
         case 10: n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS); break;
-        default: n = psal_group_sign_spread(g, a, psal_group_mean(g, b, ROWS)); break;
+        default: n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape); break;
         }
         nodes[count++] = n;
     }
@@ -502,6 +542,7 @@ int main(void)
     tcase_add_test(tests, unbound_leaves_are_named);
     tcase_add_test(tests, impossible_plans_are_refused);
     tcase_add_test(tests, memory_is_reused);
+    tcase_add_test(tests, spread_values_are_made_again);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);
     tcase_add_loop_test(tests, running_again_allocates_nothing, 1, 3);
     tcase_add_test(tests, running_again_gives_the_same_bits);
