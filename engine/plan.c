@@ -277,7 +277,7 @@ static size_t largest_scratch(const psal_plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[i].node);
         const psal_op *op = psal_op_get(node->op);
-        size_t bytes = op->scratch ? op->scratch(node, plan->method, plan->threads) : 0;
+        size_t bytes = op->scratch ? op->scratch(node, plan->methods[plan->steps[i].stage], plan->threads) : 0;
         if (bytes > largest) largest = bytes;
     }
     return (largest + PSAL_ALIGNMENT - 1) / PSAL_ALIGNMENT * PSAL_ALIGNMENT;
@@ -308,7 +308,7 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     plan->nodes = (int)nodes;
     plan->threads = options->threads > 1 ? options->threads : 1;
     plan->stages = options->stages;
-    plan->method = options->method;
+    memcpy(plan->methods, options->methods, sizeof plan->methods);
     plan->steps = malloc((nodes + inputs + 1) * sizeof *plan->steps); /* what is recomputed: once for every reader */
     plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);
     plan->is_output = calloc(nodes + 1, sizeof *plan->is_output);

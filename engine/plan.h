@@ -25,7 +25,7 @@ typedef struct psal_plan_options {
     int stages;
     int threads;                /* inside the operations of one workspace; 0 means 1 */
     size_t memory_limit;        /* bytes of one workspace; 0: no limit. Exceeding it is an error naming both numbers */
-    psal_conv2d_method method;  /* which convolution implementation */
+    psal_conv2d_method methods[PSAL_MAX_STAGES]; /* which convolution implementation, by stage */
 } psal_plan_options;
 
 psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *options, psal_error *err);

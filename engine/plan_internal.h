@@ -17,7 +17,7 @@ struct psal_plan {
     const psal_graph *graph;
     int nodes;
     int threads, stages;
-    psal_conv2d_method method;
+    psal_conv2d_method methods[PSAL_MAX_STAGES];
     psal_plan_step *steps; /* in running order, stage by stage */
     int step_count;
     int stage_begin[PSAL_MAX_STAGES + 1]; /* steps of stage s: [stage_begin[s], stage_begin[s+1]) */

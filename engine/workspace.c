@@ -117,7 +117,7 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
                                  .in_shapes = ws->in_shapes,
                                  .in = ws->in,
                                  .out = out,
-                                 .method = plan->method,
+                                 .method = plan->methods[stage],
                                  .parallel = {plan->threads, ws->memory + plan->arena}};
             op->run(&call);
         }

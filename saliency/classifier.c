@@ -35,7 +35,7 @@ psal_classifier *psal_classifier_new(const psal_model *model, const psal_classif
                               .stages = 1,
                               .threads = options->threads,
                               .memory_limit = options->memory_limit,
-                              .method = options->method};
+                              .methods = {options->method}};
     c->plan = psal_plan_new(c->graph, &plan, err);
     if (c->plan && psal_model_bind(model, &c->network, c->plan, err) == PSAL_OK) return c;
 failed:

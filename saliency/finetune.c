@@ -65,7 +65,7 @@ static psal_status build(psal_tuner *t, const psal_classifier_options *options, 
                                   .stages = 1,
                                   .threads = options->threads,
                                   .memory_limit = options->memory_limit,
-                                  .method = options->method};
+                                  .methods = {options->method}};
         t->plan = psal_plan_new(t->graph, &plan, err);
         status = t->plan ? psal_model_bind(t->model, &t->network, t->plan, err) : err ? err->status : PSAL_ERR_MEMORY;
     }

@@ -34,7 +34,7 @@ typedef struct psal_saliency_options {
     bool input_saliency;          /* also prepare psal_saliency_input */
     int threads;                  /* inside one worker; 0 means 1 */
     size_t memory_limit;          /* bytes per worker, 0: none */
-    psal_conv2d_method method;
+    psal_conv2d_method method;    /* AUTO: the forward pass is ACCURATE */
 } psal_saliency_options;
 
 typedef struct psal_saliency psal_saliency;

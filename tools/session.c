@@ -141,7 +141,7 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;
-    static const psal_conv2d_method methods[] = {PSAL_CONV2D_ACCURATE, PSAL_CONV2D_AUTO, PSAL_CONV2D_DIRECT,
+    static const psal_conv2d_method methods[] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_ACCURATE, PSAL_CONV2D_DIRECT,
                                                  PSAL_CONV2D_GEMM};
     s->method = methods[psal_options_choice(options, "conv")];
     psal_status status = find_weights(s, options, err);

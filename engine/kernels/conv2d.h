@@ -30,7 +30,7 @@ typedef struct psal_conv2d_shape {
  * AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's and VGG-19's layers, as a part of the largest value
  * (single precision rounds at 6e-8; GEMM itself is at 5e-7). */
 typedef enum psal_conv2d_method {
-    PSAL_CONV2D_AUTO,    /* the fastest: 3x3 at stride 1 by Winograd's F(4x4, 3x3), small images by F(2x2); 1e-5 */
+    PSAL_CONV2D_AUTO,    /* the fastest: 3x3 at stride 1 by Winograd's F(4x4, 3x3), small images by F(2x2); 3e-6 */
     PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
     PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
     PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3); 1e-6 */

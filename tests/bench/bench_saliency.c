@@ -1,6 +1,6 @@
 /* bench_saliency - times of the two jobs on one image, on request, so that another program can measure beside it.
  *
- *   bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [accurate|auto|direct|gemm]]
+ *   bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]
  *
  * Prints "ready BYTES BYTES" (working memory of the profile's plan and of the full job's), then reads lines from standard
  * input: "profile" makes a profile, "full" a profile, the ranking and the input saliency for k = 10. Each is answered by
@@ -69,11 +69,11 @@ static psal_status run(bench *b, const job *j, bool full, psal_error *err) {
 
 int main(int argc, char **argv) {
     if (argc < 4) {
-        fprintf(stderr, "usage: bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [accurate|auto|direct|gemm]]\n");
+        fprintf(stderr, "usage: bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]\n");
         return 2;
     }
     psal_error err = PSAL_ERROR_INIT;
-    const char *method = argc > 5 ? argv[5] : "accurate";
+    const char *method = argc > 5 ? argv[5] : "auto";
     psal_saliency_options options = {
         .height = atoi(argv[2]),
         .width = atoi(argv[3]),

@@ -58,7 +58,7 @@ static psal_status run_model(const psal_model *model, const psal_tensor *images,
         status = psal_fail(err, PSAL_ERR_ARGUMENT, "no layer %s", layer);
     if (!status) {
         const psal_plan_options options = {
-            .outputs = {&wanted}, .output_count = {1}, .stages = 1, .threads = 2, .method = method};
+            .outputs = {&wanted}, .output_count = {1}, .stages = 1, .threads = 2, .methods = {method}};
         plan = psal_plan_new(graph, &options, err);
         status = plan ? psal_model_bind(model, &network, plan, err) : err->status;
     }

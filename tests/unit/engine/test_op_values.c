@@ -69,7 +69,7 @@ static float **run(const built *b, const psal_op_case *c, psal_conv2d_method met
 {
     psal_error err = PSAL_ERROR_INIT;
     psal_plan_options options = {
-        .outputs = {b->all}, .output_count = {b->nodes}, .stages = 1, .threads = threads, .method = method};
+        .outputs = {b->all}, .output_count = {b->nodes}, .stages = 1, .threads = threads, .methods = {method}};
     psal_plan *plan = psal_plan_new(b->graph, &options, &err);
     ck_assert_msg(plan != NULL, "%s", err.message);
     psal_workspace *ws = psal_workspace_new(plan, &err);
