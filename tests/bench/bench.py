@@ -1,17 +1,23 @@
 #!/usr/bin/python3
 """psal beside PyTorch: time and memory, measured in the same run.
 
-    /usr/bin/python3 tests/bench/bench.py --build DIR [--repeats N] [--threads N] [--only ARCH] [--record]
+    /usr/bin/python3 tests/bench/bench.py --build DIR [--repeats N] [--threads 2,1] [--only ARCH,...] [--record]
 
 For ResNet-50, VGG-19, DenseNet-121 and Inception-v3 at full width, with random weights: the profile of one image, the full
-job (profile and input saliency), the whole process with its peak memory, and images per second over a data set. Repeats are
-interleaved, so that a busy machine hits both alike; the medians and their ratio psal / PyTorch are printed. --record writes
-tests/bench/results.md."""
+job (profile and input saliency), statistics over a folder, and the whole process of psal-run. PyTorch does each in two
+ways: as an expert would (only the convolutions' gradients, no graph where none is needed, channels_last where that is
+faster) and as the original does (create_graph over all parameters; for the input saliency the cosine's backward()).
+Every job has a process of its own, whose peak memory is taken too; repeats are interleaved, so that a busy machine hits all
+alike; medians and their ratios psal / PyTorch are printed. The floor is the time that the job's floating-point operations
+(of the definition, 2 per multiply-add) would take at this machine's SGEMM peak, measured in the same run; Winograd can be below
+it. --record writes tests/bench/results.md. Needs python3-torch, python3-torchvision and, for the whole process,
+python3-matplotlib."""
 import argparse
 import os
 import pathlib
 import platform
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -24,25 +30,48 @@ sys.path.insert(0, str(HERE.parent.parent / "parity"))
 NETWORKS = (("resnet50", 224, "torchvision"), ("vgg19", 224, "torchvision"), ("densenet121", 224, "torchvision"),
             ("inception_v3", 299, "torchvision;resize=342;crop=299"))
 CLASSES, LABEL, K, BOOST = 1000, 2, 10, 100.0
+WAYS = ("expert", "original")
+# What is aimed at: psal / PyTorch, against the expert and the original (images per second: at least)
+GOALS = {"profile": {"resnet50": (0.5, 0.4), "vgg19": (0.36, 0.33), "densenet121": (0.6, 0.45), "inception_v3": (0.6, 0.45)},
+         "full": (0.35, 0.27), "statistics": (2.2, 3), "process": (None, 0.1), "memory": (0.4, 0.3)}
 
 
 # ---- PyTorch's side, in processes of its own ----
 
-def torch_full(model, image, label, mean=None, std=None):
-    """The original's way: the graph of the gradients of all parameters is kept, then the cosine is differentiated. Only the
-    image's gradient is asked for, which costs PyTorch less than backward() into every parameter."""
+def torch_profile(model, image, label, way):
+    import torch
+    import reference
+    if way == "expert":
+        return reference.naive_profile(model, image, label)[0]
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(reference.loss_of(model(image), label), parameters, create_graph=True, allow_unused=True)
+    return reference.aggregate(gradients, parameters).detach()
+
+
+def torch_full(model, image, label, way, mean=None, std=None):
     import torch
     import reference
     image = image.detach().clone().requires_grad_(True)
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if way == "original" or p.dim() == 4]
     loss = reference.loss_of(model(image), label)
     gradients = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-    naive = reference.aggregate(gradients, parameters)
-    profile = reference.standardize(naive, mean, std, "std" if mean is not None else "naive")
+    profile = reference.standardize(reference.aggregate(gradients, parameters), mean, std, "std" if mean is not None else "naive")
     target = profile.detach().clone()
     target[torch.topk(target, K).indices] *= BOOST
     cosine = torch.nn.functional.cosine_similarity(profile, target, dim=0)
-    return profile.detach(), torch.autograd.grad(cosine, image)[0][0]
+    if way == "expert":
+        return profile.detach(), torch.autograd.grad(cosine, image)[0][0]
+    model.zero_grad()
+    cosine.backward()
+    return profile.detach(), image.grad[0]
+
+
+def torch_statistics(model, listing, preprocess, way):
+    import reference
+    welford = reference.Welford()
+    for row in pathlib.Path(listing).read_text().splitlines()[1:]:
+        path, label = row.rsplit(",", 1)
+        welford.add(torch_profile(model, reference.preprocess(path, preprocess), int(label), way))
 
 
 def torch_network(arch, checkpoint):
@@ -55,25 +84,23 @@ def torch_network(arch, checkpoint):
     return model.eval()
 
 
-def torch_worker(arch, checkpoint, side, threads, listing, preprocess):
-    """Answers "profile", "full" and "images" by the seconds they took"""
+def torch_worker(arch, checkpoint, side, threads, listing, preprocess, way, layout):
+    """Answers "profile", "full" and "statistics" by the seconds they took"""
     import torch
-    import reference
     torch.set_num_threads(threads)
     model = torch_network(arch, checkpoint)
     image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
-    print("ready 0 0", flush=True)
+    if layout == "channels_last":
+        model, image = (x.to(memory_format=torch.channels_last) for x in (model, image))
+    print("ready", flush=True)
     for line in sys.stdin:
         start = time.monotonic()
-        if line.startswith("profile"):  # an expert's way: the convolutions' gradients only
-            reference.naive_profile(model, image, CLASSES // 2)
+        if line.startswith("profile"):
+            torch_profile(model, image, CLASSES // 2, way)
         elif line.startswith("full"):
-            torch_full(model, image, CLASSES // 2)
+            torch_full(model, image, CLASSES // 2, way)
         else:
-            welford = reference.Welford()
-            for row in pathlib.Path(listing).read_text().splitlines()[1:]:
-                path, label = row.rsplit(",", 1)
-                welford.add(reference.naive_profile(model, reference.preprocess(path, preprocess), int(label))[0])
+            torch_statistics(model, listing, preprocess, way)
         print(time.monotonic() - start, flush=True)
 
 
@@ -88,7 +115,7 @@ def torch_script(arch, checkpoint, image, stats, threads, preprocess, out):
     model = torch_network(arch, checkpoint)
     tensors, _ = reference.read_safetensors(stats)
     inputs = reference.preprocess(image, preprocess)
-    profile, gradient = torch_full(model, inputs, LABEL, tensors["mean"], tensors["std"])
+    profile, gradient = torch_full(model, inputs, LABEL, "original", tensors["mean"], tensors["std"])
     figure, axes = plt.subplots(figsize=(10, 4))
     axes.plot(profile.numpy(), linewidth=0.5)
     axes.set(xlabel="filter", ylabel="saliency")
@@ -102,10 +129,13 @@ def torch_script(arch, checkpoint, image, stats, threads, preprocess, out):
 # ---- measuring ----
 
 class Worker:
+    """A process that is asked for jobs, one line each, and answers by seconds."""
+
     def __init__(self, command, environment):
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=environment)
-        self.ready = self.process.stdout.readline().split()
+        if not self.process.stdout.readline():
+            raise RuntimeError(f"{command[0]} did not start")
 
     def ask(self, what):
         self.process.stdin.write(what + "\n")
@@ -113,8 +143,11 @@ class Worker:
         return float(self.process.stdout.readline())
 
     def close(self):
+        """Its peak memory in MiB"""
         self.process.stdin.close()
-        self.process.wait()
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_maxrss / 1024
 
 
 def whole(command, environment):
@@ -128,18 +161,9 @@ def whole(command, environment):
     return time.monotonic() - start, usage.ru_maxrss / 1024
 
 
-def interleaved(repeats, first, second, warm=True):
-    """The medians of two functions that return seconds (or tuples), called in turn"""
-    if warm:
-        first(), second()
-    results = [(first(), second()) for _ in range(repeats)]
-    if isinstance(results[0][0], tuple):
-        return [tuple(statistics.median(values) for values in zip(*side)) for side in zip(*results)]
-    return [statistics.median(side) for side in zip(*results)]
-
-
-def prepare(folder, arch, side, preprocess, count):
-    """Weights in both forms, statistics, photos"""
+def prepare(folder, arch, count):
+    """Weights in both forms, statistics, photos. In a process of its own: a child's peak memory is never told smaller
+    than what its parent had when it was made."""
     import numpy as np
     import torch
     from PIL import Image
@@ -158,90 +182,181 @@ def prepare(folder, arch, side, preprocess, count):
         coarse.save(folder / f"{number}.jpg")
         rows.append(f"{folder}/{number}.jpg,{rng.integers(CLASSES)}")
     (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    (folder / "torch").write_text(torch.__version__)
 
 
-def measure(build, folder, arch, side, preprocess, args):
-    """Rows (what, psal, PyTorch, unit, ratio, bound)"""
-    environment = dict(os.environ, OMP_NUM_THREADS=str(args.threads))
-    common = [arch, folder / "weights.pth"]
-    psal = Worker([build / "tests/bench/bench_saliency", folder / "weights.safetensors", side, side, args.threads], environment)
-    torch = Worker([sys.executable, HERE, "--worker", *common, side, args.threads, folder / "list.csv", preprocess], environment)
-    rows = []
+class Bench:
+    """All jobs of one network with one number of threads; rows (job, psal, expert, original, unit, floor, goals)"""
 
-    def add(what, ours, theirs, unit, bound, invert=False):
-        ratio = ours / theirs
-        met = ratio >= bound if invert else ratio <= bound
-        rows.append((what, ours, theirs, unit, ratio, f"{'>=' if invert else '<='} {bound}", "yes" if met else "NO"))
-        print(f"{arch:13} {what:34} {ours:9.3f} {theirs:9.3f} {unit:9} {ratio:6.2f}  {rows[-1][5]:7} {rows[-1][6]}", flush=True)
+    def __init__(self, args, folder, network, threads):
+        self.args, self.folder, self.threads = args, folder, threads
+        self.arch, self.side, self.preprocess = network
+        self.environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        self.rows = []
 
-    add("profile", *interleaved(args.repeats, lambda: psal.ask("profile"), lambda: torch.ask("profile")), "s", 1.2)
-    add("profile + input saliency", *interleaved(args.repeats, lambda: psal.ask("full"), lambda: torch.ask("full")), "s", 0.5)
-    psal.close()
-    count = len((folder / "list.csv").read_text().splitlines()) - 1
-    stats = [build / "tools/psal-stats", "--weights", folder / "weights.safetensors", "--data", folder / "list.csv", "--out",
-             folder / "made.safetensors", "--threads", args.threads, "--preprocess", preprocess, "--quiet"]
-    if stats[0].exists() and (not args.quick or arch == "resnet50"):
-        # psal-stats with its start, PyTorch's loop without
-        ours, theirs = interleaved(1 if args.quick else 2, lambda: whole(stats, environment)[0], lambda: torch.ask("images"), False)
-        add("psal-stats / batch-1 loop", count / ours, count / theirs, "images/s", 1.3, True)
-    torch.close()
-    run = [build / "tools/psal-run", "--weights", folder / "weights.safetensors", "--stats", folder / "stats.safetensors",
-           "--image-path", folder / "0.jpg", "--image-target-label", LABEL, "--out", folder / "figures", "--threads",
-           args.threads, "--preprocess", preprocess, "--quiet"]
-    script = [sys.executable, HERE, "--script", *common, folder / "0.jpg", folder / "stats.safetensors", args.threads,
-              preprocess, folder]
-    ours, theirs = interleaved(1 if args.quick else 3, lambda: whole(run, environment), lambda: whole(script, environment), False)
-    add("whole process", ours[0], theirs[0], "s", 0.2)
-    add("whole process, peak memory", ours[1], theirs[1], "MiB", 0.5)
-    return rows
+    def psal_worker(self):
+        return Worker([self.args.build / "tests/bench/bench_saliency", self.folder / "weights.safetensors", self.side, self.side,
+                       self.threads], self.environment)
+
+    def torch_worker(self, way, layout="contiguous"):
+        return Worker([sys.executable, HERE, "--worker", self.arch, self.folder / "weights.pth", self.side, self.threads,
+                       self.folder / "list.csv", self.preprocess, way, layout], self.environment)
+
+    def expert(self, job):
+        """The faster layout, on the second try of each"""
+        workers = [self.torch_worker("expert", layout) for layout in ("contiguous", "channels_last")]
+        seconds = [min(worker.ask(job) for _ in range(3)) for worker in workers]
+        workers.pop(seconds.index(max(seconds))).close()
+        return workers[0]
+
+    def add(self, job, values, unit, floor=None, goals=(None, None), at_least=False):
+        self.rows.append((job, *values, unit, floor, goals, at_least))
+        print(row_text(self.arch, self.threads, self.rows[-1]), flush=True)
+
+    def jobs(self, peak):
+        """One image: profile, then the full job"""
+        for job, title in (("profile", "profile"), ("full", "profile + input saliency")):
+            workers = [self.psal_worker(), self.expert(job), self.torch_worker("original")]
+            flops = workers[0].ask(f"flops {job}")
+            for worker in workers:
+                worker.ask(job)
+            times = zip(*([worker.ask(job) for worker in workers] for _ in range(self.args.repeats)))
+            goals = GOALS[job][self.arch] if job == "profile" else GOALS[job]
+            self.add(title, [statistics.median(column) for column in times], "s", flops / peak, goals)
+            self.add(f"{title}, peak memory", [worker.close() for worker in workers], "MiB", goals=GOALS["memory"])
+
+    def statistics(self):
+        """Images per second: psal-stats with its start, PyTorch's batch-1 loops without"""
+        count = len((self.folder / "list.csv").read_text().splitlines()) - 1
+        command = [self.args.build / "tools/psal-stats", "--weights", self.folder / "weights.safetensors", "--data",
+                   self.folder / "list.csv", "--out", self.folder / "made.safetensors", "--threads", self.threads,
+                   "--preprocess", self.preprocess, "--quiet"]
+        workers = [self.torch_worker(way) for way in WAYS]
+        seconds = [[whole(command, self.environment)[0], *(worker.ask("statistics") for worker in workers)]
+                   for _ in range(self.args.processes)]
+        for worker in workers:
+            worker.close()
+        self.add("statistics", [count / statistics.median(column) for column in zip(*seconds)], "images/s",
+                 goals=GOALS["statistics"], at_least=True)
+
+    def processes(self):
+        run = [self.args.build / "tools/psal-run", "--weights", self.folder / "weights.safetensors", "--stats",
+               self.folder / "stats.safetensors", "--image-path", self.folder / "0.jpg", "--image-target-label", LABEL, "--out",
+               self.folder / "figures", "--threads", self.threads, "--preprocess", self.preprocess, "--quiet"]
+        script = [sys.executable, HERE, "--script", self.arch, self.folder / "weights.pth", self.folder / "0.jpg",
+                  self.folder / "stats.safetensors", self.threads, self.preprocess, self.folder]
+        whole(run, self.environment), whole(script, self.environment)
+        results = [(whole(run, self.environment), whole(script, self.environment)) for _ in range(self.args.processes)]
+        for index, (title, unit, goals) in enumerate((("whole process", "s", GOALS["process"]),
+                                                      ("whole process, peak memory", "MiB", GOALS["memory"]))):
+            ours, theirs = (statistics.median(result[side][index] for result in results) for side in (0, 1))
+            self.add(title, [ours, None, theirs], unit, goals=goals)
+
+
+# ---- printing ----
+
+def ratios(row):
+    """(ratio, goal or None, met) to the expert and to the original, or None"""
+    job, ours, expert, original, unit, floor, goals, at_least = row
+    pairs = []
+    for theirs, goal in zip((expert, original), goals):
+        ratio = ours / theirs if theirs else None
+        met = None if ratio is None or goal is None else ratio >= goal if at_least else ratio <= goal
+        pairs.append((ratio, goal, met))
+    return pairs
+
+
+def number(value):
+    return "" if value is None else f"{value:.3f}" if value < 20 else f"{value:.0f}"
+
+
+def ratio_text(ratio, goal, met, at_least):
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" + ("" if goal is None else f" ({'>=' if at_least else '<='} {goal}{'' if met else ', not met'})")
+
+
+def row_cells(row):
+    job, ours, expert, original, unit, floor, goals, at_least = row
+    return [job, number(ours), number(expert), number(original), unit, *(ratio_text(*pair, at_least) for pair in ratios(row)),
+            f"{ours / floor:.2f}" if floor else ""]
+
+
+def row_text(arch, threads, row):
+    cells = row_cells(row)
+    return (f"{arch:12} {threads} {cells[0]:38} {cells[1]:>8} {cells[2]:>8} {cells[3]:>8} {cells[4]:8} {cells[5]:24} {cells[6]:24} "
+            f"{cells[7]}")
 
 
 def processor():
+    flags = ""
     for line in open("/proc/cpuinfo"):
+        if line.startswith("flags"):
+            flags = next((name for name in ("avx512f", "avx2") if name in line), "")
         if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.machine()
+            model = line.split(":")[1].strip()
+    return f"{model or platform.machine()} ({flags}, {os.cpu_count()} processors)"
 
 
-def record(tables, args):
+def record(tables, peaks, args):
     lines = ["# Time and memory beside PyTorch", "",
-             f"`tests/bench/bench.py --repeats {args.repeats}{' --quick' if args.quick else ''}`: medians of interleaved repeats, "
-             f"{args.threads} threads, {processor()}, load {os.getloadavg()[0]:.1f} when it ended. Random weights, full width, "
-             "1000 classes. PyTorch's profile asks for the convolutions' gradients only; its full job is the original's way "
-             "(`create_graph` over all parameters, then the cosine's gradient); its process imports, loads, preprocesses and "
-             "draws two figures with matplotlib.", "",
-             "| network | what | psal | PyTorch | unit | ratio | wanted | met |", "|---|---|--:|--:|---|--:|---|---|"]
-    for arch, rows in tables.items():
-        lines += [f"| {arch} | {what} | {ours:.3f} | {theirs:.3f} | {unit} | {ratio:.2f} | {bound} | {met} |"
-                  for what, ours, theirs, unit, ratio, bound, met in rows]
-    (HERE.parent / "results.md").write_text("\n".join(lines) + "\n")
+             f"`tests/bench/bench.py --repeats {args.repeats} --processes {args.processes}` on {processor()}, PyTorch "
+             f"{args.torch}: medians of interleaved repeats. Random weights, full width, 1000 classes; what each column "
+             "is, stands at the top of the script. In brackets what is aimed at. \"x floor\": psal's time as a multiple of the "
+             "time that the job's operations would take at the SGEMM peak (" +
+             ", ".join(f"{peak / 1e9:.0f} GFLOP/s with {threads} thread{'s' if threads > 1 else ''}"
+                       for threads, peak in peaks.items()) + ").", ""]
+    for (arch, threads), rows in tables.items():
+        lines += [f"## {arch}, {threads} thread{'s' if threads > 1 else ''}", "",
+                  "| job | psal | expert | original | unit | psal / expert | psal / original | x floor |",
+                  "|---|--:|--:|--:|---|---|---|--:|"]
+        lines += ["| " + " | ".join(row_cells(row)) + " |" for row in rows] + [""]
+    (HERE.parent / "results.md").write_text("\n".join(lines))
+
+
+def sgemm_peak(build, threads):
+    text = subprocess.run([build / "tests/bench/bench_conv2d", "--network", "none", "--threads", str(threads)], check=True,
+                          capture_output=True, text=True).stdout
+    return 1e9 * float(re.search(r"([\d.]+) GF/s\s*$", text)[1])
 
 
 def main():
     if sys.argv[1:2] == ["--worker"]:
-        arch, checkpoint, side, threads, listing, preprocess = sys.argv[2:]
-        return torch_worker(arch, checkpoint, int(side), int(threads), listing, preprocess)
+        arch, checkpoint, side, threads, listing, preprocess, way, layout = sys.argv[2:]
+        return torch_worker(arch, checkpoint, int(side), int(threads), listing, preprocess, way, layout)
+    if sys.argv[1:2] == ["--prepare"]:
+        return prepare(pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     if sys.argv[1:2] == ["--script"]:
         arch, checkpoint, image, stats, threads, preprocess, out = sys.argv[2:]
         return torch_script(arch, checkpoint, image, stats, int(threads), preprocess, out)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True, type=pathlib.Path)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--quick", action="store_true", help="whole processes once, psal-stats for ResNet-50 only")
+    parser.add_argument("--repeats", type=int, default=7, help="of one image's jobs")
+    parser.add_argument("--processes", type=int, default=3, help="repeats of statistics and of whole processes")
+    parser.add_argument("--images", type=int, default=16, help="for the statistics")
+    parser.add_argument("--threads", default="2,1")
+    parser.add_argument("--only", default=",".join(name for name, _, _ in NETWORKS), help="networks")
+    parser.add_argument("--jobs", default="jobs,statistics,processes", help="which of them")
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
-    tables = {}
-    print(f"{'network':13} {'what':34} {'psal':>9} {'PyTorch':>9} {'unit':9} {'ratio':>6}  wanted  met")
-    for arch, side, preprocess in NETWORKS:
-        if args.only not in arch:
-            continue
-        with tempfile.TemporaryDirectory(prefix="psal-bench-") as name:
-            prepare(pathlib.Path(name), arch, side, preprocess, 8 if args.quick else 24)
-            tables[arch] = measure(args.build.resolve(), pathlib.Path(name), arch, side, preprocess, args)
-            if args.record:
-                record(tables, args)
+    args.build = args.build.resolve()
+    tables, peaks = {}, {}
+    print(f"{'network':12} t {'job':38} {'psal':>8} {'expert':>8} {'original':>8} {'unit':8} {'psal/expert':24} {'psal/original':24} "
+          "x floor")
+    for threads in (int(text) for text in args.threads.split(",")):
+        peaks[threads] = sgemm_peak(args.build, threads)
+        for network in NETWORKS:
+            if network[0] not in args.only.split(","):
+                continue
+            with tempfile.TemporaryDirectory(prefix="psal-bench-") as name:
+                subprocess.run([sys.executable, HERE, "--prepare", name, network[0], str(args.images)], check=True)
+                args.torch = pathlib.Path(name, "torch").read_text()
+                bench = Bench(args, pathlib.Path(name), network, threads)
+                for job in args.jobs.split(","):
+                    bench.jobs(peaks[threads]) if job == "jobs" else getattr(bench, job)()
+                tables[network[0], threads] = bench.rows
+                if args.record:
+                    record(tables, peaks, args)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
  *
  *   bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]
  *
- * Prints "ready BYTES BYTES" (working memory of the profile's plan and of the full job's), then reads lines from standard
- * input: "profile" makes a profile, "full" a profile, the ranking and the input saliency for k = 10. Each is answered by
- * its seconds. The first of each kind is the warm-up of whoever asks. */
+ * Prints "ready", then reads lines from standard input: "profile" makes a profile, "full" a profile, the ranking and the input
+ * saliency for k = 10; each is answered by its seconds. "flops profile" and "flops full" are answered by the floating-point
+ * operations of that job. A job is prepared when it is first asked for: the first time is the warm-up of whoever asks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,9 @@ typedef struct job {
 } job;
 
 typedef struct bench {
+    const psal_model *model;
+    psal_saliency_options options;
+    job jobs[2]; /* profile, full */
     int64_t length;
     int label;
     float *image, *naive, *gradient;
@@ -47,15 +50,18 @@ static void *memory(size_t count, size_t size) {
     return p;
 }
 
-static job open_job(const psal_model *model, psal_saliency_options options, bool input, psal_error *err) {
-    options.input_saliency = input;
-    job made = {.saliency = psal_saliency_new(model, &options, err)};
-    if (made.saliency) made.worker = psal_saliency_worker_new(made.saliency, err);
-    if (!made.worker) stop(err);
-    return made;
+static job *open_job(bench *b, bool full, psal_error *err) {
+    job *j = &b->jobs[full];
+    if (j->worker) return j;
+    b->options.input_saliency = full;
+    j->saliency = psal_saliency_new(b->model, &b->options, err);
+    if (j->saliency) j->worker = psal_saliency_worker_new(j->saliency, err);
+    if (!j->worker) stop(err);
+    return j;
 }
 
-static psal_status run(bench *b, const job *j, bool full, psal_error *err) {
+static psal_status run(bench *b, bool full, psal_error *err) {
+    const job *j = open_job(b, full, err);
     psal_status status = psal_saliency_profile(j->worker, b->image, b->label, 0, b->naive, err);
     if (status != PSAL_OK || !full) return status;
     int64_t chosen[K];
@@ -65,6 +71,20 @@ static psal_status run(bench *b, const job *j, bool full, psal_error *err) {
     if (status != PSAL_OK) return status;
     psal_boost(b->length, b->values, chosen, K, 100, b->target);
     return psal_saliency_input(j->worker, NULL, NULL, b->target, b->gradient, &cosine, err);
+}
+
+static double count_flops(bench *b, bool full, psal_error *err) {
+    psal_workspace *workspace = psal_saliency_workspace(open_job(b, full, err)->worker);
+    psal_workspace_profile(workspace, true);
+    if (run(b, full, err) != PSAL_OK) stop(err);
+    int count = psal_workspace_timing_count(workspace);
+    psal_timing *timings = memory((size_t)count + 1, sizeof *timings);
+    psal_workspace_timings(workspace, timings);
+    double flops = 0;
+    for (int i = 0; i < count; i++) flops += timings[i].flops;
+    free(timings);
+    psal_workspace_profile(workspace, false);
+    return flops;
 }
 
 int main(int argc, char **argv) {
@@ -87,11 +107,11 @@ int main(int argc, char **argv) {
     char notes[1024];
     psal_model *model = checkpoint ? psal_model_load(checkpoint, &model_options, notes, &err) : NULL;
     if (!model) stop(&err);
-    job profile = open_job(model, options, false, &err), full = open_job(model, options, true, &err);
-
     size_t image = 3 * (size_t)options.height * (size_t)options.width;
-    size_t length = (size_t)psal_saliency_length(full.saliency);
-    bench b = {.length = (int64_t)length,
+    size_t length = (size_t)psal_model_get_info(model)->filter_count;
+    bench b = {.model = model,
+               .options = options,
+               .length = (int64_t)length,
                .label = psal_model_get_info(model)->num_classes / 2,
                .image = memory(image, sizeof(float)),
                .naive = memory(length, sizeof(float)),
@@ -100,20 +120,24 @@ int main(int argc, char **argv) {
                .values = memory(length, sizeof(double))};
     psal_random generator = {1};
     for (size_t i = 0; i < image; i++) b.image[i] = (float)psal_random_normal(&generator);
-    printf("ready %zu %zu\n", psal_saliency_memory(profile.saliency), psal_saliency_memory(full.saliency));
+    printf("ready\n");
     fflush(stdout);
     char line[64];
     while (fgets(line, sizeof line, stdin)) {
-        bool both = strncmp(line, "full", 4) == 0;
-        double start = now();
-        if (run(&b, both ? &full : &profile, both, &err) != PSAL_OK) stop(&err);
-        printf("%.6f\n", now() - start);
+        bool full = strstr(line, "full") != NULL;
+        if (strncmp(line, "flops", 5) == 0) {
+            printf("%.0f\n", count_flops(&b, full, &err));
+        } else {
+            double start = now();
+            if (run(&b, full, &err) != PSAL_OK) stop(&err);
+            printf("%.6f\n", now() - start);
+        }
         fflush(stdout);
     }
-    psal_saliency_worker_free(profile.worker);
-    psal_saliency_worker_free(full.worker);
-    psal_saliency_free(profile.saliency);
-    psal_saliency_free(full.saliency);
+    for (int i = 0; i < 2; i++) {
+        psal_saliency_worker_free(b.jobs[i].worker);
+        psal_saliency_free(b.jobs[i].saliency);
+    }
     psal_model_free(model);
     psal_tensor_map_free(checkpoint);
     free(b.image);
