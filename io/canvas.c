@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "io/atomic_file.h"
+#include "io/image.h"
 
 static cairo_status_t append(void *closure, const unsigned char *data, unsigned length) {
     fig_buffer *buffer = closure;
@@ -101,10 +102,29 @@ void fig_canvas_discard(fig_canvas *canvas) {
 
 psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *err) {
     cairo_surface_flush(image);
-    cairo_status_t failure = cairo_surface_write_to_png_stream(image, append, out);
-    if (failure == CAIRO_STATUS_SUCCESS) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be encoded as PNG: %s",
-                     cairo_status_to_string(failure));
+    cairo_status_t failure = cairo_surface_status(image);
+    if (failure != CAIRO_STATUS_SUCCESS)
+        return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be drawn: %s", cairo_status_to_string(failure));
+    psal_image pixels = PSAL_IMAGE_INIT;
+    psal_status status = psal_image_alloc(cairo_image_surface_get_width(image), cairo_image_surface_get_height(image),
+                                          &pixels, err);
+    if (status != PSAL_OK) return status;
+    const unsigned char *data = cairo_image_surface_get_data(image);
+    size_t stride = (size_t)cairo_image_surface_get_stride(image);
+    uint8_t *rgb = pixels.rgb;
+    for (int y = 0; y < pixels.height; y++) {
+        const uint32_t *row = (const uint32_t *)(const void *)(data + (size_t)y * stride);
+        for (int x = 0; x < pixels.width; x++, rgb += 3) {
+            rgb[0] = (uint8_t)(row[x] >> 16);
+            rgb[1] = (uint8_t)(row[x] >> 8);
+            rgb[2] = (uint8_t)row[x];
+        }
+    }
+    free(out->data);
+    status = psal_image_encode_png(&pixels, &out->data, &out->size, err);
+    out->capacity = out->size;
+    psal_image_free(&pixels);
+    return status;
 }
 
 /* Cairo numbers surfaces and images per process and writes the numbers into SVG as ids

@@ -1,5 +1,4 @@
 /* PNG by libpng: reading with Pillow's conversions to RGB, and plain writing. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,15 +165,38 @@ psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_
 
 /* ---- writing ---- */
 
-static psal_status encode(png_structp png, png_infop info, const char *message, FILE *stream,
-                          const char *path, const psal_image *image, psal_error *err) {
-    if (setjmp(png_jmpbuf(png))) {
-        int reason = errno;
-        return psal_fail(err, PSAL_ERR_IO, "%s: cannot write the PNG: %s (%s)", path, message,
-                         strerror(reason));
+/* zlib's level: pictures to look at should not take longer to pack than to compute (level 6 takes three times as long for a tenth
+ * less). */
+enum { COMPRESSION = 2 };
+
+struct png_sink {
+    uint8_t *data;
+    size_t size, capacity;
+};
+
+static void on_write(png_structp png, png_bytep bytes, size_t count) {
+    struct png_sink *sink = png_get_io_ptr(png);
+    if (sink->capacity - sink->size < count) {
+        size_t capacity = 2 * sink->capacity + count + (1 << 16);
+        uint8_t *grown = realloc(sink->data, capacity);
+        if (!grown) png_error(png, "out of memory");
+        sink->data = grown;
+        sink->capacity = capacity;
     }
-    png_init_io(png, stream);
+    memcpy(sink->data + sink->size, bytes, count);
+    sink->size += count;
+}
+
+static void on_flush(png_structp png) {
+    (void)png;
+}
+
+static psal_status encode(png_structp png, png_infop info, const char *message, const psal_image *image,
+                          struct png_sink *sink, psal_error *err) {
+    if (setjmp(png_jmpbuf(png))) return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be encoded as PNG: %s", message);
+    png_set_write_fn(png, sink, on_write, on_flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_compression_level(png, COMPRESSION);
     png_set_IHDR(png, info, (png_uint_32)image->width, (png_uint_32)image->height, 8,
                  PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                  PNG_FILTER_TYPE_DEFAULT);
@@ -185,23 +207,34 @@ static psal_status encode(png_structp png, png_infop info, const char *message, 
     return PSAL_OK;
 }
 
-psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err) {
+psal_status psal_image_encode_png(const psal_image *image, uint8_t **data, size_t *size, psal_error *err) {
+    *data = NULL;
+    *size = 0;
     if (!image->rgb || image->width < 1 || image->height < 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: there are no pixels to write", path);
-    psal_atomic_file *file = psal_atomic_file_open(path, err);
-    if (!file) return PSAL_ERR_IO;
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "there are no pixels to write");
     char message[256] = "";
+    struct png_sink sink = {0};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    psal_status status;
-    if (info)
-        status = encode(png, info, message, file->stream, path, image, err);
-    else
-        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the PNG encoder");
+    psal_status status = info ? encode(png, info, message, image, &sink, err)
+                              : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the PNG encoder");
     png_destroy_write_struct(&png, &info);
     if (status) {
-        psal_atomic_file_abort(file);
+        free(sink.data);
         return status;
     }
-    return psal_atomic_file_commit(file, err);
+    *data = sink.data;
+    *size = sink.size;
+    return PSAL_OK;
+}
+
+psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err) {
+    uint8_t *data;
+    size_t size;
+    psal_error reason = PSAL_ERROR_INIT;
+    psal_status status = psal_image_encode_png(image, &data, &size, &reason);
+    if (status) return psal_fail(err, status, "%s: %s", path, reason.message);
+    status = psal_atomic_file_write(path, data, size, err);
+    free(data);
+    return status;
 }
