@@ -15,6 +15,16 @@
 #ifndef PSAL_H
 #define PSAL_H
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The engine: tensors, graphs, gradients. */
 #include "engine/error.h"
 #include "engine/graph.h"
@@ -23,11 +33,21 @@
 
 /* Networks, and the method. */
 #include "models/model.h"
+#include "saliency/choose.h"
+#include "saliency/classifier.h"
+#include "saliency/dataset_run.h"
 #include "saliency/delta.h"
+#include "saliency/edit.h"
+#include "saliency/finetune.h"
+#include "saliency/neighbors.h"
+#include "saliency/prediction.h"
+#include "saliency/prune.h"
 #include "saliency/random.h"
 #include "saliency/saliency.h"
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"
+#include "saliency/summary.h"
+#include "saliency/welford.h"
 
 /* Files. */
 #include "io/atomic_file.h"
@@ -44,8 +64,14 @@
 #include "io/notes.h"
 #include "io/npy.h"
 #include "io/preprocess.h"
+#include "io/profile_store.h"
+#include "io/profile_writer.h"
 #include "io/progress.h"
 #include "io/safetensors.h"
 #include "io/sha256.h"
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -38,6 +38,10 @@ psal_flags() { PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=pre
 headers=$prefix/include/psal
 read -r -a flags <<<"$(psal_flags --cflags --libs)"
 check "compile with pkg-config" cc -std=c11 -Wall -Wextra -Werror "$here/installed.c" -o "$work/program" "${flags[@]}"
+if command -v g++ >/dev/null; then
+    printf '#include <psal.h>\nint main() { psal_graph_free(psal_graph_new()); }\n' >"$work/program.cpp"
+    check "compile as C++" g++ -Wall -Wextra -Werror "$work/program.cpp" -o "$work/cpp" "${flags[@]}"
+fi
 # An installed header must not need one that is not.
 for header in $(cd "$headers" && find . -name '*.h'); do
     check "$header by itself" cc -std=c11 -Wall -Wextra -Werror -fsyntax-only -include "$header" -x c /dev/null \
