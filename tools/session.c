@@ -10,6 +10,7 @@
 
 #include "io/checkpoint.h"
 #include "saliency/delta.h"
+#include "tools/wait_briefly.h"
 
 /* Told by the build: where the installation keeps its data, and where the sources were. */
 #ifndef PSAL_DATADIR
@@ -313,6 +314,7 @@ psal_options *psal_program_begin(const psal_program *program, int argc, char **a
         *done = true;
     }
     *status = *done && fflush(stdout) != 0 ? 1 : 0;
+    if (!*done) psal_wait_briefly(argv);
     return options;
 }
 

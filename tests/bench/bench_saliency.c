@@ -14,6 +14,7 @@
 #include "saliency/random.h"
 #include "saliency/saliency.h"
 #include "saliency/standardize.h"
+#include "tools/wait_briefly.h"
 
 enum { K = 10 };
 
@@ -92,6 +93,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]\n");
         return 2;
     }
+    psal_wait_briefly(argv); /* as the programs do */
     psal_error err = PSAL_ERROR_INIT;
     const char *method = argc > 5 ? argv[5] : "auto";
     psal_saliency_options options = {
