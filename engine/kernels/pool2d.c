@@ -1,5 +1,7 @@
 #include "engine/kernels/pool2d.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,28 +38,58 @@ static window adaptive_window(int i, int size, int outputs) {
     return w;
 }
 
+/* The outputs first .. end-1 of one axis whose window has its tap number `tap` inside the image. */
+typedef struct range {
+    int first, end;
+} range;
+
+static range outputs_with_tap(int tap, int size, int outputs, int stride, int padding) {
+    int before = padding - tap, behind = size + padding - tap; /* first <= q * stride - before, q * stride < behind */
+    range r = {before > 0 ? (before + stride - 1) / stride : 0, behind > 0 ? (behind + stride - 1) / stride : 0};
+    if (r.end > outputs) r.end = outputs;
+    return r;
+}
+
+enum { PIECE = 64 }; /* outputs of a row that are worked on together, in vectors */
+
+/* The maxima of `count` windows from output q on, tap by tap in reading order: a later value only replaces a smaller one, a NaN
+ * every other. */
+static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *index) {
+    psal_real best[PIECE];
+    int at[PIECE];
+    const int stride = s->stride_width;
+    for (int k = 0; k < count; k++) {
+        best[k] = -INFINITY;
+        at[k] = rows.begin * s->in_width + max_int((q + k) * stride - s->padding_width, 0);
+    }
+    for (int i = rows.begin; i < rows.end; i++) {
+        for (int tap = 0; tap < s->kernel_width; tap++) {
+            range r = outputs_with_tap(tap, s->in_width, s->out_width, stride, s->padding_width);
+            int first = max_int(r.first - q, 0), end = min_int(r.end - q, count);
+            const int offset = i * s->in_width + q * stride + tap - s->padding_width;
+            for (int k = first; k < end; k++) {
+                psal_real value = from[offset + k * stride];
+                bool take = (value > best[k]) | (value != value);
+                best[k] = take ? value : best[k];
+                at[k] = take ? offset + k * stride : at[k];
+            }
+        }
+    }
+    for (int k = 0; k < count; k++) index[k] = (psal_real)at[k];
+}
+
 void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index,
                                   const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     int threads = use_threads(s->planes * inputs, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t plane = 0; plane < s->planes; plane++) {
-        const psal_real *from = x + plane * inputs;
-        psal_real *to = index + plane * outputs;
+    for (size_t plane = 0; plane < s->planes; plane++)
         for (int p = 0; p < s->out_height; p++) {
-            window h = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, true);
-            for (int q = 0; q < s->out_width; q++) {
-                window w = pool_window(q, s->in_width, s->kernel_width, s->stride_width, s->padding_width, true);
-                int best = h.begin * s->in_width + w.begin;
-                for (int i = h.begin; i < h.end; i++)
-                    for (int j = w.begin; j < w.end; j++) {
-                        int at = i * s->in_width + j;
-                        if (from[at] > from[best] || from[at] != from[at]) best = at;
-                    }
-                *to++ = (psal_real)best;
-            }
+            window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, true);
+            psal_real *to = index + plane * outputs + (size_t)p * s->out_width;
+            for (int q = 0; q < s->out_width; q += PIECE)
+                max_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
         }
-    }
 }
 
 void psal_kernel_pool_gather(size_t planes, size_t inputs, size_t outputs, const psal_real *x, const psal_real *index,
@@ -80,20 +112,78 @@ void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, cons
     }
 }
 
-/* How one axis is cut into windows: output i of the vertical or horizontal axis. */
-typedef window (*window_rule)(const psal_pool2d_shape *s, bool vertical, int i);
+/* ---- averages over windows at a stride: tap by tap along the row, so that outputs beside each other make vectors ---- */
 
-static window pool_rule(const psal_pool2d_shape *s, bool vertical, int i) {
-    return vertical ? pool_window(i, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding)
-                    : pool_window(i, s->in_width, s->kernel_width, s->stride_width, s->padding_width, s->exclude_padding);
+/* share[k] = value / number of elements of window q + k, for `count` windows */
+static void divide_piece(const psal_pool2d_shape *s, window rows, int q, int count, const psal_real *value, psal_real *share) {
+    for (int k = 0; k < count; k++) {
+        window columns =
+            pool_window(q + k, s->in_width, s->kernel_width, s->stride_width, s->padding_width, s->exclude_padding);
+        share[k] = value[k] / (psal_real)(rows.length * columns.length);
+    }
 }
 
-static window adaptive_rule(const psal_pool2d_shape *s, bool vertical, int i) {
-    return vertical ? adaptive_window(i, s->in_height, s->out_height) : adaptive_window(i, s->in_width, s->out_width);
+static void average_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *to) {
+    psal_real sum[PIECE] = {0};
+    const int stride = s->stride_width;
+    for (int i = rows.begin; i < rows.end; i++)
+        for (int tap = 0; tap < s->kernel_width; tap++) {
+            range r = outputs_with_tap(tap, s->in_width, s->out_width, stride, s->padding_width);
+            int first = max_int(r.first - q, 0), end = min_int(r.end - q, count);
+            const int offset = i * s->in_width + q * stride + tap - s->padding_width;
+            for (int k = first; k < end; k++) sum[k] += from[offset + k * stride];
+        }
+    divide_piece(s, rows, q, count, sum, to);
 }
 
-static void average(const psal_pool2d_shape *s, window_rule rule, const psal_real *x, psal_real *y,
-                    const psal_parallel *parallel) {
+static void spread_piece(const psal_pool2d_shape *s, const psal_real *dy, window rows, int q, int count, psal_real *to) {
+    psal_real share[PIECE];
+    const int stride = s->stride_width;
+    divide_piece(s, rows, q, count, dy, share);
+    for (int i = rows.begin; i < rows.end; i++)
+        for (int tap = 0; tap < s->kernel_width; tap++) {
+            range r = outputs_with_tap(tap, s->in_width, s->out_width, stride, s->padding_width);
+            int first = max_int(r.first - q, 0), end = min_int(r.end - q, count);
+            const int offset = i * s->in_width + q * stride + tap - s->padding_width;
+            for (int k = first; k < end; k++) to[offset + k * stride] += share[k];
+        }
+}
+
+void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel) {
+    size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
+    int threads = use_threads(s->planes * inputs, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t plane = 0; plane < s->planes; plane++)
+        for (int p = 0; p < s->out_height; p++) {
+            window rows =
+                pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding);
+            psal_real *to = y + plane * outputs + (size_t)p * s->out_width;
+            for (int q = 0; q < s->out_width; q += PIECE)
+                average_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
+        }
+}
+
+void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
+                                   const psal_parallel *parallel) {
+    size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
+    int threads = use_threads(s->planes * inputs, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t plane = 0; plane < s->planes; plane++) {
+        memset(dx + plane * inputs, 0, inputs * sizeof *dx);
+        for (int p = 0; p < s->out_height; p++) {
+            window rows =
+                pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding);
+            const psal_real *from = dy + plane * outputs + (size_t)p * s->out_width;
+            for (int q = 0; q < s->out_width; q += PIECE)
+                spread_piece(s, from + q, rows, q, min_int(PIECE, s->out_width - q), dx + plane * inputs);
+        }
+    }
+}
+
+/* ---- adaptive averages: windows of different sizes ---- */
+
+void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
+                                     const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     int threads = use_threads(s->planes * inputs, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
@@ -101,20 +191,20 @@ static void average(const psal_pool2d_shape *s, window_rule rule, const psal_rea
         const psal_real *from = x + plane * inputs;
         psal_real *to = y + plane * outputs;
         for (int p = 0; p < s->out_height; p++) {
-            window row = rule(s, true, p);
+            window rows = adaptive_window(p, s->in_height, s->out_height);
             for (int q = 0; q < s->out_width; q++) {
-                window column = rule(s, false, q);
+                window columns = adaptive_window(q, s->in_width, s->out_width);
                 psal_real sum = 0;
-                for (int i = row.begin; i < row.end; i++)
-                    for (int j = column.begin; j < column.end; j++) sum += from[(size_t)i * s->in_width + j];
-                *to++ = sum / (psal_real)(row.length * column.length);
+                for (int i = rows.begin; i < rows.end; i++)
+                    for (int j = columns.begin; j < columns.end; j++) sum += from[(size_t)i * s->in_width + j];
+                *to++ = sum / (psal_real)(rows.length * columns.length);
             }
         }
     }
 }
 
-static void spread(const psal_pool2d_shape *s, window_rule rule, const psal_real *dy, psal_real *dx,
-                   const psal_parallel *parallel) {
+void psal_kernel_adaptive_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
+                                            const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     int threads = use_threads(s->planes * inputs, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
@@ -122,33 +212,13 @@ static void spread(const psal_pool2d_shape *s, window_rule rule, const psal_real
         psal_real *to = dx + plane * inputs;
         memset(to, 0, inputs * sizeof *to);
         for (int p = 0; p < s->out_height; p++) {
-            window row = rule(s, true, p);
+            window rows = adaptive_window(p, s->in_height, s->out_height);
             for (int q = 0; q < s->out_width; q++) {
-                window column = rule(s, false, q);
-                psal_real share = dy[plane * outputs + (size_t)p * s->out_width + q] /
-                                  (psal_real)(row.length * column.length);
-                for (int i = row.begin; i < row.end; i++)
-                    for (int j = column.begin; j < column.end; j++) to[(size_t)i * s->in_width + j] += share;
+                window columns = adaptive_window(q, s->in_width, s->out_width);
+                psal_real share = dy[plane * outputs + (size_t)p * s->out_width + q] / (psal_real)(rows.length * columns.length);
+                for (int i = rows.begin; i < rows.end; i++)
+                    for (int j = columns.begin; j < columns.end; j++) to[(size_t)i * s->in_width + j] += share;
             }
         }
     }
-}
-
-void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel) {
-    average(s, pool_rule, x, y, parallel);
-}
-
-void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
-                                   const psal_parallel *parallel) {
-    spread(s, pool_rule, dy, dx, parallel);
-}
-
-void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
-                                     const psal_parallel *parallel) {
-    average(s, adaptive_rule, x, y, parallel);
-}
-
-void psal_kernel_adaptive_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
-                                            const psal_parallel *parallel) {
-    spread(s, adaptive_rule, dy, dx, parallel);
 }
