@@ -5,7 +5,21 @@
 #include "engine/op.h"
 
 /* Columns (or rows) of y that one task computes: follows from the shape alone, so that bits do not depend on threads. */
-enum { COLUMNS_PER_TASK = 256 };
+enum { COLUMNS_PER_TASK = 256, COLUMNS_PER_VECTOR_TASK = 2048 };
+
+/* One row: every element of b is used once, so that all is reading b. */
+static void multiply_vector(const psal_op_call *c, bool tb, size_t k, size_t n) {
+    size_t step = tb ? COLUMNS_PER_TASK : COLUMNS_PER_VECTOR_TASK, tasks = (n + step - 1) / step;
+    int threads = tasks > 1 ? c->parallel.threads : 1;
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+    for (size_t task = 0; task < tasks; task++) {
+        size_t first = task * step, count = n - first < step ? n - first : step;
+        if (tb)
+            psal_gemv(false, count, k, c->in[1] + first * k, k, c->in[0], c->out + first);
+        else
+            psal_gemv(true, k, count, c->in[1] + first, n, c->in[0], c->out + first);
+    }
+}
 
 psal_node psal_matmul(psal_graph *graph, psal_node a, bool transpose_a, psal_node b, bool transpose_b) {
     psal_attributes attr = {.matmul = {.transpose_a = transpose_a, .transpose_b = transpose_b}};
@@ -36,6 +50,10 @@ static void matmul_run(const psal_op_call *c) {
     const psal_attributes *attr = &c->node->attr;
     bool ta = attr->matmul.transpose_a, tb = attr->matmul.transpose_b;
     size_t m = (size_t)attr->matmul.rows, k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
+    if (m == 1) {
+        multiply_vector(c, tb, k, n);
+        return;
+    }
     size_t lda = ta ? m : k, ldb = tb ? k : n, tasks = (n + COLUMNS_PER_TASK - 1) / COLUMNS_PER_TASK;
     int threads = tasks > 1 ? c->parallel.threads : 1;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)

@@ -8,8 +8,10 @@
 
 #ifdef PSAL_REAL_DOUBLE
 #define xgemm cblas_dgemm
+#define xgemv cblas_dgemv
 #else
 #define xgemm cblas_sgemm
+#define xgemv cblas_sgemv
 #endif
 
 /* OpenBLAS' pthread build takes its number of threads from a setting of the process, made once before the first product.
@@ -36,5 +38,16 @@ void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
     omp_set_num_threads(1);
     xgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (blasint)m,
           (blasint)n, (blasint)k, 1, a, (blasint)lda, b, (blasint)ldb, accumulate ? 1 : 0, c, (blasint)ldc);
+    omp_set_num_threads(threads);
+}
+
+void psal_gemv(bool transpose, size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y)
+{
+    const int threads = omp_get_max_threads();
+    pthread_once(&single_threaded_once, make_single_threaded);
+    omp_set_num_threads(1);
+    memset(y, 0, (transpose ? columns : rows) * sizeof *y); /* some versions multiply what is there by the 0, NaN too */
+    xgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (blasint)rows, (blasint)columns, 1, a, (blasint)lda, x, 1, 0, y,
+          1);
     omp_set_num_threads(threads);
 }
