@@ -192,7 +192,8 @@ static void group_mean_abs_run(const psal_op_call *c) {
 
 static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
     psal_node x = psal_graph_node(graph, node)->inputs[0];
-    if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_sign_codes(graph, x), dy, *psal_graph_shape(graph, x));
+    const psal_shape shape = *psal_graph_shape(graph, x); /* a copy: appending nodes may move the records */
+    if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_sign_codes(graph, x), dy, shape);
 }
 
 static psal_node group_mean_abs_case(psal_graph *g, const psal_node *in) {
@@ -305,8 +306,8 @@ static void sign_codes_run(const psal_op_call *c) {
 }
 
 static psal_node sign_codes_case(psal_graph *g, const psal_node *in) {
-    psal_node codes = psal_sign_codes(g, in[0]);
-    return psal_group_sign_spread(g, codes, psal_constant_fill(g, 1, PSAL_SHAPE(1)), *psal_graph_shape(g, in[0]));
+    const psal_shape shape = *psal_graph_shape(g, in[0]);
+    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), psal_constant_fill(g, 1, PSAL_SHAPE(1)), shape);
 }
 static const psal_op_case sign_codes_cases[] = {{"read back", sign_codes_case, 1, {NONZERO}, true}};
 
@@ -338,7 +339,8 @@ static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_n
 }
 
 static psal_node group_sign_spread_case(psal_graph *g, const psal_node *in) {
-    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), in[1], *psal_graph_shape(g, in[0]));
+    const psal_shape shape = *psal_graph_shape(g, in[0]);
+    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), in[1], shape);
 }
 static const psal_op_case group_sign_spread_cases[] = {
     {"three filters", group_sign_spread_case, 2, {NONZERO, VECTOR(3)}, false}};
