@@ -83,7 +83,7 @@ typedef struct run {
     psal_progress *progress;
     int64_t shard, shards, first, end;
     char out[4096], partial[4096], records[4096], profile_path[4096], profile_index[4096];
-    bool skip_bad;
+    bool skip_bad, save_failed;
     double save_every, saved_at;
     int64_t saved_next;
 } run;
@@ -298,6 +298,7 @@ static psal_status save(run *r, psal_error *err) {
     if (status == PSAL_OK) status = psal_state_write(r->partial, &r->identity, r->summary, err);
     r->saved_at = psal_seconds();
     if (status == PSAL_OK) r->saved_next = r->summary->next;
+    r->save_failed = status != PSAL_OK;
     return status;
 }
 
@@ -337,7 +338,7 @@ static psal_status compute(run *r, psal_error *err) {
     if (status == PSAL_OK || r->summary->next == r->first) return status;
     /* Nothing that was computed is lost. */
     psal_error also = PSAL_ERROR_INIT;
-    if (r->summary->next > r->saved_next && save(r, &also) != PSAL_OK)
+    if (r->summary->next > r->saved_next && !r->save_failed && save(r, &also) != PSAL_OK)
         fprintf(stderr, "%s: the work so far could not be saved: %s\n", PROGRAM.name, also.message);
     if (r->saved_next > r->first)
         fprintf(stderr, "%s: %lld of %lld samples are kept in %s; --resume goes on from there\n", PROGRAM.name,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/npy.h"
 #include "io/profile_writer.h"
@@ -137,6 +138,10 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
     }
     if (status == PSAL_OK) return psal_profile_writer_commit(writer, err);
     psal_profile_writer_close(writer);
+    /* There is nothing to go on with: merging begins anew. */
+    char partial[4200];
+    snprintf(partial, sizeof partial, "%.4096s.partial", path);
+    unlink(partial);
     return status;
 }
 
