@@ -276,6 +276,11 @@ static psal_status load_sample(void *data, int64_t index, float *image, int *lab
     return status;
 }
 
+/* A disk that is not in memory yet should not make the processors wait. */
+static void expect_sample(void *data, int64_t index) {
+    psal_dataset_prefetch(((run *)data)->dataset, (size_t)index);
+}
+
 static psal_status take_sample(void *data, const psal_sample *sample, const float *profile, const float *predicted,
                                const psal_error *why, psal_error *err) {
     run *r = data;
@@ -329,6 +334,7 @@ static psal_status compute(run *r, psal_error *err) {
                                 .predicted_profiles = psal_options_flag(r->options, "predicted"),
                                 .data = r,
                                 .load = load_sample,
+                                .ahead = expect_sample,
                                 .take = take_sample,
                                 .pause = pause_run,
                                 .step = step_run};
