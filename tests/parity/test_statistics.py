@@ -307,7 +307,7 @@ def main():
     psal, report = Psal(args.build), Report()
     real = real_case(args.images)
     cases = [(box_case("resnet18", 100), 0 if real and not SLOW else 200), (box_case("densenet121", 30), 0),
-             (real, 500 if SLOW else 40)]
+             (real, 100 if SLOW else 40)]
     for case, to_kill in cases:
         if case is None or args.only not in case.name:
             continue
