@@ -16,13 +16,13 @@ enum { CHUNK = 1024, TOGETHER = 4 };
 _Static_assert(CHUNK * TOGETHER <= PSAL_COMPARED_SCRATCH, "the samples of a chunk must fit");
 _Static_assert(PSAL_COMPARED_ROWS % TOGETHER == 0, "groups must be made of whole ones");
 
-static float dot(const float *a, const float *b, int64_t n) {
-    float lane[8] = {0}, rest = 0;
+FAST static float dot(const float *a, const float *b, int64_t n) {
+    float lane[LANES] = {0}, rest = 0;
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int l = 0; l < 8; l++) lane[l] += a[i + l] * b[i + l];
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += a[i + l] * b[i + l];
     for (; i < n; i++) rest += a[i] * b[i];
-    for (int l = 0; l < 8; l++) rest += lane[l];
+    for (int l = 0; l < LANES; l++) rest += lane[l];
     return rest;
 }
 

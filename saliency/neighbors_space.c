@@ -10,12 +10,6 @@
  * a similarity by much less. */
 #define LARGEST_OFFSET 64
 
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
-
 const char *psal_similarity_name(psal_similarity similarity) {
     static const char *const names[] = {"cosine", "pearson", "normalized"};
     return names[similarity];
@@ -87,9 +81,7 @@ void psal_profile_space_close(psal_profile_space *space) {
     *space = (psal_profile_space){0};
 }
 
-/* ---- float32: 32 partial sums, so that the compiler can use vectors without changing the result ---- */
-
-#define LANES 32
+/* ---- float32 ---- */
 
 FAST static float sum_of_squares(const float *x, int64_t n) {
     float lane[LANES] = {0}, rest = 0;
