@@ -12,6 +12,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import time
 
 import bench
 
@@ -21,19 +22,14 @@ SAMPLE = HERE.parent.parent.parent.parent / "shared" / "imagenet-sample" / "labe
 
 def torch_worker(weights, listing, threads):
     """Answers each line by the seconds that the loop took"""
-    import time
-
     import torch
     import reference
     torch.set_num_threads(int(threads))
     model, metadata = reference.load_network(weights)
-    rows = [line.rsplit(",", 1) for line in pathlib.Path(listing).read_text().splitlines()[1:]]
-    print("ready 0 0", flush=True)
+    print("ready", flush=True)
     for _ in sys.stdin:
         start = time.monotonic()
-        welford = reference.Welford()
-        for path, label in rows:
-            welford.add(reference.naive_profile(model, reference.preprocess(path, metadata["psal.preprocess"]), int(label))[0])
+        bench.torch_statistics(model, listing, metadata["psal.preprocess"], "expert")
         print(time.monotonic() - start, flush=True)
 
 
