@@ -37,6 +37,7 @@ extern "C" {
 #include "saliency/classifier.h"
 #include "saliency/dataset_run.h"
 #include "saliency/delta.h"
+#include "saliency/depth.h"
 #include "saliency/edit.h"
 #include "saliency/finetune.h"
 #include "saliency/neighbors.h"

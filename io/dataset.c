@@ -1,6 +1,7 @@
 #include "io/dataset_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -272,6 +273,15 @@ psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_im
     for (size_t i = 0; i < pixels; i++)
         image->rgb[3 * i] = image->rgb[3 * i + 1] = image->rgb[3 * i + 2] = grey[i];
     return PSAL_OK;
+}
+
+void psal_dataset_prefetch(const psal_dataset *dataset, size_t index) {
+    if (index >= dataset->count || dataset->pixels) return;
+    /* O_NONBLOCK: opening a pipe nobody writes to must not wait for ever. */
+    int fd = open(dataset->samples[index].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    close(fd);
 }
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {

@@ -73,6 +73,10 @@ size_t psal_dataset_unsupported(const psal_dataset *dataset);
 psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image,
                               psal_error *err);
 
+/* Sample `index` will be loaded soon: where it is a file of its own, the system is asked to read it ahead, without waiting.
+ * A mere hint: whatever is wrong, psal_dataset_load says it. */
+void psal_dataset_prefetch(const psal_dataset *dataset, size_t index);
+
 /* 64 bits that change when the number or order of the samples, a name, label, group or file size
  * changes, but not when the whole folder moves; of IDX files all pixels count. For noticing that a
  * run is resumed, or shards are merged, over another data set. Asks the file system for every size.

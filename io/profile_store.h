@@ -47,7 +47,7 @@ void psal_profile_store_read(const psal_profile_store *store, int64_t sample, in
 /* The same rows' pages need not stay in memory: samples first .. first+count-1. */
 void psal_profile_store_release(const psal_profile_store *store, int64_t first, int64_t count);
 
-/* out[i] = in[i] as float32, eight at a time where the processor can. */
-void psal_halves_to_floats(const uint16_t *in, int64_t count, float *out);
+/* out[i] = in[i] as float32, times `factor`; eight at a time where the processor can. */
+void psal_halves_to_floats(const uint16_t *in, int64_t count, float factor, float *out);
 
 #endif

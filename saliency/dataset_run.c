@@ -105,6 +105,7 @@ static void fill_window(const room *r, int64_t first, int count) {
     for (int i = 0; i < count; i++) {
         slot *s = &r->slots[i];
         int thread = omp_get_thread_num();
+        if (r->run->ahead && first + i + r->window < r->run->end) r->run->ahead(r->run->data, first + i + r->window);
         s->sample = (psal_sample){.index = first + i};
         s->err = (psal_error)PSAL_ERROR_INIT;
         s->has_predicted = false;
@@ -130,6 +131,9 @@ psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model
     int threads = samples < run->threads ? (int)samples : run->threads;
     room r = {.saliency = saliency, .run = run, .classes = classes, .threads = threads};
     psal_status status = enter_room(&r, err);
+    /* The first window's samples at once, those of the others a window before they are loaded. */
+    for (int64_t i = run->first; status == PSAL_OK && run->ahead && i < run->end && i < run->first + r.window; i++)
+        run->ahead(run->data, i);
     for (int64_t next = run->first; status == PSAL_OK && next < run->end;) {
         int64_t left = run->end - next;
         int count = left < r.window ? (int)left : r.window;

@@ -25,6 +25,9 @@ typedef struct psal_dataset_run {
     void *data; /* handed to the functions below */
     /* Prepare sample `index`: image[3, height, width] and its label. Called by many threads at once. */
     psal_status (*load)(void *data, int64_t index, float *image, int *label, psal_error *err);
+    /* Sample `index` will be loaded some samples from now: a chance to begin reading it. Once per sample, by many threads at
+     * once; may be NULL. */
+    void (*ahead)(void *data, int64_t index);
     /* Take the results of one sample: by one thread, in order. The profile is NULL, and `why` says so, when the sample
      * could not be loaded or has no finite profile; returning PSAL_OK skips it, anything else (with *err) ends the run.
      * `predicted` is NULL unless asked for above and the sample is misclassified. Both have psal_saliency_length entries

@@ -17,26 +17,10 @@
 #define BLOCK_ROWS 64
 #define BATCH_BYTES ((int64_t)64 << 20)
 #define MAX_KEPT ((int64_t)1 << 20)
-/* Below this many queries a dot product beside the standardization is faster than a matrix product. */
+/* Samples that are compared exactly before their rows are given back. */
+#define KEPT_ROWS 512
+/* Below this many queries dot products beside the standardization are faster than a matrix product. */
 #define FEW_QUERIES 4
-
-#define LANES 32
-
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
-
-FAST static float dot(const float *a, const float *b, int64_t n) {
-    float lane[LANES] = {0}, rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] += a[i + l] * b[i + l];
-    for (; i < n; i++) rest += a[i] * b[i];
-    for (int l = 0; l < LANES; l++) rest += lane[l];
-    return rest;
-}
 
 static double dot_exact(const double *a, const double *b, int64_t n) {
     double sum = 0;
@@ -96,7 +80,7 @@ typedef struct search {
 
 /* What one thread needs for a batch; freed by batch_free. */
 typedef struct worker {
-    float *rows, *scratch, *products; /* [BLOCK_ROWS][width], [length], [queries][BLOCK_ROWS] */
+    float *rows, *scratch, *products; /* [BLOCK_ROWS][width], [length] at least, [queries][BLOCK_ROWS] */
     heap *heaps;                      /* [queries] */
     psal_neighbor *entries;           /* [queries][room] */
 } worker;
@@ -133,7 +117,7 @@ static psal_status batch_new(const search *s, batch *b, psal_error *err) {
     for (int t = 0; good && t < s->threads; t++) {
         worker *w = &b->workers[t];
         w->rows = malloc(BLOCK_ROWS * width * sizeof(float));
-        w->scratch = malloc(length * sizeof(float));
+        w->scratch = malloc((length > PSAL_COMPARED_SCRATCH ? length : PSAL_COMPARED_SCRATCH) * sizeof(float));
         w->products = malloc(count * BLOCK_ROWS * sizeof(float));
         w->heaps = calloc(count, sizeof *w->heaps);
         w->entries = malloc(count * (size_t)b->room * sizeof *w->entries);
@@ -166,26 +150,25 @@ static int64_t fill_queries(const search *s, batch *b) {
 static int64_t compare_block(const search *s, const batch *b, worker *w, int64_t begin, int64_t end) {
     size_t width = (size_t)s->space.width, rows = (size_t)(end - begin);
     const psal_profile_source *source = s->space.source;
-    bool few = b->count < FEW_QUERIES;
-    for (size_t r = 0; r < rows; r++) {
-        int64_t sample = candidate_at(s, begin + (int64_t)r);
-        float *row = few ? w->rows : w->rows + r * width;
-        if (!psal_profile_space_fast(&s->space, sample, w->scratch, row)) return sample;
-        for (int64_t q = 0; few && q < b->count; q++)
-            w->products[(size_t)q * rows + r] = dot(b->vectors + (size_t)q * width, row, s->space.width);
-    }
-    if (!few)
-        psal_gemm(false, true, (size_t)b->count, rows, width, b->vectors, width, w->rows, width, false, w->products, rows);
-    for (int64_t q = 0; q < b->count; q++)
-        for (size_t r = 0; r < rows; r++) {
-            int64_t sample = candidate_at(s, begin + (int64_t)r);
-            if (sample != b->samples[q])
-                keep(&w->heaps[q], b->room, (psal_neighbor){sample, w->products[(size_t)q * rows + r]});
+    int64_t samples[BLOCK_ROWS];
+    for (size_t r = 0; r < rows; r++) samples[r] = candidate_at(s, begin + (int64_t)r);
+    if (b->count < FEW_QUERIES) {
+        for (size_t r = 0; r < rows; r += PSAL_COMPARED_ROWS) {
+            size_t group = rows - r < PSAL_COMPARED_ROWS ? rows - r : PSAL_COMPARED_ROWS;
+            int64_t bad = psal_profile_space_compare(&s->space, samples + r, (int64_t)group, b->vectors, b->count, w->scratch,
+                                                     w->rows, w->products + r, (int64_t)rows);
+            if (bad >= 0) return bad;
         }
-    if (source->release) {
-        int64_t first = candidate_at(s, begin);
-        source->release(source->context, first, candidate_at(s, end - 1) - first + 1);
+    } else {
+        for (size_t r = 0; r < rows; r++)
+            if (!psal_profile_space_fast(&s->space, samples[r], w->scratch, w->rows + r * width)) return samples[r];
+        psal_gemm(false, true, (size_t)b->count, rows, width, b->vectors, width, w->rows, width, false, w->products, rows);
     }
+    for (int64_t q = 0; q < b->count; q++)
+        for (size_t r = 0; r < rows; r++)
+            if (samples[r] != b->samples[q])
+                keep(&w->heaps[q], b->room, (psal_neighbor){samples[r], w->products[(size_t)q * rows + r]});
+    if (source->release) source->release(source->context, samples[0], samples[rows - 1] - samples[0] + 1);
     return -2;
 }
 
@@ -206,25 +189,39 @@ static int64_t compare_all(const search *s, batch *b) {
     return -2;
 }
 
-/* Compare what one query kept again, in double, and sort it. *certain: nothing that was dropped can belong to the answer. */
-static psal_status refine(const search *s, const batch *b, int64_t q, float *scratch, psal_neighbor *neighbors, bool *certain) {
-    int64_t width = s->space.width, top = s->options->top;
+/* The similarities of one query to what it kept, in double, by all threads. */
+static psal_status compare_exactly(const search *s, const batch *b, int64_t q) {
+    const psal_profile_source *source = s->space.source;
+    size_t width = (size_t)s->space.width;
+    heap *h = &b->workers[0].heaps[q];
+    double *query = malloc(width * sizeof *query), *others = malloc((size_t)s->threads * width * sizeof *others);
+    psal_status status = query && others ? PSAL_OK : PSAL_ERR_MEMORY;
+    if (status == PSAL_OK) psal_profile_space_exact(&s->space, b->samples[q], s->profile, b->workers[0].scratch, query);
+    for (int64_t begin = 0; begin < h->count && status == PSAL_OK; begin += KEPT_ROWS) {
+        int64_t end = h->count - begin < KEPT_ROWS ? h->count : begin + KEPT_ROWS;
+#pragma omp parallel for num_threads(s->threads) schedule(dynamic)
+        for (int64_t i = begin; i < end; i++) {
+            int thread = omp_get_thread_num();
+            double *other = others + (size_t)thread * width;
+            psal_profile_space_exact(&s->space, h->entry[i].sample, NULL, b->workers[thread].scratch, other);
+            h->entry[i].similarity = dot_exact(query, other, s->space.width);
+        }
+        /* Of samples all over the source, together. */
+        if (end - begin == KEPT_ROWS && source->release) source->release(source->context, 0, source->samples);
+    }
+    free(query);
+    free(others);
+    return status;
+}
+
+/* Compare what one query kept again, and sort it. *certain: nothing that was dropped can belong to the answer. */
+static psal_status refine(const search *s, const batch *b, int64_t q, psal_neighbor *neighbors, bool *certain) {
+    int64_t top = s->options->top;
     heap *h = &b->workers[0].heaps[q];
     bool dropped = h->count == b->room;
     double limit = dropped ? h->entry[0].similarity + SLACK : 0;
-    double *query = malloc((size_t)width * sizeof *query), *other = malloc((size_t)width * sizeof *other);
-    if (!query || !other) {
-        free(query);
-        free(other);
-        return PSAL_ERR_MEMORY;
-    }
-    psal_profile_space_exact(&s->space, b->samples[q], s->profile, scratch, query);
-    for (int64_t i = 0; i < h->count; i++) {
-        psal_profile_space_exact(&s->space, h->entry[i].sample, NULL, scratch, other);
-        h->entry[i].similarity = dot_exact(query, other, width);
-    }
-    free(query);
-    free(other);
+    psal_status status = compare_exactly(s, b, q);
+    if (status != PSAL_OK) return status;
     qsort(h->entry, (size_t)h->count, sizeof *h->entry, best_first);
     for (int64_t i = 0; i < top; i++) neighbors[i] = i < h->count ? h->entry[i] : (psal_neighbor){-1, 0};
     *certain = !dropped || b->room >= s->candidate_count || neighbors[top - 1].similarity > limit;
@@ -242,17 +239,12 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
         status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile to compare with is not finite");
     else if (bad >= 0)
         status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
-    bool short_of_memory = false;
-    if (status == PSAL_OK) {
-#pragma omp parallel for num_threads(s->threads) reduction(|| : short_of_memory) schedule(dynamic)
-        for (int64_t q = 0; q < count; q++)
-            if (refine(s, &b, q, b.workers[omp_get_thread_num()].scratch, neighbors + q * s->options->top, &certain[q]) !=
-                PSAL_OK)
-                short_of_memory = true;
-        if (short_of_memory) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %" PRId64 " entries", s->space.width);
-        const psal_profile_source *source = s->space.source;
-        if (source->release) source->release(source->context, 0, source->samples);
+    for (int64_t q = 0; q < count && status == PSAL_OK; q++) {
+        status = refine(s, &b, q, neighbors + q * s->options->top, &certain[q]);
+        if (status != PSAL_OK) psal_fail(err, status, "out of memory for profiles of %" PRId64 " entries", s->space.width);
     }
+    const psal_profile_source *source = s->space.source;
+    if (source->release) source->release(source->context, 0, source->samples);
     batch_free(&b, s->threads);
     return status;
 }

@@ -6,12 +6,9 @@
 #include <string.h>
 
 #define SMALLEST_STD 1e-14 /* as in psal_standardize */
-
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
+/* Means so many deviations from 0 may be subtracted after the division: float32 then rounds each entry by 4e-6 at most, and
+ * a similarity by much less. */
+#define LARGEST_OFFSET 64
 
 const char *psal_similarity_name(psal_similarity similarity) {
     static const char *const names[] = {"cosine", "pearson", "normalized"};
@@ -52,11 +49,13 @@ psal_status psal_profile_space_open(const psal_profile_source *source, const psa
     space->shift_high = malloc(width * sizeof(float));
     space->shift_low = malloc(width * sizeof(float));
     space->inverse = malloc(width * sizeof(float));
-    if (!space->shift || !space->scale || !space->shift_high || !space->shift_low || !space->inverse) {
+    space->offset = malloc(width * sizeof(float));
+    if (!space->shift || !space->scale || !space->shift_high || !space->shift_low || !space->inverse || !space->offset) {
         psal_profile_space_close(space);
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for statistics of %zu entries", width);
     }
     int64_t at = 0;
+    double largest = 0;
     for (int64_t r = 0; r < space->range_count; r++)
         for (int64_t i = 0; i < space->ranges[r].count; i++, at++) {
             double mean = options->mean[space->ranges[r].first + i], std = options->std[space->ranges[r].first + i];
@@ -65,7 +64,10 @@ psal_status psal_profile_space_open(const psal_profile_source *source, const psa
             space->shift_high[at] = (float)mean;
             space->shift_low[at] = (float)(mean - space->shift_high[at]);
             space->inverse[at] = (float)(1 / space->scale[at]);
+            space->offset[at] = (float)(mean / space->scale[at]);
+            largest = fmax(largest, fabs(mean / space->scale[at]));
         }
+    space->quick = largest <= LARGEST_OFFSET && space->similarity == PSAL_SIMILARITY_COSINE;
     return PSAL_OK;
 }
 
@@ -75,12 +77,11 @@ void psal_profile_space_close(psal_profile_space *space) {
     free(space->shift_high);
     free(space->shift_low);
     free(space->inverse);
+    free(space->offset);
     *space = (psal_profile_space){0};
 }
 
-/* ---- float32: 32 partial sums, so that the compiler can use vectors without changing the result ---- */
-
-#define LANES 32
+/* ---- float32 ---- */
 
 FAST static float sum_of_squares(const float *x, int64_t n) {
     float lane[LANES] = {0}, rest = 0;
@@ -170,7 +171,7 @@ bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, fl
     }
     /* Beyond float32's comfortable range, hardly anything left by the centring, or NaN: the slow way decides whether the
      * profile is any good. */
-    if (!(squares > 1e-20f && squares < 1e30f && squares > 1e-4f * uncentred)) {
+    if (!(squares > PSAL_SMALLEST_SQUARES && squares < PSAL_LARGEST_SQUARES && squares > 1e-4f * uncentred)) {
         double *exact = malloc((size_t)n * sizeof *exact);
         bool good = exact && psal_profile_space_exact(space, sample, NULL, scratch, exact);
         for (int64_t i = 0; good && i < n; i++) out[i] = (float)exact[i];

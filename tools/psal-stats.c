@@ -10,6 +10,7 @@
 #include "io/profile_writer.h"
 #include "io/progress.h"
 #include "tools/session.h"
+#include "tools/stats_figures.h"
 #include "tools/stats_merge.h"
 
 static const psal_option OPTIONS[] = {
@@ -39,6 +40,11 @@ static const psal_option OPTIONS[] = {
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples in "
      "FILE.csv. merge joins the parts' FILE.part-I-of-N.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
+    {PSAL_OPTION_PATH, "figures", 0, "DIR", NULL,
+     "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the layers in which "
+     "the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it --weights, too.",
+     .alias = NULL},
+    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1, .maximum = 1e9},
     {PSAL_OPTION_FLAG, "resume", .help = "Go on where an interrupted run stopped (OUT.partial)."},
     {PSAL_OPTION_DOUBLE, "save-every", 0, "SECONDS", "60", "How often an interruption's starting point is written.",
      .minimum = 0, .maximum = 1e6},
@@ -77,7 +83,7 @@ typedef struct run {
     psal_progress *progress;
     int64_t shard, shards, first, end;
     char out[4096], partial[4096], records[4096], profile_path[4096], profile_index[4096];
-    bool skip_bad;
+    bool skip_bad, save_failed;
     double save_every, saved_at;
     int64_t saved_next;
 } run;
@@ -203,6 +209,13 @@ static psal_status prepare(run *r, psal_error *err) {
     r->saliency = psal_saliency_new(session->model, &r->saliency_options, err);
     if (!r->saliency) return err->status;
     r->profile_type = *r->profile_path && psal_options_choice(o, "profile-type") == 0 ? PSAL_F16 : PSAL_F32;
+    const char *figures = psal_options_string(o, "figures");
+    if (figures && r->shards > 1)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures needs all parts: give it to psal-stats merge");
+    if (figures) {
+        status = psal_stats_figures_begin(figures, psal_saliency_length(r->saliency), psal_options_int(o, "k-salient"), err);
+        if (status != PSAL_OK) return status;
+    }
     char preprocess[256];
     psal_identity_set(&r->identity, "psal.arch", "%s", session->info->arch);
     psal_identity_set(&r->identity, "psal.fingerprint", "%016" PRIx64, psal_model_fingerprint(session->model));
@@ -263,6 +276,11 @@ static psal_status load_sample(void *data, int64_t index, float *image, int *lab
     return status;
 }
 
+/* A disk that is not in memory yet should not make the processors wait. */
+static void expect_sample(void *data, int64_t index) {
+    psal_dataset_prefetch(((run *)data)->dataset, (size_t)index);
+}
+
 static psal_status take_sample(void *data, const psal_sample *sample, const float *profile, const float *predicted,
                                const psal_error *why, psal_error *err) {
     run *r = data;
@@ -285,6 +303,7 @@ static psal_status save(run *r, psal_error *err) {
     if (status == PSAL_OK) status = psal_state_write(r->partial, &r->identity, r->summary, err);
     r->saved_at = psal_seconds();
     if (status == PSAL_OK) r->saved_next = r->summary->next;
+    r->save_failed = status != PSAL_OK;
     return status;
 }
 
@@ -315,6 +334,7 @@ static psal_status compute(run *r, psal_error *err) {
                                 .predicted_profiles = psal_options_flag(r->options, "predicted"),
                                 .data = r,
                                 .load = load_sample,
+                                .ahead = expect_sample,
                                 .take = take_sample,
                                 .pause = pause_run,
                                 .step = step_run};
@@ -324,11 +344,26 @@ static psal_status compute(run *r, psal_error *err) {
     if (status == PSAL_OK || r->summary->next == r->first) return status;
     /* Nothing that was computed is lost. */
     psal_error also = PSAL_ERROR_INIT;
-    if (r->summary->next > r->saved_next && save(r, &also) != PSAL_OK)
+    if (r->summary->next > r->saved_next && !r->save_failed && save(r, &also) != PSAL_OK)
         fprintf(stderr, "%s: the work so far could not be saved: %s\n", PROGRAM.name, also.message);
     if (r->saved_next > r->first)
         fprintf(stderr, "%s: %lld of %lld samples are kept in %s; --resume goes on from there\n", PROGRAM.name,
                 (long long)(r->saved_next - r->first), (long long)(r->end - r->first), r->partial);
+    return status;
+}
+
+static psal_status write_figures(run *r, psal_error *err) {
+    bool store = *r->profile_path != '\0';
+    psal_stats_figures figures = {.folder = psal_options_string(r->options, "figures"),
+                                  .session = &r->session,
+                                  .saliency = r->saliency,
+                                  .aggregation = r->saliency_options.aggregation,
+                                  .summary = r->summary,
+                                  .store = store ? r->profile_path : NULL,
+                                  .index = store ? r->profile_index : NULL,
+                                  .k = psal_options_int(r->options, "k-salient")};
+    psal_status status = psal_stats_figures_write(&figures, &r->session.notes, err);
+    psal_session_print_notes(&r->session, PROGRAM.name);
     return status;
 }
 
@@ -342,6 +377,7 @@ static psal_status write_results(run *r, psal_error *err) {
     }
     if (status == PSAL_OK && *r->records)
         status = psal_state_write_records(r->records, r->dataset, r->summary, r->profile_type, err);
+    if (status == PSAL_OK && psal_options_string(r->options, "figures")) status = write_figures(r, err);
     if (status != PSAL_OK) return status;
     status = r->shards > 1 ? psal_state_write(r->out, &r->identity, r->summary, err)
                            : psal_state_write_statistics(r->out, &r->identity, r->summary, err);

@@ -12,10 +12,13 @@ build_needs=(
     library:libpng=libpng-dev library:zlib=zlib1g-dev library:jansson=libjansson-dev
     library:cairo=libcairo2-dev
 )
-test_needs=(library:check=check command:python3=python3 command:curl='curl ca-certificates')
+test_needs=(
+    library:check=check command:python3=python3 command:curl='curl ca-certificates'
+    command:parallel=parallel command:mpirun=openmpi-bin
+    file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist
+)
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
-    file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist
 )
 tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
 

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/npy.h"
 #include "io/profile_writer.h"
+#include "tools/stats_figures.h"
 
 psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err) {
     const char *slash = strrchr(path, '/'), *point = strrchr(path, '.');
@@ -21,6 +23,9 @@ typedef struct joining {
     int64_t shards;
     psal_summary **parts; /* [shards] by number, NULL while missing */
     const char **files;   /* [shards] */
+    psal_session session; /* for --figures; below likewise */
+    psal_saliency *saliency;
+    psal_aggregation aggregation;
 } joining;
 
 static int64_t identity_number(const psal_identity *identity, const char *key) {
@@ -133,6 +138,10 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
     }
     if (status == PSAL_OK) return psal_profile_writer_commit(writer, err);
     psal_profile_writer_close(writer);
+    /* There is nothing to go on with: merging begins anew. */
+    char partial[4200];
+    snprintf(partial, sizeof partial, "%.4096s.partial", path);
+    unlink(partial);
     return status;
 }
 
@@ -158,6 +167,45 @@ static psal_status write_tables(const joining *j, const psal_options *options, c
     return status;
 }
 
+/* The figures need the names of the layers: the network, which must be that of the parts. */
+static psal_status open_network(joining *j, const psal_options *options, psal_error *err) {
+    const char *folder = psal_options_string(options, "figures"), *name = psal_identity_get(&j->identity, "psal.aggregation");
+    int64_t length = j->parts[0]->length;
+    psal_session *session = &j->session;
+    psal_status status = psal_session_open(session, options, err);
+    if (status != PSAL_OK) return status;
+    char fingerprint[32];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(session->model));
+    if (strcmp(fingerprint, psal_identity_get(&j->identity, "psal.fingerprint")) != 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures: the parts were made with other weights than %s: give --weights",
+                         session->weights);
+    while (j->aggregation < PSAL_AGGREGATION_TENSOR && strcmp(psal_aggregation_name(j->aggregation), name) != 0) j->aggregation++;
+    psal_saliency_options one = {.height = session->height, .width = session->width, .aggregation = j->aggregation, .threads = 1};
+    j->saliency = psal_saliency_new(session->model, &one, err);
+    if (!j->saliency) return err->status;
+    if (psal_saliency_length(j->saliency) != length)
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: profiles of %" PRId64 " entries, but %s has %" PRId64, j->files[0],
+                         length, session->weights, psal_saliency_length(j->saliency));
+    return psal_stats_figures_begin(folder, length, psal_options_int(options, "k-salient"), err);
+}
+
+static psal_status write_figures(joining *j, const psal_options *options, psal_error *err) {
+    const char *profiles = psal_options_string(options, "profiles");
+    char index[4200];
+    if (profiles) snprintf(index, sizeof index, "%.4096s.csv", profiles);
+    psal_stats_figures figures = {.folder = psal_options_string(options, "figures"),
+                                  .session = &j->session,
+                                  .saliency = j->saliency,
+                                  .aggregation = j->aggregation,
+                                  .summary = j->parts[0],
+                                  .store = profiles,
+                                  .index = profiles ? index : NULL,
+                                  .k = psal_options_int(options, "k-salient")};
+    psal_status status = psal_stats_figures_write(&figures, &j->session.notes, err);
+    if (status == PSAL_OK) psal_session_print_notes(&j->session, "psal-stats");
+    return status;
+}
+
 psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     size_t count = psal_options_argument_count(options);
     if (count < 3) {
@@ -167,8 +215,11 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     joining j = {0};
     psal_status status = PSAL_OK;
     for (size_t i = 2; i < count && status == PSAL_OK; i++) status = read_part(&j, psal_options_argument(options, i), err);
+    bool figures = psal_options_string(options, "figures") != NULL;
     if (status == PSAL_OK) status = join_parts(&j, err);
+    if (status == PSAL_OK && figures) status = open_network(&j, options, err);
     if (status == PSAL_OK) status = write_tables(&j, options, j.parts[0], err);
+    if (status == PSAL_OK && figures) status = write_figures(&j, options, err);
     if (status == PSAL_OK)
         status = psal_state_write_statistics(psal_options_argument(options, 1), &j.identity, j.parts[0], err);
     psal_summary *result = status == PSAL_OK ? j.parts[0] : NULL;
@@ -176,5 +227,7 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
         if (j.parts[i] != result) psal_summary_free(j.parts[i]);
     free(j.parts);
     free(j.files);
+    psal_saliency_free(j.saliency);
+    psal_session_close(&j.session);
     return result;
 }

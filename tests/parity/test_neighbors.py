@@ -189,31 +189,33 @@ def large_store(report, program, folder, rng):
         data.flush()
         del data
     label = rng.integers(0, 1000, samples)
+    # As psal-stats writes for profiles of very different size; the question is about a large one, as those of mistakes are.
+    scale = 2.0 ** rng.integers(-20, 3, samples)
+    query = int(np.flatnonzero(scale == scale.max())[7])
     with open(folder / "large.csv", "w") as file:
-        file.write("index,path,label,predicted\n")
+        file.write("index,path,label,predicted,scale\n")
         for i in range(samples):
-            file.write(f"{i},{i}.jpg,{label[i]},{label[i]}\n")
+            file.write(f"{i},{i}.jpg,{label[i]},{label[i]},{float(scale[i])!r}\n")
     # Statistics beforehand, so that the query itself is measured.
     data = np.load(path, mmap_mode="r")
-    total, squares = np.zeros(length), np.zeros(length)
-    for i in range(0, samples, 1000):
-        block = data[i:i + 1000].astype(np.float64)
-        total += block.sum(0)
-        squares += (block * block).sum(0)
-    mean = total / samples
-    std = np.sqrt((squares - samples * mean * mean) / (samples - 1))
+
+    def blocks():
+        for i in range(0, samples, 1000):
+            yield i, data[i:i + 1000].astype(np.float64) * scale[i:i + 1000, None]
+
+    mean = sum(block.sum(0) for _, block in blocks()) / samples
+    std = np.sqrt(sum(((block - mean) ** 2).sum(0) for _, block in blocks()) / (samples - 1))
     np.savez(folder / "stats.npz", mean=mean, std=std)
-    best = 1e9
-    for _ in range(3):
+    std = np.where(std <= 1e-14, 1, std)
+    arguments = ["--store", path, "--index", folder / "large.csv", "--query", query, "--top", top, "--stats", folder / "stats.npz"]
+    reading, times = [], []
+    for _ in range(5):  # in turn, so that a busy machine hits both alike
         begin = time.perf_counter()
         with open(path, "rb", buffering=0) as file:
             chunk = bytearray(1 << 22)
             while file.readinto(chunk):
                 pass
-        best = min(best, time.perf_counter() - begin)
-    arguments = ["--store", path, "--index", folder / "large.csv", "--query", 123, "--top", top, "--stats", folder / "stats.npz"]
-    times = []
-    for _ in range(3):
+        reading.append(time.perf_counter() - begin)
         begin = time.perf_counter()
         answer = ask(report, "large", program, *arguments)
         times.append(time.perf_counter() - begin)
@@ -221,18 +223,18 @@ def large_store(report, program, folder, rng):
     small = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
     memory = int(run(sys.executable, "-c", small, program, *arguments).stdout) / 1024
-    query = (data[123].astype(np.float64) - mean) / std
-    query /= np.linalg.norm(query)
+    vector = (data[query] * scale[query] - mean) / std
+    vector /= np.linalg.norm(vector)
     values = np.empty(samples)
-    for i in range(0, samples, 1000):
-        block = (data[i:i + 1000].astype(np.float64) - mean) / std
-        values[i:i + 1000] = block @ query / np.linalg.norm(block, axis=1)
-    values[123] = -2
+    for i, block in blocks():
+        block = (block - mean) / std
+        values[i:i + 1000] = block @ vector / np.linalg.norm(block, axis=1)
+    values[query] = -2
     order = np.argsort(-values, kind="stable")[:top]
     found = [n["sample"] for n in answer["queries"][0]["neighbors"]] if answer else []
     report.check("50,000 samples: the exact neighbours", found == list(order))
-    report.check("a query within twice the reading of the store", min(times) < 2 * best,
-                 f"{min(times):.2f} s; reading from the page cache {best:.2f} s")
+    report.check("a query within twice the reading of the store", min(times) < 2 * min(reading),
+                 f"{min(times):.2f} s; reading from the page cache {min(reading):.2f} s")
     report.check("memory below 300 MB", memory < 300, f"{memory:.0f} MB")
 
 

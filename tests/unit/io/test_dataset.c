@@ -1,4 +1,8 @@
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "dataset_helpers.h"
@@ -75,6 +79,51 @@ START_TEST(fashion_mnist) {
     psal_image_free(&image);
     psal_dataset_free(data);
     psal_labels_free(labels);
+}
+END_TEST
+
+/* ---- reading ahead ---- */
+
+static bool in_memory(const char *path) {
+    static unsigned char pages[256];
+    size_t size = sizeof pages * (size_t)sysconf(_SC_PAGESIZE), present = 0;
+    int fd = open(path, O_RDONLY);
+    void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    ck_assert(map != MAP_FAILED && mincore(map, size, pages) == 0);
+    for (size_t i = 0; i < sizeof pages; i++) present += pages[i] & 1;
+    munmap(map, size);
+    close(fd);
+    return present == sizeof pages;
+}
+
+START_TEST(prefetches_files) {
+    size_t size = 256 * (size_t)sysconf(_SC_PAGESIZE);
+    char *bytes = calloc(1, size);
+    write_bytes("a.png", bytes, size);
+    free(bytes);
+    char path[600];
+    snprintf(path, sizeof path, "%s", in_scratch("a.png"));
+    psal_dataset *data = open_data(write_text("l.csv", "a.png,1\n"), NULL);
+    ck_assert_msg(data != NULL, "%s", err.message);
+    int fd = open(path, O_RDONLY);
+    ck_assert(fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+    close(fd);
+    if (in_memory(path)) {
+        printf("SKIPPED prefetches_files: the file system keeps files in memory\n");
+    } else {
+        psal_dataset_prefetch(data, 0);
+        for (int i = 0; i < 500 && !in_memory(path); i++) usleep(10000);
+        ck_assert(in_memory(path));
+    }
+    psal_dataset_prefetch(data, 1); /* no such sample */
+    ck_assert_int_eq(unlink(path), 0);
+    psal_dataset_prefetch(data, 0); /* no such file any more */
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    psal_dataset_prefetch(data, 0); /* nobody writes */
+    psal_dataset_free(data);
+    data = open_data(write_idx(2, 3), NULL);
+    psal_dataset_prefetch(data, 1); /* no file of its own */
+    psal_dataset_free(data);
 }
 END_TEST
 
@@ -215,6 +264,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, idx_files);
     tcase_add_test(tests, fashion_mnist);
+    tcase_add_test(tests, prefetches_files);
     tcase_add_test(tests, fingerprints);
     tcase_add_test(tests, shards_cover_the_set);
     tcase_add_test(tests, loads_from_many_threads);

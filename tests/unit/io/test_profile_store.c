@@ -75,11 +75,13 @@ END_TEST
 START_TEST(test_all_halves) {
     uint16_t *in = malloc(65536 * sizeof *in);
     float *out = malloc(65536 * sizeof *out);
-    for (int shift = 0; shift < 2; shift++) {
+    static const float factors[] = {1, 0x1p-20f, 0x1p-120f, 3};
+    for (int shift = 0; shift < 8; shift++) {
+        float factor = factors[shift / 2];
         for (int i = 0; i < 65536; i++) in[i] = (uint16_t)i;
-        psal_halves_to_floats(in + shift * 3, 65536 - shift * 3, out);
-        for (int i = shift * 3; i < 65536; i++) {
-            float expected = psal_f16_to_f32((uint16_t)i), got = out[i - shift * 3];
+        psal_halves_to_floats(in + shift % 2 * 3, 65536 - shift % 2 * 3, factor, out);
+        for (int i = shift % 2 * 3; i < 65536; i++) {
+            float expected = psal_f16_to_f32((uint16_t)i) * factor, got = out[i - shift % 2 * 3];
             ck_assert_msg(isnan(expected) ? isnan(got) : memcmp(&expected, &got, 4) == 0, "half %04x", (unsigned)i);
         }
     }

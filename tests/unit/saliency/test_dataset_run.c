@@ -21,6 +21,7 @@ typedef struct lab {
     bool skip, predicted;
     int64_t stop_at; /* pause fails there; 0: never */
     int steps;
+    int ahead[100]; /* how often each sample was announced */
 } lab;
 
 static void open_lab(lab *l) {
@@ -48,11 +49,20 @@ static void close_lab(lab *l) {
 
 static psal_status load(void *data, int64_t index, float *image, int *label, psal_error *err) {
     const lab *l = data;
+    if (index < 100) ck_assert_int_eq(l->ahead[index], 1);
     if (index == l->bad) return psal_fail(err, PSAL_ERR_FORMAT, "sample %d is broken", (int)index);
     psal_random random = {(uint64_t)index};
     for (int i = 0; i < PIXELS; i++) image[i] = (float)psal_random_normal(&random);
     *label = (int)(index % CLASSES);
     return PSAL_OK;
+}
+
+static void announce(void *data, int64_t index) {
+    lab *l = data;
+    ck_assert(index >= l->summary->next && index < l->summary->end);
+    if (index >= 100) return;
+#pragma omp atomic
+    l->ahead[index]++;
 }
 
 static psal_status take(void *data, const psal_sample *sample, const float *profile, const float *predicted,
@@ -78,8 +88,9 @@ static void step(void *data) {
 
 static psal_status go(lab *l, int threads, int64_t end, psal_error *err) {
     if (!l->summary) l->summary = psal_summary_new(psal_saliency_length(l->saliency), 0, end, false, NULL);
+    memset(l->ahead, 0, sizeof l->ahead);
     psal_dataset_run run = {.first = l->summary->next, .end = end, .threads = threads, .predicted_profiles = l->predicted,
-                            .data = l, .load = load, .take = take, .pause = pause_at, .step = step};
+                            .data = l, .load = load, .ahead = announce, .take = take, .pause = pause_at, .step = step};
     return psal_dataset_run_all(l->saliency, l->model, &run, err);
 }
 

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""A whole data set through psal-stats and psal-neighbors: Fashion-MNIST's 10,000 test images and the ResNet-18 in the box.
+
+    tests/e2e/test_data_set.py TOOLS-DIR SOURCE-DIR [IMAGES]
+
+Statistics, store, records and figures; accuracy as weights/README.md says; statistics as the stored profiles say; the
+neighbours of a mistake as their definition says; some of the images once more, in one run and in three merged parts. Fewer
+IMAGES where the programs are slow (sanitizers). Needs Debian's dataset-fashion-mnist, nothing beside Python else. Prints a line
+per failure and "N passed, N failed"; the status is 1 when one failed."""
+import array
+import csv
+import json
+import math
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+tools, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+IMAGES = int(sys.argv[3]) if len(sys.argv) > 3 else 10000
+DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
+SPEC = f"idx:{DATA}/t10k-images-idx3-ubyte.gz,{DATA}/t10k-labels-idx1-ubyte.gz"
+NETWORK = root / "weights" / "fashion_resnet18.safetensors"
+FIGURES = {"groups.png", "mean_profiles.png", "depth.png", "profiles.csv", "depth.csv"}
+passed = failed = 0
+
+
+def check(name, fine, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(fine), failed + (not fine)
+    if not fine:
+        print(f"FAIL {name}: {detail}", flush=True)
+
+
+def run(program, *arguments):
+    done = subprocess.run([str(tools / program), *map(str, arguments)], capture_output=True, text=True,
+                          env=dict(os.environ, OMP_WAIT_POLICY="passive"))
+    if done.returncode:
+        raise RuntimeError(f"{program}: status {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def read_tensors(path):
+    """({name: values} of float64 tensors, metadata)"""
+    data = path.read_bytes()
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:start])
+    metadata = header.pop("__metadata__")
+    return {name: struct.unpack(f"<{(e['data_offsets'][1] - e['data_offsets'][0]) // 8}d",
+                                data[start + e["data_offsets"][0]:start + e["data_offsets"][1]])
+            for name, e in header.items()}, metadata
+
+
+def read_table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_store(path, scales):
+    """Profiles of a float16 .npy, each multiplied by its scale"""
+    data = path.read_bytes()
+    start = 10 + struct.unpack("<H", data[8:10])[0]
+    text = data[10:start].decode()
+    rows, length = map(int, re.search(r"'shape': \((\d+), (\d+)\)", text).groups())
+    if "'descr': '<f2'" not in text or rows != len(scales) or len(data) != start + 2 * rows * length:
+        raise RuntimeError(f"{path}: {text}, {len(data)} bytes, {len(scales)} scales")
+    return [[value * scale for value in struct.unpack_from(f"<{length}e", data, start + 2 * length * i)]
+            for i, scale in enumerate(scales)]
+
+
+def close(found, expected, relative, absolute=0.0):
+    return len(found) == len(expected) and all(abs(a - b) <= relative * abs(b) + absolute for a, b in zip(found, expected))
+
+
+def png_size(path):
+    data = path.read_bytes()
+    return struct.unpack(">II", data[16:24]) if data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND" else (0, 0)
+
+
+def whole_run(out, images):
+    return run("psal-stats", "--quiet", "--weights", NETWORK, "--data", SPEC, "--limit", images, "--out", out / "s.safetensors",
+               "--profiles", out / "p.npy", "--records", out / "r.csv", "--predicted", "--figures", out / "figures")
+
+
+def test_run(out):
+    """(store's profiles, records, statistics)"""
+    said = whole_run(out, IMAGES)
+    tensors, metadata = read_tensors(out / "s.safetensors")
+    records = read_table(out / "r.csv")
+    right = sum(row["label"] == row["predicted"] for row in records)
+    check("records", len(records) == IMAGES and all(row["status"] == "ok" for row in records)
+          and [int(row["index"]) for row in records] == list(range(IMAGES)), len(records))
+    counts = [int(metadata[f"psal.{key}"]) for key in ("count", "correct", "incorrect", "skipped")]
+    check("counts", counts == [IMAGES, right, IMAGES - right, 0], f"{counts}, {right} right by the records")
+    check("what it says", f"{IMAGES} samples: {right} correct" in said, said)
+    if IMAGES == 10000:
+        row = re.search(r"^\| ResNet-18 \|.*\| ([\d.]+) % \| (\d+) \|$", (root / "weights" / "README.md").read_text(), re.M)
+        check("accuracy is that of weights/README.md", [f"{right / 100:.2f}", str(IMAGES - right)] == list(row.groups()),
+              f"{right} right, README: {row.groups()}")
+    profiles = read_store(out / "p.npy", [float(row["scale"]) for row in records])
+    check("the store's table is the records", (out / "p.npy.csv").read_bytes() == (out / "r.csv").read_bytes())
+    # Half precision: each profile is off by 2^-11 of an entry at most; sums of many by much less.
+    largest = max(tensors["mean"])
+    wrong = [p for p, row in zip(profiles, records) if row["label"] != row["predicted"]]
+    columns = [array.array("d", column) for column in zip(*profiles)]
+    check("mean is that of the stored profiles", close([sum(c) / IMAGES for c in columns], tensors["mean"], 5e-4, 1e-7 * largest))
+    check("mean.incorrect is that of the stored profiles", close([sum(column) / len(wrong) for column in zip(*wrong)],
+                                                                 tensors["mean.incorrect"], 5e-4, 1e-7 * largest))
+    deviation = [math.sqrt(sum((x - m) ** 2 for x in c) / (IMAGES - 1)) for c, m in zip(columns, tensors["mean"])]
+    check("std is that of the stored profiles", close(deviation, tensors["std"], 1e-3, 1e-6 * largest))
+    return profiles, records, tensors
+
+
+def test_figures(out, records, tensors):
+    folder = out / "figures"
+    names = {path.name for path in folder.iterdir()}
+    check("figures", names == FIGURES, names)
+    check("pictures", all(min(png_size(folder / name)) > 400 for name in FIGURES if name.endswith(".png")))
+    mistakes = sum(row["label"] != row["predicted"] for row in records)
+    depth = read_table(folder / "depth.csv")
+    for kind in ("standardized", "naive"):
+        check(f"depth.csv: ten filters of each mistake, {kind}", sum(int(row[kind]) for row in depth) == 10 * mistakes
+              and abs(sum(float(row[f"{kind}_percent"]) for row in depth) - 100) < 1e-9, mistakes)
+    check("depth.csv: the layers", sum(int(row["filters"]) for row in depth) == len(tensors["mean"])
+          and depth[0]["layer"] == "conv1.weight" and len(depth) == 20, len(depth))
+    table = read_table(folder / "profiles.csv")
+    check("profiles.csv", [float(row["mean"]) for row in table] == list(tensors["mean"])
+          and [float(row["mean_incorrect"]) for row in table] == list(tensors["mean.incorrect"])
+          and close([float(row["standardized_predicted"]) for row in table],
+                    [(p - m) / (s if s > 1e-14 else 1) for p, m, s in zip(tensors["mean.predicted"], tensors["mean"], tensors["std"])],
+                    1e-12, 1e-12))
+
+
+def test_depth(out, profiles, records, tensors):
+    """The counts of depth.csv from the store, by sorting"""
+    depth = read_table(out / "figures" / "depth.csv")
+    layer_of = [i for i, row in enumerate(depth) for _ in range(int(row["filters"]))]
+    counts = [0] * len(depth)
+    for profile, row in zip(profiles, records):
+        if row["label"] != row["predicted"]:
+            standardized = [(x - m) / (s if s > 1e-14 else 1) for x, m, s in zip(profile, tensors["mean"], tensors["std"])]
+            for entry in sorted(range(len(profile)), key=lambda i: -standardized[i])[:10]:
+                counts[layer_of[entry]] += 1
+    found = [int(row["standardized"]) for row in depth]
+    # The program's profiles are float32: a tie in the tenth place may fall otherwise.
+    check("depth.csv is what the store says", sum(abs(a - b) for a, b in zip(counts, found)) <= 2, f"{found}, not {counts}")
+
+
+def test_parts(out):
+    """Three parts of some of the images, and their merge: the tables and figures of one run"""
+    images = min(IMAGES, 1000)
+    out, place = out / "one", out / "parts"
+    out.mkdir(), place.mkdir()
+    whole_run(out, images)
+    common = ["--quiet", "--weights", NETWORK, "--data", SPEC, "--limit", images, "--profiles", place / "p.npy"]
+    for part in (3, 1, 2):
+        run("psal-stats", *common, "--out", place / "s.safetensors", "--predicted", "--shard", f"{part}/3")
+    run("psal-stats", "merge", place / "s.safetensors", *sorted(place.glob("s.part-*.safetensors")), *common, "--records",
+        place / "r.csv", "--figures", place / "figures")
+    one, joined = (read_tensors(p / "s.safetensors") for p in (out, place))
+    check("merged statistics", one[1] == joined[1] and one[0].keys() == joined[0].keys()
+          and all(close(joined[0][name], one[0][name], 1e-12) for name in one[0]))
+    same = [name for name in ("p.npy", "p.npy.csv", "r.csv", "figures/depth.csv", "figures/depth.png")
+            if (place / name).read_bytes() != (out / name).read_bytes()]
+    check("merged tables and figures", not same and {p.name for p in (place / "figures").iterdir()} == FIGURES, f"{same} differ")
+
+
+def test_neighbors(out, profiles, records, tensors):
+    """Of the mistake with the largest loss, among all mistakes"""
+    mistakes = [i for i, row in enumerate(records) if row["label"] != row["predicted"]]
+    query = max(mistakes, key=lambda i: float(records[i]["loss"]))
+    vectors = {}
+    for i in mistakes:
+        vector = [(x - m) / (s if s > 1e-14 else 1) for x, m, s in zip(profiles[i], tensors["mean"], tensors["std"])]
+        norm = math.sqrt(sum(x * x for x in vector))
+        vectors[i] = [x / norm for x in vector]
+    similarity = {i: sum(a * b for a, b in zip(vectors[query], vectors[i])) for i in mistakes if i != query}
+    expected = sorted(similarity, key=lambda i: -similarity[i])[:12]
+    sheet, table = out / "sheet.png", out / "near.csv"
+    answer = json.loads(run("psal-neighbors", "--quiet", "--json", "--store", out / "p.npy", "--stats", out / "s.safetensors",
+                            "--query", query, "--mistakes", "--top", 12, "--data", SPEC, "--sheet", sheet, "--csv", table))
+    found = answer["queries"][0]["neighbors"]
+    check("neighbours", [n["sample"] for n in found] == expected, f"{[n['sample'] for n in found]}, not {expected}")
+    check("their similarity", close([n["similarity"] for n in found], [similarity[i] for i in expected], 0, 1e-6))
+    check("their names", all(n["path"] == records[n["sample"]]["path"] for n in found), found[:2])
+    check("their sheet", min(png_size(sheet)) > 200, png_size(sheet))
+    check("their table", [int(row["sample"]) for row in read_table(table)] == expected, read_table(table)[0])
+
+
+def main():
+    if not DATA.is_dir():
+        print("SKIPPED: Debian's dataset-fashion-mnist is not installed")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="psal-data-set-") as name:
+        out = pathlib.Path(name)
+        try:
+            profiles, records, tensors = test_run(out)
+            for test, arguments in ((test_figures, (out, records, tensors)), (test_depth, (out, profiles, records, tensors)),
+                                    (test_parts, (out,)), (test_neighbors, (out, profiles, records, tensors))):
+                try:
+                    test(*arguments)
+                except Exception as caught:  # the rest still says what it has to say
+                    check(test.__name__, False, f"{type(caught).__name__}: {caught}")
+        except Exception as caught:
+            check("test_run", False, f"{type(caught).__name__}: {caught}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
