@@ -162,7 +162,8 @@ static psal_status find_subjects(psal_lab *lab, const psal_options *options, psa
     return status;
 }
 
-psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, psal_error *err) {
+psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, bool in_parts,
+                          psal_error *err) {
     memset(lab, 0, sizeof *lab);
     lab->session = session;
     lab->classes = session->info->num_classes;
@@ -175,7 +176,8 @@ psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_optio
                                        .width = session->width,
                                        .threads = many ? 1 : session->threads,
                                        .memory_limit = session->memory_limit,
-                                       .method = session->method};
+                                       .method = session->method,
+                                       .in_parts = in_parts};
     psal_saliency_options profile = {.height = session->height,
                                      .width = session->width,
                                      .threads = forward.threads,

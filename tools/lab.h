@@ -46,8 +46,9 @@ typedef struct psal_lab {
     int workers;               /* experiments at once */
 } psal_lab;
 
-/* Find the samples that the options name. The session is open and outlives the lab. */
-psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, psal_error *err);
+/* Find the samples that the options name. The session is open and outlives the lab. in_parts: see psal_classifier_options. */
+psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, bool in_parts,
+                          psal_error *err);
 void psal_lab_close(psal_lab *lab); /* zeroed is fine */
 
 /* What one thread needs. */

@@ -344,7 +344,7 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, err)) != PSAL_OK) return status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, false, err)) != PSAL_OK) return status;
     if (!(r->k = psal_lab_ks(&r->lab, o, &r->report.k_count, err))) return err->status;
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
