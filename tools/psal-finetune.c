@@ -41,7 +41,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.", .alias = NULL},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
-     "Write only the changed filters, for --delta of every program: one sample, one choice, one k.", .alias = NULL},
+     "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to the "
+     "weights it is given.", .alias = NULL},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -343,9 +344,11 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--until-correct makes one step and chooses its size: without --steps and --rate");
     psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
+    if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     if ((status = psal_lab_open(&r->lab, &r->session, o, false, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, &r->report.k_count, err))) return err->status;
+    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err))) return err->status;
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
         r->report.k_count = 1;
