@@ -126,6 +126,41 @@ static psal_status run_part(psal_classifier_worker *w, int p, const float *const
     return status;
 }
 
+bool psal_classifier_stem(const psal_classifier *c, int64_t *channels, int64_t *plane) {
+    if (c->network.part_count < 2 || c->batch != 1) return false;
+    int convolutions = 0;
+    *channels = 0;
+    for (int i = 0; i < psal_model_parameter_count(c->model); i++) {
+        const psal_model_parameter *p = psal_model_get_parameter(c->model, i);
+        if (c->network.parameter_part[i] > 0 || !p->is_filter) continue;
+        convolutions += p->first_filter == 0 ? 1 : 2;
+        *channels = p->shape.dim[0];
+    }
+    /* Between one convolution and the cut nothing mixes channels: that takes another convolution, or a concatenation. */
+    const psal_shape *shape = psal_graph_shape(c->graph, c->network.parts[0].output);
+    *plane = psal_shape_count(shape) / (*channels ? *channels : 1);
+    return convolutions == 1 && shape->ndim == 4 && shape->dim[1] == *channels;
+}
+
+psal_status psal_classifier_run_stem(psal_classifier_worker *w, const float *images, const float *const *values,
+                                     const float **output, psal_error *err) {
+    w->done = 0;
+    psal_status status = psal_workspace_set(w->workspaces[0], w->classifier->network.image, images, err);
+    if (status == PSAL_OK) status = run_part(w, 0, values, err);
+    if (status != PSAL_OK) return status;
+    w->done = 1;
+    *output = psal_workspace_get(w->workspaces[0], w->classifier->network.parts[0].output);
+    return PSAL_OK;
+}
+
+psal_status psal_classifier_set_stem(psal_classifier_worker *w, const float *output, psal_error *err) {
+    const psal_network *network = &w->classifier->network;
+    psal_status status = PSAL_OK;
+    for (int later = 1; later < network->part_count && status == PSAL_OK; later++)
+        status = psal_workspace_set(w->workspaces[later], network->parts[0].copy, output, err);
+    return status;
+}
+
 static psal_status check_logits(const psal_classifier *c, const float *logits, psal_error *err) {
     int classes = psal_model_get_info(c->model)->num_classes;
     for (int n = 0; n < c->batch; n++)

@@ -83,6 +83,11 @@ typedef struct experiment {
     size_t count;
     int64_t *filters; /* of all variants */
     size_t used;
+    /* What the first part of the network gives for the image: [channels, plane] as it is, with all its filters off, and of
+     * the variant; NULL where its channels cannot be told apart. */
+    float *stem, *stem_off, *stem_now;
+    const float *stem_output; /* the worker's own */
+    int64_t channels, plane;
 } experiment;
 
 static bool is_noisy(psal_prune_how how) {
@@ -164,7 +169,51 @@ static psal_status list_variants(experiment *e, psal_error *err) {
     return status;
 }
 
-/* Run every variant on one image, and hand its logits to `keep`. The worker must have run the whole network on it. */
+/* ---- the first part: a channel is either as in the whole network or switched off, so it runs twice for all variants ---- */
+
+static psal_status open_stem(experiment *e, psal_error *err) {
+    if (is_noisy(e->options->how) || !psal_classifier_stem(psal_classifier_of(e->worker), &e->channels, &e->plane))
+        return PSAL_OK;
+    size_t size = (size_t)(e->channels * e->plane);
+    e->stem = malloc(3 * size * sizeof *e->stem);
+    if (!e->stem) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu values of the first layer", size);
+    e->stem_off = e->stem + size;
+    e->stem_now = e->stem_off + size;
+    return PSAL_OK;
+}
+
+/* Run the whole network on an image, so that variants of it can follow. */
+static psal_status run_whole(experiment *e, const float *image, const float **logits, psal_error *err) {
+    size_t bytes = (size_t)(e->channels * e->plane) * sizeof *e->stem;
+    psal_status status = PSAL_OK;
+    psal_edit_reset(e->edit);
+    for (int64_t f = 0; e->stem && f < e->channels && status == PSAL_OK; f++)
+        status = psal_prune_filters(e->edit, e->model, e->options->how, &f, 1, 0, 0, err);
+    if (e->stem && status == PSAL_OK)
+        status = psal_classifier_run_stem(e->worker, image, psal_edit_values(e->edit), &e->stem_output, err);
+    if (e->stem && status == PSAL_OK) memcpy(e->stem_off, e->stem_output, bytes);
+    psal_edit_reset(e->edit);
+    if (status == PSAL_OK) status = psal_classifier_run(e->worker, image, NULL, logits, err);
+    if (!e->stem || status != PSAL_OK) return status;
+    memcpy(e->stem, e->stem_output, bytes); /* what it holds now */
+    memcpy(e->stem_now, e->stem, bytes);
+    return psal_classifier_set_stem(e->worker, e->stem_now, err);
+}
+
+/* The variant's channels, where those of the variant before are. */
+static void change_stem(experiment *e, const variant *before, const variant *v) {
+    size_t plane = (size_t)e->plane;
+    for (int64_t i = 0; i < before->k && before->filters[i] < e->channels; i++) {
+        size_t at = (size_t)before->filters[i] * plane;
+        memcpy(e->stem_now + at, e->stem + at, plane * sizeof *e->stem);
+    }
+    for (int64_t i = 0; i < v->k && v->filters[i] < e->channels; i++) {
+        size_t at = (size_t)v->filters[i] * plane;
+        memcpy(e->stem_now + at, e->stem_off + at, plane * sizeof *e->stem);
+    }
+}
+
+/* Run every variant on the image that the whole network has run on, and hand its logits to `keep`. */
 static psal_status run_variants(experiment *e, void (*keep)(experiment *e, variant *v, const float *logits, int label),
                                 int label, psal_error *err) {
     const psal_prune_options *o = e->options;
@@ -178,6 +227,10 @@ static psal_status run_variants(experiment *e, void (*keep)(experiment *e, varia
             int first = filter == INT64_MAX ? 0 : psal_classifier_part(classifier, psal_model_filter_parameter(e->model, (int)filter));
             psal_edit_reset(e->edit);
             psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->filters, v->k, o->scale, v->noise, err);
+            if (first == 0 && e->stem) {
+                change_stem(e, last, v);
+                first = 1;
+            }
             if (status == PSAL_OK) status = psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), &logits, err);
             if (status != PSAL_OK) return status;
         }
@@ -205,7 +258,7 @@ static psal_status run_images(experiment *e, psal_error *err) {
     const float *logits;
     psal_status status = run_variants(e, keep_sample, e->sample->label, err);
     for (int i = 0; i < o->right_count && status == PSAL_OK; i++) {
-        status = psal_classifier_run(e->worker, o->right[i], NULL, &logits, err);
+        status = run_whole(e, o->right[i], &logits, err);
         if (status == PSAL_OK) status = run_variants(e, keep_right, o->right_labels[i], err);
     }
     return status;
@@ -268,7 +321,8 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     const float *logits;
     status = e.before && e.after ? list_variants(&e, err)
                                  : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", classes);
-    if (status == PSAL_OK) status = psal_classifier_run(worker, sample->image, NULL, &logits, err);
+    if (status == PSAL_OK) status = open_stem(&e, err);
+    if (status == PSAL_OK) status = run_whole(&e, sample->image, &logits, err);
     if (status == PSAL_OK) {
         psal_confidences(logits, classes, e.before);
         e.predicted = psal_predicted_class(logits, classes, -1);
@@ -278,11 +332,13 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     }
     if (status == PSAL_OK) average(&e, results);
     psal_edit_reset(edit);
+    if (e.stem_output) psal_classifier_set_stem(worker, e.stem_output, NULL); /* ours ends here */
     free(e.before);
     free(e.after);
     free(e.variants);
     free(e.order);
     free(e.filters);
+    free(e.stem);
     return status;
 }
 
