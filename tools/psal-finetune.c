@@ -363,7 +363,7 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
     if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, false, err)) != PSAL_OK) return status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, psal_options_flag(o, "until-correct"), err)) != PSAL_OK) return status;
     if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err))) return err->status;
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
