@@ -124,8 +124,8 @@ flow net_linear(net *n, flow x, const char *name, int outputs);
 /* x * scale[c] + shift[c] with fixed numbers. */
 flow net_rescale(net *n, flow x, const float scale[3], const float shift[3]);
 
-/* Where the network may be cut in parts (psal_model_build_in_parts): what flows on is an input that stands for x. A no-op
- * otherwise. Layers between two cuts may read what an earlier cut returned. */
+/* Where the network may be cut in parts (psal_model_build_in_parts): what flows on is an input that
+ * stands for x. A no-op otherwise. Layers between two cuts may read what an earlier cut returned. */
 flow net_cut(net *n, flow x);
 
 /* Between these, layers are listed but not computed (nodes are PSAL_NO_NODE). */

@@ -94,7 +94,8 @@ static psal_status keep_nodes(const psal_model *model, const net *n, psal_node l
     network->parameters = nodes;
     network->parts = parts;
     network->parameter_part = parameter_part;
-    if (!nodes || !parts || !parameter_part) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    if (!nodes || !parts || !parameter_part)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_node *statistics = nodes + model->parameter_count;
     for (int i = 0; i < n->count; i++) {
         if (n->tensors[i].is_buffer) {

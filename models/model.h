@@ -118,7 +118,7 @@ uint64_t psal_model_fingerprint(const psal_model *model);
  * next. */
 typedef struct psal_network_part {
     psal_node output; /* what it computes; of the last part: the logits */
-    psal_node copy;   /* the input from which later parts read the output; PSAL_NO_NODE for the last */
+    psal_node copy;   /* the input from which later parts read it; PSAL_NO_NODE for the last */
 } psal_network_part;
 
 /* The network in a graph. The node numbers live until psal_network_free. */
@@ -136,9 +136,9 @@ typedef struct psal_network {
 
 psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
                              int width, psal_network *network, psal_error *err);
-/* The same in parts, each to be planned and run by itself: whoever changes a layer need not run again
- * what comes before it. parts[i].copy must be set to the values of parts[i].output. Residual networks
- * are cut inside their blocks too. */
+/* The same in parts, each to be planned and run by itself: whoever changes a layer need not run
+ * again what comes before it. parts[i].copy must be set to the values of parts[i].output. Residual
+ * networks are cut inside their blocks too. */
 psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch,
                                       int height, int width, psal_network *network,
                                       psal_error *err);

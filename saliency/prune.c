@@ -224,7 +224,9 @@ static psal_status run_variants(experiment *e, void (*keep)(experiment *e, varia
         variant *v = e->order[i];
         int64_t filter = first_difference(last, v);
         if (filter != INT64_MAX || !logits) {
-            int first = filter == INT64_MAX ? 0 : psal_classifier_part(classifier, psal_model_filter_parameter(e->model, (int)filter));
+            int first = 0;
+            if (filter != INT64_MAX)
+                first = psal_classifier_part(classifier, psal_model_filter_parameter(e->model, (int)filter));
             psal_edit_reset(e->edit);
             psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->filters, v->k, o->scale, v->noise, err);
             if (first == 0 && e->stem) {

@@ -6,9 +6,9 @@
 For each network: filters switched off (psal-prune, weights and channel; salient, random, random of the same layers, least,
 naive), and one step on few filters (psal-finetune), with the share of the five nearest neighbours and of five random other
 mistakes that the same edit corrects, by each similarity. Prints the tables as Markdown and the total time; --out keeps the
-programs' CSV tables and figures. Fails (without --limit) when salient filters do not lower the wrong class's
-confidence by more than random ones do, or when their correction does not correct more of the samples. Needs Debian's package dataset-fashion-mnist; without
-it the status is 77 (skipped). One of meson's slow tests."""
+programs' CSV tables and figures. Fails (without --limit) when salient filters do not lower the wrong class's confidence by
+more than random ones do, or when their correction does not correct more of the samples. Needs Debian's package
+dataset-fashion-mnist; without it the status is 77 (skipped). One of meson's slow tests."""
 import argparse
 import json
 import pathlib

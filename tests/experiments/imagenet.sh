@@ -2,7 +2,7 @@
 # The two validation experiments on the mistakes of the real ResNet-50: tests/experiments/imagenet.sh BUILD OUT [LIST]
 #
 # Needs weights/fetch resnet50-keras; LIST (path,label) is ../shared/imagenet-sample/labels.csv beside the repository if not
-# given. Writes tables (.csv), figures (.png) and what the programs print (.txt) to OUT. About half an hour of two cores.
+# given. Writes tables (.csv), figures (.png) and what the programs print (.txt) to OUT. About an hour of two cores.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$1/tools out=$2 list=${3:-$root/../shared/imagenet-sample/labels.csv}
