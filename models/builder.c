@@ -12,8 +12,10 @@ void net_init(net *n, psal_graph *graph, const net_options *options) {
 void net_clear(net *n) {
     for (int i = 0; i < n->count; i++) free(n->tensors[i].name);
     free(n->tensors);
+    free(n->parts);
     n->tensors = NULL;
-    n->count = n->capacity = 0;
+    n->parts = NULL;
+    n->count = n->capacity = n->part_count = 0;
 }
 
 void net_fail(net *n, psal_status status, const char *format, ...) {
@@ -107,6 +109,7 @@ static int list(net *n, const char *layer, const char *part, psal_shape shape, b
                            .published = published,
                            .norm_scale = -1,
                            .norm_shift = -1,
+                           .part = n->part_count,
                            .node = PSAL_NO_NODE};
     if (makes_nodes(n)) tensor->node = psal_parameter(n->graph, name, shape);
     return n->count++;
@@ -264,5 +267,23 @@ flow net_rescale(net *n, flow x, const float scale[3], const float shift[3]) {
     }
     y.node = psal_channel_affine(n->graph, x.node, psal_constant(n->graph, s, PSAL_SHAPE(3)),
                                  psal_constant(n->graph, t, PSAL_SHAPE(3)));
+    return y;
+}
+
+flow net_cut(net *n, flow x) {
+    if (!n->in_parts || !makes_nodes(n)) return x;
+    psal_network_part *grown =
+        reallocarray(n->parts, (size_t)n->part_count + 1, sizeof *n->parts);
+    if (!grown) {
+        net_fail(n, PSAL_ERR_MEMORY, "out of memory");
+        return x;
+    }
+    n->parts = grown;
+    char name[32];
+    snprintf(name, sizeof name, "part %d", n->part_count);
+    flow y = x;
+    const psal_shape *shape = psal_graph_shape(n->graph, x.node);
+    if (shape) y.node = psal_input(n->graph, name, *shape);
+    n->parts[n->part_count++] = (psal_network_part){x.node, y.node};
     return y;
 }

@@ -12,6 +12,7 @@
 
 #include "engine/graph.h"
 #include "engine/tensor.h"
+#include "models/model.h"
 
 /* Bounds that keep every channel count an int. */
 #define NET_MAX_WIDTH 64.0
@@ -36,6 +37,7 @@ typedef struct net_tensor {
     int published;  /* outputs the published layer has, where they follow the width; else 0 */
     int norm_scale; /* a convolution's weight: list index of the scale of the normalisation that */
     int norm_shift; /* takes its output directly, and of its shift (or the bias); -1: none */
+    int part;       /* how many cuts came before it */
     psal_node node; /* PSAL_NO_NODE without a graph */
 } net_tensor;
 
@@ -45,6 +47,9 @@ typedef struct net {
     net_tensor *tensors;
     int count, capacity;
     int detached; /* above 0: list only, although there is a graph */
+    bool in_parts; /* make cuts */
+    psal_network_part *parts; /* [part_count] made so far: with cuts, all but the last */
+    int part_count;
     char scope[128];
     int scope_length[8]; /* of the enclosing scopes */
     int depth;
@@ -60,7 +65,7 @@ typedef struct flow {
 } flow;
 
 void net_init(net *n, psal_graph *graph, const net_options *options);
-void net_clear(net *n); /* frees the list */
+void net_clear(net *n); /* frees the lists */
 
 /* Record an error (kept only if it is the first). */
 void net_fail(net *n, psal_status status, const char *format, ...)
@@ -118,6 +123,10 @@ flow net_linear_hidden(net *n, flow x, const char *name, int outputs);
 flow net_linear(net *n, flow x, const char *name, int outputs);
 /* x * scale[c] + shift[c] with fixed numbers. */
 flow net_rescale(net *n, flow x, const float scale[3], const float shift[3]);
+
+/* Where the network may be cut in parts (psal_model_build_in_parts): what flows on is an input that
+ * stands for x. A no-op otherwise. Layers between two cuts may read what an earlier cut returned. */
+flow net_cut(net *n, flow x);
 
 /* Between these, layers are listed but not computed (nodes are PSAL_NO_NODE). */
 void net_detach(net *n);

@@ -26,6 +26,7 @@ static flow dense_block(net *n, flow x, const densenet *d, int number) {
         net_enter(n, "denseblock%d.denselayer%d", number, layer);
         x = dense_layer(n, x, d->growth);
         net_leave(n);
+        x = net_cut(n, x);
     }
     return x;
 }
@@ -37,7 +38,7 @@ static flow transition(net *n, flow x, int number) {
     x = net_conv_exact(n, x, "conv", x.channels / 2, same(1, 1));
     x = net_avg_pool(n, x, valid(2, 2));
     net_leave(n);
-    return x;
+    return net_cut(n, x);
 }
 
 static flow describe(net *n, flow x, const void *depth) {
@@ -45,7 +46,7 @@ static flow describe(net *n, flow x, const void *depth) {
     net_enter(n, "features");
     x = net_conv(n, x, "conv0", d->initial, same(7, 2));        /*   64 x 112 x 112 */
     x = net_relu(n, net_batch_norm(n, x, "norm0"));             /*   64 x 112 x 112 */
-    x = net_max_pool(n, x, same(3, 2));                         /*   64 x  56 x  56 */
+    x = net_cut(n, net_max_pool(n, x, same(3, 2)));             /*   64 x  56 x  56 */
     x = dense_block(n, x, d, 1);                                /*  256 x  56 x  56 */
     x = transition(n, x, 1);                                    /*  128 x  28 x  28 */
     x = dense_block(n, x, d, 2);                                /*  512 x  28 x  28 */

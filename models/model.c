@@ -70,10 +70,8 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 
 /* ---- the graph ---- */
 
-psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
-                             int width, psal_network *network, psal_error *err) {
-    const psal_model_info *info = &model->info;
-    *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
+static psal_status check_image(const psal_model_info *info, int batch, int height, int width,
+                               psal_error *err) {
     if (batch < 1 || batch > MAX_BATCH)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "batch of %d images, expected 1 to %d", batch,
                          MAX_BATCH);
@@ -84,33 +82,73 @@ psal_status psal_model_build(const psal_model *model, psal_graph *graph, int bat
     if (height > MAX_SIDE || width > MAX_SIDE)
         return psal_fail(err, PSAL_ERR_SHAPE, "an image of %d x %d is too large (%d x %d at most)",
                          width, height, MAX_SIDE, MAX_SIDE);
+    return PSAL_OK;
+}
 
+/* Fill *network from what was built. One block of nodes: the parameters', then the statistics'. */
+static psal_status keep_nodes(const psal_model *model, const net *n, psal_node logits,
+                              psal_network *network, psal_error *err) {
+    psal_node *nodes = malloc((size_t)n->count * sizeof *nodes);
+    psal_network_part *parts = malloc(((size_t)n->part_count + 1) * sizeof *parts);
+    int *parameter_part = malloc(((size_t)model->parameter_count + 1) * sizeof *parameter_part);
+    network->parameters = nodes;
+    network->parts = parts;
+    network->parameter_part = parameter_part;
+    if (!nodes || !parts || !parameter_part)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_node *statistics = nodes + model->parameter_count;
+    for (int i = 0; i < n->count; i++) {
+        if (n->tensors[i].is_buffer) {
+            *statistics++ = n->tensors[i].node;
+        } else {
+            *parameter_part++ = n->tensors[i].part;
+            *nodes++ = n->tensors[i].node;
+        }
+    }
+    for (int i = 0; i < n->part_count; i++) parts[i] = n->parts[i];
+    parts[n->part_count] = (psal_network_part){logits, PSAL_NO_NODE};
+    network->part_count = n->part_count + 1;
+    network->logits = logits;
+    network->statistics = network->parameters + model->parameter_count;
+    network->statistics_count = n->count - model->parameter_count;
+    return PSAL_OK;
+}
+
+static psal_status build(const psal_model *model, psal_graph *graph, int batch, int height,
+                         int width, bool in_parts, psal_network *network, psal_error *err) {
+    *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
+    psal_status status = check_image(&model->info, batch, height, width, err);
+    if (status != PSAL_OK) return status;
     net n;
     net_init(&n, graph, &model->options);
+    n.in_parts = in_parts;
     network->image = psal_input(graph, "image", PSAL_SHAPE(batch, 3, height, width));
     flow logits = net_describe(&n, model->arch, (flow){network->image, 3, -1});
-    psal_status status = psal_graph_check(graph, err);
+    status = psal_graph_check(graph, err);
     if (status == PSAL_OK && n.error.status != PSAL_OK)
-        status = psal_fail(err, n.error.status, "%s: %s", info->arch, n.error.message);
-    if (status == PSAL_OK) {
-        psal_node *nodes = malloc((size_t)n.count * sizeof *nodes);
-        if (!nodes) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-        /* One block: the parameters' nodes, then the statistics'. */
-        psal_node *parameters = nodes, *statistics = nodes + model->parameter_count;
-        for (int i = 0; nodes && i < n.count; i++)
-            *(n.tensors[i].is_buffer ? statistics++ : parameters++) = n.tensors[i].node;
-        network->logits = logits.node;
-        network->parameters = nodes;
-        network->statistics = nodes + model->parameter_count;
-        network->statistics_count = n.count - model->parameter_count;
-    }
+        status = psal_fail(err, n.error.status, "%s: %s", model->info.arch, n.error.message);
+    if (status == PSAL_OK) status = keep_nodes(model, &n, logits.node, network, err);
     net_clear(&n);
+    if (status != PSAL_OK) psal_network_free(network);
     return status;
+}
+
+psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
+                             int width, psal_network *network, psal_error *err) {
+    return build(model, graph, batch, height, width, false, network, err);
+}
+
+psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch,
+                                      int height, int width, psal_network *network,
+                                      psal_error *err) {
+    return build(model, graph, batch, height, width, true, network, err);
 }
 
 void psal_network_free(psal_network *network) {
     if (!network) return;
     free((void *)(uintptr_t)network->parameters); /* the statistics' are in the same block */
+    free((void *)(uintptr_t)network->parts);
+    free((void *)(uintptr_t)network->parameter_part);
     *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
 }
 

@@ -114,6 +114,13 @@ psal_status psal_model_set_parameter(psal_model *model, int index, const float *
  * (some 10 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
 
+/* One of the parts that a network can be cut in: layers from one place where little is alive to the
+ * next. */
+typedef struct psal_network_part {
+    psal_node output; /* what it computes; of the last part: the logits */
+    psal_node copy;   /* the input from which later parts read it; PSAL_NO_NODE for the last */
+} psal_network_part;
+
 /* The network in a graph. The node numbers live until psal_network_free. */
 typedef struct psal_network {
     psal_node image;             /* [batch, 3, height, width], preprocessed */
@@ -122,10 +129,19 @@ typedef struct psal_network {
     const psal_node
         *statistics; /* of the running means and variances, in the order of the layers */
     int statistics_count;
+    const psal_network_part *parts; /* in running order: each reads copies of earlier ones only */
+    int part_count;                 /* 1 when it was not cut */
+    const int *parameter_part;      /* the part that parameter i is in */
 } psal_network;
 
 psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
                              int width, psal_network *network, psal_error *err);
+/* The same in parts, each to be planned and run by itself: whoever changes a layer need not run
+ * again what comes before it. parts[i].copy must be set to the values of parts[i].output. Residual
+ * networks are cut inside their blocks too. */
+psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch,
+                                      int height, int width, psal_network *network,
+                                      psal_error *err);
 void psal_network_free(psal_network *network); /* NULL and zeroed are fine */
 /* Bind all parameters and running statistics of the network to the model's values. */
 psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan,

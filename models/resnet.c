@@ -20,7 +20,7 @@ static flow shortcut(net *n, flow x, int channels, int stride, bool project) {
 /* He et al. 2016, figure 5 left: two 3x3 convolutions of `planes` channels. */
 static flow basic_block(net *n, flow x, int planes, int stride, bool project) {
     flow y = net_conv(n, x, "conv1", planes, same(3, stride));
-    y = net_relu(n, net_batch_norm(n, y, "bn1"));
+    y = net_cut(n, net_relu(n, net_batch_norm(n, y, "bn1")));
     y = net_conv(n, y, "conv2", planes, same(3, 1));
     y = net_batch_norm(n, y, "bn2");
     return net_relu(n, net_add(n, y, shortcut(n, x, planes, stride, project)));
@@ -35,9 +35,9 @@ static flow bottleneck(net *n, flow x, const resnet *r, int planes, int stride, 
     middle.groups = r->groups;
 
     flow y = net_conv(n, x, "conv1", inner, same(1, stride_1x1));
-    y = net_relu(n, net_batch_norm(n, y, "bn1"));
+    y = net_cut(n, net_relu(n, net_batch_norm(n, y, "bn1")));
     y = net_conv(n, y, "conv2", inner, middle);
-    y = net_relu(n, net_batch_norm(n, y, "bn2"));
+    y = net_cut(n, net_relu(n, net_batch_norm(n, y, "bn2")));
     y = net_conv(n, y, "conv3", planes * 4, same(1, 1));
     y = net_batch_norm(n, y, "bn3");
     return net_relu(n, net_add(n, y, shortcut(n, x, planes * 4, stride, project)));
@@ -52,6 +52,7 @@ static flow stage(net *n, flow x, const resnet *r, int number, int planes, int s
         else
             x = basic_block(n, x, planes, first ? stride : 1, first && stride > 1);
         net_leave(n);
+        x = net_cut(n, x);
     }
     return x;
 }
@@ -60,7 +61,7 @@ static flow describe(net *n, flow x, const void *depth) {
     const resnet *r = depth;
     x = net_conv(n, x, "conv1", 64, same(7, 2));         /*   64 x 112 x 112 */
     x = net_relu(n, net_batch_norm(n, x, "bn1"));        /*   64 x 112 x 112 */
-    x = net_max_pool(n, x, same(3, 2));                  /*   64 x  56 x  56 */
+    x = net_cut(n, net_max_pool(n, x, same(3, 2)));      /*   64 x  56 x  56 */
     x = stage(n, x, r, 1, 64, 1);                        /*  256 x  56 x  56 (basic:  64) */
     x = stage(n, x, r, 2, 128, 2);                       /*  512 x  28 x  28 (basic: 128) */
     x = stage(n, x, r, 3, 256, 2);                       /* 1024 x  14 x  14 (basic: 256) */

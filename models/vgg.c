@@ -19,13 +19,14 @@ static const char *numbered(char text[12], int number) {
 static flow block(net *n, flow x, const vgg *v, int layers, int channels, int *number) {
     char name[12];
     for (int layer = 0; layer < layers; layer++) {
+        if (layer > 0) x = net_cut(n, x);
         x = net_conv_bias(n, x, numbered(name, (*number)++), channels, same(3, 1));
         if (v->batch_norm) x = net_batch_norm(n, x, numbered(name, (*number)++));
         x = net_relu(n, x);
         (*number)++;
     }
     (*number)++;
-    return net_max_pool(n, x, valid(2, 2));
+    return net_cut(n, net_max_pool(n, x, valid(2, 2)));
 }
 
 static flow describe(net *n, flow x, const void *depth) {

@@ -1,3 +1,5 @@
+/* Every part of the network has a plan and, in each worker, a workspace of its own; the values that later parts read stay where
+ * the part that made them has put them. */
 #include "saliency/classifier.h"
 
 #include <math.h>
@@ -8,13 +10,34 @@ struct psal_classifier {
     int batch;
     psal_graph *graph;
     psal_network network;
-    psal_plan *plan;
+    psal_plan **plans; /* [network.part_count] */
 };
 
 struct psal_classifier_worker {
     const psal_classifier *classifier;
-    psal_workspace *workspace;
+    psal_workspace **workspaces; /* [network.part_count] */
+    int done;                    /* parts that hold what the last images and values give */
 };
+
+static psal_status plan_parts(psal_classifier *c, const psal_classifier_options *options, psal_error *err) {
+    int parts = c->network.part_count;
+    c->plans = calloc((size_t)parts, sizeof *c->plans);
+    if (!c->plans) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d parts of a network", parts);
+    for (int p = 0; p < parts; p++) {
+        psal_plan_options plan = {.outputs = {&c->network.parts[p].output},
+                                  .output_count = {1},
+                                  .stages = 1,
+                                  .threads = options->threads,
+                                  .methods = {options->method}};
+        if (!(c->plans[p] = psal_plan_new(c->graph, &plan, err))) return err ? err->status : PSAL_ERR_MEMORY;
+        psal_status status = psal_model_bind(c->model, &c->network, c->plans[p], err);
+        if (status != PSAL_OK) return status;
+    }
+    size_t memory = psal_classifier_memory(c);
+    if (!options->memory_limit || memory <= options->memory_limit) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",
+                     (double)memory / 1048576, (double)options->memory_limit / 1048576);
+}
 
 psal_classifier *psal_classifier_new(const psal_model *model, const psal_classifier_options *options, psal_error *err) {
     const psal_model_info *info = psal_model_get_info(model);
@@ -29,66 +52,148 @@ psal_classifier *psal_classifier_new(const psal_model *model, const psal_classif
     c->batch = options->batch ? options->batch : 1;
     int height = options->height ? options->height : info->native_size;
     int width = options->width ? options->width : info->native_size;
-    if (psal_model_build(model, c->graph, c->batch, height, width, &c->network, err) != PSAL_OK) goto failed;
-    psal_plan_options plan = {.outputs = {&c->network.logits},
-                              .output_count = {1},
-                              .stages = 1,
-                              .threads = options->threads,
-                              .memory_limit = options->memory_limit,
-                              .methods = {options->method}};
-    c->plan = psal_plan_new(c->graph, &plan, err);
-    if (c->plan && psal_model_bind(model, &c->network, c->plan, err) == PSAL_OK) return c;
-failed:
+    psal_status status = options->in_parts
+                             ? psal_model_build_in_parts(model, c->graph, c->batch, height, width, &c->network, err)
+                             : psal_model_build(model, c->graph, c->batch, height, width, &c->network, err);
+    if (status == PSAL_OK) status = plan_parts(c, options, err);
+    if (status == PSAL_OK) return c;
     psal_classifier_free(c);
     return NULL;
 }
 
 void psal_classifier_free(psal_classifier *c) {
     if (!c) return;
-    psal_plan_free(c->plan);
+    for (int p = 0; c->plans && p < c->network.part_count; p++) psal_plan_free(c->plans[p]);
+    free(c->plans);
     psal_network_free(&c->network);
     psal_graph_free(c->graph);
     free(c);
 }
 
 size_t psal_classifier_memory(const psal_classifier *c) {
-    return psal_plan_memory(c->plan);
+    size_t memory = 0;
+    for (int p = 0; p < c->network.part_count; p++) memory += psal_plan_memory(c->plans[p]);
+    return memory;
+}
+
+int psal_classifier_part(const psal_classifier *c, int parameter) {
+    return c->network.parameter_part[parameter];
 }
 
 psal_classifier_worker *psal_classifier_worker_new(const psal_classifier *classifier, psal_error *err) {
     psal_classifier_worker *w = calloc(1, sizeof *w);
-    if (!w) {
+    int parts = classifier->network.part_count;
+    if (w) {
+        w->classifier = classifier;
+        w->workspaces = calloc((size_t)parts, sizeof *w->workspaces);
+    }
+    if (!w || !w->workspaces) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+        psal_classifier_worker_free(w);
         return NULL;
     }
-    w->classifier = classifier;
-    w->workspace = psal_workspace_new(classifier->plan, err);
-    if (w->workspace) return w;
-    free(w);
-    return NULL;
+    for (int p = 0; p < parts; p++)
+        if (!(w->workspaces[p] = psal_workspace_new(classifier->plans[p], err))) {
+            psal_classifier_worker_free(w);
+            return NULL;
+        }
+    return w;
 }
 
 void psal_classifier_worker_free(psal_classifier_worker *w) {
     if (!w) return;
-    psal_workspace_free(w->workspace);
+    for (int p = 0; w->workspaces && p < w->classifier->network.part_count; p++) psal_workspace_free(w->workspaces[p]);
+    free(w->workspaces);
     free(w);
+}
+
+const psal_classifier *psal_classifier_of(const psal_classifier_worker *w) {
+    return w->classifier;
+}
+
+/* Run part p and show its output to the parts after it. */
+static psal_status run_part(psal_classifier_worker *w, int p, const float *const *values, psal_error *err) {
+    const psal_classifier *c = w->classifier;
+    psal_workspace *workspace = w->workspaces[p];
+    psal_status status = PSAL_OK;
+    for (int i = 0; i < psal_model_parameter_count(c->model) && status == PSAL_OK; i++)
+        if (c->network.parameter_part[i] == p && c->network.parameters[i] != PSAL_NO_NODE)
+            status = psal_workspace_set(workspace, c->network.parameters[i], values ? values[i] : NULL, err);
+    if (status == PSAL_OK) status = psal_workspace_run(workspace, 0, err);
+    const psal_real *output = psal_workspace_get(workspace, c->network.parts[p].output);
+    for (int later = p + 1; later < c->network.part_count && status == PSAL_OK; later++)
+        status = psal_workspace_set(w->workspaces[later], c->network.parts[p].copy, output, err);
+    return status;
+}
+
+bool psal_classifier_stem(const psal_classifier *c, int64_t *channels, int64_t *plane) {
+    if (c->network.part_count < 2 || c->batch != 1) return false;
+    int convolutions = 0;
+    *channels = 0;
+    for (int i = 0; i < psal_model_parameter_count(c->model); i++) {
+        const psal_model_parameter *p = psal_model_get_parameter(c->model, i);
+        if (c->network.parameter_part[i] > 0 || !p->is_filter) continue;
+        convolutions += p->first_filter == 0 ? 1 : 2;
+        *channels = p->shape.dim[0];
+    }
+    /* Between one convolution and the cut nothing mixes channels: that takes another convolution, or a concatenation. */
+    const psal_shape *shape = psal_graph_shape(c->graph, c->network.parts[0].output);
+    *plane = psal_shape_count(shape) / (*channels ? *channels : 1);
+    return convolutions == 1 && shape->ndim == 4 && shape->dim[1] == *channels;
+}
+
+psal_status psal_classifier_run_stem(psal_classifier_worker *w, const float *images, const float *const *values,
+                                     const float **output, psal_error *err) {
+    w->done = 0;
+    psal_status status = psal_workspace_set(w->workspaces[0], w->classifier->network.image, images, err);
+    if (status == PSAL_OK) status = run_part(w, 0, values, err);
+    if (status != PSAL_OK) return status;
+    w->done = 1;
+    *output = psal_workspace_get(w->workspaces[0], w->classifier->network.parts[0].output);
+    return PSAL_OK;
+}
+
+psal_status psal_classifier_set_stem(psal_classifier_worker *w, const float *output, psal_error *err) {
+    const psal_network *network = &w->classifier->network;
+    psal_status status = PSAL_OK;
+    for (int later = 1; later < network->part_count && status == PSAL_OK; later++)
+        status = psal_workspace_set(w->workspaces[later], network->parts[0].copy, output, err);
+    return status;
+}
+
+static psal_status check_logits(const psal_classifier *c, const float *logits, psal_error *err) {
+    int classes = psal_model_get_info(c->model)->num_classes;
+    for (int n = 0; n < c->batch; n++)
+        for (int i = 0; i < classes; i++) {
+            double z = logits[(size_t)n * (size_t)classes + (size_t)i];
+            if (!isfinite(z)) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
+        }
+    return PSAL_OK;
+}
+
+psal_status psal_classifier_rerun(psal_classifier_worker *w, int first, const float *const *values, const float **logits,
+                                  psal_error *err) {
+    const psal_classifier *c = w->classifier;
+    int parts = c->network.part_count;
+    if (first < 0 || first > w->done)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot run a network from part %d: %d of its %d parts have run", first,
+                         w->done, parts);
+    w->done = first;
+    for (int p = first; p < parts; p++) {
+        psal_status status = run_part(w, p, values, err);
+        if (status != PSAL_OK) return status;
+        w->done = p + 1;
+    }
+    *logits = psal_workspace_get(w->workspaces[parts - 1], c->network.logits);
+    return check_logits(c, *logits, err);
 }
 
 psal_status psal_classifier_run(psal_classifier_worker *w, const float *images, const float *const *values,
                                 const float **logits, psal_error *err) {
-    const psal_classifier *c = w->classifier;
-    psal_status status = psal_workspace_set(w->workspace, c->network.image, images, err);
-    for (int i = 0; i < psal_model_parameter_count(c->model) && status == PSAL_OK; i++)
-        if (c->network.parameters[i] != PSAL_NO_NODE)
-            status = psal_workspace_set(w->workspace, c->network.parameters[i], values ? values[i] : NULL, err);
-    if (status == PSAL_OK) status = psal_workspace_run(w->workspace, 0, err);
-    if (status != PSAL_OK) return status;
-    *logits = psal_workspace_get(w->workspace, c->network.logits);
-    int classes = psal_model_get_info(c->model)->num_classes;
-    for (int n = 0; n < c->batch; n++)
-        for (int i = 0; i < classes; i++) {
-            double z = (*logits)[(size_t)n * (size_t)classes + (size_t)i];
-            if (!isfinite(z)) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
-        }
-    return PSAL_OK;
+    w->done = 0;
+    for (int p = 0; p < w->classifier->network.part_count; p++) {
+        psal_status status = psal_workspace_set(w->workspaces[p], w->classifier->network.image, images, err);
+        if (status != PSAL_OK) return status;
+    }
+    return psal_classifier_rerun(w, 0, values, logits, err);
 }

@@ -1,5 +1,6 @@
 #include "saliency/finetune.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -194,14 +195,31 @@ typedef struct search {
     int label, classes;
     const int64_t *filters;
     int tries;
+    int whole; /* the parts of the classifier before this one hold what the unchanged network gives for the image */
 } search;
+
+/* The first part that the first k filters change. */
+static int first_part(const search *s, int64_t k) {
+    int first = INT_MAX;
+    for (int64_t i = 0; i < k; i++) {
+        int part = psal_classifier_part(psal_classifier_of(s->classifier),
+                                        psal_model_filter_parameter(s->worker->tuner->model, (int)s->filters[i]));
+        if (part < first) first = part;
+    }
+    return first;
+}
 
 /* Whether a step of this size on the first k filters makes the prediction right. */
 static psal_status corrects(search *s, int64_t k, double relative, bool *right, psal_error *err) {
     const float *logits;
     psal_edit_reset(s->edit);
     psal_status status = psal_tuner_step(s->worker, s->edit, s->filters, k, (psal_step){true, relative}, NULL, err);
-    if (status == PSAL_OK) status = psal_classifier_run(s->classifier, s->image, psal_edit_values(s->edit), &logits, err);
+    if (status == PSAL_OK) {
+        int first = first_part(s, k);
+        status = psal_classifier_rerun(s->classifier, first < s->whole ? first : s->whole, psal_edit_values(s->edit), &logits,
+                                       err);
+        s->whole = first;
+    }
     s->tries++;
     if (status == PSAL_OK) *right = psal_predicted_class(logits, s->classes, -1) == s->label;
     return status;
@@ -262,7 +280,10 @@ psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classi
     double low = 0, high = 0;
     bool right = false;
     int64_t k = 0;
-    psal_status status = find_k(&s, most, largest, &right, &k, &low, &high, err);
+    const float *logits;
+    psal_status status = psal_classifier_run(classifier, image, NULL, &logits, err);
+    s.whole = INT_MAX;
+    if (status == PSAL_OK) status = find_k(&s, most, largest, &right, &k, &low, &high, err);
     bool found = status == PSAL_OK && right;
     for (int i = 0; i < HALVINGS && found && status == PSAL_OK; i++) {
         double middle = 0.5 * (low + high);

@@ -54,7 +54,21 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
     return PSAL_OK;
 }
 
-/* ---- the experiment on one sample ---- */
+/* ---- the experiment on one sample ----
+ *
+ * A variant is a set of filters to switch off. All variants run on one image before the next image comes, in an order in
+ * which those that are the same up to some layer follow each other: what comes before the first difference from the variant
+ * before is not run again (psal_classifier_rerun), and equal variants run once. */
+
+typedef struct variant {
+    size_t result;    /* [choice][k] */
+    int64_t k;
+    int64_t *filters; /* [k], ascending */
+    uint64_t noise;   /* 0 where there is none */
+    double wrong, truth;
+    bool correct, changed;
+    int broken;
+} variant;
 
 typedef struct experiment {
     const psal_model *model;
@@ -64,42 +78,191 @@ typedef struct experiment {
     const psal_prune_options *options;
     int classes, predicted, wrong; /* before; wrong: whose confidence should fall */
     double *before, *after;        /* [classes] */
-    int64_t *filters;              /* [largest k] */
+    variant *variants;             /* [count] in order of the results, then of the draws */
+    variant **order;               /* [count] in order of running */
+    size_t count;
+    int64_t *filters; /* of all variants */
+    size_t used;
+    /* What the first part of the network gives for the image: [channels, plane] as it is, with all its filters off, and of
+     * the variant; NULL where its channels cannot be told apart. */
+    float *stem, *stem_off, *stem_now;
+    const float *stem_output; /* the worker's own */
+    int64_t channels, plane;
 } experiment;
 
-static psal_status count_broken(experiment *e, double *broken, psal_error *err) {
+static bool is_noisy(psal_prune_how how) {
+    return how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL;
+}
+
+static int draws_of(const psal_prune_options *o, psal_choice choice) {
+    return (psal_choice_is_random(choice) || is_noisy(o->how)) && o->draws > 1 ? o->draws : 1;
+}
+
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The first filter in which two variants differ, INT64_MAX when they are equal. */
+static int64_t first_difference(const variant *a, const variant *b) {
+    int64_t i = 0, x, y;
+    do {
+        x = i < a->k ? a->filters[i] : INT64_MAX;
+        y = i < b->k ? b->filters[i] : INT64_MAX;
+        i++;
+    } while (x == y && x != INT64_MAX && a->noise == b->noise);
+    return x == y && a->noise == b->noise ? INT64_MAX : x < y ? x : y;
+}
+
+/* Variants that are equal up to some filter stand together: descending, by noise, then by their first filters; where one
+ * list ends, the other goes on with more. */
+static int running_order(const void *left, const void *right) {
+    const variant *a = *(variant *const *)left, *b = *(variant *const *)right;
+    if (a->noise != b->noise) return a->noise < b->noise ? 1 : -1;
+    for (int64_t i = 0; i < a->k && i < b->k; i++)
+        if (a->filters[i] != b->filters[i]) return a->filters[i] < b->filters[i] ? 1 : -1;
+    if (a->k != b->k) return a->k > b->k ? 1 : -1;
+    return (a > b) - (a < b);
+}
+
+/* Choose the filters of every variant of one choice. */
+static psal_status list_choice(experiment *e, int c, psal_error *err) {
     const psal_prune_options *o = e->options;
-    int count = 0;
-    for (int i = 0; i < o->right_count; i++) {
-        const float *logits;
-        psal_status status = psal_classifier_run(e->worker, o->right[i], psal_edit_values(e->edit), &logits, err);
+    psal_choice choice = o->choices[c];
+    int64_t most = o->k[o->k_count - 1];
+    psal_random seeds = {e->sample->seed ^ (uint64_t)choice << 56};
+    for (int draw = 0; draw < draws_of(o, choice); draw++) {
+        uint64_t choosing = psal_random_bits(&seeds), noise = psal_random_bits(&seeds);
+        int64_t *chosen = e->filters + e->used;
+        e->used += (size_t)most;
+        psal_status status =
+            psal_choose(e->model, choice, e->sample->naive, e->sample->standardized, choosing, most, chosen, err);
         if (status != PSAL_OK) return status;
-        count += psal_predicted_class(logits, e->classes, -1) != o->right_labels[i];
+        for (int i = 0; i < o->k_count; i++) {
+            variant *v = &e->variants[e->count];
+            *v = (variant){.result = (size_t)c * (size_t)o->k_count + (size_t)i,
+                           .k = o->k[i],
+                           .filters = e->filters + e->used,
+                           .noise = is_noisy(o->how) ? noise : 0};
+            memcpy(v->filters, chosen, (size_t)v->k * sizeof *v->filters);
+            qsort(v->filters, (size_t)v->k, sizeof *v->filters, ascending);
+            e->used += (size_t)v->k;
+            e->order[e->count++] = v;
+        }
     }
-    *broken = o->right_count ? (double)count / o->right_count : 0;
     return PSAL_OK;
 }
 
-/* Run the network without e->filters[k] and add what happened to *result. */
-static psal_status add_variant(experiment *e, int64_t k, uint64_t seed, psal_prune_result *result, psal_error *err) {
+static psal_status list_variants(experiment *e, psal_error *err) {
     const psal_prune_options *o = e->options;
+    size_t draws = 0, filters = (size_t)o->k[o->k_count - 1];
+    for (int c = 0; c < o->choice_count; c++) draws += (size_t)draws_of(o, o->choices[c]);
+    for (int i = 0; i < o->k_count; i++) filters += (size_t)o->k[i];
+    e->variants = malloc(draws * (size_t)o->k_count * sizeof *e->variants);
+    e->order = malloc(draws * (size_t)o->k_count * sizeof *e->order);
+    e->filters = calloc(draws * filters + 1, sizeof *e->filters);
+    if (!e->variants || !e->order || !e->filters)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for pruning %zu filters", draws * filters);
+    psal_status status = PSAL_OK;
+    for (int c = 0; c < o->choice_count && status == PSAL_OK; c++) status = list_choice(e, c, err);
+    if (status == PSAL_OK) qsort(e->order, e->count, sizeof *e->order, running_order);
+    return status;
+}
+
+/* ---- the first part: a channel is either as in the whole network or switched off, so it runs twice for all variants ---- */
+
+static psal_status open_stem(experiment *e, psal_error *err) {
+    if (is_noisy(e->options->how) || !psal_classifier_stem(psal_classifier_of(e->worker), &e->channels, &e->plane))
+        return PSAL_OK;
+    size_t size = (size_t)(e->channels * e->plane);
+    e->stem = malloc(3 * size * sizeof *e->stem);
+    if (!e->stem) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu values of the first layer", size);
+    e->stem_off = e->stem + size;
+    e->stem_now = e->stem_off + size;
+    return PSAL_OK;
+}
+
+/* Run the whole network on an image, so that variants of it can follow. */
+static psal_status run_whole(experiment *e, const float *image, const float **logits, psal_error *err) {
+    size_t bytes = (size_t)(e->channels * e->plane) * sizeof *e->stem;
+    psal_status status = PSAL_OK;
     psal_edit_reset(e->edit);
-    psal_status status = psal_prune_filters(e->edit, e->model, o->how, e->filters, k, o->scale, seed, err);
-    const float *logits;
-    if (status == PSAL_OK)
-        status = psal_classifier_run(e->worker, e->sample->image, psal_edit_values(e->edit), &logits, err);
-    double broken = 0;
-    if (status == PSAL_OK) {
-        psal_confidences(logits, e->classes, e->after);
-        int predicted = psal_predicted_class(logits, e->classes, -1);
-        result->wrong += e->after[e->wrong] - e->before[e->wrong];
-        result->truth += e->after[e->sample->label] - e->before[e->sample->label];
-        result->correct += predicted == e->sample->label;
-        result->changed += predicted != e->predicted;
-        result->dead += (double)psal_count_dead(e->sample->naive, e->filters, k);
-        status = count_broken(e, &broken, err);
+    for (int64_t f = 0; e->stem && f < e->channels && status == PSAL_OK; f++)
+        status = psal_prune_filters(e->edit, e->model, e->options->how, &f, 1, 0, 0, err);
+    if (e->stem && status == PSAL_OK)
+        status = psal_classifier_run_stem(e->worker, image, psal_edit_values(e->edit), &e->stem_output, err);
+    if (e->stem && status == PSAL_OK) memcpy(e->stem_off, e->stem_output, bytes);
+    psal_edit_reset(e->edit);
+    if (status == PSAL_OK) status = psal_classifier_run(e->worker, image, NULL, logits, err);
+    if (!e->stem || status != PSAL_OK) return status;
+    memcpy(e->stem, e->stem_output, bytes); /* what it holds now */
+    memcpy(e->stem_now, e->stem, bytes);
+    return psal_classifier_set_stem(e->worker, e->stem_now, err);
+}
+
+/* The variant's channels, where those of the variant before are. */
+static void change_stem(experiment *e, const variant *before, const variant *v) {
+    size_t plane = (size_t)e->plane;
+    for (int64_t i = 0; i < before->k && before->filters[i] < e->channels; i++) {
+        size_t at = (size_t)before->filters[i] * plane;
+        memcpy(e->stem_now + at, e->stem + at, plane * sizeof *e->stem);
     }
-    result->broken += broken;
+    for (int64_t i = 0; i < v->k && v->filters[i] < e->channels; i++) {
+        size_t at = (size_t)v->filters[i] * plane;
+        memcpy(e->stem_now + at, e->stem_off + at, plane * sizeof *e->stem);
+    }
+}
+
+/* Run every variant on the image that the whole network has run on, and hand its logits to `keep`. */
+static psal_status run_variants(experiment *e, void (*keep)(experiment *e, variant *v, const float *logits, int label),
+                                int label, psal_error *err) {
+    const psal_prune_options *o = e->options;
+    const psal_classifier *classifier = psal_classifier_of(e->worker);
+    const variant whole = {.filters = NULL}, *last = &whole;
+    const float *logits = NULL;
+    for (size_t i = 0; i < e->count; i++) {
+        variant *v = e->order[i];
+        int64_t filter = first_difference(last, v);
+        if (filter != INT64_MAX || !logits) {
+            int first = 0;
+            if (filter != INT64_MAX)
+                first = psal_classifier_part(classifier, psal_model_filter_parameter(e->model, (int)filter));
+            psal_edit_reset(e->edit);
+            psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->filters, v->k, o->scale, v->noise, err);
+            if (first == 0 && e->stem) {
+                change_stem(e, last, v);
+                first = 1;
+            }
+            if (status == PSAL_OK) status = psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), &logits, err);
+            if (status != PSAL_OK) return status;
+        }
+        keep(e, v, logits, label);
+        last = v;
+    }
+    return PSAL_OK;
+}
+
+static void keep_sample(experiment *e, variant *v, const float *logits, int label) {
+    int predicted = psal_predicted_class(logits, e->classes, -1);
+    psal_confidences(logits, e->classes, e->after);
+    v->wrong = e->after[e->wrong] - e->before[e->wrong];
+    v->truth = e->after[label] - e->before[label];
+    v->correct = predicted == label;
+    v->changed = predicted != e->predicted;
+}
+
+static void keep_right(experiment *e, variant *v, const float *logits, int label) {
+    v->broken += psal_predicted_class(logits, e->classes, -1) != label;
+}
+
+static psal_status run_images(experiment *e, psal_error *err) {
+    const psal_prune_options *o = e->options;
+    const float *logits;
+    psal_status status = run_variants(e, keep_sample, e->sample->label, err);
+    for (int i = 0; i < o->right_count && status == PSAL_OK; i++) {
+        status = run_whole(e, o->right[i], &logits, err);
+        if (status == PSAL_OK) status = run_variants(e, keep_right, o->right_labels[i], err);
+    }
     return status;
 }
 
@@ -112,22 +275,22 @@ static void divide(psal_prune_result *r, double n) {
     r->broken /= n;
 }
 
-static psal_status try_choice(experiment *e, psal_choice choice, psal_prune_result *results, psal_error *err) {
+/* The averages over the draws. */
+static void average(const experiment *e, psal_prune_result *results) {
     const psal_prune_options *o = e->options;
-    bool noisy = o->how == PSAL_PRUNE_NOISE || o->how == PSAL_PRUNE_NORMAL;
-    int draws = psal_choice_is_random(choice) || noisy ? o->draws : 1;
-    if (draws < 1) draws = 1;
-    psal_random seeds = {e->sample->seed ^ (uint64_t)choice << 56};
-    for (int draw = 0; draw < draws; draw++) {
-        uint64_t choosing = psal_random_bits(&seeds), noise = psal_random_bits(&seeds);
-        psal_status status = psal_choose(e->model, choice, e->sample->naive, e->sample->standardized, choosing,
-                                         o->k[o->k_count - 1], e->filters, err);
-        for (int i = 0; i < o->k_count && status == PSAL_OK; i++)
-            status = add_variant(e, o->k[i], noise, &results[i], err);
-        if (status != PSAL_OK) return status;
+    memset(results, 0, (size_t)o->choice_count * (size_t)o->k_count * sizeof *results);
+    for (size_t i = 0; i < e->count; i++) {
+        const variant *v = &e->variants[i];
+        psal_prune_result *r = &results[v->result];
+        r->wrong += v->wrong;
+        r->truth += v->truth;
+        r->correct += v->correct;
+        r->changed += v->changed;
+        r->dead += (double)psal_count_dead(e->sample->naive, v->filters, v->k);
+        if (o->right_count) r->broken += (double)v->broken / o->right_count;
     }
-    for (int i = 0; i < o->k_count; i++) divide(&results[i], draws);
-    return PSAL_OK;
+    for (int c = 0; c < o->choice_count; c++)
+        for (int i = 0; i < o->k_count; i++) divide(&results[c * o->k_count + i], draws_of(o, o->choices[c]));
 }
 
 static psal_status check_options(const psal_model *model, const psal_prune_sample *sample, const psal_prune_options *o,
@@ -157,25 +320,27 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
                          psal_model_get_info(model)->arch, (long long)psal_choosable(model));
     e.before = malloc((size_t)classes * sizeof *e.before);
     e.after = malloc((size_t)classes * sizeof *e.after);
-    e.filters = malloc(((size_t)most + 1) * sizeof *e.filters);
     const float *logits;
-    if (!e.before || !e.after || !e.filters)
-        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for pruning %lld filters", (long long)most);
-    else
-        status = psal_classifier_run(worker, sample->image, NULL, &logits, err);
+    status = e.before && e.after ? list_variants(&e, err)
+                                 : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", classes);
+    if (status == PSAL_OK) status = open_stem(&e, err);
+    if (status == PSAL_OK) status = run_whole(&e, sample->image, &logits, err);
     if (status == PSAL_OK) {
         psal_confidences(logits, classes, e.before);
         e.predicted = psal_predicted_class(logits, classes, -1);
         e.wrong = psal_predicted_class(logits, classes, sample->label);
         if (before) memcpy(before, e.before, (size_t)classes * sizeof *before);
-        memset(results, 0, (size_t)options->choice_count * (size_t)options->k_count * sizeof *results);
+        status = run_images(&e, err);
     }
-    for (int c = 0; c < options->choice_count && status == PSAL_OK; c++)
-        status = try_choice(&e, options->choices[c], results + c * options->k_count, err);
+    if (status == PSAL_OK) average(&e, results);
     psal_edit_reset(edit);
+    if (e.stem_output) psal_classifier_set_stem(worker, e.stem_output, NULL); /* ours ends here */
     free(e.before);
     free(e.after);
+    free(e.variants);
+    free(e.order);
     free(e.filters);
+    free(e.stem);
     return status;
 }
 

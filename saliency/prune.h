@@ -55,7 +55,8 @@ typedef struct psal_prune_result {
 } psal_prune_result;
 
 /* Try every choice and k on one sample: results[choice_count][k_count]. before[num_classes] (may be NULL) gets the
- * confidences of the whole network. `worker` is of a classifier of one image at a time; `edit` is reset before and after. */
+ * confidences of the whole network. `worker` is of a classifier of one image at a time, best in
+ * parts (the same results, much sooner); `edit` is reset before and after. */
 psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker, psal_edit *edit,
                                   const psal_prune_sample *sample, const psal_prune_options *options, double *before,
                                   psal_prune_result *results, psal_error *err);

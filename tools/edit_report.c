@@ -256,25 +256,30 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
 }
 
 static psal_status draw_curves(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
-    static const struct {
+    const struct {
         size_t column;
         const char *title;
-    } wanted[] = {{0, "Sample corrected"}, {3, "Neighbours corrected"}, {4, "Random other mistakes corrected"},
-                  {5, "Right samples broken"}};
+        bool measured;
+    } wanted[] = {{0, "Sample corrected", true},
+                  {3, "Neighbours corrected", r->neighbor_count > 0},
+                  {4, "Random other mistakes corrected", r->neighbor_count > 0},
+                  {5, "Right samples broken", r->lab->right_count > 0}};
     enum { PANELS = sizeof wanted / sizeof wanted[0] };
     size_t n = variants(r);
     double *numbers = malloc((2 * PANELS * n + (size_t)r->k_count) * sizeof *numbers);
     if (!numbers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the figure");
     double *x = numbers + 2 * PANELS * n;
     psal_curves_panel panels[PANELS];
+    size_t measured = 0;
     for (size_t p = 0; p < PANELS; p++) {
+        if (!wanted[p].measured) continue;
         double *mean = numbers + 2 * p * n, *error = mean + n;
         for (size_t v = 0; v < n; v++) {
             psal_mean m = mean_of(r, v, wanted[p].column, room);
             mean[v] = 100 * m.mean;
             error[v] = 100 * m.error;
         }
-        panels[p] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
+        panels[measured++] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
     }
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
@@ -291,8 +296,8 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
                                  .series = series,
                                  .series_count = (size_t)r->choice_count,
                                  .panels = panels,
-                                 .panel_count = PANELS,
-                                 .columns = 2};
+                                 .panel_count = measured,
+                                 .columns = measured > 1 ? 2 : 1};
     psal_status status = psal_curves_figure_write(&figure, path, err);
     free(numbers);
     return status;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/atomic_file.h"
+
 static psal_status open_dataset(psal_lab *lab, const psal_options *options, psal_error *err) {
     const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
     const char *target = psal_options_string(options, "image-target-label");
@@ -162,7 +164,8 @@ static psal_status find_subjects(psal_lab *lab, const psal_options *options, psa
     return status;
 }
 
-psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, psal_error *err) {
+psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, bool in_parts,
+                          psal_error *err) {
     memset(lab, 0, sizeof *lab);
     lab->session = session;
     lab->classes = session->info->num_classes;
@@ -175,7 +178,8 @@ psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_optio
                                        .width = session->width,
                                        .threads = many ? 1 : session->threads,
                                        .memory_limit = session->memory_limit,
-                                       .method = session->method};
+                                       .method = session->method,
+                                       .in_parts = in_parts};
     psal_saliency_options profile = {.height = session->height,
                                      .width = session->width,
                                      .threads = forward.threads,
@@ -265,7 +269,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, int *count, psal_error *err) {
+int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, const psal_choice *choices, int choice_count,
+                     int *count, psal_error *err) {
     size_t given;
     const int64_t *list = psal_options_ints(options, "k", &given);
     int64_t most = psal_choosable(lab->session->model), *k = malloc((given + 1) * sizeof *k);
@@ -275,6 +280,10 @@ int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, int *coun
         return NULL;
     }
     memcpy(k, list, given * sizeof *k);
+    if (choice_count == 1 && choices[0] == PSAL_CHOICE_ALL && !psal_options_given(options, "k")) {
+        k[0] = most;
+        given = 1;
+    }
     qsort(k, given, sizeof *k, ascending);
     for (size_t i = 0; i < given; i++) {
         if (k[i] > most && psal_options_given(options, "k")) {
@@ -286,4 +295,14 @@ int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, int *coun
         if (k[i] <= most && (*count == 0 || k[i] != k[*count - 1])) k[(*count)++] = k[i];
     }
     return k;
+}
+
+psal_status psal_lab_check_outputs(const psal_options *options, const char *const *names, psal_error *err) {
+    for (; *names; names++) {
+        const char *path = psal_options_string(options, *names);
+        psal_atomic_file *file = path ? psal_atomic_file_open(path, err) : NULL;
+        if (path && !file) return psal_fail_prefix(err, "--%s", *names);
+        psal_atomic_file_abort(file);
+    }
+    return PSAL_OK;
 }

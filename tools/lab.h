@@ -46,8 +46,9 @@ typedef struct psal_lab {
     int workers;               /* experiments at once */
 } psal_lab;
 
-/* Find the samples that the options name. The session is open and outlives the lab. */
-psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, psal_error *err);
+/* Find the samples that the options name. The session is open and outlives the lab. in_parts: see psal_classifier_options. */
+psal_status psal_lab_open(psal_lab *lab, psal_session *session, const psal_options *options, bool in_parts,
+                          psal_error *err);
 void psal_lab_close(psal_lab *lab); /* zeroed is fine */
 
 /* What one thread needs. */
@@ -76,8 +77,11 @@ psal_status psal_lab_each(const psal_lab *lab, const char *label,
 
 /* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
 psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err);
-/* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left out.
- * The caller frees. */
-int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, int *count, psal_error *err);
+/* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left out, and
+ * where the only choice is `all` and --k was not given, it is all filters. The caller frees. */
+int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, const psal_choice *choices, int choice_count,
+                     int *count, psal_error *err);
+/* Whether the files that these options (NULL ends them) name can be written: better said before hours of work than after. */
+psal_status psal_lab_check_outputs(const psal_options *options, const char *const *names, psal_error *err);
 
 #endif

@@ -30,8 +30,11 @@ static const psal_option table[] = {
      .minimum = 0, .maximum = 1e4},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
      "Of the neighbours: cosine of the standardized profiles (the paper), pearson (each centred first), or normalized (each "
-     "naive profile divided by its norm, then standardized over the mistakes).",
+     "naive profile divided by its norm, then standardized).",
      .choices = "cosine|pearson|normalized"},
+    {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
+     "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of the "
+     "mistakes alone if not given, which find more hubs.", .alias = NULL},
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -41,7 +44,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.", .alias = NULL},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
-     "Write only the changed filters, for --delta of every program: one sample, one choice, one k.", .alias = NULL},
+     "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to the "
+     "weights it is given.", .alias = NULL},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -92,6 +96,8 @@ static void read_profile(const void *context, int64_t sample, int64_t first, int
 
 static psal_status search_neighbors(run *r, psal_similarity similarity, psal_error *err) {
     size_t count = r->lab.subject_count, filters = (size_t)r->lab.filters;
+    const char *path = psal_options_string(r->options, "normalized-stats");
+    psal_statistics *given = NULL;
     double *statistics = malloc(2 * filters * sizeof *statistics);
     int64_t *queries = malloc(count * sizeof *queries);
     psal_status status = PSAL_OK;
@@ -103,13 +109,22 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
                                .threads = r->session.threads};
     if (!statistics || !queries) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for neighbours");
     for (size_t i = 0; i < count && queries; i++) queries[i] = (int64_t)i;
-    if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED) {
+    if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED && path) {
+        given = psal_session_statistics_file(&r->session, path, &(psal_saliency_options){0}, r->lab.filters, true, err);
+        if (given) {
+            o.mean = given->mean;
+            o.std = given->std;
+        } else {
+            status = err->status;
+        }
+    } else if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED) {
         status = psal_neighbors_statistics(&source, NULL, (int64_t)count, true, r->session.threads, statistics,
                                            statistics + filters, err);
         o.mean = statistics;
         o.std = statistics + filters;
     }
     if (status == PSAL_OK) status = psal_neighbors_of_samples(&source, &o, queries, (int64_t)count, r->neighbors, err);
+    psal_statistics_free(given);
     free(statistics);
     free(queries);
     return status;
@@ -341,11 +356,15 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --rate and --relative");
     if (r->until_correct && (r->steps > 1 || psal_options_given(o, "rate")))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--until-correct makes one step and chooses its size: without --steps and --rate");
+    if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
     psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
+    if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, &r->report.k_count, err))) return err->status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, psal_options_flag(o, "until-correct"), err)) != PSAL_OK) return status;
+    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err))) return err->status;
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
         r->report.k_count = 1;

@@ -263,9 +263,11 @@ static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->prune.choice_count, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
+    if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, &r->prune.k_count, err))) return err->status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, true, err)) != PSAL_OK) return status;
+    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->prune.choice_count, &r->prune.k_count, err))) return err->status;
     if (psal_options_has(o, "save") && (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
     r->prune.how = (psal_prune_how)psal_options_choice(o, "how");

@@ -246,9 +246,27 @@ static psal_statistics *search_statistics(const psal_session *s, const psal_sali
     return read_statistics(path, NULL);
 }
 
+/* Free statistics that do not fit and return NULL. */
+static psal_statistics *check_statistics(psal_session *s, psal_statistics *statistics, const char *path,
+                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
+                                         psal_error *err) {
+    char warning[256] = "";
+    if (psal_statistics_check(statistics, s->model, saliency, length, warning, err) != PSAL_OK) {
+        psal_fail_prefix(err, "%s", path);
+    } else if (statistics->normalized != normalized) {
+        psal_fail(err, PSAL_ERR_ARGUMENT, "%s: statistics of %s profiles, but %s ones are needed here", path,
+                  statistics->normalized ? "normalized" : "plain", normalized ? "normalized" : "plain");
+    } else {
+        if (*warning) psal_note(&s->notes, "%s: %s", path, warning);
+        return statistics;
+    }
+    psal_statistics_free(statistics);
+    return NULL;
+}
+
 psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options, const psal_saliency_options *saliency,
                                          int64_t length, bool normalized, char path_out[4096], psal_error *err) {
-    char path[4096], warning[256] = "";
+    char path[4096];
     const char *given = psal_options_string(options, "stats");
     psal_statistics *statistics;
     if (given) {
@@ -265,18 +283,15 @@ psal_statistics *psal_session_statistics(psal_session *s, const psal_options *op
             return NULL;
         }
     }
-    if (psal_statistics_check(statistics, s->model, saliency, length, warning, err) != PSAL_OK) {
-        psal_fail_prefix(err, "%s", path);
-    } else if (statistics->normalized != normalized) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "%s: statistics of %s profiles, but %s ones are needed here", path,
-                  statistics->normalized ? "normalized" : "plain", normalized ? "normalized" : "plain");
-    } else {
-        if (*warning) psal_note(&s->notes, "%s: %s", path, warning);
-        if (path_out) memcpy(path_out, path, sizeof path);
-        return statistics;
-    }
-    psal_statistics_free(statistics);
-    return NULL;
+    statistics = check_statistics(s, statistics, path, saliency, length, normalized, err);
+    if (statistics && path_out) memcpy(path_out, path, sizeof path);
+    return statistics;
+}
+
+psal_statistics *psal_session_statistics_file(psal_session *s, const char *path, const psal_saliency_options *saliency,
+                                              int64_t length, bool normalized, psal_error *err) {
+    psal_statistics *statistics = read_statistics(path, err);
+    return statistics ? check_statistics(s, statistics, path, saliency, length, normalized, err) : NULL;
 }
 
 /* ---- images ---- */

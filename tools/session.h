@@ -76,6 +76,9 @@ void psal_session_print_notes(psal_session *session, const char *program);
 psal_statistics *psal_session_statistics(psal_session *session, const psal_options *options,
                                          const psal_saliency_options *saliency, int64_t length, bool normalized,
                                          char path_out[4096], psal_error *err);
+/* The same from the file `path`. */
+psal_statistics *psal_session_statistics_file(psal_session *session, const char *path, const psal_saliency_options *saliency,
+                                              int64_t length, bool normalized, psal_error *err);
 
 /* A file in the box: in the folder that the environment's PSAL_BOX names, weights/NAME beside the sources, or below the
  * installation's share/psal. Fails when it is not there. */

@@ -114,6 +114,15 @@ START_TEST(test_until_correct) {
     ck_assert_int_eq(psal_predicted_class(logits, CLASSES, -1), label);
     ck_assert_double_eq_tol(psal_edit_measure(s.edit).relative, r.relative, 1e-3 * r.relative);
     ck_assert_int_eq(psal_edit_measure(s.edit).rows, r.k);
+    /* The same from the first changed part of the network on. */
+    psal_classifier_options options = {.height = SIDE, .width = SIDE, .in_parts = true};
+    psal_classifier *classifier = psal_classifier_new(s.n.model, &options, &err);
+    psal_classifier_worker *parts = psal_classifier_worker_new(classifier, &err);
+    psal_search_result again;
+    ck_assert_int_eq(psal_tune_until_correct(s.worker, parts, s.edit, s.n.image, label, filters, 64, 0.5, &again, &err), PSAL_OK);
+    ck_assert(again.found && again.k == r.k && again.relative == r.relative && again.tries == r.tries);
+    psal_classifier_worker_free(parts);
+    psal_classifier_free(classifier);
     /* Far too small a step finds nothing and leaves nothing. */
     ck_assert_int_eq(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 2, 1e-9, &r, &err), PSAL_OK);
     ck_assert(!r.found);

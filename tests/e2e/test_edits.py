@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""psal-prune and psal-finetune from end to end, on the networks in the box: the same results with any number of threads,
+checkpoints and deltas that psal-run reads, and that everything wrong is one line on standard error, a status other than 0,
+and no file left.
+
+    tests/e2e/test_edits.py TOOLS-DIR SOURCE-DIR
+
+Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+tools, weights = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve() / "weights"
+samples = weights / "fashion_samples"
+bag = samples / "bag_called_sandal.png"
+scratch = pathlib.Path(tempfile.mkdtemp(prefix="psal-edits-"))
+out = scratch / "out"
+environment = dict(os.environ, OMP_WAIT_POLICY="passive")
+passed = failed = 0
+
+
+def check(name, fine, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(fine), failed + (not fine)
+    if not fine:
+        print(f"FAIL {name}: {detail}", flush=True)
+
+
+def run(program, *arguments):
+    return subprocess.run([str(tools / program), *map(str, arguments)], capture_output=True, text=True, env=environment,
+                          stdin=subprocess.DEVNULL, timeout=300, cwd=scratch)
+
+
+def refuse(says, program, *arguments):
+    """It fails with one line in which all of `says` occur, and leaves nothing in `out`"""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    done = run(program, *arguments)
+    lines = done.stderr.splitlines()
+    left = [path.name for path in out.iterdir()]
+    fine = done.returncode in range(1, 126) and lines and lines[-1].startswith(f"{program}: ") and not left
+    fine = fine and all(": note: " in line for line in lines[:-1]) and all(word in lines[-1] for word in says) and not done.stdout
+    check(f"{program} {' '.join(map(str, arguments))}", fine, f"status {done.returncode}, left {left}: {done.stdout}{done.stderr}")
+
+
+def test_refusals():
+    image = ("--image-path", bag, "-l", "Bag")
+    for program in ("psal-prune", "psal-finetune"):
+        save = ("--save", out / "x.safetensors")
+        refuse(("--k 1201", "resnet18", "1200 filters"), program, "-k", "1201", *save)
+        refuse(("--k 5000", "vgg19", "430 filters"), program, "-w", weights / "fashion_vgg19.safetensors", *image, "-k", "1,5000")
+        refuse(("1200",), program, "-k", "7", "-c", "all", *save)
+        refuse(("most", "--choices"), program, "-c", "salient,most")
+        refuse(("twice",), program, "-c", "salient,salient")
+        refuse(("-k", "0"), program, "-k", "0")
+        refuse(("--save", "one"), program, "-k", "3,4", "-c", "salient", *save)
+        refuse(("--save", "one"), program, "-k", "3", "-c", "salient,least", *save)
+        for option in ("--save", "--csv", "--samples", "--figure"):
+            refuse((option, "missing", "No such file"), program, "-k", "3", "-c", "salient", option, out / "missing" / "x.png")
+        refuse(("--csv", "Is a directory"), program, "-k", "3", "-c", "salient", "--csv", scratch)
+        refuse(("figure", "x.gif"), program, "-k", "3", "-c", "salient", "--figure", out / "x.gif")
+        refuse(("--image-target-label",), program, "--image-path", bag)
+        refuse(("Bagg",), program, "--image-path", bag, "-l", "Bagg")
+        refuse(("nowhere",), program, "--data", "nowhere")
+        refuse(("which mistakes",), program, "-w", weights / "fashion_vgg19.safetensors")
+        refuse(("only one", "--data"), program, *image, "--data", samples / "labels.csv")
+        refuse(("MiB",), program, "--memory-limit", 1)
+    refuse(("--how", "channels"), "psal-prune", "--how", "channels")
+    step = ("-k", "1000", "-c", "salient", "--save", out / "x.safetensors", "--save-delta", out / "d.safetensors")
+    refuse(("nan",), "psal-finetune", "--relative", "1e6", *step)  # what the step gives is no network any more
+    refuse(("one of --rate and --relative",), "psal-finetune", "--relative", "0.1", "--rate", "0.1", *step)
+    refuse(("--until-correct",), "psal-finetune", "--until-correct", "--steps", "2", *step)
+    refuse(("nothing was saved",), "psal-finetune", "--until-correct", "-k", "2", "-c", "least", "--save", out / "x.safetensors")
+    refuse(("--sample 4000", "8 mistakes"), "psal-finetune", "--data", samples / "labels.csv", "--sample", "4000", "--quiet")
+    refuse(("one sample",), "psal-finetune", "--data", samples / "labels.csv", "--quiet", *step)
+
+
+def test_layers():
+    """Only psal-neighbors asks for layers by name"""
+    store = scratch / "p.npy"
+    done = run("psal-stats", "--data", samples / "labels.csv", "--out", scratch / "s.safetensors", "--profiles", store, "--quiet")
+    check("psal-stats", done.returncode == 0, done.stderr)
+    refuse(("--layers layer9", "resnet18"), "psal-neighbors", "--store", store, "--query", "0", "--layers", "layer9",
+           "-w", weights / "fashion_resnet18.safetensors")
+
+
+def test_right_sample():
+    for program in ("psal-prune", "psal-finetune"):
+        done = run(program, "--image-path", bag, "-l", "Sandal", "-k", "3", "-c", "salient")
+        check(f"{program} on a sample that is right", done.returncode == 0 and "is not a mistake" in done.stderr,
+              f"status {done.returncode}: {done.stderr}")
+
+
+def test_threads():
+    common = ("--data", samples / "labels.csv", "-k", "1,7,40", "--right", "3", "--json", "--quiet")
+    for program, how in (("psal-prune", ("--how", "weights")), ("psal-prune", ("--how", "channel")),
+                         ("psal-prune", ("--how", "noise", "--noise-scale", "0.5")), ("psal-finetune", ("--relative", "0.1"))):
+        results = [run(program, *common, *how, "--threads", threads) for threads in (1, 2, 3)]
+        check(f"{program} {how} with one to three threads", all(r.returncode == 0 for r in results)
+              and len({r.stdout for r in results}) == 1, [r.stderr for r in results])
+    one = [run("psal-prune", "-k", "1,40", "--json", "--quiet", "--threads", threads).stdout for threads in (1, 3)]
+    check("psal-prune on one image with one and three threads", one[0] == one[1] and one[0], one)
+
+
+def predict(*arguments):
+    done = run("psal-run", "--image-path", bag, "-l", "Bag", "--mode", "naive", "--quiet", "--json", "--out", scratch / "f",
+               "--dump", scratch / "dump", *arguments)
+    check(f"psal-run {arguments}", done.returncode == 0, done.stderr)
+    return (scratch / "dump/logits.npy").read_bytes()
+
+
+def test_saved():
+    full, delta, pruned = scratch / "full.safetensors", scratch / "delta.safetensors", scratch / "pruned.safetensors"
+    done = run("psal-finetune", "--until-correct", "-k", "100", "-c", "salient", "--save", full, "--save-delta", delta, "--json",
+               "--quiet")
+    check("--until-correct", done.returncode == 0, done.stderr)
+    report = json.loads(done.stdout)
+    check("--until-correct corrects", report["predicted_after"] == report["label"] == 8 and report["predicted"] == 5, report)
+    box = predict("-w", weights / "fashion_resnet18.safetensors")
+    check("the delta gives what the checkpoint does", predict("-w", full)
+          == predict("-w", weights / "fashion_resnet18.safetensors", "--delta", delta) != box)
+    check("a delta is small", delta.stat().st_size < full.stat().st_size / 4, delta.stat().st_size)
+    refuse(("delta",), "psal-prune", "-w", full, "--delta", delta, "--image-path", bag, "-l", "Bag")  # of other weights
+    done = run("psal-prune", "-k", "9", "-c", "salient", "--how", "channel", "--save", pruned, "--json", "--quiet")
+    check("psal-prune --save", done.returncode == 0, done.stderr)
+    check("the pruned checkpoint is another network", predict("-w", pruned) != box)
+    everything = json.loads(run("psal-finetune", "-c", "all", "--json", "--quiet").stdout)
+    check("all is every filter", [row["k"] for row in everything["rows"]] == [1200], everything)
+
+
+def main():
+    try:
+        for test in (test_refusals, test_layers, test_right_sample, test_threads, test_saved):
+            try:
+                test()
+            except Exception as caught:  # the rest still says what it has to say
+                check(test.__name__, False, f"{type(caught).__name__}: {caught}")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
