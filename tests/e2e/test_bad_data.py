@@ -18,19 +18,13 @@ import subprocess
 import sys
 import tempfile
 
+from checks import check, run_tests
+
 tools, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 weights = root / "weights"
 resnet, vgg = weights / "fashion_resnet18.safetensors", weights / "fashion_vgg19.safetensors"
 pictures = sorted((weights / "fashion_samples").glob("*.png"))
 scratch = pathlib.Path(tempfile.mkdtemp(prefix="psal-bad-data-"))
-passed = failed = 0
-
-
-def check(name, fine, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(fine), failed + (not fine)
-    if not fine:
-        print(f"FAIL {name}: {detail}", flush=True)
 
 
 def run(program, *arguments, limit=None):
@@ -308,18 +302,5 @@ def test_stores():
     works("the table alone", "psal-neighbors", "--store", store, "--query", 0, "--top", 3, "--csv", out / "near.csv")
 
 
-def main():
-    try:
-        for test in (test_data_sets, test_corrupt_image, test_full_disk, test_parts, test_stores):
-            try:
-                test()
-            except Exception as caught:  # the rest still says what it has to say
-                check(test.__name__, False, f"{type(caught).__name__}: {caught}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests((test_data_sets, test_corrupt_image, test_full_disk, test_parts, test_stores), scratch))

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import zlib
 
+from checks import check, run_tests
+
 built, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 weights = root / "weights"
 network, samples = weights / "fashion_resnet18.safetensors", weights / "fashion_samples"
@@ -28,14 +30,6 @@ program.parent.mkdir(parents=True)
 shutil.copy(built, program)
 (scratch / "weights").symlink_to(weights)
 environment = dict(os.environ, LD_LIBRARY_PATH=str(built.parent.parent), OMP_WAIT_POLICY="passive")
-passed = failed = 0
-
-
-def check(name, fine, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(fine), failed + (not fine)
-    if not fine:
-        print(f"FAIL {name}: {detail}", flush=True)
 
 
 def run(*arguments, cwd=scratch, stdout=subprocess.PIPE, limit=None):
@@ -305,19 +299,6 @@ def test_writing():
                   and len(said.splitlines()) == 1, f"status {done.returncode}: {said}")
 
 
-def main():
-    try:
-        for test in (test_default, test_command_line, test_many, test_images, test_checkpoints, test_arguments,
-                     test_statistics, test_writing):
-            try:
-                test()
-            except Exception as caught:  # the rest still says what it has to say
-                check(test.__name__, False, f"{type(caught).__name__}: {caught}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests((test_default, test_command_line, test_many, test_images, test_checkpoints, test_arguments,
+                        test_statistics, test_writing), scratch))

@@ -19,20 +19,14 @@ import subprocess
 import sys
 import tempfile
 
+from checks import check, finish
+
 tools, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 IMAGES = int(sys.argv[3]) if len(sys.argv) > 3 else 10000
 DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SPEC = f"idx:{DATA}/t10k-images-idx3-ubyte.gz,{DATA}/t10k-labels-idx1-ubyte.gz"
 NETWORK = root / "weights" / "fashion_resnet18.safetensors"
 FIGURES = {"groups.png", "mean_profiles.png", "depth.png", "profiles.csv", "depth.csv"}
-passed = failed = 0
-
-
-def check(name, fine, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(fine), failed + (not fine)
-    if not fine:
-        print(f"FAIL {name}: {detail}", flush=True)
 
 
 def run(program, *arguments):
@@ -206,8 +200,7 @@ def main():
                     check(test.__name__, False, f"{type(caught).__name__}: {caught}")
         except Exception as caught:
             check("test_run", False, f"{type(caught).__name__}: {caught}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return finish()
 
 
 if __name__ == "__main__":

@@ -14,20 +14,14 @@ import subprocess
 import sys
 import tempfile
 
+from checks import check, run_tests
+
 tools, weights = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve() / "weights"
 samples = weights / "fashion_samples"
 bag = samples / "bag_called_sandal.png"
 scratch = pathlib.Path(tempfile.mkdtemp(prefix="psal-edits-"))
 out = scratch / "out"
 environment = dict(os.environ, OMP_WAIT_POLICY="passive")
-passed = failed = 0
-
-
-def check(name, fine, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(fine), failed + (not fine)
-    if not fine:
-        print(f"FAIL {name}: {detail}", flush=True)
 
 
 def run(program, *arguments):
@@ -132,18 +126,5 @@ def test_saved():
     check("all is every filter", [row["k"] for row in everything["rows"]] == [1200], everything)
 
 
-def main():
-    try:
-        for test in (test_refusals, test_layers, test_right_sample, test_threads, test_saved):
-            try:
-                test()
-            except Exception as caught:  # the rest still says what it has to say
-                check(test.__name__, False, f"{type(caught).__name__}: {caught}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests((test_refusals, test_layers, test_right_sample, test_threads, test_saved), scratch))
