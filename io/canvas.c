@@ -2,6 +2,7 @@
 
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,10 @@ static cairo_status_t append(void *closure, const unsigned char *data, unsigned 
     memcpy(buffer->data + buffer->size, data, length);
     buffer->size += length;
     return CAIRO_STATUS_SUCCESS;
+}
+
+static bool append_png(void *buffer, const uint8_t *data, size_t size) {
+    return size <= UINT_MAX && append(buffer, data, (unsigned)size) == CAIRO_STATUS_SUCCESS;
 }
 
 /* The same outlines and widths in every format and at every scale: no hinting, no subpixel colours.
@@ -120,9 +125,7 @@ psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *
             rgb[2] = (uint8_t)row[x];
         }
     }
-    free(out->data);
-    status = psal_image_encode_png(&pixels, &out->data, &out->size, err);
-    out->capacity = out->size;
+    status = psal_image_encode_png(&pixels, append_png, out, err);
     psal_image_free(&pixels);
     return status;
 }

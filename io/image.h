@@ -17,6 +17,7 @@
 #ifndef PSAL_IO_IMAGE_H
 #define PSAL_IO_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,8 +55,9 @@ psal_status psal_image_alloc(int width, int height, psal_image *image, psal_erro
 /* Free the pixels and leave an empty image; NULL and empty images are fine. */
 void psal_image_free(psal_image *image);
 
-/* Encode *image as an 8-bit RGB PNG: *size bytes at *data, which the caller frees. */
-psal_status psal_image_encode_png(const psal_image *image, uint8_t **data, size_t *size, psal_error *err);
+/* Encode *image as an 8-bit RGB PNG, handed piece by piece to `write`, which returns whether it could. */
+psal_status psal_image_encode_png(const psal_image *image, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
+                                  psal_error *err);
 
 /* Write *image as an 8-bit RGB PNG, by a temporary name: whole or not at all. */
 psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err);

@@ -1,5 +1,7 @@
 /* PNG by libpng: reading with Pillow's conversions to RGB, and plain writing. */
+#include <errno.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,21 +172,13 @@ psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_
 enum { COMPRESSION = 2 };
 
 struct png_sink {
-    uint8_t *data;
-    size_t size, capacity;
+    bool (*write)(void *to, const uint8_t *data, size_t size);
+    void *to;
 };
 
 static void on_write(png_structp png, png_bytep bytes, size_t count) {
     struct png_sink *sink = png_get_io_ptr(png);
-    if (sink->capacity - sink->size < count) {
-        size_t capacity = 2 * sink->capacity + count + (1 << 16);
-        uint8_t *grown = realloc(sink->data, capacity);
-        if (!grown) png_error(png, "out of memory");
-        sink->data = grown;
-        sink->capacity = capacity;
-    }
-    memcpy(sink->data + sink->size, bytes, count);
-    sink->size += count;
+    if (!sink->write(sink->to, bytes, count)) png_error(png, "no room");
 }
 
 static void on_flush(png_structp png) {
@@ -193,7 +187,10 @@ static void on_flush(png_structp png) {
 
 static psal_status encode(png_structp png, png_infop info, const char *message, const psal_image *image,
                           struct png_sink *sink, psal_error *err) {
-    if (setjmp(png_jmpbuf(png))) return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be encoded as PNG: %s", message);
+    if (setjmp(png_jmpbuf(png))) {
+        int reason = errno;
+        return psal_fail(err, PSAL_ERR_IO, "cannot write the PNG: %s (%s)", message, strerror(reason));
+    }
     png_set_write_fn(png, sink, on_write, on_flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_compression_level(png, COMPRESSION);
@@ -207,34 +204,30 @@ static psal_status encode(png_structp png, png_infop info, const char *message, 
     return PSAL_OK;
 }
 
-psal_status psal_image_encode_png(const psal_image *image, uint8_t **data, size_t *size, psal_error *err) {
-    *data = NULL;
-    *size = 0;
+psal_status psal_image_encode_png(const psal_image *image, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
+                                  psal_error *err) {
     if (!image->rgb || image->width < 1 || image->height < 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there are no pixels to write");
     char message[256] = "";
-    struct png_sink sink = {0};
+    struct png_sink sink = {write, to};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     psal_status status = info ? encode(png, info, message, image, &sink, err)
                               : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the PNG encoder");
     png_destroy_write_struct(&png, &info);
-    if (status) {
-        free(sink.data);
-        return status;
-    }
-    *data = sink.data;
-    *size = sink.size;
-    return PSAL_OK;
+    return status;
+}
+
+static bool write_stream(void *stream, const uint8_t *data, size_t size) {
+    return fwrite(data, 1, size, stream) == size;
 }
 
 psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err) {
-    uint8_t *data;
-    size_t size;
+    psal_atomic_file *file = psal_atomic_file_open(path, err);
+    if (!file) return PSAL_ERR_IO;
     psal_error reason = PSAL_ERROR_INIT;
-    psal_status status = psal_image_encode_png(image, &data, &size, &reason);
-    if (status) return psal_fail(err, status, "%s: %s", path, reason.message);
-    status = psal_atomic_file_write(path, data, size, err);
-    free(data);
-    return status;
+    psal_status status = psal_image_encode_png(image, write_stream, file->stream, &reason);
+    if (status == PSAL_OK) return psal_atomic_file_commit(file, err);
+    psal_atomic_file_abort(file);
+    return psal_fail(err, status, "%s: %s", path, reason.message);
 }
