@@ -1,11 +1,12 @@
 /* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
  *
  *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean] [--method auto|accurate|direct|gemm]... [--threads N] [--workers N]
- *                [--seconds S] [--layers] [--cpu-time]
+ *                [--seconds S] [--layers] [--cpu-time] [--cold]
  *
  * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
  * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and the time is per
- * image. --cpu-time counts the processor time of the main thread instead of the clock's, for one thread on a busy machine.
+ * image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights
+ * only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead of the clock's, for one thread on a busy machine.
  * The last line is the SGEMM peak of one thread times the number of threads, measured in the same run. */
 #include <omp.h>
 #include <stdio.h>
@@ -52,11 +53,14 @@ static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_
 
 typedef struct operands {
     float *x, *w, *y, *scratch[METHODS];
+    float *all_w; /* w is one of `copies`, which follow each other */
+    size_t weights, copies, next;
 } operands;
 
 static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads)
 {
     psal_parallel parallel = {threads, o->scratch[method]};
+    o->w = o->all_w + o->next++ % o->copies * o->weights;
     switch (op) {
     case FORWARD: psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel); break;
     case DX: psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel); break;
@@ -67,7 +71,7 @@ static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o,
 
 typedef struct options {
     const char *network, *op;
-    bool chosen[METHODS], layers;
+    bool chosen[METHODS], layers, cold;
     int threads, workers;
     double seconds;
 } options;
@@ -82,7 +86,9 @@ static void time_layer(const psal_conv2d_shape *s, op_kind op, const options *op
     for (int i = 0; i < opt->workers; i++) {
         o[i].x = memory(x * sizeof(float));
         o[i].y = memory(y * sizeof(float));
-        o[i].w = i == 0 || op >= DW ? memory(w * sizeof(float)) : o[0].w;
+        o[i].weights = w;
+        o[i].copies = opt->cold && op < DW ? ((size_t)256 << 20) / (w * sizeof(float)) + 1 : 1;
+        o[i].all_w = i == 0 || op >= DW ? memory(o[i].copies * w * sizeof(float)) : o[0].all_w;
         for (int m = 0; m < METHODS; m++)
             if (opt->chosen[m]) o[i].scratch[m] = memory(scratch_bytes(s, op, methods[m], opt->threads));
     }
@@ -105,7 +111,7 @@ static void time_layer(const psal_conv2d_shape *s, op_kind op, const options *op
     for (int i = 0; i < opt->workers; i++) {
         free(o[i].x);
         free(o[i].y);
-        if (i == 0 || op >= DW) free(o[i].w);
+        if (i == 0 || op >= DW) free(o[i].all_w);
         for (int m = 0; m < METHODS; m++) free(o[i].scratch[m]);
     }
     free(o);
@@ -188,6 +194,10 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--layers") == 0) {
             opt.layers = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--cold") == 0) {
+            opt.cold = true;
             continue;
         }
         if (strcmp(argv[i], "--cpu-time") == 0) {

@@ -8,8 +8,15 @@
 
 #define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
 #define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB */
-#define BLOCK_TILES 8u  /* tiles of A packed at a time: 128 KiB */
+#define ROW_TILES 4u     /* tiles of A packed at a time: 56 KiB, */
+#define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
+#define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
 #define WANTED_TASKS 8u /* enough to share between threads */
+
+static size_t block_tiles(const psal_product *p)
+{
+    return p->form == PSAL_A_ROWS ? ROW_TILES : COLUMN_TILES;
+}
 
 void psal_product_plan(psal_product *p)
 {
@@ -25,7 +32,7 @@ void psal_product_plan(psal_product *p)
     p->cuts = psal_ceil_div(p->depth, DEPTH);
     p->shared = p->row_tasks > 1;
     p->shared_floats = p->shared ? tasks * p->depth * p->columns : 0;
-    p->buffer = p->columns + BLOCK + BLOCK_TILES * DEPTH * BLOCK;
+    p->buffer = p->columns + BLOCK + 2 * block_tiles(p) * TILE_FLOATS;
     if (!p->shared) p->buffer += DEPTH * p->columns;
     if (!p->in_place) p->buffer += psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
@@ -48,41 +55,85 @@ static void pack_columns(const psal_product *p, const float *source, size_t star
     }
 }
 
-/* Tiles of A for rows row .. row+rows-1 and k = start .. start+depth-1, each DEPTH * BLOCK floats after the last, in the
- * micro kernel's form for rows (PSAL_A_ROWS) or columns (the others). */
-static void pack_rows(const psal_product *p, const float *w, size_t row, size_t rows, size_t tiles, size_t start,
-                      size_t depth, float *a)
+/* Some rows and some depth of A, packed at a time. */
+typedef struct a_block {
+    size_t row, rows, start, depth;
+} a_block;
+
+/* The blocks of a task that has rows row .. row+rows-1, in the order of the work: cut by cut. */
+static a_block nth_block(const psal_product *p, size_t row, size_t rows, size_t blocks, size_t n)
 {
+    const size_t cut = n / blocks, block = n % blocks;
+    return (a_block){row + even_start(rows, blocks, block), even_share(rows, blocks, block),
+                     even_start(p->depth, p->cuts, cut), even_share(p->depth, p->cuts, cut)};
+}
+
+/* A block is packed in steps: rows of memory, which are rows of A or steps of K. */
+static size_t steps_of(const psal_product *p, const a_block *block)
+{
+    return p->form == PSAL_A_ROWS ? block->rows : block->depth;
+}
+
+/* Where the filters' own order has tap number `tap` of a row of memory: PSAL_A_TAPS */
+static size_t tap_offset(const psal_product *p, size_t tap)
+{
+    const size_t taps_w = (size_t)p->l.w.taps;
+    return ((size_t)p->l.h.kernel + tap / taps_w * (size_t)p->l.h.kernel_step) * p->kernel_width + (size_t)p->l.w.kernel +
+           tap % taps_w * (size_t)p->l.w.kernel_step;
+}
+
+/* Ask for steps first .. end-1 of a block. */
+static void prefetch_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end)
+{
+    const size_t taps = psal_conv2d_taps(&p->l);
+    for (size_t i = first; i < end; i++) {
+        if (p->form == PSAL_A_ROWS)
+            prefetch(w + (block->row + i) * p->depth + block->start, block->depth);
+        else if (p->form == PSAL_A_TRANSPOSED)
+            prefetch(w + (block->start + i) * p->rows + block->row, block->rows);
+        else if ((block->start + i) % taps == 0) /* all taps of a filter lie together */
+            prefetch(w + ((block->start + i) / taps * p->rows + block->row) * p->kernel, block->rows * p->kernel);
+    }
+}
+
+/* Pack steps first .. end-1 of a block: tiles of rows, each TILE_FLOATS floats after the last, in the micro kernel's form for
+ * rows (PSAL_A_ROWS) or columns (the others). */
+static void pack_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end, float *a)
+{
+    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS);
     if (p->form == PSAL_A_ROWS) {
-        for (size_t tile = 0; tile < tiles; tile++, a += DEPTH * BLOCK) {
-            const size_t m = even_start(rows, tiles, tile), count = even_share(rows, tiles, tile);
-            const float *src = w + (row + m) * p->depth + start;
-            for (size_t i = 0; i < count; i++, src += p->depth)
-                for (size_t k = 0; k < depth; k += BLOCK)
-                    block_copy(a + k * count + i * BLOCK, src + k, psal_size_min(BLOCK, depth - k));
+        for (size_t tile = 0; tile < tiles; tile++, a += TILE_FLOATS) {
+            const size_t start = even_start(block->rows, tiles, tile), count = even_share(block->rows, tiles, tile);
+            for (size_t i = psal_size_max(first, start); i < psal_size_min(end, start + count); i++) {
+                const float *src = w + (block->row + i) * p->depth + block->start;
+                for (size_t k = 0; k < block->depth; k += BLOCK)
+                    block_copy(a + k * count + (i - start) * BLOCK, src + k, psal_size_min(BLOCK, block->depth - k));
+            }
         }
         return;
     }
-    /* Rows of memory outside, tiles inside: w is read in long runs. */
-    const size_t taps_w = (size_t)p->l.w.taps, taps = psal_conv2d_taps(&p->l);
-    size_t o = start / taps, tap = start % taps;
-    for (size_t k = 0; k < depth; k++) {
+    /* Tiles inside: w is read in long runs. */
+    const size_t taps = psal_conv2d_taps(&p->l), least = block->rows / tiles, larger = block->rows % tiles;
+    size_t o = (block->start + first) / taps, tap = (block->start + first) % taps;
+    for (size_t k = first; k < end; k++) {
         size_t distance = 1;
-        const float *src = w + (start + k) * p->rows + row;
+        const float *src = w + (block->start + k) * p->rows + block->row;
         if (p->form == PSAL_A_TAPS) {
             distance = p->kernel;
-            src = w + (o * p->rows + row) * p->kernel +
-                  ((size_t)p->l.h.kernel + tap / taps_w * (size_t)p->l.h.kernel_step) * p->kernel_width +
-                  (size_t)p->l.w.kernel + tap % taps_w * (size_t)p->l.w.kernel_step;
+            src = w + (o * p->rows + block->row) * p->kernel + tap_offset(p, tap);
             if (++tap == taps) {
                 tap = 0;
                 o++;
             }
         }
-        for (size_t tile = 0; tile < tiles; tile++) {
-            const size_t count = even_share(rows, tiles, tile);
-            float *dst = a + tile * (DEPTH * BLOCK) + k * BLOCK;
-            if (distance == 1)
+        float *dst = a + k * BLOCK;
+        /* All but the last row of w may be read, and what lies behind a tile's rows is not used. */
+        const bool whole = distance == 1 && block->start + k + BLOCK < p->depth;
+        for (size_t tile = 0; tile < tiles; tile++, dst += TILE_FLOATS) {
+            const size_t count = least + (tile < larger);
+            if (whole)
+                for (size_t i = 0; i < BLOCK; i += WIDTH) vec_store(dst + i, vec_load(src + i));
+            else if (distance == 1)
                 block_copy(dst, src, count);
             else
                 for (size_t m = 0; m < count; m++) dst[m] = src[m * distance];
@@ -107,24 +158,25 @@ static void place(const psal_product *p, const float *from, size_t ld, size_t ro
     }
 }
 
-/* c[rows, ldc] (+)= A * B for one cut of K */
-static void multiply(const psal_product *p, const float *w, size_t row, size_t rows, size_t start, size_t depth,
-                     const float *b, size_t columns, float *a, float *c, size_t ldc)
+/* c[rows of the block, ldc] (+)= A * B. Meanwhile the next block, if there is one, is packed into `next_a`: a share before each
+ * tile, and the share after it asked for, because weights are read once a pass and lie far from the processor. */
+static void multiply(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
+                     float *next_a, const float *b, size_t columns, float *c, size_t ldc)
 {
-    const size_t all_tiles = psal_ceil_div(rows, MAX_ROWS), blocks = psal_ceil_div(all_tiles, BLOCK_TILES);
-    for (size_t block = 0; block < blocks; block++) {
-        const size_t first = even_start(rows, blocks, block), count = even_share(rows, blocks, block);
-        const size_t tiles = psal_ceil_div(count, MAX_ROWS);
-        pack_rows(p, w, row + first, count, tiles, start, depth, a);
-        for (size_t tile = 0; tile < tiles; tile++) {
-            const size_t m = first + even_start(count, tiles, tile), tile_rows = even_share(count, tiles, tile);
-            const bool by_rows = p->form == PSAL_A_ROWS;
-            for (size_t n = 0; n < columns; n += TILE_COLUMNS)
-                psal_micro(by_rows ? PSAL_MICRO_ROWS : PSAL_MICRO_COLUMNS, tile_rows,
-                           psal_size_min(TILE_COLUMNS, columns - n), depth, a + tile * (DEPTH * BLOCK),
-                           by_rows ? tile_rows * BLOCK : BLOCK, b + n * depth, BLOCK, depth * BLOCK, c + m * ldc + n, ldc,
-                           start > 0);
+    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, TILE_COLUMNS);
+    const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * strips;
+    const bool by_rows = p->form == PSAL_A_ROWS;
+    for (size_t share = 0; share < shares; share++) {
+        const size_t tile = share / strips, n = share % strips * TILE_COLUMNS;
+        const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
+        if (steps > 0) {
+            const size_t first = even_start(steps, shares, share), end = even_start(steps, shares, share + 1);
+            pack_steps(p, w, next, first, end, next_a);
+            prefetch_steps(p, w, next, end, even_start(steps, shares, psal_size_min(share + 2, shares)));
         }
+        psal_micro(by_rows ? PSAL_MICRO_ROWS : PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - n),
+                   block->depth, a + tile * TILE_FLOATS, by_rows ? rows * BLOCK : BLOCK, b + n * block->depth, BLOCK,
+                   block->depth * BLOCK, c + m * ldc + n, ldc, block->start > 0);
     }
 }
 
@@ -162,19 +214,28 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
         const size_t columns = psal_size_min(share, p->positions - column);
         float *out = result + (image * p->rows + row) * plane;
 
+        const size_t half = block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
         float *line = buffers + (size_t)omp_get_thread_num() * p->buffer, *a = line + p->columns + BLOCK;
-        float *own = a + BLOCK_TILES * DEPTH * BLOCK, *unplaced = own + (p->shared ? 0 : DEPTH * p->columns);
+        float *own = a + 2 * half, *unplaced = own + (p->shared ? 0 : DEPTH * p->columns);
         float *c = p->in_place ? out + column : unplaced;
         const size_t ldc = p->in_place ? plane : p->columns;
 
-        for (size_t cut = 0; cut < p->cuts; cut++) {
-            const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
-            const float *b = shared + part * p->depth * p->columns + start * share;
-            if (!p->shared) {
-                pack_columns(p, source + image * source_image, start, depth, column, columns, line, own);
-                b = own;
+        const float *filters = w + image % p->groups * group_floats, *panel = NULL;
+        const size_t blocks_of_cut = psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
+        const size_t count = p->cuts * blocks_of_cut;
+        for (size_t i = 0; i < count; i++) {
+            const a_block block = nth_block(p, row, rows, blocks_of_cut, i);
+            const a_block next = i + 1 < count ? nth_block(p, row, rows, blocks_of_cut, i + 1) : block;
+            float *now = a + i % 2 * half, *later = a + (i + 1) % 2 * half;
+            if (i == 0) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
+            if (p->shared) {
+                panel = shared + part * p->depth * p->columns + block.start * share;
+            } else if (block.row == row) { /* the first of its cut */
+                pack_columns(p, source + image * source_image, block.start, block.depth, column, columns, line, own);
+                panel = own;
             }
-            multiply(p, w + image % p->groups * group_floats, row, rows, start, depth, b, columns, a, c, ldc);
+            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, panel, columns,
+                     c + (block.row - row) * ldc, ldc);
         }
         if (p->depth == 0)
             place(p, NULL, 0, rows, column, columns, out);

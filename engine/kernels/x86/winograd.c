@@ -18,6 +18,8 @@
 #define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
 #define STRIP_TILES 56u          /* P of a strip, m = 4: 36 x 56 x 32 floats: 252 KiB */
 #define WANTED_TASKS 4u
+#define AHEAD_BLOCKS 3u          /* how many source channels ahead filters are asked for, when they lie far apart, */
+#define AHEAD_TAPS 12u           /* and when they follow each other */
 #define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
@@ -94,11 +96,15 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
         float *dst = u + block % 2 * p->chunk * BLOCK;
         for (size_t c = first; c < end; c++) {
             float *filter = dst + (c - start) * BLOCK;
-            if (transposed) /* w[c, result, 3, 3] */
+            if (transposed) { /* w[c, result, 3, 3] */
+                if (c + AHEAD_BLOCKS < end) prefetch(w + ((c + AHEAD_BLOCKS) * p->results + result) * 9, lanes * 9);
                 psal_winograd_filter(p->m, w + (c * p->results + result) * 9, 9, lanes, true, filter, p->u_step);
-            else /* w[result, c, 3, 3] */
+            } else { /* w[result, c, 3, 3] */
+                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < end; i++)
+                    prefetch(w + ((result + i) * p->sources + c + AHEAD_TAPS) * 9, 1);
                 psal_winograd_filter(p->m, w + (result * p->sources + c) * 9, p->sources * 9, lanes, false, filter,
                                      p->u_step);
+            }
         }
     }
 }
