@@ -120,7 +120,7 @@ static void multiply(const psal_product *p, const float *w, size_t row, size_t r
             const size_t m = first + even_start(count, tiles, tile), tile_rows = even_share(count, tiles, tile);
             const bool by_rows = p->form == PSAL_A_ROWS;
             for (size_t n = 0; n < columns; n += TILE_COLUMNS)
-                psal_micro(by_rows ? PSAL_MICRO_ROWS : PSAL_MICRO_COLUMNS, tile_rows,
+                psal_micro(by_rows ? PSAL_MICRO_CHAINS : PSAL_MICRO_COLUMNS, tile_rows,
                            psal_size_min(TILE_COLUMNS, columns - n), depth, a + tile * (DEPTH * BLOCK),
                            by_rows ? tile_rows * BLOCK : BLOCK, b + n * depth, BLOCK, depth * BLOCK, c + m * ldc + n, ldc,
                            start > 0);
