@@ -93,7 +93,7 @@ psal_node psal_channel_add(psal_graph *graph, psal_node x, psal_node t); /* a co
 psal_node psal_channel_sum(psal_graph *graph, psal_node x);              /* [C] */
 psal_node psal_channel_spread(psal_graph *graph, psal_node v, psal_shape shape);
 /* Batch normalisation in evaluation mode, y = (x - mean) / sqrt(variance + epsilon) * gamma + beta (Ioffe & Szegedy
- * 2015), as the affine map it is there: s = gamma / sqrt(variance + epsilon), t = beta - mean * s. */
+ * 2015), rounded once. */
 psal_node psal_batch_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_node beta, psal_node mean,
                           psal_node variance, double epsilon);
 

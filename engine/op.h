@@ -33,6 +33,7 @@
     X(RELU, relu)                                                                                                      \
     X(RELU_MASK, relu_mask)                                                                                            \
     X(CHANNEL_AFFINE, channel_affine)                                                                                  \
+    X(BATCH_NORM, batch_norm)                                                                                          \
     X(CHANNEL_MUL, channel_mul)                                                                                        \
     X(CHANNEL_ADD, channel_add)                                                                                        \
     X(CHANNEL_SUM, channel_sum)                                                                                        \
@@ -88,7 +89,7 @@ typedef union psal_attributes {
         int64_t offset, total; /* total: length of the whole axis (unslice) */
     } slice;
     struct {
-        double value; /* scale: the factor; rsqrt: epsilon */
+        double value; /* scale: the factor; rsqrt, batch_norm: epsilon */
     } number;
     struct {
         psal_shape shape; /* of the result, where the inputs do not tell it: fill, reshape, ..._spread */

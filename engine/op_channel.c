@@ -63,16 +63,11 @@ static void channel_affine_gradient(psal_graph *graph, psal_node node, psal_node
 static psal_node affine_case(psal_graph *g, const psal_node *in) {
     return psal_channel_affine(g, in[0], in[1], in[2]);
 }
-/* The whole of batch normalisation, all five inputs at once being too many for a case: mean fixed at beta's values. */
-static psal_node batch_norm_case(psal_graph *g, const psal_node *in) {
-    return psal_batch_norm(g, in[0], in[1], in[2], in[2], in[3], 1e-3);
-}
 
 static const psal_op_case channel_affine_cases[] = {
     {"image", affine_case, 3, {IMAGE, CHANNELS, CHANNELS}, false},
     {"matrix", affine_case, 3, {MATRIX, CHANNELS, CHANNELS}, false},
     {"constant map", affine_case, 3, {IMAGE, {{1, {3}}, PSAL_VALUES_FIXED, 0}, {{1, {3}}, PSAL_VALUES_FIXED, 0}}, false},
-    {"batch normalisation", batch_norm_case, 4, {IMAGE, CHANNELS, CHANNELS, {{1, {3}}, PSAL_VALUES_POSITIVE, 0}}, false},
 };
 
 const psal_op psal_op_channel_affine = {.inputs = 3,
@@ -211,11 +206,64 @@ const psal_op psal_op_channel_spread = {.inputs = 1,
                                         .gradient = channel_spread_gradient,
                                         PSAL_CASES(channel_spread_cases)};
 
-/* ---- batch normalisation, evaluation mode ---- */
+/* ---- batch normalisation, evaluation mode: y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c] ----
+ *
+ * One operation rather than channel_affine of a scale and a shift made before: those would be rounded, and their rounding,
+ * the same in a whole plane, adds up from layer to layer. */
+
+enum { X, GAMMA, BETA, MEAN, VARIANCE };
 
 psal_node psal_batch_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_node beta, psal_node mean,
                           psal_node variance, double epsilon) {
-    psal_node s = psal_mul(graph, gamma, psal_rsqrt(graph, variance, epsilon));
-    psal_node t = psal_sub(graph, beta, psal_mul(graph, mean, s));
-    return psal_channel_affine(graph, x, s, t);
+    psal_attributes attr = {.number = {.value = epsilon}};
+    return psal_graph_add(graph, PSAL_OP_BATCH_NORM, (psal_node[]){x, gamma, beta, mean, variance}, 5, &attr);
 }
+
+static void batch_norm_run(const psal_op_call *c) {
+    const psal_shape *x = c->in_shapes[X];
+    psal_kernel_batch_norm((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA],
+                           c->in[MEAN], c->in[VARIANCE], c->node->attr.number.value, c->out, &c->parallel);
+}
+
+/* With r = 1 / sqrt(variance + epsilon) and s = gamma r: dx = s dy, dbeta = sum dy, dmean = -s sum dy,
+ * dgamma = r e and dvariance = -s r^2 / 2 e, where e = sum dy (x - mean) over all but the channels. */
+static void batch_norm_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+    const psal_node_record n = *psal_graph_node(graph, node);
+    const psal_node *in = n.inputs;
+    psal_node r = PSAL_NO_NODE, s = PSAL_NO_NODE, total = PSAL_NO_NODE, e = PSAL_NO_NODE;
+    if (wanted[X] || wanted[GAMMA] || wanted[MEAN] || wanted[VARIANCE])
+        r = psal_rsqrt(graph, in[VARIANCE], n.attr.number.value);
+    if (wanted[X] || wanted[MEAN] || wanted[VARIANCE]) s = psal_mul(graph, in[GAMMA], r);
+    if (wanted[GAMMA] || wanted[BETA] || wanted[MEAN] || wanted[VARIANCE]) total = psal_channel_sum(graph, dy);
+    if (wanted[GAMMA] || wanted[VARIANCE])
+        e = psal_sub(graph, psal_channel_sum(graph, psal_mul(graph, dy, in[X])), psal_mul(graph, in[MEAN], total));
+    if (wanted[X]) dx[X] = psal_channel_mul(graph, dy, s);
+    if (wanted[GAMMA]) dx[GAMMA] = psal_mul(graph, r, e);
+    if (wanted[BETA]) dx[BETA] = total;
+    if (wanted[MEAN]) dx[MEAN] = psal_scale(graph, psal_mul(graph, s, total), -1);
+    if (wanted[VARIANCE])
+        dx[VARIANCE] = psal_scale(graph, psal_mul(graph, psal_mul(graph, s, psal_mul(graph, r, r)), e), -0.5);
+}
+
+/* All five inputs at once are too many for a case: mean at beta's values. */
+static psal_node batch_norm_case(psal_graph *g, const psal_node *in) {
+    return psal_batch_norm(g, in[0], in[1], in[2], in[2], in[3], 1e-3);
+}
+static psal_node batch_norm_moments_case(psal_graph *g, const psal_node *in) {
+    return psal_batch_norm(g, in[0], in[1], in[1], in[2], in[3], 1e-3);
+}
+
+#define VARIANCES {{1, {3}}, PSAL_VALUES_POSITIVE, 0}
+
+static const psal_op_case batch_norm_cases[] = {
+    {"image", batch_norm_case, 4, {IMAGE, CHANNELS, CHANNELS, VARIANCES}, false},
+    {"matrix", batch_norm_case, 4, {MATRIX, CHANNELS, CHANNELS, VARIANCES}, false},
+    {"mean and variance", batch_norm_moments_case, 4, {IMAGE, CHANNELS, CHANNELS, VARIANCES}, false},
+};
+
+const psal_op psal_op_batch_norm = {.inputs = 5,
+                                    .infer = infer_like_x,
+                                    .run = batch_norm_run,
+                                    .gradient = batch_norm_gradient,
+                                    .in_place = 1,
+                                    PSAL_CASES(batch_norm_cases)};

@@ -8,6 +8,10 @@
 /* out = x * s[c] + t[c]; s or t may be NULL (then 1, 0); out may be x. Never fused into one rounding: PyTorch's bits. */
 void psal_kernel_channel_affine(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *s, const psal_real *t,
                                 psal_real *out, const psal_parallel *parallel);
+/* out = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], worked out in double and rounded once; out may be x */
+void psal_kernel_batch_norm(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *gamma, const psal_real *beta,
+                            const psal_real *mean, const psal_real *variance, double epsilon, psal_real *out,
+                            const psal_parallel *parallel);
 /* sum[C] over batch and positions; accumulated in double */
 void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
 /* out[N,C,P] = v[c] */

@@ -3,16 +3,19 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* One tile of constant size; after inlining every loop over m and v is gone and acc lives in registers. Each accumulator
- * takes its products in the order of k, so a result depends on nothing but its row of A and its column of B. */
-INLINE void tile(const int rows, const int vectors, const bool by_rows, size_t depth, const float *a, size_t a_step,
-                 const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns, bool accumulate)
+ * takes its products in the order of k, so a result depends on nothing but its row of A and its column of B. Chains are added
+ * up in memory: the registers are all taken. */
+INLINE void tile(const int rows, const int vectors, const psal_micro_form form, size_t depth, const float *a,
+                 size_t a_step, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,
+                 bool accumulate)
 {
-    vec acc[MAX_ROWS][2];
+    const bool by_rows = form != PSAL_MICRO_COLUMNS;
+    vec acc[MAX_ROWS][2], sums[MAX_ROWS][2];
     const size_t second = WIDTH == BLOCK ? b_block : WIDTH; /* where a tile's second vector lies */
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++)
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) acc[m][v] = vec_zero();
+        for (int v = 0; v < vectors; v++) acc[m][v] = sums[m][v] = vec_zero();
 
     for (size_t k0 = 0; k0 < depth; k0 += BLOCK) {
         const size_t steps = depth - k0 < BLOCK ? depth - k0 : BLOCK;
@@ -30,11 +33,23 @@ INLINE void tile(const int rows, const int vectors, const bool by_rows, size_t d
             b += b_step;
         }
         a = by_rows ? a + a_step : step_a;
+        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+#pragma GCC unroll 16
+            for (int m = 0; m < rows; m++)
+#pragma GCC unroll 2
+                for (int v = 0; v < vectors; v++) {
+                    sums[m][v] = vec_add(sums[m][v], acc[m][v]);
+                    acc[m][v] = vec_zero();
+                }
+        }
     }
 
     const vec_mask last = vec_first(columns - (size_t)(vectors - 1) * WIDTH);
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
+        if (form == PSAL_MICRO_CHAINS)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) acc[m][v] = vec_add(sums[m][v], acc[m][v]);
         float *dst = c + (size_t)m * ldc;
         if (vectors > 1) {
             vec_store(dst, accumulate ? vec_add(vec_load(dst), acc[m][0]) : acc[m][0]);
@@ -54,18 +69,20 @@ typedef void tile_function(size_t depth, const float *a, size_t a_step, const fl
                                                  size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,  \
                                                  bool accumulate)                                                      \
     {                                                                                                                  \
-        tile(rows, vectors, form == PSAL_MICRO_ROWS, depth, a, a_step, b, b_step, b_block, c, ldc, columns,            \
-             accumulate);                                                                                              \
+        tile(rows, vectors, form, depth, a, a_step, b, b_step, b_block, c, ldc, columns, accumulate);                  \
     }
 #define DEFINE_TILES(rows)                                                                                             \
     DEFINE_TILE(PSAL_MICRO_ROWS, rows, 1)                                                                              \
     DEFINE_TILE(PSAL_MICRO_ROWS, rows, 2)                                                                              \
     DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 1)                                                                           \
-    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 2)
+    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 2)                                                                           \
+    DEFINE_TILE(PSAL_MICRO_CHAINS, rows, 1)                                                                            \
+    DEFINE_TILE(PSAL_MICRO_CHAINS, rows, 2)
 
 #define NAMED(rows)                                                                                                    \
     {{tile_PSAL_MICRO_ROWS_##rows##_1, tile_PSAL_MICRO_ROWS_##rows##_2},                                               \
-     {tile_PSAL_MICRO_COLUMNS_##rows##_1, tile_PSAL_MICRO_COLUMNS_##rows##_2}},
+     {tile_PSAL_MICRO_COLUMNS_##rows##_1, tile_PSAL_MICRO_COLUMNS_##rows##_2},                                         \
+     {tile_PSAL_MICRO_CHAINS_##rows##_1, tile_PSAL_MICRO_CHAINS_##rows##_2}},
 
 #if MAX_ROWS == 14
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
@@ -75,16 +92,17 @@ typedef void tile_function(size_t depth, const float *a, size_t a_step, const fl
 
 FOR_EACH_ROWS(DEFINE_TILES)
 
-static tile_function *const tiles[MAX_ROWS][2][2] = {FOR_EACH_ROWS(NAMED)};
+static tile_function *const tiles[MAX_ROWS][3][2] = {FOR_EACH_ROWS(NAMED)};
 
 #if WIDTH == 16
 
-INLINE void half_tile(const int rows, const bool by_rows, size_t depth, const float *a, size_t a_step, const float *b,
-                      size_t b_step, float *c, size_t ldc, size_t columns, bool accumulate)
+INLINE void half_tile(const int rows, const psal_micro_form form, size_t depth, const float *a, size_t a_step,
+                      const float *b, size_t b_step, float *c, size_t ldc, size_t columns, bool accumulate)
 {
-    __m256 acc[MAX_ROWS];
+    const bool by_rows = form != PSAL_MICRO_COLUMNS;
+    __m256 acc[MAX_ROWS], sums[MAX_ROWS];
 #pragma GCC unroll 16
-    for (int m = 0; m < rows; m++) acc[m] = _mm256_setzero_ps();
+    for (int m = 0; m < rows; m++) acc[m] = sums[m] = _mm256_setzero_ps();
     for (size_t k0 = 0; k0 < depth; k0 += BLOCK) {
         const size_t steps = depth - k0 < BLOCK ? depth - k0 : BLOCK;
         const float *step_a = a;
@@ -95,11 +113,19 @@ INLINE void half_tile(const int rows, const bool by_rows, size_t depth, const fl
                 acc[m] = _mm256_fmadd_ps(_mm256_set1_ps(step_a[by_rows ? m * BLOCK : m]), b0, acc[m]);
         }
         a = by_rows ? a + a_step : step_a;
+        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+#pragma GCC unroll 16
+            for (int m = 0; m < rows; m++) {
+                sums[m] = _mm256_add_ps(sums[m], acc[m]);
+                acc[m] = _mm256_setzero_ps();
+            }
+        }
     }
     const __mmask8 last = (__mmask8)((1u << columns) - 1);
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++) {
         float *dst = c + (size_t)m * ldc;
+        if (form == PSAL_MICRO_CHAINS) acc[m] = _mm256_add_ps(sums[m], acc[m]);
         if (accumulate) acc[m] = _mm256_add_ps(_mm256_maskz_loadu_ps(last, dst), acc[m]);
         _mm256_mask_storeu_ps(dst, last, acc[m]);
     }
@@ -112,14 +138,16 @@ typedef void half_tile_function(size_t depth, const float *a, size_t a_step, con
     static void half_##form##_##rows(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step,       \
                                      float *c, size_t ldc, size_t columns, bool accumulate)                            \
     {                                                                                                                  \
-        half_tile(rows, form == PSAL_MICRO_ROWS, depth, a, a_step, b, b_step, c, ldc, columns, accumulate);            \
+        half_tile(rows, form, depth, a, a_step, b, b_step, c, ldc, columns, accumulate);                               \
     }
-#define DEFINE_HALVES(rows) DEFINE_HALF(PSAL_MICRO_ROWS, rows) DEFINE_HALF(PSAL_MICRO_COLUMNS, rows)
-#define NAMED_HALF(rows) {half_PSAL_MICRO_ROWS_##rows, half_PSAL_MICRO_COLUMNS_##rows},
+#define DEFINE_HALVES(rows)                                                                                            \
+    DEFINE_HALF(PSAL_MICRO_ROWS, rows) DEFINE_HALF(PSAL_MICRO_COLUMNS, rows) DEFINE_HALF(PSAL_MICRO_CHAINS, rows)
+#define NAMED_HALF(rows)                                                                                               \
+    {half_PSAL_MICRO_ROWS_##rows, half_PSAL_MICRO_COLUMNS_##rows, half_PSAL_MICRO_CHAINS_##rows},
 
 FOR_EACH_ROWS(DEFINE_HALVES)
 
-static half_tile_function *const half_tiles[MAX_ROWS][2] = {FOR_EACH_ROWS(NAMED_HALF)};
+static half_tile_function *const half_tiles[MAX_ROWS][3] = {FOR_EACH_ROWS(NAMED_HALF)};
 
 #endif
 

@@ -32,6 +32,7 @@ typedef struct plan {
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
+    psal_micro_form form;                       /* of the products */
     size_t chunk;                               /* source channels of U at a time */
     size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
     size_t v_floats, u_floats, buffer;          /* shared V; U of one panel; per thread */
@@ -45,6 +46,7 @@ static size_t odd_blocks(size_t floats)
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
 {
     plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
+    p.form = transposed ? PSAL_MICRO_ROWS : PSAL_MICRO_CHAINS;
     p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
     p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
     winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
@@ -118,7 +120,7 @@ static void multiply(const plan *p, const float *v, size_t v_tiles, const float 
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
             for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(PSAL_MICRO_ROWS, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
+                psal_micro(p->form, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
                            v + (size_t)f * p->v_step + t * BLOCK, v_tiles * BLOCK,
                            u + (size_t)f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
                            product + (size_t)f * p->p_step + t * PANEL + j, PANEL, accumulate);

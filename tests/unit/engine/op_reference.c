@@ -138,6 +138,10 @@ static const char *channels(const operands *o)
         int64_t c = channel_of(image, i);
         switch ((int)o->node->op) {
         case PSAL_OP_CHANNEL_AFFINE: o->out[i] = o->in[0][i] * o->in[1][c] + o->in[2][c]; break;
+        case PSAL_OP_BATCH_NORM:
+            o->out[i] = (o->in[0][i] - o->in[3][c]) / sqrt(o->in[4][c] + o->node->attr.number.value) * o->in[1][c] +
+                        o->in[2][c];
+            break;
         case PSAL_OP_CHANNEL_MUL: o->out[i] = o->in[0][i] * o->in[1][c]; break;
         case PSAL_OP_CHANNEL_ADD: o->out[i] = o->in[0][i] + o->in[1][c]; break;
         case PSAL_OP_CHANNEL_SUM: o->out[c] += o->in[0][i]; break;
@@ -404,6 +408,7 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_RELU:
     case PSAL_OP_RELU_MASK: return elementwise(&o);
     case PSAL_OP_CHANNEL_AFFINE:
+    case PSAL_OP_BATCH_NORM:
     case PSAL_OP_CHANNEL_MUL:
     case PSAL_OP_CHANNEL_ADD:
     case PSAL_OP_CHANNEL_SUM:
