@@ -33,7 +33,8 @@ typedef enum psal_conv2d_method {
     PSAL_CONV2D_AUTO,    /* the fastest: 3x3 at stride 1 by Winograd's F(4x4, 3x3), small images by F(2x2); 3e-6 */
     PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
     PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
-    PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3); 1e-6 */
+    PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3), and the forward pass adds up short chains of products, which
+                          * halves its error; 1e-6 */
 } psal_conv2d_method;
 
 /* Bytes of scratch that each operation needs with `threads` threads (a few MiB; VGG-19 has the largest, 22). */

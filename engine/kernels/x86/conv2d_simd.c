@@ -39,11 +39,12 @@ static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method met
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
                     const psal_parallel *parallel)
 {
-    int m = forward_tile(s, method);
+    const int m = forward_tile(s, method);
+    const bool chains = method == PSAL_CONV2D_ACCURATE;
     if (m)
-        psal_winograd_conv(s, false, m, x, w, y, parallel);
+        psal_winograd_conv(s, false, m, chains, x, w, y, parallel);
     else
-        psal_direct_forward(s, x, w, y, parallel);
+        psal_direct_forward(s, chains, x, w, y, parallel);
 }
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
@@ -57,7 +58,7 @@ static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const floa
 {
     int m = dx_tile(s, method);
     if (m)
-        psal_winograd_conv(s, true, m, dy, w, result, parallel);
+        psal_winograd_conv(s, true, m, false, dy, w, result, parallel);
     else
         psal_direct_dx(s, dy, w, result, parallel);
 }

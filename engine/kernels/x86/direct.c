@@ -37,10 +37,11 @@ size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads)
     return (p.shared_floats + (size_t)threads * p.buffer) * sizeof(float);
 }
 
-void psal_direct_forward(const psal_conv2d_shape *s, const float *x, const float *w, float *y,
+void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
                          const psal_parallel *parallel)
 {
-    const psal_product p = forward_product(s);
+    psal_product p = forward_product(s);
+    p.chains = chains;
     psal_product_run(&p, x, w, y, parallel->scratch, parallel->threads);
 }
 

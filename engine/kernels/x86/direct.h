@@ -16,7 +16,8 @@
 size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads);
 size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads);
 size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads); /* for dw and for the mean */
-void psal_direct_forward(const psal_conv2d_shape *s, const float *x, const float *w, float *y,
+/* chains: sums by PSAL_MICRO_CHAINS, more accurate and a little slower */
+void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
                          const psal_parallel *parallel);
 void psal_direct_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                     const psal_parallel *parallel);

@@ -166,6 +166,7 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
     const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, TILE_COLUMNS);
     const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * strips;
     const bool by_rows = p->form == PSAL_A_ROWS;
+    const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
     for (size_t share = 0; share < shares; share++) {
         const size_t tile = share / strips, n = share % strips * TILE_COLUMNS;
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
@@ -174,7 +175,7 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
             pack_steps(p, w, next, first, end, next_a);
             prefetch_steps(p, w, next, end, even_start(steps, shares, psal_size_min(share + 2, shares)));
         }
-        psal_micro(by_rows ? PSAL_MICRO_ROWS : PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - n),
+        psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n),
                    block->depth, a + tile * TILE_FLOATS, by_rows ? rows * BLOCK : BLOCK, b + n * block->depth, BLOCK,
                    block->depth * BLOCK, c + m * ldc + n, ldc, block->start > 0);
     }

@@ -26,6 +26,7 @@ typedef struct psal_product {
     size_t images, groups;                   /* source, result: [images]; A: image i uses group i % groups */
     size_t kernel, kernel_width;             /* elements of a filter's plane and of its row: PSAL_A_TAPS only */
     size_t result_height, result_width;      /* the plane of the result, in which place() puts the positions */
+    bool chains;                             /* sums by PSAL_MICRO_CHAINS: PSAL_A_ROWS only */
     bool in_place;                           /* positions fill that plane in order */
     size_t row_tasks, column_tasks, cuts;    /* how rows, positions and K are divided */
     bool shared;                             /* columns packed beforehand */

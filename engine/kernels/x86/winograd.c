@@ -32,7 +32,6 @@ typedef struct plan {
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
-    psal_micro_form form;                       /* of the products */
     size_t chunk;                               /* source channels of U at a time */
     size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
     size_t v_floats, u_floats, buffer;          /* shared V; U of one panel; per thread */
@@ -46,7 +45,6 @@ static size_t odd_blocks(size_t floats)
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
 {
     plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
-    p.form = transposed ? PSAL_MICRO_ROWS : PSAL_MICRO_CHAINS;
     p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
     p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
     winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
@@ -112,15 +110,15 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
 }
 
 /* The products of one strip and panel for all frequencies, P[frequency][tile][32], over `channels` source channels. */
-static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t channels, size_t tiles,
-                     size_t columns, float *product, bool accumulate)
+static void multiply(const plan *p, psal_micro_form form, const float *v, size_t v_tiles, const float *u, size_t channels,
+                     size_t tiles, size_t columns, float *product, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
     for (int f = 0; f < p->n2; f++) {
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
             for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(p->form, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
+                psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
                            v + (size_t)f * p->v_step + t * BLOCK, v_tiles * BLOCK,
                            u + (size_t)f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
                            product + (size_t)f * p->p_step + t * PANEL + j, PANEL, accumulate);
@@ -128,8 +126,8 @@ static void multiply(const plan *p, const float *v, size_t v_tiles, const float 
     }
 }
 
-void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, const float *source, const float *w,
-                        float *result, const psal_parallel *parallel)
+void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool chains, const float *source,
+                        const float *w, float *result, const psal_parallel *parallel)
 {
     const plan p = make_plan(s, transposed, m);
     const size_t source_plane = (size_t)p.source.height * (size_t)p.source.width;
@@ -174,8 +172,9 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, cons
             for (size_t start = 0; start < p.sources; start += p.chunk) {
                 const size_t channels = psal_size_min(p.chunk, p.sources - start);
                 if (!p.shared_filters) make_filters(&p, transposed, w, panel, start, start, start + channels, u);
-                multiply(&p, v + (start * tiles + row * p.tile_columns * BLOCK), tiles, u, channels,
-                         rows * p.tile_columns, columns, product, start > 0);
+                multiply(&p, chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS,
+                         v + (start * tiles + row * p.tile_columns * BLOCK), tiles, u, channels, rows * p.tile_columns,
+                         columns, product, start > 0);
             }
             for (size_t block = 0; block * BLOCK < columns; block++) {
                 winograd_planes planes = p.result;

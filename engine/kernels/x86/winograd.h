@@ -17,10 +17,10 @@ static inline bool psal_winograd_possible(const psal_conv2d_shape *s)
            s->dilation_height == 1 && s->dilation_width == 1 && s->groups == 1;
 }
 
-/* forward: result y from source x; transposed: result dx from source dy */
+/* forward: result y from source x; transposed: result dx from source dy; chains: sums by PSAL_MICRO_CHAINS */
 size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads);
-void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, const float *source, const float *w,
-                        float *result, const psal_parallel *parallel);
+void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool chains, const float *source,
+                        const float *w, float *result, const psal_parallel *parallel);
 
 /* dw when it is not NULL, otherwise the filters' means of |dw| (or of dw) into mean[out_channels] */
 size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, int m, int threads);
