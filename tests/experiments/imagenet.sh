@@ -25,5 +25,6 @@ run finetune_rate psal-finetune -k $edits --rate 0.001 -c salient,random,random-
 run finetune_small psal-finetune -k $edits --relative 0.03 -c salient,random,random-same-layers,least --neighbors 0
 run finetune_large psal-finetune -k $edits --relative 0.1 -c salient,random,random-same-layers,least --neighbors 0
 run until_correct psal-finetune -k 100 --until-correct -c salient --neighbors 0 --right 200
+run fixed_step psal-finetune -k 10 --relative 0.1 -c salient --similarity pearson --right 200
 run until_correct_random psal-finetune -k 100 --until-correct -c random --neighbors 0 --right 20
 run finetune_others psal-finetune -k 10,25,100 --relative 0.1 -c salient,random --right 20
