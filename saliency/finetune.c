@@ -4,6 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Stages of the plan: logits; loss and gradients. */
+enum { STAGE_FORWARD, STAGE_GRADIENT, STAGE_COUNT };
+
 struct psal_tuner {
     const psal_model *model;
     psal_graph *graph;
@@ -61,12 +64,12 @@ static psal_status build(psal_tuner *t, const psal_classifier_options *options, 
     else
         status = build_gradients(t, outputs, &count, err);
     if (status == PSAL_OK) {
-        psal_plan_options plan = {.outputs = {outputs},
-                                  .output_count = {count},
-                                  .stages = 1,
+        psal_plan_options plan = {.outputs = {&t->network.logits, outputs},
+                                  .output_count = {1, count},
+                                  .stages = STAGE_COUNT,
                                   .threads = options->threads,
                                   .memory_limit = options->memory_limit,
-                                  .methods = {options->method}};
+                                  .methods = {psal_conv2d_forward_method(options->method), options->method}};
         t->plan = psal_plan_new(t->graph, &plan, err);
         status = t->plan ? psal_model_bind(t->model, &t->network, t->plan, err) : err ? err->status : PSAL_ERR_MEMORY;
     }
@@ -128,7 +131,8 @@ psal_status psal_tuner_gradient(psal_tuner_worker *w, const float *image, int la
     for (int i = 0; i < psal_model_parameter_count(t->model) && status == PSAL_OK; i++)
         if (t->network.parameters[i] != PSAL_NO_NODE)
             status = psal_workspace_set(w->workspace, t->network.parameters[i], values ? values[i] : NULL, err);
-    if (status == PSAL_OK) status = psal_workspace_run(w->workspace, 0, err);
+    if (status == PSAL_OK) status = psal_workspace_run(w->workspace, STAGE_FORWARD, err);
+    if (status == PSAL_OK) status = psal_workspace_run(w->workspace, STAGE_GRADIENT, err);
     if (status != PSAL_OK) return status;
     double value = *psal_workspace_get(w->workspace, t->loss);
     if (loss) *loss = value;

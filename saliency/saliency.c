@@ -129,16 +129,13 @@ static psal_status make_plan(psal_saliency *s, psal_error *err) {
     profile[0] = s->loss;
     for (int i = 0; i < s->layer_count; i++) profile[i + 1] = s->pieces[i].saliency;
     psal_node input[] = {s->input_gradient};
-    /* The forward pass decides which ReLUs let through, and one decided the other way shows in every profile behind it; what
-     * follows is linear, where F(4x4)'s rounding stays as small as it is. */
     psal_conv2d_method method = s->options.method;
-    psal_conv2d_method forward = method == PSAL_CONV2D_AUTO ? PSAL_CONV2D_ACCURATE : method;
     psal_plan_options options = {.outputs = {&s->network.logits, profile, input},
                                  .output_count = {1, s->layer_count + 1, 1},
                                  .stages = s->options.input_saliency ? STAGE_COUNT : STAGE_INPUT,
                                  .threads = s->options.threads,
                                  .memory_limit = s->options.memory_limit,
-                                 .methods = {forward, method, method}};
+                                 .methods = {psal_conv2d_forward_method(method), method, method}};
     s->plan = psal_plan_new(s->graph, &options, err);
     free(profile);
     return s->plan ? psal_model_bind(s->model, &s->network, s->plan, err) : err ? err->status : PSAL_ERR_MEMORY;

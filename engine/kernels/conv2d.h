@@ -37,6 +37,13 @@ typedef enum psal_conv2d_method {
                           * halves its error; 1e-6 */
 } psal_conv2d_method;
 
+/* The method of a forward pass whose gradient is taken by `method`. It decides which ReLUs let through, and one decided the other
+ * way shows in every gradient behind it; what follows is linear, where F(4x4)'s rounding stays as small as it is. */
+static inline psal_conv2d_method psal_conv2d_forward_method(psal_conv2d_method method)
+{
+    return method == PSAL_CONV2D_AUTO ? PSAL_CONV2D_ACCURATE : method;
+}
+
 /* Bytes of scratch that each operation needs with `threads` threads (a few MiB; VGG-19 has the largest, 22). */
 size_t psal_conv2d_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
 size_t psal_conv2d_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);

@@ -17,7 +17,7 @@
 /* PSAL_MICRO_CHAINS is the form rows with sums cut into chains of BLOCK products, which are added to one another when each is
  * complete. A sum of n products made one after the other is wrong by about sqrt(n / 2) roundings, from chains of length c by
  * sqrt(c / 2 + n / 2c), least at c = sqrt(n), and n is at most 256. It is for the forward pass: there every rounding counts
- * (see saliency.c). */
+ * (psal_conv2d_forward_method). */
 typedef enum psal_micro_form { PSAL_MICRO_ROWS, PSAL_MICRO_COLUMNS, PSAL_MICRO_CHAINS } psal_micro_form;
 
 /* rows in [1, MAX_ROWS], columns in [1, TILE_COLUMNS]; with `accumulate` the product is added to c, otherwise c is only
