@@ -16,7 +16,7 @@ enum { CHUNK = 1024, TOGETHER = 4 };
 _Static_assert(CHUNK * TOGETHER <= PSAL_COMPARED_SCRATCH, "the samples of a chunk must fit");
 _Static_assert(PSAL_COMPARED_ROWS % TOGETHER == 0, "groups must be made of whole ones");
 
-FAST static float dot(const float *a, const float *b, int64_t n) {
+PSAL_CLONES static float dot(const float *a, const float *b, int64_t n) {
     float lane[LANES] = {0}, rest = 0;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)

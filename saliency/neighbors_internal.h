@@ -2,15 +2,11 @@
 #ifndef PSAL_SALIENCY_NEIGHBORS_INTERNAL_H
 #define PSAL_SALIENCY_NEIGHBORS_INTERNAL_H
 
+#include "engine/kernels/clones.h"
 #include "saliency/neighbors.h"
 
 /* For loops with this many partial sums: the compiler can use the processor's vectors without changing the result. */
 #define LANES 32
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
 
 /* Sums of squares between these have lost nothing in float32. */
 #define PSAL_SMALLEST_SQUARES 1e-20f

@@ -83,7 +83,7 @@ void psal_profile_space_close(psal_profile_space *space) {
 
 /* ---- float32 ---- */
 
-FAST static float sum_of_squares(const float *x, int64_t n) {
+PSAL_CLONES static float sum_of_squares(const float *x, int64_t n) {
     float lane[LANES] = {0}, rest = 0;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -93,7 +93,7 @@ FAST static float sum_of_squares(const float *x, int64_t n) {
     return rest;
 }
 
-FAST static float sum(const float *x, int64_t n) {
+PSAL_CLONES static float sum(const float *x, int64_t n) {
     float lane[LANES] = {0}, rest = 0;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -103,23 +103,23 @@ FAST static float sum(const float *x, int64_t n) {
     return rest;
 }
 
-FAST static void standardize(const float *s, const float *high, const float *low, const float *inverse, int64_t n,
+PSAL_CLONES static void standardize(const float *s, const float *high, const float *low, const float *inverse, int64_t n,
                              float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = ((s[i] - high[i]) - low[i]) * inverse[i];
 }
 
 /* With a factor, which float32 would round before the mean is subtracted. */
-FAST static void standardize_scaled(const float *s, double factor, const double *shift, const float *inverse, int64_t n,
+PSAL_CLONES static void standardize_scaled(const float *s, double factor, const double *shift, const float *inverse, int64_t n,
                                     float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = (float)(s[i] * factor - shift[i]) * inverse[i];
 }
 
-FAST static void scale(float *x, float shift, float factor, int64_t n) {
+PSAL_CLONES static void scale(float *x, float shift, float factor, int64_t n) {
     for (int64_t i = 0; i < n; i++) x[i] = (x[i] - shift) * factor;
 }
 
 /* L2 norm in double: naive saliencies may be as small as 1e-20, whose squares float32 does not have. */
-FAST static double norm(const float *x, int64_t n) {
+PSAL_CLONES static double norm(const float *x, int64_t n) {
     double lane[8] = {0}, rest = 0;
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)

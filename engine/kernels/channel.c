@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "engine/kernels/clones.h"
+
 enum { SERIAL_BELOW = 32768 };
 
 static int use_threads(size_t elements, const psal_parallel *parallel) {
@@ -30,15 +32,8 @@ void psal_kernel_channel_affine(size_t n, size_t c, size_t p, const psal_real *x
     }
 }
 
-/* Wider vectors where the processor has them: the conversions are most of the work. The bits are the same. */
-#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined PSAL_REAL_DOUBLE
-#define PSAL_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define PSAL_CLONES
-#endif
-
-PSAL_CLONES
-static void affine_plane_double(size_t p, const psal_real *x, double s, double t, psal_real *out) {
+/* The conversions are most of the work. */
+PSAL_CLONES static void affine_plane_double(size_t p, const psal_real *x, double s, double t, psal_real *out) {
     for (size_t i = 0; i < p; i++) out[i] = (psal_real)(x[i] * s + t);
 }
 

@@ -6,8 +6,9 @@
  * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
  * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and the time is per
  * image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights
- * only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead of the clock's, for one thread on a busy machine.
- * The last line is the SGEMM peak of one thread times the number of threads, measured in the same run. */
+ * only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead
+ * of the clock's, for one thread on a busy machine. The last line is the SGEMM peak of one thread times the number of
+ * threads, measured in the same run. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,12 @@
+/* clones.h - a function compiled for several instruction sets, of which the best is taken when the program starts. The bits are
+ * the same: nothing is fused (-ffp-contract=off) and the compiler reorders no sum. */
+#ifndef PSAL_ENGINE_KERNELS_CLONES_H
+#define PSAL_ENGINE_KERNELS_CLONES_H
+
+#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#define PSAL_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define PSAL_CLONES
+#endif
+
+#endif
