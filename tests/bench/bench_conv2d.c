@@ -1,11 +1,11 @@
 /* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
  *
  *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean] [--method auto|accurate|direct|gemm]... [--threads N] [--workers N]
- *                [--seconds S] [--layers] [--cpu-time] [--cold]
+ *                [--batch N] [--seconds S] [--layers] [--cpu-time] [--cold]
  *
  * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
- * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and the time is per
- * image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights
+ * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and with --batch N all
+ * run N images together; the time is per image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights
  * only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead
  * of the clock's, for one thread on a busy machine. The last line is the SGEMM peak of one thread times the number of
  * threads, measured in the same run. */
@@ -73,14 +73,17 @@ static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o,
 typedef struct options {
     const char *network, *op;
     bool chosen[METHODS], layers, cold;
-    int threads, workers;
+    int threads, workers, batch;
     double seconds;
 } options;
 
 /* Smallest time of one layer for each chosen method, into best[METHODS]. */
-static void time_layer(const psal_conv2d_shape *s, op_kind op, const options *opt, double *best)
+static void time_layer(const psal_conv2d_shape *image, op_kind op, const options *opt, double *best)
 {
-    const size_t x = (size_t)s->in_channels * s->in_height * s->in_width, y = (size_t)s->out_channels * s->out_height * s->out_width;
+    psal_conv2d_shape batched = *image, *s = &batched;
+    s->batch = opt->batch;
+    const size_t x = (size_t)s->batch * s->in_channels * s->in_height * s->in_width;
+    const size_t y = (size_t)s->batch * s->out_channels * s->out_height * s->out_width;
     const size_t w = (size_t)s->out_channels * s->in_channels * s->kernel_height * s->kernel_width;
     operands *o = calloc((size_t)opt->workers, sizeof *o);
     if (!o) exit(EXIT_FAILURE);
@@ -105,7 +108,7 @@ static void time_layer(const psal_conv2d_shape *s, op_kind op, const options *op
 #pragma omp parallel num_threads(opt->workers)
                 run(s, op, m, &o[omp_get_thread_num()], 1);
             }
-            double t = (now() - start) / opt->workers;
+            double t = (now() - start) / (opt->workers * opt->batch);
             if (t < best[m]) best[m] = t;
         }
     }
@@ -189,7 +192,7 @@ static int index_of(const char *name, const char *const *names, int count)
 
 int main(int argc, char **argv)
 {
-    options opt = {.threads = omp_get_num_procs(), .workers = 1, .seconds = 0.1};
+    options opt = {.threads = omp_get_num_procs(), .workers = 1, .batch = 1, .seconds = 0.1};
     bool any = false;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -210,6 +213,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--method") == 0) opt.chosen[index_of(value, method_names, METHODS)] = any = true;
         else if (strcmp(argv[i], "--threads") == 0) opt.threads = atoi(value);
         else if (strcmp(argv[i], "--workers") == 0) opt.workers = atoi(value);
+        else if (strcmp(argv[i], "--batch") == 0) opt.batch = atoi(value);
         else if (strcmp(argv[i], "--seconds") == 0) opt.seconds = atof(value);
         else {
             fprintf(stderr, "bench_conv2d: unknown option '%s'\n", argv[i]);
@@ -217,7 +221,7 @@ int main(int argc, char **argv)
         }
         i++;
     }
-    if (opt.threads < 1 || opt.workers < 1) return EXIT_FAILURE;
+    if (opt.threads < 1 || opt.workers < 1 || opt.batch < 1) return EXIT_FAILURE;
     if (opt.workers > 1) opt.threads = 1;
     for (int m = 0; m < METHODS; m++) opt.chosen[m] |= !any;
     for (int i = 0; i < CONV_NETWORKS; i++) time_network(i, &opt);

@@ -15,7 +15,7 @@
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
 
-static psal_product forward_product(const psal_conv2d_shape *s)
+static psal_product forward_product(const psal_conv2d_shape *s, int threads)
 {
     psal_product p = {.l = psal_conv2d_lower_forward(s), .form = PSAL_A_ROWS};
     p.plain = psal_conv2d_lowered_is_plain(&p.l);
@@ -27,20 +27,20 @@ static psal_product forward_product(const psal_conv2d_shape *s)
     p.groups = (size_t)s->groups;
     p.result_height = (size_t)s->out_height;
     p.result_width = (size_t)s->out_width;
-    psal_product_plan(&p);
+    psal_product_plan(&p, threads);
     return p;
 }
 
 size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads)
 {
-    psal_product p = forward_product(s);
+    psal_product p = forward_product(s, threads);
     return (p.shared_floats + (size_t)threads * p.buffer) * sizeof(float);
 }
 
 void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
                          const psal_parallel *parallel)
 {
-    psal_product p = forward_product(s);
+    psal_product p = forward_product(s, parallel->threads);
     p.chains = chains;
     psal_product_run(&p, x, w, y, parallel->scratch, parallel->threads);
 }
@@ -53,7 +53,7 @@ static size_t kernel_size(const psal_conv2d_shape *s)
 }
 
 /* dy seen as it is: one tap, nothing shifted */
-static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images)
+static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images, int threads)
 {
     const psal_conv2d_axis h = {.count = s->out_height, .stride = 1, .taps = 1, .offset_step = 1, .kernel_step = 1,
                                 .place_step = 1, .source = s->out_height};
@@ -66,11 +66,11 @@ static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images)
     p.groups = (size_t)s->groups;
     p.result_height = (size_t)s->out_height;
     p.result_width = (size_t)s->out_width;
-    psal_product_plan(&p);
+    psal_product_plan(&p, threads);
     return p;
 }
 
-static psal_product phase_product(const psal_conv2d_shape *s, int phase)
+static psal_product phase_product(const psal_conv2d_shape *s, int phase, int threads)
 {
     psal_product p = {.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
                       .form = PSAL_A_TAPS};
@@ -85,7 +85,7 @@ static psal_product phase_product(const psal_conv2d_shape *s, int phase)
     p.kernel_width = (size_t)s->kernel_width;
     p.result_height = (size_t)s->in_height;
     p.result_width = (size_t)s->in_width;
-    psal_product_plan(&p);
+    psal_product_plan(&p, threads);
     return p;
 }
 
@@ -105,11 +105,11 @@ size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads)
     size_t most = 0;
     if (way == DX_PHASES) {
         for (int phase = 0; phase < s->stride_height * s->stride_width; phase++) {
-            psal_product p = phase_product(s, phase);
+            psal_product p = phase_product(s, phase, threads);
             most = psal_size_max(most, p.shared_floats + (size_t)threads * p.buffer);
         }
     } else {
-        psal_product p = plain_dx_product(s, way == DX_PLAIN ? (size_t)s->batch * (size_t)s->groups : 1);
+        psal_product p = plain_dx_product(s, way == DX_PLAIN ? (size_t)s->batch * (size_t)s->groups : 1, threads);
         most = p.shared_floats + (size_t)threads * p.buffer;
         if (way == DX_COL2IM) most += psal_round_up(p.rows * p.positions, BLOCK);
     }
@@ -146,7 +146,7 @@ static void dx_col2im(const psal_conv2d_shape *s, const float *dy, const float *
                       const psal_parallel *parallel)
 {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
-    const psal_product p = plain_dx_product(s, 1);
+    const psal_product p = plain_dx_product(s, 1, parallel->threads);
     const size_t channels = (size_t)(s->in_channels / s->groups), kernel = kernel_size(s);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
     float *columns = parallel->scratch, *rest = columns + psal_round_up(p.rows * p.positions, BLOCK);
@@ -167,13 +167,13 @@ void psal_direct_dx(const psal_conv2d_shape *s, const float *dy, const float *w,
         dx_col2im(s, dy, w, dx, parallel);
         break;
     case DX_PLAIN: {
-        const psal_product p = plain_dx_product(s, (size_t)s->batch * (size_t)s->groups);
+        const psal_product p = plain_dx_product(s, (size_t)s->batch * (size_t)s->groups, parallel->threads);
         psal_product_run(&p, dy, w, dx, parallel->scratch, parallel->threads);
         break;
     }
     case DX_PHASES:
         for (int phase = 0; phase < s->stride_height * s->stride_width; phase++) {
-            const psal_product p = phase_product(s, phase);
+            const psal_product p = phase_product(s, phase, parallel->threads);
             psal_product_run(&p, dy, w, dx, parallel->scratch, parallel->threads);
         }
     }

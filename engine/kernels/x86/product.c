@@ -7,7 +7,8 @@
 #include "engine/kernels/x86/micro.h"
 
 #define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
-#define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB */
+#define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB, */
+#define ALONE_COLUMNS 512u /* and by rows for one thread, which needs no small tasks: A is packed once for all of them */
 #define ROW_TILES 4u     /* tiles of A packed at a time: 56 KiB, */
 #define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
 #define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
@@ -18,23 +19,26 @@ static size_t block_tiles(const psal_product *p)
     return p->form == PSAL_A_ROWS ? ROW_TILES : COLUMN_TILES;
 }
 
-void psal_product_plan(psal_product *p)
+void psal_product_plan(psal_product *p, int threads)
 {
     p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
-    size_t blocks = psal_ceil_div(p->positions, BLOCK);
-    p->column_tasks = psal_size_max(psal_ceil_div(blocks, COLUMNS / BLOCK), 1);
-    if (p->column_tasks == 1 && blocks >= 12) p->column_tasks = 2;
+    const size_t blocks = psal_ceil_div(p->positions, BLOCK);
+    const size_t most = threads == 1 && p->form == PSAL_A_ROWS ? ALONE_COLUMNS : COLUMNS;
+    p->column_tasks = psal_size_max(psal_ceil_div(blocks, most / BLOCK), 1);
+    if (threads > 1 && p->column_tasks == 1 && blocks >= 12) p->column_tasks = 2;
     p->columns = psal_ceil_div(blocks, p->column_tasks) * BLOCK;
-    size_t tasks = p->column_tasks * p->images;
-    p->row_tasks = tasks >= WANTED_TASKS
+    p->together = 1;
+    if (p->groups == 1 && p->positions > 0) p->together = psal_size_min(psal_size_max(most / p->columns, 1), p->images);
+    const size_t tasks = p->column_tasks * psal_ceil_div(p->images, p->together);
+    p->row_tasks = threads == 1 || tasks >= WANTED_TASKS
                        ? 1
                        : psal_size_max(psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), p->rows / 28), 1);
     p->cuts = psal_ceil_div(p->depth, DEPTH);
     p->shared = p->row_tasks > 1;
-    p->shared_floats = p->shared ? tasks * p->depth * p->columns : 0;
+    p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
     p->buffer = p->columns + BLOCK + 2 * block_tiles(p) * TILE_FLOATS;
-    if (!p->shared) p->buffer += DEPTH * p->columns;
-    if (!p->in_place) p->buffer += psal_ceil_div(p->rows, p->row_tasks) * p->columns;
+    if (!p->shared) p->buffer += p->together * DEPTH * p->columns;
+    if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
 
 /* B of one cut of K: panels of 16 columns, [panel][k][16]. `line` holds one gathered row. */
@@ -158,17 +162,24 @@ static void place(const psal_product *p, const float *from, size_t ld, size_t ro
     }
 }
 
-/* c[rows of the block, ldc] (+)= A * B. Meanwhile the next block, if there is one, is packed into `next_a`: a share before each
- * tile, and the share after it asked for, because weights are read once a pass and lie far from the processor. */
+/* One matrix of several equal ones, `step` floats apart: of each image of a task */
+typedef struct matrices {
+    float *first;
+    size_t step;
+} matrices;
+
+/* c[rows of the block, ldc] (+)= A * B for every image. Meanwhile the next block, if there is one, is packed into `next_a`: a
+ * share before each tile, and the share after it asked for, because weights are read once a pass and lie far from the
+ * processor. */
 static void multiply(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
-                     float *next_a, const float *b, size_t columns, float *c, size_t ldc)
+                     float *next_a, matrices b, size_t images, size_t columns, matrices c, size_t ldc)
 {
     const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, TILE_COLUMNS);
-    const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * strips;
+    const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * images * strips;
     const bool by_rows = p->form == PSAL_A_ROWS;
     const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
     for (size_t share = 0; share < shares; share++) {
-        const size_t tile = share / strips, n = share % strips * TILE_COLUMNS;
+        const size_t tile = share / (images * strips), image = share / strips % images, n = share % strips * TILE_COLUMNS;
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
         if (steps > 0) {
             const size_t first = even_start(steps, shares, share), end = even_start(steps, shares, share + 1);
@@ -176,8 +187,9 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
             prefetch_steps(p, w, next, end, even_start(steps, shares, psal_size_min(share + 2, shares)));
         }
         psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n),
-                   block->depth, a + tile * TILE_FLOATS, by_rows ? rows * BLOCK : BLOCK, b + n * block->depth, BLOCK,
-                   block->depth * BLOCK, c + m * ldc + n, ldc, block->start > 0);
+                   block->depth, a + tile * TILE_FLOATS, by_rows ? rows * BLOCK : BLOCK,
+                   b.first + image * b.step + n * block->depth, BLOCK, block->depth * BLOCK,
+                   c.first + image * c.step + m * ldc + n, ldc, block->start > 0);
     }
 }
 
@@ -187,41 +199,44 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
     const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t plane = p->result_height * p->result_width;
     const size_t group_floats = p->form == PSAL_A_TAPS ? p->rows * p->channels * p->kernel : p->rows * p->depth;
-    const size_t blocks = psal_ceil_div(p->positions, BLOCK), parts = p->images * p->column_tasks;
+    const size_t blocks = psal_ceil_div(p->positions, BLOCK), parts = p->column_tasks * psal_ceil_div(p->images, p->together);
+    const size_t panel_floats = p->depth * p->columns; /* of `shared`: of one image and column task */
     float *shared = scratch, *buffers = scratch + p->shared_floats;
     if (p->positions == 0) return;
 
     if (p->shared) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < parts * p->cuts; task++) {
+        for (size_t task = 0; task < p->images * p->column_tasks * p->cuts; task++) {
             const size_t part = task / p->cuts, cut = task % p->cuts;
             const size_t column = even_start(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
             const size_t share = even_share(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
             const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
             pack_columns(p, source + part / p->column_tasks * source_image, start, depth, column,
                          psal_size_min(share, p->positions - column),
-                         buffers + (size_t)omp_get_thread_num() * p->buffer,
-                         shared + part * p->depth * p->columns + start * share);
+                         buffers + (size_t)omp_get_thread_num() * p->buffer, shared + part * panel_floats + start * share);
         }
     }
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (size_t task = 0; task < parts * p->row_tasks; task++) {
-        const size_t part = task / p->row_tasks, image = part / p->column_tasks;
+        const size_t part = task / p->row_tasks, column_task = part % p->column_tasks;
+        const size_t image = part / p->column_tasks * p->together;
+        const size_t images = psal_size_min(p->together, p->images - image);
         const size_t row = even_start(p->rows, p->row_tasks, task % p->row_tasks);
         const size_t rows = even_share(p->rows, p->row_tasks, task % p->row_tasks);
-        const size_t column = even_start(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
-        const size_t share = even_share(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
+        const size_t column = even_start(blocks, p->column_tasks, column_task) * BLOCK;
+        const size_t share = even_share(blocks, p->column_tasks, column_task) * BLOCK;
         const size_t columns = psal_size_min(share, p->positions - column);
         float *out = result + (image * p->rows + row) * plane;
 
         const size_t half = block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
         float *line = buffers + (size_t)omp_get_thread_num() * p->buffer, *a = line + p->columns + BLOCK;
-        float *own = a + 2 * half, *unplaced = own + (p->shared ? 0 : DEPTH * p->columns);
-        float *c = p->in_place ? out + column : unplaced;
+        const matrices own = {a + 2 * half, DEPTH * p->columns};
+        matrices c = {out + column, p->rows * plane};
+        if (!p->in_place) c = (matrices){own.first + (p->shared ? 0 : p->together * own.step), rows * p->columns};
         const size_t ldc = p->in_place ? plane : p->columns;
 
-        const float *filters = w + image % p->groups * group_floats, *panel = NULL;
+        const float *filters = w + image % p->groups * group_floats;
         const size_t blocks_of_cut = psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
         const size_t count = p->cuts * blocks_of_cut;
         for (size_t i = 0; i < count; i++) {
@@ -229,18 +244,19 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
             const a_block next = i + 1 < count ? nth_block(p, row, rows, blocks_of_cut, i + 1) : block;
             float *now = a + i % 2 * half, *later = a + (i + 1) % 2 * half;
             if (i == 0) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
-            if (p->shared) {
-                panel = shared + part * p->depth * p->columns + block.start * share;
-            } else if (block.row == row) { /* the first of its cut */
-                pack_columns(p, source + image * source_image, block.start, block.depth, column, columns, line, own);
-                panel = own;
-            }
-            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, panel, columns,
-                     c + (block.row - row) * ldc, ldc);
+            matrices b = own;
+            if (p->shared)
+                b = (matrices){shared + (image * p->column_tasks + column_task) * panel_floats + block.start * share,
+                               p->column_tasks * panel_floats};
+            else if (block.row == row) /* the first of its cut */
+                for (size_t n = 0; n < images; n++)
+                    pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column, columns, line,
+                                 own.first + n * own.step);
+            const matrices to = {c.first + (block.row - row) * ldc, c.step};
+            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, b, images, columns, to, ldc);
         }
-        if (p->depth == 0)
-            place(p, NULL, 0, rows, column, columns, out);
-        else if (!p->in_place)
-            place(p, c, ldc, rows, column, columns, out);
+        if (p->in_place && p->depth > 0) continue;
+        for (size_t n = 0; n < images; n++)
+            place(p, p->depth > 0 ? c.first + n * c.step : NULL, ldc, rows, column, columns, out + n * p->rows * plane);
     }
 }

@@ -1,10 +1,12 @@
 /* product.h - the driver of the register tile: result[M, P] = A[M, K] * column[K, P], blocked as in Goto and van de Geijn
  * 2008, the columns packed straight from the image (conv2d_lower.h).
  *
- * A task computes some rows of the result for some positions. It walks over K in blocks of at most DEPTH; of each block it
- * packs the gathered columns, which stay in the second-level cache, and then A, a few register tiles at a time. Positions are
- * the direction of the vectors, so the result is NCHW as it falls out of the registers. When the image gives fewer tasks
- * than wanted, tasks take a part of the rows and share columns packed beforehand. Everything follows from the shape. */
+ * A task computes some rows of the result for some positions of one image, or for all positions of a few small ones, which
+ * then share what is packed of A. It walks over K in blocks of at most DEPTH; of each block it packs the gathered columns,
+ * which stay in the second-level cache, and then A, a few register tiles at a time. Positions are the direction of the
+ * vectors, so the result is NCHW as it falls out of the registers. When there are fewer tasks than the threads want, tasks
+ * take a part of the rows and share columns packed beforehand. How the work is divided changes no bit: an element of the
+ * result depends on its row, its column and the blocks of K, which follow from the depth alone. */
 #ifndef PSAL_ENGINE_KERNELS_X86_PRODUCT_H
 #define PSAL_ENGINE_KERNELS_X86_PRODUCT_H
 
@@ -29,8 +31,9 @@ typedef struct psal_product {
     bool chains;                             /* sums by PSAL_MICRO_CHAINS: PSAL_A_ROWS only */
     bool in_place;                           /* positions fill that plane in order */
     size_t row_tasks, column_tasks, cuts;    /* how rows, positions and K are divided */
+    size_t together;                         /* images of a task */
     bool shared;                             /* columns packed beforehand */
-    size_t columns;                          /* the most positions of a task, in whole blocks */
+    size_t columns;                          /* the most positions of a task and image, in whole blocks */
     size_t shared_floats, buffer;            /* scratch: in front, and per thread */
 } psal_product;
 
@@ -38,7 +41,7 @@ typedef struct psal_product {
 #define psal_product_run PSAL_SIMD_NAME(psal_product_run)
 
 /* Fill in everything from `in_place` on. */
-void psal_product_plan(psal_product *p);
+void psal_product_plan(psal_product *p, int threads);
 
 /* result[images][rows][plane]; scratch: shared_floats + threads * buffer floats */
 void psal_product_run(const psal_product *p, const float *source, const float *w, float *result, float *scratch,

@@ -1,12 +1,14 @@
 /* winograd.c - forward and input gradient.
  *
  * The image is cut into tiles of m x m results, and for each of the (m+2)^2 frequencies the sum over channels is a matrix
- * product: P[tile, o] = V[tile, c] * U[c, o]. Work proceeds in bands of tile rows that keep V in the shared cache:
+ * product: P[tile, o] = V[tile, c] * U[c, o]. The tile rows of all images follow each other, and work proceeds in bands of
+ * them that keep V in the shared cache:
  *
  *   1. V of the band, in parallel over blocks of 16 channels and tile rows
  *   2. in parallel over panels of 32 results and strips of tile rows: P for the strip, all frequencies, and its transform
  *
- * U is made once beforehand when several tasks want the same panel, otherwise by the task itself, just in time. */
+ * U is made once beforehand when several tasks want the same panel, otherwise by the task itself, just in time. Sums over
+ * channels are cut into chunks by a rule on the shape of one image, so that neither the batch nor the threads change a bit. */
 #include "engine/kernels/x86/winograd.h"
 
 #include <omp.h>
@@ -16,7 +18,7 @@
 
 #define PANEL (2 * BLOCK)        /* results of one task */
 #define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
-#define STRIP_TILES 56u          /* P of a strip, m = 4: 36 x 56 x 32 floats: 252 KiB */
+#define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB */
 #define WANTED_TASKS 4u
 #define AHEAD_BLOCKS 3u          /* how many source channels ahead filters are asked for, when they lie far apart, */
 #define AHEAD_TAPS 12u           /* and when they follow each other */
@@ -28,13 +30,13 @@ typedef struct plan {
     size_t sources, results;                    /* channels */
     winograd_planes source, result;
     size_t source_blocks, result_blocks, panels;
-    size_t tile_rows, tile_columns;
+    size_t image_rows, tile_rows, tile_columns; /* tiles of an image, and rows of tiles of all images */
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
-    size_t chunk;                               /* source channels of U at a time */
+    size_t chunk, chunks;                       /* source channels of U at a time */
     size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
-    size_t v_floats, u_floats, buffer;          /* shared V; U of one panel; per thread */
+    size_t v_floats, u_floats, buffer;          /* shared V; U of one panel and chunk; per thread */
 } plan;
 
 static size_t odd_blocks(size_t floats)
@@ -42,7 +44,20 @@ static size_t odd_blocks(size_t floats)
     return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
 }
 
-static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
+/* Cut the tile rows into bands and strips for at least `tasks` tasks. */
+static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
+{
+    const size_t row_floats = (size_t)p->n2 * p->source_blocks * p->tile_columns * BLOCK;
+    p->tile_rows = tile_rows;
+    p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
+    p->band_rows = psal_ceil_div(tile_rows, p->bands);
+    p->strips = psal_ceil_div(p->band_rows, psal_size_max(STRIP_TILES / p->tile_columns, 1));
+    if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
+    p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
+    p->shared_filters = p->bands * p->strips > 1;
+}
+
+static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
     plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
     p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
@@ -55,22 +70,17 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
     p.source_blocks = psal_ceil_div(p.sources, BLOCK);
     p.result_blocks = psal_ceil_div(p.results, BLOCK);
     p.panels = psal_ceil_div(p.results, PANEL);
-    p.tile_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
+    p.image_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
     p.tile_columns = psal_ceil_div((size_t)p.result.width, (size_t)m);
 
-    const size_t row_floats = (size_t)p.n2 * p.source_blocks * p.tile_columns * BLOCK;
-    p.bands = psal_ceil_div(p.tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
-    p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
-    p.strips = psal_ceil_div(p.band_rows, psal_size_max(STRIP_TILES / p.tile_columns, 1));
-    if (p.strips * p.panels < WANTED_TASKS)
-        p.strips = psal_size_min(psal_ceil_div(WANTED_TASKS, p.panels), p.band_rows);
-    p.strip_rows = psal_ceil_div(p.band_rows, p.strips);
-    p.shared_filters = p.bands * p.strips > 1;
-
-    p.v_step = odd_blocks(p.source_blocks * p.band_rows * p.tile_columns * BLOCK);
+    divide_rows(&p, p.image_rows, WANTED_TASKS);
     p.chunk = p.sources;
     if (!p.shared_filters)
         p.chunk = psal_size_min(p.sources, psal_size_max(CHUNK_FLOATS / ((size_t)p.n2 * PANEL) / BLOCK, 1) * BLOCK);
+    p.chunks = psal_ceil_div(p.sources, p.chunk);
+    divide_rows(&p, p.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
+
+    p.v_step = odd_blocks(p.source_blocks * p.band_rows * p.tile_columns * BLOCK);
     p.u_step = odd_blocks(p.chunk * PANEL);
     p.p_step = odd_blocks(p.strip_rows * p.tile_columns * PANEL);
     p.v_floats = (size_t)p.n2 * p.v_step;
@@ -80,10 +90,15 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m)
     return p;
 }
 
+static size_t shared_floats(const plan *p)
+{
+    return p->v_floats + (p->shared_filters ? p->panels * p->chunks * p->u_floats : 0);
+}
+
 size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
-    plan p = make_plan(s, transposed, m);
-    return (p.v_floats + (p.shared_filters ? p.panels * p.u_floats : 0) + (size_t)threads * p.buffer) * sizeof(float);
+    const plan p = make_plan(s, transposed, m, threads);
+    return (shared_floats(&p) + (size_t)threads * p.buffer) * sizeof(float);
 }
 
 /* u[frequency][block of results][chunk of source channels][16]: source channels first .. end-1 of one panel, where the chunk
@@ -129,35 +144,32 @@ static void multiply(const plan *p, psal_micro_form form, const float *v, size_t
 void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool chains, const float *source,
                         const float *w, float *result, const psal_parallel *parallel)
 {
-    const plan p = make_plan(s, transposed, m);
+    const int threads = parallel->threads;
+    const plan p = make_plan(s, transposed, m, threads);
     const size_t source_plane = (size_t)p.source.height * (size_t)p.source.width;
     const size_t result_plane = (size_t)p.result.height * (size_t)p.result.width;
-    const int threads = parallel->threads;
-    float *v = parallel->scratch, *shared_u = v + p.v_floats;
-    float *buffers = shared_u + (p.shared_filters ? p.panels * p.u_floats : 0);
+    float *v = parallel->scratch, *shared_u = v + p.v_floats, *buffers = v + shared_floats(&p);
 
     if (p.shared_filters) {
-        const size_t pieces = psal_ceil_div(p.sources, BLOCK);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p.panels * pieces; task++) {
-            const size_t panel = task / pieces, first = task % pieces * BLOCK;
-            make_filters(&p, transposed, w, panel, 0, first, psal_size_min(first + BLOCK, p.sources),
-                         shared_u + panel * p.u_floats);
+        for (size_t task = 0; task < p.panels * p.source_blocks; task++) {
+            const size_t panel = task / p.source_blocks, first = task % p.source_blocks * BLOCK, chunk = first / p.chunk;
+            make_filters(&p, transposed, w, panel, chunk * p.chunk, first, psal_size_min(first + BLOCK, p.sources),
+                         shared_u + (panel * p.chunks + chunk) * p.u_floats);
         }
     }
-    for (size_t band = 0; band < (size_t)s->batch * p.bands; band++) {
-        const size_t image = band / p.bands;
-        const size_t band_row = even_start(p.tile_rows, p.bands, band % p.bands);
-        const size_t band_rows = even_share(p.tile_rows, p.bands, band % p.bands);
+    for (size_t band = 0; band < p.bands; band++) {
+        const size_t band_row = even_start(p.tile_rows, p.bands, band), band_rows = even_share(p.tile_rows, p.bands, band);
         const size_t tiles = band_rows * p.tile_columns;
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (size_t task = 0; task < p.source_blocks * band_rows; task++) {
             const size_t block = task / band_rows, row = task % band_rows;
+            const size_t image = (band_row + row) / p.image_rows, image_row = (band_row + row) % p.image_rows;
             winograd_planes planes = p.source;
             planes.lanes = psal_size_min(BLOCK, p.sources - block * BLOCK);
             psal_winograd_input(m, source + (image * p.sources + block * BLOCK) * source_plane, &planes,
-                                (int)(band_row + row) * m + p.row_offset, p.column_offset, p.tile_columns,
+                                (int)image_row * m + p.row_offset, p.column_offset, p.tile_columns,
                                 buffers + (size_t)omp_get_thread_num() * p.buffer,
                                 v + (block * tiles + row * p.tile_columns) * BLOCK, p.v_step);
         }
@@ -168,10 +180,13 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
             const size_t columns = psal_size_min(PANEL, p.results - panel * PANEL);
             float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
             float *product = line + psal_winograd_line_floats(m, p.tile_columns);
-            float *u = p.shared_filters ? shared_u + panel * p.u_floats : product + (size_t)p.n2 * p.p_step;
-            for (size_t start = 0; start < p.sources; start += p.chunk) {
-                const size_t channels = psal_size_min(p.chunk, p.sources - start);
-                if (!p.shared_filters) make_filters(&p, transposed, w, panel, start, start, start + channels, u);
+            for (size_t chunk = 0; chunk < p.chunks; chunk++) {
+                const size_t start = chunk * p.chunk, channels = psal_size_min(p.chunk, p.sources - start);
+                float *u = product + (size_t)p.n2 * p.p_step;
+                if (p.shared_filters)
+                    u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
+                else
+                    make_filters(&p, transposed, w, panel, start, start, start + channels, u);
                 multiply(&p, chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS,
                          v + (start * tiles + row * p.tile_columns * BLOCK), tiles, u, channels, rows * p.tile_columns,
                          columns, product, start > 0);
@@ -179,11 +194,13 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
             for (size_t block = 0; block * BLOCK < columns; block++) {
                 winograd_planes planes = p.result;
                 planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
-                for (size_t r = 0; r < rows; r++)
+                for (size_t r = 0; r < rows; r++) {
+                    const size_t image = (band_row + row + r) / p.image_rows, image_row = (band_row + row + r) % p.image_rows;
                     psal_winograd_output(m, product + r * p.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
                                          p.tile_columns, line,
                                          result + (image * p.results + panel * PANEL + block * BLOCK) * result_plane,
-                                         &planes, (int)(band_row + row + r) * m);
+                                         &planes, (int)image_row * m);
+                }
             }
         }
     }

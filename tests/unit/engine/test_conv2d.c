@@ -211,6 +211,26 @@ static void check_avx2(const shape *s, psal_conv2d_method method, operation op, 
 #define check_avx2(...) (void)0
 #endif
 
+/* A batch, which the fast methods run several images at a time, must give the bits of each image alone. */
+static void check_images_alone(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *w,
+                               const float *want)
+{
+    const sizes all = sizes_of(s);
+    const size_t images = (size_t)s->batch, in = (op == FORWARD ? all.x : all.y) / images;
+    const size_t out = (op == FORWARD ? all.y : all.x) / images;
+    shape alone = *s;
+    alone.batch = 1;
+    for (size_t n = 0; n < images; n++) {
+        float *image = new_buffer(in, false);
+        memcpy(image, a + n * in, in * sizeof *image);
+        float *result = run(&alone, method, op, image, w, 1);
+        ck_assert_msg(memcmp(want + n * out, result, out * sizeof *want) == 0,
+                      "%s, method %d, %s: image %zu has other bits in a batch", operation_names[op], method, describe(s), n);
+        free(image);
+        free(result);
+    }
+}
+
 static void check_shape(const shape *s)
 {
     sizes size = sizes_of(s);
@@ -233,6 +253,8 @@ static void check_shape(const shape *s)
             ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op], methods[m].name,
                           describe(s), error);
             check_avx2(s, methods[m].method, op, first[op], second[op], one, count[op]);
+            if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
+                check_images_alone(s, methods[m].method, op, first[op], w, one);
             for (int threads = 2; threads <= 4; threads += 2) {
                 float *many = run(s, methods[m].method, op, first[op], second[op], threads);
                 ck_assert_msg(memcmp(one, many, count[op] * sizeof *one) == 0,
@@ -344,7 +366,9 @@ START_TEST(large_shapes_and_adjoint_identities)
     shape cases[] = {square(64, 56, 64, 3, 1, 1),   square(64, 113, 80, 3, 2, 1),  square(128, 28, 512, 1, 1, 0),
                      square(512, 14, 512, 3, 1, 1), square(128, 56, 32, 3, 1, 1),  square(64, 224, 16, 3, 1, 1),
                      square(16, 224, 64, 3, 1, 1),  square(80, 150, 24, 3, 2, 1),  square(1024, 7, 256, 1, 1, 0),
-                     square(512, 9, 128, 3, 1, 0),  square(256, 14, 384, 3, 2, 1)};
+                     square(512, 9, 128, 3, 1, 0),  square(256, 14, 384, 3, 2, 1), square(512, 14, 96, 3, 1, 1),
+                     square(640, 7, 80, 3, 1, 1),   square(300, 7, 200, 1, 1, 0)};
+    for (size_t i = sizeof cases / sizeof cases[0] - 3; i < sizeof cases / sizeof cases[0]; i++) cases[i].batch = 5;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const shape *s = &cases[i];
         sizes size = sizes_of(s);
@@ -368,6 +392,8 @@ START_TEST(large_shapes_and_adjoint_identities)
                 ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op],
                               methods[m].name, describe(s), error);
                 check_avx2(s, methods[m].method, op, first[op], second[op], got, count[op]);
+                if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
+                    check_images_alone(s, methods[m].method, op, first[op], w, got);
                 free(got);
             }
             free(reference);
