@@ -107,6 +107,17 @@ const char *psal_graph_op_name(const psal_graph *graph, psal_node node) {
     return psal_op_kind_name(graph->nodes[node].op);
 }
 
+psal_node psal_graph_reader(const psal_graph *graph, psal_node node) {
+    psal_node reader = PSAL_NO_NODE;
+    for (psal_node n = 0; n < psal_graph_node_count(graph); n++)
+        for (int i = 0; i < graph->nodes[n].input_count; i++) {
+            if (graph->nodes[n].inputs[i] != node || reader == n) continue;
+            if (reader != PSAL_NO_NODE) return PSAL_NO_NODE;
+            reader = n;
+        }
+    return reader;
+}
+
 const char *psal_graph_current_layer(const psal_graph *graph) {
     return graph->layer;
 }

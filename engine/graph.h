@@ -35,6 +35,9 @@ const psal_shape *psal_graph_shape(const psal_graph *graph, psal_node node);
 const char *psal_graph_layer(const psal_graph *graph, psal_node node);   /* "" when none was set */
 const char *psal_graph_op_name(const psal_graph *graph, psal_node node); /* "conv2d", "input", ... */
 
+/* The one node that reads `node`; PSAL_NO_NODE when there is none or more than one. */
+psal_node psal_graph_reader(const psal_graph *graph, psal_node node);
+
 /* ---- leaves ---- */
 
 /* A value given at run time (psal_workspace_set). `name` is for messages; copied. */

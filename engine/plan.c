@@ -358,3 +358,7 @@ psal_status psal_plan_bind(psal_plan *plan, psal_node parameter, const psal_real
 size_t psal_plan_memory(const psal_plan *plan) {
     return plan->arena + plan->scratch;
 }
+
+bool psal_plan_reads(const psal_plan *plan, psal_node leaf) {
+    return leaf >= 0 && leaf < plan->nodes && plan->stage_of[leaf] >= 0;
+}

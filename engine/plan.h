@@ -35,13 +35,32 @@ void psal_plan_free(psal_plan *plan); /* after its workspaces; the graph must ou
 psal_status psal_plan_bind(psal_plan *plan, psal_node parameter, const psal_real *values, psal_error *err);
 
 size_t psal_plan_memory(const psal_plan *plan); /* bytes that each workspace allocates */
+/* Whether running the plan takes the values of `leaf`, an input or a parameter. */
+bool psal_plan_reads(const psal_plan *plan, psal_node leaf);
 
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err);
+/* The same in the caller's memory: psal_plan_memory bytes, aligned to 64, that outlive the workspace. Several workspaces may
+ * have the same memory when one at a time is in use: running one makes the others' values invalid. */
+psal_workspace *psal_workspace_new_in(const psal_plan *plan, void *memory, psal_error *err);
 void psal_workspace_free(psal_workspace *workspace); /* NULL is fine */
 
 /* Point an input (or, for this workspace alone, a parameter: a pruned or fine-tuned variant) at the caller's values; not
  * copied; must stay valid until the run is over. NULL for a parameter goes back to the plan's binding. */
 psal_status psal_workspace_set(psal_workspace *workspace, psal_node node, const psal_real *values, psal_error *err);
+
+/* Let an output be written to the caller's memory, [psal_shape_count] values; NULL: the workspace's own again. Refused for what
+ * is another value under another shape (a reshaped one). */
+psal_status psal_workspace_place(psal_workspace *workspace, psal_node output, psal_real *memory, psal_error *err);
+
+/* A channel that is switched off: in every run, what `node` [batch, channels, ...] gives for it becomes 0 before anyone reads
+ * it. */
+typedef struct psal_silence {
+    psal_node node;
+    int64_t image, channel;
+} psal_silence;
+
+/* Switch these channels off, and no others; the list is not copied and must stay valid while the workspace runs. */
+void psal_workspace_silence(psal_workspace *workspace, const psal_silence *list, size_t count);
 
 /* Run one stage. Fails when an input or parameter it needs is not bound, or when stages are run out of order. */
 psal_status psal_workspace_run(psal_workspace *workspace, int stage, psal_error *err);

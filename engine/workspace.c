@@ -11,10 +11,14 @@ enum { HUGE_PAGE = 2 << 20 };
 struct psal_workspace {
     const psal_plan *plan;
     char *memory;             /* arena, then scratch */
+    bool owns_memory;
     const psal_real **values; /* per node: where its values are, or NULL */
     const psal_real **set;    /* per node: what the caller set, or NULL */
     const psal_real **in;     /* room for the inputs of the widest node */
     const psal_shape **in_shapes;
+    psal_real **placed;       /* per node: the caller's memory for it, or NULL; NULL while there is none at all */
+    const psal_silence *silence;
+    size_t silence_count;
     int next_stage; /* stages below it have run */
     double *seconds;
     long runs[PSAL_MAX_STAGES];
@@ -25,39 +29,54 @@ static psal_real *memory_at(const psal_workspace *ws, size_t offset) {
     return offset == SIZE_MAX ? NULL : (psal_real *)(ws->memory + offset);
 }
 
-psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
+psal_workspace *psal_workspace_new_in(const psal_plan *plan, void *memory, psal_error *err) {
     psal_workspace *ws = calloc(1, sizeof *ws);
     size_t nodes = (size_t)plan->nodes + 1, widest = 1;
     for (psal_node n = 0; n < plan->nodes; n++) {
         size_t inputs = (size_t)psal_graph_node(plan->graph, n)->input_count;
         if (inputs > widest) widest = inputs;
     }
-    size_t bytes = (psal_plan_memory(plan) / HUGE_PAGE + 1) * HUGE_PAGE;
     if (!ws) goto out_of_memory;
     ws->plan = plan;
+    ws->memory = memory;
     ws->values = calloc(nodes, sizeof *ws->values);
     ws->set = calloc(nodes, sizeof *ws->set);
     ws->in = malloc(widest * sizeof *ws->in);
     ws->in_shapes = malloc(widest * sizeof *ws->in_shapes);
-    ws->memory = aligned_alloc(HUGE_PAGE, bytes);
-    if (!ws->values || !ws->set || !ws->in || !ws->in_shapes || !ws->memory) goto out_of_memory;
-    madvise(ws->memory, bytes, MADV_HUGEPAGE); /* fewer page faults; where it is refused nothing changes */
+    if (!ws->values || !ws->set || !ws->in || !ws->in_shapes) goto out_of_memory;
     for (psal_node n = 0; n < plan->nodes; n++) {
         const psal_node_record *node = psal_graph_node(plan->graph, n);
         ws->values[n] = node->op == PSAL_OP_CONSTANT ? node->values : memory_at(ws, plan->offset[n]);
     }
     return ws;
 out_of_memory:
-    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)bytes / 1048576);
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %d nodes", plan->nodes);
     psal_workspace_free(ws);
     return NULL;
 }
 
+psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
+    size_t bytes = (psal_plan_memory(plan) / HUGE_PAGE + 1) * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, bytes);
+    if (!memory) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)bytes / 1048576);
+        return NULL;
+    }
+    madvise(memory, bytes, MADV_HUGEPAGE); /* fewer page faults; where it is refused nothing changes */
+    psal_workspace *ws = psal_workspace_new_in(plan, memory, err);
+    if (ws)
+        ws->owns_memory = true;
+    else
+        free(memory);
+    return ws;
+}
+
 void psal_workspace_free(psal_workspace *ws) {
     if (!ws) return;
-    free(ws->memory);
+    if (ws->owns_memory) free(ws->memory);
     free(ws->values);
     free(ws->set);
+    free(ws->placed);
     free(ws->in);
     free(ws->in_shapes);
     free(ws->seconds);
@@ -70,6 +89,33 @@ psal_status psal_workspace_set(psal_workspace *ws, psal_node n, const psal_real 
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an input or a parameter of this graph", n);
     ws->set[n] = values;
     return PSAL_OK;
+}
+
+psal_status psal_workspace_place(psal_workspace *ws, psal_node n, psal_real *memory, psal_error *err) {
+    const psal_plan *plan = ws->plan;
+    const psal_node_record *node = n >= 0 && n < plan->nodes && plan->is_output[n] ? psal_graph_node(plan->graph, n) : NULL;
+    if (!node || !psal_op_get(node->op)->run)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an output that could be placed elsewhere", n);
+    if (!ws->placed && !(ws->placed = calloc((size_t)plan->nodes + 1, sizeof *ws->placed)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %d nodes", plan->nodes);
+    ws->placed[n] = memory;
+    return PSAL_OK;
+}
+
+void psal_workspace_silence(psal_workspace *ws, const psal_silence *list, size_t count) {
+    ws->silence = list;
+    ws->silence_count = count;
+}
+
+/* Zero the channels of node `n` that are switched off. */
+static void silence(const psal_workspace *ws, psal_node n, psal_real *out) {
+    for (size_t i = 0; i < ws->silence_count; i++) {
+        const psal_silence *s = &ws->silence[i];
+        if (s->node != n) continue;
+        const psal_shape *shape = psal_graph_shape(ws->plan->graph, n);
+        const int64_t plane = psal_shape_count(shape) / (shape->dim[0] * shape->dim[1]);
+        memset(out + (s->image * shape->dim[1] + s->channel) * plane, 0, (size_t)plane * sizeof *out);
+    }
 }
 
 /* Point the leaves that `stage` needs at what was set or bound. */
@@ -111,7 +157,7 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
         if (op->is_view) {
             ws->values[n] = ws->in[0];
         } else {
-            psal_real *out = memory_at(ws, plan->steps[step].offset);
+            psal_real *out = ws->placed && ws->placed[n] ? ws->placed[n] : memory_at(ws, plan->steps[step].offset);
             ws->values[n] = out;
             psal_op_call call = {.node = node,
                                  .in_shapes = ws->in_shapes,
@@ -120,6 +166,7 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
                                  .method = plan->methods[stage],
                                  .parallel = {plan->threads, ws->memory + plan->arena}};
             op->run(&call);
+            if (ws->silence_count) silence(ws, n, out);
         }
         if (ws->profiling) {
             double end = now();

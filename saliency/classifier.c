@@ -2,12 +2,11 @@
  * the part that made them has put them. */
 #include "saliency/classifier.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 struct psal_classifier {
     const psal_model *model;
-    int batch;
+    psal_classifier_options options;
     psal_graph *graph;
     psal_network network;
     psal_plan **plans; /* [network.part_count] */
@@ -16,10 +15,12 @@ struct psal_classifier {
 struct psal_classifier_worker {
     const psal_classifier *classifier;
     psal_workspace **workspaces; /* [network.part_count] */
+    const float *images;         /* of the last run */
     int done;                    /* parts that hold what the last images and values give */
 };
 
-static psal_status plan_parts(psal_classifier *c, const psal_classifier_options *options, psal_error *err) {
+static psal_status plan_parts(psal_classifier *c, psal_error *err) {
+    const psal_classifier_options *options = &c->options;
     int parts = c->network.part_count;
     c->plans = calloc((size_t)parts, sizeof *c->plans);
     if (!c->plans) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d parts of a network", parts);
@@ -49,13 +50,14 @@ psal_classifier *psal_classifier_new(const psal_model *model, const psal_classif
         return NULL;
     }
     c->model = model;
-    c->batch = options->batch ? options->batch : 1;
-    int height = options->height ? options->height : info->native_size;
-    int width = options->width ? options->width : info->native_size;
-    psal_status status = options->in_parts
-                             ? psal_model_build_in_parts(model, c->graph, c->batch, height, width, &c->network, err)
-                             : psal_model_build(model, c->graph, c->batch, height, width, &c->network, err);
-    if (status == PSAL_OK) status = plan_parts(c, options, err);
+    c->options = *options;
+    psal_classifier_options *o = &c->options;
+    if (!o->batch) o->batch = 1;
+    if (!o->height) o->height = info->native_size;
+    if (!o->width) o->width = info->native_size;
+    psal_status status = (o->in_parts ? psal_model_build_in_parts : psal_model_build)(model, c->graph, o->batch, o->height,
+                                                                                      o->width, &c->network, err);
+    if (status == PSAL_OK) status = plan_parts(c, err);
     if (status == PSAL_OK) return c;
     psal_classifier_free(c);
     return NULL;
@@ -74,6 +76,14 @@ size_t psal_classifier_memory(const psal_classifier *c) {
     size_t memory = 0;
     for (int p = 0; p < c->network.part_count; p++) memory += psal_plan_memory(c->plans[p]);
     return memory;
+}
+
+const psal_model *psal_classifier_model(const psal_classifier *c) {
+    return c->model;
+}
+
+const psal_classifier_options *psal_classifier_get_options(const psal_classifier *c) {
+    return &c->options;
 }
 
 int psal_classifier_part(const psal_classifier *c, int parameter) {
@@ -126,49 +136,12 @@ static psal_status run_part(psal_classifier_worker *w, int p, const float *const
     return status;
 }
 
-bool psal_classifier_stem(const psal_classifier *c, int64_t *channels, int64_t *plane) {
-    if (c->network.part_count < 2 || c->batch != 1) return false;
-    int convolutions = 0;
-    *channels = 0;
-    for (int i = 0; i < psal_model_parameter_count(c->model); i++) {
-        const psal_model_parameter *p = psal_model_get_parameter(c->model, i);
-        if (c->network.parameter_part[i] > 0 || !p->is_filter) continue;
-        convolutions += p->first_filter == 0 ? 1 : 2;
-        *channels = p->shape.dim[0];
-    }
-    /* Between one convolution and the cut nothing mixes channels: that takes another convolution, or a concatenation. */
-    const psal_shape *shape = psal_graph_shape(c->graph, c->network.parts[0].output);
-    *plane = psal_shape_count(shape) / (*channels ? *channels : 1);
-    return convolutions == 1 && shape->ndim == 4 && shape->dim[1] == *channels;
+const float *psal_classifier_images(const psal_classifier_worker *w) {
+    return w->images;
 }
 
-psal_status psal_classifier_run_stem(psal_classifier_worker *w, const float *images, const float *const *values,
-                                     const float **output, psal_error *err) {
-    w->done = 0;
-    psal_status status = psal_workspace_set(w->workspaces[0], w->classifier->network.image, images, err);
-    if (status == PSAL_OK) status = run_part(w, 0, values, err);
-    if (status != PSAL_OK) return status;
-    w->done = 1;
-    *output = psal_workspace_get(w->workspaces[0], w->classifier->network.parts[0].output);
-    return PSAL_OK;
-}
-
-psal_status psal_classifier_set_stem(psal_classifier_worker *w, const float *output, psal_error *err) {
-    const psal_network *network = &w->classifier->network;
-    psal_status status = PSAL_OK;
-    for (int later = 1; later < network->part_count && status == PSAL_OK; later++)
-        status = psal_workspace_set(w->workspaces[later], network->parts[0].copy, output, err);
-    return status;
-}
-
-static psal_status check_logits(const psal_classifier *c, const float *logits, psal_error *err) {
-    int classes = psal_model_get_info(c->model)->num_classes;
-    for (int n = 0; n < c->batch; n++)
-        for (int i = 0; i < classes; i++) {
-            double z = logits[(size_t)n * (size_t)classes + (size_t)i];
-            if (!isfinite(z)) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
-        }
-    return PSAL_OK;
+const float *psal_classifier_part_output(const psal_classifier_worker *w, int part) {
+    return psal_workspace_get(w->workspaces[part], w->classifier->network.parts[part].output);
 }
 
 psal_status psal_classifier_rerun(psal_classifier_worker *w, int first, const float *const *values, const float **logits,
@@ -185,12 +158,13 @@ psal_status psal_classifier_rerun(psal_classifier_worker *w, int first, const fl
         w->done = p + 1;
     }
     *logits = psal_workspace_get(w->workspaces[parts - 1], c->network.logits);
-    return check_logits(c, *logits, err);
+    return psal_check_logits(*logits, c->options.batch, psal_model_get_info(c->model)->num_classes, err);
 }
 
 psal_status psal_classifier_run(psal_classifier_worker *w, const float *images, const float *const *values,
                                 const float **logits, psal_error *err) {
     w->done = 0;
+    w->images = images;
     for (int p = 0; p < w->classifier->network.part_count; p++) {
         psal_status status = psal_workspace_set(w->workspaces[p], w->classifier->network.image, images, err);
         if (status != PSAL_OK) return status;

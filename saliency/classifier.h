@@ -47,14 +47,12 @@ psal_status psal_classifier_run(psal_classifier_worker *worker, const float *ima
 psal_status psal_classifier_rerun(psal_classifier_worker *worker, int first, const float *const *values,
                                   const float **logits, psal_error *err);
 
-/* Where channel c of what the first part computes depends on filter c of the network and on no other filter (a convolution
- * with what follows it channel by channel: most networks' stem), the values in a channel: *channels and *plane, and the
- * network's first *channels filters are these. False where it is not so, or there is one part only. */
-bool psal_classifier_stem(const psal_classifier *classifier, int64_t *channels, int64_t *plane);
-/* Run the first part alone: *output [channels, plane], valid until it runs again. */
-psal_status psal_classifier_run_stem(psal_classifier_worker *worker, const float *images, const float *const *values,
-                                     const float **output, psal_error *err);
-/* Let `output` stand for it in reruns from part 1 on, until part 0 runs again; not copied. */
-psal_status psal_classifier_set_stem(psal_classifier_worker *worker, const float *output, psal_error *err);
+const float *psal_classifier_images(const psal_classifier_worker *worker); /* of the last run */
+/* What part `part` gave in the last run, valid until it runs again. */
+const float *psal_classifier_part_output(const psal_classifier_worker *worker, int part);
+
+/* ---- for those who run the parts in other ways (variants.h) ---- */
+const psal_model *psal_classifier_model(const psal_classifier *classifier);
+const psal_classifier_options *psal_classifier_get_options(const psal_classifier *classifier); /* complete */
 
 #endif

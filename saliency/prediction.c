@@ -1,6 +1,7 @@
 #include "saliency/prediction.h"
 
 #include <math.h>
+#include <stddef.h>
 
 int psal_predicted_class(const float *logits, int classes, int except) {
     int best = -1;
@@ -21,4 +22,13 @@ double psal_confidence(const float *logits, int classes, int index) {
     for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
     for (int i = 0; i < classes; i++) sum += exp((double)logits[i] - largest);
     return exp((double)logits[index] - largest) / sum;
+}
+
+psal_status psal_check_logits(const float *logits, int images, int classes, psal_error *err) {
+    for (int n = 0; n < images; n++)
+        for (int i = 0; i < classes; i++) {
+            const double z = logits[(size_t)n * (size_t)classes + (size_t)i];
+            if (!isfinite(z)) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
+        }
+    return PSAL_OK;
 }

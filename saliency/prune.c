@@ -58,13 +58,12 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
  *
  * A variant is a set of filters to switch off. All variants run on one image before the next image comes, in an order in
  * which those that are the same up to some layer follow each other: what comes before the first difference from the variant
- * before is not run again (psal_classifier_rerun), and equal variants run once. */
+ * before is not run again, and equal variants run once. */
 
 typedef struct variant {
-    size_t result;    /* [choice][k] */
-    int64_t k;
-    int64_t *filters; /* [k], ascending */
-    uint64_t noise;   /* 0 where there is none */
+    size_t result; /* [choice][k] */
+    psal_variant off;
+    uint64_t noise; /* 0 where there is none */
     double wrong, truth;
     bool correct, changed;
     int broken;
@@ -73,6 +72,7 @@ typedef struct variant {
 typedef struct experiment {
     const psal_model *model;
     psal_classifier_worker *worker;
+    psal_variants_worker *variants_worker;
     psal_edit *edit;
     const psal_prune_sample *sample;
     const psal_prune_options *options;
@@ -83,11 +83,9 @@ typedef struct experiment {
     size_t count;
     int64_t *filters; /* of all variants */
     size_t used;
-    /* What the first part of the network gives for the image: [channels, plane] as it is, with all its filters off, and of
-     * the variant; NULL where its channels cannot be told apart. */
-    float *stem, *stem_off, *stem_now;
-    const float *stem_output; /* the worker's own */
-    int64_t channels, plane;
+    psal_variant *running; /* the same, for psal_variants_run */
+    void (*keep)(struct experiment *e, variant *v, const float *logits); /* what to do with the answers of the image that */
+    int label;                                                           /* runs now, and its label */
 } experiment;
 
 static bool is_noisy(psal_prune_how how) {
@@ -103,25 +101,14 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The first filter in which two variants differ, INT64_MAX when they are equal. */
-static int64_t first_difference(const variant *a, const variant *b) {
-    int64_t i = 0, x, y;
-    do {
-        x = i < a->k ? a->filters[i] : INT64_MAX;
-        y = i < b->k ? b->filters[i] : INT64_MAX;
-        i++;
-    } while (x == y && x != INT64_MAX && a->noise == b->noise);
-    return x == y && a->noise == b->noise ? INT64_MAX : x < y ? x : y;
-}
-
 /* Variants that are equal up to some filter stand together: descending, by noise, then by their first filters; where one
  * list ends, the other goes on with more. */
 static int running_order(const void *left, const void *right) {
     const variant *a = *(variant *const *)left, *b = *(variant *const *)right;
     if (a->noise != b->noise) return a->noise < b->noise ? 1 : -1;
-    for (int64_t i = 0; i < a->k && i < b->k; i++)
-        if (a->filters[i] != b->filters[i]) return a->filters[i] < b->filters[i] ? 1 : -1;
-    if (a->k != b->k) return a->k > b->k ? 1 : -1;
+    for (int64_t i = 0; i < a->off.count && i < b->off.count; i++)
+        if (a->off.filters[i] != b->off.filters[i]) return a->off.filters[i] < b->off.filters[i] ? 1 : -1;
+    if (a->off.count != b->off.count) return a->off.count > b->off.count ? 1 : -1;
     return (a > b) - (a < b);
 }
 
@@ -140,13 +127,13 @@ static psal_status list_choice(experiment *e, int c, psal_error *err) {
         if (status != PSAL_OK) return status;
         for (int i = 0; i < o->k_count; i++) {
             variant *v = &e->variants[e->count];
+            int64_t *filters = e->filters + e->used;
             *v = (variant){.result = (size_t)c * (size_t)o->k_count + (size_t)i,
-                           .k = o->k[i],
-                           .filters = e->filters + e->used,
+                           .off = {filters, o->k[i]},
                            .noise = is_noisy(o->how) ? noise : 0};
-            memcpy(v->filters, chosen, (size_t)v->k * sizeof *v->filters);
-            qsort(v->filters, (size_t)v->k, sizeof *v->filters, ascending);
-            e->used += (size_t)v->k;
+            memcpy(filters, chosen, (size_t)o->k[i] * sizeof *filters);
+            qsort(filters, (size_t)o->k[i], sizeof *filters, ascending);
+            e->used += (size_t)o->k[i];
             e->order[e->count++] = v;
         }
     }
@@ -160,99 +147,73 @@ static psal_status list_variants(experiment *e, psal_error *err) {
     for (int i = 0; i < o->k_count; i++) filters += (size_t)o->k[i];
     e->variants = malloc(draws * (size_t)o->k_count * sizeof *e->variants);
     e->order = malloc(draws * (size_t)o->k_count * sizeof *e->order);
+    e->running = malloc(draws * (size_t)o->k_count * sizeof *e->running);
     e->filters = calloc(draws * filters + 1, sizeof *e->filters);
-    if (!e->variants || !e->order || !e->filters)
+    if (!e->variants || !e->order || !e->running || !e->filters)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for pruning %zu filters", draws * filters);
     psal_status status = PSAL_OK;
     for (int c = 0; c < o->choice_count && status == PSAL_OK; c++) status = list_choice(e, c, err);
     if (status == PSAL_OK) qsort(e->order, e->count, sizeof *e->order, running_order);
+    for (size_t i = 0; i < e->count; i++) e->running[i] = e->order[i]->off;
     return status;
 }
 
-/* ---- the first part: a channel is either as in the whole network or switched off, so it runs twice for all variants ---- */
-
-static psal_status open_stem(experiment *e, psal_error *err) {
-    if (is_noisy(e->options->how) || !psal_classifier_stem(psal_classifier_of(e->worker), &e->channels, &e->plane))
-        return PSAL_OK;
-    size_t size = (size_t)(e->channels * e->plane);
-    e->stem = malloc(3 * size * sizeof *e->stem);
-    if (!e->stem) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu values of the first layer", size);
-    e->stem_off = e->stem + size;
-    e->stem_now = e->stem_off + size;
-    return PSAL_OK;
-}
-
-/* Run the whole network on an image, so that variants of it can follow. */
-static psal_status run_whole(experiment *e, const float *image, const float **logits, psal_error *err) {
-    size_t bytes = (size_t)(e->channels * e->plane) * sizeof *e->stem;
-    psal_status status = PSAL_OK;
-    psal_edit_reset(e->edit);
-    for (int64_t f = 0; e->stem && f < e->channels && status == PSAL_OK; f++)
-        status = psal_prune_filters(e->edit, e->model, e->options->how, &f, 1, 0, 0, err);
-    if (e->stem && status == PSAL_OK)
-        status = psal_classifier_run_stem(e->worker, image, psal_edit_values(e->edit), &e->stem_output, err);
-    if (e->stem && status == PSAL_OK) memcpy(e->stem_off, e->stem_output, bytes);
-    psal_edit_reset(e->edit);
-    if (status == PSAL_OK) status = psal_classifier_run(e->worker, image, NULL, logits, err);
-    if (!e->stem || status != PSAL_OK) return status;
-    memcpy(e->stem, e->stem_output, bytes); /* what it holds now */
-    memcpy(e->stem_now, e->stem, bytes);
-    return psal_classifier_set_stem(e->worker, e->stem_now, err);
-}
-
-/* The variant's channels, where those of the variant before are. */
-static void change_stem(experiment *e, const variant *before, const variant *v) {
-    size_t plane = (size_t)e->plane;
-    for (int64_t i = 0; i < before->k && before->filters[i] < e->channels; i++) {
-        size_t at = (size_t)before->filters[i] * plane;
-        memcpy(e->stem_now + at, e->stem + at, plane * sizeof *e->stem);
-    }
-    for (int64_t i = 0; i < v->k && v->filters[i] < e->channels; i++) {
-        size_t at = (size_t)v->filters[i] * plane;
-        memcpy(e->stem_now + at, e->stem_off + at, plane * sizeof *e->stem);
-    }
-}
-
-/* Run every variant on the image that the whole network has run on, and hand its logits to `keep`. */
-static psal_status run_variants(experiment *e, void (*keep)(experiment *e, variant *v, const float *logits, int label),
-                                int label, psal_error *err) {
+/* What the network says with the values of `edit`, run from part `first` on. */
+static psal_status run_edited(experiment *e, const variant *v, int first, const float **logits, psal_error *err) {
     const psal_prune_options *o = e->options;
-    const psal_classifier *classifier = psal_classifier_of(e->worker);
-    const variant whole = {.filters = NULL}, *last = &whole;
+    psal_edit_reset(e->edit);
+    psal_status status =
+        psal_prune_filters(e->edit, e->model, o->how, v->off.filters, v->off.count, o->scale, v->noise, err);
+    return status == PSAL_OK ? psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), logits, err) : status;
+}
+
+/* Run every variant by itself. */
+static psal_status run_alone(experiment *e, psal_error *err) {
+    const variant whole = {.noise = 0}, *last = &whole;
     const float *logits = NULL;
     for (size_t i = 0; i < e->count; i++) {
         variant *v = e->order[i];
-        int64_t filter = first_difference(last, v);
+        int64_t filter = psal_variant_difference(&last->off, &v->off);
+        if (v->noise != last->noise && v->off.count > 0 && last->off.count > 0)
+            filter = v->off.filters[0] < last->off.filters[0] ? v->off.filters[0] : last->off.filters[0];
         if (filter != INT64_MAX || !logits) {
             int first = 0;
             if (filter != INT64_MAX)
-                first = psal_classifier_part(classifier, psal_model_filter_parameter(e->model, (int)filter));
-            psal_edit_reset(e->edit);
-            psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->filters, v->k, o->scale, v->noise, err);
-            if (first == 0 && e->stem) {
-                change_stem(e, last, v);
-                first = 1;
-            }
-            if (status == PSAL_OK) status = psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), &logits, err);
+                first = psal_classifier_part(psal_classifier_of(e->worker), psal_model_filter_parameter(e->model, (int)filter));
+            psal_status status = run_edited(e, v, first, &logits, err);
             if (status != PSAL_OK) return status;
         }
-        keep(e, v, logits, label);
+        e->keep(e, v, logits);
         last = v;
     }
     return PSAL_OK;
 }
 
-static void keep_sample(experiment *e, variant *v, const float *logits, int label) {
+static void keep_variant(void *data, size_t i, const float *logits) {
+    experiment *e = data;
+    e->keep(e, e->order[i], logits);
+}
+
+/* Run every variant on the image that the whole network has run on, and hand its logits to `keep`. */
+static psal_status run_variants(experiment *e, void (*keep)(experiment *e, variant *v, const float *logits), int label,
+                                psal_error *err) {
+    e->keep = keep;
+    e->label = label;
+    if (!e->variants_worker || is_noisy(e->options->how)) return run_alone(e, err);
+    return psal_variants_run(e->variants_worker, e->running, e->count, keep_variant, e, err);
+}
+
+static void keep_sample(experiment *e, variant *v, const float *logits) {
     int predicted = psal_predicted_class(logits, e->classes, -1);
     psal_confidences(logits, e->classes, e->after);
     v->wrong = e->after[e->wrong] - e->before[e->wrong];
-    v->truth = e->after[label] - e->before[label];
-    v->correct = predicted == label;
+    v->truth = e->after[e->label] - e->before[e->label];
+    v->correct = predicted == e->label;
     v->changed = predicted != e->predicted;
 }
 
-static void keep_right(experiment *e, variant *v, const float *logits, int label) {
-    v->broken += psal_predicted_class(logits, e->classes, -1) != label;
+static void keep_right(experiment *e, variant *v, const float *logits) {
+    v->broken += psal_predicted_class(logits, e->classes, -1) != e->label;
 }
 
 static psal_status run_images(experiment *e, psal_error *err) {
@@ -260,7 +221,7 @@ static psal_status run_images(experiment *e, psal_error *err) {
     const float *logits;
     psal_status status = run_variants(e, keep_sample, e->sample->label, err);
     for (int i = 0; i < o->right_count && status == PSAL_OK; i++) {
-        status = run_whole(e, o->right[i], &logits, err);
+        status = psal_classifier_run(e->worker, o->right[i], NULL, &logits, err);
         if (status == PSAL_OK) status = run_variants(e, keep_right, o->right_labels[i], err);
     }
     return status;
@@ -286,7 +247,7 @@ static void average(const experiment *e, psal_prune_result *results) {
         r->truth += v->truth;
         r->correct += v->correct;
         r->changed += v->changed;
-        r->dead += (double)psal_count_dead(e->sample->naive, v->filters, v->k);
+        r->dead += (double)psal_count_dead(e->sample->naive, v->off.filters, v->off.count);
         if (o->right_count) r->broken += (double)v->broken / o->right_count;
     }
     for (int c = 0; c < o->choice_count; c++)
@@ -307,13 +268,14 @@ static psal_status check_options(const psal_model *model, const psal_prune_sampl
     return PSAL_OK;
 }
 
-psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker, psal_edit *edit,
-                                  const psal_prune_sample *sample, const psal_prune_options *options, double *before,
-                                  psal_prune_result *results, psal_error *err) {
+psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker,
+                                  psal_variants_worker *variants, psal_edit *edit, const psal_prune_sample *sample,
+                                  const psal_prune_options *options, double *before, psal_prune_result *results,
+                                  psal_error *err) {
     psal_status status = check_options(model, sample, options, err);
     if (status != PSAL_OK) return status;
     int classes = psal_model_get_info(model)->num_classes;
-    experiment e = {model, worker, edit, sample, options, .classes = classes};
+    experiment e = {model, worker, variants, edit, sample, options, .classes = classes};
     int64_t most = options->k[options->k_count - 1];
     if (most > psal_choosable(model))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters: %s has %lld", (long long)most,
@@ -323,8 +285,7 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     const float *logits;
     status = e.before && e.after ? list_variants(&e, err)
                                  : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", classes);
-    if (status == PSAL_OK) status = open_stem(&e, err);
-    if (status == PSAL_OK) status = run_whole(&e, sample->image, &logits, err);
+    if (status == PSAL_OK) status = psal_classifier_run(worker, sample->image, NULL, &logits, err);
     if (status == PSAL_OK) {
         psal_confidences(logits, classes, e.before);
         e.predicted = psal_predicted_class(logits, classes, -1);
@@ -334,13 +295,12 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     }
     if (status == PSAL_OK) average(&e, results);
     psal_edit_reset(edit);
-    if (e.stem_output) psal_classifier_set_stem(worker, e.stem_output, NULL); /* ours ends here */
     free(e.before);
     free(e.after);
     free(e.variants);
     free(e.order);
+    free(e.running);
     free(e.filters);
-    free(e.stem);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "saliency/choose.h"
 #include "saliency/classifier.h"
 #include "saliency/edit.h"
+#include "saliency/variants.h"
 
 typedef enum psal_prune_how {
     PSAL_PRUNE_WEIGHTS, /* the filter's weights become 0; its normalisation still adds a constant */
@@ -56,10 +57,12 @@ typedef struct psal_prune_result {
 
 /* Try every choice and k on one sample: results[choice_count][k_count]. before[num_classes] (may be NULL) gets the
  * confidences of the whole network. `worker` is of a classifier of one image at a time, best in
- * parts (the same results, much sooner); `edit` is reset before and after. */
-psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker, psal_edit *edit,
-                                  const psal_prune_sample *sample, const psal_prune_options *options, double *before,
-                                  psal_prune_result *results, psal_error *err);
+ * parts, and `variants` (may be NULL) belongs to it and to options->how: both give the same results, much sooner. Noise has no
+ * use for `variants`. `edit` is reset before and after. */
+psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker,
+                                  psal_variants_worker *variants, psal_edit *edit, const psal_prune_sample *sample,
+                                  const psal_prune_options *options, double *before, psal_prune_result *results,
+                                  psal_error *err);
 
 typedef struct psal_mean {
     double mean, error; /* standard error: deviation (n - 1) / sqrt(n); 0 for a single value */

@@ -199,6 +199,7 @@ void psal_lab_close(psal_lab *lab) {
     free(lab->right_index);
     free(lab->subjects);
     psal_statistics_free(lab->statistics);
+    psal_variants_free(lab->variants);
     psal_classifier_free(lab->classifier);
     psal_saliency_free(lab->saliency);
     psal_dataset_free(lab->dataset);
@@ -217,12 +218,15 @@ psal_status psal_bench_open(psal_bench *bench, const psal_lab *lab, psal_error *
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters", (long long)lab->filters);
     if (!(bench->saliency = psal_saliency_worker_new(lab->saliency, err))) return err->status;
     if (!(bench->classifier = psal_classifier_worker_new(lab->classifier, err))) return err->status;
+    if (lab->variants && !(bench->variants = psal_variants_worker_new(lab->variants, bench->classifier, err)))
+        return err->status;
     bench->edit = psal_edit_new(lab->session->model, err);
     return bench->edit ? PSAL_OK : err->status;
 }
 
 void psal_bench_close(psal_bench *bench) {
     psal_saliency_worker_free(bench->saliency);
+    psal_variants_worker_free(bench->variants);
     psal_classifier_worker_free(bench->classifier);
     psal_edit_free(bench->edit);
     free(bench->image);

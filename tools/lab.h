@@ -8,6 +8,7 @@
 #include "saliency/choose.h"
 #include "saliency/classifier.h"
 #include "saliency/edit.h"
+#include "saliency/variants.h"
 #include "tools/session.h"
 
 #define PSAL_LAB_OPTIONS                                                                                               \
@@ -37,6 +38,7 @@ typedef struct psal_lab {
     psal_saliency *saliency;
     psal_statistics *statistics;
     psal_classifier *classifier;
+    psal_variants *variants;   /* psal-prune's; NULL where filters are not just switched off */
     psal_subject *subjects;    /* the mistakes (or the one image that was named, mistake or not) */
     size_t subject_count;
     float **right;             /* [right_count] prepared images of samples that are right, and */
@@ -56,6 +58,7 @@ typedef struct psal_bench {
     const psal_lab *lab;
     psal_saliency_worker *saliency;
     psal_classifier_worker *classifier;
+    psal_variants_worker *variants; /* NULL where the lab has none */
     psal_edit *edit;
     float *image;          /* [3, height, width], and its */
     float *naive;          /* [filters] */

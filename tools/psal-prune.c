@@ -97,7 +97,7 @@ static psal_status experiment(void *data, psal_bench *bench, size_t i, psal_erro
     psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
     if (status != PSAL_OK) return status;
     psal_prune_sample sample = sample_of(r, bench, i);
-    status = psal_prune_experiment(r->session.model, bench->classifier, bench->edit, &sample, &r->prune, NULL,
+    status = psal_prune_experiment(r->session.model, bench->classifier, bench->variants, bench->edit, &sample, &r->prune, NULL,
                                    r->results + i * variants(r), err);
     return status == PSAL_OK ? save(r, bench, &sample, err) : status;
 }
@@ -271,6 +271,10 @@ static psal_status prepare(run *r, psal_error *err) {
     if (psal_options_has(o, "save") && (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
     r->prune.how = (psal_prune_how)psal_options_choice(o, "how");
+    if (r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL) {
+        r->lab.variants = psal_variants_new(r->lab.classifier, r->prune.how == PSAL_PRUNE_CHANNEL, err);
+        if (!r->lab.variants) return err->status;
+    }
     r->prune.choices = r->choices;
     r->prune.k = r->k;
     r->prune.draws = (int)psal_options_int(o, "draws");

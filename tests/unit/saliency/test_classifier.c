@@ -116,13 +116,21 @@ START_TEST(test_experiment) {
                                   .k = (int64_t[KS]){1, 2, 9, 40}, .k_count = KS, .draws = 3, .scale = 0.5, .right = right,
                                   .right_labels = (int[]){0, 2}, .right_count = 2};
     psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, 5};
-    psal_prune_result whole[CHOICES * KS], parts[CHOICES * KS];
-    ck_assert_msg(!psal_prune_experiment(n.model, p.run_whole, edit, &sample, &options, NULL, whole, &err), "%s", err.message);
-    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, edit, &sample, &options, NULL, parts, &err), "%s", err.message);
+    psal_prune_result whole[CHOICES * KS], parts[CHOICES * KS], together[CHOICES * KS];
+    psal_variants *variants = psal_variants_new(p.parts, options.how == PSAL_PRUNE_CHANNEL, &err);
+    psal_variants_worker *run_variants = variants ? psal_variants_worker_new(variants, p.run_parts, &err) : NULL;
+    ck_assert_msg(run_variants != NULL, "%s", err.message);
+    ck_assert_msg(!psal_prune_experiment(n.model, p.run_whole, NULL, edit, &sample, &options, NULL, whole, &err), "%s", err.message);
+    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, NULL, edit, &sample, &options, NULL, parts, &err), "%s", err.message);
     ck_assert_mem_eq(whole, parts, sizeof whole);
+    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, run_variants, edit, &sample, &options, NULL, together, &err), "%s",
+                  err.message);
+    ck_assert_mem_eq(whole, together, sizeof whole);
     int differ = 0;
     for (int i = 1; i < CHOICES * KS; i++) differ += whole[i].wrong != whole[i - 1].wrong;
     ck_assert_int_ge(differ, 2);
+    psal_variants_worker_free(run_variants);
+    psal_variants_free(variants);
     psal_edit_free(edit);
     close_pair(&p);
     close_small(&n);

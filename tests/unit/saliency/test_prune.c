@@ -124,7 +124,7 @@ START_TEST(test_experiment) {
                                   .right_labels = &best, .right_count = 1};
     psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5};
     psal_prune_result results[6];
-    ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, s.edit, &sample, &options, before, results, &err) == PSAL_OK, "%s",
+    ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) == PSAL_OK, "%s",
                   err.message);
     ck_assert_mem_eq(before, plain, sizeof before);
     int64_t filters[20];
@@ -135,12 +135,12 @@ START_TEST(test_experiment) {
     ck_assert_double_eq_tol(results[1].truth, after[label] - before[label], 1e-12);
     for (int i = 0; i < 6; i++) ck_assert_double_eq_tol(results[i].broken, results[i].changed, 1e-12);
     options.k = (int64_t[]){20, 1};
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
     options.k = (int64_t[]){1, s.n.filters + 1};
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
     options.k = k;
     sample.label = CLASSES;
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
     close_setup(&s);
 }
 END_TEST
