@@ -42,6 +42,9 @@ psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err);
 /* The same in the caller's memory: psal_plan_memory bytes, aligned to 64, that outlive the workspace. Several workspaces may
  * have the same memory when one at a time is in use: running one makes the others' values invalid. */
 psal_workspace *psal_workspace_new_in(const psal_plan *plan, void *memory, psal_error *err);
+/* Memory that suits it: large pages where the system has them, so fewer of them to be made. Freed with free; NULL when there is
+ * none. */
+void *psal_workspace_memory(size_t bytes);
 void psal_workspace_free(psal_workspace *workspace); /* NULL is fine */
 
 /* Point an input (or, for this workspace alone, a parameter: a pruned or fine-tuned variant) at the caller's values; not

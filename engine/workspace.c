@@ -55,14 +55,19 @@ out_of_memory:
     return NULL;
 }
 
+void *psal_workspace_memory(size_t bytes) {
+    const size_t rounded = (bytes / HUGE_PAGE + 1) * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, rounded);
+    if (memory) madvise(memory, rounded, MADV_HUGEPAGE); /* where it is refused nothing changes */
+    return memory;
+}
+
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
-    size_t bytes = (psal_plan_memory(plan) / HUGE_PAGE + 1) * HUGE_PAGE;
-    void *memory = aligned_alloc(HUGE_PAGE, bytes);
+    void *memory = psal_workspace_memory(psal_plan_memory(plan));
     if (!memory) {
-        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)bytes / 1048576);
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)psal_plan_memory(plan) / 1048576);
         return NULL;
     }
-    madvise(memory, bytes, MADV_HUGEPAGE); /* fewer page faults; where it is refused nothing changes */
     psal_workspace *ws = psal_workspace_new_in(plan, memory, err);
     if (ws)
         ws->owns_memory = true;

@@ -1,8 +1,10 @@
-/* Every part of the network has a plan and, in each worker, a workspace of its own; the values that later parts read stay where
- * the part that made them has put them. */
+/* Every part of the network has a plan and, in each worker, a workspace. Parts run one after the other in the same memory; only
+ * what they give has places of its own, because later parts read it. */
 #include "saliency/classifier.h"
 
 #include <stdlib.h>
+
+enum { LINE_FLOATS = 16 };
 
 struct psal_classifier {
     const psal_model *model;
@@ -15,6 +17,8 @@ struct psal_classifier {
 struct psal_classifier_worker {
     const psal_classifier *classifier;
     psal_workspace **workspaces; /* [network.part_count] */
+    void *memory;                /* of all workspaces */
+    float *outputs;              /* of all parts */
     const float *images;         /* of the last run */
     int done;                    /* parts that hold what the last images and values give */
 };
@@ -72,10 +76,27 @@ void psal_classifier_free(psal_classifier *c) {
     free(c);
 }
 
+/* Floats of what a part gives, in whole cache lines. */
+static size_t output_floats(const psal_classifier *c, int p) {
+    const size_t count = (size_t)psal_shape_count(psal_graph_shape(c->graph, c->network.parts[p].output));
+    return (count + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+}
+
+static size_t all_output_floats(const psal_classifier *c) {
+    size_t floats = 0;
+    for (int p = 0; p < c->network.part_count; p++) floats += output_floats(c, p);
+    return floats;
+}
+
+static size_t largest_plan(const psal_classifier *c) {
+    size_t largest = 0;
+    for (int p = 0; p < c->network.part_count; p++)
+        if (psal_plan_memory(c->plans[p]) > largest) largest = psal_plan_memory(c->plans[p]);
+    return largest;
+}
+
 size_t psal_classifier_memory(const psal_classifier *c) {
-    size_t memory = 0;
-    for (int p = 0; p < c->network.part_count; p++) memory += psal_plan_memory(c->plans[p]);
-    return memory;
+    return largest_plan(c) + all_output_floats(c) * sizeof(float);
 }
 
 const psal_model *psal_classifier_model(const psal_classifier *c) {
@@ -97,16 +118,25 @@ psal_classifier_worker *psal_classifier_worker_new(const psal_classifier *classi
         w->classifier = classifier;
         w->workspaces = calloc((size_t)parts, sizeof *w->workspaces);
     }
-    if (!w || !w->workspaces) {
-        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+    if (w && w->workspaces) {
+        w->memory = psal_workspace_memory(largest_plan(classifier));
+        w->outputs = psal_workspace_memory(all_output_floats(classifier) * sizeof(float));
+    }
+    if (!w || !w->memory || !w->outputs) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker of %.1f MiB",
+                  (double)psal_classifier_memory(classifier) / 1048576);
         psal_classifier_worker_free(w);
         return NULL;
     }
-    for (int p = 0; p < parts; p++)
-        if (!(w->workspaces[p] = psal_workspace_new(classifier->plans[p], err))) {
+    float *output = w->outputs;
+    for (int p = 0; p < parts; output += output_floats(classifier, p), p++) {
+        w->workspaces[p] = psal_workspace_new_in(classifier->plans[p], w->memory, err);
+        if (!w->workspaces[p] ||
+            psal_workspace_place(w->workspaces[p], classifier->network.parts[p].output, output, err) != PSAL_OK) {
             psal_classifier_worker_free(w);
             return NULL;
         }
+    }
     return w;
 }
 
@@ -114,6 +144,8 @@ void psal_classifier_worker_free(psal_classifier_worker *w) {
     if (!w) return;
     for (int p = 0; w->workspaces && p < w->classifier->network.part_count; p++) psal_workspace_free(w->workspaces[p]);
     free(w->workspaces);
+    free(w->memory);
+    free(w->outputs);
     free(w);
 }
 

@@ -204,8 +204,8 @@ psal_variants_worker *psal_variants_worker_new(const psal_variants *v, psal_clas
     if (w) {
         w->variants = v;
         w->base = base;
-        w->outputs = aligned_alloc(64, (v->outputs * sizeof(float) + 63) / 64 * 64);
-        w->memory = aligned_alloc(64, (v->memory + 63) / 64 * 64);
+        w->outputs = psal_workspace_memory(v->outputs * sizeof(float));
+        w->memory = psal_workspace_memory(v->memory);
     }
     if (!w || !w->outputs || !w->memory) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for variants: %.1f MiB", (double)psal_variants_memory(v) / 1048576);
