@@ -48,6 +48,7 @@ extern "C" {
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"
 #include "saliency/summary.h"
+#include "saliency/variants.h"
 #include "saliency/welford.h"
 
 /* Files. */

@@ -7,6 +7,7 @@
 #define PSAL_ENGINE_OP_H
 
 #include "engine/graph.h"
+#include "engine/kernels/channel.h"
 #include "engine/kernels/conv2d.h"
 #include "engine/kernels/parallel.h"
 #include "engine/kernels/pool2d.h"
@@ -120,6 +121,7 @@ typedef struct psal_op_call {
     const psal_shape *const *in_shapes;
     const psal_real *const *in;
     psal_real *out;
+    psal_finish finish; /* for operations that can: psal_op.finishes */
     psal_conv2d_method method;
     psal_parallel parallel;
 } psal_op_call;
@@ -164,6 +166,7 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;       /* out is input 0's memory under another shape */
+    bool finishes;      /* run does what follows in the same pass: call->finish */
     bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
     const psal_op_case *cases;
     int case_count;

@@ -36,7 +36,8 @@ static void infer_like_x(psal_graph *graph, psal_node_record *node) {
 
 static void run_affine(const psal_op_call *c, const psal_real *s, const psal_real *t) {
     const psal_shape *x = c->in_shapes[0];
-    psal_kernel_channel_affine((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[0], s, t, c->out, &c->parallel);
+    psal_kernel_channel_affine((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[0], s, t, c->finish, c->out,
+                               &c->parallel);
 }
 
 #define IMAGE {{4, {2, 3, 2, 3}}, PSAL_VALUES_NORMAL, 0}
@@ -133,6 +134,7 @@ static const psal_op_case channel_add_cases[] = {{"image", add_case, 2, {IMAGE, 
 const psal_op psal_op_channel_add = {.inputs = 2,
                                      .infer = infer_like_x,
                                      .run = channel_add_run,
+                                     .finishes = true,
                                      .gradient = channel_add_gradient,
                                      .in_place = 1,
                                      PSAL_CASES(channel_add_cases)};
@@ -222,7 +224,7 @@ psal_node psal_batch_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_
 static void batch_norm_run(const psal_op_call *c) {
     const psal_shape *x = c->in_shapes[X];
     psal_kernel_batch_norm((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA],
-                           c->in[MEAN], c->in[VARIANCE], c->node->attr.number.value, c->out, &c->parallel);
+                           c->in[MEAN], c->in[VARIANCE], c->node->attr.number.value, c->finish, c->out, &c->parallel);
 }
 
 /* With r = 1 / sqrt(variance + epsilon) and s = gamma r: dx = s dy, dbeta = sum dy, dmean = -s sum dy,
@@ -264,6 +266,7 @@ static const psal_op_case batch_norm_cases[] = {
 const psal_op psal_op_batch_norm = {.inputs = 5,
                                     .infer = infer_like_x,
                                     .run = batch_norm_run,
+                                    .finishes = true,
                                     .gradient = batch_norm_gradient,
                                     .in_place = 1,
                                     PSAL_CASES(batch_norm_cases)};

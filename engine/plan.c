@@ -5,6 +5,9 @@
  * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
  * anew right before each reader.
  *
+ * A normalisation or a bias is followed by the addition and the ReLU behind it in the same pass over the values, where nobody
+ * else reads what is between them.
+ *
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
  * memory management for deep neural net inference"). An elementwise step takes over its input's memory when it is the
@@ -270,6 +273,47 @@ done:
     return status;
 }
 
+/* ---- which steps are one pass ---- */
+
+static const psal_node_record *record_of(const psal_plan *plan, int step) {
+    return psal_graph_node(plan->graph, plan->steps[step].node);
+}
+
+/* Whether step + 1 is of `op` and all that reads the result of `step`. */
+static bool only_reader(const psal_plan *plan, int step, int end, psal_op_kind op) {
+    const psal_node n = plan->steps[step].node;
+    if (step + 1 >= end || record_of(plan, step + 1)->op != op || plan->is_output[n]) return false;
+    bool found = false;
+    for (int reader = 0; reader < plan->step_count; reader++)
+        for (int i = 0; i < record_of(plan, reader)->input_count; i++) {
+            if (record_of(plan, reader)->inputs[i] != n) continue;
+            if (reader != step + 1) return false;
+            found = true;
+        }
+    return found;
+}
+
+/* The last step's memory is written when the first one runs, so it must be free then: the first one's own, or what the
+ * addition reads at the same place. */
+static void join_steps(psal_plan *plan) {
+    for (int stage = 0; stage < plan->stages; stage++) {
+        const int end = plan->stage_begin[stage + 1];
+        for (int step = plan->stage_begin[stage]; step < end; step++) {
+            if (!psal_op_get(record_of(plan, step)->op)->finishes) continue;
+            int last = step;
+            size_t addend = plan->steps[step].offset;
+            if (only_reader(plan, last, end, PSAL_OP_ADD)) {
+                const psal_node *in = record_of(plan, ++last)->inputs;
+                if (in[0] == in[1]) continue;
+                addend = plan->offset[in[0] == plan->steps[step].node ? in[1] : in[0]];
+            }
+            if (only_reader(plan, last, end, PSAL_OP_RELU)) last++;
+            const size_t offset = plan->steps[last].offset;
+            if (offset == plan->steps[step].offset || offset == addend) plan->steps[step].follow = last - step;
+        }
+    }
+}
+
 /* ---- the plan ---- */
 
 static size_t largest_scratch(const psal_plan *plan) {
@@ -324,6 +368,7 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
         psal_plan_free(plan);
         return NULL;
     }
+    join_steps(plan);
     plan->scratch = largest_scratch(plan);
     if (options->memory_limit && psal_plan_memory(plan) > options->memory_limit) {
         psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",

@@ -76,7 +76,7 @@ typedef struct psal_timing {
     const char *op;    /* "conv2d_dw" */
     const char *layer; /* "layer1.0.conv2" */
     psal_shape shape;  /* of the result */
-    double seconds;    /* summed over runs */
+    double seconds;    /* summed over runs; 0 where the step before did it in the same pass */
     double flops;      /* floating-point operations of the definition (2 per multiply-add), summed over runs; 0 where not counted */
     int stage;
 } psal_timing;

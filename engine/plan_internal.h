@@ -11,6 +11,8 @@ typedef struct psal_plan_step {
     psal_node node;
     int stage;
     size_t offset; /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
+    int follow;    /* so many of the next steps are done in the same pass: an addition, a ReLU, or one after the other; their
+                    * result is the last one's, this step's own is never seen */
 } psal_plan_step;
 
 struct psal_plan {

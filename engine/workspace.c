@@ -143,6 +143,28 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* The last step of the pass that `step` begins. Where a channel is to be silenced in between, it takes a pass for each. */
+static int last_of_pass(const psal_workspace *ws, int step) {
+    const psal_plan_step *steps = ws->plan->steps;
+    const int last = step + steps[step].follow;
+    for (int inner = step; inner < last; inner++)
+        for (size_t i = 0; i < ws->silence_count; i++)
+            if (ws->silence[i].node == steps[inner].node) return step;
+    return last;
+}
+
+/* What the steps behind `step` in the same pass do. */
+static psal_finish finish_of(const psal_workspace *ws, int step, int last) {
+    psal_finish finish = {NULL, false};
+    const psal_plan_step *steps = ws->plan->steps;
+    for (int next = step + 1; next <= last; next++) {
+        const psal_node_record *node = psal_graph_node(ws->plan->graph, steps[next].node);
+        if (node->op == PSAL_OP_RELU) finish.relu = true;
+        if (node->op == PSAL_OP_ADD) finish.addend = ws->values[node->inputs[node->inputs[0] == steps[step].node]];
+    }
+    return finish;
+}
+
 psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
     const psal_plan *plan = ws->plan;
     if (stage < 0 || stage >= plan->stages || (stage != 0 && stage != ws->next_stage))
@@ -152,6 +174,7 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
     if (status != PSAL_OK) return status;
     double start = ws->profiling ? now() : 0;
     for (int step = plan->stage_begin[stage]; step < plan->stage_begin[stage + 1]; step++) {
+        const int first = step, last = last_of_pass(ws, step);
         psal_node n = plan->steps[step].node;
         const psal_node_record *node = psal_graph_node(plan->graph, n);
         const psal_op *op = psal_op_get(node->op);
@@ -162,20 +185,23 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
         if (op->is_view) {
             ws->values[n] = ws->in[0];
         } else {
-            psal_real *out = ws->placed && ws->placed[n] ? ws->placed[n] : memory_at(ws, plan->steps[step].offset);
-            ws->values[n] = out;
+            const psal_node result = plan->steps[last].node;
+            psal_real *out = ws->placed && ws->placed[result] ? ws->placed[result] : memory_at(ws, plan->steps[last].offset);
+            ws->values[result] = out;
             psal_op_call call = {.node = node,
                                  .in_shapes = ws->in_shapes,
                                  .in = ws->in,
                                  .out = out,
+                                 .finish = finish_of(ws, step, last),
                                  .method = plan->methods[stage],
                                  .parallel = {plan->threads, ws->memory + plan->arena}};
             op->run(&call);
-            if (ws->silence_count) silence(ws, n, out);
+            step = last;
+            if (ws->silence_count) silence(ws, result, out);
         }
         if (ws->profiling) {
             double end = now();
-            ws->seconds[step] += end - start;
+            ws->seconds[first] += end - start;
             start = end;
         }
     }

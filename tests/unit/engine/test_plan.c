@@ -258,6 +258,148 @@ START_TEST(spread_values_are_made_again)
 }
 END_TEST
 
+/* ---- a normalisation or bias with what follows it, in one pass ---- */
+
+enum { IMAGES = 2, CHANNELS = 3, PLANE = 20, VALUES = IMAGES * CHANNELS * PLANE, FINALS = 5 };
+
+typedef struct block {
+    psal_graph *g;
+    psal_node a, b, per_channel[4], norm, finals[FINALS], inner[8];
+    int inner_count;
+    float values[2][VALUES], numbers[4][CHANNELS];
+} block;
+
+static psal_node keep_inner(block *k, psal_node n)
+{
+    return k->inner[k->inner_count++] = n;
+}
+
+static block make_block(void)
+{
+    uint64_t state = 5;
+    block k = {.g = psal_graph_new()};
+    psal_graph *g = k.g;
+    k.a = psal_input(g, "a", PSAL_SHAPE(IMAGES, CHANNELS, 4, 5));
+    k.b = psal_input(g, "b", PSAL_SHAPE(IMAGES, CHANNELS, 4, 5));
+    for (int i = 0; i < 4; i++) k.per_channel[i] = psal_input(g, "c", PSAL_SHAPE(CHANNELS));
+    const psal_node *c = k.per_channel;
+    psal_node scaled = psal_scale(g, k.b, 0.5); /* memory that the addition may take over */
+#define NORM(x) psal_batch_norm(g, x, c[0], c[1], c[2], c[3], 1e-3)
+    k.norm = keep_inner(&k, NORM(k.a));
+    k.finals[0] = psal_relu(g, keep_inner(&k, psal_add(g, k.norm, k.b)));
+    psal_node second = keep_inner(&k, NORM(psal_scale(g, k.a, 2)));
+    k.finals[1] = psal_relu(g, keep_inner(&k, psal_add(g, scaled, second)));
+    k.finals[2] = psal_relu(g, keep_inner(&k, NORM(psal_scale(g, k.b, 3))));
+    k.finals[3] = psal_relu(g, keep_inner(&k, psal_channel_add(g, psal_scale(g, k.a, 0.7), c[2])));
+    psal_node twice = NORM(k.b); /* read twice: by itself */
+    k.finals[4] = psal_add(g, psal_relu(g, twice), psal_mul(g, twice, twice));
+    for (int i = 0; i < VALUES; i++) {
+        k.values[0][i] = (float)case_uniform(&state, -2, 2);
+        k.values[1][i] = (float)case_uniform(&state, -2, 2);
+    }
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < CHANNELS; j++) k.numbers[i][j] = (float)case_uniform(&state, 0.5, 2);
+    return k;
+}
+
+static psal_workspace *open_block(const block *k, const psal_plan *plan)
+{
+    psal_workspace *ws = workspace_of(plan);
+    psal_workspace_set(ws, k->a, k->values[0], NULL);
+    psal_workspace_set(ws, k->b, k->values[1], NULL);
+    for (int i = 0; i < 4; i++) psal_workspace_set(ws, k->per_channel[i], k->numbers[i], NULL);
+    return ws;
+}
+
+START_TEST(one_pass_gives_the_bits_of_several)
+{
+    block k = make_block();
+    psal_node all[FINALS + 8];
+    memcpy(all, k.finals, sizeof k.finals);
+    memcpy(all + FINALS, k.inner, sizeof k.inner);
+    psal_plan_options options = {.outputs = {all}, .output_count = {FINALS}, .stages = 1};
+    psal_plan *joined = plan_of(k.g, &options);
+    options.output_count[0] = FINALS + k.inner_count; /* whatever lies between is wanted, so there is a pass for each */
+    psal_plan *separate = plan_of(k.g, &options);
+    psal_workspace *one = open_block(&k, joined), *several = open_block(&k, separate);
+    psal_workspace_profile(one, true);
+    run(one, 0);
+    run(several, 0);
+    for (int i = 0; i < FINALS; i++)
+        ck_assert_mem_eq(psal_workspace_get(one, k.finals[i]), psal_workspace_get(several, k.finals[i]),
+                         VALUES * sizeof(float));
+    psal_timing timings[64];
+    int count = psal_workspace_timing_count(one), joined_steps = 0;
+    ck_assert_int_lt(count, 64);
+    psal_workspace_timings(one, timings);
+    for (int i = 0; i < count; i++) joined_steps += timings[i].seconds == 0;
+    ck_assert_int_ge(joined_steps, 6); /* two additions, four ReLUs */
+
+    /* A channel that is switched off in the middle of a pass */
+    const psal_silence off[] = {{k.norm, 1, 2}, {k.finals[3], 0, 1}};
+    psal_workspace_silence(one, off, 2);
+    run(one, 0);
+    const float *now = psal_workspace_get(one, k.finals[0]), *before = psal_workspace_get(several, k.finals[0]);
+    for (int i = 0; i < VALUES; i++) {
+        float want = before[i];
+        if (i / PLANE == CHANNELS + 2) want = k.values[1][i] < 0 ? 0 : k.values[1][i];
+        ck_assert_float_eq(now[i], want);
+    }
+    now = psal_workspace_get(one, k.finals[3]), before = psal_workspace_get(several, k.finals[3]);
+    for (int i = 0; i < VALUES; i++) ck_assert_float_eq(now[i], i / PLANE == 1 ? 0 : before[i]);
+    psal_workspace_silence(one, NULL, 0);
+
+    /* An output in the caller's memory */
+    float elsewhere[VALUES] = {0};
+    ck_assert_int_eq(psal_workspace_place(one, k.finals[1], elsewhere, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_workspace_place(one, k.norm, elsewhere, NULL), PSAL_ERR_ARGUMENT); /* no output of this plan */
+    run(one, 0);
+    ck_assert_ptr_eq(psal_workspace_get(one, k.finals[1]), elsewhere);
+    for (int i = 0; i < FINALS; i++)
+        ck_assert_mem_eq(psal_workspace_get(one, k.finals[i]), psal_workspace_get(several, k.finals[i]),
+                         VALUES * sizeof(float));
+    ck_assert(psal_plan_reads(joined, k.a) && !psal_plan_reads(joined, -1));
+    psal_workspace_free(one);
+    psal_workspace_free(several);
+    psal_plan_free(joined);
+    psal_plan_free(separate);
+    psal_graph_free(k.g);
+}
+END_TEST
+
+/* Two workspaces in the same memory, one after the other */
+START_TEST(workspaces_share_memory)
+{
+    block k = make_block();
+    psal_plan_options options = {.outputs = {k.finals}, .output_count = {FINALS}, .stages = 1};
+    psal_plan *plan = plan_of(k.g, &options);
+    psal_error err = PSAL_ERROR_INIT;
+    void *memory = psal_workspace_memory(psal_plan_memory(plan));
+    psal_workspace *ws[2];
+    float kept[2][VALUES];
+    for (int i = 0; i < 2; i++) {
+        ck_assert_ptr_nonnull(ws[i] = psal_workspace_new_in(plan, memory, &err));
+        psal_workspace_set(ws[i], k.a, k.values[i], NULL);
+        psal_workspace_set(ws[i], k.b, k.values[0], NULL);
+        for (int c = 0; c < 4; c++) psal_workspace_set(ws[i], k.per_channel[c], k.numbers[c], NULL);
+        ck_assert_int_eq(psal_workspace_place(ws[i], k.finals[0], kept[i], NULL), PSAL_OK);
+    }
+    for (int i = 0; i < 2; i++) run(ws[i], 0);
+    psal_workspace *alone = open_block(&k, plan);
+    psal_workspace_set(alone, k.b, k.values[0], NULL);
+    for (int i = 0; i < 2; i++) {
+        psal_workspace_set(alone, k.a, k.values[i], NULL);
+        run(alone, 0);
+        ck_assert_mem_eq(psal_workspace_get(alone, k.finals[0]), kept[i], sizeof kept[i]);
+        psal_workspace_free(ws[i]);
+    }
+    psal_workspace_free(alone);
+    free(memory);
+    psal_plan_free(plan);
+    psal_graph_free(k.g);
+}
+END_TEST
+
 /* ---- random graphs: whatever is wanted as an output, the numbers are the same ---- */
 
 enum { NODES = 60, ROWS = 4, COLUMNS = 6 };
@@ -543,6 +685,8 @@ int main(void)
     tcase_add_test(tests, impossible_plans_are_refused);
     tcase_add_test(tests, memory_is_reused);
     tcase_add_test(tests, spread_values_are_made_again);
+    tcase_add_test(tests, one_pass_gives_the_bits_of_several);
+    tcase_add_test(tests, workspaces_share_memory);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);
     tcase_add_loop_test(tests, running_again_allocates_nothing, 1, 3);
     tcase_add_test(tests, running_again_gives_the_same_bits);
