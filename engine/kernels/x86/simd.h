@@ -70,6 +70,12 @@ static inline void prefetch(const float *p, size_t n)
     for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetcht0 %0" : : "m"(p[i]));
 }
 
+/* The same into the second-level cache only: for rows of memory that share few places in the first. */
+static inline void prefetch_later(const float *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetcht1 %0" : : "m"(p[i]));
+}
+
 /* n <= BLOCK floats from src, the rest of dst's block zero; nothing behind src[n-1] is read. */
 static inline void block_copy(float *dst, const float *src, size_t n)
 {
