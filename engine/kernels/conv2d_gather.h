@@ -18,6 +18,23 @@ static inline void psal_conv2d_inside(const psal_conv2d_axis *axis, int tap, int
     *hi = (int)end;
 }
 
+/* One tap: the positions whose source coordinates lie inside the source, on each axis, and the offset of position (0, 0) in
+ * a plane of it (negative, perhaps). */
+typedef struct psal_conv2d_tap {
+    int h_lo, h_hi, w_lo, w_hi;
+    ptrdiff_t offset;
+} psal_conv2d_tap;
+
+static inline psal_conv2d_tap psal_conv2d_tap_at(const psal_conv2d_lowered *l, size_t tap)
+{
+    const int h = (int)(tap / (size_t)l->w.taps), w = (int)(tap % (size_t)l->w.taps);
+    psal_conv2d_tap t = {.offset = ((ptrdiff_t)l->h.offset + (ptrdiff_t)h * l->h.offset_step) * l->w.source + l->w.offset +
+                                   (ptrdiff_t)w * l->w.offset_step};
+    psal_conv2d_inside(&l->h, h, &t.h_lo, &t.h_hi);
+    psal_conv2d_inside(&l->w, w, &t.w_lo, &t.w_hi);
+    return t;
+}
+
 /* n elements, `stride` apart in src. A file may define its own before including this one (vectors, say); that one may write
  * up to PSAL_CONV2D_GATHER_SLACK elements behind dst[n-1], and so may then every gathered row. */
 #define PSAL_CONV2D_GATHER_SLACK 15

@@ -2,7 +2,6 @@
 
 #include <omp.h>
 
-#define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/x86/micro.h"
 
@@ -36,26 +35,88 @@ void psal_product_plan(psal_product *p, int threads)
     p->cuts = psal_ceil_div(p->depth, DEPTH);
     p->shared = p->row_tasks > 1;
     p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
-    p->buffer = p->columns + BLOCK + 2 * block_tiles(p) * TILE_FLOATS;
+    p->buffer = 2 * block_tiles(p) * TILE_FLOATS;
     if (!p->shared) p->buffer += p->together * DEPTH * p->columns;
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
 
-/* B of one cut of K: panels of 16 columns, [panel][k][16]. `line` holds one gathered row. */
-static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column,
-                         size_t columns, float *line, float *b)
+/* Lanes of a block of columns whose elements lie evenly in a plane of the source: lane i is plane[offset + i*stride]. */
+typedef struct column_run {
+    ptrdiff_t offset;
+    unsigned lanes; /* strided_lanes */
+} column_run;
+
+/* The runs of the n <= BLOCK columns from position (y, x) on at one tap: one for each row of the image, or fewer where rows
+ * follow each other in the source as they do in the result. Lanes in no run lie outside the source. */
+static size_t find_runs(const psal_conv2d_lowered *l, const psal_conv2d_tap *tap, int y, int x, int n, column_run *runs)
 {
-    const size_t full = columns / BLOCK;
-    for (size_t k = 0; k < depth; k++) {
-        const float *row = line;
-        if (p->plain)
-            row = source + (start + k) * p->positions + column;
+    size_t count = 0;
+    for (int lane = -x; lane < n; lane += l->w.count, y++) { /* lane: that of the row's first position */
+        const int from = lane + tap->w_lo > 0 ? lane + tap->w_lo : 0, to = lane + tap->w_hi < n ? lane + tap->w_hi : n;
+        if (y < tap->h_lo || y >= tap->h_hi || from >= to) continue;
+        const ptrdiff_t offset = tap->offset + (ptrdiff_t)y * l->h.stride * l->w.source - (ptrdiff_t)lane * l->w.stride;
+        const unsigned lanes = strided_lanes(l->w.stride, (1u << to) - (1u << from));
+        if (count > 0 && runs[count - 1].offset == offset)
+            runs[count - 1].lanes |= lanes;
         else
-            psal_conv2d_gather_row(&p->l, source, start + k, column, columns, line);
-        float *dst = b + k * BLOCK;
-        for (size_t i = 0; i < full; i++, dst += depth * BLOCK, row += BLOCK)
-            for (size_t v = 0; v < BLOCK; v += WIDTH) vec_store(dst + v, vec_load(row + v));
-        if (columns % BLOCK) block_copy(dst, row, columns % BLOCK);
+            runs[count++] = (column_run){offset, lanes};
+    }
+    return count;
+}
+
+/* dst[i * dst_step] = the block with these runs in plane i. (Lane 0 of a run may lie in front of it: it is not read.) */
+static inline __attribute__((always_inline)) void load_runs(const float *plane, size_t plane_step, size_t planes,
+                                                            const column_run *runs, size_t count, int stride,
+                                                            float *dst, size_t dst_step)
+{
+    for (size_t i = 0; i < planes; i++, plane += plane_step, dst += dst_step) {
+        for (unsigned v = 0; v < BLOCK; v += WIDTH) {
+            vec sum = vec_zero();
+            for (size_t r = 0; r < count; r++) {
+                const float *src = plane + (runs[r].offset + (ptrdiff_t)v * stride);
+                sum = vec_or(sum, vec_load_strided(src, stride, runs[r].lanes, v));
+            }
+            vec_store(dst + v, sum);
+        }
+    }
+}
+
+/* B of one cut of K: panels of 16 columns, [panel][k][16]. Where a block's elements lie follows from its tap: it is found
+ * out once for all channels. */
+static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column,
+                         size_t columns, float *b)
+{
+    const size_t taps = psal_conv2d_taps(&p->l), plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
+    const size_t width = (size_t)p->l.w.count, step = taps * BLOCK;
+    const int stride = p->l.w.stride;
+    for (size_t k = 0; p->plain && k < depth; k++) {
+        const float *row = source + (start + k) * p->positions + column;
+        for (size_t j = 0; j < columns; j += BLOCK)
+            block_copy(b + j * depth + k * BLOCK, row + j, psal_size_min(BLOCK, columns - j));
+    }
+    if (p->plain) return;
+    for (size_t first = 0; first < psal_size_min(taps, depth); first++) {
+        const size_t channels = psal_ceil_div(depth - first, taps);
+        const psal_conv2d_tap tap = psal_conv2d_tap_at(&p->l, (start + first) % taps);
+        const float *src = source + (start + first) / taps * plane;
+        size_t y = column / width, x = column % width;
+        for (size_t j = 0; j < columns; j += BLOCK) {
+            float *dst = b + j * depth + first * BLOCK;
+            column_run runs[BLOCK];
+            const size_t count = find_runs(&p->l, &tap, (int)y, (int)x, (int)psal_size_min(BLOCK, columns - j), runs);
+            /* The frequent cases as constants: their loops get short. */
+            if (stride == 1 && count == 1)
+                load_runs(src, plane, channels, runs, 1, 1, dst, step);
+            else if (stride == 1)
+                load_runs(src, plane, channels, runs, count, 1, dst, step);
+            else if (stride == 2 && count == 1)
+                load_runs(src, plane, channels, runs, 1, 2, dst, step);
+            else if (stride == 2)
+                load_runs(src, plane, channels, runs, count, 2, dst, step);
+            else
+                load_runs(src, plane, channels, runs, count, stride, dst, step);
+            for (x += BLOCK; x >= width; x -= width) y++;
+        }
     }
 }
 
@@ -213,7 +274,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
             const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
             pack_columns(p, source + part / p->column_tasks * source_image, start, depth, column,
                          psal_size_min(share, p->positions - column),
-                         buffers + (size_t)omp_get_thread_num() * p->buffer, shared + part * panel_floats + start * share);
+                         shared + part * panel_floats + start * share);
         }
     }
 
@@ -230,7 +291,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
         float *out = result + (image * p->rows + row) * plane;
 
         const size_t half = block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
-        float *line = buffers + (size_t)omp_get_thread_num() * p->buffer, *a = line + p->columns + BLOCK;
+        float *a = buffers + (size_t)omp_get_thread_num() * p->buffer;
         const matrices own = {a + 2 * half, DEPTH * p->columns};
         matrices c = {out + column, p->rows * plane};
         if (!p->in_place) c = (matrices){own.first + (p->shared ? 0 : p->together * own.step), rows * p->columns};
@@ -250,7 +311,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
                                p->column_tasks * panel_floats};
             else if (block.row == row) /* the first of its cut */
                 for (size_t n = 0; n < images; n++)
-                    pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column, columns, line,
+                    pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column, columns,
                                  own.first + n * own.step);
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
             multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, b, images, columns, to, ldc);

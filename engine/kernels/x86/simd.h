@@ -33,6 +33,14 @@ static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 static inline vec_mask vec_first(size_t n) { return (vec_mask)(n >= 16 ? 0xffff : (1u << n) - 1); }
 static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm512_maskz_loadu_ps(m, p); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
+static inline vec vec_or(vec a, vec b) { return _mm512_or_ps(a, b); }
+static inline vec_mask vec_chosen(unsigned lanes) { return (vec_mask)lanes; } /* bit i: lane i; higher bits do not count */
+/* the elements with even numbers of `low` and then of `high` */
+static inline vec vec_even(vec low, vec high)
+{
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(low, even, high);
+}
 
 #elif defined PSAL_SIMD_AVX2
 
@@ -56,6 +64,16 @@ static inline vec_mask vec_first(size_t n)
 }
 static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm256_maskload_ps(p, m); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
+static inline vec vec_or(vec a, vec b) { return _mm256_or_ps(a, b); }
+static inline vec_mask vec_chosen(unsigned lanes)
+{
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)lanes), bits), bits);
+}
+static inline vec vec_even(vec low, vec high)
+{
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88)), 0xd8));
+}
 
 #else
 #error "compile with -DPSAL_SIMD_AVX2 or -DPSAL_SIMD_AVX512"
@@ -70,6 +88,12 @@ static inline void prefetch(const float *p, size_t n)
     for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetcht0 %0" : : "m"(p[i]));
 }
 
+/* The same into the second-level cache only: for rows of memory that share few places in the first. */
+static inline void prefetch_later(const float *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetcht1 %0" : : "m"(p[i]));
+}
+
 /* n <= BLOCK floats from src, the rest of dst's block zero; nothing behind src[n-1] is read. */
 static inline void block_copy(float *dst, const float *src, size_t n)
 {
@@ -77,6 +101,27 @@ static inline void block_copy(float *dst, const float *src, size_t n)
         vec_store(dst + i, n >= i + WIDTH ? vec_load(src + i)
                            : n > i        ? vec_load_masked(src + i, vec_first(n - i))
                                           : vec_zero());
+}
+
+/* For vec_load_strided: bit i of `lanes`, lane i, becomes bit 2i when the stride is 2. */
+static inline unsigned strided_lanes(int stride, unsigned lanes)
+{
+    for (int n = 8; stride == 2 && n > 0; n /= 2) lanes = (lanes | lanes << n) & ~0u / ((1u << n) + 1);
+    return lanes;
+}
+
+/* Lane i = src[i * stride] if lane first + i is among those chosen, otherwise 0; nothing else is read. */
+static inline __attribute__((always_inline)) vec vec_load_strided(const float *src, int stride, unsigned chosen,
+                                                                  unsigned first)
+{
+    if (stride == 1) return vec_load_masked(src, vec_chosen(chosen >> first));
+    if (stride == 2)
+        return vec_even(vec_load_masked(src, vec_chosen(chosen >> 2 * first)),
+                        vec_load_masked(src + WIDTH, vec_chosen(chosen >> (2 * first + WIDTH))));
+    float elements[WIDTH] = {0};
+    for (unsigned i = 0; i < WIDTH; i++)
+        if (chosen >> (first + i) & 1) elements[i] = src[i * (size_t)stride];
+    return vec_load(elements);
 }
 
 /* n floats, `stride` apart in src, to dst; up to 15 floats behind dst[n-1] may be overwritten, nothing behind the last element
@@ -90,12 +135,11 @@ static inline void strided_copy(float *dst, const float *src, int n, int stride)
     }
 #if WIDTH == 16
     if (stride == 2) {
-        const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         for (; n > 0; n -= 16, dst += 16, src += 32) {
             const int reach = n >= 16 ? 31 : 2 * n - 1; /* elements of src that this step may read */
             vec low = vec_load_masked(src, vec_first((size_t)reach));
             vec high = reach > 16 ? vec_load_masked(src + 16, vec_first((size_t)reach - 16)) : vec_zero();
-            vec_store(dst, _mm512_permutex2var_ps(low, even, high));
+            vec_store(dst, vec_even(low, high));
         }
         return;
     }

@@ -101,14 +101,24 @@ static inline void transpose_block(const float *src, size_t src_step, size_t row
         const vec_mask kept = vec_first(stored - i0);
         for (size_t j0 = 0; j0 < columns; j0 += 8) {
             vec r[8];
-            vec_mask mask = vec_first(columns - j0);
+            if (i0 + 8 <= rows && j0 + 8 <= columns) {
 #pragma GCC unroll 8
-            for (size_t i = 0; i < 8; i++)
-                r[i] = i0 + i < rows ? vec_load_masked(src + (i0 + i) * src_step + j0, mask) : vec_zero();
+                for (size_t i = 0; i < 8; i++) r[i] = vec_load(src + (i0 + i) * src_step + j0);
+            } else {
+                const vec_mask mask = vec_first(columns - j0);
+#pragma GCC unroll 8
+                for (size_t i = 0; i < 8; i++)
+                    r[i] = i0 + i < rows ? vec_load_masked(src + (i0 + i) * src_step + j0, mask) : vec_zero();
+            }
             transpose_registers(r);
+            if (i0 + 8 <= stored && j0 + 8 <= columns) { /* masked stores are slow */
 #pragma GCC unroll 8
-            for (size_t j = 0; j < 8; j++)
-                if (j0 + j < columns) vec_store_masked(dst + (j0 + j) * dst_step + i0, kept, r[j]);
+                for (size_t j = 0; j < 8; j++) vec_store(dst + (j0 + j) * dst_step + i0, r[j]);
+            } else {
+#pragma GCC unroll 8
+                for (size_t j = 0; j < 8; j++)
+                    if (j0 + j < columns) vec_store_masked(dst + (j0 + j) * dst_step + i0, kept, r[j]);
+            }
         }
     }
 }

@@ -21,7 +21,7 @@
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB */
 #define WANTED_TASKS 4u
 #define AHEAD_BLOCKS 3u          /* how many source channels ahead filters are asked for, when they lie far apart, */
-#define AHEAD_TAPS 12u           /* and when they follow each other */
+#define AHEAD_TAPS 24u           /* and when they follow each other: beyond the 16 that are loaded at once */
 #define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
@@ -106,6 +106,7 @@ size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, i
 static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t start, size_t first,
                          size_t end, float *u)
 {
+    float taps[BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
         const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->results - result);
         float *dst = u + block % 2 * p->chunk * BLOCK;
@@ -113,12 +114,15 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
             float *filter = dst + (c - start) * BLOCK;
             if (transposed) { /* w[c, result, 3, 3] */
                 if (c + AHEAD_BLOCKS < end) prefetch(w + ((c + AHEAD_BLOCKS) * p->results + result) * 9, lanes * 9);
-                psal_winograd_filter(p->m, w + (c * p->results + result) * 9, 9, lanes, true, filter, p->u_step);
+                psal_winograd_turned_filter(p->m, w + (c * p->results + result) * 9, lanes, filter, p->u_step);
             } else { /* w[result, c, 3, 3] */
-                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < end; i++)
-                    prefetch(w + ((result + i) * p->sources + c + AHEAD_TAPS) * 9, 1);
-                psal_winograd_filter(p->m, w + (result * p->sources + c) * 9, p->sources * 9, lanes, false, filter,
-                                     p->u_step);
+                const float *src = w + (result * p->sources + c) * 9;
+                const size_t loaded = (c - first) % BLOCK;
+                if (loaded == 0)
+                    psal_winograd_load_filters(src, p->sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
+                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->sources; i++)
+                    prefetch_later(src + (i * p->sources + AHEAD_TAPS) * 9, 1);
+                psal_winograd_filter(p->m, taps + loaded * 9 * BLOCK, filter, p->u_step);
             }
         }
     }

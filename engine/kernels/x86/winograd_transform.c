@@ -125,14 +125,26 @@ INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec 
 
 typedef void transform_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step);
 
-/* Apply a one-dimensional transform to the columns and then to the rows of in[from][from]: out[to][to]. */
-INLINE void transform_2d(transform_1d *one, const int m, const int from, const int to, const vec *in, vec *out)
+/* Apply a one-dimensional transform to the columns and then to the rows of in[from][from]: out[to][to]. Elements are read
+ * when they are wanted and written when they are ready, since up to 36 of each would not fit in the registers. */
+INLINE void transform_2d(transform_1d *one, const int m, const int from, const int to, const float *in, ptrdiff_t in_row,
+                         ptrdiff_t in_step, float *out, ptrdiff_t out_row, ptrdiff_t out_step)
 {
     vec middle[MOST * MOST]; /* [to][from] */
 #pragma GCC unroll 6
-    for (int j = 0; j < from; j++) one(m, in + j, from, middle + j, from);
+    for (int j = 0; j < from; j++) {
+        vec column[MOST];
 #pragma GCC unroll 6
-    for (int i = 0; i < to; i++) one(m, middle + i * from, 1, out + i * to, 1);
+        for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
+        one(m, column, 1, middle + j, from);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < to; i++, out += out_row) {
+        vec row[MOST];
+        one(m, middle + i * from, 1, row, 1);
+#pragma GCC unroll 6
+        for (int j = 0; j < to; j++) vec_store(out + j * out_step, row[j]);
+    }
 }
 
 /* ---- image rows to vectors of channels, and back ---- */
@@ -168,19 +180,10 @@ INLINE void transform_line(transform_1d *one, const int m, const int size, const
                            size_t tiles, float *v, size_t step)
 {
     const int n = m + 2;
-    for (size_t t = 0; t < tiles; t++) {
-        for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
-            const float *src = line + t * (size_t)m * BLOCK + lane;
-            vec in[MOST * MOST], out[MOST * MOST];
-#pragma GCC unroll 6
-            for (int i = 0; i < size; i++)
-#pragma GCC unroll 6
-                for (int j = 0; j < size; j++) in[i * size + j] = vec_load(src + ((size_t)i * columns + (size_t)j) * BLOCK);
-            transform_2d(one, m, size, n, in, out);
-#pragma GCC unroll 36
-            for (int f = 0; f < n * n; f++) vec_store(v + (size_t)f * step + t * BLOCK + lane, out[f]);
-        }
-    }
+    for (size_t t = 0; t < tiles; t++)
+        for (size_t lane = 0; lane < BLOCK; lane += WIDTH)
+            transform_2d(one, m, size, n, line + t * (size_t)m * BLOCK + lane, (ptrdiff_t)columns * BLOCK, BLOCK,
+                         v + t * BLOCK + lane, n * (ptrdiff_t)step, (ptrdiff_t)step);
 }
 
 void psal_winograd_input(int m, const float *x, const winograd_planes *planes, int row, int column, size_t tiles,
@@ -209,19 +212,10 @@ INLINE void output_line(const int m, const float *p, size_t step, size_t tile_st
 {
     const int n = m + 2;
     const size_t columns = tiles * (size_t)m;
-    for (size_t t = 0; t < tiles; t++) {
-        for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
-            vec in[MOST * MOST], out[MOST * MOST];
-#pragma GCC unroll 36
-            for (int f = 0; f < n * n; f++) in[f] = vec_load(p + (size_t)f * step + t * tile_step + lane);
-            transform_2d(output_1d, m, n, m, in, out);
-#pragma GCC unroll 4
-            for (int i = 0; i < m; i++)
-#pragma GCC unroll 4
-                for (int j = 0; j < m; j++)
-                    vec_store(line + ((size_t)i * columns + t * (size_t)m + (size_t)j) * BLOCK + lane, out[i * m + j]);
-        }
-    }
+    for (size_t t = 0; t < tiles; t++)
+        for (size_t lane = 0; lane < BLOCK; lane += WIDTH)
+            transform_2d(output_1d, m, n, m, p + t * tile_step + lane, n * (ptrdiff_t)step, (ptrdiff_t)step,
+                         line + t * (size_t)m * BLOCK + lane, (ptrdiff_t)columns * BLOCK, BLOCK);
 }
 
 void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
@@ -243,61 +237,69 @@ void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, 
 
 /* ---- filters ---- */
 
-/* taps[t] lane i = w[(first + i) * lane_step + t], t < 9, for WIDTH lanes; lanes from `lanes` on are 0. */
-INLINE void load_taps(const float *w, size_t lane_step, size_t first, size_t lanes, vec taps[16])
+void psal_winograd_load_filters(const float *w, size_t lane_step, size_t lanes, size_t channels, float *taps)
 {
+    for (size_t i = 0; i < channels * 9; i += BLOCK)
+        transpose_block(w + i, lane_step, lanes, channels * 9 - i < BLOCK ? channels * 9 - i : BLOCK, taps + i * BLOCK,
+                        BLOCK, BLOCK);
+}
+
+INLINE void filter(const int m, const float *taps, float *u, size_t step)
+{
+    for (size_t lane = 0; lane < BLOCK; lane += WIDTH)
+        transform_2d(filter_1d, m, 3, m + 2, taps + lane, 3 * BLOCK, BLOCK, u + lane, (m + 2) * (ptrdiff_t)step,
+                     (ptrdiff_t)step);
+}
+
+void psal_winograd_filter(int m, const float *taps, float *u, size_t step)
+{
+    m == 2 ? filter(2, taps, u, step) : filter(4, taps, u, step);
+}
+
+/* taps[t * WIDTH + i] = w[i * 9 + t], t < 9, for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
+INLINE void load_taps(const float *w, size_t lanes, float *taps)
+{
+    vec r[16];
 #if WIDTH == 16
     const vec_mask nine = vec_first(9);
 #pragma GCC unroll 16
-    for (size_t i = 0; i < 16; i++)
-        taps[i] = first + i < lanes ? vec_load_masked(w + (first + i) * lane_step, nine) : vec_zero();
-    transpose_registers(taps);
+    for (size_t i = 0; i < 16; i++) r[i] = i < lanes ? vec_load_masked(w + i * 9, nine) : vec_zero();
+    transpose_registers(r);
 #else
     float last[8];
     for (size_t i = 0; i < 8; i++) {
-        const bool exists = first + i < lanes;
-        taps[i] = exists ? vec_load(w + (first + i) * lane_step) : vec_zero();
-        last[i] = exists ? w[(first + i) * lane_step + 8] : 0;
+        r[i] = i < lanes ? vec_load(w + i * 9) : vec_zero();
+        last[i] = i < lanes ? w[i * 9 + 8] : 0;
     }
-    transpose_registers(taps);
-    taps[8] = vec_load(last);
+    transpose_registers(r);
+    r[8] = vec_load(last);
 #endif
+#pragma GCC unroll 9
+    for (int t = 0; t < 9; t++) vec_store(taps + t * WIDTH, r[t]);
 }
 
-INLINE void filter(const int m, const float *w, size_t lane_step, size_t lanes, bool turned, float *u, size_t step)
+INLINE void turned_filter(const int m, const float *w, size_t lanes, float *u, size_t step)
 {
-    const int n = m + 2;
     for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
-        vec taps[16], in[9], out[MOST * MOST];
-        load_taps(w, lane_step, lane, lanes, taps);
-#pragma GCC unroll 9
-        for (int t = 0; t < 9; t++) in[t] = turned ? taps[8 - t] : taps[t];
-        transform_2d(filter_1d, m, 3, n, in, out);
-#pragma GCC unroll 36
-        for (int f = 0; f < n * n; f++) vec_store(u + (size_t)f * step + lane, out[f]);
+        float taps[9 * WIDTH];
+        load_taps(w + lane * 9, lanes > lane ? lanes - lane : 0, taps);
+        transform_2d(filter_1d, m, 3, m + 2, taps + 8 * WIDTH, -3 * WIDTH, -WIDTH, u + lane, (m + 2) * (ptrdiff_t)step,
+                     (ptrdiff_t)step);
     }
 }
 
-void psal_winograd_filter(int m, const float *w, size_t lane_step, size_t lanes, bool turned, float *u, size_t step)
+void psal_winograd_turned_filter(int m, const float *w, size_t lanes, float *u, size_t step)
 {
-    if (m == 2)
-        turned ? filter(2, w, lane_step, lanes, true, u, step) : filter(2, w, lane_step, lanes, false, u, step);
-    else
-        turned ? filter(4, w, lane_step, lanes, true, u, step) : filter(4, w, lane_step, lanes, false, u, step);
+    m == 2 ? turned_filter(2, w, lanes, u, step) : turned_filter(4, w, lanes, u, step);
 }
 
 INLINE double filter_gradient(const int m, const float *u, size_t step, size_t lanes, float *dw, bool is_signed)
 {
     const int n = m + 2;
     float taps[9 * BLOCK];
-    for (size_t lane = 0; lane < BLOCK; lane += WIDTH) {
-        vec in[MOST * MOST], out[9];
-#pragma GCC unroll 36
-        for (int f = 0; f < n * n; f++) in[f] = vec_load(u + (size_t)f * step + lane);
-        transform_2d(filter_gradient_1d, m, n, 3, in, out);
-#pragma GCC unroll 9
-        for (int t = 0; t < 9; t++) vec_store(taps + t * BLOCK + lane, out[t]);
-    }
+    for (size_t lane = 0; lane < BLOCK; lane += WIDTH)
+        transform_2d(filter_gradient_1d, m, n, 3, u + lane, n * (ptrdiff_t)step, (ptrdiff_t)step, taps + lane, 3 * BLOCK,
+                     BLOCK);
     if (!dw) return sum_values(taps, 9 * BLOCK, is_signed);
     float turned[BLOCK * BLOCK];
     transpose_block(taps, BLOCK, 9, lanes, turned, BLOCK, BLOCK);

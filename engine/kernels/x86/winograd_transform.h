@@ -22,7 +22,9 @@ typedef struct winograd_planes {
 #define psal_winograd_input PSAL_SIMD_NAME(psal_winograd_input)
 #define psal_winograd_gradient PSAL_SIMD_NAME(psal_winograd_gradient)
 #define psal_winograd_output PSAL_SIMD_NAME(psal_winograd_output)
+#define psal_winograd_load_filters PSAL_SIMD_NAME(psal_winograd_load_filters)
 #define psal_winograd_filter PSAL_SIMD_NAME(psal_winograd_filter)
+#define psal_winograd_turned_filter PSAL_SIMD_NAME(psal_winograd_turned_filter)
 #define psal_winograd_filter_gradient PSAL_SIMD_NAME(psal_winograd_filter_gradient)
 
 /* Floats that `line` must hold in the functions below for a row of `tiles` tiles. */
@@ -41,8 +43,15 @@ void psal_winograd_gradient(int m, const float *dy, const winograd_planes *plane
 void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
                           const winograd_planes *planes, int row);
 
-/* u[frequency * step + lane] = G w G^T of the 3 x 3 filters w + lane * lane_step, turned by 180 degrees when asked. */
-void psal_winograd_filter(int m, const float *w, size_t lane_step, size_t lanes, bool turned, float *u, size_t step);
+/* taps[(channel * 9 + tap) * BLOCK + lane] = w[lane * lane_step + channel * 9 + tap]: 3 x 3 filters, those of a lane next to
+ * each other. Several channels at once: 16 of them fill nine transpositions of 16 x 16, but one only 9/16 of one. */
+void psal_winograd_load_filters(const float *w, size_t lane_step, size_t lanes, size_t channels, float *taps);
+
+/* u[frequency * step + lane] = G w G^T of the filters taps[tap * BLOCK + lane] */
+void psal_winograd_filter(int m, const float *taps, float *u, size_t step);
+
+/* The same of the filters w[lane * 9 + tap], turned by 180 degrees. */
+void psal_winograd_turned_filter(int m, const float *w, size_t lanes, float *u, size_t step);
 
 /* G^T u G into dw[lane * 9], or, when dw is NULL, only the sum over lanes and taps of its absolute values (or of its
  * values) as the result. Lanes beyond `lanes` must be 0 in u. */
