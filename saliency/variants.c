@@ -239,9 +239,9 @@ void psal_variants_worker_free(psal_variants_worker *w) {
 
 typedef struct lane {
     const psal_variant *variant;
-    size_t index;      /* in the list */
-    int begin;         /* the part it begins in */
-    int64_t next;      /* its first filter that no part so far has */
+    size_t index;              /* in the list */
+    int begin;                 /* the part it begins in */
+    int64_t next;              /* its first filter that no part so far has */
     const struct lane *parent; /* whose results it takes over there; NULL: the whole network's */
 } lane;
 
@@ -362,9 +362,7 @@ psal_status psal_variants_run(psal_variants_worker *w, const psal_variant *list,
             const int64_t filter = psal_variant_difference(before, &list[next]);
             if (filter != INT64_MAX && used == LANES) break;
             if (filter != INT64_MAX)
-                listed[used++] = (lane){.variant = &list[next],
-                                        .index = next,
-                                        .begin = part_of(v, filter)};
+                listed[used++] = (lane){.variant = &list[next], .index = next, .begin = part_of(v, filter)};
             before = &list[next];
         }
         order_lanes(listed, used, lanes);

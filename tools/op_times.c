@@ -49,8 +49,10 @@ void psal_print_op_times(FILE *out, const psal_workspace *workspace) {
     fprintf(out, "%9s %6s %9s  %-5s %-26s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "nodes");
     int kinds = sum_operations(sums, count, calls);
     for (int i = 0; i < kinds; i++) {
+        const bool joined = sums[i].seconds == 0 && (!strcmp(sums[i].op, "relu") || !strcmp(sums[i].op, "add"));
         print_time(out, sums[i].seconds, total, sums[i].flops);
-        fprintf(out, "%-5d %-26s %d\n", sums[i].stage, sums[i].op, calls[i]);
+        fprintf(out, "%-5d %-26s %d%s\n", sums[i].stage, sums[i].op, calls[i],
+                joined ? "  (in the pass of the normalisation or bias before)" : "");
     }
     qsort(layers, (size_t)count, sizeof *layers, by_seconds);
     fprintf(out, "\n%9s %6s %9s  %-5s %-26s %-34s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "layer", "result");
