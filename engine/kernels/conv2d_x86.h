@@ -23,9 +23,12 @@ typedef struct psal_conv2d_x86 {
                     bool is_signed, float *mean, const psal_parallel *parallel);
 } psal_conv2d_x86;
 
-extern const psal_conv2d_x86 psal_conv2d_x86_avx2, psal_conv2d_x86_avx512;
+extern const psal_conv2d_x86 psal_conv2d_x86_avx2, psal_conv2d_x86_avx512, psal_conv2d_x86_amx;
 
-/* The best of the two on this processor; NULL when it has neither. */
+/* Ask the system for the matrix registers, for the whole process; false if it has none. Cheap when repeated. */
+bool psal_amx_available(void);
+
+/* The best of the three on this processor; NULL when it has none of them. */
 const psal_conv2d_x86 *psal_conv2d_x86_best(void);
 
 #endif

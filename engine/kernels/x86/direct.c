@@ -142,20 +142,26 @@ static void col2im(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, con
     }
 }
 
+void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float *dx, int threads)
+{
+    const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
+    const size_t channels = (size_t)(s->in_channels / s->groups), channel = kernel_size(s) * psal_conv2d_positions(&l);
+    const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t c = 0; c < channels; c++) col2im(s, &l, columns + c * channel, dx + c * plane);
+}
+
 static void dx_col2im(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                       const psal_parallel *parallel)
 {
-    const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     const psal_product p = plain_dx_product(s, 1, parallel->threads);
-    const size_t channels = (size_t)(s->in_channels / s->groups), kernel = kernel_size(s);
+    const size_t channels = (size_t)(s->in_channels / s->groups);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
     float *columns = parallel->scratch, *rest = columns + psal_round_up(p.rows * p.positions, BLOCK);
     for (size_t image = 0; image < (size_t)s->batch * (size_t)s->groups; image++) {
         psal_product_run(&p, dy + image * p.channels * p.positions,
                          w + image % (size_t)s->groups * p.rows * p.depth, columns, rest, parallel->threads);
-#pragma omp parallel for schedule(dynamic) num_threads(parallel->threads) if (parallel->threads > 1)
-        for (size_t c = 0; c < channels; c++)
-            col2im(s, &l, columns + c * kernel * p.positions, dx + (image * channels + c) * plane);
+        psal_direct_col2im(s, columns, dx + image * channels * plane, parallel->threads);
     }
 }
 

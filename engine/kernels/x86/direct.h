@@ -21,6 +21,10 @@ void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x
                          const psal_parallel *parallel);
 void psal_direct_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                     const psal_parallel *parallel);
+/* col2im of one image and group: dx[channel] = sum over taps of columns[(channel, tap), P] at their places */
+#define psal_direct_col2im PSAL_SIMD_NAME(psal_direct_col2im)
+void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float *dx, int threads);
+
 /* dw when `dw` is not NULL, otherwise the filters' means of |dw| (or of dw) into mean[out_channels] */
 void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
                     const psal_parallel *parallel);

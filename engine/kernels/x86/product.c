@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-#include "engine/kernels/conv2d_gather.h"
+#include "engine/kernels/x86/column_runs.h"
 #include "engine/kernels/x86/micro.h"
 
 #define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
@@ -38,47 +38,6 @@ void psal_product_plan(psal_product *p, int threads)
     p->buffer = 2 * block_tiles(p) * TILE_FLOATS;
     if (!p->shared) p->buffer += p->together * DEPTH * p->columns;
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
-}
-
-/* Lanes of a block of columns whose elements lie evenly in a plane of the source: lane i is plane[offset + i*stride]. */
-typedef struct column_run {
-    ptrdiff_t offset;
-    unsigned lanes; /* strided_lanes */
-} column_run;
-
-/* The runs of the n <= BLOCK columns from position (y, x) on at one tap: one for each row of the image, or fewer where rows
- * follow each other in the source as they do in the result. Lanes in no run lie outside the source. */
-static size_t find_runs(const psal_conv2d_lowered *l, const psal_conv2d_tap *tap, int y, int x, int n, column_run *runs)
-{
-    size_t count = 0;
-    for (int lane = -x; lane < n; lane += l->w.count, y++) { /* lane: that of the row's first position */
-        const int from = lane + tap->w_lo > 0 ? lane + tap->w_lo : 0, to = lane + tap->w_hi < n ? lane + tap->w_hi : n;
-        if (y < tap->h_lo || y >= tap->h_hi || from >= to) continue;
-        const ptrdiff_t offset = tap->offset + (ptrdiff_t)y * l->h.stride * l->w.source - (ptrdiff_t)lane * l->w.stride;
-        const unsigned lanes = strided_lanes(l->w.stride, (1u << to) - (1u << from));
-        if (count > 0 && runs[count - 1].offset == offset)
-            runs[count - 1].lanes |= lanes;
-        else
-            runs[count++] = (column_run){offset, lanes};
-    }
-    return count;
-}
-
-/* dst[i * dst_step] = the block with these runs in plane i. (Lane 0 of a run may lie in front of it: it is not read.) */
-static inline __attribute__((always_inline)) void load_runs(const float *plane, size_t plane_step, size_t planes,
-                                                            const column_run *runs, size_t count, int stride,
-                                                            float *dst, size_t dst_step)
-{
-    for (size_t i = 0; i < planes; i++, plane += plane_step, dst += dst_step) {
-        for (unsigned v = 0; v < BLOCK; v += WIDTH) {
-            vec sum = vec_zero();
-            for (size_t r = 0; r < count; r++) {
-                const float *src = plane + (runs[r].offset + (ptrdiff_t)v * stride);
-                sum = vec_or(sum, vec_load_strided(src, stride, runs[r].lanes, v));
-            }
-            vec_store(dst + v, sum);
-        }
-    }
 }
 
 /* B of one cut of K: panels of 16 columns, [panel][k][16]. Where a block's elements lie follows from its tap: it is found

@@ -1,0 +1,128 @@
+#include "engine/kernels/amx/columns.h"
+
+/* Word row `row`, counted from the first step, of block number `block`. */
+static inline float *panel_row(const psal_amx_panels *p, size_t block, size_t row)
+{
+    return p->to + (block / 2 * p->steps + row / STEP_WORDS) * STEP_FLOATS + block % 2 * TILE_FLOATS + row % STEP_WORDS * BLOCK;
+}
+
+static void clear_row(const psal_amx_panels *p, size_t row)
+{
+    for (size_t block = 0; block < p->count; block++)
+        for (size_t part = 0; part < PARTS; part++)
+            vec_store(panel_row(p, block, row) + part * PART_FLOATS, vec_zero());
+}
+
+/* The columns are the source: row by row, split on the way. */
+static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
+{
+    const size_t first = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS, second = c->half * c->positions;
+    const size_t count = first < c->half ? psal_size_min(c->half - first, rows) : 0;
+    for (size_t row = 0; row < count; row++) {
+        const bool paired = first + row + c->half < c->channels;
+        for (size_t block = 0; block < p->count; block++) {
+            const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
+            const float *src = c->source + (at.image * c->channels + first + row) * c->positions + at.position;
+            const vec_mask mask = vec_first(at.n);
+            vec part[PARTS];
+            split_words(vec_load_masked(src, mask), paired ? vec_load_masked(src + second, mask) : vec_zero(), part);
+            float *to = panel_row(p, block, row);
+#pragma GCC unroll 3
+            for (size_t i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS, part[i]);
+        }
+    }
+    for (size_t row = count; row < rows; row++) clear_row(p, row);
+}
+
+/* ---- gathered: tap by tap, block by block, channel by channel ---- */
+
+void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t channel, float *words)
+{
+    const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source;
+    const float *first = c->source + (image * c->channels + channel) * plane;
+    const bool paired = channel + c->half < c->channels;
+    float *to = words + (image * PARTS * c->half + channel) * plane;
+    for (size_t i = 0; i < plane; i += BLOCK) {
+        const vec_mask mask = vec_first(plane - i);
+        vec part[PARTS];
+        split_words(vec_load_masked(first + i, mask),
+                    paired ? vec_load_masked(first + c->half * plane + i, mask) : vec_zero(), part);
+        for (size_t k = 0; k < PARTS; k++) vec_store_masked(to + k * c->half * plane + i, mask, part[k]);
+    }
+}
+
+/* `count` rows of a block, row, row + row_step, ..., of channels that follow each other */
+static inline __attribute__((always_inline)) void gather(const psal_amx_columns *c, const psal_amx_panels *p, const float *words,
+                                                         const column_run *runs, size_t run_count, int stride, size_t block,
+                                                         size_t row, size_t row_step, size_t count)
+{
+    const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, step = c->half * plane;
+    for (size_t i = 0; i < count; i++, row += row_step, words += plane) {
+        float *to = panel_row(p, block, row);
+#pragma GCC unroll 3
+        for (size_t part = 0; part < PARTS; part++) {
+            vec sum = vec_zero();
+            for (size_t r = 0; r < run_count; r++)
+                sum = vec_or(sum, vec_load_strided(words + part * step + runs[r].offset, stride, runs[r].lanes, 0));
+            vec_store(to + part * PART_FLOATS, sum);
+        }
+    }
+}
+
+static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
+{
+    const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, width = (size_t)c->l.w.count;
+    const size_t start = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS;
+    const bool by_taps = c->form == PSAL_AMX_TRANSPOSED;
+    const int stride = c->l.w.stride;
+    for (size_t tap = 0; tap < c->taps; tap++) {
+        const psal_conv2d_tap at_tap = psal_conv2d_tap_at(&c->l, tap);
+        /* the channels that have this tap in the panels, and the row of the first */
+        size_t channel, end, row, step = 1;
+        if (by_taps) {
+            channel = p->step / c->taps * STEP_WORDS;
+            end = channel + p->steps / c->taps * STEP_WORDS;
+            row = tap * STEP_WORDS;
+            for (size_t k = c->half > channel ? c->half - channel : 0; k < end - channel; k++)
+                clear_row(p, (k / STEP_WORDS * c->taps + tap) * STEP_WORDS + k % STEP_WORDS);
+        } else {
+            channel = psal_ceil_div(start > tap ? start - tap : 0, c->taps);
+            row = channel * c->taps + tap - start;
+            end = channel + (row < rows ? psal_ceil_div(rows - row, c->taps) : 0);
+            step = c->taps;
+        }
+        end = psal_size_min(end, c->half);
+        for (size_t block = 0; block < p->count && channel < end; block++) {
+            const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
+            const float *words = c->words + (at.image * PARTS * c->half + channel) * plane;
+            column_run runs[BLOCK];
+            const size_t n = find_runs(&c->l, &at_tap, (int)(at.position / width), (int)(at.position % width), (int)at.n, runs);
+            /* by taps, every 16 channels stand in a step of their own */
+            const size_t together = by_taps ? STEP_WORDS : end - channel;
+            for (size_t k = 0; k < end - channel; k += together) {
+                const size_t first = row + k * (by_taps ? c->taps : 0), count = psal_size_min(together, end - channel - k);
+                const float *from = words + k * plane;
+                if (stride == 1 && n == 1) /* the frequent cases as constants: their loops get short */
+                    gather(c, p, from, runs, 1, 1, block, first, step, count);
+                else if (stride == 1 && n == 2)
+                    gather(c, p, from, runs, 2, 1, block, first, step, count);
+                else if (stride == 1)
+                    gather(c, p, from, runs, n, 1, block, first, step, count);
+                else if (stride == 2)
+                    gather(c, p, from, runs, n, 2, block, first, step, count);
+                else
+                    gather(c, p, from, runs, n, stride, block, first, step, count);
+            }
+        }
+    }
+    const size_t last = c->half * c->taps; /* of the form ROWS: what is left of the last step */
+    for (size_t row = start < last ? psal_size_min(last - start, rows) : 0; row < rows && !by_taps; row++) clear_row(p, row);
+}
+
+void psal_amx_pack_columns(const psal_amx_columns *c, const psal_amx_panels *p)
+{
+    if (c->plain)
+        pack_plain(c, p);
+    else
+        pack_gathered(c, p);
+}

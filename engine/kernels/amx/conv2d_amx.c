@@ -1,0 +1,216 @@
+/* conv2d_amx.c - the convolutions of processors with a matrix unit (Intel AMX), which multiplies three to five times as fast
+ * as the vector units: every product of the definition, no transforms. What has too few channels to fill its tiles, or
+ * groups, is left to the AVX-512 kernels; a rule on the shape, never a measurement while running. */
+#include <string.h>
+
+#include "engine/kernels/amx/dw.h"
+#include "engine/kernels/amx/product.h"
+#include "engine/kernels/conv2d_x86.h"
+#include "engine/kernels/x86/direct.h"
+
+#define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
+#define LEAST 16 /* rows, positions and (for the sums) products: below, most of a tile would be empty */
+
+static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method, int rows)
+{
+    return method != PSAL_CONV2D_DIRECT && s->groups == 1 && rows >= LEAST;
+}
+
+static bool forward_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    const long products = (long)s->in_channels * s->kernel_height * s->kernel_width;
+    return suits(s, method, s->out_channels) && products >= LEAST && (long)s->out_height * s->out_width >= LEAST;
+}
+
+static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    const long kernel = (long)s->kernel_height * s->kernel_width;
+    return suits(s, method, s->in_channels) && s->out_channels >= LEAST && kernel <= MOST_KERNEL &&
+           (long)s->in_height * s->in_width >= LEAST * s->stride_height * s->stride_width;
+}
+
+static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    return forward_suits(s, method);
+}
+
+static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    psal_amx_product p = {.columns.l = psal_conv2d_lower_forward(s), .columns.channels = (size_t)s->in_channels,
+                          .accurate = method == PSAL_CONV2D_ACCURATE,
+                          .rows = (size_t)s->out_channels, .images = (size_t)s->batch,
+                          .result_height = (size_t)s->out_height, .result_width = (size_t)s->out_width};
+    const size_t taps = psal_conv2d_taps(&p.columns.l);
+    p.filters.form = PSAL_AMX_ROWS;
+    p.filters.ld = p.columns.channels * taps;
+    psal_amx_product_plan(&p, threads);
+    p.filters.second = p.filters.words = p.columns.half * taps;
+    p.filters.second_words = (p.columns.channels - p.columns.half) * taps;
+    return p;
+}
+
+/* ---- dx: phase by phase (conv2d_lower.h), or at larger strides as columns = w^T dy and col2im, which packs w once ---- */
+
+static size_t kernel_size(const psal_conv2d_shape *s)
+{
+    return (size_t)s->kernel_height * (size_t)s->kernel_width;
+}
+
+static int phases(const psal_conv2d_shape *s)
+{
+    return s->stride_height * s->stride_width;
+}
+
+/* w[o, m, kernel elements], seen from m */
+static void transposed_filters(psal_amx_product *p, size_t kernel, size_t kernel_width, int threads)
+{
+    const psal_conv2d_axis *h = &p->columns.l.h, *w = &p->columns.l.w;
+    p->filters = (psal_amx_filters){.form = PSAL_AMX_TRANSPOSED, .ld = p->rows, .kernel = kernel, .kernel_width = kernel_width,
+                                    .taps_width = (size_t)w->taps, .row = h->kernel, .row_step = h->kernel_step,
+                                    .column = w->kernel, .column_step = w->kernel_step};
+    psal_amx_product_plan(p, threads);
+    p->filters.taps = p->columns.taps;
+    p->filters.second = p->filters.words = p->columns.half;
+    p->filters.second_words = p->columns.channels - p->columns.half;
+}
+
+static psal_amx_product phase_product(const psal_conv2d_shape *s, int phase, int threads)
+{
+    psal_amx_product p = {.columns.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
+                          .columns.channels = (size_t)s->out_channels, .rows = (size_t)s->in_channels,
+                          .images = (size_t)s->batch, .result_height = (size_t)s->in_height,
+                          .result_width = (size_t)s->in_width};
+    transposed_filters(&p, kernel_size(s), (size_t)s->kernel_width, threads);
+    return p;
+}
+
+/* columns[(c,i,j), P] of one image: a row for every kernel element */
+static psal_amx_product columns_product(const psal_conv2d_shape *s, int threads)
+{
+    const psal_conv2d_axis axis = {.stride = 1, .taps = 1, .offset_step = 1, .kernel_step = 1, .place_step = 1};
+    psal_amx_product p = {.columns.l = {axis, axis}, .columns.channels = (size_t)s->out_channels,
+                          .rows = (size_t)s->in_channels * kernel_size(s), .images = 1,
+                          .result_height = (size_t)s->out_height, .result_width = (size_t)s->out_width};
+    p.columns.l.h.count = p.columns.l.h.source = s->out_height;
+    p.columns.l.w.count = p.columns.l.w.source = s->out_width;
+    transposed_filters(&p, 1, 1, threads);
+    return p;
+}
+
+static size_t column_floats(const psal_conv2d_shape *s)
+{
+    return psal_round_up((size_t)s->in_channels * kernel_size(s) * (size_t)s->out_height * (size_t)s->out_width, 16);
+}
+
+static bool by_columns(const psal_conv2d_shape *s)
+{
+    return phases(s) > 1 && kernel_size(s) > 1 && column_floats(s) <= MOST_COLUMNS;
+}
+
+static size_t own_dx_scratch(const psal_conv2d_shape *s, int threads)
+{
+    if (by_columns(s)) {
+        const psal_amx_product p = columns_product(s, threads);
+        return column_floats(s) * sizeof(float) + psal_amx_product_scratch(&p, threads);
+    }
+    size_t most = 0;
+    for (int phase = 0; phase < phases(s); phase++) {
+        const psal_amx_product p = phase_product(s, phase, threads);
+        most = psal_size_max(most, psal_amx_product_scratch(&p, threads));
+    }
+    return most;
+}
+
+static void own_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *result, const psal_parallel *parallel)
+{
+    const int threads = parallel->threads;
+    const size_t image = (size_t)s->in_channels * (size_t)s->in_height * (size_t)s->in_width;
+    const size_t source = (size_t)s->out_channels * (size_t)s->out_height * (size_t)s->out_width;
+    if (by_columns(s)) {
+        const psal_amx_product p = columns_product(s, threads);
+        float *columns = parallel->scratch;
+        for (size_t n = 0; n < (size_t)s->batch; n++) {
+            psal_amx_product_run(&p, dy + n * source, w, columns, columns + column_floats(s), threads);
+            psal_direct_col2im_avx512(s, columns, result + n * image, threads);
+        }
+        return;
+    }
+    bool all = true; /* does every pixel of the image take part? */
+    for (int phase = 0; phase < phases(s); phase++) all = all && phase_product(s, phase, threads).columns.taps > 0;
+    if (!all) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+        for (size_t plane = 0; plane < (size_t)s->batch * (size_t)s->in_channels; plane++)
+            memset(result + plane * (size_t)s->in_height * (size_t)s->in_width, 0,
+                   (size_t)s->in_height * (size_t)s->in_width * sizeof *result);
+    }
+    for (int phase = 0; phase < phases(s); phase++) {
+        const psal_amx_product p = phase_product(s, phase, threads);
+        psal_amx_product_run(&p, dy, w, result, parallel->scratch, threads);
+    }
+}
+
+/* ---- the table ---- */
+
+static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    if (!forward_suits(s, method)) return psal_conv2d_x86_avx512.forward_scratch(s, method, threads);
+    const psal_amx_product p = forward_product(s, method, threads);
+    return psal_amx_product_scratch(&p, threads);
+}
+
+static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
+                    const psal_parallel *parallel)
+{
+    if (!forward_suits(s, method)) {
+        psal_conv2d_x86_avx512.forward(s, method, x, w, y, parallel);
+        return;
+    }
+    const psal_amx_product p = forward_product(s, method, parallel->threads);
+    psal_amx_product_run(&p, x, w, y, parallel->scratch, parallel->threads);
+}
+
+static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    return dx_suits(s, method) ? own_dx_scratch(s, threads) : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
+}
+
+static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,
+               const psal_parallel *parallel)
+{
+    if (dx_suits(s, method))
+        own_dx(s, dy, w, result, parallel);
+    else
+        psal_conv2d_x86_avx512.dx(s, method, dy, w, result, parallel);
+}
+
+static size_t dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    return dw_suits(s, method) ? psal_amx_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_scratch(s, method, threads);
+}
+
+static size_t dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    return dw_suits(s, method) ? psal_amx_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_mean_scratch(s, method, threads);
+}
+
+static void dw(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy, float *result,
+               const psal_parallel *parallel)
+{
+    if (dw_suits(s, method))
+        psal_amx_dw(s, x, dy, result, false, NULL, parallel);
+    else
+        psal_conv2d_x86_avx512.dw(s, method, x, dy, result, parallel);
+}
+
+static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy, bool is_signed,
+                    float *mean, const psal_parallel *parallel)
+{
+    if (dw_suits(s, method))
+        psal_amx_dw(s, x, dy, NULL, is_signed, mean, parallel);
+    else
+        psal_conv2d_x86_avx512.dw_mean(s, method, x, dy, is_signed, mean, parallel);
+}
+
+const psal_conv2d_x86 psal_conv2d_x86_amx = {
+    forward_scratch, dx_scratch, dw_scratch, dw_mean_scratch, forward, dx, dw, dw_mean,
+};

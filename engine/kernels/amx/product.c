@@ -1,0 +1,269 @@
+#include "engine/kernels/amx/product.h"
+
+#include <omp.h>
+
+#include "engine/kernels/amx/tile.h"
+#include "engine/kernels/x86/micro.h"
+
+#define FEW_ROWS 128u         /* all of A, split, stays in the second-level cache beside a pair */
+#define MOST_STEPS 18u        /* of a cut: 576 products, two channel blocks of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
+#define MOST_PAIRS 8u         /* of a task: 864 KiB */
+#define MOST_WORDS (4u << 20) /* floats of a group's words: 16 MiB, unless one image has more */
+#define WANTED_TASKS 8u       /* enough to share between threads */
+#define C_FLOATS (TILE_ROWS * TILE_WIDTH)
+
+static bool whole_axis(const psal_conv2d_axis *a)
+{
+    return a->taps == 1 && a->stride == 1 && a->offset == 0 && a->count == a->source;
+}
+
+void psal_amx_product_plan(psal_amx_product *p, int threads)
+{
+    psal_amx_columns *c = &p->columns;
+    c->form = p->filters.form;
+    c->plain = whole_axis(&c->l.h) && whole_axis(&c->l.w);
+    c->positions = psal_conv2d_positions(&c->l);
+    c->image_blocks = psal_ceil_div(c->positions, BLOCK);
+    c->taps = psal_conv2d_taps(&c->l);
+    c->half = psal_ceil_div(c->channels, 2);
+    p->in_place = c->l.h.place_step == 1 && c->l.w.place_step == 1;
+    const bool by_taps = p->filters.form == PSAL_AMX_TRANSPOSED;
+    p->unit = by_taps ? psal_size_max(c->taps, 1) : 1; /* all taps of 16 channels are packed together */
+    p->steps = by_taps ? psal_ceil_div(c->half, STEP_WORDS) * c->taps : psal_ceil_div(c->half * c->taps, STEP_WORDS);
+
+    const size_t image_words = c->plain ? 0 : PARTS * c->half * (size_t)c->l.h.source * (size_t)c->l.w.source;
+    p->group = p->images;
+    if (image_words > 0) p->group = psal_size_min(p->images, psal_size_max(MOST_WORDS / image_words, 1));
+    p->words_floats = psal_round_up(p->group * image_words, BLOCK);
+    p->pairs = psal_ceil_div(p->group * c->image_blocks, 2);
+
+    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS), units = p->steps / p->unit;
+    p->cuts = psal_ceil_div(units, psal_size_max(MOST_STEPS / p->unit, 1));
+    p->most_steps = p->cuts ? psal_ceil_div(units, p->cuts) * p->unit : 0;
+    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= 2 * WANTED_TASKS;
+    p->row_tasks = 1;
+    if (p->few_rows) {
+        p->tasks = p->pairs;
+        p->most_pairs = 1;
+        p->shared_floats = row_blocks * p->steps * STEP_FLOATS;
+        p->buffer = p->most_steps * STEP_FLOATS + C_FLOATS;
+    } else {
+        p->tasks = psal_ceil_div(p->pairs, MOST_PAIRS);
+        if (p->tasks > 1) p->tasks = psal_size_min(psal_round_up(p->tasks, (size_t)threads), p->pairs);
+        if (threads > 1 && p->tasks < WANTED_TASKS / 2 && p->tasks > 0)
+            p->row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p->tasks), row_blocks);
+        p->most_pairs = p->tasks ? psal_ceil_div(p->pairs, p->tasks) : 0;
+        p->shared_floats = p->row_tasks > 1 ? p->pairs * p->steps * STEP_FLOATS : 0;
+        p->buffer = (1 + (p->row_tasks > 1 ? 0 : p->most_pairs)) * p->most_steps * STEP_FLOATS + C_FLOATS;
+    }
+}
+
+size_t psal_amx_product_scratch(const psal_amx_product *p, int threads)
+{
+    return (p->words_floats + p->shared_floats + (size_t)threads * p->buffer) * sizeof(float);
+}
+
+/* A product at work on a group of images. */
+typedef struct product_run {
+    const psal_amx_product *p;
+    psal_amx_columns columns;
+    psal_amx_filters filters;
+    float *result, *shared;
+    size_t blocks, pairs, tasks; /* of these images */
+} product_run;
+
+static size_t cut_start(const psal_amx_product *p, size_t cut)
+{
+    return even_start(p->steps / p->unit, p->cuts, cut) * p->unit;
+}
+
+/* Write the columns of some blocks from tile[32][32], or add them. */
+static void place(const product_run *run, const float *tile, size_t block, size_t blocks, const psal_amx_block *rows)
+{
+    const psal_amx_product *p = run->p;
+    const size_t plane = p->result_height * p->result_width, width = (size_t)p->columns.l.w.count;
+    const bool add = rows->step > 0;
+    for (size_t j = 0; j < blocks; j++, tile += BLOCK) {
+        const psal_amx_column_block at = psal_amx_block_at(&run->columns, block + j);
+        const vec_mask mask = vec_first(at.n);
+        float *to = run->result + (at.image * p->rows + rows->row) * plane;
+        if (p->in_place) {
+            to += at.position;
+            for (size_t r = 0; r < rows->rows; r++, to += plane) {
+                vec sum = vec_load(tile + r * TILE_WIDTH);
+                if (add) sum = vec_add(vec_load_masked(to, mask), sum);
+                vec_store_masked(to, mask, sum);
+            }
+            continue;
+        }
+        int offsets[BLOCK] = {0};
+        for (size_t i = 0; i < at.n; i++) {
+            const size_t y = (at.position + i) / width, x = (at.position + i) % width;
+            offsets[i] = (int)(y * (size_t)p->columns.l.h.place_step * p->result_width + x * (size_t)p->columns.l.w.place_step);
+        }
+        const __m512i places = _mm512_loadu_si512(offsets);
+        to += (size_t)p->columns.l.h.place * p->result_width + (size_t)p->columns.l.w.place;
+        for (size_t r = 0; r < rows->rows; r++, to += plane) {
+            vec sum = vec_load(tile + r * TILE_WIDTH);
+            if (add) sum = vec_add(_mm512_mask_i32gather_ps(vec_zero(), mask, places, to, sizeof *to), sum);
+            _mm512_mask_i32scatter_ps(to, mask, places, sum, sizeof *to);
+        }
+    }
+}
+
+/* One block of rows times one panel, of the blocks from `block` on. */
+static void multiply(const product_run *run, const psal_amx_block *rows, const float *a, const float *panel, size_t block,
+                     size_t blocks, float *tile, psal_amx_ask *ask)
+{
+    const psal_amx_product *p = run->p;
+    const size_t plane = p->result_height * p->result_width;
+    const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
+    if (p->in_place && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
+        float *to = run->result + (at.image * p->rows + rows->row) * plane + at.position;
+        psal_amx_multiply(p->accurate, a, panel, rows->steps, to, plane, ask);
+    } else {
+        psal_amx_multiply(p->accurate, a, panel, rows->steps, tile, TILE_WIDTH, ask);
+        place(run, tile, block, psal_size_min(blocks, 2), rows);
+    }
+}
+
+/* ---- many rows: panels stay, blocks of rows go by ---- */
+
+/* Panels of one task and cut; `to` unless they were packed beforehand, one cut of a task after the other. */
+static psal_amx_panels task_panels(const product_run *run, size_t task, size_t cut, float *to)
+{
+    const psal_amx_product *p = run->p;
+    const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
+    const size_t step = cut_start(p, cut);
+    return (psal_amx_panels){first * 2, psal_size_min(count * 2, run->blocks - first * 2), step, cut_start(p, cut + 1) - step,
+                             run->shared ? run->shared + (first * p->steps + count * step) * STEP_FLOATS : to};
+}
+
+/* All panels, shared among all threads of a parallel region. */
+static void pack_shared_panels(const product_run *run)
+{
+    const psal_amx_product *p = run->p;
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < run->pairs * p->cuts; i++) {
+        const size_t pair = i / p->cuts;
+        size_t task = 0;
+        while (even_start(run->pairs, run->tasks, task + 1) <= pair) task++;
+        psal_amx_panels panels = task_panels(run, task, i % p->cuts, NULL);
+        panels.to += (pair - panels.first / 2) * panels.steps * STEP_FLOATS;
+        panels.first = pair * 2;
+        panels.count = psal_size_min(2, run->blocks - pair * 2);
+        psal_amx_pack_columns(&run->columns, &panels);
+    }
+}
+
+static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, float *buffer)
+{
+    const psal_amx_product *p = run->p;
+    float *a = buffer, *tile = a + p->most_steps * STEP_FLOATS, *own = tile + C_FLOATS;
+    for (size_t cut = 0; cut < p->cuts; cut++) {
+        const psal_amx_panels panels = task_panels(run, task, cut, own);
+        if (!run->shared) psal_amx_pack_columns(&run->columns, &panels);
+        for (size_t row = row0; row < row1; row += TILE_ROWS) {
+            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, row1 - row), panels.step, panels.steps};
+            psal_amx_block next = {row + TILE_ROWS, 0, panels.step, panels.steps};
+            if (next.row < row1) {
+                next.rows = psal_size_min(TILE_ROWS, row1 - next.row);
+            } else if (cut + 1 < p->cuts) {
+                next.row = row0;
+                next.rows = psal_size_min(TILE_ROWS, row1 - row0);
+                next.step = cut_start(p, cut + 1);
+                next.steps = cut_start(p, cut + 2) - next.step;
+            }
+            psal_amx_ask ask = {0};
+            if (next.rows > 0) ask = psal_amx_block_ask(&run->filters, &next);
+            ask_spread(&ask, psal_ceil_div(panels.count, 2) * panels.steps);
+            psal_amx_pack(&run->filters, &block, a);
+            for (size_t i = 0; i < panels.count; i += 2)
+                multiply(run, &block, a, panels.to + i / 2 * panels.steps * STEP_FLOATS, panels.first + i, panels.count - i, tile,
+                         &ask);
+        }
+    }
+}
+
+/* ---- few rows: A stays, pairs go by ---- */
+
+/* All of A, shared among all threads of a parallel region: [cut][block of rows][step of the cut]. */
+static void pack_shared_rows(const product_run *run)
+{
+    const psal_amx_product *p = run->p;
+    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks * p->cuts; i++) {
+        const size_t row = i % row_blocks * TILE_ROWS, step = cut_start(p, i / row_blocks);
+        const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, cut_start(p, i / row_blocks + 1) - step};
+        psal_amx_pack(&run->filters, &block, run->shared + (step * row_blocks + i % row_blocks * block.steps) * STEP_FLOATS);
+    }
+}
+
+static void run_pair(const product_run *run, size_t pair, float *buffer)
+{
+    const psal_amx_product *p = run->p;
+    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
+    float *tile = buffer, *b = tile + C_FLOATS;
+    for (size_t cut = 0; cut < p->cuts; cut++) {
+        const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
+        const psal_amx_panels panels = {pair * 2, psal_size_min(2, run->blocks - pair * 2), step, steps, b};
+        psal_amx_pack_columns(&run->columns, &panels);
+        psal_amx_ask ask = {0};
+        for (size_t row = 0; row < p->rows; row += TILE_ROWS) {
+            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, steps};
+            multiply(run, &block, run->shared + (step * row_blocks + row / TILE_ROWS * steps) * STEP_FLOATS, b, panels.first,
+                     panels.count, tile, &ask);
+        }
+    }
+}
+
+static void run_group(product_run *run, size_t images, float *scratch, int threads)
+{
+    const psal_amx_product *p = run->p;
+    float *words = scratch, *shared = words + p->words_floats, *buffers = shared + p->shared_floats;
+    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
+    run->blocks = images * p->columns.image_blocks;
+    run->pairs = psal_ceil_div(run->blocks, 2);
+    run->tasks = psal_size_min(p->tasks, run->pairs);
+    run->columns.words = words;
+    run->shared = p->shared_floats > 0 ? shared : NULL;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        float *buffer = buffers + (size_t)omp_get_thread_num() * p->buffer;
+        psal_amx_begin();
+        if (p->few_rows) pack_shared_rows(run);
+        if (!p->columns.plain) {
+#pragma omp for schedule(static)
+            for (size_t i = 0; i < images * p->columns.half; i++)
+                psal_amx_split_plane(&run->columns, i / p->columns.half, i % p->columns.half, words);
+        }
+        if (p->row_tasks > 1) pack_shared_panels(run);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < run->tasks * p->row_tasks; i++) {
+            if (p->few_rows) {
+                run_pair(run, i, buffer);
+                continue;
+            }
+            const size_t part = i % p->row_tasks, row0 = even_start(row_blocks, p->row_tasks, part) * TILE_ROWS;
+            const size_t row1 = psal_size_min(even_start(row_blocks, p->row_tasks, part + 1) * TILE_ROWS, p->rows);
+            run_task(run, i / p->row_tasks, row0, row1, buffer);
+        }
+        psal_amx_end();
+    }
+}
+
+void psal_amx_product_run(const psal_amx_product *p, const float *source, const float *w, float *result, float *scratch,
+                          int threads)
+{
+    const size_t source_image = p->columns.channels * (size_t)p->columns.l.h.source * (size_t)p->columns.l.w.source;
+    const size_t result_image = p->rows * p->result_height * p->result_width;
+    if (p->columns.positions == 0 || p->steps == 0) return;
+    product_run run = {.p = p, .columns = p->columns, .filters = p->filters};
+    run.filters.w = w;
+    for (size_t image = 0; image < p->images; image += p->group) {
+        run.columns.source = source + image * source_image;
+        run.result = result + image * result_image;
+        run_group(&run, psal_size_min(p->group, p->images - image), scratch, threads);
+    }
+}
