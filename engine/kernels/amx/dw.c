@@ -168,14 +168,13 @@ static void run_task(const dw_plan *p, const task_shape *t, size_t images, const
         pack_columns(p, x, &cut, t->column, t->columns, lines, b);
         for (size_t row = 0; row < t->rows; row += TILE_ROWS) {
             const psal_amx_block block = {t->row + row, psal_size_min(TILE_ROWS, t->rows - row), 0, cut.steps};
-            psal_amx_ask ask = {0};
             psal_amx_pack(&filters, &block, a);
             for (size_t j = 0; j < t->columns; j += TILE_WIDTH) {
                 const size_t width = psal_size_min(TILE_WIDTH, t->columns - j);
                 const bool whole = n == 0 && block.rows == TILE_ROWS && width == TILE_WIDTH;
                 float *to = c + row * ldc + j;
                 psal_amx_multiply(false, a, b + j / TILE_WIDTH * cut.steps * STEP_FLOATS, cut.steps, whole ? to : tile,
-                                  whole ? ldc : TILE_WIDTH, &ask);
+                                  whole ? ldc : TILE_WIDTH);
                 if (!whole) add_tile(tile, block.rows, width, n > 0, to, ldc);
             }
         }

@@ -106,13 +106,3 @@ void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float
     else
         pack_taps(f, block, to);
 }
-
-psal_amx_ask psal_amx_block_ask(const psal_amx_filters *f, const psal_amx_block *block)
-{
-    if (f->form == PSAL_AMX_ROWS)
-        return (psal_amx_ask){.from = f->w + block->row * f->ld + block->step * STEP_WORDS, .step = f->ld, .second = f->second,
-                              .lines = block->steps, .runs = block->rows};
-    const size_t o = block->step / f->taps * STEP_WORDS, run = block->rows * f->kernel, ld = f->ld * f->kernel;
-    return (psal_amx_ask){.from = f->w + o * ld + block->row * f->kernel, .step = ld, .second = f->second * ld,
-                          .lines = psal_ceil_div(run, BLOCK), .runs = valid(o, block->steps / f->taps * STEP_WORDS, f->words)};
-}

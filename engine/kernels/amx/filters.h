@@ -12,7 +12,6 @@
 
 #include <stdbool.h>
 
-#include "engine/kernels/amx/ask.h"
 #include "engine/kernels/amx/split.h"
 #include "engine/kernels/conv2d_lower.h"
 
@@ -42,8 +41,5 @@ typedef struct psal_amx_block {
 
 /* to[step][part][row / 16][row % 16][word] */
 void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float *to);
-
-/* What packing this block will read. */
-psal_amx_ask psal_amx_block_ask(const psal_amx_filters *f, const psal_amx_block *block);
 
 #endif

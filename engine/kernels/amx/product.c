@@ -9,7 +9,7 @@
 #define MOST_STEPS 18u        /* of a cut: 576 products, two channel blocks of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
 #define MOST_PAIRS 8u         /* of a task: 864 KiB */
 #define MOST_WORDS (4u << 20) /* floats of a group's words: 16 MiB, unless one image has more */
-#define WANTED_TASKS 8u       /* enough to share between threads */
+#define FEW_PAIRS 16u          /* and enough pairs for threads */
 #define C_FLOATS (TILE_ROWS * TILE_WIDTH)
 
 static bool whole_axis(const psal_conv2d_axis *a)
@@ -40,27 +40,24 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS), units = p->steps / p->unit;
     p->cuts = psal_ceil_div(units, psal_size_max(MOST_STEPS / p->unit, 1));
     p->most_steps = p->cuts ? psal_ceil_div(units, p->cuts) * p->unit : 0;
-    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= 2 * WANTED_TASKS;
+    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS;
     p->row_tasks = 1;
     if (p->few_rows) {
         p->tasks = p->pairs;
         p->most_pairs = 1;
-        p->shared_floats = row_blocks * p->steps * STEP_FLOATS;
-        p->buffer = p->most_steps * STEP_FLOATS + C_FLOATS;
-    } else {
-        p->tasks = psal_ceil_div(p->pairs, MOST_PAIRS);
-        if (p->tasks > 1) p->tasks = psal_size_min(psal_round_up(p->tasks, (size_t)threads), p->pairs);
-        if (threads > 1 && p->tasks < WANTED_TASKS / 2 && p->tasks > 0)
-            p->row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p->tasks), row_blocks);
-        p->most_pairs = p->tasks ? psal_ceil_div(p->pairs, p->tasks) : 0;
-        p->shared_floats = p->row_tasks > 1 ? p->pairs * p->steps * STEP_FLOATS : 0;
-        p->buffer = (1 + (p->row_tasks > 1 ? 0 : p->most_pairs)) * p->most_steps * STEP_FLOATS + C_FLOATS;
+        p->buffer = (row_blocks * p->steps + p->most_steps) * STEP_FLOATS + C_FLOATS;
+        return;
     }
+    p->tasks = psal_ceil_div(p->pairs, MOST_PAIRS);
+    if (p->tasks > 1) p->tasks = psal_size_min(psal_round_up(p->tasks, (size_t)threads), p->pairs);
+    if (p->tasks == 1) p->row_tasks = psal_size_min((size_t)threads, row_blocks);
+    p->most_pairs = p->tasks ? psal_ceil_div(p->pairs, p->tasks) : 0;
+    p->buffer = (1 + p->most_pairs) * p->most_steps * STEP_FLOATS + C_FLOATS;
 }
 
 size_t psal_amx_product_scratch(const psal_amx_product *p, int threads)
 {
-    return (p->words_floats + p->shared_floats + (size_t)threads * p->buffer) * sizeof(float);
+    return (p->words_floats + (size_t)threads * p->buffer) * sizeof(float);
 }
 
 /* A product at work on a group of images. */
@@ -68,7 +65,7 @@ typedef struct product_run {
     const psal_amx_product *p;
     psal_amx_columns columns;
     psal_amx_filters filters;
-    float *result, *shared;
+    float *result;
     size_t blocks, pairs, tasks; /* of these images */
 } product_run;
 
@@ -113,107 +110,67 @@ static void place(const product_run *run, const float *tile, size_t block, size_
 
 /* One block of rows times one panel, of the blocks from `block` on. */
 static void multiply(const product_run *run, const psal_amx_block *rows, const float *a, const float *panel, size_t block,
-                     size_t blocks, float *tile, psal_amx_ask *ask)
+                     size_t blocks, float *tile)
 {
     const psal_amx_product *p = run->p;
     const size_t plane = p->result_height * p->result_width;
     const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
     if (p->in_place && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
         float *to = run->result + (at.image * p->rows + rows->row) * plane + at.position;
-        psal_amx_multiply(p->accurate, a, panel, rows->steps, to, plane, ask);
+        psal_amx_multiply(p->accurate, a, panel, rows->steps, to, plane);
     } else {
-        psal_amx_multiply(p->accurate, a, panel, rows->steps, tile, TILE_WIDTH, ask);
+        psal_amx_multiply(p->accurate, a, panel, rows->steps, tile, TILE_WIDTH);
         place(run, tile, block, psal_size_min(blocks, 2), rows);
     }
 }
 
 /* ---- many rows: panels stay, blocks of rows go by ---- */
 
-/* Panels of one task and cut; `to` unless they were packed beforehand, one cut of a task after the other. */
-static psal_amx_panels task_panels(const product_run *run, size_t task, size_t cut, float *to)
-{
-    const psal_amx_product *p = run->p;
-    const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
-    const size_t step = cut_start(p, cut);
-    return (psal_amx_panels){first * 2, psal_size_min(count * 2, run->blocks - first * 2), step, cut_start(p, cut + 1) - step,
-                             run->shared ? run->shared + (first * p->steps + count * step) * STEP_FLOATS : to};
-}
-
-/* All panels, shared among all threads of a parallel region. */
-static void pack_shared_panels(const product_run *run)
-{
-    const psal_amx_product *p = run->p;
-#pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < run->pairs * p->cuts; i++) {
-        const size_t pair = i / p->cuts;
-        size_t task = 0;
-        while (even_start(run->pairs, run->tasks, task + 1) <= pair) task++;
-        psal_amx_panels panels = task_panels(run, task, i % p->cuts, NULL);
-        panels.to += (pair - panels.first / 2) * panels.steps * STEP_FLOATS;
-        panels.first = pair * 2;
-        panels.count = psal_size_min(2, run->blocks - pair * 2);
-        psal_amx_pack_columns(&run->columns, &panels);
-    }
-}
-
 static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, float *buffer)
 {
     const psal_amx_product *p = run->p;
-    float *a = buffer, *tile = a + p->most_steps * STEP_FLOATS, *own = tile + C_FLOATS;
+    float *a = buffer, *tile = a + p->most_steps * STEP_FLOATS, *b = tile + C_FLOATS;
+    const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
     for (size_t cut = 0; cut < p->cuts; cut++) {
-        const psal_amx_panels panels = task_panels(run, task, cut, own);
-        if (!run->shared) psal_amx_pack_columns(&run->columns, &panels);
+        const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
+        const psal_amx_panels panels = {first * 2, psal_size_min(count * 2, run->blocks - first * 2), step, steps, b};
+        psal_amx_pack_columns(&run->columns, &panels);
         for (size_t row = row0; row < row1; row += TILE_ROWS) {
-            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, row1 - row), panels.step, panels.steps};
-            psal_amx_block next = {row + TILE_ROWS, 0, panels.step, panels.steps};
-            if (next.row < row1) {
-                next.rows = psal_size_min(TILE_ROWS, row1 - next.row);
-            } else if (cut + 1 < p->cuts) {
-                next.row = row0;
-                next.rows = psal_size_min(TILE_ROWS, row1 - row0);
-                next.step = cut_start(p, cut + 1);
-                next.steps = cut_start(p, cut + 2) - next.step;
-            }
-            psal_amx_ask ask = {0};
-            if (next.rows > 0) ask = psal_amx_block_ask(&run->filters, &next);
-            ask_spread(&ask, psal_ceil_div(panels.count, 2) * panels.steps);
+            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, row1 - row), step, steps};
             psal_amx_pack(&run->filters, &block, a);
             for (size_t i = 0; i < panels.count; i += 2)
-                multiply(run, &block, a, panels.to + i / 2 * panels.steps * STEP_FLOATS, panels.first + i, panels.count - i, tile,
-                         &ask);
+                multiply(run, &block, a, b + i / 2 * steps * STEP_FLOATS, panels.first + i, panels.count - i, tile);
         }
     }
 }
 
 /* ---- few rows: A stays, pairs go by ---- */
 
-/* All of A, shared among all threads of a parallel region: [cut][block of rows][step of the cut]. */
-static void pack_shared_rows(const product_run *run)
+/* All of A: [cut][block of rows][step of the cut]. Every thread packs its own: reading what another core has written takes
+ * longer. */
+static void pack_all_rows(const product_run *run, float *a)
 {
     const psal_amx_product *p = run->p;
-    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
-#pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < row_blocks * p->cuts; i++) {
-        const size_t row = i % row_blocks * TILE_ROWS, step = cut_start(p, i / row_blocks);
-        const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, cut_start(p, i / row_blocks + 1) - step};
-        psal_amx_pack(&run->filters, &block, run->shared + (step * row_blocks + i % row_blocks * block.steps) * STEP_FLOATS);
+    for (size_t cut = 0; cut < p->cuts; cut++) {
+        const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
+        for (size_t row = 0; row < p->rows; row += TILE_ROWS, a += steps * STEP_FLOATS) {
+            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, steps};
+            psal_amx_pack(&run->filters, &block, a);
+        }
     }
 }
 
-static void run_pair(const product_run *run, size_t pair, float *buffer)
+static void run_pair(const product_run *run, size_t pair, const float *a, float *buffer)
 {
     const psal_amx_product *p = run->p;
-    const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
     float *tile = buffer, *b = tile + C_FLOATS;
     for (size_t cut = 0; cut < p->cuts; cut++) {
         const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
         const psal_amx_panels panels = {pair * 2, psal_size_min(2, run->blocks - pair * 2), step, steps, b};
         psal_amx_pack_columns(&run->columns, &panels);
-        psal_amx_ask ask = {0};
-        for (size_t row = 0; row < p->rows; row += TILE_ROWS) {
+        for (size_t row = 0; row < p->rows; row += TILE_ROWS, a += steps * STEP_FLOATS) {
             const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, steps};
-            multiply(run, &block, run->shared + (step * row_blocks + row / TILE_ROWS * steps) * STEP_FLOATS, b, panels.first,
-                     panels.count, tile, &ask);
+            multiply(run, &block, a, b, panels.first, panels.count, tile);
         }
     }
 }
@@ -221,28 +178,27 @@ static void run_pair(const product_run *run, size_t pair, float *buffer)
 static void run_group(product_run *run, size_t images, float *scratch, int threads)
 {
     const psal_amx_product *p = run->p;
-    float *words = scratch, *shared = words + p->words_floats, *buffers = shared + p->shared_floats;
+    float *words = scratch, *buffers = words + p->words_floats;
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
     run->blocks = images * p->columns.image_blocks;
     run->pairs = psal_ceil_div(run->blocks, 2);
     run->tasks = psal_size_min(p->tasks, run->pairs);
     run->columns.words = words;
-    run->shared = p->shared_floats > 0 ? shared : NULL;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         float *buffer = buffers + (size_t)omp_get_thread_num() * p->buffer;
         psal_amx_begin();
-        if (p->few_rows) pack_shared_rows(run);
+        const size_t all_rows = p->few_rows ? row_blocks * p->steps * STEP_FLOATS : 0;
+        if (p->few_rows) pack_all_rows(run, buffer);
         if (!p->columns.plain) {
 #pragma omp for schedule(static)
             for (size_t i = 0; i < images * p->columns.half; i++)
                 psal_amx_split_plane(&run->columns, i / p->columns.half, i % p->columns.half, words);
         }
-        if (p->row_tasks > 1) pack_shared_panels(run);
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < run->tasks * p->row_tasks; i++) {
             if (p->few_rows) {
-                run_pair(run, i, buffer);
+                run_pair(run, i, buffer, buffer + all_rows);
                 continue;
             }
             const size_t part = i % p->row_tasks, row0 = even_start(row_blocks, p->row_tasks, part) * TILE_ROWS;

@@ -3,8 +3,8 @@
  *
  * Two blocks of columns make a pair, the width of a tile of C. K goes in cuts. Where there are many rows, a task has some
  * pairs: of each cut it packs the panels, which stay in the second-level cache, and multiplies them with one block of 32 rows of
- * A after the other, packed in its turn. With too few pairs for the threads the panels are packed beforehand, and tasks have
- * some rows, too. Where there are few rows, all of A is packed beforehand, and a task is one pair.
+ * A after the other, packed in its turn. With too few pairs for the threads, tasks have the same pairs and a part of the rows.
+ * Where there are few rows, all of A is packed first, and a task is one pair.
  *
  * Nothing of this changes a bit: an element of the result depends on its row, its column and the cuts, which follow from the
  * depth alone. */
@@ -21,13 +21,13 @@ typedef struct psal_amx_product {
     size_t result_height, result_width; /* the plane of the result, in which the positions have their places */
     /* from here on, and the rest of `columns`, filled in by the plan */
     bool in_place;                      /* positions fill the result's plane in order */
-    bool few_rows;                      /* all of A packed beforehand */
+    bool few_rows;                      /* all of A packed first */
     size_t steps, unit, cuts, most_steps; /* of K; cuts have whole units of steps, and at most most_steps */
     size_t group;                       /* images at a time */
     size_t pairs, tasks;                /* of a group */
-    size_t row_tasks;                   /* more than 1: panels are packed beforehand */
+    size_t row_tasks;                   /* the same pairs, a part of the rows */
     size_t most_pairs;                  /* of a task */
-    size_t words_floats, shared_floats, buffer; /* scratch: words of a group, what is packed beforehand, and per thread */
+    size_t words_floats, buffer;        /* scratch: words of a group, and per thread */
 } psal_amx_product;
 
 void psal_amx_product_plan(psal_amx_product *p, int threads);

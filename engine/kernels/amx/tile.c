@@ -61,7 +61,7 @@ void psal_amx_end(void)
 #define KEEP_AWAKE(k, every)                                                                                           \
     if ((k) % (every) == (every)-1) _tile_stored(4, nowhere, 64)
 
-void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t steps, float *c, size_t ldc, psal_amx_ask *ask)
+void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t steps, float *c, size_t ldc)
 {
     const float *const first_a = a, *const first_b = b;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
@@ -88,7 +88,6 @@ void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t ste
         LOAD_A(2);
         MULTIPLY;
         KEEP_AWAKE(k, 4);
-        if (ask->runs > 0) ask_some(ask);
     }
     a = first_a;
     b = first_b;
