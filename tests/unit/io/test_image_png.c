@@ -161,6 +161,39 @@ START_TEST(test_write_and_read_back) {
 }
 END_TEST
 
+static bool to_stream(void *stream, const uint8_t *data, size_t size) {
+    return fwrite(data, 1, size, stream) == size;
+}
+
+/* Stripes, made row by row in the room that is given: nothing in it may be kept from row to row. */
+static const uint8_t *stripe_row(const void *from, int y, uint8_t *room) {
+    int width = *(const int *)from;
+    for (int x = 0; x < 3 * width; x++) room[x] = (uint8_t)(x % 7 < 3 ? 255 : x * y % 31 == 0 ? y : 40);
+    return room;
+}
+
+START_TEST(test_contents_differ_in_size_only) {
+    int width = 211, height = 97;
+    long sizes[2];
+    for (int content = 0; content < 2; content++) {
+        psal_png_source source = {width, height, (psal_png_content)content, stripe_row, &width};
+        psal_error err = PSAL_ERROR_INIT;
+        FILE *file = fopen(path, "wb");
+        ck_assert_int_eq(psal_png_encode(&source, to_stream, file, &err), PSAL_OK);
+        sizes[content] = ftell(file);
+        fclose(file);
+        psal_image back;
+        ck_assert_msg(psal_image_load(path, 0, &back, &err) == PSAL_OK, "%s", err.message);
+        ck_assert(back.width == width && back.height == height);
+        uint8_t row[3 * 211];
+        for (int y = 0; y < height; y++)
+            ck_assert_mem_eq(back.rgb + (size_t)y * sizeof row, stripe_row(&width, y, row), sizeof row);
+        psal_image_free(&back);
+    }
+    ck_assert_int_lt(sizes[PSAL_PNG_DRAWING], sizes[PSAL_PNG_PHOTO]);
+}
+END_TEST
+
 START_TEST(test_write_failures) {
     psal_image image = noise_image(), nothing = PSAL_IMAGE_INIT;
     psal_error err = PSAL_ERROR_INIT;
@@ -188,6 +221,7 @@ int main(void) {
     TCase *writing = tcase_create("writing");
     tcase_add_checked_fixture(writing, make_path, remove_path);
     tcase_add_test(writing, test_write_and_read_back);
+    tcase_add_test(writing, test_contents_differ_in_size_only);
     tcase_add_test(writing, test_write_failures);
     suite_add_tcase(suite, writing);
     return run_suite(suite);
