@@ -10,6 +10,8 @@
 #include <strings.h>
 
 #include "io/atomic_file.h"
+#include "io/figure.h"
+#include "io/figure_text.h"
 
 static cairo_status_t append(void *closure, const unsigned char *data, unsigned length) {
     fig_buffer *buffer = closure;
@@ -94,6 +96,14 @@ void fig_canvas_start(fig_canvas *canvas, double width, double height) {
     cairo_set_source_rgb(canvas->cr, 1, 1, 1);
     cairo_paint(canvas->cr);
     cairo_set_line_join(canvas->cr, CAIRO_LINE_JOIN_ROUND);
+}
+
+void psal_figure_prepare_fonts(void) {
+    fig_canvas canvas;
+    if (fig_canvas_open(&canvas, "fonts.png", NULL) != PSAL_OK) return; /* which writes nothing */
+    fig_text_width(canvas.cr, FIG_FONT_TITLE, "a");
+    fig_text_width(canvas.cr, FIG_FONT_LABEL, "a");
+    fig_canvas_discard(&canvas);
 }
 
 void fig_canvas_discard(fig_canvas *canvas) {
