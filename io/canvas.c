@@ -10,7 +10,8 @@
 #include <strings.h>
 
 #include "io/atomic_file.h"
-#include "io/image.h"
+#include "io/figure.h"
+#include "io/figure_text.h"
 
 static cairo_status_t append(void *closure, const unsigned char *data, unsigned length) {
     fig_buffer *buffer = closure;
@@ -97,6 +98,14 @@ void fig_canvas_start(fig_canvas *canvas, double width, double height) {
     cairo_set_line_join(canvas->cr, CAIRO_LINE_JOIN_ROUND);
 }
 
+void psal_figure_prepare_fonts(void) {
+    fig_canvas canvas;
+    if (fig_canvas_open(&canvas, "fonts.png", NULL) != PSAL_OK) return; /* which writes nothing */
+    fig_text_width(canvas.cr, FIG_FONT_TITLE, "a");
+    fig_text_width(canvas.cr, FIG_FONT_LABEL, "a");
+    fig_canvas_discard(&canvas);
+}
+
 void fig_canvas_discard(fig_canvas *canvas) {
     cairo_destroy(canvas->cr);
     if (canvas->surface) cairo_surface_finish(canvas->surface);
@@ -105,29 +114,31 @@ void fig_canvas_discard(fig_canvas *canvas) {
     memset(canvas, 0, sizeof *canvas);
 }
 
-psal_status fig_encode_png(cairo_surface_t *image, fig_buffer *out, psal_error *err) {
+/* A row of Cairo's pixels, 0x00RRGGBB each, as bytes. */
+static const uint8_t *surface_row(const void *from, int y, uint8_t *room) {
+    cairo_surface_t *image = (cairo_surface_t *)from;
+    const unsigned char *data = cairo_image_surface_get_data(image);
+    int width = cairo_image_surface_get_width(image);
+    const uint32_t *row = (const uint32_t *)(const void *)(data + (size_t)y * (size_t)cairo_image_surface_get_stride(image));
+    for (int x = 0; x < width; x++) {
+        room[3 * x] = (uint8_t)(row[x] >> 16);
+        room[3 * x + 1] = (uint8_t)(row[x] >> 8);
+        room[3 * x + 2] = (uint8_t)row[x];
+    }
+    return room;
+}
+
+psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, fig_buffer *out, psal_error *err) {
     cairo_surface_flush(image);
     cairo_status_t failure = cairo_surface_status(image);
     if (failure != CAIRO_STATUS_SUCCESS)
         return psal_fail(err, PSAL_ERR_MEMORY, "the picture cannot be drawn: %s", cairo_status_to_string(failure));
-    psal_image pixels = PSAL_IMAGE_INIT;
-    psal_status status = psal_image_alloc(cairo_image_surface_get_width(image), cairo_image_surface_get_height(image),
-                                          &pixels, err);
-    if (status != PSAL_OK) return status;
-    const unsigned char *data = cairo_image_surface_get_data(image);
-    size_t stride = (size_t)cairo_image_surface_get_stride(image);
-    uint8_t *rgb = pixels.rgb;
-    for (int y = 0; y < pixels.height; y++) {
-        const uint32_t *row = (const uint32_t *)(const void *)(data + (size_t)y * stride);
-        for (int x = 0; x < pixels.width; x++, rgb += 3) {
-            rgb[0] = (uint8_t)(row[x] >> 16);
-            rgb[1] = (uint8_t)(row[x] >> 8);
-            rgb[2] = (uint8_t)row[x];
-        }
-    }
-    status = psal_image_encode_png(&pixels, append_png, out, err);
-    psal_image_free(&pixels);
-    return status;
+    psal_png_source source = {.width = cairo_image_surface_get_width(image),
+                              .height = cairo_image_surface_get_height(image),
+                              .content = content,
+                              .row = surface_row,
+                              .from = image};
+    return psal_png_encode(&source, append_png, out, err);
 }
 
 /* Cairo numbers surfaces and images per process and writes the numbers into SVG as ids
@@ -191,7 +202,7 @@ psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
                            "%s: the figure of %.0f x %.0f points cannot be drawn: %s", canvas->path,
                            canvas->width, canvas->height, cairo_status_to_string(failure));
     else if (canvas->format == FIG_PNG)
-        status = fig_encode_png(canvas->surface, &canvas->encoded, err);
+        status = fig_encode_png(canvas->surface, canvas->content, &canvas->encoded, err);
     else if (canvas->format == FIG_SVG)
         status = renumber_svg(&canvas->encoded, err);
     if (status == PSAL_OK)

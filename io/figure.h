@@ -22,6 +22,10 @@
 
 #include "engine/error.h"
 
+/* Find and open the fonts now: some milliseconds that the first figure of a process takes otherwise.
+ * For a thread that has nothing else to do; may be called at any time by any thread. */
+void psal_figure_prepare_fonts(void);
+
 /* ---- saliency profiles over the filters of a network ---- */
 
 /* Layers in network order; each begins where the one before ended, the first at 0. */

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "io/atomic_file.h"
 #include "io/axes.h"
 #include "io/canvas.h"
 #include "io/figure.h"
@@ -113,6 +112,7 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
     status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width,
                    &painted, err);
@@ -175,13 +175,8 @@ psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, in
     uint8_t *painted;
     status = paint(rgb, grad, channels, height, width, &painted, err);
     if (status != PSAL_OK) return status;
-    cairo_surface_t *image =
-        fig_image_from_rgb(painted + (size_t)height * (size_t)width * 3, height, width);
-    fig_buffer encoded = {0};
-    status = fig_encode_png(image, &encoded, err);
-    if (status == PSAL_OK) status = psal_atomic_file_write(path, encoded.data, encoded.size, err);
-    free(encoded.data);
-    cairo_surface_destroy(image);
+    const psal_image overlay = {.width = width, .height = height, .rgb = painted + (size_t)height * (size_t)width * 3};
+    status = psal_image_write_png(path, &overlay, err);
     free(painted);
     return status;
 }

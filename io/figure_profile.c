@@ -18,6 +18,7 @@
 #define FAR 70.0          /* a name further from its stage than this is turned upright instead */
 #define UPRIGHT_MAX 110.0 /* longest upright stage name */
 #define NAMED_TOP 3       /* so many of the top filters get their names */
+#define STROKE_WIDTH 6.0  /* so much of the profile's line is drawn at once, or a layer */
 #define MAX_PANELS 6
 #define MAX_PROFILES 7
 
@@ -336,13 +337,21 @@ static void draw_profile(const drawing *plan, const fig_axes *axes, const float 
     }
     fig_set_color(cr, color, 0.3);
     cairo_fill(cr);
-    for (size_t l = 0; l < figure->layer_count; l++) {
-        cairo_new_sub_path(cr);
-        trace_layer(axes, sorted, &figure->layers[l]);
-    }
     fig_set_color(cr, color, 1);
     cairo_set_line_width(cr, 0.9);
-    cairo_stroke(cr);
+    /* A few layers at a time: the time of a stroke grows faster than the number of its steps. Narrow
+     * ones together: where several share a pixel their union is wanted. */
+    int64_t begin = 0;
+    for (size_t l = 0; l < figure->layer_count; l++) {
+        const psal_figure_layer *layer = &figure->layers[l];
+        int64_t end = layer->first + layer->count;
+        cairo_new_sub_path(cr);
+        trace_layer(axes, sorted, layer);
+        if (fig_axes_x(axes, (double)end) - fig_axes_x(axes, (double)begin) < STROKE_WIDTH && end < figure->filter_count)
+            continue;
+        cairo_stroke(cr);
+        begin = end;
+    }
 }
 
 typedef struct box {

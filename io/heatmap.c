@@ -107,10 +107,14 @@ static float clamp(float v) {
     return v > 1 ? 1 : v > 0 ? v : 0; /* NaN: 0 */
 }
 
-static void jet(float v, float color[3]) {
-    /* The original colours 1 − v in the reversed order, cut down to a whole 255th. The small number
-     * keeps k/255 at k. */
-    v = (255 - floorf(255 * (1 - clamp(v)) + 1e-4f)) / 255;
+/* Which of the map's 256 colours. The original colours 1 − v in the reversed order, cut down to a
+ * whole 255th. The small number keeps k/255 at k. */
+static int level(float v) {
+    return 255 - (int)floorf(255 * (1 - clamp(v)) + 1e-4f);
+}
+
+static void jet(int at, float color[3]) {
+    float v = (float)at / 255;
     color[0] = clamp(1.5f - fabsf(4 * v - 3));
     color[1] = clamp(1.5f - fabsf(4 * v - 2));
     color[2] = clamp(1.5f - fabsf(4 * v - 1));
@@ -118,21 +122,22 @@ static void jet(float v, float color[3]) {
 
 void psal_jet(float v, uint8_t rgb[3]) {
     float color[3];
-    jet(v, color);
+    jet(level(v), color);
     for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)(255 * color[c] + 0.5f);
 }
 
 void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width,
                           uint8_t *out) {
     size_t pixels = (size_t)height * (size_t)width;
-    float color[3], largest = 0;
+    float colors[256][3], largest = 0;
+    for (int i = 0; i < 256; i++) jet(i, colors[i]);
     for (size_t i = 0; i < pixels; i++) {
-        jet(heat[i], color);
+        const float *color = colors[level(heat[i])];
         for (size_t c = 0; c < 3; c++)
             largest = fmaxf(largest, color[c] + (float)rgb[3 * i + c] / 255);
     }
     for (size_t i = 0; i < pixels; i++) {
-        jet(heat[i], color);
+        const float *color = colors[level(heat[i])];
         for (size_t c = 0; c < 3; c++)
             out[3 * i + c] =
                 (uint8_t)(255 * ((color[c] + (float)rgb[3 * i + c] / 255) / largest) + 0.5f);

@@ -55,11 +55,24 @@ psal_status psal_image_alloc(int width, int height, psal_image *image, psal_erro
 /* Free the pixels and leave an empty image; NULL and empty images are fine. */
 void psal_image_free(psal_image *image);
 
-/* Encode *image as an 8-bit RGB PNG, handed piece by piece to `write`, which returns whether it could. */
-psal_status psal_image_encode_png(const psal_image *image, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
-                                  psal_error *err);
+/* What a PNG shows decides how it is packed: lines and letters repeat the row above, photos hardly repeat anything. The pixels
+ * are the same; only size and time suffer from the wrong one. */
+typedef enum psal_png_content { PSAL_PNG_DRAWING, PSAL_PNG_PHOTO } psal_png_content;
 
-/* Write *image as an 8-bit RGB PNG, by a temporary name: whole or not at all. */
+/* Where the pixels of a PNG come from. `row` returns 3 * width bytes, RGB, of row y: its own memory, or `room` (as large),
+ * which it has filled. */
+typedef struct psal_png_source {
+    int width, height;
+    psal_png_content content;
+    const uint8_t *(*row)(const void *from, int y, uint8_t *room);
+    const void *from;
+} psal_png_source;
+
+/* Encode as an 8-bit RGB PNG, handed piece by piece to `write`, which returns whether it could. */
+psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
+                            psal_error *err);
+
+/* Write *image as an 8-bit RGB PNG, packed as a photo, by a temporary name: whole or not at all. */
 psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err);
 
 #endif

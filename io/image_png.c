@@ -1,5 +1,4 @@
-/* PNG by libpng: reading with Pillow's conversions to RGB, and plain writing. */
-#include <errno.h>
+/* Reading PNG by libpng, with Pillow's conversions to RGB. */
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,7 +7,6 @@
 
 #include <png.h>
 
-#include "io/atomic_file.h"
 #include "io/image_codec.h"
 
 /* Deflate cannot shrink data by more than this factor (zlib's "maximum compression factor"). */
@@ -163,71 +161,4 @@ psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_
     free(reader.samples);
     if (status) psal_image_free(image);
     return status;
-}
-
-/* ---- writing ---- */
-
-/* zlib's level: pictures to look at should not take longer to pack than to compute (level 6 takes three times as long for a tenth
- * less). */
-enum { COMPRESSION = 2 };
-
-struct png_sink {
-    bool (*write)(void *to, const uint8_t *data, size_t size);
-    void *to;
-};
-
-static void on_write(png_structp png, png_bytep bytes, size_t count) {
-    struct png_sink *sink = png_get_io_ptr(png);
-    if (!sink->write(sink->to, bytes, count)) png_error(png, "no room");
-}
-
-static void on_flush(png_structp png) {
-    (void)png;
-}
-
-static psal_status encode(png_structp png, png_infop info, const char *message, const psal_image *image,
-                          struct png_sink *sink, psal_error *err) {
-    if (setjmp(png_jmpbuf(png))) {
-        int reason = errno;
-        return psal_fail(err, PSAL_ERR_IO, "cannot write the PNG: %s (%s)", message, strerror(reason));
-    }
-    png_set_write_fn(png, sink, on_write, on_flush);
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_compression_level(png, COMPRESSION);
-    png_set_IHDR(png, info, (png_uint_32)image->width, (png_uint_32)image->height, 8,
-                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (int y = 0; y < image->height; y++)
-        png_write_row(png, image->rgb + (size_t)y * (size_t)image->width * 3);
-    png_write_end(png, info);
-    return PSAL_OK;
-}
-
-psal_status psal_image_encode_png(const psal_image *image, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
-                                  psal_error *err) {
-    if (!image->rgb || image->width < 1 || image->height < 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "there are no pixels to write");
-    char message[256] = "";
-    struct png_sink sink = {write, to};
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, on_error, on_warning);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    psal_status status = info ? encode(png, info, message, image, &sink, err)
-                              : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the PNG encoder");
-    png_destroy_write_struct(&png, &info);
-    return status;
-}
-
-static bool write_stream(void *stream, const uint8_t *data, size_t size) {
-    return fwrite(data, 1, size, stream) == size;
-}
-
-psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err) {
-    psal_atomic_file *file = psal_atomic_file_open(path, err);
-    if (!file) return PSAL_ERR_IO;
-    psal_error reason = PSAL_ERROR_INIT;
-    psal_status status = psal_image_encode_png(image, write_stream, file->stream, &reason);
-    if (status == PSAL_OK) return psal_atomic_file_commit(file, err);
-    psal_atomic_file_abort(file);
-    return psal_fail(err, status, "%s: %s", path, reason.message);
 }

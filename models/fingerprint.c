@@ -9,14 +9,24 @@ static uint64_t mix(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static uint64_t word(const unsigned char *p) {
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+/* How far ahead memory is asked for: left to itself the processor fetches only half as fast as this can be worked out. */
+enum { AHEAD = 4096 };
+
 /* Folded 64x64->128-bit multiplications over four independent lanes (the construction of Wang Yi's wyhash). */
 static uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
     const unsigned char *p = data;
     uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
     uint64_t words[8];
     for (; size >= sizeof words; p += sizeof words, size -= sizeof words) {
-        memcpy(words, p, sizeof words);
-        for (int i = 0; i < 4; i++) lanes[i] = mix(lanes[i] ^ words[2 * i], words[2 * i + 1] + 0xA0761D6478BD642Fu);
+        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* beyond the end too: it never faults */
+        for (int i = 0; i < 4; i++)
+            lanes[i] = mix(lanes[i] ^ word(p + 16 * i), word(p + 16 * i + 8) + 0xA0761D6478BD642Fu);
     }
     memset(words, 0, sizeof words);
     memcpy(words, p, size);

@@ -111,7 +111,7 @@ psal_status psal_model_set_parameter(psal_model *model, int index, const float *
 
 /* 64 bits that tell one set of weights from another: the same for every file format that holds the
  * same float32 values under the same architecture. Statistics are found by it. Reads all values
- * (some 10 ms per 100 MB); not cryptographic. */
+ * (some 5 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
 
 /* One of the parts that a network can be cut in: layers from one place where little is alive to the

@@ -146,19 +146,28 @@ static void try_arch(candidate *c, const net_arch *arch, const psal_tensor_map *
 
 /* ---- all architectures ---- */
 
+/* Fits and leaves no tensor over: no other can explain more. */
+static bool is_perfect(const candidate *c, const psal_tensor_map *tensors) {
+    return fits(c) && (size_t)c->right == psal_tensor_map_count(tensors);
+}
+
 /* The best of all: one that fits and explains most tensors; failing that, the one that comes
  * closest. `preferred` (a name or NULL) wins among equals. */
 static void try_each(candidate *best, const psal_tensor_map *tensors, double recorded_width,
                      const char *preferred, bool thorough) {
     *best = (candidate){0};
+    const net_arch *first = preferred ? net_arch_find(preferred) : NULL;
+    if (first) {
+        try_arch(best, first, tensors, recorded_width, thorough);
+        if (is_perfect(best, tensors)) return;
+    }
     for (int i = 0; i < net_arch_count(); i++) {
         candidate c;
         const net_arch *arch = net_arch_at(i);
+        if (arch == first) continue;
         try_arch(&c, arch, tensors, recorded_width, thorough);
         bool better = !best->arch || fits(&c) > fits(best) ||
-                      (fits(&c) == fits(best) && score(&c) > score(best)) ||
-                      (fits(&c) == fits(best) && score(&c) == score(best) && preferred &&
-                       strcmp(preferred, arch->name) == 0);
+                      (fits(&c) == fits(best) && score(&c) > score(best));
         candidate worse = better ? *best : c;
         if (better) *best = c;
         net_clear(&worse.list);

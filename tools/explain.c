@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/figure.h"
 #include "saliency/prediction.h"
 #include "saliency/random.h"
 
@@ -19,7 +20,14 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
     x->options.saliency.memory_limit = session->memory_limit;
     x->options.saliency.method = session->method;
     x->options.saliency.input_saliency = true;
-    x->saliency = psal_saliency_new(session->model, &x->options.saliency, err);
+    /* Building the graph and planning it keep one thread busy; another finds the fonts of the figures meanwhile. */
+#pragma omp parallel sections num_threads(2) if (session->threads > 1)
+    {
+#pragma omp section
+        x->saliency = psal_saliency_new(session->model, &x->options.saliency, err);
+#pragma omp section
+        if (session->threads > 1) psal_figure_prepare_fonts();
+    }
     if (!x->saliency) return psal_fail_prefix(err, "%s", session->info->arch);
     int64_t n = psal_saliency_length(x->saliency);
     if (options->k > n)

@@ -215,11 +215,13 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
         if (!paths[i]) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         json_array_append_new(files, psal_json_string(paths[i]));
     }
-    /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. */
+    /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The overlay
+     * has no letters: a second thread draws it while the first waits for the fonts. */
+    static const int order[] = {PROFILE, OVERLAY, HEATMAP, RANDOM, TABLE};
     bool draw = status == PSAL_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(x->session->threads) if (x->session->threads > 1)
     for (int i = 0; i < RESULT; i++)
-        if (draw && paths[i]) write_file(x, e, i, paths[i], &errors[i]);
+        if (draw && paths[order[i]]) write_file(x, e, order[i], paths[order[i]], &errors[order[i]]);
     for (int i = 0; i < RESULT && status == PSAL_OK; i++)
         if ((status = errors[i].status) != PSAL_OK && err) *err = errors[i];
     if (status == PSAL_OK) {

@@ -69,6 +69,47 @@ START_TEST(test_sorted_within_layers) {
 }
 END_TEST
 
+/* The line is drawn in pieces: none is missing, whether layers are wide or many to a piece. */
+START_TEST(test_line_has_no_gaps) {
+    static psal_figure_layer narrow[FILTERS];
+    static float level[FILTERS];
+    for (int count = 1; count <= FILTERS; count += count < 8 ? 1 : 73) {
+        for (int l = 0; l < count; l++) {
+            int first = FILTERS * l / count;
+            narrow[l] = (psal_figure_layer){"layer", first, FILTERS * (l + 1) / count - first, NULL};
+        }
+        for (int i = 0; i < FILTERS; i++) level[i] = 1;
+        const psal_figure_profile profile = {NULL, level};
+        const psal_profile_panel panel = {NULL, NULL, false, &profile, 1};
+        psal_profile_figure figure = simple(&panel);
+        figure.title = figure.subtitle = NULL;
+        figure.layers = narrow;
+        figure.layer_count = (size_t)count;
+        ck_assert_int_eq(psal_profile_figure_write(&figure, in_scratch("p.png"), NULL), PSAL_OK);
+        png_picture picture = read_picture(in_scratch("p.png"));
+        color_patch line = find_color(&picture, BLUE, 0, 60, picture.width, picture.height);
+        ck_assert_int_gt(line.right - line.left, 1600);
+        for (int x = line.left; x <= line.right; x++) {
+            bool there = false;
+            for (int y = line.top - 2; y <= line.bottom + 2; y++)
+                there = there || near_color(pixel_at(&picture, x, y), BLUE, 80);
+            if (!there) ck_abort_msg("%d layers: no line in column %d", count, x);
+        }
+        free_picture(&picture);
+    }
+}
+END_TEST
+
+/* Fonts that were looked for before change nothing. */
+START_TEST(test_prepared_fonts) {
+    ck_assert_int_eq(write_simple(in_scratch("a.png"), NULL), PSAL_OK);
+    psal_figure_prepare_fonts();
+    ck_assert_int_eq(write_simple(in_scratch("b.png"), NULL), PSAL_OK);
+    expect_same_bytes(in_scratch("a.png"), in_scratch("b.png"));
+    ck_assert_int_ne(access("fonts.png", F_OK), 0);
+}
+END_TEST
+
 START_TEST(test_marks) {
     ck_assert_int_eq(write_simple(in_scratch("p.png"), NULL), PSAL_OK);
     png_picture picture = read_picture(in_scratch("p.png"));
@@ -193,6 +234,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, test_formats);
     tcase_add_test(tests, test_sorted_within_layers);
+    tcase_add_test(tests, test_line_has_no_gaps);
+    tcase_add_test(tests, test_prepared_fonts);
     tcase_add_test(tests, test_marks);
     tcase_add_test(tests, test_logarithmic_panel);
     tcase_add_test(tests, test_extremes);
