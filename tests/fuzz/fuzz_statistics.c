@@ -17,7 +17,7 @@ static const psal_model *network(void) {
     static psal_tensor_map *map;
     static psal_model *model;
     psal_error err = PSAL_ERROR_INIT;
-    if (model) return model;
+    if (map && model) return model; /* which looks at the map's tensors */
     map = psal_model_blank("resnet18", 0.02, 2, &err);
     model = map ? psal_model_load(map, NULL, NULL, &err) : NULL;
     FUZZ_CHECK(model != NULL);
