@@ -107,7 +107,11 @@ static void change(input *in, row *rows, int *count, psal_tensor_map *map) {
     case 0: /* missing */
         *r = rows[--*count];
         return;
-    case 1: r->shape.dim[take(in) % PSAL_MAX_DIMS] = strange_number(in); break;
+    case 1: {
+        unsigned dim = take(in) % PSAL_MAX_DIMS; /* before the number: C leaves the order open within one expression */
+        r->shape.dim[dim] = strange_number(in);
+        break;
+    }
     case 2: r->shape.ndim = (int)(take(in) % (PSAL_MAX_DIMS + 1)); break;
     case 3: /* one more */
         if (*count == MOST_TENSORS) return;

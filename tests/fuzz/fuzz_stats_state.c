@@ -8,10 +8,11 @@
 
 const int fuzz_mutations = 8000;
 const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("psal.first"), FUZZ_WORD("psal.next"), FUZZ_WORD("psal.end"), FUZZ_WORD("psal.length"),
-    FUZZ_WORD("psal.count."), FUZZ_WORD("psal.normalized"), FUZZ_WORD("statistics-part"), FUZZ_WORD("record.status"),
-    FUZZ_WORD("all.mean"), FUZZ_WORD("correct.m2"), FUZZ_WORD("\"2147483647\""), FUZZ_WORD("\"1000000\""),
-    FUZZ_WORD("\"9999999999999999\""), FUZZ_WORD("\"0\""), FUZZ_WORD("[0]"), FUZZ_WORD("[0,0]"), {NULL, 0}};
+    FUZZ_WORD("00000000"), FUZZ_WORD("psal.first"), FUZZ_WORD("psal.next"), FUZZ_WORD("psal.end"),
+    FUZZ_WORD("psal.length"), FUZZ_WORD("psal.count."), FUZZ_WORD("psal.normalized"), FUZZ_WORD("statistics-part"),
+    FUZZ_WORD("record.status"), FUZZ_WORD("all.mean"), FUZZ_WORD("correct.m2"), FUZZ_WORD("\"2147483647\""),
+    FUZZ_WORD("\"1000000\""), FUZZ_WORD("\"9999999999999999\""), FUZZ_WORD("\"0\""), FUZZ_WORD("[0]"), FUZZ_WORD("[0,0]"),
+    {NULL, 0}};
 
 enum { LENGTH = 3 };
 
@@ -80,4 +81,5 @@ void fuzz_make_seeds(void) {
     seed_state("begun", 0, 0, 9);
     seed_state("interrupted", 0, 4, 9);
     seed_state("finished", 2, 5, 7);
+    seed_state("claims_samples", 0, 1, 2000000000); /* memory for them all was once taken at once */
 }
