@@ -45,7 +45,7 @@ extern const int fuzz_mutations;
 /* ---- for targets ---- */
 
 /* The path of `name` in a folder of this process, in memory where the system has such a place; valid until the next call
- * but three. The folder goes when the process ends. */
+ * but three. The folder goes when the process ends, unless by a crash. */
 const char *fuzz_path(const char *name);
 /* Make the file fuzz_path(name) of these bytes. */
 const char *fuzz_write(const char *name, const void *bytes, size_t size);
