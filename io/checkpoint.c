@@ -11,6 +11,9 @@
 #include "io/tfjs.h"
 #include "io/zip.h"
 
+/* Prefixes that are taken off; a hostile name is nothing but a million of them, copied each time. */
+enum { MOST_PREFIXES = 32 };
+
 enum form { SAFETENSORS, ZIP, PICKLE, JSON, UNKNOWN };
 
 /* Files people give by mistake, by their first bytes, and what to say about them. */
@@ -127,10 +130,10 @@ static bool all_have_prefix(const psal_tensor_map *map, const char *prefix) {
 
 static psal_status strip_prefixes(psal_tensor_map *map, psal_notes *notes, psal_error *err) {
     static const char *const prefixes[] = {"module.", "_orig_mod.", "model.", "net."};
-    size_t count = sizeof prefixes / sizeof *prefixes, since = 0;
+    size_t count = sizeof prefixes / sizeof *prefixes, since = 0, taken = 0;
     /* Round and round, until none has fitted in a whole round: "module.model.",
      * "model.module.module." */
-    for (size_t p = 0; since < count;) {
+    for (size_t p = 0; since < count && taken < MOST_PREFIXES;) {
         if (!all_have_prefix(map, prefixes[p])) {
             p = (p + 1) % count;
             since++;
@@ -145,6 +148,7 @@ static psal_status strip_prefixes(psal_tensor_map *map, psal_notes *notes, psal_
         }
         psal_note(notes, "took the prefix '%s' off all names", prefixes[p]);
         since = 0;
+        taken++;
     }
     return PSAL_OK;
 }

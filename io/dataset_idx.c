@@ -9,6 +9,10 @@
 /* A side longer than this is no image of this kind, and would overflow a pixel count. */
 enum { LONGEST_SIDE = 65535 };
 
+/* Every image costs a name and an entry, some eighty bytes, and may itself be a byte of a gzipped file that a thousandth of
+ * a byte stands for: fewer than PSAL_DATASET_MAX_SAMPLES, so that a small file takes less than a gigabyte. */
+enum { MOST_IMAGES = 10000000 };
+
 static psal_status check_labels(const uint8_t *label, int64_t count, const char *file,
                                 const psal_labels *labels, psal_error *err) {
     for (int64_t i = 0; labels && i < count; i++)
@@ -26,11 +30,11 @@ psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images, con
     uint8_t *label = NULL;
     psal_status status = psal_idx_read(images, 3, dim, &dataset->pixels, err);
     if (status) return status;
-    if (dim[0] > PSAL_DATASET_MAX_SAMPLES || dim[1] > LONGEST_SIDE || dim[2] > LONGEST_SIDE)
+    if (dim[0] > MOST_IMAGES || dim[1] > LONGEST_SIDE || dim[2] > LONGEST_SIDE)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED,
                          "%s: %lld images of %lldx%lld: at most %d images, sides at most %d",
                          images, (long long)dim[0], (long long)dim[1], (long long)dim[2],
-                         PSAL_DATASET_MAX_SAMPLES, LONGEST_SIDE);
+                         MOST_IMAGES, LONGEST_SIDE);
     dataset->height = (int)dim[1];
     dataset->width = (int)dim[2];
     if (label_file) {

@@ -46,7 +46,32 @@ static bool is_inside(const char *path) {
     return true;
 }
 
-static psal_status open_group(const char *folder, json_t *paths, psal_tensor_map *map,
+/* Enter a shard's path, without the parts that lead nowhere ("./a", "b//c"), into the set `seen`. A
+ * shard that came many times would be as many times as many weights as the file has bytes. */
+static psal_status enter_shard(json_t *seen, const char *path, psal_error *err) {
+    char *plain = malloc(strlen(path) + 2), *end = plain;
+    if (!plain) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    for (const char *part = path; *part;) {
+        size_t length = strcspn(part, "/");
+        if (length && !(length == 1 && *part == '.')) {
+            memcpy(end, part, length);
+            end += length;
+            *end++ = '/';
+        }
+        part += length + (part[length] == '/');
+    }
+    *end = '\0';
+    psal_status status = PSAL_OK;
+    if (json_object_get(seen, plain))
+        status =
+            psal_fail(err, PSAL_ERR_FORMAT, "the weight file '%.200s' is listed twice", path);
+    else if (json_object_set_new(seen, plain, json_true()))
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    free(plain);
+    return status;
+}
+
+static psal_status open_group(const char *folder, json_t *paths, json_t *seen, psal_tensor_map *map,
                               struct group *group, psal_error *err) {
     size_t count = json_array_size(paths);
     if (!count || count > MAX_SHARDS)
@@ -60,10 +85,12 @@ static psal_status open_group(const char *folder, json_t *paths, psal_tensor_map
             return psal_fail(err, PSAL_ERR_FORMAT,
                              "the weight file '%.200s' is outside the model's folder: refused",
                              name ? name : "?");
+        psal_status status = enter_shard(seen, name, err);
+        if (status != PSAL_OK) return status;
         if (asprintf(&path, "%s/%s", folder, name) < 0)
             return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         psal_mapped_file *shard = &group->shards[group->count];
-        psal_status status = psal_map_file(path, shard, err);
+        status = psal_map_file(path, shard, err);
         free(path);
         if (status == PSAL_OK) {
             status = psal_tensor_map_adopt(map, (void *)(uintptr_t)shard->data, shard->size,
@@ -181,12 +208,12 @@ static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_ma
     return copy ? PSAL_OK : err ? err->status : PSAL_ERR_MEMORY;
 }
 
-static psal_status read_group(const char *folder, json_t *group_json, psal_tensor_map *map,
-                              psal_error *err) {
+static psal_status read_group(const char *folder, json_t *group_json, json_t *seen,
+                              psal_tensor_map *map, psal_error *err) {
     struct group group = {.count = 0};
     json_t *weights = member(group_json, "weights"), *entry;
     size_t i;
-    psal_status status = open_group(folder, member(group_json, "paths"), map, &group, err);
+    psal_status status = open_group(folder, member(group_json, "paths"), seen, map, &group, err);
     if (status == PSAL_OK) {
         json_array_foreach(weights, i, entry) {
             status = add_weight(entry, &group, map, err);
@@ -214,9 +241,12 @@ static psal_status read_model(const char *folder, json_t *root, psal_tensor_map 
                          "is JSON without a weightsManifest, no TensorFlow.js model");
     psal_status status = psal_tensor_map_set_meta(map, "format", "tfjs-layers", err);
     if (status == PSAL_OK) status = psal_tfjs_describe(member(root, "modelTopology"), map, err);
+    json_t *seen = json_object(); /* the paths of all shards */
+    if (!seen) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     json_array_foreach(manifest, i, group) {
-        if (status == PSAL_OK) status = read_group(folder, group, map, err);
+        if (status == PSAL_OK) status = read_group(folder, group, seen, map, err);
     }
+    json_decref(seen);
     return status;
 }
 

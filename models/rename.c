@@ -49,8 +49,12 @@ static bool rename_timm_vgg(const char *name, char *text, psal_shape *shape) {
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
         if (!starts_with(name, names[i][0])) continue;
         snprintf(text, NAME_SIZE, "%s%s", names[i][1], name + strlen(names[i][0]));
-        if (shape->ndim == 4)
-            *shape = PSAL_SHAPE(shape->dim[0], shape->dim[1] * shape->dim[2] * shape->dim[3]);
+        if (shape->ndim == 4) {
+            const psal_shape window = PSAL_SHAPE(shape->dim[1], shape->dim[2], shape->dim[3]);
+            const int64_t inputs = psal_shape_count(&window);
+            /* Too many even to be counted: an empty tensor, which fits nowhere as it is either. */
+            if (inputs >= 0) *shape = PSAL_SHAPE(shape->dim[0], inputs);
+        }
         return true;
     }
     return false;

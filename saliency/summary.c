@@ -17,16 +17,26 @@ psal_summary *psal_summary_new(int64_t length, int64_t first, int64_t end, bool 
     psal_summary *s = calloc(1, sizeof *s);
     if (!s) goto failed;
     *s = (psal_summary){.length = length, .first = first, .next = first, .end = end, .normalized = normalized};
-    s->records = calloc((size_t)(end - first) + 1, sizeof *s->records);
     s->scratch = malloc((size_t)length * sizeof *s->scratch);
     for (int g = 0; g < (length > PSAL_SUMMARY_GROUPS ? 1 : PSAL_GROUP_COUNT); g++)
         if (!(s->groups[g] = psal_welford_new(length, NULL))) goto failed;
-    if (s->records && s->scratch) return s;
+    if (s->scratch) return s;
 failed:
     psal_summary_free(s);
     psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a summary of %lld entries over %lld samples", (long long)length,
               (long long)(end - first));
     return NULL;
+}
+
+/* Room for `count` records, and some more, since they come one by one. */
+static psal_status reserve_records(psal_summary *s, int64_t count, psal_error *err) {
+    if (count <= s->record_room) return PSAL_OK;
+    int64_t room = count + count / 2 + 16;
+    psal_sample *records = reallocarray(s->records, (size_t)room, sizeof *records);
+    if (!records) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld records", (long long)count);
+    s->records = records;
+    s->record_room = room;
+    return PSAL_OK;
 }
 
 void psal_summary_free(psal_summary *s) {
@@ -71,6 +81,8 @@ psal_status psal_summary_add(psal_summary *s, const psal_sample *sample, const f
     if (sample->index != s->next || s->next >= s->end)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %lld cannot follow %lld samples of %lld", (long long)sample->index,
                          (long long)s->next, (long long)s->end);
+    psal_status status = reserve_records(s, s->next - s->first + 1, err);
+    if (status != PSAL_OK) return status;
     s->records[s->next++ - s->first] = *sample;
     if (!profile) return PSAL_OK;
     const float *values = prepared(s, profile);
@@ -90,10 +102,9 @@ psal_status psal_summary_append(psal_summary *s, const psal_summary *behind, psa
         return psal_fail(err, PSAL_ERR_SHAPE, "summaries of %lld and %lld entries cannot be joined", (long long)s->length,
                          (long long)behind->length);
     size_t here = (size_t)(s->end - s->first), there = (size_t)(behind->end - behind->first);
-    psal_sample *records = realloc(s->records, (here + there + 1) * sizeof *records);
-    if (!records) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu records", here + there);
-    s->records = records;
-    memcpy(records + here, behind->records, there * sizeof *records);
+    psal_status status = reserve_records(s, (int64_t)(here + there), err);
+    if (status != PSAL_OK) return status;
+    if (there) memcpy(s->records + here, behind->records, there * sizeof *s->records);
     s->next = s->end = behind->end;
     for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g]; g++) psal_welford_merge(s->groups[g], behind->groups[g], NULL);
     return PSAL_OK;
@@ -184,7 +195,9 @@ psal_status psal_summary_to_tensors(const psal_summary *s, psal_tensor_map *map,
     for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g] && status == PSAL_OK; g++) {
         const psal_welford *w = s->groups[g];
         snprintf(name, sizeof name, "psal.count.%s", GROUP_NAMES[g]);
-        if ((status = set_number(map, name, w->count, err)) != PSAL_OK || w->count == 0) continue;
+        if ((status = set_number(map, name, w->count, err)) != PSAL_OK) break;
+        /* Sums of nothing are left out, but for long profiles: who reads them wants to see that the length is true. */
+        if (w->count == 0 && s->length <= PSAL_SUMMARY_GROUPS) continue;
         snprintf(name, sizeof name, "%s.mean", GROUP_NAMES[g]);
         if ((status = add_vector(map, name, w->mean, w->length, err)) != PSAL_OK) break;
         snprintf(name, sizeof name, "%s.m2", GROUP_NAMES[g]);
@@ -264,10 +277,18 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
                   (long long)end);
         return NULL;
     }
+    /* What is allocated is in proportion to what is there: a small file may claim any number of samples and entries. */
+    const void *there = NULL;
+    if (get_tensor(map, FIELDS[0].name, FIELDS[0].dtype, next - first, &there, err) != PSAL_OK ||
+        (length > PSAL_SUMMARY_GROUPS && get_tensor(map, "all.mean", PSAL_F64, length, &there, err) != PSAL_OK))
+        return NULL;
     psal_summary *s = psal_summary_new(length, first, end, normalized != 0, err);
     if (!s) return NULL;
-    s->next = next;
-    psal_status status = read_groups(s, map, err);
+    psal_status status = reserve_records(s, next - first, err);
+    if (status == PSAL_OK) {
+        s->next = next;
+        status = read_groups(s, map, err);
+    }
     for (int f = 0; f < FIELD_COUNT && status == PSAL_OK; f++) {
         const void *data = NULL;
         status = get_tensor(map, FIELDS[f].name, FIELDS[f].dtype, next - first, &data, err);

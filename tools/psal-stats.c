@@ -241,16 +241,17 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
     int64_t length = psal_saliency_length(r->saliency);
     bool resume = psal_options_flag(r->options, "resume");
     bool interrupted_run = resume && access(r->partial, F_OK) == 0;
-    if (interrupted_run) {
-        r->summary = psal_state_read(r->partial, &r->identity, NULL, err);
+    bool finished_part = resume && !interrupted_run && r->shards > 1 && access(r->out, F_OK) == 0;
+    if (interrupted_run || finished_part) {
+        const char *file = interrupted_run ? r->partial : r->out;
+        r->summary = psal_state_read(file, &r->identity, NULL, err);
+        /* The file says by itself what it belongs to; whoever adds to it relies on these. */
         if (r->summary && (r->summary->length != length || r->summary->first != r->first || r->summary->end != r->end)) {
             psal_summary_free(r->summary);
             r->summary = NULL;
-            psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples or entries do not fit", r->partial);
+            psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples or entries do not fit", file);
         }
-    } else if (resume && r->shards > 1 && access(r->out, F_OK) == 0) {
-        r->summary = psal_state_read(r->out, &r->identity, NULL, err);
-        *finished = r->summary && r->summary->next == r->end;
+        *finished = finished_part && r->summary && r->summary->next == r->end;
     } else {
         r->summary = psal_summary_new(length, r->first, r->end, psal_options_flag(r->options, "normalized"), err);
     }

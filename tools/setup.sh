@@ -21,6 +21,7 @@ parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
 )
 tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
+fuzz_needs=("${tsan_needs[@]}" package:libclang-rt-dev=libclang-rt-dev)
 
 started=$(date +%s.%N)
 

@@ -54,7 +54,7 @@ static psal_status read_part(joining *j, const char *path, psal_error *err) {
         psal_summary_free(part);
         return status;
     }
-    if (shard < 1 || shard > shards || samples < 0 || part->first != (shard - 1) * samples / shards ||
+    if (shard < 1 || shard > shards || samples < 0 || samples > PSAL_DATASET_MAX_SAMPLES || part->first != (shard - 1) * samples / shards ||
         part->end != shard * samples / shards)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples %lld to %lld are not part %lld of %lld", path,
                            (long long)part->first, (long long)part->end, (long long)shard, (long long)shards);

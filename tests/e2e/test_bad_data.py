@@ -199,6 +199,17 @@ def test_full_disk():
 
 # ---- parts ----
 
+def forged(path, key, value):
+    """The same file with another text under a key of its metadata"""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:8 + size])
+    assert key in header["__metadata__"]
+    header["__metadata__"][key] = value
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + size:]
+
+
 def test_parts():
     out = scratch / "parts"
     out.mkdir()
@@ -229,6 +240,13 @@ def test_parts():
     for end in (4, 200, len(whole) // 2, len(whole) - 1):
         parts[2].write_bytes(whole[:end])
         refused(f"a part cut at {end}", *merge, *parts, words=[parts[2].name], folder=out)
+    for key, value in (("psal.samples", str(2**63 - 1)), ("psal.end", "13"), ("psal.length", "2000000")):
+        parts[2].write_bytes(forged(parts[2], key, value))
+        refused(f"a part with another {key}", *merge, *parts, words=[parts[2].name], folder=out)
+        parts[2].write_bytes(whole)
+    parts[2].write_bytes(forged(parts[2], "psal.end", "13"))
+    refused("a finished part of other samples", "psal-stats", "--weights", resnet, "--data", listing, "--out", out / "s.safetensors",
+            "--shard", "3/3", *store, "--resume", words=[parts[2].name, "damaged"], folder=out)
     parts[2].write_bytes(whole)
     (scratch / "parts-data" / "009.png").write_bytes(bytes((scratch / "parts-data" / "009.png").stat().st_size))
     unfinished = out / "u.part-3-of-3.safetensors"

@@ -165,6 +165,13 @@ case="an unknown argument"
 "$project/tests/run" --what >"$work/out" 2>&1
 check "status" [ $? = 2 ]
 check "does not say which" grep -q "unknown argument '--what'" "$work/out"
+case="--fuzz without a number"
+for wrong in --fuzz --fuzz=x "--fuzz 0"; do
+    # shellcheck disable=SC2086 # two arguments
+    "$project/tests/run" $wrong >"$work/out" 2>&1
+    check "status of $wrong" [ $? = 2 ]
+    check "does not say so" grep -q "needs a number of seconds" "$work/out"
+done
 case="--help"
 "$project/tests/run" --help >"$work/out" 2>&1
 check "status" [ $? = 0 ]

@@ -160,6 +160,13 @@ START_TEST(test_prefixes) {
     expect_names(NAMES{"module.a", "module.module.a"}, NAMES{"module.a", "module.module.a"}, 2, 0);
     expect_names(NAMES{"module.module.a", "module.a"}, NAMES{"module.module.a", "module.a"}, 2, 0);
     expect_names(NAMES{"modules.a"}, NAMES{"modules.a"}, 1, 0);
+    /* A name of prefixes only, each of which would be a round over all that is left: minutes. */
+    enum { TIMES = 200000, MOST = 32 };
+    char *name = malloc(7 * TIMES + 2);
+    for (int i = 0; i < TIMES; i++) memcpy(name + 7 * i, "module.", 7);
+    strcpy(name + 7 * TIMES, "a");
+    expect_names((const char *[]){name}, (const char *[]){name + 7 * MOST}, 1, MOST);
+    free(name);
 }
 END_TEST
 

@@ -56,6 +56,19 @@ START_TEST(idx_files) {
 }
 END_TEST
 
+/* Ten kilobytes that unpack to ten million images of a pixel, each of which would get a name. */
+START_TEST(too_many_idx_images) {
+    static uint8_t images[16 + 10000001] = {0, 0, 8, 3, 0, 0x98, 0x96, 0x81, 0, 0, 0, 1, 0, 0, 0, 1};
+    gzFile file = gzopen(in_scratch("images.gz"), "wb1");
+    ck_assert_int_eq(gzwrite(file, images, sizeof images), sizeof images);
+    gzclose(file);
+    char spec[300];
+    snprintf(spec, sizeof spec, "idx:%s/images.gz", scratch);
+    ck_assert_ptr_null(open_data(spec, NULL));
+    EXPECT_ERROR(err, PSAL_ERR_UNSUPPORTED, "10000001 images", "at most 10000000");
+}
+END_TEST
+
 START_TEST(fashion_mnist) {
     psal_labels *labels = psal_labels_fashion_mnist(&err);
     psal_dataset *data =
@@ -263,6 +276,7 @@ int main(void) {
     TCase *tests = tcase_create("dataset");
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, idx_files);
+    tcase_add_test(tests, too_many_idx_images);
     tcase_add_test(tests, fashion_mnist);
     tcase_add_test(tests, prefetches_files);
     tcase_add_test(tests, fingerprints);

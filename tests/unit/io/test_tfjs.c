@@ -128,7 +128,10 @@ START_TEST(test_refusals) {
     expect_refused("", weights, "", "group of 0 weight files");
     expect_refused("\"1.bin\", \"2.bin\"", weights, "",
                    "c1/bias needs 12 bytes, the weight files hold 5 more");
-    expect_refused(PATHS ", \"1.bin\"", weights, "", "hold 45 bytes, the weights need 29");
+    write_bytes(in_folder("4.bin"), "0123456789abcdef", 16);
+    expect_refused(PATHS ", \"4.bin\"", weights, "", "hold 45 bytes, the weights need 29");
+    expect_refused(PATHS ", \"1.bin\"", weights, "", "'1.bin' is listed twice");
+    expect_refused(PATHS ", \".//sub/./3.bin\"", weights, "", "'.//sub/./3.bin' is listed twice");
     expect_refused("\"9.bin\"", weights, "", "No such file");
     expect_refused("\"../1.bin\"", weights, "", "outside the model's folder");
     expect_refused("\"sub/../../1.bin\"", weights, "", "outside the model's folder");

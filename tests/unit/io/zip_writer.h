@@ -3,8 +3,8 @@
 #ifndef PSAL_TESTS_UNIT_IO_ZIP_WRITER_H
 #define PSAL_TESTS_UNIT_IO_ZIP_WRITER_H
 
-#include <check.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -35,9 +35,9 @@ static inline void zip_add(struct zip_writer *zip, const char *name, const void 
                            .avail_in = (uInt)size,
                            .next_out = at,
                            .avail_out = 1u << 30};
-        ck_assert_int_eq(deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY),
-                         Z_OK);
-        ck_assert_int_eq(deflate(&stream, Z_FINISH), Z_STREAM_END);
+        if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
+            deflate(&stream, Z_FINISH) != Z_STREAM_END)
+            abort(); /* the fuzz targets, which have no Check, use this too */
         packed = stream.total_out;
         deflateEnd(&stream);
     }

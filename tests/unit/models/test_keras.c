@@ -1,46 +1,7 @@
 /* Keras' ResNets: both namings, layouts, and the biases in the running means. */
 #include "fixtures.h"
+#include "keras_names.h"
 #include "models/keras.h"
-
-typedef enum naming { FIRST, LATER, HDF5 } naming;
-
-static const char *part_of(const char *torch, bool norm) {
-    if (strstr(torch, "running_mean")) return "moving_mean";
-    if (strstr(torch, "running_var")) return "moving_variance";
-    if (strstr(torch, ".weight")) return norm ? "gamma" : "kernel";
-    return norm ? "beta" : "bias";
-}
-
-/* Keras' name of one of torchvision's tensors. */
-static void keras_name(const char *torch, naming how, char *text) {
-    int stage, block, index;
-    const bool norm = strstr(torch, "bn") || strstr(torch, "downsample.1");
-    const char *part = part_of(torch, norm);
-    char layer[60];
-    if (strncmp(torch, "fc.", 3) == 0) {
-        sprintf(layer, "%s", how == FIRST ? "fc1000" : how == LATER ? "predictions" : "probs");
-    } else if (sscanf(torch, "layer%d.%d.", &stage, &block) == 2) {
-        const char *number = strpbrk(strchr(strchr(torch, '.') + 1, '.'), "123");
-        index = strstr(torch, "downsample") ? 0 : *number - '0';
-        if (how == LATER)
-            sprintf(layer, "conv%d_block%d_%d_%s", stage + 1, block + 1, index,
-                    norm ? "bn" : "conv");
-        else if (how == HDF5 && block > 0)
-            sprintf(layer, "%s%db%d_branch%s", norm ? "bn" : "res", stage + 1, block,
-                    (const char *[]){"1", "2a", "2b", "2c"}[index]);
-        else
-            sprintf(layer, "%s%d%c_branch%s", norm ? "bn" : "res", stage + 1, 'a' + block,
-                    (const char *[]){"1", "2a", "2b", "2c"}[index]);
-    } else if (how == LATER) {
-        sprintf(layer, norm ? "conv1_bn" : "conv1_conv");
-    } else {
-        sprintf(layer, norm ? "bn_conv1" : "conv1");
-    }
-    if (how == HDF5)
-        sprintf(text, "%s/%s/%s:0", layer, layer, part);
-    else
-        sprintf(text, "%s/%s", layer, part);
-}
 
 /* O,I,H,W to H,W,I,O; O,I to I,O. */
 static void add_transposed(psal_tensor_map *map, const char *name, const psal_tensor *t) {
@@ -54,7 +15,7 @@ static void add_transposed(psal_tensor_map *map, const char *name, const psal_te
                 to[(p * d[1] + i) * d[0] + o] = from[(o * d[1] + i) * plane + p];
 }
 
-static psal_tensor_map *as_keras(const psal_tensor_map *torch, naming how) {
+static psal_tensor_map *as_keras(const psal_tensor_map *torch, keras_naming how) {
     psal_tensor_map *map = psal_tensor_map_new();
     for (size_t k = 0; k < psal_tensor_map_count(torch); k++) {
         const psal_tensor *t = psal_tensor_map_at(torch, k);
@@ -68,7 +29,7 @@ static psal_tensor_map *as_keras(const psal_tensor_map *torch, naming how) {
         }
         char *kernel = strstr(name, "/kernel");
         if (t->shape.ndim == 4) {
-            strcpy(kernel, how == HDF5 ? "/bias:0" : "/bias");
+            strcpy(kernel, how == KERAS_HDF5 ? "/bias:0" : "/bias");
             add(map, name, PSAL_SHAPE(t->shape.dim[0]));
             for (int64_t o = 0; o < t->shape.dim[0]; o++)
                 floats(map, name)[o] = 0.125f * (float)(o % 5); /* exact in sums */
@@ -80,13 +41,13 @@ static psal_tensor_map *as_keras(const psal_tensor_map *torch, naming how) {
 START_TEST(test_conversion) {
     psal_tensor_map *torch = bare("resnet50", 0.125, 7);
     fill(torch);
-    psal_tensor_map *keras = as_keras(torch, (naming)_i);
+    psal_tensor_map *keras = as_keras(torch, (keras_naming)_i);
     psal_model *expected = load(torch, NULL), *model = load(keras, NULL);
     const psal_model_info *info = psal_model_get_info(model);
     ck_assert_str_eq(info->arch, "resnet50");
     ck_assert_double_eq(info->width, 0.125);
     ck_assert_str_eq(info->variant, "v1");
-    ck_assert_double_eq(info->bn_epsilon, _i == LATER ? 1.001e-5 : 1e-3);
+    ck_assert_double_eq(info->bn_epsilon, _i == KERAS_LATER ? 1.001e-5 : 1e-3);
     ck_assert_str_eq(info->preprocess, "caffe");
     for (int i = 0; i < psal_model_parameter_count(model); i++) {
         const psal_model_parameter *a = psal_model_get_parameter(expected, i),
@@ -119,7 +80,7 @@ END_TEST
  */
 START_TEST(test_options) {
     psal_tensor_map *torch = bare("resnet50", 0.0625, 3);
-    psal_tensor_map *keras = as_keras(torch, FIRST);
+    psal_tensor_map *keras = as_keras(torch, KERAS_FIRST);
     floats(keras, "bn_conv1/moving_mean")[1] = 5;
     drop(keras, "conv1/bias");
     set_meta(keras, "psal.format", "tfjs-layers");
@@ -156,7 +117,7 @@ START_TEST(test_description) {
     };
     psal_tensor_map *torch = bare("resnet50", 0.0625, 3);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        psal_tensor_map *keras = as_keras(torch, FIRST);
+        psal_tensor_map *keras = as_keras(torch, KERAS_FIRST);
         set_meta(keras, "keras.strides", cases[i].strides);
         set_meta(keras, "keras.batch_norm_epsilon", cases[i].epsilon);
         psal_model *model = load(keras, NULL);
@@ -171,7 +132,7 @@ END_TEST
 
 START_TEST(test_errors) {
     psal_tensor_map *torch = bare("resnet50", 0.0625, 3);
-    psal_tensor_map *keras = as_keras(torch, FIRST);
+    psal_tensor_map *keras = as_keras(torch, KERAS_FIRST);
     drop(keras, "res3b_branch2a/kernel");
     refuse(keras, NULL, PSAL_ERR_FORMAT,
            "looks like resnet50 (width 0.0625, 3 classes), but tensor 'layer2.1.conv1.weight' is "
@@ -246,7 +207,7 @@ int main(void) {
     Suite *suite = suite_create("keras");
     TCase *tcase = tcase_create("keras");
     tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, test_conversion, FIRST, HDF5 + 1);
+    tcase_add_loop_test(tcase, test_conversion, KERAS_FIRST, KERAS_HDF5 + 1);
     tcase_add_test(tcase, test_options);
     tcase_add_test(tcase, test_description);
     tcase_add_test(tcase, test_errors);

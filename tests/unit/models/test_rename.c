@@ -139,4 +139,19 @@ START_TEST(test_odd_names) {
 }
 END_TEST
 
-RUN_TESTS("rename", test_prefixes, test_old_densenet, test_timm_vgg, test_collision, test_odd_names)
+/* An empty tensor may have any dimensions beside its zero; their product is none that a number holds. */
+START_TEST(test_vgg_window_that_cannot_be_counted) {
+    psal_tensor_map *map = bare("vgg11", 0.01, 2);
+    const int64_t many = (int64_t)1 << 40;
+    add(map, "pre_logits.fc1.weight", PSAL_SHAPE(0, many, many, many));
+    add(map, "pre_logits.fc2.weight", PSAL_SHAPE(many, many, 0, many));
+    drop(map, "classifier.0.weight");
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_ptr_null(psal_model_load(map, NULL, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.message, "tensor 'classifier.0.weight' has shape 0x1099511627776x"));
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+RUN_TESTS("rename", test_prefixes, test_old_densenet, test_timm_vgg, test_collision, test_odd_names,
+          test_vgg_window_that_cannot_be_counted)

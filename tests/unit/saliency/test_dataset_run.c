@@ -263,6 +263,40 @@ START_TEST(damaged_summaries_are_refused) {
 }
 END_TEST
 
+/* The numbers in the metadata may say anything: nothing is allocated because of them. */
+START_TEST(small_files_that_claim_much_take_no_memory) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_summary *s = psal_summary_new(3, 0, 10, false, &err);
+    psal_tensor_map *map = psal_tensor_map_new();
+    ck_assert_int_eq(psal_summary_to_tensors(s, map, &err), PSAL_OK);
+    psal_summary_free(s);
+    psal_tensor_map_set_meta(map, "psal.end", "2000000000", &err); /* 80 GB of records */
+    s = psal_summary_from_tensors(map, &err);
+    ck_assert_msg(s != NULL, "%s", err.message);
+    ck_assert_int_eq(s->record_room, 0);
+    psal_summary_free(s);
+    psal_tensor_map_set_meta(map, "psal.length", "2000000000", &err);
+    ck_assert_ptr_null(psal_summary_from_tensors(map, &err));
+    ck_assert_str_eq(err.message, "not a saved summary: there is no tensor 'all.mean'");
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+/* A long profile's state can be read before anything was added. */
+START_TEST(long_summaries_begin_empty) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_summary *s = psal_summary_new(PSAL_SUMMARY_GROUPS + 1, 0, 10, false, &err);
+    psal_tensor_map *map = psal_tensor_map_new();
+    ck_assert_int_eq(psal_summary_to_tensors(s, map, &err), PSAL_OK);
+    psal_summary_free(s);
+    s = psal_summary_from_tensors(map, &err);
+    ck_assert_msg(s != NULL, "%s", err.message);
+    ck_assert_int_eq(s->length, PSAL_SUMMARY_GROUPS + 1);
+    psal_summary_free(s);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
 START_TEST(refuses_what_is_no_run) {
     lab l = {0};
     open_lab(&l);
@@ -295,6 +329,8 @@ int main(void) {
     tcase_add_test(tests, bad_samples_end_the_run_or_are_skipped);
     tcase_add_test(tests, parts_join_and_only_neighbours_do);
     tcase_add_test(tests, damaged_summaries_are_refused);
+    tcase_add_test(tests, small_files_that_claim_much_take_no_memory);
+    tcase_add_test(tests, long_summaries_begin_empty);
     tcase_add_test(tests, refuses_what_is_no_run);
     tcase_add_test(tests, computes_confidences);
     suite_add_tcase(suite, tests);
