@@ -3,7 +3,7 @@
  * Order: nodes in the order they were made, stage by stage, with two exceptions. A large value whose readers all can run and
  * together leave less than half of it (a filter's gradient: its mean and its signs) is read by all of them at once, even by
  * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
- * anew right before each reader.
+ * anew right before each reader, or pair of readers one after the other.
  *
  * A normalisation or a bias is followed by the addition and the ReLU behind it in the same pass over the values, where nobody
  * else reads what is between them.
@@ -84,12 +84,20 @@ static void run_readers(schedule *s, psal_node n, int stage) {
     }
 }
 
+static bool reads(const psal_node_record *node, int inputs, psal_node value) {
+    for (int i = 0; i < inputs; i++)
+        if (node->inputs[i] == value) return true;
+    return false;
+}
+
+/* What is recomputed stays for the next step when that reads it too: it takes no memory that these two do not take anyway. */
 static void add_step(schedule *s, psal_node n, int stage) {
-    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n), *before = NULL;
+    if (s->plan->step_count > 0) before = psal_graph_node(s->plan->graph, s->plan->steps[s->plan->step_count - 1].node);
     for (int i = 0; i < node->input_count; i++) {
-        bool again = false;
-        for (int k = 0; k < i; k++) again |= node->inputs[k] == node->inputs[i];
-        if (!again && is_recomputed(s->plan, node->inputs[i])) add_step(s, node->inputs[i], stage);
+        psal_node in = node->inputs[i];
+        if (!is_recomputed(s->plan, in) || reads(node, i, in) || (before && reads(before, before->input_count, in))) continue;
+        add_step(s, in, stage);
     }
     s->plan->steps[s->plan->step_count++] = (psal_plan_step){.node = n, .stage = stage, .offset = SIZE_MAX};
 }

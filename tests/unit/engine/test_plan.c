@@ -258,6 +258,39 @@ START_TEST(spread_values_are_made_again)
 }
 END_TEST
 
+static int count_steps(const psal_plan *plan, psal_op_kind op)
+{
+    int count = 0;
+    for (int step = 0; step < plan->step_count; step++)
+        count += psal_graph_node(plan->graph, plan->steps[step].node)->op == op;
+    return count;
+}
+
+/* Two readers one right after the other read the same copy; another one in between makes it two. */
+START_TEST(neighbours_share_a_spread_value)
+{
+    psal_graph *g = psal_graph_new();
+    psal_node v = psal_input(g, "v", PSAL_SHAPE(4)), spread = psal_group_spread(g, v, PSAL_SHAPE(4, 100));
+    psal_node first = psal_softmax(g, spread), second = psal_mul(g, spread, spread);
+    psal_node third = psal_softmax(g, first), fourth = psal_abs(g, spread);
+    psal_node last = psal_add(g, psal_add(g, second, third), fourth);
+    psal_plan_options options = {.outputs = {&last}, .output_count = {1}, .stages = 1};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_int_eq(count_steps(plan, PSAL_OP_GROUP_SPREAD), 2);
+    psal_workspace *ws = workspace_of(plan);
+    const float values[] = {100, 200, -300, 400};
+    psal_workspace_set(ws, v, values, NULL);
+    run(ws, 0);
+    for (int i = 0; i < 400; i++) {
+        float x = values[i / 100] / 100;
+        ck_assert_float_eq_tol(psal_workspace_get(ws, last)[i], x * x + fabsf(x) + 0.01F, 1e-5F);
+    }
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 /* ---- a normalisation or bias with what follows it, in one pass ---- */
 
 enum { IMAGES = 2, CHANNELS = 3, PLANE = 20, VALUES = IMAGES * CHANNELS * PLANE, FINALS = 5 };
@@ -685,6 +718,7 @@ int main(void)
     tcase_add_test(tests, impossible_plans_are_refused);
     tcase_add_test(tests, memory_is_reused);
     tcase_add_test(tests, spread_values_are_made_again);
+    tcase_add_test(tests, neighbours_share_a_spread_value);
     tcase_add_test(tests, one_pass_gives_the_bits_of_several);
     tcase_add_test(tests, workspaces_share_memory);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);
