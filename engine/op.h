@@ -121,7 +121,6 @@ typedef struct psal_op_call {
     const psal_shape *const *in_shapes;
     const psal_real *const *in;
     psal_real *out;
-    psal_finish finish; /* for operations that can: psal_op.finishes */
     psal_conv2d_method method;
     psal_parallel parallel;
 } psal_op_call;
@@ -150,14 +149,18 @@ typedef struct psal_op_case {
     bool zero_gradient; /* every derivative is zero by definition; otherwise an all-zero gradient fails */
 } psal_op_case;
 
-enum { PSAL_VARIADIC = -1 };
+enum { PSAL_VARIADIC = -1, PSAL_MAX_INPUTS = 5 /* of an operation with run_elements */ };
 
 typedef struct psal_op {
     int inputs; /* how many, or PSAL_VARIADIC */
     /* Check the inputs and node->attr, complete them and set node->shape; errors through psal_graph_fail. */
     void (*infer)(psal_graph *graph, psal_node_record *node);
-    /* Compute call->out. NULL: nothing to run (leaves; views, which share their input's memory). */
+    /* Compute call->out. At most one of the two; none: nothing to run (leaves; views, which share their input's memory).
+     * run_elements computes the elements [begin, end), in the calling thread. These depend on the same elements of the inputs
+     * that in_place names and on the other inputs as a whole: several such operations on one value are done piece by piece,
+     * while a piece is in the cache, by all threads. */
     void (*run)(const psal_op_call *call);
+    void (*run_elements)(const psal_op_call *call, size_t begin, size_t end);
     size_t (*scratch)(const psal_node_record *node, psal_conv2d_method method, int threads); /* NULL: none */
     /* dx[i] = derivative in input i of <out, dy>, for each i with wanted[i]; PSAL_NO_NODE means zero. May only use
      * operations that have a rule themselves. NULL: zero almost everywhere or not a number; then say why: */
@@ -166,7 +169,6 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;       /* out is input 0's memory under another shape */
-    bool finishes;      /* run does what follows in the same pass: call->finish */
     bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
     const psal_op_case *cases;
     int case_count;

@@ -5,8 +5,8 @@
  * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
  * anew right before each reader, or pair of readers one after the other.
  *
- * A normalisation or a bias is followed by the addition and the ReLU behind it in the same pass over the values, where nobody
- * else reads what is between them.
+ * Elementwise steps that go on with each other's results are one pass over the values: a normalisation with the addition and
+ * the ReLU behind it, a ReLU's mask with the normalisation's scale behind it.
  *
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
@@ -148,6 +148,69 @@ done:
     return status;
 }
 
+/* ---- which steps are one pass ---- */
+
+static const psal_node_record *record_of(const psal_plan *plan, int step) {
+    return psal_graph_node(plan->graph, plan->steps[step].node);
+}
+
+static bool makes(const psal_plan *plan, int first, int last, psal_node value) {
+    for (int step = first; step <= last; step++)
+        if (plan->steps[step].node == value) return true;
+    return false;
+}
+
+static bool reads_any(const psal_plan *plan, int step, int first, int last) {
+    const psal_node_record *node = record_of(plan, step);
+    for (int i = 0; i < node->input_count; i++)
+        if (makes(plan, first, last, node->inputs[i])) return true;
+    return false;
+}
+
+/* Whether `step` goes on with what the pass first .. last makes: element by element, and with nothing of it as a whole. */
+static bool goes_on(const psal_plan *plan, int step, int first, int last) {
+    const psal_node_record *node = record_of(plan, step);
+    const psal_op *op = psal_op_get(node->op);
+    if (!op->run_elements || last - first + 1 >= PSAL_MAX_PASS || !reads_any(plan, step, first, last)) return false;
+    if (psal_shape_count(&node->shape) != psal_shape_count(&record_of(plan, first)->shape)) return false;
+    for (int i = 0; i < node->input_count; i++)
+        if (!(op->in_place >> i & 1) && makes(plan, first, last, node->inputs[i])) return false;
+    return true;
+}
+
+/* Steps first .. end-1, of which the last `count` are to come first. */
+static void move_ahead(psal_plan *plan, int first, int end, int count) {
+    for (; count > 0; count--, first++) {
+        const psal_plan_step moved = plan->steps[end - count];
+        memmove(plan->steps + first + 1, plan->steps + first, (size_t)(end - count - first) * sizeof moved);
+        plan->steps[first] = moved;
+    }
+}
+
+/* Bring together what can be one pass: the small things between (a normalisation's scale), which need nothing of it, are made
+ * before it. */
+static void gather_passes(psal_plan *plan) {
+    enum { BETWEEN = 8, SMALLER = 8 };
+    for (int stage = 0; stage < plan->stages; stage++) {
+        const int end = plan->stage_begin[stage + 1];
+        for (int first = plan->stage_begin[stage], last; first < end; first = last + 1) {
+            last = first;
+            if (!psal_op_get(record_of(plan, first)->op)->run_elements) continue;
+            for (int step = first + 1; step < end && step - last <= BETWEEN; step++) {
+                if (goes_on(plan, step, first, last)) {
+                    const int between = step - last - 1;
+                    move_ahead(plan, first, step, between);
+                    first += between;
+                    last = step;
+                } else if (reads_any(plan, step, first, last) ||
+                           bytes_of(record_of(plan, step)) * SMALLER > bytes_of(record_of(plan, first))) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /* ---- in which memory ---- */
 
 typedef struct buffer {
@@ -281,43 +344,43 @@ done:
     return status;
 }
 
-/* ---- which steps are one pass ---- */
+/* ---- which steps are one pass, given their memory ---- */
 
-static const psal_node_record *record_of(const psal_plan *plan, int step) {
-    return psal_graph_node(plan->graph, plan->steps[step].node);
+/* Where the value that `step` reads is, or SIZE_MAX: not in the arena. */
+static size_t place_read(const psal_plan *plan, int step, psal_node value) {
+    if (is_leaf(psal_graph_node(plan->graph, value))) return SIZE_MAX;
+    while (step > 0 && plan->steps[step - 1].node != value) step--;
+    return step > 0 ? plan->steps[step - 1].offset : SIZE_MAX;
 }
 
-/* Whether step + 1 is of `op` and all that reads the result of `step`. */
-static bool only_reader(const psal_plan *plan, int step, int end, psal_op_kind op) {
-    const psal_node n = plan->steps[step].node;
-    if (step + 1 >= end || record_of(plan, step + 1)->op != op || plan->is_output[n]) return false;
-    bool found = false;
-    for (int reader = 0; reader < plan->step_count; reader++)
-        for (int i = 0; i < record_of(plan, reader)->input_count; i++) {
-            if (record_of(plan, reader)->inputs[i] != n) continue;
-            if (reader != step + 1) return false;
-            found = true;
+static bool apart(size_t a, size_t a_bytes, size_t b, size_t b_bytes) {
+    return a == SIZE_MAX || b == SIZE_MAX || a + a_bytes <= b || b + b_bytes <= a;
+}
+
+/* In a pass, `step` writes its first elements before the steps ahead of it have read their last ones: its memory must be
+ * apart from theirs, or the same element for element. */
+static bool memory_allows(const psal_plan *plan, int step, int first) {
+    const size_t out = plan->steps[step].offset, bytes = bytes_of(record_of(plan, step));
+    for (int ahead = first; ahead < step; ahead++) {
+        const psal_node_record *node = record_of(plan, ahead);
+        if (out != plan->steps[ahead].offset && !apart(out, bytes, plan->steps[ahead].offset, bytes)) return false;
+        for (int i = 0; i < node->input_count; i++) {
+            const size_t in = place_read(plan, ahead, node->inputs[i]);
+            const bool same = out == in && (psal_op_get(node->op)->in_place >> i & 1);
+            if (!same && !apart(out, bytes, in, bytes_of(psal_graph_node(plan->graph, node->inputs[i])))) return false;
         }
-    return found;
+    }
+    return true;
 }
 
-/* The last step's memory is written when the first one runs, so it must be free then: the first one's own, or what the
- * addition reads at the same place. */
 static void join_steps(psal_plan *plan) {
     for (int stage = 0; stage < plan->stages; stage++) {
         const int end = plan->stage_begin[stage + 1];
-        for (int step = plan->stage_begin[stage]; step < end; step++) {
-            if (!psal_op_get(record_of(plan, step)->op)->finishes) continue;
-            int last = step;
-            size_t addend = plan->steps[step].offset;
-            if (only_reader(plan, last, end, PSAL_OP_ADD)) {
-                const psal_node *in = record_of(plan, ++last)->inputs;
-                if (in[0] == in[1]) continue;
-                addend = plan->offset[in[0] == plan->steps[step].node ? in[1] : in[0]];
-            }
-            if (only_reader(plan, last, end, PSAL_OP_RELU)) last++;
-            const size_t offset = plan->steps[last].offset;
-            if (offset == plan->steps[step].offset || offset == addend) plan->steps[step].follow = last - step;
+        for (int first = plan->stage_begin[stage], last; first < end; first = last + 1) {
+            last = first;
+            if (!psal_op_get(record_of(plan, first)->op)->run_elements) continue;
+            while (last + 1 < end && goes_on(plan, last + 1, first, last) && memory_allows(plan, last + 1, first)) last++;
+            for (int step = first; step <= last; step++) plan->steps[step].follow = last - step;
         }
     }
 }
@@ -372,21 +435,20 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
         mark_needed(plan, stage, options->outputs[stage], options->output_count[stage]);
         for (int i = 0; i < options->output_count[stage]; i++) plan->is_output[options->outputs[stage][i]] = true;
     }
-    if (order_steps(plan, err) != PSAL_OK || lay_out(plan, err) != PSAL_OK) {
-        psal_plan_free(plan);
-        return NULL;
-    }
+    if (order_steps(plan, err) != PSAL_OK) goto failed;
+    gather_passes(plan);
+    if (lay_out(plan, err) != PSAL_OK) goto failed;
     join_steps(plan);
     plan->scratch = largest_scratch(plan);
     if (options->memory_limit && psal_plan_memory(plan) > options->memory_limit) {
         psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",
                   (double)psal_plan_memory(plan) / 1048576, (double)options->memory_limit / 1048576);
-        psal_plan_free(plan);
-        return NULL;
+        goto failed;
     }
     return plan;
 out_of_memory:
     psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d nodes", psal_graph_node_count(graph));
+failed:
     psal_plan_free(plan);
     return NULL;
 }
