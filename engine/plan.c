@@ -6,7 +6,8 @@
  * anew right before each reader, or pair of readers one after the other.
  *
  * Elementwise steps that go on with each other's results are one pass over the values: a normalisation with the addition and
- * the ReLU behind it, a ReLU's mask with the normalisation's scale behind it.
+ * the ReLU behind it, a ReLU's mask with the normalisation's scale behind it. So are a
+ * filter's mean and its signs.
  *
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
@@ -171,7 +172,8 @@ static bool reads_any(const psal_plan *plan, int step, int first, int last) {
 static bool goes_on(const psal_plan *plan, int step, int first, int last) {
     const psal_node_record *node = record_of(plan, step);
     const psal_op *op = psal_op_get(node->op);
-    if (!op->run_elements || last - first + 1 >= PSAL_MAX_PASS || !reads_any(plan, step, first, last)) return false;
+    if (!op->run_elements || !psal_op_get(record_of(plan, first)->op)->run_elements) return false;
+    if (last - first + 1 >= PSAL_MAX_PASS || !reads_any(plan, step, first, last)) return false;
     if (psal_shape_count(&node->shape) != psal_shape_count(&record_of(plan, first)->shape)) return false;
     for (int i = 0; i < node->input_count; i++)
         if (!(op->in_place >> i & 1) && makes(plan, first, last, node->inputs[i])) return false;
@@ -373,13 +375,19 @@ static bool memory_allows(const psal_plan *plan, int step, int first) {
     return true;
 }
 
+/* Whether `step` can be done in the pass first .. step - 1. */
+static bool joins(const psal_plan *plan, int step, int first) {
+    const psal_node_record *node = record_of(plan, step), *before = record_of(plan, first);
+    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also && node->inputs[0] == before->inputs[0];
+    return (also || goes_on(plan, step, first, step - 1)) && memory_allows(plan, step, first);
+}
+
 static void join_steps(psal_plan *plan) {
     for (int stage = 0; stage < plan->stages; stage++) {
         const int end = plan->stage_begin[stage + 1];
         for (int first = plan->stage_begin[stage], last; first < end; first = last + 1) {
             last = first;
-            if (!psal_op_get(record_of(plan, first)->op)->run_elements) continue;
-            while (last + 1 < end && goes_on(plan, last + 1, first, last) && memory_allows(plan, last + 1, first)) last++;
+            while (last + 1 < end && joins(plan, last + 1, first)) last++;
             for (int step = first; step <= last; step++) plan->steps[step].follow = last - step;
         }
     }

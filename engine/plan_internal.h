@@ -14,7 +14,7 @@ typedef struct psal_plan_step {
     psal_node node;
     int stage;
     size_t offset; /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
-    int follow;    /* so many of the next steps can be done in the same pass (psal_op.run_elements) */
+    int follow;    /* so many of the next steps can be done in the same pass (psal_op.run_elements, .also) */
 } psal_plan_step;
 
 struct psal_plan {
