@@ -171,6 +171,9 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;       /* out is input 0's memory under another shape */
+    /* NULL, or: out can share input 0's memory, from element *offset of it on, and run then leaves that as it is: the larger one
+     * of them holds both. False where the numbers do not lie like that. */
+    bool (*shares)(const psal_node_record *node, size_t *offset);
     bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
     const psal_op_case *cases;
     int case_count;
@@ -195,6 +198,9 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
 bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node);
 /* Shape of input i of a node being inferred. */
 const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_node_record *node, int input);
+/* a + b where both are zero but for parts of one tensor side by side (psal_unslice); PSAL_NO_NODE where they are not. Zeros
+ * keep their signs. */
+psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b);
 const char *psal_graph_current_layer(const psal_graph *graph);
 
 #endif

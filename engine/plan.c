@@ -12,7 +12,8 @@
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
  * memory management for deep neural net inference"). An elementwise step takes over its input's memory when it is the
- * last to read it. */
+ * last to read it; a slice of one image's channels lies in what it is a slice of, and the first part of a concatenation in
+ * the whole. */
 #include "engine/plan_internal.h"
 
 #include <stdlib.h>
@@ -217,6 +218,7 @@ static void gather_passes(psal_plan *plan) {
 
 typedef struct buffer {
     size_t bytes, offset;
+    int64_t filled; /* elements of the largest value in it */
     int begin, end; /* steps, inclusive */
 } buffer;
 
@@ -226,23 +228,55 @@ typedef struct layout {
     int count;
     int *maker;     /* per node: the step that made the value which is read now, -1: none (leaves) */
     int *last_use;  /* per step: the last step that reads its result */
-    int *viewed;    /* per step: the step whose result it views, or -1 */
+    int *viewed;    /* per step: the step whose result it views or may share, or -1 */
     int *buffer_of; /* per step, -1: none (views of leaves) */
+    size_t *inside; /* per step: bytes from its buffer's start */
 } layout;
+
+/* Whether node `n` can share its first input's memory. An output or the smaller part of something does not: what it lies in
+ * would be kept with it. */
+static bool can_share(const psal_plan *plan, psal_node n, size_t *offset) {
+    const psal_node_record *node = psal_graph_node(plan->graph, n);
+    const psal_op *op = psal_op_get(node->op);
+    return op->shares && !plan->is_output[n] && op->shares(node, offset) &&
+           2 * psal_shape_count(&node->shape) > psal_shape_count(psal_graph_shape(plan->graph, node->inputs[0]));
+}
+
+/* The step may share the buffer of its first input: as a part of it or, when nothing lies behind that, as the whole, for which
+ * the buffer grows. */
+static int share(const psal_plan *plan, layout *l, int step) {
+    const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
+    size_t offset;
+    if (!can_share(plan, plan->steps[step].node, &offset)) return -1;
+    const int maker = l->maker[node->inputs[0]], b = maker < 0 ? -1 : l->buffer_of[maker];
+    if (b < 0) return -1;
+    const int64_t count = psal_shape_count(&node->shape);
+    const int64_t input = psal_shape_count(&psal_graph_node(plan->graph, node->inputs[0])->shape);
+    if (count > input) {
+        if (l->inside[maker] > 0 || l->buffers[b].filled != input) return -1;
+        l->buffers[b].bytes = bytes_of(node);
+        l->buffers[b].filled = count;
+    }
+    l->inside[step] = l->inside[maker] + offset * sizeof(psal_real);
+    return b;
+}
 
 /* The step may take over the buffer of one of its inputs: the operation allows it, the sizes are the same and nothing later
  * reads that buffer. */
-static int takeover(const psal_plan *plan, const layout *l, int step) {
+static int takeover(const psal_plan *plan, layout *l, int step) {
     const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
     const psal_op *op = psal_op_get(node->op);
     for (int i = 0; i < node->input_count; i++) {
         int maker = l->maker[node->inputs[i]], b = maker < 0 ? -1 : l->buffer_of[maker];
         bool allowed = op->is_view || (op->in_place >> i & 1);
         if (!allowed || b < 0) continue;
-        if (op->is_view) return b;
-        if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node)) return b;
+        if (op->is_view) {
+            l->inside[step] = l->inside[maker];
+            return b;
+        }
+        if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node) && l->inside[maker] == 0) return b;
     }
-    return -1;
+    return share(plan, l, step);
 }
 
 /* Which step reads what last. */
@@ -255,7 +289,8 @@ static void measure_lifetimes(const psal_plan *plan, layout *l) {
             int maker = l->maker[node->inputs[i]];
             if (maker >= 0 && l->last_use[maker] < step) l->last_use[maker] = step;
         }
-        l->viewed[step] = psal_op_get(node->op)->is_view ? l->maker[node->inputs[0]] : -1;
+        size_t offset;
+        l->viewed[step] = psal_op_get(node->op)->is_view || can_share(plan, n, &offset) ? l->maker[node->inputs[0]] : -1;
         l->maker[n] = step;
         l->last_use[step] = plan->is_output[n] ? plan->step_count : step;
     }
@@ -311,9 +346,10 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
                 .maker = malloc(nodes * sizeof *l.maker),
                 .last_use = calloc(steps, sizeof *l.last_use),
                 .viewed = malloc(steps * sizeof *l.viewed),
-                .buffer_of = malloc(steps * sizeof *l.buffer_of)};
+                .buffer_of = malloc(steps * sizeof *l.buffer_of),
+                .inside = calloc(steps, sizeof *l.inside)};
     psal_status status = PSAL_OK;
-    if (!l.buffers || !l.maker || !l.last_use || !l.viewed || !l.buffer_of) {
+    if (!l.buffers || !l.maker || !l.last_use || !l.viewed || !l.buffer_of || !l.inside) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d steps", plan->step_count);
         goto done;
     }
@@ -324,7 +360,8 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
         int b = takeover(plan, &l, step);
         if (b < 0 && !psal_op_get(node->op)->is_view) { /* a view of a leaf: the leaf's own memory */
             b = l.count++;
-            l.buffers[b] = (buffer){.bytes = bytes_of(node), .begin = step, .end = step};
+            l.buffers[b] = (buffer){
+                .bytes = bytes_of(node), .filled = psal_shape_count(&node->shape), .begin = step, .end = step};
         }
         if (b >= 0 && l.last_use[step] > l.buffers[b].end) l.buffers[b].end = l.last_use[step];
         l.buffer_of[step] = b;
@@ -334,7 +371,7 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
     if (status != PSAL_OK) goto done;
     for (psal_node n = 0; n < plan->nodes; n++) plan->offset[n] = SIZE_MAX;
     for (int step = 0; step < plan->step_count; step++) {
-        if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset;
+        if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset + l.inside[step];
         plan->offset[plan->steps[step].node] = plan->steps[step].offset;
     }
 done:
@@ -343,6 +380,7 @@ done:
     free(l.last_use);
     free(l.viewed);
     free(l.buffer_of);
+    free(l.inside);
     return status;
 }
 

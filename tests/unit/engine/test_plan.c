@@ -291,6 +291,38 @@ START_TEST(neighbours_share_a_spread_value)
 }
 END_TEST
 
+/* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
+START_TEST(parts_lie_in_the_whole)
+{
+    enum { LAYERS = 6, PLANE_OF = 1024 };
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 1, 32, 32)), all = psal_scale(g, x, 2);
+    for (int i = 0; i < LAYERS; i++)
+        all = psal_concat(g, (psal_node[]){all, psal_scale(g, psal_slice(g, all, 1, i, 1), -1)}, 2, 1);
+    psal_node most = psal_slice(g, all, 1, 2, LAYERS - 1), few = psal_slice(g, all, 1, 0, 1);
+    psal_node sum = psal_channel_sum(g, most);
+    psal_node last = psal_add(g, psal_channel_sum(g, few), psal_channel_sum(g, x));
+    psal_plan_options options = {.outputs = {&sum, &last}, .output_count = {1, 1}, .stages = 2};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_uint_eq(plan->offset[most], plan->offset[all] + 2 * PLANE_OF * sizeof(float));
+    ck_assert_uint_ne(plan->offset[few], plan->offset[all]);
+    ck_assert_uint_le(psal_plan_memory(plan), (LAYERS + 2) * PLANE_OF * sizeof(float) + 4 * PSAL_ALIGNMENT);
+    psal_workspace *ws = workspace_of(plan);
+    float values[PLANE_OF];
+    double total = 0;
+    for (int i = 0; i < PLANE_OF; i++) total += values[i] = (float)(i % 7);
+    psal_workspace_set(ws, x, values, NULL);
+    run(ws, 0);
+    run(ws, 1);
+    for (int i = 0; i < LAYERS - 1; i++)
+        ck_assert_double_eq(psal_workspace_get(ws, sum)[i], (i % 2 ? -2 : 2) * total);
+    ck_assert_double_eq(*psal_workspace_get(ws, last), 3 * total);
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 /* ---- elementwise steps in one pass ---- */
 
 /* The same plan with a pass for each step. */
@@ -515,7 +547,7 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         /* mostly recent nodes, so that values die early and their memory is taken over */
         psal_node a = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)];
         psal_node b = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)], n;
-        switch (pick(state, 12)) {
+        switch (pick(state, 14)) {
         case 0: n = psal_add(g, a, b); break;
         case 1: n = psal_sub(g, a, b); break;
         case 2: n = psal_scale(g, psal_mul(g, a, b), 0.5); break;
@@ -527,6 +559,8 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         case 8: n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a)); break;
         case 9: n = psal_softmax(g, a); break;
         case 10: n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS); break;
+        case 11: n = psal_concat(g, (psal_node[]){psal_slice(g, a, 0, 1, 2), psal_slice(g, b, 0, 0, 1), psal_slice(g, b, 0, 3, 1)}, 3, 0); break;
+        case 12: n = psal_slice(g, psal_concat(g, (psal_node[]){a, psal_relu(g, b), a}, 3, 0), 0, pick(state, 2 * ROWS), ROWS); break;
         default: n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape); break;
         }
         nodes[count++] = n;
@@ -781,6 +815,7 @@ int main(void)
     tcase_add_test(tests, memory_is_reused);
     tcase_add_test(tests, spread_values_are_made_again);
     tcase_add_test(tests, neighbours_share_a_spread_value);
+    tcase_add_test(tests, parts_lie_in_the_whole);
     tcase_add_loop_test(tests, a_gradient_takes_one_pass_between_convolutions, 0, 2);
     tcase_add_test(tests, one_pass_gives_the_bits_of_several);
     tcase_add_test(tests, workspaces_share_memory);
