@@ -168,16 +168,20 @@ static int last_of_pass(const psal_workspace *ws, int step) {
     return last;
 }
 
-static void run_piece(const pass *p, size_t begin, size_t end) {
+static void run_piece(const pass *p, size_t begin, size_t count) {
+    const size_t end = count - begin < PIECE ? count : begin + PIECE;
     for (int i = 0; i < p->count; i++)
         psal_op_get(p->calls[i].node->op)->run_elements(&p->calls[i], begin, end);
 }
 
 static void run_pass(const pass *p, int threads) {
     const size_t count = (size_t)psal_shape_count(&p->calls[0].node->shape);
-    if (count < SERIAL_BELOW) threads = 1;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t begin = 0; begin < count; begin += PIECE) run_piece(p, begin, count - begin < PIECE ? count : begin + PIECE);
+    if (threads == 1 || count < SERIAL_BELOW) { /* without asking for a team of one */
+        for (size_t begin = 0; begin < count; begin += PIECE) run_piece(p, begin, count);
+        return;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t begin = 0; begin < count; begin += PIECE) run_piece(p, begin, count);
 }
 
 /* ---- running ---- */
