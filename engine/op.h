@@ -121,7 +121,7 @@ typedef struct psal_op_call {
     const psal_shape *const *in_shapes;
     const psal_real *const *in;
     psal_real *out;
-    psal_finish finish; /* for operations that can: psal_op.finishes */
+    psal_real *also; /* NULL, or where the result of psal_op.also is to go */
     psal_conv2d_method method;
     psal_parallel parallel;
 } psal_op_call;
@@ -150,14 +150,19 @@ typedef struct psal_op_case {
     bool zero_gradient; /* every derivative is zero by definition; otherwise an all-zero gradient fails */
 } psal_op_case;
 
-enum { PSAL_VARIADIC = -1 };
+enum { PSAL_VARIADIC = -1, PSAL_MAX_INPUTS = 5 /* of an operation with run_elements */ };
 
 typedef struct psal_op {
     int inputs; /* how many, or PSAL_VARIADIC */
     /* Check the inputs and node->attr, complete them and set node->shape; errors through psal_graph_fail. */
     void (*infer)(psal_graph *graph, psal_node_record *node);
-    /* Compute call->out. NULL: nothing to run (leaves; views, which share their input's memory). */
+    /* Compute call->out. At most one of the two; none: nothing to run (leaves; views, which share their input's memory).
+     * run_elements computes the elements [begin, end), in the calling thread. These depend on the same elements of the inputs
+     * that in_place names and on the other inputs as a whole: several such operations on one value are done piece by piece,
+     * while a piece is in the cache, by all threads. */
     void (*run)(const psal_op_call *call);
+    void (*run_elements)(const psal_op_call *call, size_t begin, size_t end);
+    psal_op_kind also; /* run may be asked for the result of this operation on the same one input too; INPUT: none */
     size_t (*scratch)(const psal_node_record *node, psal_conv2d_method method, int threads); /* NULL: none */
     /* dx[i] = derivative in input i of <out, dy>, for each i with wanted[i]; PSAL_NO_NODE means zero. May only use
      * operations that have a rule themselves. NULL: zero almost everywhere or not a number; then say why: */
@@ -166,7 +171,9 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;       /* out is input 0's memory under another shape */
-    bool finishes;      /* run does what follows in the same pass: call->finish */
+    /* NULL, or: out can share input 0's memory, from element *offset of it on, and run then leaves that as it is: the larger one
+     * of them holds both. False where the numbers do not lie like that. */
+    bool (*shares)(const psal_node_record *node, size_t *offset);
     bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
     const psal_op_case *cases;
     int case_count;
@@ -191,6 +198,9 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
 bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node);
 /* Shape of input i of a node being inferred. */
 const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_node_record *node, int input);
+/* a + b where both are zero but for parts of one tensor side by side (psal_unslice); PSAL_NO_NODE where they are not. Zeros
+ * keep their signs. */
+psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b);
 const char *psal_graph_current_layer(const psal_graph *graph);
 
 #endif

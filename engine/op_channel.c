@@ -34,10 +34,9 @@ static void infer_like_x(psal_graph *graph, psal_node_record *node) {
     if (check_channels(graph, node)) node->shape = *psal_graph_input_shape(graph, node, 0);
 }
 
-static void run_affine(const psal_op_call *c, const psal_real *s, const psal_real *t) {
+static void run_affine(const psal_op_call *c, size_t begin, size_t end, const psal_real *s, const psal_real *t) {
     const psal_shape *x = c->in_shapes[0];
-    psal_kernel_channel_affine((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[0], s, t, c->finish, c->out,
-                               &c->parallel);
+    psal_kernel_channel_affine(begin, end, (size_t)x->dim[1], positions(x), c->in[0], s, t, c->out);
 }
 
 #define IMAGE {{4, {2, 3, 2, 3}}, PSAL_VALUES_NORMAL, 0}
@@ -50,8 +49,8 @@ psal_node psal_channel_affine(psal_graph *graph, psal_node x, psal_node s, psal_
     return psal_graph_add(graph, PSAL_OP_CHANNEL_AFFINE, (psal_node[]){x, s, t}, 3, NULL);
 }
 
-static void channel_affine_run(const psal_op_call *c) {
-    run_affine(c, c->in[1], c->in[2]);
+static void channel_affine_run(const psal_op_call *c, size_t begin, size_t end) {
+    run_affine(c, begin, end, c->in[1], c->in[2]);
 }
 
 static void channel_affine_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -73,7 +72,7 @@ static const psal_op_case channel_affine_cases[] = {
 
 const psal_op psal_op_channel_affine = {.inputs = 3,
                                         .infer = infer_like_x,
-                                        .run = channel_affine_run,
+                                        .run_elements = channel_affine_run,
                                         .gradient = channel_affine_gradient,
                                         .in_place = 1,
                                         PSAL_CASES(channel_affine_cases)};
@@ -84,8 +83,8 @@ psal_node psal_channel_mul(psal_graph *graph, psal_node x, psal_node s) {
     return psal_graph_add(graph, PSAL_OP_CHANNEL_MUL, (psal_node[]){x, s}, 2, NULL);
 }
 
-static void channel_mul_run(const psal_op_call *c) {
-    run_affine(c, c->in[1], NULL);
+static void channel_mul_run(const psal_op_call *c, size_t begin, size_t end) {
+    run_affine(c, begin, end, c->in[1], NULL);
 }
 
 static void channel_mul_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -103,7 +102,7 @@ static const psal_op_case channel_mul_cases[] = {{"image", mul_case, 2, {IMAGE, 
 
 const psal_op psal_op_channel_mul = {.inputs = 2,
                                      .infer = infer_like_x,
-                                     .run = channel_mul_run,
+                                     .run_elements = channel_mul_run,
                                      .gradient = channel_mul_gradient,
                                      .in_place = 1,
                                      PSAL_CASES(channel_mul_cases)};
@@ -114,8 +113,8 @@ psal_node psal_channel_add(psal_graph *graph, psal_node x, psal_node t) {
     return psal_graph_add(graph, PSAL_OP_CHANNEL_ADD, (psal_node[]){x, t}, 2, NULL);
 }
 
-static void channel_add_run(const psal_op_call *c) {
-    run_affine(c, NULL, c->in[1]);
+static void channel_add_run(const psal_op_call *c, size_t begin, size_t end) {
+    run_affine(c, begin, end, NULL, c->in[1]);
 }
 
 static void channel_add_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -133,8 +132,7 @@ static const psal_op_case channel_add_cases[] = {{"image", add_case, 2, {IMAGE, 
 
 const psal_op psal_op_channel_add = {.inputs = 2,
                                      .infer = infer_like_x,
-                                     .run = channel_add_run,
-                                     .finishes = true,
+                                     .run_elements = channel_add_run,
                                      .gradient = channel_add_gradient,
                                      .in_place = 1,
                                      PSAL_CASES(channel_add_cases)};
@@ -221,10 +219,10 @@ psal_node psal_batch_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_
     return psal_graph_add(graph, PSAL_OP_BATCH_NORM, (psal_node[]){x, gamma, beta, mean, variance}, 5, &attr);
 }
 
-static void batch_norm_run(const psal_op_call *c) {
+static void batch_norm_run(const psal_op_call *c, size_t begin, size_t end) {
     const psal_shape *x = c->in_shapes[X];
-    psal_kernel_batch_norm((size_t)x->dim[0], (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA],
-                           c->in[MEAN], c->in[VARIANCE], c->node->attr.number.value, c->finish, c->out, &c->parallel);
+    psal_kernel_batch_norm(begin, end, (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA], c->in[MEAN],
+                           c->in[VARIANCE], c->node->attr.number.value, c->out);
 }
 
 /* With r = 1 / sqrt(variance + epsilon) and s = gamma r: dx = s dy, dbeta = sum dy, dmean = -s sum dy,
@@ -265,8 +263,7 @@ static const psal_op_case batch_norm_cases[] = {
 
 const psal_op psal_op_batch_norm = {.inputs = 5,
                                     .infer = infer_like_x,
-                                    .run = batch_norm_run,
-                                    .finishes = true,
+                                    .run_elements = batch_norm_run,
                                     .gradient = batch_norm_gradient,
                                     .in_place = 1,
                                     PSAL_CASES(batch_norm_cases)};

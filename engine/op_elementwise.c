@@ -2,10 +2,6 @@
 #include "engine/kernels/elementwise.h"
 #include "engine/op.h"
 
-static size_t count(const psal_op_call *c) {
-    return (size_t)psal_shape_count(&c->node->shape);
-}
-
 static void infer_same(psal_graph *graph, psal_node_record *node) {
     node->shape = *psal_graph_input_shape(graph, node, 0);
     for (int i = 1; i < node->input_count; i++) {
@@ -35,11 +31,11 @@ static void fill_infer(psal_graph *graph, psal_node_record *node) {
     node->shape = node->attr.result.shape;
 }
 
-static void fill_run(const psal_op_call *c) {
-    psal_kernel_fill(count(c), (psal_real)c->node->attr.result.value, c->out, &c->parallel);
+static void fill_run(const psal_op_call *c, size_t begin, size_t end) {
+    psal_kernel_fill(end - begin, (psal_real)c->node->attr.result.value, c->out + begin);
 }
 
-const psal_op psal_op_fill = {.infer = fill_infer, .run = fill_run, .not_differentiable = "a constant"};
+const psal_op psal_op_fill = {.infer = fill_infer, .run_elements = fill_run, .not_differentiable = "a constant"};
 
 /* ---- two operands ---- */
 
@@ -47,8 +43,8 @@ const psal_op psal_op_fill = {.infer = fill_infer, .run = fill_run, .not_differe
     psal_node psal_##name(psal_graph *graph, psal_node a, psal_node b) {                                               \
         return psal_graph_add(graph, PSAL_OP_##KIND, (psal_node[]){a, b}, 2, NULL);                                    \
     }                                                                                                                  \
-    static void name##_run(const psal_op_call *c) {                                                                    \
-        psal_kernel_##name(count(c), c->in[0], c->in[1], c->out, &c->parallel);                                        \
+    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                                          \
+        psal_kernel_##name(end - begin, c->in[0] + begin, c->in[1] + begin, c->out + begin);                           \
     }                                                                                                                  \
     static psal_node name##_case(psal_graph *g, const psal_node *in) {                                                 \
         return psal_##name(g, in[0], in[1]);                                                                           \
@@ -57,7 +53,7 @@ const psal_op psal_op_fill = {.infer = fill_infer, .run = fill_run, .not_differe
 #define BINARY_ROW(name, cases_array)                                                                                  \
     const psal_op psal_op_##name = {.inputs = 2,                                                                       \
                                     .infer = infer_same,                                                               \
-                                    .run = name##_run,                                                                 \
+                                    .run_elements = name##_run,                                                        \
                                     .gradient = name##_gradient,                                                       \
                                     .in_place = 3,                                                                     \
                                     PSAL_CASES(cases_array)}
@@ -146,8 +142,8 @@ BINARY_ROW(relu_mask, relu_mask_cases);
     psal_node psal_##name(psal_graph *graph, psal_node x) {                                                            \
         return psal_graph_add(graph, PSAL_OP_##KIND, &x, 1, NULL);                                                     \
     }                                                                                                                  \
-    static void name##_run(const psal_op_call *c) {                                                                    \
-        psal_kernel_##name(count(c), c->in[0], c->out, &c->parallel);                                                  \
+    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                                          \
+        psal_kernel_##name(end - begin, c->in[0] + begin, c->out + begin);                                             \
     }                                                                                                                  \
     static psal_node name##_case(psal_graph *g, const psal_node *in) {                                                 \
         return psal_##name(g, in[0]);                                                                                  \
@@ -163,7 +159,7 @@ static void sqrt_gradient(psal_graph *graph, psal_node node, psal_node dy, const
 static const psal_op_case sqrt_cases[] = {{"sqrt", sqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
 const psal_op psal_op_sqrt = {.inputs = 1,
                               .infer = infer_same,
-                              .run = sqrt_run,
+                              .run_elements = sqrt_run,
                               .gradient = sqrt_gradient,
                               .in_place = 1,
                               PSAL_CASES(sqrt_cases)};
@@ -178,7 +174,7 @@ static void abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const 
 static const psal_op_case abs_cases[] = {{"abs", abs_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false}};
 const psal_op psal_op_abs = {.inputs = 1,
                              .infer = infer_same,
-                             .run = abs_run,
+                             .run_elements = abs_run,
                              .gradient = abs_gradient,
                              .in_place = 1,
                              PSAL_CASES(abs_cases)};
@@ -188,7 +184,7 @@ UNARY(sign, SIGN)
 static const psal_op_case sign_cases[] = {{"sign", sign_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, true}};
 const psal_op psal_op_sign = {.inputs = 1,
                               .infer = infer_same,
-                              .run = sign_run,
+                              .run_elements = sign_run,
                               .not_differentiable = "piecewise constant",
                               .in_place = 1,
                               PSAL_CASES(sign_cases)};
@@ -203,7 +199,7 @@ static void relu_gradient(psal_graph *graph, psal_node node, psal_node dy, const
 static const psal_op_case relu_cases[] = {{"relu", relu_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false}};
 const psal_op psal_op_relu = {.inputs = 1,
                               .infer = infer_same,
-                              .run = relu_run,
+                              .run_elements = relu_run,
                               .gradient = relu_gradient,
                               .in_place = 1,
                               PSAL_CASES(relu_cases)};
@@ -215,8 +211,8 @@ psal_node psal_scale(psal_graph *graph, psal_node x, double factor) {
     return psal_graph_add(graph, PSAL_OP_SCALE, &x, 1, &attr);
 }
 
-static void scale_run(const psal_op_call *c) {
-    psal_kernel_scale(count(c), c->in[0], (psal_real)c->node->attr.number.value, c->out, &c->parallel);
+static void scale_run(const psal_op_call *c, size_t begin, size_t end) {
+    psal_kernel_scale(end - begin, c->in[0] + begin, (psal_real)c->node->attr.number.value, c->out + begin);
 }
 
 static void scale_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -230,7 +226,7 @@ static psal_node scale_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case scale_cases[] = {{"x * -1.75", scale_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
 const psal_op psal_op_scale = {.inputs = 1,
                                .infer = infer_same,
-                               .run = scale_run,
+                               .run_elements = scale_run,
                                .gradient = scale_gradient,
                                .in_place = 1,
                                PSAL_CASES(scale_cases)};
@@ -240,8 +236,8 @@ psal_node psal_rsqrt(psal_graph *graph, psal_node x, double epsilon) {
     return psal_graph_add(graph, PSAL_OP_RSQRT, &x, 1, &attr);
 }
 
-static void rsqrt_run(const psal_op_call *c) {
-    psal_kernel_rsqrt(count(c), c->in[0], (psal_real)c->node->attr.number.value, c->out, &c->parallel);
+static void rsqrt_run(const psal_op_call *c, size_t begin, size_t end) {
+    psal_kernel_rsqrt(end - begin, c->in[0] + begin, (psal_real)c->node->attr.number.value, c->out + begin);
 }
 
 /* y = (x + e)^(-1/2): dx = -dy * y^3 / 2 */
@@ -257,7 +253,7 @@ static psal_node rsqrt_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case rsqrt_cases[] = {{"1 / sqrt(x + 0.001)", rsqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
 const psal_op psal_op_rsqrt = {.inputs = 1,
                                .infer = infer_same,
-                               .run = rsqrt_run,
+                               .run_elements = rsqrt_run,
                                .gradient = rsqrt_gradient,
                                .in_place = 1,
                                PSAL_CASES(rsqrt_cases)};

@@ -181,13 +181,29 @@ static size_t group_length(const psal_op_call *c) {
     return elements(c->in_shapes[0]) / (size_t)c->node->attr.group.groups;
 }
 
+/* The sign of each element as a byte: all that the derivative of |x| keeps of x, in a quarter of its memory. (The codes 0, 1
+ * and 2 make no NaN of any four of them, whoever reads them as numbers.) */
+static size_t code_count(const psal_shape *x) {
+    return ((size_t)psal_shape_count(x) + sizeof(psal_real) - 1) / sizeof(psal_real);
+}
+
+static const unsigned char *codes_of(const psal_op_call *c) {
+    return (const unsigned char *)c->in[0];
+}
+
+static unsigned char *codes_in(psal_real *out, const psal_shape *x) {
+    out[code_count(x) - 1] = 0; /* the last one may not be filled wholly */
+    return (unsigned char *)out;
+}
+
 psal_node psal_group_mean_abs(psal_graph *graph, psal_node x, int64_t groups) {
     psal_attributes attr = {.group = {groups}};
     return psal_graph_add(graph, PSAL_OP_GROUP_MEAN_ABS, &x, 1, &attr);
 }
 
 static void group_mean_abs_run(const psal_op_call *c) {
-    psal_kernel_row_mean_abs((size_t)c->node->attr.group.groups, group_length(c), c->in[0], c->out, &c->parallel);
+    psal_kernel_row_mean_abs((size_t)c->node->attr.group.groups, group_length(c), c->in[0], c->out,
+                             c->also ? codes_in(c->also, c->in_shapes[0]) : NULL, &c->parallel);
 }
 
 static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -204,6 +220,7 @@ static const psal_op_case group_mean_abs_cases[] = {{"three filters", group_mean
 const psal_op psal_op_group_mean_abs = {.inputs = 1,
                                         .infer = group_reduce_infer,
                                         .run = group_mean_abs_run,
+                                        .also = PSAL_OP_SIGN_CODES,
                                         .gradient = group_mean_abs_gradient,
                                         PSAL_CASES(group_mean_abs_cases)};
 
@@ -272,16 +289,6 @@ const psal_op psal_op_group_spread = {.inputs = 1,
                                       .recompute = true,
                                       PSAL_CASES(group_spread_cases)};
 
-/* The sign of each element as a byte: all that the derivative of |x| keeps of x, in a quarter of its memory. (The codes 0, 1
- * and 2 make no NaN of any four of them, whoever reads them as numbers.) */
-static size_t code_count(const psal_shape *x) {
-    return ((size_t)psal_shape_count(x) + sizeof(psal_real) - 1) / sizeof(psal_real);
-}
-
-static const unsigned char *codes_of(const psal_op_call *c) {
-    return (const unsigned char *)c->in[0];
-}
-
 static bool check_codes(psal_graph *graph, const psal_node_record *node, const psal_shape *of) {
     const psal_shape *codes = psal_graph_input_shape(graph, node, 0);
     char text[96], of_text[96];
@@ -300,9 +307,8 @@ static void sign_codes_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void sign_codes_run(const psal_op_call *c) {
-    size_t n = elements(c->in_shapes[0]);
-    c->out[code_count(c->in_shapes[0]) - 1] = 0; /* the last one may not be filled wholly */
-    psal_kernel_sign_codes(n, c->in[0], (unsigned char *)c->out, &c->parallel);
+    const psal_shape *x = c->in_shapes[0];
+    psal_kernel_sign_codes(elements(x), c->in[0], codes_in(c->out, x), &c->parallel);
 }
 
 static psal_node sign_codes_case(psal_graph *g, const psal_node *in) {

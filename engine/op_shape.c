@@ -65,9 +65,15 @@ static void concat_run(const psal_op_call *c) {
     size_t stride = (size_t)c->node->shape.dim[axis] * inner, offset = 0;
     for (int i = 0; i < c->node->input_count; i++) {
         size_t count = (size_t)c->in_shapes[i]->dim[axis] * inner;
-        copy_blocks(outer, count, c->in[i], count, c->out + offset, stride);
+        if (c->in[i] != c->out + offset) copy_blocks(outer, count, c->in[i], count, c->out + offset, stride);
         offset += count;
     }
+}
+
+/* Of one image, channels lie side by side: the first part stays where it is. */
+static bool concat_shares(const psal_node_record *node, size_t *offset) {
+    *offset = 0;
+    return outer_size(&node->shape, node->attr.slice.axis) == 1;
 }
 
 static void concat_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -98,6 +104,7 @@ static const psal_op_case concat_cases[] = {
 const psal_op psal_op_concat = {.inputs = PSAL_VARIADIC,
                                 .infer = concat_infer,
                                 .run = concat_run,
+                                .shares = concat_shares,
                                 .gradient = concat_gradient,
                                 PSAL_CASES(concat_cases)};
 
@@ -125,8 +132,14 @@ static void slice_infer(psal_graph *graph, psal_node_record *node) {
 static void slice_run(const psal_op_call *c) {
     int axis = c->node->attr.slice.axis;
     size_t inner = inner_size(&c->node->shape, axis), count = (size_t)c->node->shape.dim[axis] * inner;
-    copy_blocks(outer_size(&c->node->shape, axis), count, c->in[0] + (size_t)c->node->attr.slice.offset * inner,
-                (size_t)c->in_shapes[0]->dim[axis] * inner, c->out, count);
+    const psal_real *from = c->in[0] + (size_t)c->node->attr.slice.offset * inner;
+    if (c->out == from) return;
+    copy_blocks(outer_size(&c->node->shape, axis), count, from, (size_t)c->in_shapes[0]->dim[axis] * inner, c->out, count);
+}
+
+static bool slice_shares(const psal_node_record *node, size_t *offset) {
+    *offset = (size_t)node->attr.slice.offset * inner_size(&node->shape, node->attr.slice.axis);
+    return outer_size(&node->shape, node->attr.slice.axis) == 1;
 }
 
 static void slice_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -142,12 +155,24 @@ static psal_node slice_case(psal_graph *g, const psal_node *in) {
 static psal_node slice_vector_case(psal_graph *g, const psal_node *in) {
     return psal_slice(g, in[0], 0, 2, 3);
 }
+/* Slices beside each other: their gradients come together as one concatenation. */
+static psal_node slices_case(psal_graph *g, const psal_node *in) {
+    psal_node product = psal_mul(g, psal_slice(g, in[0], 1, 0, 2), psal_slice(g, in[0], 1, 2, 2));
+    return psal_mul(g, product, psal_slice(g, in[0], 1, 4, 2));
+}
+static psal_node few_slices_case(psal_graph *g, const psal_node *in) {
+    psal_node product = psal_mul(g, psal_slice(g, in[0], 1, 3, 1), psal_slice(g, in[0], 1, 2, 1));
+    return psal_mul(g, product, psal_slice(g, in[0], 1, 0, 1));
+}
 static const psal_op_case slice_cases[] = {{"channels", slice_case, 1, {IMAGE(4)}, false},
-                                           {"end of a vector", slice_vector_case, 1, {VECTOR(5)}, false}};
+                                           {"end of a vector", slice_vector_case, 1, {VECTOR(5)}, false},
+                                           {"all channels in three slices", slices_case, 1, {IMAGE(6)}, false},
+                                           {"some channels in three slices", few_slices_case, 1, {IMAGE(5)}, false}};
 
 const psal_op psal_op_slice = {.inputs = 1,
                                .infer = slice_infer,
                                .run = slice_run,
+                               .shares = slice_shares,
                                .gradient = slice_gradient,
                                PSAL_CASES(slice_cases)};
 
@@ -202,6 +227,27 @@ const psal_op psal_op_unslice = {.inputs = 1,
                                  .run = unslice_run,
                                  .gradient = unslice_gradient,
                                  PSAL_CASES(unslice_cases)};
+
+/* ---- the sum of what several slices of one tensor pass back: their parts side by side ---- */
+
+psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b) {
+    psal_node_record x = *psal_graph_node(graph, a), y = *psal_graph_node(graph, b);
+    if (x.op != PSAL_OP_UNSLICE || y.op != PSAL_OP_UNSLICE || x.attr.slice.axis != y.attr.slice.axis ||
+        !psal_shape_equal(&x.shape, &y.shape))
+        return PSAL_NO_NODE;
+    if (x.attr.slice.offset > y.attr.slice.offset) {
+        const psal_node_record later = x;
+        x = y;
+        y = later;
+    }
+    const int axis = x.attr.slice.axis;
+    const int64_t offset = x.attr.slice.offset, total = x.shape.dim[axis];
+    const int64_t x_length = psal_graph_shape(graph, x.inputs[0])->dim[axis];
+    const int64_t length = x_length + psal_graph_shape(graph, y.inputs[0])->dim[axis];
+    if (offset + x_length != y.attr.slice.offset) return PSAL_NO_NODE;
+    psal_node joined = psal_concat(graph, (psal_node[]){x.inputs[0], y.inputs[0]}, 2, axis);
+    return length == total ? joined : psal_unslice(graph, joined, axis, offset, total);
+}
 
 /* ---- reshape ---- */
 

@@ -3,15 +3,17 @@
  * Order: nodes in the order they were made, stage by stage, with two exceptions. A large value whose readers all can run and
  * together leave less than half of it (a filter's gradient: its mean and its signs) is read by all of them at once, even by
  * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
- * anew right before each reader.
+ * anew right before each reader, or pair of readers one after the other.
  *
- * A normalisation or a bias is followed by the addition and the ReLU behind it in the same pass over the values, where nobody
- * else reads what is between them.
+ * Elementwise steps that go on with each other's results are one pass over the values: a normalisation with the addition and
+ * the ReLU behind it, a ReLU's mask with the normalisation's scale behind it. So are a
+ * filter's mean and its signs.
  *
  * Memory: every value lives from the step that makes it to the last step that reads it. Values are placed in one arena,
  * largest first, each at the lowest offset free during its whole life (greedy by size: Pisarchyk & Lee 2020, "Efficient
  * memory management for deep neural net inference"). An elementwise step takes over its input's memory when it is the
- * last to read it. */
+ * last to read it; a slice of one image's channels lies in what it is a slice of, and the first part of a concatenation in
+ * the whole. */
 #include "engine/plan_internal.h"
 
 #include <stdlib.h>
@@ -84,12 +86,20 @@ static void run_readers(schedule *s, psal_node n, int stage) {
     }
 }
 
+static bool reads(const psal_node_record *node, int inputs, psal_node value) {
+    for (int i = 0; i < inputs; i++)
+        if (node->inputs[i] == value) return true;
+    return false;
+}
+
+/* What is recomputed stays for the next step when that reads it too: it takes no memory that these two do not take anyway. */
 static void add_step(schedule *s, psal_node n, int stage) {
-    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n), *before = NULL;
+    if (s->plan->step_count > 0) before = psal_graph_node(s->plan->graph, s->plan->steps[s->plan->step_count - 1].node);
     for (int i = 0; i < node->input_count; i++) {
-        bool again = false;
-        for (int k = 0; k < i; k++) again |= node->inputs[k] == node->inputs[i];
-        if (!again && is_recomputed(s->plan, node->inputs[i])) add_step(s, node->inputs[i], stage);
+        psal_node in = node->inputs[i];
+        if (!is_recomputed(s->plan, in) || reads(node, i, in) || (before && reads(before, before->input_count, in))) continue;
+        add_step(s, in, stage);
     }
     s->plan->steps[s->plan->step_count++] = (psal_plan_step){.node = n, .stage = stage, .offset = SIZE_MAX};
 }
@@ -140,10 +150,75 @@ done:
     return status;
 }
 
+/* ---- which steps are one pass ---- */
+
+static const psal_node_record *record_of(const psal_plan *plan, int step) {
+    return psal_graph_node(plan->graph, plan->steps[step].node);
+}
+
+static bool makes(const psal_plan *plan, int first, int last, psal_node value) {
+    for (int step = first; step <= last; step++)
+        if (plan->steps[step].node == value) return true;
+    return false;
+}
+
+static bool reads_any(const psal_plan *plan, int step, int first, int last) {
+    const psal_node_record *node = record_of(plan, step);
+    for (int i = 0; i < node->input_count; i++)
+        if (makes(plan, first, last, node->inputs[i])) return true;
+    return false;
+}
+
+/* Whether `step` goes on with what the pass first .. last makes: element by element, and with nothing of it as a whole. */
+static bool goes_on(const psal_plan *plan, int step, int first, int last) {
+    const psal_node_record *node = record_of(plan, step);
+    const psal_op *op = psal_op_get(node->op);
+    if (!op->run_elements || !psal_op_get(record_of(plan, first)->op)->run_elements) return false;
+    if (last - first + 1 >= PSAL_MAX_PASS || !reads_any(plan, step, first, last)) return false;
+    if (psal_shape_count(&node->shape) != psal_shape_count(&record_of(plan, first)->shape)) return false;
+    for (int i = 0; i < node->input_count; i++)
+        if (!(op->in_place >> i & 1) && makes(plan, first, last, node->inputs[i])) return false;
+    return true;
+}
+
+/* Steps first .. end-1, of which the last `count` are to come first. */
+static void move_ahead(psal_plan *plan, int first, int end, int count) {
+    for (; count > 0; count--, first++) {
+        const psal_plan_step moved = plan->steps[end - count];
+        memmove(plan->steps + first + 1, plan->steps + first, (size_t)(end - count - first) * sizeof moved);
+        plan->steps[first] = moved;
+    }
+}
+
+/* Bring together what can be one pass: the small things between (a normalisation's scale), which need nothing of it, are made
+ * before it. */
+static void gather_passes(psal_plan *plan) {
+    enum { BETWEEN = 8, SMALLER = 8 };
+    for (int stage = 0; stage < plan->stages; stage++) {
+        const int end = plan->stage_begin[stage + 1];
+        for (int first = plan->stage_begin[stage], last; first < end; first = last + 1) {
+            last = first;
+            if (!psal_op_get(record_of(plan, first)->op)->run_elements) continue;
+            for (int step = first + 1; step < end && step - last <= BETWEEN; step++) {
+                if (goes_on(plan, step, first, last)) {
+                    const int between = step - last - 1;
+                    move_ahead(plan, first, step, between);
+                    first += between;
+                    last = step;
+                } else if (reads_any(plan, step, first, last) ||
+                           bytes_of(record_of(plan, step)) * SMALLER > bytes_of(record_of(plan, first))) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /* ---- in which memory ---- */
 
 typedef struct buffer {
     size_t bytes, offset;
+    int64_t filled; /* elements of the largest value in it */
     int begin, end; /* steps, inclusive */
 } buffer;
 
@@ -153,23 +228,55 @@ typedef struct layout {
     int count;
     int *maker;     /* per node: the step that made the value which is read now, -1: none (leaves) */
     int *last_use;  /* per step: the last step that reads its result */
-    int *viewed;    /* per step: the step whose result it views, or -1 */
+    int *viewed;    /* per step: the step whose result it views or may share, or -1 */
     int *buffer_of; /* per step, -1: none (views of leaves) */
+    size_t *inside; /* per step: bytes from its buffer's start */
 } layout;
+
+/* Whether node `n` can share its first input's memory. An output or the smaller part of something does not: what it lies in
+ * would be kept with it. */
+static bool can_share(const psal_plan *plan, psal_node n, size_t *offset) {
+    const psal_node_record *node = psal_graph_node(plan->graph, n);
+    const psal_op *op = psal_op_get(node->op);
+    return op->shares && !plan->is_output[n] && op->shares(node, offset) &&
+           2 * psal_shape_count(&node->shape) > psal_shape_count(psal_graph_shape(plan->graph, node->inputs[0]));
+}
+
+/* The step may share the buffer of its first input: as a part of it or, when nothing lies behind that, as the whole, for which
+ * the buffer grows. */
+static int share(const psal_plan *plan, layout *l, int step) {
+    const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
+    size_t offset;
+    if (!can_share(plan, plan->steps[step].node, &offset)) return -1;
+    const int maker = l->maker[node->inputs[0]], b = maker < 0 ? -1 : l->buffer_of[maker];
+    if (b < 0) return -1;
+    const int64_t count = psal_shape_count(&node->shape);
+    const int64_t input = psal_shape_count(&psal_graph_node(plan->graph, node->inputs[0])->shape);
+    if (count > input) {
+        if (l->inside[maker] > 0 || l->buffers[b].filled != input) return -1;
+        l->buffers[b].bytes = bytes_of(node);
+        l->buffers[b].filled = count;
+    }
+    l->inside[step] = l->inside[maker] + offset * sizeof(psal_real);
+    return b;
+}
 
 /* The step may take over the buffer of one of its inputs: the operation allows it, the sizes are the same and nothing later
  * reads that buffer. */
-static int takeover(const psal_plan *plan, const layout *l, int step) {
+static int takeover(const psal_plan *plan, layout *l, int step) {
     const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
     const psal_op *op = psal_op_get(node->op);
     for (int i = 0; i < node->input_count; i++) {
         int maker = l->maker[node->inputs[i]], b = maker < 0 ? -1 : l->buffer_of[maker];
         bool allowed = op->is_view || (op->in_place >> i & 1);
         if (!allowed || b < 0) continue;
-        if (op->is_view) return b;
-        if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node)) return b;
+        if (op->is_view) {
+            l->inside[step] = l->inside[maker];
+            return b;
+        }
+        if (l->buffers[b].end == step && l->buffers[b].bytes == bytes_of(node) && l->inside[maker] == 0) return b;
     }
-    return -1;
+    return share(plan, l, step);
 }
 
 /* Which step reads what last. */
@@ -182,7 +289,8 @@ static void measure_lifetimes(const psal_plan *plan, layout *l) {
             int maker = l->maker[node->inputs[i]];
             if (maker >= 0 && l->last_use[maker] < step) l->last_use[maker] = step;
         }
-        l->viewed[step] = psal_op_get(node->op)->is_view ? l->maker[node->inputs[0]] : -1;
+        size_t offset;
+        l->viewed[step] = psal_op_get(node->op)->is_view || can_share(plan, n, &offset) ? l->maker[node->inputs[0]] : -1;
         l->maker[n] = step;
         l->last_use[step] = plan->is_output[n] ? plan->step_count : step;
     }
@@ -238,9 +346,10 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
                 .maker = malloc(nodes * sizeof *l.maker),
                 .last_use = calloc(steps, sizeof *l.last_use),
                 .viewed = malloc(steps * sizeof *l.viewed),
-                .buffer_of = malloc(steps * sizeof *l.buffer_of)};
+                .buffer_of = malloc(steps * sizeof *l.buffer_of),
+                .inside = calloc(steps, sizeof *l.inside)};
     psal_status status = PSAL_OK;
-    if (!l.buffers || !l.maker || !l.last_use || !l.viewed || !l.buffer_of) {
+    if (!l.buffers || !l.maker || !l.last_use || !l.viewed || !l.buffer_of || !l.inside) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d steps", plan->step_count);
         goto done;
     }
@@ -251,7 +360,8 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
         int b = takeover(plan, &l, step);
         if (b < 0 && !psal_op_get(node->op)->is_view) { /* a view of a leaf: the leaf's own memory */
             b = l.count++;
-            l.buffers[b] = (buffer){.bytes = bytes_of(node), .begin = step, .end = step};
+            l.buffers[b] = (buffer){
+                .bytes = bytes_of(node), .filled = psal_shape_count(&node->shape), .begin = step, .end = step};
         }
         if (b >= 0 && l.last_use[step] > l.buffers[b].end) l.buffers[b].end = l.last_use[step];
         l.buffer_of[step] = b;
@@ -261,7 +371,7 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
     if (status != PSAL_OK) goto done;
     for (psal_node n = 0; n < plan->nodes; n++) plan->offset[n] = SIZE_MAX;
     for (int step = 0; step < plan->step_count; step++) {
-        if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset;
+        if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset + l.inside[step];
         plan->offset[plan->steps[step].node] = plan->steps[step].offset;
     }
 done:
@@ -270,46 +380,53 @@ done:
     free(l.last_use);
     free(l.viewed);
     free(l.buffer_of);
+    free(l.inside);
     return status;
 }
 
-/* ---- which steps are one pass ---- */
+/* ---- which steps are one pass, given their memory ---- */
 
-static const psal_node_record *record_of(const psal_plan *plan, int step) {
-    return psal_graph_node(plan->graph, plan->steps[step].node);
+/* Where the value that `step` reads is, or SIZE_MAX: not in the arena. */
+static size_t place_read(const psal_plan *plan, int step, psal_node value) {
+    if (is_leaf(psal_graph_node(plan->graph, value))) return SIZE_MAX;
+    while (step > 0 && plan->steps[step - 1].node != value) step--;
+    return step > 0 ? plan->steps[step - 1].offset : SIZE_MAX;
 }
 
-/* Whether step + 1 is of `op` and all that reads the result of `step`. */
-static bool only_reader(const psal_plan *plan, int step, int end, psal_op_kind op) {
-    const psal_node n = plan->steps[step].node;
-    if (step + 1 >= end || record_of(plan, step + 1)->op != op || plan->is_output[n]) return false;
-    bool found = false;
-    for (int reader = 0; reader < plan->step_count; reader++)
-        for (int i = 0; i < record_of(plan, reader)->input_count; i++) {
-            if (record_of(plan, reader)->inputs[i] != n) continue;
-            if (reader != step + 1) return false;
-            found = true;
+static bool apart(size_t a, size_t a_bytes, size_t b, size_t b_bytes) {
+    return a == SIZE_MAX || b == SIZE_MAX || a + a_bytes <= b || b + b_bytes <= a;
+}
+
+/* In a pass, `step` writes its first elements before the steps ahead of it have read their last ones: its memory must be
+ * apart from theirs, or the same element for element. */
+static bool memory_allows(const psal_plan *plan, int step, int first) {
+    const size_t out = plan->steps[step].offset, bytes = bytes_of(record_of(plan, step));
+    for (int ahead = first; ahead < step; ahead++) {
+        const psal_node_record *node = record_of(plan, ahead);
+        if (out != plan->steps[ahead].offset && !apart(out, bytes, plan->steps[ahead].offset, bytes)) return false;
+        for (int i = 0; i < node->input_count; i++) {
+            const size_t in = place_read(plan, ahead, node->inputs[i]);
+            const bool same = out == in && (psal_op_get(node->op)->in_place >> i & 1);
+            if (!same && !apart(out, bytes, in, bytes_of(psal_graph_node(plan->graph, node->inputs[i])))) return false;
         }
-    return found;
+    }
+    return true;
 }
 
-/* The last step's memory is written when the first one runs, so it must be free then: the first one's own, or what the
- * addition reads at the same place. */
+/* Whether `step` can be done in the pass first .. step - 1. */
+static bool joins(const psal_plan *plan, int step, int first) {
+    const psal_node_record *node = record_of(plan, step), *before = record_of(plan, first);
+    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also && node->inputs[0] == before->inputs[0];
+    return (also || goes_on(plan, step, first, step - 1)) && memory_allows(plan, step, first);
+}
+
 static void join_steps(psal_plan *plan) {
     for (int stage = 0; stage < plan->stages; stage++) {
         const int end = plan->stage_begin[stage + 1];
-        for (int step = plan->stage_begin[stage]; step < end; step++) {
-            if (!psal_op_get(record_of(plan, step)->op)->finishes) continue;
-            int last = step;
-            size_t addend = plan->steps[step].offset;
-            if (only_reader(plan, last, end, PSAL_OP_ADD)) {
-                const psal_node *in = record_of(plan, ++last)->inputs;
-                if (in[0] == in[1]) continue;
-                addend = plan->offset[in[0] == plan->steps[step].node ? in[1] : in[0]];
-            }
-            if (only_reader(plan, last, end, PSAL_OP_RELU)) last++;
-            const size_t offset = plan->steps[last].offset;
-            if (offset == plan->steps[step].offset || offset == addend) plan->steps[step].follow = last - step;
+        for (int first = plan->stage_begin[stage], last; first < end; first = last + 1) {
+            last = first;
+            while (last + 1 < end && joins(plan, last + 1, first)) last++;
+            for (int step = first; step <= last; step++) plan->steps[step].follow = last - step;
         }
     }
 }
@@ -364,21 +481,20 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
         mark_needed(plan, stage, options->outputs[stage], options->output_count[stage]);
         for (int i = 0; i < options->output_count[stage]; i++) plan->is_output[options->outputs[stage][i]] = true;
     }
-    if (order_steps(plan, err) != PSAL_OK || lay_out(plan, err) != PSAL_OK) {
-        psal_plan_free(plan);
-        return NULL;
-    }
+    if (order_steps(plan, err) != PSAL_OK) goto failed;
+    gather_passes(plan);
+    if (lay_out(plan, err) != PSAL_OK) goto failed;
     join_steps(plan);
     plan->scratch = largest_scratch(plan);
     if (options->memory_limit && psal_plan_memory(plan) > options->memory_limit) {
         psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",
                   (double)psal_plan_memory(plan) / 1048576, (double)options->memory_limit / 1048576);
-        psal_plan_free(plan);
-        return NULL;
+        goto failed;
     }
     return plan;
 out_of_memory:
     psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a plan of %d nodes", psal_graph_node_count(graph));
+failed:
     psal_plan_free(plan);
     return NULL;
 }

@@ -56,7 +56,7 @@ psal_status psal_workspace_set(psal_workspace *workspace, psal_node node, const 
 psal_status psal_workspace_place(psal_workspace *workspace, psal_node output, psal_real *memory, psal_error *err);
 
 /* A channel that is switched off: in every run, what `node` [batch, channels, ...] gives for it becomes 0 before anyone reads
- * it. */
+ * it. Not for a reshaped or sliced value or a concatenation: it may lie in the memory of what it is made of. */
 typedef struct psal_silence {
     psal_node node;
     int64_t image, channel;

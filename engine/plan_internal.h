@@ -5,14 +5,16 @@
 #include "engine/op.h"
 #include "engine/plan.h"
 
-enum { PSAL_ALIGNMENT = 64 };
+enum {
+    PSAL_ALIGNMENT = 64,
+    PSAL_MAX_PASS = 8 /* steps in one pass over the values */
+};
 
 typedef struct psal_plan_step {
     psal_node node;
     int stage;
     size_t offset; /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
-    int follow;    /* so many of the next steps are done in the same pass: an addition, a ReLU, or one after the other; their
-                    * result is the last one's, this step's own is never seen */
+    int follow;    /* so many of the next steps can be done in the same pass (psal_op.run_elements, .also) */
 } psal_plan_step;
 
 struct psal_plan {

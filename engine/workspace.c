@@ -1,4 +1,5 @@
 /* Running a plan: one arena of intermediate values per workspace, everything else shared and read-only. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -99,7 +100,7 @@ psal_status psal_workspace_set(psal_workspace *ws, psal_node n, const psal_real 
 psal_status psal_workspace_place(psal_workspace *ws, psal_node n, psal_real *memory, psal_error *err) {
     const psal_plan *plan = ws->plan;
     const psal_node_record *node = n >= 0 && n < plan->nodes && plan->is_output[n] ? psal_graph_node(plan->graph, n) : NULL;
-    if (!node || !psal_op_get(node->op)->run)
+    if (!node || !(psal_op_get(node->op)->run || psal_op_get(node->op)->run_elements))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an output that could be placed elsewhere", n);
     if (!ws->placed && !(ws->placed = calloc((size_t)plan->nodes + 1, sizeof *ws->placed)))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %d nodes", plan->nodes);
@@ -143,26 +144,65 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The last step of the pass that `step` begins. Where a channel is to be silenced in between, it takes a pass for each. */
+/* ---- elementwise steps, several in one pass ---- */
+
+enum {
+    PIECE = 2048,        /* elements: what a pass reads and writes of one fits in the nearest cache */
+    SERIAL_BELOW = 32768 /* elements: for fewer, waking a second thread costs more than the loop */
+};
+
+typedef struct pass {
+    psal_op_call calls[PSAL_MAX_PASS];
+    const psal_real *in[PSAL_MAX_PASS][PSAL_MAX_INPUTS];
+    const psal_shape *in_shapes[PSAL_MAX_PASS][PSAL_MAX_INPUTS];
+    int count;
+} pass;
+
+/* The last step of the pass that `step` begins. Where a channel is to be silenced in between, the pass ends there. */
 static int last_of_pass(const psal_workspace *ws, int step) {
     const psal_plan_step *steps = ws->plan->steps;
     const int last = step + steps[step].follow;
     for (int inner = step; inner < last; inner++)
         for (size_t i = 0; i < ws->silence_count; i++)
-            if (ws->silence[i].node == steps[inner].node) return step;
+            if (ws->silence[i].node == steps[inner].node) return inner;
     return last;
 }
 
-/* What the steps behind `step` in the same pass do. */
-static psal_finish finish_of(const psal_workspace *ws, int step, int last) {
-    psal_finish finish = {NULL, false};
-    const psal_plan_step *steps = ws->plan->steps;
-    for (int next = step + 1; next <= last; next++) {
-        const psal_node_record *node = psal_graph_node(ws->plan->graph, steps[next].node);
-        if (node->op == PSAL_OP_RELU) finish.relu = true;
-        if (node->op == PSAL_OP_ADD) finish.addend = ws->values[node->inputs[node->inputs[0] == steps[step].node]];
+static void run_piece(const pass *p, size_t begin, size_t count) {
+    const size_t end = count - begin < PIECE ? count : begin + PIECE;
+    for (int i = 0; i < p->count; i++)
+        psal_op_get(p->calls[i].node->op)->run_elements(&p->calls[i], begin, end);
+}
+
+static void run_pass(const pass *p, int threads) {
+    const size_t count = (size_t)psal_shape_count(&p->calls[0].node->shape);
+    if (threads == 1 || count < SERIAL_BELOW) { /* without asking for a team of one */
+        for (size_t begin = 0; begin < count; begin += PIECE) run_piece(p, begin, count);
+        return;
     }
-    return finish;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t begin = 0; begin < count; begin += PIECE) run_piece(p, begin, count);
+}
+
+/* ---- running ---- */
+
+/* What `step` computes, and where to, with room for its inputs. */
+static psal_op_call prepare(psal_workspace *ws, int step, const psal_real **in, const psal_shape **in_shapes) {
+    const psal_plan *plan = ws->plan;
+    const psal_node n = plan->steps[step].node;
+    const psal_node_record *node = psal_graph_node(plan->graph, n);
+    for (int i = 0; i < node->input_count; i++) {
+        in[i] = ws->values[node->inputs[i]];
+        in_shapes[i] = psal_graph_shape(plan->graph, node->inputs[i]);
+    }
+    psal_real *out = ws->placed && ws->placed[n] ? ws->placed[n] : memory_at(ws, plan->steps[step].offset);
+    ws->values[n] = psal_op_get(node->op)->is_view ? in[0] : out;
+    return (psal_op_call){.node = node,
+                          .in_shapes = in_shapes,
+                          .in = in,
+                          .out = out,
+                          .method = plan->methods[plan->steps[step].stage],
+                          .parallel = {plan->threads, ws->memory + plan->arena}};
 }
 
 psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
@@ -174,31 +214,24 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
     if (status != PSAL_OK) return status;
     double start = ws->profiling ? now() : 0;
     for (int step = plan->stage_begin[stage]; step < plan->stage_begin[stage + 1]; step++) {
-        const int first = step, last = last_of_pass(ws, step);
-        psal_node n = plan->steps[step].node;
-        const psal_node_record *node = psal_graph_node(plan->graph, n);
-        const psal_op *op = psal_op_get(node->op);
-        for (int i = 0; i < node->input_count; i++) {
-            ws->in[i] = ws->values[node->inputs[i]];
-            ws->in_shapes[i] = psal_graph_shape(plan->graph, node->inputs[i]);
-        }
-        if (op->is_view) {
-            ws->values[n] = ws->in[0];
+        const int first = step;
+        const psal_op *op = psal_op_get(psal_graph_node(plan->graph, plan->steps[step].node)->op);
+        if (op->run_elements) {
+            pass p;
+            p.count = 0;
+            for (const int last = last_of_pass(ws, step); step <= last; step++, p.count++)
+                p.calls[p.count] = prepare(ws, step, p.in[p.count], p.in_shapes[p.count]);
+            step--;
+            run_pass(&p, plan->threads);
         } else {
-            const psal_node result = plan->steps[last].node;
-            psal_real *out = ws->placed && ws->placed[result] ? ws->placed[result] : memory_at(ws, plan->steps[last].offset);
-            ws->values[result] = out;
-            psal_op_call call = {.node = node,
-                                 .in_shapes = ws->in_shapes,
-                                 .in = ws->in,
-                                 .out = out,
-                                 .finish = finish_of(ws, step, last),
-                                 .method = plan->methods[stage],
-                                 .parallel = {plan->threads, ws->memory + plan->arena}};
-            op->run(&call);
-            step = last;
-            if (ws->silence_count) silence(ws, result, out);
+            const psal_real *same_in[1];
+            const psal_shape *same_shape[1];
+            psal_op_call call = prepare(ws, step, ws->in, ws->in_shapes);
+            if (last_of_pass(ws, step) > step) call.also = prepare(ws, ++step, same_in, same_shape).out;
+            if (op->run) op->run(&call);
         }
+        const psal_node result = plan->steps[step].node;
+        if (ws->silence_count && !op->is_view) silence(ws, result, (psal_real *)(uintptr_t)ws->values[result]);
         if (ws->profiling) {
             double end = now();
             ws->seconds[first] += end - start;

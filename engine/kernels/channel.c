@@ -10,62 +10,51 @@ static int use_threads(size_t elements, const psal_parallel *parallel) {
     return parallel->threads > 1 && elements >= SERIAL_BELOW ? parallel->threads : 1;
 }
 
-static inline psal_real rectified(psal_real v) {
-    return v < 0 ? 0 : v;
+/* The part of plane number `plane` (of p elements) that lies in [begin, end). */
+typedef struct range {
+    size_t begin, end;
+} range;
+
+static range part_of_plane(size_t plane, size_t p, size_t begin, size_t end) {
+    range r = {plane * p, (plane + 1) * p};
+    if (r.begin < begin) r.begin = begin;
+    if (r.end > end) r.end = end;
+    return r;
 }
 
-/* Loops over one plane with what follows, as psal_finish says: `value` depends on i. */
-#define FINISHED(p, value, addend, relu, out)                                                                          \
-    do {                                                                                                               \
-        if ((addend) && (relu))                                                                                        \
-            for (size_t i = 0; i < (p); i++) (out)[i] = rectified((psal_real)(value) + (addend)[i]);                   \
-        else if (addend)                                                                                               \
-            for (size_t i = 0; i < (p); i++) (out)[i] = (psal_real)(value) + (addend)[i];                              \
-        else if (relu)                                                                                                 \
-            for (size_t i = 0; i < (p); i++) (out)[i] = rectified((psal_real)(value));                                 \
-        else                                                                                                           \
-            for (size_t i = 0; i < (p); i++) (out)[i] = (psal_real)(value);                                            \
-    } while (0)
-
-static void affine_plane(size_t p, const psal_real *x, psal_real s, psal_real t, const psal_real *addend, bool relu,
-                         psal_real *out) {
-    FINISHED(p, x[i] * s + t, addend, relu, out);
+PSAL_CLONES static void affine_plane(size_t n, const psal_real *x, psal_real s, psal_real t, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * s + t;
 }
 
-static void scale_plane(size_t p, const psal_real *x, psal_real s, const psal_real *addend, bool relu, psal_real *out) {
-    FINISHED(p, x[i] * s, addend, relu, out);
+PSAL_CLONES static void scale_plane(size_t n, const psal_real *x, psal_real s, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * s;
 }
 
-void psal_kernel_channel_affine(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *s, const psal_real *t,
-                                psal_finish finish, psal_real *out, const psal_parallel *parallel) {
-    int threads = use_threads(n * c * p, parallel);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t plane = 0; plane < n * c; plane++) {
-        size_t channel = plane % c;
-        const psal_real *from = x + plane * p, *addend = finish.addend ? finish.addend + plane * p : NULL;
+void psal_kernel_channel_affine(size_t begin, size_t end, size_t c, size_t p, const psal_real *x, const psal_real *s,
+                                const psal_real *t, psal_real *out) {
+    for (size_t plane = begin / p; plane * p < end; plane++) {
+        const size_t channel = plane % c;
+        const range r = part_of_plane(plane, p, begin, end);
         if (t)
-            affine_plane(p, from, s ? s[channel] : 1, t[channel], addend, finish.relu, out + plane * p);
+            affine_plane(r.end - r.begin, x + r.begin, s ? s[channel] : 1, t[channel], out + r.begin);
         else
-            scale_plane(p, from, s ? s[channel] : 1, addend, finish.relu, out + plane * p);
+            scale_plane(r.end - r.begin, x + r.begin, s ? s[channel] : 1, out + r.begin);
     }
 }
 
 /* The conversions are most of the work. */
-PSAL_CLONES static void affine_plane_double(size_t p, const psal_real *x, double s, double t, const psal_real *addend,
-                                            bool relu, psal_real *out) {
-    FINISHED(p, x[i] * s + t, addend, relu, out);
+PSAL_CLONES static void affine_plane_double(size_t n, const psal_real *x, double s, double t, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (psal_real)(x[i] * s + t);
 }
 
-void psal_kernel_batch_norm(size_t n, size_t c, size_t p, const psal_real *x, const psal_real *gamma, const psal_real *beta,
-                            const psal_real *mean, const psal_real *variance, double epsilon, psal_finish finish,
-                            psal_real *out, const psal_parallel *parallel) {
-    int threads = use_threads(n * c * p, parallel);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t plane = 0; plane < n * c; plane++) {
-        size_t channel = plane % c;
-        double s = gamma[channel] / sqrt(variance[channel] + epsilon);
-        affine_plane_double(p, x + plane * p, s, beta[channel] - mean[channel] * s,
-                            finish.addend ? finish.addend + plane * p : NULL, finish.relu, out + plane * p);
+void psal_kernel_batch_norm(size_t begin, size_t end, size_t c, size_t p, const psal_real *x, const psal_real *gamma,
+                            const psal_real *beta, const psal_real *mean, const psal_real *variance, double epsilon,
+                            psal_real *out) {
+    for (size_t plane = begin / p; plane * p < end; plane++) {
+        const size_t channel = plane % c;
+        const range r = part_of_plane(plane, p, begin, end);
+        const double s = gamma[channel] / sqrt(variance[channel] + epsilon);
+        affine_plane_double(r.end - r.begin, x + r.begin, s, beta[channel] - mean[channel] * s, out + r.begin);
     }
 }
 

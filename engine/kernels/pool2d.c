@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "engine/kernels/clones.h"
+
 enum { SERIAL_BELOW = 16384 };
 
 static int use_threads(size_t elements, const psal_parallel *parallel) {
@@ -149,11 +151,61 @@ static void spread_piece(const psal_pool2d_shape *s, const psal_real *dy, window
         }
 }
 
+/* The same at stride 1, where every window divides by its whole size and a padded plane is small: the plane is laid out with
+ * its zeros, so that one tap of all windows is one long row. The sums are taken in the same order. */
+enum { PLANE_ROOM = 4096 };
+
+static bool is_dense(const psal_pool2d_shape *s) {
+    const size_t height = (size_t)s->in_height + 2 * (size_t)s->kernel_height;
+    const size_t width = (size_t)s->in_width + 2 * (size_t)s->kernel_width;
+    return s->stride_height == 1 && s->stride_width == 1 && height * width <= PLANE_ROOM &&
+           (!s->exclude_padding || (s->padding_height == 0 && s->padding_width == 0));
+}
+
+PSAL_CLONES static void add_row(int count, const psal_real *restrict from, psal_real *restrict sum) {
+    for (int k = 0; k < count; k++) sum[k] += from[k];
+}
+
+/* to[out_height, out_width] = sums over kernel_height x kernel_width of from[height, width] / divide_first, padded with zeros;
+ * of the taps in a row the last one first when `backwards`. */
+static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width, int kernel_height,
+                        int kernel_width, psal_real divide_first, bool backwards, psal_real divide, psal_real *to) {
+    psal_real padded[PLANE_ROOM], sum[PLANE_ROOM];
+    const int row = width + 2 * pad_width, rows = height + 2 * pad_height;
+    const int out_height = rows - kernel_height + 1, out_width = row - kernel_width + 1;
+    const int count = (out_height - 1) * row + out_width;
+    memset(padded, 0, (size_t)rows * (size_t)row * sizeof *padded);
+    memset(sum, 0, (size_t)count * sizeof *sum);
+    for (int i = 0; i < height; i++)
+        for (int j = 0; j < width; j++) padded[(i + pad_height) * row + pad_width + j] = from[i * width + j] / divide_first;
+    for (int i = 0; i < kernel_height; i++)
+        for (int tap = 0; tap < kernel_width; tap++)
+            add_row(count, padded + i * row + (backwards ? kernel_width - 1 - tap : tap), sum);
+    for (int p = 0; p < out_height; p++)
+        for (int q = 0; q < out_width; q++) to[p * out_width + q] = sum[p * row + q] / divide;
+}
+
+static void average_plane(const psal_pool2d_shape *s, const psal_real *x, psal_real *y) {
+    window_sums(x, s->in_height, s->in_width, s->padding_height, s->padding_width, s->kernel_height, s->kernel_width, 1, false,
+                (psal_real)(s->kernel_height * s->kernel_width), y);
+}
+
+/* A pixel's windows, the one that has it as its last tap first. */
+static void spread_plane(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx) {
+    window_sums(dy, s->out_height, s->out_width, s->kernel_height - 1 - s->padding_height, s->kernel_width - 1 - s->padding_width,
+                s->kernel_height, s->kernel_width, (psal_real)(s->kernel_height * s->kernel_width), true, 1, dx);
+}
+
 void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
+    const bool dense = is_dense(s);
     int threads = use_threads(s->planes * inputs, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t plane = 0; plane < s->planes; plane++)
+    for (size_t plane = 0; plane < s->planes; plane++) {
+        if (dense) {
+            average_plane(s, x + plane * inputs, y + plane * outputs);
+            continue;
+        }
         for (int p = 0; p < s->out_height; p++) {
             window rows =
                 pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding);
@@ -161,14 +213,20 @@ void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal
             for (int q = 0; q < s->out_width; q += PIECE)
                 average_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
         }
+    }
 }
 
 void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
                                    const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
+    const bool dense = is_dense(s);
     int threads = use_threads(s->planes * inputs, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < s->planes; plane++) {
+        if (dense) {
+            spread_plane(s, dy + plane * outputs, dx + plane * inputs);
+            continue;
+        }
         memset(dx + plane * inputs, 0, inputs * sizeof *dx);
         for (int p = 0; p < s->out_height; p++) {
             window rows =

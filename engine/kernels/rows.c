@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "engine/kernels/clones.h"
+
 /* Independent partial sums: the compiler can keep them in vector registers, and their order is fixed. */
 enum { LANES = 8, SERIAL_BELOW = 32768 };
 
@@ -28,8 +30,12 @@ static double sum_row(size_t columns, const psal_real *x) {
     SUM_ROW(columns, i, x[i]);
 }
 
-static double sum_abs_row(size_t columns, const psal_real *x) {
+static inline double sum_abs_row(size_t columns, const psal_real *x) {
     SUM_ROW(columns, i, fabs(x[i]));
+}
+
+PSAL_CLONES static void mean_abs_rows(size_t rows, size_t columns, const psal_real *x, psal_real *mean) {
+    for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_abs_row(columns, x + r * columns) / (double)columns);
 }
 
 static double sum_sign_row(size_t columns, const unsigned char *codes, const psal_real *a) {
@@ -48,19 +54,12 @@ void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_
     for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_row(columns, x + r * columns) / (double)columns);
 }
 
-void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean,
-                              const psal_parallel *parallel) {
-    int threads = use_threads(rows, columns, parallel);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_abs_row(columns, x + r * columns) / (double)columns);
-}
-
 /* Bytes may alias anything, so the compiler has to be told that they do not before it makes vectors. */
-static void code_row(size_t n, const psal_real *restrict x, unsigned char *restrict codes) {
+PSAL_CLONES static void code_row(size_t n, const psal_real *restrict x, unsigned char *restrict codes) {
     for (size_t i = 0; i < n; i++) codes[i] = (unsigned char)(1 + (x[i] > 0) - (x[i] < 0));
 }
 
-static void decode_row(size_t n, const unsigned char *restrict codes, psal_real value, psal_real *restrict out) {
+PSAL_CLONES static void decode_row(size_t n, const unsigned char *restrict codes, psal_real value, psal_real *restrict out) {
     for (size_t i = 0; i < n; i++) out[i] = (psal_real)(codes[i] - 1) * value;
 }
 
@@ -70,6 +69,21 @@ void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, 
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t start = 0; start < n; start += PIECE)
         code_row(n - start < PIECE ? n - start : PIECE, x + start, codes + start);
+}
+
+/* Some rows at a time, whose codes are made while they are in the nearest cache. */
+void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, unsigned char *codes,
+                              const psal_parallel *parallel) {
+    enum { NEAR = 4096 };
+    const size_t together = columns < NEAR ? NEAR / columns : 1;
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t first = 0; first < rows; first += together) {
+        const size_t count = rows - first < together ? rows - first : together;
+        mean_abs_rows(count, columns, x + first * columns, mean + first);
+        if (codes && rows > 1) code_row(count * columns, x + first * columns, codes + first * columns);
+    }
+    if (codes && rows == 1) psal_kernel_sign_codes(columns, x, codes, parallel); /* one row is no work for several threads */
 }
 
 void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a, psal_real *mean,

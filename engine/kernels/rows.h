@@ -11,9 +11,10 @@
 
 /* sum[rows] */
 void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
-/* mean[rows] of x, of |x| */
+/* mean[rows] of x, of |x|; codes, unless NULL, as psal_kernel_sign_codes gives them */
 void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
-void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
+void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, unsigned char *codes,
+                              const psal_parallel *parallel);
 /* out[rows, columns] = v[row] * factor */
 void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
                             const psal_parallel *parallel);

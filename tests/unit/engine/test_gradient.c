@@ -16,7 +16,7 @@ START_TEST(every_row_is_complete) {
     ck_assert_msg((op->gradient == NULL) == (op->not_differentiable != NULL),
                   "%s must have a gradient rule or say why not", name);
     ck_assert_msg(is_leaf((psal_op_kind)_i) || op->case_count > 0, "%s has no check cases", name);
-    ck_assert_msg(op->run || op->is_view || is_leaf((psal_op_kind)_i), "%s cannot be run", name);
+    ck_assert_msg(op->run || op->run_elements || op->is_view || is_leaf((psal_op_kind)_i), "%s cannot be run", name);
 }
 END_TEST
 

@@ -258,7 +258,134 @@ START_TEST(spread_values_are_made_again)
 }
 END_TEST
 
-/* ---- a normalisation or bias with what follows it, in one pass ---- */
+static int count_steps(const psal_plan *plan, psal_op_kind op)
+{
+    int count = 0;
+    for (int step = 0; step < plan->step_count; step++)
+        count += psal_graph_node(plan->graph, plan->steps[step].node)->op == op;
+    return count;
+}
+
+/* Two readers one right after the other read the same copy; another one in between makes it two. */
+START_TEST(neighbours_share_a_spread_value)
+{
+    psal_graph *g = psal_graph_new();
+    psal_node v = psal_input(g, "v", PSAL_SHAPE(4)), spread = psal_group_spread(g, v, PSAL_SHAPE(4, 100));
+    psal_node first = psal_softmax(g, spread), second = psal_mul(g, spread, spread);
+    psal_node third = psal_softmax(g, first), fourth = psal_abs(g, spread);
+    psal_node last = psal_add(g, psal_add(g, second, third), fourth);
+    psal_plan_options options = {.outputs = {&last}, .output_count = {1}, .stages = 1};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_int_eq(count_steps(plan, PSAL_OP_GROUP_SPREAD), 2);
+    psal_workspace *ws = workspace_of(plan);
+    const float values[] = {100, 200, -300, 400};
+    psal_workspace_set(ws, v, values, NULL);
+    run(ws, 0);
+    for (int i = 0; i < 400; i++) {
+        float x = values[i / 100] / 100;
+        ck_assert_float_eq_tol(psal_workspace_get(ws, last)[i], x * x + fabsf(x) + 0.01F, 1e-5F);
+    }
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+/* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
+START_TEST(parts_lie_in_the_whole)
+{
+    enum { LAYERS = 6, PLANE_OF = 1024 };
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 1, 32, 32)), all = psal_scale(g, x, 2);
+    for (int i = 0; i < LAYERS; i++)
+        all = psal_concat(g, (psal_node[]){all, psal_scale(g, psal_slice(g, all, 1, i, 1), -1)}, 2, 1);
+    psal_node most = psal_slice(g, all, 1, 2, LAYERS - 1), few = psal_slice(g, all, 1, 0, 1);
+    psal_node sum = psal_channel_sum(g, most);
+    psal_node last = psal_add(g, psal_channel_sum(g, few), psal_channel_sum(g, x));
+    psal_plan_options options = {.outputs = {&sum, &last}, .output_count = {1, 1}, .stages = 2};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_uint_eq(plan->offset[most], plan->offset[all] + 2 * PLANE_OF * sizeof(float));
+    ck_assert_uint_ne(plan->offset[few], plan->offset[all]);
+    ck_assert_uint_le(psal_plan_memory(plan), (LAYERS + 2) * PLANE_OF * sizeof(float) + 4 * PSAL_ALIGNMENT);
+    psal_workspace *ws = workspace_of(plan);
+    float values[PLANE_OF];
+    double total = 0;
+    for (int i = 0; i < PLANE_OF; i++) total += values[i] = (float)(i % 7);
+    psal_workspace_set(ws, x, values, NULL);
+    run(ws, 0);
+    run(ws, 1);
+    for (int i = 0; i < LAYERS - 1; i++)
+        ck_assert_double_eq(psal_workspace_get(ws, sum)[i], (i % 2 ? -2 : 2) * total);
+    ck_assert_double_eq(*psal_workspace_get(ws, last), 3 * total);
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+/* ---- elementwise steps in one pass ---- */
+
+/* The same plan with a pass for each step. */
+static psal_plan *separate_plan(const psal_graph *g, const psal_plan_options *options)
+{
+    psal_plan *plan = plan_of(g, options);
+    for (int step = 0; step < plan->step_count; step++) plan->steps[step].follow = 0;
+    return plan;
+}
+
+static int longest_pass(const psal_plan *plan)
+{
+    int longest = 0;
+    for (int step = 0; step < plan->step_count; step++)
+        if (plan->steps[step].follow >= longest) longest = plan->steps[step].follow + 1;
+    return longest;
+}
+
+/* What a gradient does between two convolutions, on several pieces: add, mask, add, and scale by what is made of parameters
+ * in between; a value inside the pass is read later too. Then the mean of a filter with its signs. */
+START_TEST(a_gradient_takes_one_pass_between_convolutions)
+{
+    enum { C = 5, SIDE = 83, COUNT = C * SIDE * SIDE };
+    const psal_shape image = PSAL_SHAPE(1, C, SIDE, SIDE);
+    psal_graph *g = psal_graph_new();
+    psal_node in[4], vectors[2];
+    for (int i = 0; i < 4; i++) in[i] = psal_input(g, "image", image);
+    for (int i = 0; i < 2; i++) vectors[i] = psal_input(g, "vector", PSAL_SHAPE(C));
+    psal_node masked = psal_relu_mask(g, psal_add(g, psal_scale(g, in[0], 2), in[1]), in[2]), sum = psal_add(g, masked, in[3]);
+    psal_node scaled = psal_channel_mul(g, sum, psal_mul(g, vectors[0], psal_rsqrt(g, vectors[1], 1e-3)));
+    psal_node mean = psal_group_mean_abs(g, scaled, C), codes = psal_sign_codes(g, scaled);
+    psal_node row = psal_softmax(g, psal_reshape(g, scaled, PSAL_SHAPE(1, COUNT)));
+    psal_node wanted[] = {mean, codes, psal_add(g, sum, psal_reshape(g, row, image))};
+    psal_plan *plans[2];
+    psal_workspace *ws[2];
+    static float values[4][COUNT];
+    float numbers[2][C];
+    uint64_t state = 3;
+    for (int i = 0; i < 4 * COUNT; i++) values[i / COUNT][i % COUNT] = (float)case_uniform(&state, -1, 1);
+    for (int i = 0; i < 2 * C; i++) numbers[i / C][i % C] = (float)case_uniform(&state, 0.5, 2);
+    for (int k = 0; k < 2; k++) {
+        psal_plan_options options = {.outputs = {wanted}, .output_count = {3}, .stages = 1, .threads = 1 + _i};
+        plans[k] = k ? separate_plan(g, &options) : plan_of(g, &options);
+        ws[k] = workspace_of(plans[k]);
+        for (int i = 0; i < 4; i++) psal_workspace_set(ws[k], in[i], values[i], NULL);
+        for (int i = 0; i < 2; i++) psal_workspace_set(ws[k], vectors[i], numbers[i], NULL);
+        run(ws[k], 0);
+    }
+    ck_assert_int_eq(longest_pass(plans[0]), 5);
+    int found = 0;
+    for (int step = 0; step < plans[0]->step_count; step++)
+        found += plans[0]->steps[step].node == mean && plans[0]->steps[step].follow == 1;
+    ck_assert_int_eq(found, 1);
+    for (int k = 0; k < 3; k++)
+        ck_assert_mem_eq(psal_workspace_get(ws[0], wanted[k]), psal_workspace_get(ws[1], wanted[k]),
+                         (size_t)psal_shape_count(psal_graph_shape(g, wanted[k])) * sizeof(float));
+    for (int k = 0; k < 2; k++) {
+        psal_workspace_free(ws[k]);
+        psal_plan_free(plans[k]);
+    }
+    psal_graph_free(g);
+}
+END_TEST
 
 enum { IMAGES = 2, CHANNELS = 3, PLANE = 20, VALUES = IMAGES * CHANNELS * PLANE, FINALS = 5 };
 
@@ -319,8 +446,8 @@ START_TEST(one_pass_gives_the_bits_of_several)
     memcpy(all + FINALS, k.inner, sizeof k.inner);
     psal_plan_options options = {.outputs = {all}, .output_count = {FINALS}, .stages = 1};
     psal_plan *joined = plan_of(k.g, &options);
-    options.output_count[0] = FINALS + k.inner_count; /* whatever lies between is wanted, so there is a pass for each */
-    psal_plan *separate = plan_of(k.g, &options);
+    options.output_count[0] = FINALS + k.inner_count;
+    psal_plan *separate = separate_plan(k.g, &options);
     psal_workspace *one = open_block(&k, joined), *several = open_block(&k, separate);
     psal_workspace_profile(one, true);
     run(one, 0);
@@ -402,7 +529,7 @@ END_TEST
 
 /* ---- random graphs: whatever is wanted as an output, the numbers are the same ---- */
 
-enum { NODES = 60, ROWS = 4, COLUMNS = 6 };
+enum { NODES = 60, ROWS = 4, COLUMNS = 1234 }; /* several pieces of a pass */
 
 static int pick(uint64_t *state, int n)
 {
@@ -420,7 +547,7 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         /* mostly recent nodes, so that values die early and their memory is taken over */
         psal_node a = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)];
         psal_node b = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)], n;
-        switch (pick(state, 12)) {
+        switch (pick(state, 14)) {
         case 0: n = psal_add(g, a, b); break;
         case 1: n = psal_sub(g, a, b); break;
         case 2: n = psal_scale(g, psal_mul(g, a, b), 0.5); break;
@@ -428,10 +555,12 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         case 4: n = psal_scale(g, psal_abs(g, a), -0.75); break;
         case 5: n = psal_reshape(g, psal_relu(g, psal_reshape(g, a, PSAL_SHAPE(COLUMNS, ROWS))), shape); break;
         case 6: n = psal_reshape(g, psal_reshape(g, a, PSAL_SHAPE(ROWS * COLUMNS)), shape); break;
-        case 7: n = psal_row_spread(g, psal_row_sum(g, psal_scale(g, a, 0.2)), COLUMNS); break;
+        case 7: n = psal_row_spread(g, psal_row_sum(g, psal_scale(g, a, 1.2 / COLUMNS)), COLUMNS); break;
         case 8: n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a)); break;
         case 9: n = psal_softmax(g, a); break;
         case 10: n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS); break;
+        case 11: n = psal_concat(g, (psal_node[]){psal_slice(g, a, 0, 1, 2), psal_slice(g, b, 0, 0, 1), psal_slice(g, b, 0, 3, 1)}, 3, 0); break;
+        case 12: n = psal_slice(g, psal_concat(g, (psal_node[]){a, psal_relu(g, b), a}, 3, 0), 0, pick(state, 2 * ROWS), ROWS); break;
         default: n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape); break;
         }
         nodes[count++] = n;
@@ -470,7 +599,7 @@ START_TEST(planning_changes_no_value)
         psal_node *all = malloc((size_t)total * sizeof *all);
         for (int n = 0; n < total; n++) all[n] = n;
         psal_plan_options everything = {.outputs = {all}, .output_count = {total}, .stages = 1};
-        psal_plan *full = plan_of(g, &everything);
+        psal_plan *full = separate_plan(g, &everything);
         psal_workspace *reference = run_random(full, nodes, a, b);
         for (int trial = 0; trial < 4; trial++) {
             psal_node wanted[3][2];
@@ -685,6 +814,9 @@ int main(void)
     tcase_add_test(tests, impossible_plans_are_refused);
     tcase_add_test(tests, memory_is_reused);
     tcase_add_test(tests, spread_values_are_made_again);
+    tcase_add_test(tests, neighbours_share_a_spread_value);
+    tcase_add_test(tests, parts_lie_in_the_whole);
+    tcase_add_loop_test(tests, a_gradient_takes_one_pass_between_convolutions, 0, 2);
     tcase_add_test(tests, one_pass_gives_the_bits_of_several);
     tcase_add_test(tests, workspaces_share_memory);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);

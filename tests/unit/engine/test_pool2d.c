@@ -28,6 +28,7 @@ static psal_pool2d_shape random_shape(void) {
     s.stride_width = 1 + pick(3);
     s.padding_height = pick(s.kernel_height / 2 + 1);
     s.padding_width = pick(s.kernel_width / 2 + 1);
+    if (pick(3) == 0) s.stride_height = s.stride_width = 1; /* averages have a way of their own there */
     s.in_height = s.kernel_height + pick(6);
     s.in_width = widths[pick(9)];
     if (s.in_width < s.kernel_width) s.in_width = s.kernel_width;

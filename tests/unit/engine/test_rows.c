@@ -1,4 +1,5 @@
-/* The softmax kernels where float32 alone would lose every digit: a target classified rightly and surely. */
+/* The softmax kernels where float32 alone would lose every digit, a target classified rightly and surely; and means with their
+ * signs. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -50,11 +51,40 @@ START_TEST(targets_that_are_no_class_give_nan) {
 }
 END_TEST
 
+START_TEST(means_come_with_their_signs) {
+    enum { MOST = 40000 };
+    static const size_t sizes[][2] = {{1, 1}, {1, MOST}, {3, 1}, {MOST, 1}, {7, 13}, {500, 64}, {3000, 13}, {5, 4097}, {2, 20000}};
+    static float x[MOST], mean[MOST], again[MOST];
+    static unsigned char codes[MOST + 1];
+    const size_t rows = sizes[_i][0], columns = sizes[_i][1], n = rows * columns;
+    for (size_t i = 0; i < n; i++) x[i] = i % 11 == 3 ? (i % 2 ? 0.0F : -0.0F) : (float)sin((double)i * i + 1);
+    if (n > 50) x[47] = NAN;
+    for (int threads = 1; threads <= 3; threads++) {
+        const psal_parallel parallel = {threads, NULL};
+        codes[n] = 77;
+        psal_kernel_row_mean_abs(rows, columns, x, mean, codes, &parallel);
+        psal_kernel_row_mean_abs(rows, columns, x, again, NULL, &parallel);
+        ck_assert_mem_eq(mean, again, rows * sizeof *mean);
+        ck_assert_uint_eq(codes[n], 77);
+        for (size_t i = 0; i < n; i++) ck_assert_uint_eq(codes[i], x[i] > 0 ? 2 : x[i] < 0 ? 0 : 1);
+        for (size_t r = 0; r < rows; r++) {
+            double sum = 0;
+            for (size_t i = 0; i < columns; i++) sum += fabs((double)x[r * columns + i]);
+            if (isnan(sum))
+                ck_assert(isnan(mean[r]));
+            else
+                ck_assert_double_eq_tol(mean[r], sum / (double)columns, 1e-7 * (sum / (double)columns) + 1e-30);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("engine/rows");
-    TCase *tests = tcase_create("softmax");
+    TCase *tests = tcase_create("rows");
     tcase_add_loop_test(tests, sure_predictions_keep_their_digits, 0, 6);
     tcase_add_loop_test(tests, targets_that_are_no_class_give_nan, 0, 3);
+    tcase_add_loop_test(tests, means_come_with_their_signs, 0, 9);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
