@@ -10,7 +10,9 @@ const psal_conv2d_x86 *psal_conv2d_x86_best(void)
 {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-    if (avx512 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && psal_amx_available()) return &psal_conv2d_x86_amx;
+    /* No compiler's name for the matrix unit is common to all, and asking the processor itself is slow in a virtual machine. The
+     * system knows of its registers, and every processor that has them multiplies bfloat16, as its vector unit does. */
+    if (avx512 && __builtin_cpu_supports("avx512bf16") && psal_amx_available()) return &psal_conv2d_x86_amx;
     if (avx512) return &psal_conv2d_x86_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &psal_conv2d_x86_avx2;
     return NULL;

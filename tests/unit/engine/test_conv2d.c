@@ -184,31 +184,43 @@ static float *run(const shape *s, psal_conv2d_method method, operation op, const
 }
 
 #ifdef PSAL_HAVE_CONV2D_X86
-/* The AVX2 build must give the bits that the AVX-512 build gave (and run at all: this machine may never choose it). */
-static void check_avx2(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b,
-                       const float *want, size_t count)
+static float *run_set(const psal_conv2d_x86 *set, const shape *s, psal_conv2d_method method, operation op, const float *a,
+                      const float *b, size_t count)
 {
-    const psal_conv2d_x86 *avx2 = &psal_conv2d_x86_avx2;
-    if (psal_conv2d_x86_best() != &psal_conv2d_x86_avx512 || method == PSAL_CONV2D_GEMM) return;
-    scratch_function *const scratch_of[] = {avx2->forward_scratch, avx2->dx_scratch, avx2->dw_scratch,
-                                            avx2->dw_mean_scratch, avx2->dw_mean_scratch};
-    conv_function *const run_op[] = {avx2->forward, avx2->dx, avx2->dw};
+    scratch_function *const scratch_of[] = {set->forward_scratch, set->dx_scratch, set->dw_scratch, set->dw_mean_scratch,
+                                            set->dw_mean_scratch};
+    conv_function *const run_op[] = {set->forward, set->dx, set->dw};
     const size_t bytes = scratch_of[op](s, method, 1);
     float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
     psal_parallel parallel = {1, scratch};
     if (op <= DW)
         run_op[op](s, method, a, b, result, &parallel);
     else
-        avx2->dw_mean(s, method, a, b, op == MEAN, result, &parallel);
+        set->dw_mean(s, method, a, b, op == MEAN, result, &parallel);
     check_sentinel(scratch, bytes / sizeof(float), describe(s));
     check_sentinel(result, count, describe(s));
-    ck_assert_msg(memcmp(want, result, count * sizeof *want) == 0, "%s, method %d, %s: AVX2 gives other bits",
-                  operation_names[op], method, describe(s));
     free(scratch);
-    free(result);
+    return result;
+}
+
+/* This machine may never choose the AVX-512 build, because it has a matrix unit, and never the AVX2 build: they must run, be as
+ * accurate, and give the same bits as each other. */
+static void check_vector_sets(const shape *s, psal_conv2d_method method, double tolerance, operation op, const float *a,
+                              const float *b, const double *want, size_t count)
+{
+    const psal_conv2d_x86 *best = psal_conv2d_x86_best();
+    if ((best != &psal_conv2d_x86_avx512 && best != &psal_conv2d_x86_amx) || method == PSAL_CONV2D_GEMM) return;
+    float *avx512 = run_set(&psal_conv2d_x86_avx512, s, method, op, a, b, count);
+    float *avx2 = run_set(&psal_conv2d_x86_avx2, s, method, op, a, b, count);
+    const double error = worst_error(avx512, want, count);
+    ck_assert_msg(error < tolerance, "%s, method %d, %s: AVX-512's error %g", operation_names[op], method, describe(s), error);
+    ck_assert_msg(memcmp(avx512, avx2, count * sizeof *avx2) == 0, "%s, method %d, %s: AVX2 gives other bits",
+                  operation_names[op], method, describe(s));
+    free(avx512);
+    free(avx2);
 }
 #else
-#define check_avx2(...) (void)0
+#define check_vector_sets(...) (void)0
 #endif
 
 /* A batch, which the fast methods run several images at a time, must give the bits of each image alone. */
@@ -252,7 +264,7 @@ static void check_shape(const shape *s)
             double error = worst_error(one, want[op], count[op]);
             ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op], methods[m].name,
                           describe(s), error);
-            check_avx2(s, methods[m].method, op, first[op], second[op], one, count[op]);
+            check_vector_sets(s, methods[m].method, methods[m].tolerance, op, first[op], second[op], want[op], count[op]);
             if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
                 check_images_alone(s, methods[m].method, op, first[op], w, one);
             for (int threads = 2; threads <= 4; threads += 2) {
@@ -292,6 +304,44 @@ START_TEST(shapes_that_broke_others)
         square(100, 13, 36, 3, 1, 1), square(33, 29, 17, 3, 1, 2),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_shape(&cases[i]);
+}
+END_TEST
+
+/* Gradients of a sure sample are tiny, and every part that a number is split into must still count. And what is not a number
+ * must not be lost. */
+START_TEST(scales_and_not_a_number)
+{
+    const shape s = square(48, 14, 48, 3, 1, 1);
+    const sizes size = sizes_of(&s);
+    float *x = new_buffer(size.x, true), *w = new_buffer(size.w, true), *dy = new_buffer(size.y, true);
+    for (int m = 0; m < METHODS; m++) {
+        float *plain = run(&s, methods[m].method, DX, dy, w, 1), *mean = run(&s, methods[m].method, MEAN, x, dy, 1);
+        for (int power = -80; power <= 80; power += 40) { /* powers of two: everything is scaled exactly */
+            float *scaled = new_buffer(size.y, false);
+            for (size_t i = 0; i < size.y; i++) scaled[i] = ldexpf(dy[i], power);
+            float *dx = run(&s, methods[m].method, DX, scaled, w, 1);
+            for (size_t i = 0; i < size.x; i++)
+                ck_assert_msg(ldexpf(dx[i], -power) == plain[i], "%s: 2^%d: %.9g instead of %.9g", methods[m].name, power,
+                              ldexpf(dx[i], -power), plain[i]);
+            free(scaled);
+            free(dx);
+        }
+        const float kept = dy[size.y / 2]; /* a corner: four pixels of each channel see it */
+        dy[size.y / 2] = NAN;
+        float *dx = run(&s, methods[m].method, DX, dy, w, 1), *spoilt = run(&s, methods[m].method, MEAN, x, dy, 1);
+        size_t nan = 0;
+        for (size_t i = 0; i < size.x; i++) nan += isnan(dx[i]) != 0;
+        ck_assert_msg(nan >= 48 * 4, "%s: %zu elements", methods[m].name, nan);
+        ck_assert(isnan(spoilt[24]) && !isnan(mean[24]));
+        dy[size.y / 2] = kept;
+        free(plain);
+        free(mean);
+        free(dx);
+        free(spoilt);
+    }
+    free(x);
+    free(w);
+    free(dy);
 }
 END_TEST
 
@@ -391,7 +441,7 @@ START_TEST(large_shapes_and_adjoint_identities)
                 double error = worst_error(got, want, count[op]);
                 ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op],
                               methods[m].name, describe(s), error);
-                check_avx2(s, methods[m].method, op, first[op], second[op], got, count[op]);
+                check_vector_sets(s, methods[m].method, methods[m].tolerance, op, first[op], second[op], want, count[op]);
                 if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
                     check_images_alone(s, methods[m].method, op, first[op], w, got);
                 free(got);
@@ -416,6 +466,7 @@ int main(void)
     TCase *tests = tcase_create("conv2d");
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, shapes_that_broke_others);
+    tcase_add_test(tests, scales_and_not_a_number);
     tcase_add_test(tests, unequal_axes_groups_and_batches);
     tcase_add_test(tests, random_shapes);
     tcase_add_test(tests, large_shapes_and_adjoint_identities);
