@@ -46,19 +46,6 @@ static dw_cut cut_at(const dw_plan *p, size_t n)
     return cut;
 }
 
-/* words[k][i] = line i, `step` floats after the last, at position k, or 0 */
-static inline __attribute__((always_inline)) void load_positions(const float *from, size_t step, size_t lines, size_t count,
-                                                                 vec words[BLOCK])
-{
-    const vec_mask mask = vec_first(count);
-    if (lines == BLOCK)
-#pragma GCC unroll 16
-        for (size_t i = 0; i < BLOCK; i++) words[i] = vec_load_masked(from + i * step, mask);
-    else
-        for (size_t i = 0; i < BLOCK; i++) words[i] = i < lines ? vec_load_masked(from + i * step, mask) : vec_zero();
-    transpose_registers(words);
-}
-
 /* The columns column .. column+columns-1 of a cut: panels of tile.h; `lines` has room for sixteen gathered rows. */
 static void pack_columns(const dw_plan *p, const float *x, const dw_cut *cut, size_t column, size_t columns, float *lines,
                          float *b)
@@ -73,8 +60,8 @@ static void pack_columns(const dw_plan *p, const float *x, const dw_cut *cut, si
         for (size_t k = 0; k < cut->steps; k++, to += STEP_FLOATS) {
             const size_t word = k * STEP_WORDS, seconds = cut->depth - cut->half;
             vec first[BLOCK], second[BLOCK];
-            load_positions(from + word, step, count, psal_size_min(BLOCK, cut->half - word), first);
-            load_positions(from + cut->half + word, step, count, seconds > word ? psal_size_min(BLOCK, seconds - word) : 0,
+            load_transposed(from + word, step, count, psal_size_min(BLOCK, cut->half - word), first);
+            load_transposed(from + cut->half + word, step, count, seconds > word ? psal_size_min(BLOCK, seconds - word) : 0,
                            second);
 #pragma GCC unroll 16
             for (size_t i = 0; i < BLOCK; i++) {

@@ -35,19 +35,6 @@ static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, fl
     }
 }
 
-/* r[j] lane i = src[i * step + j] for i < count, j < columns, otherwise 0 */
-static inline __attribute__((always_inline)) void load_transposed(const float *src, size_t step, size_t count, size_t columns,
-                                                                  vec r[BLOCK])
-{
-    const vec_mask mask = vec_first(columns);
-    if (count == BLOCK)
-#pragma GCC unroll 16
-        for (size_t i = 0; i < BLOCK; i++) r[i] = vec_load_masked(src + i * step, mask);
-    else
-        for (size_t i = 0; i < BLOCK; i++) r[i] = i < count ? vec_load_masked(src + i * step, mask) : vec_zero();
-    transpose_registers(r);
-}
-
 /* One element a kernel: 16 values of m and of o. */
 static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {

@@ -3,8 +3,8 @@
  * Word j of row m holds the elements A(m, k) and A(m, k') of two values of K, which depend on how A lies in memory:
  *
  *   ROWS         A(m, k) = w[m * ld + k]: word j holds k = j and k = second + j
- *   TRANSPOSED   A(m, (o, tap)) = w[(o * ld + m) * kernel + the tap's place in the kernel]: word (o / 16 * taps + tap) * 16 + o % 16
- *                holds o and second + o, so that a step has one tap
+ *   TRANSPOSED   A(m, (o, tap)) = w[(o * ld + m) * kernel + the tap's place in the kernel]: word
+ *                (o / 16 * taps + tap) * 16 + o % 16 holds o and second + o, so that a step has one tap
  *
  * Words beyond `words`, and second elements beyond `second_words`, are 0. */
 #ifndef PSAL_ENGINE_KERNELS_AMX_FILTERS_H

@@ -40,6 +40,19 @@ static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
     for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 
+/* r[j] lane i = src[i * step + j] for i < rows, j < columns, and 0 beyond; nothing else is read. */
+static inline __attribute__((always_inline)) void load_transposed(const float *src, size_t step, size_t rows,
+                                                                  size_t columns, vec r[16])
+{
+    const vec_mask mask = vec_first(columns);
+    if (rows == 16)
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++) r[i] = vec_load_masked(src + i * step, mask);
+    else
+        for (size_t i = 0; i < 16; i++) r[i] = i < rows ? vec_load_masked(src + i * step, mask) : vec_zero();
+    transpose_registers(r);
+}
+
 /* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (both <= 16), and 0 for rows <= i < stored, where
  * stored is rows or 16: nothing else is read or written. */
 static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
