@@ -5,11 +5,12 @@
 #include "engine/kernels/amx/tile.h"
 #include "engine/kernels/x86/micro.h"
 
-#define FEW_ROWS 128u         /* all of A, split, stays in the second-level cache beside a pair */
 #define MOST_STEPS 18u        /* of a cut: 576 products, two channel blocks of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
-#define MOST_PAIRS 8u         /* of a task: 864 KiB */
+#define MOST_PAIRS 8u         /* of a task, and their panels: 864 KiB of the second-level cache */
+#define FEW_ROWS 128u         /* with few rows and many pairs, when all of A fits there, */
+#define FEW_PAIRS 16u
+#define FEW_BLOCK_STEPS 200u  /* in 1.2 MiB, it is packed first */
 #define MOST_WORDS (4u << 20) /* floats of a group's words: 16 MiB, unless one image has more */
-#define FEW_PAIRS 16u          /* and enough pairs for threads */
 #define C_FLOATS (TILE_ROWS * TILE_WIDTH)
 
 static bool whole_axis(const psal_conv2d_axis *a)
@@ -40,7 +41,7 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS), units = p->steps / p->unit;
     p->cuts = psal_ceil_div(units, psal_size_max(MOST_STEPS / p->unit, 1));
     p->most_steps = p->cuts ? psal_ceil_div(units, p->cuts) * p->unit : 0;
-    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS;
+    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS && row_blocks * p->steps <= FEW_BLOCK_STEPS;
     p->row_tasks = 1;
     if (p->few_rows) {
         p->tasks = p->pairs;
