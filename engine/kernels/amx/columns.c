@@ -47,6 +47,7 @@ void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t channe
         vec part[PARTS];
         split_words(vec_load_masked(first + i, mask),
                     paired ? vec_load_masked(first + c->half * plane + i, mask) : vec_zero(), part);
+#pragma GCC unroll 3
         for (size_t k = 0; k < PARTS; k++) vec_store_masked(to + k * c->half * plane + i, mask, part[k]);
     }
 }

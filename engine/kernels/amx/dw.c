@@ -67,6 +67,7 @@ static void pack_columns(const dw_plan *p, const float *x, const dw_cut *cut, si
             for (size_t i = 0; i < BLOCK; i++) {
                 vec part[PARTS];
                 split_words(first[i], second[i], part);
+#pragma GCC unroll 3
                 for (size_t j = 0; j < PARTS; j++) vec_store(to + j * PART_FLOATS + i * BLOCK, part[j]);
             }
         }

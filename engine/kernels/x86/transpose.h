@@ -49,6 +49,7 @@ static inline __attribute__((always_inline)) void load_transposed(const float *s
 #pragma GCC unroll 16
         for (size_t i = 0; i < 16; i++) r[i] = vec_load_masked(src + i * step, mask);
     else
+#pragma GCC unroll 16
         for (size_t i = 0; i < 16; i++) r[i] = i < rows ? vec_load_masked(src + i * step, mask) : vec_zero();
     transpose_registers(r);
 }
