@@ -1,37 +1,48 @@
-/* conv2d_amx.c - the convolutions of processors with a matrix unit (Intel AMX), which multiplies three to five times as fast
- * as the vector units: every product of the definition, no transforms. What has too few channels to fill its tiles, or
- * groups, is left to the AVX-512 kernels; a rule on the shape, never a measurement while running. */
+/* conv2d_amx.c - the convolutions of processors with a matrix unit (Intel AMX), which multiplies three times as fast as
+ * the vector units: every product of the definition, no transforms. What has too few channels to fill its tiles, or groups, is
+ * left to the AVX-512 kernels, and so are the gradients of large images where these need a quarter of the products; a rule on
+ * the shape, never a measurement while running (tests/bench/conv2d.md). */
 #include <string.h>
 
 #include "engine/kernels/amx/dw.h"
 #include "engine/kernels/amx/product.h"
 #include "engine/kernels/conv2d_x86.h"
 #include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/winograd.h"
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
-#define LEAST 16 /* rows, positions and (for the sums) products: below, most of a tile would be empty */
+#define LEAST 16  /* channels, rows and positions: below, most of a tile would be empty */
+#define NARROW 48 /* results of one tile and a half: the tiles' other half does not pay for large images, */
+#define LARGE 28  /* whose gradients are faster by Winograd's F(4 x 4), a quarter of the products, on the vector units */
 
-static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method, int rows)
+static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return method != PSAL_CONV2D_DIRECT && s->groups == 1 && rows >= LEAST;
+    return method != PSAL_CONV2D_DIRECT && s->groups == 1 && s->in_channels >= LEAST && s->out_channels >= LEAST &&
+           (long)s->out_height * s->out_width >= LEAST;
+}
+
+/* Would AUTO take F(4 x 4), and is the image, or the number of results, such that it is faster? */
+static bool by_winograd(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int least)
+{
+    return method == PSAL_CONV2D_AUTO && psal_winograd_possible(s) && height >= least && width >= least;
 }
 
 static bool forward_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    const long products = (long)s->in_channels * s->kernel_height * s->kernel_width;
-    return suits(s, method, s->out_channels) && products >= LEAST && (long)s->out_height * s->out_width >= LEAST;
+    return suits(s, method) && (s->out_channels >= NARROW || s->out_height < 2 * LARGE || s->out_width < 2 * LARGE);
 }
 
 static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
     const long kernel = (long)s->kernel_height * s->kernel_width;
-    return suits(s, method, s->in_channels) && s->out_channels >= LEAST && kernel <= MOST_KERNEL &&
+    return suits(s, method) && kernel <= MOST_KERNEL && !by_winograd(s, method, s->in_height, s->in_width, LARGE) &&
            (long)s->in_height * s->in_width >= LEAST * s->stride_height * s->stride_width;
 }
 
 static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return forward_suits(s, method);
+    const int least = s->out_channels < NARROW ? LARGE / 2 : LARGE;
+    return suits(s, method) && !by_winograd(s, method, s->out_height, s->out_width, least);
 }
 
 static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
