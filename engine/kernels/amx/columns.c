@@ -1,5 +1,18 @@
 #include "engine/kernels/amx/columns.h"
 
+/* The channels of a pair: the second is the first where it has none. */
+typedef struct channel_pair {
+    size_t first, second;
+    bool paired;
+} channel_pair;
+
+static channel_pair channels_of(const psal_amx_columns *c, size_t pair)
+{
+    const psal_amx_group group = psal_amx_group_at(c->channels, pair / STEP_WORDS);
+    const size_t i = pair % STEP_WORDS, first = group.start + i;
+    return (channel_pair){first, i < group.seconds ? first + group.firsts : first, i < group.seconds};
+}
+
 /* Word row `row`, counted from the first step, of block number `block`. */
 static inline float *panel_row(const psal_amx_panels *p, size_t block, size_t row)
 {
@@ -16,16 +29,17 @@ static void clear_row(const psal_amx_panels *p, size_t row)
 /* The columns are the source: row by row, split on the way. */
 static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
 {
-    const size_t first = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS, second = c->half * c->positions;
-    const size_t count = first < c->half ? psal_size_min(c->half - first, rows) : 0;
+    const size_t first = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS;
+    const size_t count = first < c->pairs ? psal_size_min(c->pairs - first, rows) : 0;
     for (size_t row = 0; row < count; row++) {
-        const bool paired = first + row + c->half < c->channels;
+        const channel_pair pair = channels_of(c, first + row);
+        const size_t second = (pair.second - pair.first) * c->positions;
         for (size_t block = 0; block < p->count; block++) {
             const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
-            const float *src = c->source + (at.image * c->channels + first + row) * c->positions + at.position;
+            const float *src = c->source + (at.image * c->channels + pair.first) * c->positions + at.position;
             const vec_mask mask = vec_first(at.n);
             vec part[PARTS];
-            split_words(vec_load_masked(src, mask), paired ? vec_load_masked(src + second, mask) : vec_zero(), part);
+            split_words(vec_load_masked(src, mask), pair.paired ? vec_load_masked(src + second, mask) : vec_zero(), part);
             float *to = panel_row(p, block, row);
 #pragma GCC unroll 3
             for (size_t i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS, part[i]);
@@ -34,30 +48,30 @@ static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
     for (size_t row = count; row < rows; row++) clear_row(p, row);
 }
 
-/* ---- gathered: tap by tap, block by block, channel by channel ---- */
+/* ---- gathered: tap by tap, block by block, pair by pair ---- */
 
-void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t channel, float *words)
+void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, float *words)
 {
     const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source;
-    const float *first = c->source + (image * c->channels + channel) * plane;
-    const bool paired = channel + c->half < c->channels;
-    float *to = words + (image * PARTS * c->half + channel) * plane;
+    const channel_pair channels = channels_of(c, pair);
+    const float *first = c->source + (image * c->channels + channels.first) * plane;
+    const float *second = c->source + (image * c->channels + channels.second) * plane;
+    float *to = words + (image * PARTS * c->pairs + pair) * plane;
     for (size_t i = 0; i < plane; i += BLOCK) {
         const vec_mask mask = vec_first(plane - i);
         vec part[PARTS];
-        split_words(vec_load_masked(first + i, mask),
-                    paired ? vec_load_masked(first + c->half * plane + i, mask) : vec_zero(), part);
+        split_words(vec_load_masked(first + i, mask), channels.paired ? vec_load_masked(second + i, mask) : vec_zero(), part);
 #pragma GCC unroll 3
-        for (size_t k = 0; k < PARTS; k++) vec_store_masked(to + k * c->half * plane + i, mask, part[k]);
+        for (size_t k = 0; k < PARTS; k++) vec_store_masked(to + k * c->pairs * plane + i, mask, part[k]);
     }
 }
 
-/* `count` rows of a block, row, row + row_step, ..., of channels that follow each other */
+/* `count` rows of a block, row, row + row_step, ..., of pairs that follow each other */
 static inline __attribute__((always_inline)) void gather(const psal_amx_columns *c, const psal_amx_panels *p, const float *words,
                                                          const column_run *runs, size_t run_count, int stride, size_t block,
                                                          size_t row, size_t row_step, size_t count)
 {
-    const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, step = c->half * plane;
+    const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, step = c->pairs * plane;
     for (size_t i = 0; i < count; i++, row += row_step, words += plane) {
         float *to = panel_row(p, block, row);
 #pragma GCC unroll 3
@@ -78,30 +92,30 @@ static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
     const int stride = c->l.w.stride;
     for (size_t tap = 0; tap < c->taps; tap++) {
         const psal_conv2d_tap at_tap = psal_conv2d_tap_at(&c->l, tap);
-        /* the channels that have this tap in the panels, and the row of the first */
-        size_t channel, end, row, step = 1;
+        /* the pairs that have this tap in the panels, and the row of the first */
+        size_t pair, end, row, step = 1;
         if (by_taps) {
-            channel = p->step / c->taps * STEP_WORDS;
-            end = channel + p->steps / c->taps * STEP_WORDS;
+            pair = p->step / c->taps * STEP_WORDS;
+            end = pair + p->steps / c->taps * STEP_WORDS;
             row = tap * STEP_WORDS;
-            for (size_t k = c->half > channel ? c->half - channel : 0; k < end - channel; k++)
+            for (size_t k = c->pairs > pair ? c->pairs - pair : 0; k < end - pair; k++)
                 clear_row(p, (k / STEP_WORDS * c->taps + tap) * STEP_WORDS + k % STEP_WORDS);
         } else {
-            channel = psal_ceil_div(start > tap ? start - tap : 0, c->taps);
-            row = channel * c->taps + tap - start;
-            end = channel + (row < rows ? psal_ceil_div(rows - row, c->taps) : 0);
+            pair = psal_ceil_div(start > tap ? start - tap : 0, c->taps);
+            row = pair * c->taps + tap - start;
+            end = pair + (row < rows ? psal_ceil_div(rows - row, c->taps) : 0);
             step = c->taps;
         }
-        end = psal_size_min(end, c->half);
-        for (size_t block = 0; block < p->count && channel < end; block++) {
+        end = psal_size_min(end, c->pairs);
+        for (size_t block = 0; block < p->count && pair < end; block++) {
             const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
-            const float *words = c->words + (at.image * PARTS * c->half + channel) * plane;
+            const float *words = c->words + (at.image * PARTS * c->pairs + pair) * plane;
             column_run runs[BLOCK];
             const size_t n = find_runs(&c->l, &at_tap, (int)(at.position / width), (int)(at.position % width), (int)at.n, runs);
-            /* by taps, every 16 channels stand in a step of their own */
-            const size_t together = by_taps ? STEP_WORDS : end - channel;
-            for (size_t k = 0; k < end - channel; k += together) {
-                const size_t first = row + k * (by_taps ? c->taps : 0), count = psal_size_min(together, end - channel - k);
+            /* by taps, every 16 pairs stand in a step of their own */
+            const size_t together = by_taps ? STEP_WORDS : end - pair;
+            for (size_t k = 0; k < end - pair; k += together) {
+                const size_t first = row + k * (by_taps ? c->taps : 0), count = psal_size_min(together, end - pair - k);
                 const float *from = words + k * plane;
                 if (stride == 1 && n == 1) /* the frequent cases as constants: their loops get short */
                     gather(c, p, from, runs, 1, 1, block, first, step, count);
@@ -116,7 +130,7 @@ static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
             }
         }
     }
-    const size_t last = c->half * c->taps; /* of the form ROWS: what is left of the last step */
+    const size_t last = c->pairs * c->taps; /* of the form ROWS: what is left of the last step */
     for (size_t row = start < last ? psal_size_min(last - start, rows) : 0; row < rows && !by_taps; row++) clear_row(p, row);
 }
 

@@ -1,9 +1,9 @@
 /* columns.h - the right operand B of a product: blocks of 16 columns of the gathered matrix (conv2d_lower.h), packed as the
  * tiles of tile.h want it.
  *
- * Columns are the positions of one image after the other, each image's in whole blocks. Word row r of a panel holds channels c
- * and half + c at one tap. By the form of the filters, r = c * taps + tap (ROWS), or (c / 16 * taps + tap) * 16 + c % 16, so that
- * a step has one tap (TRANSPOSED).
+ * Columns are the positions of one image after the other, each image's in whole blocks. Word row r of a panel holds pair p of
+ * channels (filters.h) at one tap. By the form of the filters, r = p * taps + tap (ROWS), or (p / 16 * taps + tap) * 16 + p % 16,
+ * so that a step has one tap (TRANSPOSED).
  *
  * Where the columns are the source itself they are split on the way. Otherwise the source is first split into words, a plane of
  * words for each part and pair of channels, and these are gathered as if they were floats. */
@@ -18,9 +18,9 @@ typedef struct psal_amx_columns {
     psal_conv2d_lowered l;
     psal_amx_form form;
     bool plain;                     /* the columns are the source itself */
-    size_t channels, half, taps;    /* half: pairs of channels */
+    size_t channels, pairs, taps;   /* pairs of channels */
     size_t positions, image_blocks; /* of one image */
-    const float *source, *words;    /* [image][channel][plane]; [image][part][half][plane], NULL when plain */
+    const float *source, *words;    /* [image][channel][plane]; [image][part][pair][plane], NULL when plain */
 } psal_amx_columns;
 
 /* Where the columns of a block lie: n positions from `position` on. */
@@ -42,7 +42,7 @@ typedef struct psal_amx_panels {
 
 void psal_amx_pack_columns(const psal_amx_columns *c, const psal_amx_panels *p);
 
-/* words of channels c and half + c of one image, into words[image][part][half][plane] */
-void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t channel, float *words);
+/* words of a pair of channels of one image, into words[image][part][pair][plane] */
+void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, float *words);
 
 #endif

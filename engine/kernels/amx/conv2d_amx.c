@@ -51,12 +51,9 @@ static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_conv2d_
                           .accurate = method == PSAL_CONV2D_ACCURATE,
                           .rows = (size_t)s->out_channels, .images = (size_t)s->batch,
                           .result_height = (size_t)s->out_height, .result_width = (size_t)s->out_width};
-    const size_t taps = psal_conv2d_taps(&p.columns.l);
     p.filters.form = PSAL_AMX_ROWS;
-    p.filters.ld = p.columns.channels * taps;
+    p.filters.ld = p.columns.channels * psal_conv2d_taps(&p.columns.l);
     psal_amx_product_plan(&p, threads);
-    p.filters.second = p.filters.words = p.columns.half * taps;
-    p.filters.second_words = (p.columns.channels - p.columns.half) * taps;
     return p;
 }
 
@@ -80,9 +77,6 @@ static void transposed_filters(psal_amx_product *p, size_t kernel, size_t kernel
                                     .taps_width = (size_t)w->taps, .row = h->kernel, .row_step = h->kernel_step,
                                     .column = w->kernel, .column_step = w->kernel_step};
     psal_amx_product_plan(p, threads);
-    p->filters.taps = p->columns.taps;
-    p->filters.second = p->filters.words = p->columns.half;
-    p->filters.second_words = p->columns.channels - p->columns.half;
 }
 
 static psal_amx_product phase_product(const psal_conv2d_shape *s, int phase, int threads)

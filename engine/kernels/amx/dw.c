@@ -1,5 +1,5 @@
 /* dw.c - a task owns some filters and some columns (c,i,j) of dw and walks over all positions in cuts. Of each cut it packs
- * the gathered columns (positions downwards, position p with p + half of the cut in a word) and multiplies them with one
+ * the gathered columns (positions downwards, in words as filters.h has it for channels) and multiplies them with one
  * block of 32 filters' dy after the other, packed in its turn. Nothing is added across tasks; for the filters' means
  * each task leaves one partial sum per filter, and those are added in a fixed order. */
 #include "engine/kernels/amx/dw.h"
@@ -32,18 +32,15 @@ typedef struct dw_plan {
     size_t partials; /* floats (a double each) for the partial sums, in front of the threads' buffers */
 } dw_plan;
 
-/* Some positions of one image: those of the first elements of the words are start .. start+half-1. */
+/* Some positions of one image. */
 typedef struct dw_cut {
-    size_t image, start, depth, half, steps;
+    size_t image, start, depth, steps;
 } dw_cut;
 
 static dw_cut cut_at(const dw_plan *p, size_t n)
 {
-    dw_cut cut = {n / p->cuts, even_start(p->positions, p->cuts, n % p->cuts), even_share(p->positions, p->cuts, n % p->cuts),
-                  0, 0};
-    cut.half = psal_ceil_div(cut.depth, 2);
-    cut.steps = psal_ceil_div(cut.half, STEP_WORDS);
-    return cut;
+    const size_t depth = even_share(p->positions, p->cuts, n % p->cuts);
+    return (dw_cut){n / p->cuts, even_start(p->positions, p->cuts, n % p->cuts), depth, psal_ceil_div(depth, GROUP)};
 }
 
 /* The columns column .. column+columns-1 of a cut: panels of tile.h; `lines` has room for sixteen gathered rows. */
@@ -58,11 +55,10 @@ static void pack_columns(const dw_plan *p, const float *x, const dw_cut *cut, si
             psal_conv2d_gather_row(&p->l, source, column + n + r, cut->start, cut->depth, lines + r * step);
         float *to = b + n / TILE_WIDTH * cut->steps * STEP_FLOATS + n / BLOCK % 2 * TILE_FLOATS;
         for (size_t k = 0; k < cut->steps; k++, to += STEP_FLOATS) {
-            const size_t word = k * STEP_WORDS, seconds = cut->depth - cut->half;
+            const psal_amx_group group = psal_amx_group_at(cut->depth, k);
             vec first[BLOCK], second[BLOCK];
-            load_transposed(from + word, step, count, psal_size_min(BLOCK, cut->half - word), first);
-            load_transposed(from + cut->half + word, step, count, seconds > word ? psal_size_min(BLOCK, seconds - word) : 0,
-                           second);
+            load_transposed(from + group.start, step, count, group.firsts, first);
+            load_transposed(from + group.start + group.firsts, step, count, group.seconds, second);
 #pragma GCC unroll 16
             for (size_t i = 0; i < BLOCK; i++) {
                 vec part[PARTS];
@@ -92,7 +88,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     p.most_columns = psal_ceil_div(pairs, p.column_tasks) * TILE_WIDTH;
     p.most_rows = psal_ceil_div(row_blocks, p.row_tasks) * TILE_ROWS;
     p.cuts = psal_ceil_div(p.positions, DEPTH);
-    p.most_steps = psal_ceil_div(psal_ceil_div(psal_ceil_div(p.positions, p.cuts), 2), STEP_WORDS);
+    p.most_steps = psal_ceil_div(psal_ceil_div(p.positions, p.cuts), GROUP);
     /* A, B, sixteen gathered lines, a tile, the task's part of dw */
     p.buffer = (1 + p.most_columns / TILE_WIDTH) * p.most_steps * STEP_FLOATS + BLOCK * (DEPTH + BLOCK) + TILE_ROWS * TILE_WIDTH +
                p.most_rows * p.most_columns;
@@ -109,8 +105,7 @@ size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads)
 static psal_amx_filters rows_of(const dw_plan *p, const float *dy, const dw_cut *cut)
 {
     return (psal_amx_filters){.form = PSAL_AMX_ROWS, .w = dy + cut->image * p->filters * p->positions + cut->start,
-                              .ld = p->positions, .second = cut->half, .words = cut->half,
-                              .second_words = cut->depth - cut->half};
+                              .ld = p->positions, .channels = cut->depth, .taps = 1};
 }
 
 /* ---- tasks ---- */

@@ -2,10 +2,10 @@
 
 #include "engine/kernels/x86/transpose.h"
 
-/* How many of the `n` elements from `start` on lie before `end`. */
-static size_t valid(size_t start, size_t n, size_t end)
+/* The lanes of a step's words from `word` on that lie before `end`. */
+static vec_mask lanes(size_t word, size_t end)
 {
-    return start >= end ? 0 : psal_size_min(end - start, n);
+    return vec_first(word >= end ? 0 : end - word);
 }
 
 /* Words of one row and one step. */
@@ -17,56 +17,52 @@ static inline __attribute__((always_inline)) void store_row(float *to, vec first
     for (unsigned i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS, part[i]);
 }
 
+/* Step by step, so that a run of memory is read across the rows and the stores follow each other: half the time of row by row. */
 static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
-    const size_t word = block->step * STEP_WORDS, second = f->second;
-    const float *src = f->w + block->row * f->ld + word;
-    const size_t whole = valid(word, block->steps * STEP_WORDS, f->second_words) / STEP_WORDS;
-    for (size_t row = 0; row < block->rows; row++, src += f->ld, to += STEP_WORDS) {
-        for (size_t i = 0; i < whole; i++)
-            store_row(to + i * STEP_FLOATS, vec_load(src + i * STEP_WORDS), vec_load(src + i * STEP_WORDS + second));
-        for (size_t i = whole; i < block->steps; i++) {
-            const float *at = src + i * STEP_WORDS;
-            const size_t firsts = valid(word + i * STEP_WORDS, STEP_WORDS, f->words);
-            const size_t seconds = valid(word + i * STEP_WORDS, STEP_WORDS, f->second_words);
-            store_row(to + i * STEP_FLOATS, firsts ? vec_load_masked(at, vec_first(firsts)) : vec_zero(),
-                      seconds ? vec_load_masked(at + second, vec_first(seconds)) : vec_zero());
-        }
+    for (size_t i = 0; i < block->steps; i++, to += STEP_FLOATS) {
+        const size_t step = block->step + i, number = psal_size_min(step / f->taps, (f->channels - 1) / GROUP);
+        const psal_amx_group group = psal_amx_group_at(f->channels, number);
+        const size_t word = (step - number * f->taps) * STEP_WORDS, second = group.firsts * f->taps;
+        const float *src = f->w + block->row * f->ld + group.start * f->taps + word;
+        const vec_mask firsts = lanes(word, second), seconds = lanes(word, group.seconds * f->taps);
+        for (size_t row = 0; row < block->rows; row++, src += f->ld)
+            store_row(to + row * STEP_WORDS, vec_load_masked(src, firsts), vec_load_masked(src + second, seconds));
     }
 }
 
-/* One element a kernel: 16 values of m and of o. */
+/* One element a kernel: 16 rows and 16 channels. */
 static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
     for (size_t step = 0; step < block->steps; step++, to += STEP_FLOATS) {
-        const size_t o = (block->step + step) * STEP_WORDS;
-        for (size_t group = 0; group < block->rows; group += BLOCK) {
-            const size_t rows = psal_size_min(block->rows - group, BLOCK);
-            const float *src = f->w + o * f->ld + block->row + group;
+        const psal_amx_group group = psal_amx_group_at(f->channels, block->step + step);
+        for (size_t row = 0; row < block->rows; row += BLOCK) {
+            const size_t rows = psal_size_min(block->rows - row, BLOCK);
+            const float *src = f->w + group.start * f->ld + block->row + row;
             vec first[BLOCK], second[BLOCK];
-            load_transposed(src, f->ld, valid(o, STEP_WORDS, f->words), rows, first);
-            load_transposed(src + f->second * f->ld, f->ld, valid(o, STEP_WORDS, f->second_words), rows, second);
+            load_transposed(src, f->ld, group.firsts, rows, first);
+            load_transposed(src + group.firsts * f->ld, f->ld, group.seconds, rows, second);
 #pragma GCC unroll 16
-            for (size_t r = 0; r < BLOCK; r++) store_row(to + (group + r) * STEP_WORDS, first[r], second[r]);
+            for (size_t r = 0; r < BLOCK; r++) store_row(to + (row + r) * STEP_WORDS, first[r], second[r]);
         }
     }
 }
 
-/* In memory the kernels of 16 values of m follow each other, for each o. These runs are transposed into vectors over o for each
- * (m, kernel element), for the first elements of the words and for the second; taps are taken from there. */
+/* In memory the kernels of 16 rows follow each other, for each channel. These runs are transposed into vectors over channels for
+ * each (row, kernel element), for the first elements of the words and for the second; taps are taken from there. */
 static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
-    float elements[2][MOST_KERNEL * BLOCK * BLOCK] __attribute__((aligned(64))); /* [(m, element)][o] */
+    float elements[2][MOST_KERNEL * BLOCK * BLOCK] __attribute__((aligned(64))); /* [(row, element)][channel] */
     for (size_t step = 0; step < block->steps; step += f->taps, to += f->taps * STEP_FLOATS) {
-        const size_t o = (block->step + step) / f->taps * STEP_WORDS;
-        for (size_t group = 0; group < block->rows; group += BLOCK) {
-            const size_t rows = psal_size_min(block->rows - group, BLOCK), run = rows * f->kernel;
+        const psal_amx_group group = psal_amx_group_at(f->channels, (block->step + step) / f->taps);
+        for (size_t first = 0; first < block->rows; first += BLOCK) {
+            const size_t rows = psal_size_min(block->rows - first, BLOCK), run = rows * f->kernel;
             for (size_t half = 0; half < 2; half++) {
-                const size_t count = valid(o, STEP_WORDS, half ? f->second_words : f->words);
-                const float *src = f->w + ((o + (half ? f->second : 0)) * f->ld + block->row + group) * f->kernel;
+                const size_t channel = group.start + (half ? group.firsts : 0);
+                const float *src = f->w + (channel * f->ld + block->row + first) * f->kernel;
                 for (size_t j = 0; j < run; j += BLOCK) {
                     vec r[BLOCK];
-                    load_transposed(src + j, f->ld * f->kernel, count, run - j, r);
+                    load_transposed(src + j, f->ld * f->kernel, half ? group.seconds : group.firsts, run - j, r);
 #pragma GCC unroll 16
                     for (size_t i = 0; i < BLOCK; i++) vec_store(elements[half] + (j + i) * BLOCK, r[i]);
                 }
@@ -76,7 +72,7 @@ static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, fl
                 const size_t column = (size_t)(f->column + (int)(tap % f->taps_width) * f->column_step);
                 const size_t element = (row * f->kernel_width + column) * BLOCK;
                 for (size_t r = 0; r < rows; r++)
-                    store_row(to + tap * STEP_FLOATS + (group + r) * STEP_WORDS,
+                    store_row(to + tap * STEP_FLOATS + (first + r) * STEP_WORDS,
                               vec_load(elements[0] + r * f->kernel * BLOCK + element),
                               vec_load(elements[1] + r * f->kernel * BLOCK + element));
             }

@@ -1,12 +1,13 @@
 /* filters.h - the left operand A of a product, packed block by block as the tiles of tile.h want it.
  *
- * Word j of row m holds the elements A(m, k) and A(m, k') of two values of K, which depend on how A lies in memory:
+ * K counts channels and taps. A word holds two channels of a group of 32 (psal_amx_group) at one tap, so that what a step
+ * needs lies side by side in memory. Which words make up a step depends on how A lies there:
  *
- *   ROWS         A(m, k) = w[m * ld + k]: word j holds k = j and k = second + j
- *   TRANSPOSED   A(m, (o, tap)) = w[(o * ld + m) * kernel + the tap's place in the kernel]: word
- *                (o / 16 * taps + tap) * 16 + o % 16 holds o and second + o, so that a step has one tap
+ *   ROWS         A(m, (c, tap)) = w[m * ld + c * taps + tap]: pair of channels by pair, each with all its taps
+ *   TRANSPOSED   A(m, (c, tap)) = w[(c * ld + m) * kernel + the tap's place in the kernel]: group by group, and of each one
+ *                tap after the other, a step each
  *
- * Words beyond `words`, and second elements beyond `second_words`, are 0. */
+ * What lies beyond the last channel is 0. */
 #ifndef PSAL_ENGINE_KERNELS_AMX_FILTERS_H
 #define PSAL_ENGINE_KERNELS_AMX_FILTERS_H
 
@@ -21,15 +22,34 @@
 #define STEP_FLOATS (PARTS * PART_FLOATS)
 #define MOST_KERNEL 25u /* elements of a kernel of the form TRANSPOSED */
 
+#define GROUP (2 * STEP_WORDS) /* channels that share words: as many as a step has products */
+
+/* Of a group of channels, start and start + firsts share a word, start + 1 and start + firsts + 1, and so on: 16 and 16, unless
+ * it is the last. */
+typedef struct psal_amx_group {
+    size_t start, firsts, seconds;
+} psal_amx_group;
+
+static inline psal_amx_group psal_amx_group_at(size_t channels, size_t group)
+{
+    const size_t start = group * GROUP, n = psal_size_min(channels - start, GROUP), firsts = psal_ceil_div(n, 2);
+    return (psal_amx_group){start, firsts, n - firsts};
+}
+
+/* Words that hold all channels at one tap. */
+static inline size_t psal_amx_pairs(size_t channels)
+{
+    return channels / GROUP * STEP_WORDS + psal_ceil_div(channels % GROUP, 2);
+}
+
 typedef enum psal_amx_form { PSAL_AMX_ROWS, PSAL_AMX_TRANSPOSED } psal_amx_form;
 
 typedef struct psal_amx_filters {
     psal_amx_form form;
     const float *w;
     size_t ld;
-    size_t second;                          /* in values of K: ROWS; of o: TRANSPOSED */
-    size_t words, second_words;             /* TRANSPOSED: of one tap */
-    size_t kernel, taps;                    /* TRANSPOSED: elements of a filter's plane, and how many of them are used: */
+    size_t channels, taps;
+    size_t kernel;                          /* TRANSPOSED: elements of a filter's plane, of which the taps are used: */
     size_t kernel_width, taps_width;
     int row, row_step, column, column_step; /* tap (a, b) is element (row + a*row_step, column + b*column_step) */
 } psal_amx_filters;

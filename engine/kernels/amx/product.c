@@ -26,13 +26,15 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     c->positions = psal_conv2d_positions(&c->l);
     c->image_blocks = psal_ceil_div(c->positions, BLOCK);
     c->taps = psal_conv2d_taps(&c->l);
-    c->half = psal_ceil_div(c->channels, 2);
+    c->pairs = psal_amx_pairs(c->channels);
+    p->filters.channels = c->channels;
+    p->filters.taps = c->taps;
     p->in_place = c->l.h.place_step == 1 && c->l.w.place_step == 1;
     const bool by_taps = p->filters.form == PSAL_AMX_TRANSPOSED;
-    p->unit = by_taps ? psal_size_max(c->taps, 1) : 1; /* all taps of 16 channels are packed together */
-    p->steps = by_taps ? psal_ceil_div(c->half, STEP_WORDS) * c->taps : psal_ceil_div(c->half * c->taps, STEP_WORDS);
+    p->unit = by_taps ? psal_size_max(c->taps, 1) : 1; /* all taps of a group of channels are packed together */
+    p->steps = by_taps ? psal_ceil_div(c->pairs, STEP_WORDS) * c->taps : psal_ceil_div(c->pairs * c->taps, STEP_WORDS);
 
-    const size_t image_words = c->plain ? 0 : PARTS * c->half * (size_t)c->l.h.source * (size_t)c->l.w.source;
+    const size_t image_words = c->plain ? 0 : PARTS * c->pairs * (size_t)c->l.h.source * (size_t)c->l.w.source;
     p->group = p->images;
     if (image_words > 0) p->group = psal_size_min(p->images, psal_size_max(MOST_WORDS / image_words, 1));
     p->words_floats = psal_round_up(p->group * image_words, BLOCK);
@@ -193,8 +195,8 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
         if (p->few_rows) pack_all_rows(run, buffer);
         if (!p->columns.plain) {
 #pragma omp for schedule(static)
-            for (size_t i = 0; i < images * p->columns.half; i++)
-                psal_amx_split_plane(&run->columns, i / p->columns.half, i % p->columns.half, words);
+            for (size_t i = 0; i < images * p->columns.pairs; i++)
+                psal_amx_split_plane(&run->columns, i / p->columns.pairs, i % p->columns.pairs, words);
         }
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < run->tasks * p->row_tasks; i++) {

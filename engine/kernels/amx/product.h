@@ -15,7 +15,7 @@
 
 typedef struct psal_amx_product {
     psal_amx_columns columns;           /* l and channels */
-    psal_amx_filters filters;           /* but for w */
+    psal_amx_filters filters;           /* but for w, channels and taps */
     bool accurate;                      /* see psal_amx_multiply */
     size_t rows, images;                /* M */
     size_t result_height, result_width; /* the plane of the result, in which the positions have their places */
