@@ -21,6 +21,7 @@
 #define MOST_PAIRS 8u /* of a task: 256 columns, 768 KiB */
 #define MOST_ROWS 512u
 #define WANTED_TASKS 4u
+#define EVEN_TASKS 2u
 
 typedef struct dw_plan {
     psal_conv2d_lowered l;
@@ -83,6 +84,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     p.row_tasks = psal_ceil_div(p.filters, MOST_ROWS);
     if (p.column_tasks * p.row_tasks < WANTED_TASKS)
         p.column_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.row_tasks), pairs);
+    p.column_tasks = psal_size_min(psal_round_up(p.column_tasks, EVEN_TASKS), pairs);
     if (p.column_tasks * p.row_tasks < WANTED_TASKS)
         p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks), row_blocks);
     p.most_columns = psal_ceil_div(pairs, p.column_tasks) * TILE_WIDTH;
@@ -156,7 +158,7 @@ static void run_task(const dw_plan *p, const task_shape *t, size_t images, const
                 const size_t width = psal_size_min(TILE_WIDTH, t->columns - j);
                 const bool whole = n == 0 && block.rows == TILE_ROWS && width == TILE_WIDTH;
                 float *to = c + row * ldc + j;
-                psal_amx_multiply(false, a, b + j / TILE_WIDTH * cut.steps * STEP_FLOATS, cut.steps, whole ? to : tile,
+                psal_amx_multiply(false, width <= BLOCK, a, b + j / TILE_WIDTH * cut.steps * STEP_FLOATS, cut.steps, whole ? to : tile,
                                   whole ? ldc : TILE_WIDTH);
                 if (!whole) add_tile(tile, block.rows, width, n > 0, to, ldc);
             }

@@ -31,19 +31,20 @@ static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, fl
     }
 }
 
-/* One element a kernel: 16 rows and 16 channels. */
+/* One element a kernel: 16 rows and 16 channels, over all rows, because a channel's are a run of memory. */
 static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
-    for (size_t step = 0; step < block->steps; step++, to += STEP_FLOATS) {
-        const psal_amx_group group = psal_amx_group_at(f->channels, block->step + step);
-        for (size_t row = 0; row < block->rows; row += BLOCK) {
+    for (size_t i = 0; i < block->steps; i++, to += STEP_FLOATS) {
+        const psal_amx_group group = psal_amx_group_at(f->channels, block->step + i);
+        const float *src = f->w + group.start * f->ld + block->row;
+        for (size_t row = 0; row < block->rows; row += BLOCK, src += BLOCK) {
             const size_t rows = psal_size_min(block->rows - row, BLOCK);
-            const float *src = f->w + group.start * f->ld + block->row + row;
             vec first[BLOCK], second[BLOCK];
             load_transposed(src, f->ld, group.firsts, rows, first);
             load_transposed(src + group.firsts * f->ld, f->ld, group.seconds, rows, second);
+            float *at = to + row / TILE_ROWS * block->steps * STEP_FLOATS + row % TILE_ROWS * STEP_WORDS;
 #pragma GCC unroll 16
-            for (size_t r = 0; r < BLOCK; r++) store_row(to + (row + r) * STEP_WORDS, first[r], second[r]);
+            for (size_t r = 0; r < BLOCK; r++) store_row(at + r * STEP_WORDS, first[r], second[r]);
         }
     }
 }
@@ -82,10 +83,15 @@ static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, fl
 
 void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
-    if (f->form == PSAL_AMX_ROWS)
-        pack_rows(f, block, to);
-    else if (f->kernel == 1)
+    if (f->form == PSAL_AMX_TRANSPOSED && f->kernel == 1) {
         pack_transposed(f, block, to);
-    else
-        pack_taps(f, block, to);
+        return;
+    }
+    for (size_t row = 0; row < block->rows; row += TILE_ROWS, to += block->steps * STEP_FLOATS) {
+        const psal_amx_block rows = {block->row + row, psal_size_min(TILE_ROWS, block->rows - row), block->step, block->steps};
+        if (f->form == PSAL_AMX_ROWS)
+            pack_rows(f, &rows, to);
+        else
+            pack_taps(f, &rows, to);
+    }
 }

@@ -16,6 +16,7 @@
 #include "engine/kernels/amx/split.h"
 #include "engine/kernels/conv2d_lower.h"
 
+#define TILE_ROWS 32u /* of A and C */
 #define STEP_WORDS 16u
 #define TILE_FLOATS (16u * STEP_WORDS)
 #define PART_FLOATS (2u * TILE_FLOATS)
@@ -54,12 +55,12 @@ typedef struct psal_amx_filters {
     int row, row_step, column, column_step; /* tap (a, b) is element (row + a*row_step, column + b*column_step) */
 } psal_amx_filters;
 
-/* At most 32 rows and some steps of A; TRANSPOSED: whole steps of all taps. */
+/* Some rows and steps of A; TRANSPOSED: whole steps of all taps. */
 typedef struct psal_amx_block {
     size_t row, rows, step, steps;
 } psal_amx_block;
 
-/* to[step][part][row / 16][row % 16][word] */
+/* to[row / 32][step][part][row / 16 % 2][row % 16][word] */
 void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float *to);
 
 #endif

@@ -5,11 +5,13 @@
 #include "engine/kernels/amx/tile.h"
 #include "engine/kernels/x86/micro.h"
 
-#define MOST_STEPS 18u        /* of a cut: 576 products, two channel blocks of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
-#define MOST_PAIRS 8u         /* of a task, and their panels: 864 KiB of the second-level cache */
-#define FEW_ROWS 128u         /* with few rows and many pairs, when all of A fits there, */
+#define MOST_STEPS 18u     /* of a cut: 576 products, two groups of channels of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
+#define MOST_PAIRS 8u      /* of a task, and their panels: 864 KiB of the second-level cache */
+#define MOST_ROW_BLOCKS 4u /* packed together where that makes a longer run of memory: 432 KiB */
+#define FEW_ROWS 128u      /* with few rows and many pairs, when all of A fits there, */
 #define FEW_PAIRS 16u
-#define FEW_BLOCK_STEPS 200u  /* in 1.2 MiB, it is packed first */
+#define FEW_BLOCK_STEPS 200u  /* in 1.2 MiB, it is packed first, */
+#define FEW_PANEL_STEPS 36u   /* and a task's panels have 216 KiB */
 #define MOST_WORDS (4u << 20) /* floats of a group's words: 16 MiB, unless one image has more */
 #define C_FLOATS (TILE_ROWS * TILE_WIDTH)
 
@@ -43,19 +45,16 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS), units = p->steps / p->unit;
     p->cuts = psal_ceil_div(units, psal_size_max(MOST_STEPS / p->unit, 1));
     p->most_steps = p->cuts ? psal_ceil_div(units, p->cuts) * p->unit : 0;
-    p->few_rows = p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS && row_blocks * p->steps <= FEW_BLOCK_STEPS;
-    p->row_tasks = 1;
-    if (p->few_rows) {
-        p->tasks = p->pairs;
-        p->most_pairs = 1;
-        p->buffer = (row_blocks * p->steps + p->most_steps) * STEP_FLOATS + C_FLOATS;
-        return;
-    }
-    p->tasks = psal_ceil_div(p->pairs, MOST_PAIRS);
+    p->few_rows = p->steps > 0 && p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS && row_blocks * p->steps <= FEW_BLOCK_STEPS;
+    size_t most_pairs = MOST_PAIRS;
+    if (p->few_rows) most_pairs = psal_size_min(psal_size_max(FEW_PANEL_STEPS / p->most_steps, 1), MOST_PAIRS);
+    p->tasks = psal_ceil_div(p->pairs, most_pairs);
     if (p->tasks > 1) p->tasks = psal_size_min(psal_round_up(p->tasks, (size_t)threads), p->pairs);
-    if (p->tasks == 1) p->row_tasks = psal_size_min((size_t)threads, row_blocks);
+    p->row_tasks = p->tasks == 1 ? psal_size_min((size_t)threads, row_blocks) : 1;
     p->most_pairs = p->tasks ? psal_ceil_div(p->pairs, p->tasks) : 0;
-    p->buffer = (1 + p->most_pairs) * p->most_steps * STEP_FLOATS + C_FLOATS;
+    p->row_blocks = p->filters.form == PSAL_AMX_TRANSPOSED && p->filters.kernel == 1 ? MOST_ROW_BLOCKS : 1;
+    const size_t a_steps = p->few_rows ? row_blocks * p->steps : p->row_blocks * p->most_steps;
+    p->buffer = (a_steps + p->most_pairs * p->most_steps) * STEP_FLOATS + C_FLOATS;
 }
 
 size_t psal_amx_product_scratch(const psal_amx_product *p, int threads)
@@ -111,7 +110,7 @@ static void place(const product_run *run, const float *tile, size_t block, size_
     }
 }
 
-/* One block of rows times one panel, of the blocks from `block` on. */
+/* A block of rows times a panel, of the blocks of columns from `block` on. */
 static void multiply(const product_run *run, const psal_amx_block *rows, const float *a, const float *panel, size_t block,
                      size_t blocks, float *tile)
 {
@@ -120,34 +119,12 @@ static void multiply(const product_run *run, const psal_amx_block *rows, const f
     const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
     if (p->in_place && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
         float *to = run->result + (at.image * p->rows + rows->row) * plane + at.position;
-        psal_amx_multiply(p->accurate, a, panel, rows->steps, to, plane);
+        psal_amx_multiply(p->accurate, false, a, panel, rows->steps, to, plane);
     } else {
-        psal_amx_multiply(p->accurate, a, panel, rows->steps, tile, TILE_WIDTH);
+        psal_amx_multiply(p->accurate, blocks == 1, a, panel, rows->steps, tile, TILE_WIDTH);
         place(run, tile, block, psal_size_min(blocks, 2), rows);
     }
 }
-
-/* ---- many rows: panels stay, blocks of rows go by ---- */
-
-static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, float *buffer)
-{
-    const psal_amx_product *p = run->p;
-    float *a = buffer, *tile = a + p->most_steps * STEP_FLOATS, *b = tile + C_FLOATS;
-    const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
-    for (size_t cut = 0; cut < p->cuts; cut++) {
-        const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
-        const psal_amx_panels panels = {first * 2, psal_size_min(count * 2, run->blocks - first * 2), step, steps, b};
-        psal_amx_pack_columns(&run->columns, &panels);
-        for (size_t row = row0; row < row1; row += TILE_ROWS) {
-            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, row1 - row), step, steps};
-            psal_amx_pack(&run->filters, &block, a);
-            for (size_t i = 0; i < panels.count; i += 2)
-                multiply(run, &block, a, b + i / 2 * steps * STEP_FLOATS, panels.first + i, panels.count - i, tile);
-        }
-    }
-}
-
-/* ---- few rows: A stays, pairs go by ---- */
 
 /* All of A: [cut][block of rows][step of the cut]. Every thread packs its own: reading what another core has written takes
  * longer. */
@@ -155,25 +132,34 @@ static void pack_all_rows(const product_run *run, float *a)
 {
     const psal_amx_product *p = run->p;
     for (size_t cut = 0; cut < p->cuts; cut++) {
-        const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
-        for (size_t row = 0; row < p->rows; row += TILE_ROWS, a += steps * STEP_FLOATS) {
-            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, steps};
-            psal_amx_pack(&run->filters, &block, a);
-        }
+        const psal_amx_block block = {0, p->rows, cut_start(p, cut), cut_start(p, cut + 1) - cut_start(p, cut)};
+        psal_amx_pack(&run->filters, &block, a);
+        a += psal_ceil_div(p->rows, TILE_ROWS) * block.steps * STEP_FLOATS;
     }
 }
 
-static void run_pair(const product_run *run, size_t pair, const float *a, float *buffer)
+/* Some pairs and rows row0 .. row1-1, whose A is what pack_all_rows made of it or, if NULL, is packed here; cut by cut, so that
+ * the panels stay in the cache while blocks of rows go by. */
+static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, const float *all, float *buffer)
 {
     const psal_amx_product *p = run->p;
-    float *tile = buffer, *b = tile + C_FLOATS;
+    float *tile = buffer, *b = tile + C_FLOATS, *own = b + p->most_pairs * p->most_steps * STEP_FLOATS;
+    const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
+    const size_t most_rows = all ? row1 - row0 : p->row_blocks * TILE_ROWS;
     for (size_t cut = 0; cut < p->cuts; cut++) {
         const size_t step = cut_start(p, cut), steps = cut_start(p, cut + 1) - step;
-        const psal_amx_panels panels = {pair * 2, psal_size_min(2, run->blocks - pair * 2), step, steps, b};
+        const psal_amx_panels panels = {first * 2, psal_size_min(count * 2, run->blocks - first * 2), step, steps, b};
         psal_amx_pack_columns(&run->columns, &panels);
-        for (size_t row = 0; row < p->rows; row += TILE_ROWS, a += steps * STEP_FLOATS) {
-            const psal_amx_block block = {row, psal_size_min(TILE_ROWS, p->rows - row), step, steps};
-            multiply(run, &block, a, b, panels.first, panels.count, tile);
+        for (size_t row = row0; row < row1; row += most_rows) {
+            const psal_amx_block packed = {row, psal_size_min(most_rows, row1 - row), step, steps};
+            const float *a = all ? all : own;
+            if (!all) psal_amx_pack(&run->filters, &packed, own);
+            for (size_t r = 0; r < packed.rows; r += TILE_ROWS, a += steps * STEP_FLOATS) {
+                const psal_amx_block block = {row + r, psal_size_min(TILE_ROWS, packed.rows - r), step, steps};
+                for (size_t i = 0; i < panels.count; i += 2)
+                    multiply(run, &block, a, b + i / 2 * steps * STEP_FLOATS, panels.first + i, panels.count - i, tile);
+            }
+            if (all) all = a;
         }
     }
 }
@@ -191,8 +177,11 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
     {
         float *buffer = buffers + (size_t)omp_get_thread_num() * p->buffer;
         psal_amx_begin();
-        const size_t all_rows = p->few_rows ? row_blocks * p->steps * STEP_FLOATS : 0;
-        if (p->few_rows) pack_all_rows(run, buffer);
+        float *all = p->few_rows ? buffer : NULL;
+        if (all) {
+            pack_all_rows(run, all);
+            buffer += row_blocks * p->steps * STEP_FLOATS;
+        }
         if (!p->columns.plain) {
 #pragma omp for schedule(static)
             for (size_t i = 0; i < images * p->columns.pairs; i++)
@@ -200,13 +189,9 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
         }
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < run->tasks * p->row_tasks; i++) {
-            if (p->few_rows) {
-                run_pair(run, i, buffer, buffer + all_rows);
-                continue;
-            }
             const size_t part = i % p->row_tasks, row0 = even_start(row_blocks, p->row_tasks, part) * TILE_ROWS;
             const size_t row1 = psal_size_min(even_start(row_blocks, p->row_tasks, part + 1) * TILE_ROWS, p->rows);
-            run_task(run, i / p->row_tasks, row0, row1, buffer);
+            run_task(run, i / p->row_tasks, row0, row1, all, buffer);
         }
         psal_amx_end();
     }

@@ -1,10 +1,10 @@
 /* product.h - forward pass and input gradient as products on the matrix unit: result[M, P] = A[M, K] * column[K, P], the columns
  * gathered from the image (columns.h).
  *
- * Two blocks of columns make a pair, the width of a tile of C. K goes in cuts. Where there are many rows, a task has some
- * pairs: of each cut it packs the panels, which stay in the second-level cache, and multiplies them with one block of 32 rows of
- * A after the other, packed in its turn. With too few pairs for the threads, tasks have the same pairs and a part of the rows.
- * Where there are few rows, all of A is packed first, and a task is one pair.
+ * Two blocks of columns make a pair, the width of a tile of C. K goes in cuts. A task has some pairs: of each cut it packs the
+ * panels, which stay in the second-level cache, and multiplies them with one block of 32 rows of A after the other, packed in
+ * its turn. With too few pairs for the threads, tasks have the same pairs and a part of the rows. Where there are few rows, all
+ * of A is packed first.
  *
  * Nothing of this changes a bit: an element of the result depends on its row, its column and the cuts, which follow from the
  * depth alone. */
@@ -27,6 +27,7 @@ typedef struct psal_amx_product {
     size_t pairs, tasks;                /* of a group */
     size_t row_tasks;                   /* the same pairs, a part of the rows */
     size_t most_pairs;                  /* of a task */
+    size_t row_blocks;                  /* of A packed together */
     size_t words_floats, buffer;        /* scratch: words of a group, and per thread */
 } psal_amx_product;
 

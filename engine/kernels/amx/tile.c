@@ -48,12 +48,12 @@ void psal_amx_end(void)
     _tile_loadd(5, a + (part)*PART_FLOATS + TILE_FLOATS, 64)
 #define LOAD_B(part)                                                                                                   \
     _tile_loadd(6, b + (part)*PART_FLOATS, 64);                                                                        \
-    _tile_loadd(7, b + (part)*PART_FLOATS + TILE_FLOATS, 64)
+    if (!narrow) _tile_loadd(7, b + (part)*PART_FLOATS + TILE_FLOATS, 64)
 #define MULTIPLY                                                                                                       \
     _tile_dpbf16ps(0, 4, 6);                                                                                           \
-    _tile_dpbf16ps(1, 4, 7);                                                                                           \
+    if (!narrow) _tile_dpbf16ps(1, 4, 7);                                                                              \
     _tile_dpbf16ps(2, 5, 6);                                                                                           \
-    _tile_dpbf16ps(3, 5, 7)
+    if (!narrow) _tile_dpbf16ps(3, 5, 7)
 
 /* Where the unit multiplies for more than about 0.7 us without storing a tile, the next store holds it up for a quarter of a
  * microsecond more (measured on a Xeon with AMX: 440 instead of 560 GFLOP/s; it is not documented). So a tile goes to nowhere
@@ -61,7 +61,8 @@ void psal_amx_end(void)
 #define KEEP_AWAKE(k, every)                                                                                           \
     if ((k) % (every) == (every)-1) _tile_stored(4, nowhere, 64)
 
-void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t steps, float *c, size_t ldc)
+static inline __attribute__((always_inline)) void multiply(bool accurate, bool narrow, const float *a, const float *b, size_t steps,
+                                                           float *c, size_t ldc)
 {
     const float *const first_a = a, *const first_b = b;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
@@ -98,7 +99,15 @@ void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t ste
         KEEP_AWAKE(k, 8);
     }
     _tile_stored(0, c, ldc * sizeof *c);
-    _tile_stored(1, c + 16, ldc * sizeof *c);
+    if (!narrow) _tile_stored(1, c + 16, ldc * sizeof *c);
     _tile_stored(2, c + 16 * ldc, ldc * sizeof *c);
-    _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
+    if (!narrow) _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
+}
+
+void psal_amx_multiply(bool accurate, bool narrow, const float *a, const float *b, size_t steps, float *c, size_t ldc)
+{
+    if (narrow)
+        multiply(accurate, true, a, b, steps, c, ldc);
+    else
+        multiply(accurate, false, a, b, steps, c, ldc);
 }

@@ -11,18 +11,17 @@
 
 #include "engine/kernels/amx/filters.h"
 
-#define TILE_ROWS 32u  /* of A and C */
 #define TILE_WIDTH 32u /* columns of B and C */
 
 /* Around everything that uses the unit, in every thread. */
 void psal_amx_begin(void);
 void psal_amx_end(void);
 
-/* c[32][ldc] = A * B over `steps` steps.
+/* c[32][ldc] = A * B over `steps` steps; with `narrow`, only the first 16 columns.
  *
  * Every tile product is sixteen chains of fused multiply-adds of 2 x 16 bfloat16 products, whose sum is added to C. With
  * `accurate` the five small products of parts are added up first and the large one last, so that C is rounded once for 32
  * products; without, six times, which is as good as chains of fused multiply-adds and touches memory less. */
-void psal_amx_multiply(bool accurate, const float *a, const float *b, size_t steps, float *c, size_t ldc);
+void psal_amx_multiply(bool accurate, bool narrow, const float *a, const float *b, size_t steps, float *c, size_t ldc);
 
 #endif
