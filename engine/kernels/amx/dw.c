@@ -1,129 +1,133 @@
-/* dw.c - a task owns some filters and some columns (c,i,j) of dw and walks over all positions in cuts. Of each cut it packs
- * the gathered columns (positions downwards, in words as filters.h has it for channels) and multiplies them with one
- * block of 32 filters' dy after the other, packed in its turn. Nothing is added across tasks; for the filters' means
- * each task leaves one partial sum per filter, and those are added in a fixed order. */
+/* dw.c - a task owns some filters and some channels of dw, 16 by 16, and walks over all positions in cuts. Of each cut it packs
+ * its part of the image (image.h), which all taps share, and multiplies it with one block of 32 filters' dy after the other,
+ * packed in its turn. Columns are (block of 16 channels, tap, channel) until a filter is complete. Nothing is added across
+ * tasks; for the filters' means each task leaves one partial sum per filter, and those are added in a fixed order. */
 #include "engine/kernels/amx/dw.h"
 
 #include <omp.h>
-#include <string.h>
 
-#include "engine/kernels/amx/tile.h"
-#include "engine/kernels/conv2d_lower.h"
+#include "engine/kernels/amx/image.h"
 #include "engine/kernels/x86/direct.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
 
-#define PSAL_CONV2D_COPY strided_copy
-#include "engine/kernels/conv2d_gather.h"
-
-#define MOST_STEPS 16u /* of a cut: 512 positions; */
-#define DEPTH (2 * MOST_STEPS * STEP_WORDS)
-#define MOST_PAIRS 8u /* of a task: 256 columns, 768 KiB */
+#define MOST_STEPS 16u             /* of a cut: 512 positions */
+#define MOST_IMAGE (192u << 10)    /* floats of a task's image and of what it has of dw, 768 KiB and 512 KiB: */
+#define MOST_PRODUCTS (128u << 10) /* they stay in the second-level cache */
 #define MOST_ROWS 512u
 #define WANTED_TASKS 4u
 #define EVEN_TASKS 2u
 
 typedef struct dw_plan {
-    psal_conv2d_lowered l;
-    bool plain;
-    size_t filters, channels, columns, positions; /* columns: (c,i,j); positions of one image */
-    size_t row_tasks, column_tasks, cuts;         /* cuts of one image */
-    size_t most_rows, most_columns, most_steps;
-    size_t buffer;   /* floats per thread */
-    size_t partials; /* floats (a double each) for the partial sums, in front of the threads' buffers */
+    psal_amx_image image;
+    size_t filters, channels, channel_blocks, taps;
+    size_t cuts, most_steps; /* cuts of one image */
+    bool once;               /* a single cut in all */
+    size_t row_tasks, column_tasks;
+    size_t most_rows, most_blocks; /* of a task: filters, blocks of channels */
+    size_t image_floats, lines;    /* of a block of channels */
+    size_t product_rows;           /* that a task keeps of dw: all of its own, or those of a block if there is one cut */
+    size_t buffer;                 /* floats per thread */
+    size_t partials;               /* floats (a double each) for the partial sums, in front of the threads' buffers */
 } dw_plan;
 
-/* Some positions of one image. */
+/* Some positions of one image, by their numbers. */
 typedef struct dw_cut {
-    size_t image, start, depth, steps;
+    size_t image, start, steps;
 } dw_cut;
 
 static dw_cut cut_at(const dw_plan *p, size_t n)
 {
-    const size_t depth = even_share(p->positions, p->cuts, n % p->cuts);
-    return (dw_cut){n / p->cuts, even_start(p->positions, p->cuts, n % p->cuts), depth, psal_ceil_div(depth, GROUP)};
+    const size_t steps = psal_ceil_div(p->image.numbers, GROUP), cut = n % p->cuts;
+    return (dw_cut){n / p->cuts, even_start(steps, p->cuts, cut) * GROUP, even_share(steps, p->cuts, cut)};
 }
 
-/* The columns column .. column+columns-1 of a cut: panels of tile.h; `lines` has room for sixteen gathered rows. */
-static void pack_columns(const dw_plan *p, const float *x, const dw_cut *cut, size_t column, size_t columns, float *lines,
-                         float *b)
+/* Columns are cut up by the shape alone, because the partial sums depend on that, rows by the number of threads. */
+static dw_plan make_plan(const psal_conv2d_shape *s, int threads)
 {
-    const float *source = x + cut->image * p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
-    for (size_t n = 0; n < columns; n += BLOCK) {
-        const size_t count = psal_size_min(BLOCK, columns - n), step = p->plain ? p->positions : DEPTH + BLOCK;
-        const float *from = p->plain ? source + (column + n) * p->positions + cut->start : lines;
-        for (size_t r = 0; r < count && !p->plain; r++)
-            psal_conv2d_gather_row(&p->l, source, column + n + r, cut->start, cut->depth, lines + r * step);
-        float *to = b + n / TILE_WIDTH * cut->steps * STEP_FLOATS + n / BLOCK % 2 * TILE_FLOATS;
-        for (size_t k = 0; k < cut->steps; k++, to += STEP_FLOATS) {
-            const psal_amx_group group = psal_amx_group_at(cut->depth, k);
-            vec first[BLOCK], second[BLOCK];
-            load_transposed(from + group.start, step, count, group.firsts, first);
-            load_transposed(from + group.start + group.firsts, step, count, group.seconds, second);
-#pragma GCC unroll 16
-            for (size_t i = 0; i < BLOCK; i++) {
-                vec part[PARTS];
-                split_words(first[i], second[i], part);
-#pragma GCC unroll 3
-                for (size_t j = 0; j < PARTS; j++) vec_store(to + j * PART_FLOATS + i * BLOCK, part[j]);
-            }
-        }
-    }
-}
+    const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
+    dw_plan p = {.image = psal_amx_image_of(&l, (size_t)s->in_channels), .filters = (size_t)s->out_channels,
+                 .channels = (size_t)s->in_channels, .taps = psal_conv2d_taps(&l)};
+    const size_t steps = psal_ceil_div(p.image.numbers, GROUP), row_blocks = psal_ceil_div(p.filters, TILE_ROWS);
+    p.channel_blocks = psal_ceil_div(p.channels, BLOCK);
+    p.cuts = psal_ceil_div(steps, MOST_STEPS);
+    p.most_steps = psal_ceil_div(steps, p.cuts);
+    p.once = p.cuts * (size_t)s->batch == 1;
+    p.image_floats = psal_amx_image_floats(&p.image, p.most_steps);
+    p.lines = psal_amx_image_lines(&p.image, p.most_steps);
 
-static dw_plan make_plan(const psal_conv2d_shape *s)
-{
-    dw_plan p = {.l = psal_conv2d_lower_forward(s)};
-    p.plain = psal_conv2d_lowered_is_plain(&p.l);
-    p.filters = (size_t)s->out_channels;
-    p.channels = (size_t)s->in_channels;
-    p.columns = p.channels * psal_conv2d_taps(&p.l);
-    p.positions = psal_conv2d_positions(&p.l);
-    const size_t pairs = psal_ceil_div(p.columns, TILE_WIDTH), row_blocks = psal_ceil_div(p.filters, TILE_ROWS);
-    p.column_tasks = psal_ceil_div(pairs, MOST_PAIRS);
     p.row_tasks = psal_ceil_div(p.filters, MOST_ROWS);
-    if (p.column_tasks * p.row_tasks < WANTED_TASKS)
-        p.column_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.row_tasks), pairs);
-    p.column_tasks = psal_size_min(psal_round_up(p.column_tasks, EVEN_TASKS), pairs);
-    if (p.column_tasks * p.row_tasks < WANTED_TASKS)
-        p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks), row_blocks);
-    p.most_columns = psal_ceil_div(pairs, p.column_tasks) * TILE_WIDTH;
+    p.product_rows = p.once ? TILE_ROWS : psal_ceil_div(row_blocks, p.row_tasks) * TILE_ROWS;
+    const size_t most = psal_size_min(MOST_IMAGE / p.image_floats, MOST_PRODUCTS / (p.product_rows * p.taps * BLOCK));
+    p.column_tasks = psal_ceil_div(p.channel_blocks, psal_size_max(most, 1));
+    if (p.column_tasks > 1) p.column_tasks = psal_size_min(psal_round_up(p.column_tasks, EVEN_TASKS), p.channel_blocks);
+    if (p.column_tasks * row_blocks < WANTED_TASKS)
+        p.column_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, row_blocks), p.channel_blocks);
+    while (p.row_tasks * p.column_tasks % (size_t)threads && p.row_tasks * p.column_tasks < 4 * (size_t)threads &&
+           p.row_tasks < row_blocks)
+        p.row_tasks++;
     p.most_rows = psal_ceil_div(row_blocks, p.row_tasks) * TILE_ROWS;
-    p.cuts = psal_ceil_div(p.positions, DEPTH);
-    p.most_steps = psal_ceil_div(psal_ceil_div(p.positions, p.cuts), GROUP);
-    /* A, B, sixteen gathered lines, a tile, the task's part of dw */
-    p.buffer = (1 + p.most_columns / TILE_WIDTH) * p.most_steps * STEP_FLOATS + BLOCK * (DEPTH + BLOCK) + TILE_ROWS * TILE_WIDTH +
-               p.most_rows * p.most_columns;
+    p.most_blocks = psal_ceil_div(p.channel_blocks, p.column_tasks);
+    if (!p.once) p.product_rows = p.most_rows;
+    /* A, the image, lines, a tile, what the task has of dw */
+    p.buffer = p.most_steps * STEP_FLOATS + p.most_blocks * p.image_floats + p.lines + TILE_ROWS * TILE_WIDTH +
+               p.product_rows * p.most_blocks * p.taps * BLOCK;
     p.partials = psal_round_up(2 * p.filters * p.column_tasks, BLOCK);
     return p;
 }
 
 size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads)
 {
-    const dw_plan p = make_plan(s);
+    const dw_plan p = make_plan(s, threads);
     return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
 }
 
-static psal_amx_filters rows_of(const dw_plan *p, const float *dy, const dw_cut *cut)
+/* ---- A: dy ---- */
+
+/* Of 16 numbers from `number` on, those of positions, and the first one's place in dy: the others' follow. */
+static vec_mask positions_at(const psal_amx_image *im, size_t number, size_t *place)
 {
-    return (psal_amx_filters){.form = PSAL_AMX_ROWS, .w = dy + cut->image * p->filters * p->positions + cut->start,
-                              .ld = p->positions, .channels = cut->depth, .taps = 1};
+    const size_t width = (size_t)im->l.w.count;
+    unsigned lanes = 0;
+    for (size_t i = 0; i < BLOCK && number + i < im->numbers; i++)
+        if ((number + i) % im->pitch < width) {
+            if (lanes == 0) *place = (number + i) / im->pitch * width + (number + i) % im->pitch;
+            lanes |= 1u << i;
+        }
+    return vec_chosen(lanes);
+}
+
+/* dy of some filters of one image, as psal_amx_pack packs filters. */
+static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, const dw_cut *cut, float *to)
+{
+    const size_t plane = (size_t)im->l.h.count * (size_t)im->l.w.count;
+    for (size_t step = 0; step < cut->steps; step++, to += STEP_FLOATS) {
+        const size_t number = cut->start + step * GROUP;
+        size_t first = 0, second = 0;
+        const vec_mask firsts = positions_at(im, number, &first), seconds = positions_at(im, number + STEP_WORDS, &second);
+        const float *src = dy;
+        for (size_t row = 0; row < rows; row++, src += plane) {
+            vec part[PARTS];
+            split_words(_mm512_maskz_expandloadu_ps(firsts, src + first), _mm512_maskz_expandloadu_ps(seconds, src + second), part);
+#pragma GCC unroll 3
+            for (unsigned i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS + row * STEP_WORDS, part[i]);
+        }
+    }
 }
 
 /* ---- tasks ---- */
 
-typedef struct task_shape {
-    size_t row, rows, column, columns;
-} task_shape;
+typedef struct dw_task {
+    size_t row, rows, block, blocks; /* filters, blocks of channels */
+} dw_task;
 
-static task_shape task_at(const dw_plan *p, size_t task)
+static dw_task task_at(const dw_plan *p, size_t task)
 {
-    const size_t pairs = psal_ceil_div(p->columns, TILE_WIDTH), row_blocks = psal_ceil_div(p->filters, TILE_ROWS);
-    const size_t row_task = task % p->row_tasks, column_task = task / p->row_tasks;
-    task_shape t = {.row = even_start(row_blocks, p->row_tasks, row_task) * TILE_ROWS,
-                    .column = even_start(pairs, p->column_tasks, column_task) * TILE_WIDTH};
-    t.rows = psal_size_min(even_share(row_blocks, p->row_tasks, row_task) * TILE_ROWS, p->filters - t.row);
-    t.columns = psal_size_min(even_share(pairs, p->column_tasks, column_task) * TILE_WIDTH, p->columns - t.column);
+    const size_t row_blocks = psal_ceil_div(p->filters, TILE_ROWS), row = task % p->row_tasks, column = task / p->row_tasks;
+    dw_task t = {.row = even_start(row_blocks, p->row_tasks, row) * TILE_ROWS,
+                 .block = even_start(p->channel_blocks, p->column_tasks, column),
+                 .blocks = even_share(p->channel_blocks, p->column_tasks, column)};
+    t.rows = psal_size_min(even_share(row_blocks, p->row_tasks, row) * TILE_ROWS, p->filters - t.row);
     return t;
 }
 
@@ -138,40 +142,75 @@ static void add_tile(const float *tile, size_t rows, size_t columns, bool add, f
         }
 }
 
-/* The part of dw of a task; or, when dw is NULL, of each of its filters the sum over its columns of |dw|, or of dw, into
- * partial[filter * column_tasks]. */
-static void run_task(const dw_plan *p, const task_shape *t, size_t images, const float *x, const float *dy, float *dw,
-                     bool is_signed, double *partial, float *buffer)
+/* Columns of a filter, from the order (block, tap, channel) to (channel, tap). */
+static void reorder(const dw_plan *p, const dw_task *t, const float *columns, float *dw)
 {
-    float *a = buffer, *b = a + p->most_steps * STEP_FLOATS;
-    float *lines = b + p->most_columns / TILE_WIDTH * p->most_steps * STEP_FLOATS, *tile = lines + BLOCK * (DEPTH + BLOCK);
-    float *own = tile + TILE_ROWS * TILE_WIDTH, *c = dw ? dw + t->row * p->columns + t->column : own;
-    const size_t ldc = dw ? p->columns : p->most_columns;
-    for (size_t n = 0; n < images * p->cuts; n++) {
-        const dw_cut cut = cut_at(p, n);
-        const psal_amx_filters filters = rows_of(p, dy, &cut);
-        pack_columns(p, x, &cut, t->column, t->columns, lines, b);
-        for (size_t row = 0; row < t->rows; row += TILE_ROWS) {
-            const psal_amx_block block = {t->row + row, psal_size_min(TILE_ROWS, t->rows - row), 0, cut.steps};
-            psal_amx_pack(&filters, &block, a);
-            for (size_t j = 0; j < t->columns; j += TILE_WIDTH) {
-                const size_t width = psal_size_min(TILE_WIDTH, t->columns - j);
-                const bool whole = n == 0 && block.rows == TILE_ROWS && width == TILE_WIDTH;
-                float *to = c + row * ldc + j;
-                psal_amx_multiply(false, width <= BLOCK, a, b + j / TILE_WIDTH * cut.steps * STEP_FLOATS, cut.steps, whole ? to : tile,
-                                  whole ? ldc : TILE_WIDTH);
-                if (!whole) add_tile(tile, block.rows, width, n > 0, to, ldc);
-            }
+    for (size_t block = t->block; block < t->block + t->blocks; block++, columns += p->taps * BLOCK) {
+        const size_t channels = psal_size_min(BLOCK, p->channels - block * BLOCK);
+        for (size_t tap = 0; tap < p->taps; tap += BLOCK) {
+            const size_t taps = psal_size_min(BLOCK, p->taps - tap);
+            transpose_block(columns + tap * BLOCK, BLOCK, taps, channels, dw + block * BLOCK * p->taps + tap, p->taps, taps);
         }
     }
-    for (size_t r = 0; r < t->rows && !dw; r++)
-        partial[r * p->column_tasks] = sum_values(own + r * ldc, t->columns, is_signed);
+}
+
+/* Complete filters, which stand in `products`: into dw, or their partial sums. */
+static void finish(const dw_plan *p, const dw_task *t, size_t row, size_t rows, const float *products, size_t ld, float *dw,
+                   bool is_signed, double *partial)
+{
+    for (size_t r = row; r < row + rows; r++, products += ld) {
+        if (dw)
+            reorder(p, t, products, dw + r * p->channels * p->taps);
+        else
+            partial[r * p->column_tasks] = sum_values(products, t->blocks * p->taps * BLOCK, is_signed);
+    }
+}
+
+/* The part of dw of a task; or, when dw is NULL, of each of its filters the sum over its columns of |dw|, or of dw, into
+ * partial[filter * column_tasks]. */
+static void run_task(const dw_plan *p, const dw_task *t, size_t images, const float *x, const float *dy, float *dw,
+                     bool is_signed, double *partial, float *buffer)
+{
+    const size_t x_image = p->channels * (size_t)p->image.l.h.source * (size_t)p->image.l.w.source;
+    const size_t plane = (size_t)p->image.l.h.count * (size_t)p->image.l.w.count, columns = t->blocks * p->taps;
+    float *a = buffer, *image = a + p->most_steps * STEP_FLOATS, *lines = image + p->most_blocks * p->image_floats;
+    float *tile = lines + p->lines, *products = tile + TILE_ROWS * TILE_WIDTH;
+    const bool in_place = dw && p->taps == 1; /* the columns' order is that of dw */
+    const size_t ld = in_place ? p->channels : columns * BLOCK;
+    const size_t width = in_place ? psal_size_min(ld - t->block * BLOCK, columns * BLOCK) : ld;
+    for (size_t n = 0; n < images * p->cuts; n++) {
+        const dw_cut cut = cut_at(p, n);
+        const size_t block_floats = psal_amx_image_floats(&p->image, cut.steps);
+        for (size_t i = 0; i < t->blocks; i++)
+            psal_amx_image_pack(&p->image, x + cut.image * x_image, t->block + i, cut.start, cut.steps, lines,
+                                image + i * block_floats);
+        psal_amx_right b = psal_amx_image_tiles(&p->image, cut.steps);
+        for (size_t row = 0; row < t->rows; row += TILE_ROWS) {
+            const size_t rows = psal_size_min(TILE_ROWS, t->rows - row);
+            pack_dy(&p->image, dy + (cut.image * p->filters + t->row + row) * plane, rows, &cut, a);
+            float *c = in_place ? dw + (t->row + row) * ld + t->block * BLOCK : products + (p->once ? 0 : row * ld);
+            for (size_t j = 0; j < columns; j += 2) {
+                const float *tiles[2] = {NULL, NULL};
+                for (size_t i = 0; i < 2 && j + i < columns; i++)
+                    tiles[i] = image + (j + i) / p->taps * block_floats + psal_amx_image_tap(&p->image, (j + i) % p->taps, cut.steps);
+                b.first = tiles[0];
+                b.second = tiles[1];
+                const size_t filled = psal_size_min(TILE_WIDTH, width - j * BLOCK);
+                const bool whole = n == 0 && rows == TILE_ROWS && filled == TILE_WIDTH;
+                float *to = c + j * BLOCK;
+                psal_amx_multiply(false, a, &b, cut.steps, whole ? to : tile, whole ? ld : TILE_WIDTH);
+                if (!whole) add_tile(tile, rows, filled, n > 0, to, ld);
+            }
+            if (p->once && !in_place) finish(p, t, t->row + row, rows, c, ld, dw, is_signed, partial);
+        }
+    }
+    if (!p->once && !in_place) finish(p, t, t->row, t->rows, products, ld, dw, is_signed, partial);
 }
 
 void psal_amx_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
                  const psal_parallel *parallel)
 {
-    const dw_plan p = make_plan(s);
+    const dw_plan p = make_plan(s, parallel->threads);
     double *partial = parallel->scratch; /* [filters][column_tasks] */
     float *buffers = (float *)parallel->scratch + p.partials;
 #pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)
@@ -179,9 +218,8 @@ void psal_amx_dw(const psal_conv2d_shape *s, const float *x, const float *dy, fl
         psal_amx_begin();
 #pragma omp for schedule(dynamic)
         for (size_t task = 0; task < p.row_tasks * p.column_tasks; task++) {
-            const task_shape t = task_at(&p, task);
-            run_task(&p, &t, (size_t)s->batch, x, dy, dw, is_signed,
-                     partial + t.row * p.column_tasks + task / p.row_tasks,
+            const dw_task t = task_at(&p, task);
+            run_task(&p, &t, (size_t)s->batch, x, dy, dw, is_signed, partial + task / p.row_tasks,
                      buffers + (size_t)omp_get_thread_num() * p.buffer);
         }
         psal_amx_end();
@@ -189,6 +227,6 @@ void psal_amx_dw(const psal_conv2d_shape *s, const float *x, const float *dy, fl
     for (size_t o = 0; o < p.filters && !dw; o++) {
         double sum = 0;
         for (size_t i = 0; i < p.column_tasks; i++) sum += partial[o * p.column_tasks + i];
-        mean[o] = (float)(sum / (double)p.columns);
+        mean[o] = (float)(sum / (double)(p.channels * p.taps));
     }
 }

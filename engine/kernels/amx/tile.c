@@ -46,9 +46,9 @@ void psal_amx_end(void)
 #define LOAD_A(part)                                                                                                   \
     _tile_loadd(4, a + (part)*PART_FLOATS, 64);                                                                        \
     _tile_loadd(5, a + (part)*PART_FLOATS + TILE_FLOATS, 64)
-#define LOAD_B(part)                                                                                                   \
-    _tile_loadd(6, b + (part)*PART_FLOATS, 64);                                                                        \
-    if (!narrow) _tile_loadd(7, b + (part)*PART_FLOATS + TILE_FLOATS, 64)
+#define LOAD_B(number)                                                                                                 \
+    _tile_loadd(6, first + (number)*b->part, 64);                                                                      \
+    if (!narrow) _tile_loadd(7, second + (number)*b->part, 64)
 #define MULTIPLY                                                                                                       \
     _tile_dpbf16ps(0, 4, 6);                                                                                           \
     if (!narrow) _tile_dpbf16ps(1, 4, 7);                                                                              \
@@ -61,10 +61,11 @@ void psal_amx_end(void)
 #define KEEP_AWAKE(k, every)                                                                                           \
     if ((k) % (every) == (every)-1) _tile_stored(4, nowhere, 64)
 
-static inline __attribute__((always_inline)) void multiply(bool accurate, bool narrow, const float *a, const float *b, size_t steps,
-                                                           float *c, size_t ldc)
+static inline __attribute__((always_inline)) void multiply(bool accurate, bool narrow, const float *a, const psal_amx_right *b,
+                                                           size_t steps, float *c, size_t ldc)
 {
-    const float *const first_a = a, *const first_b = b;
+    const float *const first_a = a, *first = b->first, *second = b->second;
+    const size_t step = b->step;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
     /* The intrinsics do not tell the compiler that they read memory. */
     __asm__ volatile("" : : : "memory");
@@ -72,7 +73,7 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (size_t k = 0; k < steps; k++, a += STEP_FLOATS, b += STEP_FLOATS) {
+    for (size_t k = 0; k < steps; k++, a += STEP_FLOATS, first += step, second += narrow ? 0 : step) {
         LOAD_A(1);
         LOAD_B(0);
         MULTIPLY;
@@ -91,8 +92,9 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
         KEEP_AWAKE(k, 4);
     }
     a = first_a;
-    b = first_b;
-    for (size_t k = 0; accurate && k < steps; k++, a += STEP_FLOATS, b += STEP_FLOATS) {
+    first = b->first;
+    second = b->second;
+    for (size_t k = 0; accurate && k < steps; k++, a += STEP_FLOATS, first += step, second += narrow ? 0 : step) {
         LOAD_A(0);
         LOAD_B(0);
         MULTIPLY;
@@ -104,10 +106,10 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
     if (!narrow) _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
 }
 
-void psal_amx_multiply(bool accurate, bool narrow, const float *a, const float *b, size_t steps, float *c, size_t ldc)
+void psal_amx_multiply(bool accurate, const float *a, const psal_amx_right *b, size_t steps, float *c, size_t ldc)
 {
-    if (narrow)
-        multiply(accurate, true, a, b, steps, c, ldc);
-    else
+    if (b->second)
         multiply(accurate, false, a, b, steps, c, ldc);
+    else
+        multiply(accurate, true, a, b, steps, c, ldc);
 }
