@@ -57,6 +57,47 @@ static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_conv2d_
     return p;
 }
 
+/* ---- 1 x 1 at strides: of the pixels that it sees, it is a convolution without stride ---- */
+
+static bool skips(const psal_conv2d_shape *s)
+{
+    return s->kernel_height == 1 && s->kernel_width == 1 && s->padding_height == 0 && s->padding_width == 0 &&
+           (s->stride_height > 1 || s->stride_width > 1);
+}
+
+static psal_conv2d_shape seen_by(const psal_conv2d_shape *s)
+{
+    psal_conv2d_shape seen = *s;
+    if (skips(s)) {
+        seen.in_height = s->out_height;
+        seen.in_width = s->out_width;
+        seen.stride_height = seen.stride_width = 1;
+    }
+    return seen;
+}
+
+static size_t seen_floats(const psal_conv2d_shape *s)
+{
+    return psal_round_up((size_t)s->batch * (size_t)s->in_channels * (size_t)s->out_height * (size_t)s->out_width, BLOCK);
+}
+
+static void copy_seen(const psal_conv2d_shape *s, const float *x, float *to, int threads)
+{
+    const size_t planes = (size_t)s->batch * (size_t)s->in_channels, height = (size_t)s->out_height, width = (size_t)s->out_width;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t plane = 0; plane < planes; plane++) {
+        for (size_t y = 0; y < height; y++) {
+            const float *from = x + (plane * (size_t)s->in_height + y * (size_t)s->stride_height) * (size_t)s->in_width;
+            for (size_t i = 0; i < width; i += BLOCK) {
+                const vec_mask mask = vec_first(width - i);
+                const unsigned lanes = strided_lanes(s->stride_width, (unsigned)mask);
+                vec_store_masked(to + (plane * height + y) * width + i, mask,
+                                 vec_load_strided(from + i * (size_t)s->stride_width, s->stride_width, lanes, 0));
+            }
+        }
+    }
+}
+
 /* ---- dx: phase by phase (conv2d_lower.h), or at larger strides as columns = w^T dy and col2im, which packs w once ---- */
 
 static size_t kernel_size(const psal_conv2d_shape *s)
@@ -159,8 +200,9 @@ static void own_dx(const psal_conv2d_shape *s, const float *dy, const float *w, 
 static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
     if (!forward_suits(s, method)) return psal_conv2d_x86_avx512.forward_scratch(s, method, threads);
-    const psal_amx_product p = forward_product(s, method, threads);
-    return psal_amx_product_scratch(&p, threads);
+    const psal_conv2d_shape seen = seen_by(s);
+    const psal_amx_product p = forward_product(&seen, method, threads);
+    return (skips(s) ? seen_floats(s) * sizeof(float) : 0) + psal_amx_product_scratch(&p, threads);
 }
 
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
@@ -170,8 +212,15 @@ static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const
         psal_conv2d_x86_avx512.forward(s, method, x, w, y, parallel);
         return;
     }
-    const psal_amx_product p = forward_product(s, method, parallel->threads);
-    psal_amx_product_run(&p, x, w, y, parallel->scratch, parallel->threads);
+    float *scratch = parallel->scratch;
+    if (skips(s)) {
+        copy_seen(s, x, scratch, parallel->threads);
+        x = scratch;
+        scratch += seen_floats(s);
+    }
+    const psal_conv2d_shape seen = seen_by(s);
+    const psal_amx_product p = forward_product(&seen, method, parallel->threads);
+    psal_amx_product_run(&p, x, w, y, scratch, parallel->threads);
 }
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
