@@ -67,6 +67,12 @@ psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node 
 /* mean over each filter of |dw| (or of dw when `is_signed`): [O], without storing dw. */
 psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                               const psal_conv2d_options *options, bool is_signed);
+/* psal_conv2d and psal_conv2d_input_gradient with the weight psal_group_sign_spread(codes, scale[O], weight_shape), which is not
+ * made for it. */
+psal_node psal_conv2d_by_signs(psal_graph *graph, psal_node x, psal_node codes, psal_node scale, psal_shape weight_shape,
+                               const psal_conv2d_options *options);
+psal_node psal_conv2d_by_signs_input_gradient(psal_graph *graph, psal_node dy, psal_node codes, psal_node scale,
+                                              psal_shape weight_shape, psal_shape x_shape, const psal_conv2d_options *options);
 /* The mean over each filter (row of the first dimension) of |dw| or of dw. Where dw is a convolution's weight gradient it is
  * not stored for this; differentiating the result makes it once more. */
 psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed);

@@ -21,6 +21,8 @@
     X(CONV2D_DX, conv2d_dx)                                                                                            \
     X(CONV2D_DW, conv2d_dw)                                                                                            \
     X(CONV2D_DW_MEAN, conv2d_dw_mean)                                                                                  \
+    X(CONV2D_SIGNS, conv2d_signs)                                                                                      \
+    X(CONV2D_SIGNS_DX, conv2d_signs_dx)                                                                                \
     X(MATMUL, matmul)                                                                                                  \
     X(ADD, add)                                                                                                        \
     X(SUB, sub)                                                                                                        \
@@ -201,6 +203,7 @@ const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_nod
 /* a + b where both are zero but for parts of one tensor side by side (psal_unslice); PSAL_NO_NODE where they are not. Zeros
  * keep their signs. */
 psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b);
+int64_t psal_sign_code_count(const psal_shape *x); /* of numbers that hold the sign codes of x (psal_sign_codes) */
 const char *psal_graph_current_layer(const psal_graph *graph);
 
 #endif

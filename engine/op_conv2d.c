@@ -4,16 +4,16 @@
  *   dx = conv2d_dx(dy, w)     in dy: conv2d(g, w)        in w:  conv2d_dw(g, dy)
  *   dw = conv2d_dw(x, dy)     in x:  conv2d_dx(dy, g)    in dy: conv2d(x, g)
  *
- * All three are bilinear: <conv2d(x, w), dy> = <x, conv2d_dx(dy, w)> = <w, conv2d_dw(x, dy)> (Dumoulin & Visin 2016,
+ * (the last two also with filters that are signs, op_conv2d_signs.c). All three are bilinear: <conv2d(x, w), dy> = <x, conv2d_dx(dy, w)> = <w, conv2d_dw(x, dy)> (Dumoulin & Visin 2016,
  * "A guide to convolution arithmetic"); each is the derivative of that one number in one of its three arguments. */
-#include "engine/op.h"
+#include "engine/op_conv2d.h"
 
 static int extent(int size, int kernel, int stride, int padding, int dilation) {
     int64_t span = (int64_t)size + 2 * (int64_t)padding - (int64_t)dilation * (kernel - 1) - 1;
     return span < 0 ? 0 : (int)(span / stride + 1);
 }
 
-static psal_conv2d_shape options_to_shape(const psal_conv2d_options *o) {
+psal_conv2d_shape psal_conv2d_options_to_shape(const psal_conv2d_options *o) {
     psal_conv2d_shape s = {.stride_height = 1, .stride_width = 1, .dilation_height = 1, .dilation_width = 1, .groups = 1};
     if (!o) return s;
     if (o->stride_height) s.stride_height = o->stride_height;
@@ -26,25 +26,24 @@ static psal_conv2d_shape options_to_shape(const psal_conv2d_options *o) {
     return s;
 }
 
-static psal_conv2d_options shape_to_options(const psal_conv2d_shape *s) {
+psal_conv2d_options psal_conv2d_shape_to_options(const psal_conv2d_shape *s) {
     return (psal_conv2d_options){s->stride_height,   s->stride_width,   s->padding_height, s->padding_width,
                                  s->dilation_height, s->dilation_width, s->groups};
 }
 
-static psal_shape x_shape_of(const psal_conv2d_shape *s) {
+psal_shape psal_conv2d_x_shape(const psal_conv2d_shape *s) {
     return PSAL_SHAPE(s->batch, s->in_channels, s->in_height, s->in_width);
 }
 
-static psal_shape weight_shape_of(const psal_conv2d_shape *s) {
+psal_shape psal_conv2d_weight_shape(const psal_conv2d_shape *s) {
     return PSAL_SHAPE(s->out_channels, s->in_channels / s->groups, s->kernel_height, s->kernel_width);
 }
 
-static psal_shape y_shape_of(const psal_conv2d_shape *s) {
+psal_shape psal_conv2d_y_shape(const psal_conv2d_shape *s) {
     return PSAL_SHAPE(s->batch, s->out_channels, s->out_height, s->out_width);
 }
 
-/* Fill in the sizes from x and w; false (and an error in the graph) when they cannot be convolved. */
-static bool complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x, const psal_shape *w) {
+bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x, const psal_shape *w) {
     char xs[96], ws[96];
     psal_shape_format(x, xs, sizeof xs);
     psal_shape_format(w, ws, sizeof ws);
@@ -87,7 +86,7 @@ static bool complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, 
     return true;
 }
 
-static bool same_shape(psal_graph *graph, const char *what, const psal_shape *expected, const psal_shape *got) {
+bool psal_conv2d_same_shape(psal_graph *graph, const char *what, const psal_shape *expected, const psal_shape *got) {
     if (psal_shape_equal(expected, got)) return true;
     char a[96], b[96];
     psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s should have the shape %s, got %s", what,
@@ -95,7 +94,7 @@ static bool same_shape(psal_graph *graph, const char *what, const psal_shape *ex
     return false;
 }
 
-static double flops(const psal_node_record *node) {
+double psal_conv2d_flops(const psal_node_record *node) {
     const psal_conv2d_shape *s = &node->attr.conv2d;
     return 2.0 * s->batch * s->out_channels * s->out_height * s->out_width * (s->in_channels / s->groups) *
            s->kernel_height * s->kernel_width;
@@ -104,14 +103,14 @@ static double flops(const psal_node_record *node) {
 /* ---- y = conv2d(x, w) ---- */
 
 psal_node psal_conv2d(psal_graph *graph, psal_node x, psal_node weight, const psal_conv2d_options *options) {
-    psal_attributes attr = {.conv2d = options_to_shape(options)};
+    psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
     return psal_graph_add(graph, PSAL_OP_CONV2D, (psal_node[]){x, weight}, 2, &attr);
 }
 
 static void conv2d_infer(psal_graph *graph, psal_node_record *node) {
-    if (complete(graph, "conv2d", &node->attr.conv2d, psal_graph_input_shape(graph, node, 0),
+    if (psal_conv2d_complete(graph, "conv2d", &node->attr.conv2d, psal_graph_input_shape(graph, node, 0),
                  psal_graph_input_shape(graph, node, 1)))
-        node->shape = y_shape_of(&node->attr.conv2d);
+        node->shape = psal_conv2d_y_shape(&node->attr.conv2d);
 }
 
 static void conv2d_run(const psal_op_call *c) {
@@ -124,9 +123,9 @@ static size_t conv2d_scratch(const psal_node_record *node, psal_conv2d_method me
 
 static void conv2d_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
-    psal_conv2d_options o = shape_to_options(&n.attr.conv2d);
-    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, n.inputs[0], dy, weight_shape_of(&n.attr.conv2d), &o);
-    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, dy, n.inputs[1], x_shape_of(&n.attr.conv2d), &o);
+    psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
+    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, n.inputs[0], dy, psal_conv2d_weight_shape(&n.attr.conv2d), &o);
+    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, dy, n.inputs[1], psal_conv2d_x_shape(&n.attr.conv2d), &o);
 }
 
 /* The cases are shared by the family: image, weight, and what the options below make of them. */
@@ -170,7 +169,7 @@ const psal_op psal_op_conv2d = {.inputs = 2,
                                 .run = conv2d_run,
                                 .scratch = conv2d_scratch,
                                 .gradient = conv2d_gradient,
-                                .flops = flops,
+                                .flops = psal_conv2d_flops,
                                 PSAL_CASES(conv2d_cases)};
 
 /* ---- dx = conv2d_dx(dy, w) ---- */
@@ -178,15 +177,15 @@ const psal_op psal_op_conv2d = {.inputs = 2,
 psal_node psal_conv2d_input_gradient(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
                          const psal_conv2d_options *options) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DX, 1, weight)) return PSAL_NO_NODE;
-    psal_attributes attr = {.conv2d = options_to_shape(options)};
-    if (!complete(graph, "conv2d_dx", &attr.conv2d, &x_shape, psal_graph_shape(graph, weight))) return PSAL_NO_NODE;
+    psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
+    if (!psal_conv2d_complete(graph, "conv2d_dx", &attr.conv2d, &x_shape, psal_graph_shape(graph, weight))) return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DX, (psal_node[]){dy, weight}, 2, &attr);
 }
 
 static void conv2d_dx_infer(psal_graph *graph, psal_node_record *node) {
-    psal_shape y = y_shape_of(&node->attr.conv2d);
-    if (same_shape(graph, "conv2d_dx: dy", &y, psal_graph_input_shape(graph, node, 0)))
-        node->shape = x_shape_of(&node->attr.conv2d);
+    psal_shape y = psal_conv2d_y_shape(&node->attr.conv2d);
+    if (psal_conv2d_same_shape(graph, "conv2d_dx: dy", &y, psal_graph_input_shape(graph, node, 0)))
+        node->shape = psal_conv2d_x_shape(&node->attr.conv2d);
 }
 
 static void conv2d_dx_run(const psal_op_call *c) {
@@ -199,8 +198,8 @@ static size_t input_gradient_scratch(const psal_node_record *node, psal_conv2d_m
 
 static void conv2d_dx_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
-    psal_conv2d_options o = shape_to_options(&n.attr.conv2d);
-    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, g, n.inputs[0], weight_shape_of(&n.attr.conv2d), &o);
+    psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
+    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, g, n.inputs[0], psal_conv2d_weight_shape(&n.attr.conv2d), &o);
     if (wanted[0]) dx[0] = psal_conv2d(graph, g, n.inputs[1], &o);
 }
 
@@ -232,7 +231,7 @@ const psal_op psal_op_conv2d_dx = {.inputs = 2,
                                    .run = conv2d_dx_run,
                                    .scratch = input_gradient_scratch,
                                    .gradient = conv2d_dx_gradient,
-                                   .flops = flops,
+                                   .flops = psal_conv2d_flops,
                                    PSAL_CASES(conv2d_dx_cases)};
 
 /* ---- dw = conv2d_dw(x, dy) ---- */
@@ -240,15 +239,15 @@ const psal_op psal_op_conv2d_dx = {.inputs = 2,
 psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                          const psal_conv2d_options *options) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW, 0, x)) return PSAL_NO_NODE;
-    psal_attributes attr = {.conv2d = options_to_shape(options)};
-    if (!complete(graph, "conv2d_dw", &attr.conv2d, psal_graph_shape(graph, x), &weight_shape)) return PSAL_NO_NODE;
+    psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
+    if (!psal_conv2d_complete(graph, "conv2d_dw", &attr.conv2d, psal_graph_shape(graph, x), &weight_shape)) return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW, (psal_node[]){x, dy}, 2, &attr);
 }
 
 static void conv2d_dw_infer(psal_graph *graph, psal_node_record *node) {
-    psal_shape y = y_shape_of(&node->attr.conv2d);
-    if (same_shape(graph, "conv2d_dw: dy", &y, psal_graph_input_shape(graph, node, 1)))
-        node->shape = weight_shape_of(&node->attr.conv2d);
+    psal_shape y = psal_conv2d_y_shape(&node->attr.conv2d);
+    if (psal_conv2d_same_shape(graph, "conv2d_dw: dy", &y, psal_graph_input_shape(graph, node, 1)))
+        node->shape = psal_conv2d_weight_shape(&node->attr.conv2d);
 }
 
 static void conv2d_dw_run(const psal_op_call *c) {
@@ -259,10 +258,18 @@ static size_t weight_gradient_scratch(const psal_node_record *node, psal_conv2d_
     return psal_conv2d_dw_scratch(&node->attr.conv2d, method, threads);
 }
 
+/* Where g is signs times a number for each filter, as the derivative of mean |dw| is, these are not spread out. */
 static void conv2d_dw_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
-    const psal_node_record n = *psal_graph_node(graph, node);
-    psal_conv2d_options o = shape_to_options(&n.attr.conv2d);
-    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], g, x_shape_of(&n.attr.conv2d), &o);
+    const psal_node_record n = *psal_graph_node(graph, node), v = *psal_graph_node(graph, g);
+    const psal_conv2d_shape *s = &n.attr.conv2d;
+    psal_conv2d_options o = psal_conv2d_shape_to_options(s);
+    const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
+    if (v.op == PSAL_OP_GROUP_SIGN_SPREAD && psal_graph_shape(graph, v.inputs[1])->dim[0] == s->out_channels) {
+        if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], v.inputs[0], v.inputs[1], w, x, &o);
+        if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], v.inputs[0], v.inputs[1], w, &o);
+        return;
+    }
+    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], g, x, &o);
     if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], g, &o);
 }
 
@@ -294,7 +301,7 @@ const psal_op psal_op_conv2d_dw = {.inputs = 2,
                                    .run = conv2d_dw_run,
                                    .scratch = weight_gradient_scratch,
                                    .gradient = conv2d_dw_gradient,
-                                   .flops = flops,
+                                   .flops = psal_conv2d_flops,
                                    PSAL_CASES(conv2d_dw_cases)};
 
 /* ---- mean over each filter of |dw|, or of dw: what the filter saliency needs, without storing dw ---- */
@@ -302,8 +309,8 @@ const psal_op psal_op_conv2d_dw = {.inputs = 2,
 psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
                                            const psal_conv2d_options *options, bool is_signed) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW_MEAN, 0, x)) return PSAL_NO_NODE;
-    psal_attributes attr = {.conv2d_mean = {.conv2d = options_to_shape(options), .is_signed = is_signed}};
-    if (!complete(graph, "conv2d_dw_mean", &attr.conv2d_mean.conv2d, psal_graph_shape(graph, x), &weight_shape))
+    psal_attributes attr = {.conv2d_mean = {.conv2d = psal_conv2d_options_to_shape(options), .is_signed = is_signed}};
+    if (!psal_conv2d_complete(graph, "conv2d_dw_mean", &attr.conv2d_mean.conv2d, psal_graph_shape(graph, x), &weight_shape))
         return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW_MEAN, (psal_node[]){x, dy}, 2, &attr);
 }
@@ -312,7 +319,7 @@ psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed) {
     if (!psal_graph_has(graph, PSAL_OP_GROUP_MEAN, 0, dw)) return PSAL_NO_NODE;
     const psal_node_record node = *psal_graph_node(graph, dw);
     if (node.op == PSAL_OP_CONV2D_DW) {
-        psal_conv2d_options o = shape_to_options(&node.attr.conv2d);
+        psal_conv2d_options o = psal_conv2d_shape_to_options(&node.attr.conv2d);
         return psal_conv2d_weight_gradient_mean(graph, node.inputs[0], node.inputs[1], node.shape, &o, is_signed);
     }
     int64_t filters = node.shape.ndim > 0 ? node.shape.dim[0] : 1;
@@ -320,8 +327,8 @@ psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed) {
 }
 
 static void dw_mean_infer(psal_graph *graph, psal_node_record *node) {
-    psal_shape y = y_shape_of(&node->attr.conv2d_mean.conv2d);
-    if (same_shape(graph, "conv2d_dw_mean: dy", &y, psal_graph_input_shape(graph, node, 1)))
+    psal_shape y = psal_conv2d_y_shape(&node->attr.conv2d_mean.conv2d);
+    if (psal_conv2d_same_shape(graph, "conv2d_dw_mean: dy", &y, psal_graph_input_shape(graph, node, 1)))
         node->shape = PSAL_SHAPE(node->attr.conv2d_mean.conv2d.out_channels);
 }
 
@@ -338,16 +345,17 @@ static size_t dw_mean_scratch(const psal_node_record *node, psal_conv2d_method m
 static void dw_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     const psal_conv2d_shape *s = &n.attr.conv2d_mean.conv2d;
-    psal_conv2d_options o = shape_to_options(s);
-    psal_node v;
+    psal_conv2d_options o = psal_conv2d_shape_to_options(s);
+    const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
     if (n.attr.conv2d_mean.is_signed) {
-        v = psal_group_spread(graph, g, weight_shape_of(s));
-    } else {
-        psal_node dw = psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], weight_shape_of(s), &o);
-        v = psal_group_sign_spread(graph, psal_sign_codes(graph, dw), g, weight_shape_of(s));
+        psal_node v = psal_group_spread(graph, g, w);
+        if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x, &o);
+        if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
+        return;
     }
-    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x_shape_of(s), &o);
-    if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
+    psal_node codes = psal_sign_codes(graph, psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], w, &o));
+    if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], codes, g, w, x, &o);
+    if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], codes, g, w, &o);
 }
 
 static psal_node case_mean_abs(psal_graph *g, const psal_node *in) {
@@ -368,7 +376,7 @@ static const psal_op_case dw_mean_cases[] = {
 static double dw_mean_flops(const psal_node_record *node) {
     psal_node_record conv = *node;
     conv.attr.conv2d = node->attr.conv2d_mean.conv2d;
-    return flops(&conv);
+    return psal_conv2d_flops(&conv);
 }
 
 const psal_op psal_op_conv2d_dw_mean = {.inputs = 2,

@@ -183,8 +183,8 @@ static size_t group_length(const psal_op_call *c) {
 
 /* The sign of each element as a byte: all that the derivative of |x| keeps of x, in a quarter of its memory. (The codes 0, 1
  * and 2 make no NaN of any four of them, whoever reads them as numbers.) */
-static size_t code_count(const psal_shape *x) {
-    return ((size_t)psal_shape_count(x) + sizeof(psal_real) - 1) / sizeof(psal_real);
+int64_t psal_sign_code_count(const psal_shape *x) {
+    return (psal_shape_count(x) + (int64_t)sizeof(psal_real) - 1) / (int64_t)sizeof(psal_real);
 }
 
 static const unsigned char *codes_of(const psal_op_call *c) {
@@ -192,7 +192,7 @@ static const unsigned char *codes_of(const psal_op_call *c) {
 }
 
 static unsigned char *codes_in(psal_real *out, const psal_shape *x) {
-    out[code_count(x) - 1] = 0; /* the last one may not be filled wholly */
+    out[psal_sign_code_count(x) - 1] = 0; /* the last one may not be filled wholly */
     return (unsigned char *)out;
 }
 
@@ -292,7 +292,7 @@ const psal_op psal_op_group_spread = {.inputs = 1,
 static bool check_codes(psal_graph *graph, const psal_node_record *node, const psal_shape *of) {
     const psal_shape *codes = psal_graph_input_shape(graph, node, 0);
     char text[96], of_text[96];
-    if (psal_shape_count(codes) == (int64_t)code_count(of)) return true;
+    if (psal_shape_count(codes) == psal_sign_code_count(of)) return true;
     psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s: %s are not the sign codes of %s", psal_op_kind_name(node->op),
                     psal_shape_format(codes, text, sizeof text), psal_shape_format(of, of_text, sizeof of_text));
     return false;
@@ -303,7 +303,7 @@ psal_node psal_sign_codes(psal_graph *graph, psal_node x) {
 }
 
 static void sign_codes_infer(psal_graph *graph, psal_node_record *node) {
-    node->shape = PSAL_SHAPE((int64_t)code_count(psal_graph_input_shape(graph, node, 0)));
+    node->shape = PSAL_SHAPE(psal_sign_code_count(psal_graph_input_shape(graph, node, 0)));
 }
 
 static void sign_codes_run(const psal_op_call *c) {

@@ -3,6 +3,7 @@
 
 #include "engine/kernels/conv2d_methods.h"
 #include "engine/kernels/conv2d_x86.h"
+#include "engine/kernels/rows.h"
 
 #ifdef PSAL_HAVE_CONV2D_X86
 
@@ -16,6 +17,12 @@ const psal_conv2d_x86 *psal_conv2d_x86_best(void)
     if (avx512) return &psal_conv2d_x86_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &psal_conv2d_x86_avx2;
     return NULL;
+}
+
+static const psal_conv2d_x86 *signs_by(psal_conv2d_method method)
+{
+    const psal_conv2d_x86 *best = method == PSAL_CONV2D_GEMM ? NULL : psal_conv2d_x86_best();
+    return best && best->signs_forward ? best : NULL;
 }
 
 /* Run `call` of the fast implementation, when there is one and the method is not GEMM, and return. */
@@ -78,4 +85,72 @@ void psal_conv2d_dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, 
 {
     TRY_FAST(method, dw_mean(s, method, x, dy, is_signed, mean, parallel));
     psal_conv2d_gemm_dw_mean(s, x, dy, is_signed, mean, parallel);
+}
+
+/* ---- filters that are signs: as numbers, in front of the scratch, unless the fast implementation takes them as they are ---- */
+
+static size_t decoded_bytes(const psal_conv2d_shape *s)
+{
+    const size_t filter = (size_t)(s->in_channels / s->groups) * (size_t)s->kernel_height * (size_t)s->kernel_width;
+    return ((size_t)s->out_channels * filter * sizeof(psal_real) + 63) / 64 * 64;
+}
+
+static const psal_real *decode(const psal_conv2d_shape *s, const psal_conv2d_signs *w, const psal_parallel *parallel,
+                               psal_parallel *rest)
+{
+    const size_t filter = (size_t)(s->in_channels / s->groups) * (size_t)s->kernel_height * (size_t)s->kernel_width;
+    psal_real *numbers = parallel->scratch;
+    psal_kernel_row_sign_spread((size_t)s->out_channels, filter, w->codes, w->scale, w->factor, numbers, parallel);
+    *rest = (psal_parallel){.threads = parallel->threads, .scratch = (char *)parallel->scratch + decoded_bytes(s)};
+    return numbers;
+}
+
+size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+#ifdef PSAL_HAVE_CONV2D_X86
+    const psal_conv2d_x86 *by = signs_by(method);
+    const size_t own = by ? by->signs_forward_scratch(s, method, threads) : 0;
+    if (own > 0) return own;
+#endif
+    return decoded_bytes(s) + psal_conv2d_forward_scratch(s, method, threads);
+}
+
+size_t psal_conv2d_signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+#ifdef PSAL_HAVE_CONV2D_X86
+    const psal_conv2d_x86 *by = signs_by(method);
+    const size_t own = by ? by->signs_dx_scratch(s, method, threads) : 0;
+    if (own > 0) return own;
+#endif
+    return decoded_bytes(s) + psal_conv2d_dx_scratch(s, method, threads);
+}
+
+void psal_conv2d_signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x,
+                               const psal_conv2d_signs *w, psal_real *y, const psal_parallel *parallel)
+{
+#ifdef PSAL_HAVE_CONV2D_X86
+    const psal_conv2d_x86 *by = signs_by(method);
+    if (by && by->signs_forward_scratch(s, method, parallel->threads) > 0) {
+        by->signs_forward(s, method, x, w, y, parallel);
+        return;
+    }
+#endif
+    psal_parallel rest;
+    const psal_real *numbers = decode(s, w, parallel, &rest);
+    psal_conv2d_forward(s, method, x, numbers, y, &rest);
+}
+
+void psal_conv2d_signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_conv2d_signs *w,
+                          psal_real *dx, const psal_parallel *parallel)
+{
+#ifdef PSAL_HAVE_CONV2D_X86
+    const psal_conv2d_x86 *by = signs_by(method);
+    if (by && by->signs_dx_scratch(s, method, parallel->threads) > 0) {
+        by->signs_dx(s, method, dy, w, dx, parallel);
+        return;
+    }
+#endif
+    psal_parallel rest;
+    const psal_real *numbers = decode(s, w, parallel, &rest);
+    psal_conv2d_dx(s, method, dy, numbers, dx, &rest);
 }

@@ -2,7 +2,7 @@
  *
  *   y[n,o,p,q] = sum over c,i,j of x[n, c, p*stride_h - padding_h + i*dilation_h, q*stride_w - padding_w + j*dilation_w] * w[o,c,i,j]
  *
- * with c running over the input channels of o's group. Layouts NCHW and OIHW (I = in_channels / groups). All three
+ * with c running over the input channels of o's group. Layouts NCHW and OIHW (I = in_channels / groups). All
  * operations overwrite their output (no accumulation), never write their inputs, and give the same bits for any number of
  * threads. */
 #ifndef PSAL_ENGINE_KERNELS_CONV2D_H
@@ -60,6 +60,21 @@ void psal_conv2d_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const
 /* dw = adjoint in w: <conv(x, w), dy> = <w, dw>, summed over the batch */
 void psal_conv2d_dw(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x, const psal_real *dy,
                     psal_real *dw, const psal_parallel *parallel);
+
+/* The same with w[o, ...] = (codes[o, ...] - 1) * (scale[o] * factor), codes 0, 1 and 2: signs of filters as engine/kernels/rows.h
+ * makes them, each filter with a factor of its own. */
+typedef struct psal_conv2d_signs {
+    const unsigned char *codes; /* OIHW */
+    const psal_real *scale;     /* [out_channels] */
+    psal_real factor;
+} psal_conv2d_signs;
+
+size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+size_t psal_conv2d_signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
+void psal_conv2d_signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x,
+                               const psal_conv2d_signs *w, psal_real *y, const psal_parallel *parallel);
+void psal_conv2d_signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_conv2d_signs *w,
+                          psal_real *dx, const psal_parallel *parallel);
 
 /* mean over each filter (in_channels / groups x kernel) of |dw|, or of dw when is_signed: mean[out_channels]; dw is not stored */
 size_t psal_conv2d_dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);

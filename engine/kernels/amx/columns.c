@@ -13,6 +13,11 @@ static channel_pair channels_of(const psal_amx_columns *c, size_t pair)
     return (channel_pair){first, i < group.seconds ? first + group.firsts : first, i < group.seconds};
 }
 
+static vec scale_of(const psal_amx_columns *c, size_t channel)
+{
+    return vec_broadcast(c->scale ? c->scale[channel] * c->factor : 1);
+}
+
 /* Word row `row`, counted from the first step, of block number `block`. */
 static inline float *panel_row(const psal_amx_panels *p, size_t block, size_t row)
 {
@@ -34,12 +39,15 @@ static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
     for (size_t row = 0; row < count; row++) {
         const channel_pair pair = channels_of(c, first + row);
         const size_t second = (pair.second - pair.first) * c->positions;
+        const vec scale = scale_of(c, pair.first), second_scale = scale_of(c, pair.second);
         for (size_t block = 0; block < p->count; block++) {
             const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
             const float *src = c->source + (at.image * c->channels + pair.first) * c->positions + at.position;
             const vec_mask mask = vec_first(at.n);
             vec part[PARTS];
-            split_words(vec_load_masked(src, mask), pair.paired ? vec_load_masked(src + second, mask) : vec_zero(), part);
+            /* (multiplied by 1 where there is no scale: that is for nothing, beside the stores) */
+            split_words(vec_mul(vec_load_masked(src, mask), scale),
+                        pair.paired ? vec_mul(vec_load_masked(src + second, mask), second_scale) : vec_zero(), part);
             float *to = panel_row(p, block, row);
 #pragma GCC unroll 3
             for (size_t i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS, part[i]);
@@ -56,11 +64,13 @@ void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, 
     const channel_pair channels = channels_of(c, pair);
     const float *first = c->source + (image * c->channels + channels.first) * plane;
     const float *second = c->source + (image * c->channels + channels.second) * plane;
+    const vec scale = scale_of(c, channels.first), second_scale = scale_of(c, channels.second);
     float *to = words + (image * PARTS * c->pairs + pair) * plane;
     for (size_t i = 0; i < plane; i += BLOCK) {
         const vec_mask mask = vec_first(plane - i);
         vec part[PARTS];
-        split_words(vec_load_masked(first + i, mask), channels.paired ? vec_load_masked(second + i, mask) : vec_zero(), part);
+        split_words(vec_mul(vec_load_masked(first + i, mask), scale),
+                    channels.paired ? vec_mul(vec_load_masked(second + i, mask), second_scale) : vec_zero(), part);
 #pragma GCC unroll 3
         for (size_t k = 0; k < PARTS; k++) vec_store_masked(to + k * c->pairs * plane + i, mask, part[k]);
     }

@@ -20,6 +20,8 @@ typedef struct psal_amx_columns {
     bool plain;                     /* the columns are the source itself */
     size_t channels, pairs, taps;   /* pairs of channels */
     size_t positions, image_blocks; /* of one image */
+    const float *scale;             /* NULL, or: channels of the source are taken times scale[channel] * factor */
+    float factor;
     const float *source, *words;    /* [image][channel][plane]; [image][part][pair][plane], NULL when plain */
 } psal_amx_columns;
 

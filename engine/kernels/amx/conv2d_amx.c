@@ -32,11 +32,16 @@ static bool forward_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
     return suits(s, method) && (s->out_channels >= NARROW || s->out_height < 2 * LARGE || s->out_width < 2 * LARGE);
 }
 
-static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
+static bool dx_possible(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
     const long kernel = (long)s->kernel_height * s->kernel_width;
-    return suits(s, method) && kernel <= MOST_KERNEL && !by_winograd(s, method, s->in_height, s->in_width, LARGE) &&
+    return suits(s, method) && kernel <= MOST_KERNEL &&
            (long)s->in_height * s->in_width >= LEAST * s->stride_height * s->stride_width;
+}
+
+static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    return dx_possible(s, method) && !by_winograd(s, method, s->in_height, s->in_width, LARGE);
 }
 
 static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
@@ -45,11 +50,15 @@ static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
     return suits(s, method) && !by_winograd(s, method, s->out_height, s->out_width, least);
 }
 
-static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+static psal_amx_sums sums_of(psal_conv2d_method method)
+{
+    return method == PSAL_CONV2D_ACCURATE ? PSAL_AMX_ACCURATE : PSAL_AMX_ONE_PASS;
+}
+
+static psal_amx_product forward_product(const psal_conv2d_shape *s, psal_amx_sums sums, int threads)
 {
     psal_amx_product p = {.columns.l = psal_conv2d_lower_forward(s), .columns.channels = (size_t)s->in_channels,
-                          .accurate = method == PSAL_CONV2D_ACCURATE,
-                          .rows = (size_t)s->out_channels, .images = (size_t)s->batch,
+                          .sums = sums, .rows = (size_t)s->out_channels, .images = (size_t)s->batch,
                           .result_height = (size_t)s->out_height, .result_width = (size_t)s->out_width};
     p.filters.form = PSAL_AMX_ROWS;
     p.filters.ld = p.columns.channels * psal_conv2d_taps(&p.columns.l);
@@ -120,9 +129,9 @@ static void transposed_filters(psal_amx_product *p, size_t kernel, size_t kernel
     psal_amx_product_plan(p, threads);
 }
 
-static psal_amx_product phase_product(const psal_conv2d_shape *s, int phase, int threads)
+static psal_amx_product phase_product(const psal_conv2d_shape *s, psal_amx_sums sums, int phase, int threads)
 {
-    psal_amx_product p = {.columns.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
+    psal_amx_product p = {.sums = sums, .columns.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
                           .columns.channels = (size_t)s->out_channels, .rows = (size_t)s->in_channels,
                           .images = (size_t)s->batch, .result_height = (size_t)s->in_height,
                           .result_width = (size_t)s->in_width};
@@ -131,10 +140,10 @@ static psal_amx_product phase_product(const psal_conv2d_shape *s, int phase, int
 }
 
 /* columns[(c,i,j), P] of one image: a row for every kernel element */
-static psal_amx_product columns_product(const psal_conv2d_shape *s, int threads)
+static psal_amx_product columns_product(const psal_conv2d_shape *s, psal_amx_sums sums, int threads)
 {
     const psal_conv2d_axis axis = {.stride = 1, .taps = 1, .offset_step = 1, .kernel_step = 1, .place_step = 1};
-    psal_amx_product p = {.columns.l = {axis, axis}, .columns.channels = (size_t)s->out_channels,
+    psal_amx_product p = {.sums = sums, .columns.l = {axis, axis}, .columns.channels = (size_t)s->out_channels,
                           .rows = (size_t)s->in_channels * kernel_size(s), .images = 1,
                           .result_height = (size_t)s->out_height, .result_width = (size_t)s->out_width};
     p.columns.l.h.count = p.columns.l.h.source = s->out_height;
@@ -153,36 +162,37 @@ static bool by_columns(const psal_conv2d_shape *s)
     return phases(s) > 1 && kernel_size(s) > 1 && column_floats(s) <= MOST_COLUMNS;
 }
 
-static size_t own_dx_scratch(const psal_conv2d_shape *s, int threads)
+static size_t own_dx_scratch(const psal_conv2d_shape *s, psal_amx_sums sums, int threads)
 {
     if (by_columns(s)) {
-        const psal_amx_product p = columns_product(s, threads);
+        const psal_amx_product p = columns_product(s, sums, threads);
         return column_floats(s) * sizeof(float) + psal_amx_product_scratch(&p, threads);
     }
     size_t most = 0;
     for (int phase = 0; phase < phases(s); phase++) {
-        const psal_amx_product p = phase_product(s, phase, threads);
+        const psal_amx_product p = phase_product(s, sums, phase, threads);
         most = psal_size_max(most, psal_amx_product_scratch(&p, threads));
     }
     return most;
 }
 
-static void own_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *result, const psal_parallel *parallel)
+static void own_dx(const psal_conv2d_shape *s, psal_amx_sums sums, psal_amx_operands operands, float *result,
+                   const psal_parallel *parallel)
 {
     const int threads = parallel->threads;
     const size_t image = (size_t)s->in_channels * (size_t)s->in_height * (size_t)s->in_width;
     const size_t source = (size_t)s->out_channels * (size_t)s->out_height * (size_t)s->out_width;
     if (by_columns(s)) {
-        const psal_amx_product p = columns_product(s, threads);
+        const psal_amx_product p = columns_product(s, sums, threads);
         float *columns = parallel->scratch;
-        for (size_t n = 0; n < (size_t)s->batch; n++) {
-            psal_amx_product_run(&p, dy + n * source, w, columns, columns + column_floats(s), threads);
+        for (size_t n = 0; n < (size_t)s->batch; n++, operands.source += source) {
+            psal_amx_product_run(&p, &operands, columns, columns + column_floats(s), threads);
             psal_direct_col2im_avx512(s, columns, result + n * image, threads);
         }
         return;
     }
     bool all = true; /* does every pixel of the image take part? */
-    for (int phase = 0; phase < phases(s); phase++) all = all && phase_product(s, phase, threads).columns.taps > 0;
+    for (int phase = 0; phase < phases(s); phase++) all = all && phase_product(s, sums, phase, threads).columns.taps > 0;
     if (!all) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
         for (size_t plane = 0; plane < (size_t)s->batch * (size_t)s->in_channels; plane++)
@@ -190,49 +200,59 @@ static void own_dx(const psal_conv2d_shape *s, const float *dy, const float *w, 
                    (size_t)s->in_height * (size_t)s->in_width * sizeof *result);
     }
     for (int phase = 0; phase < phases(s); phase++) {
-        const psal_amx_product p = phase_product(s, phase, threads);
-        psal_amx_product_run(&p, dy, w, result, parallel->scratch, threads);
+        const psal_amx_product p = phase_product(s, sums, phase, threads);
+        psal_amx_product_run(&p, &operands, result, parallel->scratch, threads);
     }
 }
 
 /* ---- the table ---- */
 
+static size_t own_forward_scratch(const psal_conv2d_shape *s, psal_amx_sums sums, int threads)
+{
+    const psal_conv2d_shape seen = seen_by(s);
+    const psal_amx_product p = forward_product(&seen, sums, threads);
+    return (skips(s) ? seen_floats(s) * sizeof(float) : 0) + psal_amx_product_scratch(&p, threads);
+}
+
+static void own_forward(const psal_conv2d_shape *s, psal_amx_sums sums, psal_amx_operands operands, float *y,
+                        const psal_parallel *parallel)
+{
+    float *scratch = parallel->scratch;
+    if (skips(s)) {
+        copy_seen(s, operands.source, scratch, parallel->threads);
+        operands.source = scratch;
+        scratch += seen_floats(s);
+    }
+    const psal_conv2d_shape seen = seen_by(s);
+    const psal_amx_product p = forward_product(&seen, sums, parallel->threads);
+    psal_amx_product_run(&p, &operands, y, scratch, parallel->threads);
+}
+
 static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    if (!forward_suits(s, method)) return psal_conv2d_x86_avx512.forward_scratch(s, method, threads);
-    const psal_conv2d_shape seen = seen_by(s);
-    const psal_amx_product p = forward_product(&seen, method, threads);
-    return (skips(s) ? seen_floats(s) * sizeof(float) : 0) + psal_amx_product_scratch(&p, threads);
+    return forward_suits(s, method) ? own_forward_scratch(s, sums_of(method), threads)
+                                    : psal_conv2d_x86_avx512.forward_scratch(s, method, threads);
 }
 
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
                     const psal_parallel *parallel)
 {
-    if (!forward_suits(s, method)) {
+    if (forward_suits(s, method))
+        own_forward(s, sums_of(method), (psal_amx_operands){.source = x, .w = w}, y, parallel);
+    else
         psal_conv2d_x86_avx512.forward(s, method, x, w, y, parallel);
-        return;
-    }
-    float *scratch = parallel->scratch;
-    if (skips(s)) {
-        copy_seen(s, x, scratch, parallel->threads);
-        x = scratch;
-        scratch += seen_floats(s);
-    }
-    const psal_conv2d_shape seen = seen_by(s);
-    const psal_amx_product p = forward_product(&seen, method, parallel->threads);
-    psal_amx_product_run(&p, x, w, y, scratch, parallel->threads);
 }
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return dx_suits(s, method) ? own_dx_scratch(s, threads) : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
+    return dx_suits(s, method) ? own_dx_scratch(s, PSAL_AMX_ONE_PASS, threads) : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
 }
 
 static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,
                const psal_parallel *parallel)
 {
     if (dx_suits(s, method))
-        own_dx(s, dy, w, result, parallel);
+        own_dx(s, PSAL_AMX_ONE_PASS, (psal_amx_operands){.source = dy, .w = w}, result, parallel);
     else
         psal_conv2d_x86_avx512.dx(s, method, dy, w, result, parallel);
 }
@@ -265,6 +285,33 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
         psal_conv2d_x86_avx512.dw_mean(s, method, x, dy, is_signed, mean, parallel);
 }
 
+/* ---- signs: half the products of other filters, so that no other method is faster for large or narrow images ---- */
+
+static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    return suits(s, method) ? own_forward_scratch(s, PSAL_AMX_SIGNS, threads) : 0;
+}
+
+static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const psal_conv2d_signs *w,
+                          float *y, const psal_parallel *parallel)
+{
+    (void)method;
+    own_forward(s, PSAL_AMX_SIGNS, (psal_amx_operands){.source = x, .signs = w}, y, parallel);
+}
+
+static size_t signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    return dx_possible(s, method) ? own_dx_scratch(s, PSAL_AMX_SIGNS, threads) : 0;
+}
+
+static void signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w,
+                     float *result, const psal_parallel *parallel)
+{
+    (void)method;
+    own_dx(s, PSAL_AMX_SIGNS, (psal_amx_operands){.source = dy, .signs = w}, result, parallel);
+}
+
 const psal_conv2d_x86 psal_conv2d_x86_amx = {
     forward_scratch, dx_scratch, dw_scratch, dw_mean_scratch, forward, dx, dw, dw_mean,
+    signs_forward_scratch, signs_dx_scratch, signs_forward, signs_dx,
 };

@@ -198,7 +198,7 @@ static void run_task(const dw_plan *p, const dw_task *t, size_t images, const fl
                 const size_t filled = psal_size_min(TILE_WIDTH, width - j * BLOCK);
                 const bool whole = n == 0 && rows == TILE_ROWS && filled == TILE_WIDTH;
                 float *to = c + j * BLOCK;
-                psal_amx_multiply(false, a, &b, cut.steps, whole ? to : tile, whole ? ld : TILE_WIDTH);
+                psal_amx_multiply(PSAL_AMX_ONE_PASS, a, &b, cut.steps, whole ? to : tile, whole ? ld : TILE_WIDTH);
                 if (!whole) add_tile(tile, rows, filled, n > 0, to, ld);
             }
             if (p->once && !in_place) finish(p, t, t->row + row, rows, c, ld, dw, is_signed, partial);

@@ -2,12 +2,6 @@
 
 #include "engine/kernels/x86/transpose.h"
 
-/* The lanes of a step's words from `word` on that lie before `end`. */
-static vec_mask lanes(size_t word, size_t end)
-{
-    return vec_first(word >= end ? 0 : end - word);
-}
-
 /* Words of one row and one step. */
 static inline __attribute__((always_inline)) void store_row(float *to, vec first, vec second)
 {
@@ -21,13 +15,11 @@ static inline __attribute__((always_inline)) void store_row(float *to, vec first
 static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to)
 {
     for (size_t i = 0; i < block->steps; i++, to += STEP_FLOATS) {
-        const size_t step = block->step + i, number = psal_size_min(step / f->taps, (f->channels - 1) / GROUP);
-        const psal_amx_group group = psal_amx_group_at(f->channels, number);
-        const size_t word = (step - number * f->taps) * STEP_WORDS, second = group.firsts * f->taps;
-        const float *src = f->w + block->row * f->ld + group.start * f->taps + word;
-        const vec_mask firsts = lanes(word, second), seconds = lanes(word, group.seconds * f->taps);
+        const psal_amx_step step = psal_amx_step_of_rows(f, block->step + i);
+        const vec_mask firsts = vec_first(step.firsts), seconds = vec_first(step.seconds);
+        const float *src = f->w + block->row * f->ld + step.offset;
         for (size_t row = 0; row < block->rows; row++, src += f->ld)
-            store_row(to + row * STEP_WORDS, vec_load_masked(src, firsts), vec_load_masked(src + second, seconds));
+            store_row(to + row * STEP_WORDS, vec_load_masked(src, firsts), vec_load_masked(src + step.second, seconds));
     }
 }
 
@@ -69,9 +61,7 @@ static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, fl
                 }
             }
             for (size_t tap = 0; tap < f->taps; tap++) {
-                const size_t row = (size_t)(f->row + (int)(tap / f->taps_width) * f->row_step);
-                const size_t column = (size_t)(f->column + (int)(tap % f->taps_width) * f->column_step);
-                const size_t element = (row * f->kernel_width + column) * BLOCK;
+                const size_t element = psal_amx_element(f, tap) * BLOCK;
                 for (size_t r = 0; r < rows; r++)
                     store_row(to + tap * STEP_FLOATS + (first + r) * STEP_WORDS,
                               vec_load(elements[0] + r * f->kernel * BLOCK + element),

@@ -2,7 +2,6 @@
 
 #include <omp.h>
 
-#include "engine/kernels/amx/tile.h"
 #include "engine/kernels/x86/micro.h"
 
 #define MOST_STEPS 18u     /* of a cut: 576 products, two groups of channels of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
@@ -53,8 +52,9 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     p->row_tasks = p->tasks == 1 ? psal_size_min((size_t)threads, row_blocks) : 1;
     p->most_pairs = p->tasks ? psal_ceil_div(p->pairs, p->tasks) : 0;
     p->row_blocks = p->filters.form == PSAL_AMX_TRANSPOSED && p->filters.kernel == 1 ? MOST_ROW_BLOCKS : 1;
+    p->a_floats = p->sums == PSAL_AMX_SIGNS ? SIGNS_STEP_FLOATS : STEP_FLOATS;
     const size_t a_steps = p->few_rows ? row_blocks * p->steps : p->row_blocks * p->most_steps;
-    p->buffer = (a_steps + p->most_pairs * p->most_steps) * STEP_FLOATS + C_FLOATS;
+    p->buffer = a_steps * p->a_floats + p->most_pairs * p->most_steps * STEP_FLOATS + C_FLOATS;
 }
 
 size_t psal_amx_product_scratch(const psal_amx_product *p, int threads)
@@ -67,6 +67,8 @@ typedef struct product_run {
     const psal_amx_product *p;
     psal_amx_columns columns;
     psal_amx_filters filters;
+    const float *row_scale; /* NULL, or: a row of the result is taken times row_scale[row] * factor */
+    float factor;
     float *result;
     size_t blocks, pairs, tasks; /* of these images */
 } product_run;
@@ -74,6 +76,21 @@ typedef struct product_run {
 static size_t cut_start(const psal_amx_product *p, size_t cut)
 {
     return even_start(p->steps / p->unit, p->cuts, cut) * p->unit;
+}
+
+static void pack(const product_run *run, const psal_amx_block *block, float *a)
+{
+    if (run->p->sums == PSAL_AMX_SIGNS)
+        psal_amx_pack_signs(&run->filters, block, a);
+    else
+        psal_amx_pack(&run->filters, block, a);
+}
+
+/* A row of 16 columns of a tile. */
+static inline vec row_of(const product_run *run, const float *tile, size_t row)
+{
+    const vec v = vec_load(tile);
+    return run->row_scale ? vec_mul(v, vec_broadcast(run->row_scale[row] * run->factor)) : v;
 }
 
 /* Write the columns of some blocks from tile[32][32], or add them. */
@@ -89,7 +106,7 @@ static void place(const product_run *run, const float *tile, size_t block, size_
         if (p->in_place) {
             to += at.position;
             for (size_t r = 0; r < rows->rows; r++, to += plane) {
-                vec sum = vec_load(tile + r * TILE_WIDTH);
+                vec sum = row_of(run, tile + r * TILE_WIDTH, rows->row + r);
                 if (add) sum = vec_add(vec_load_masked(to, mask), sum);
                 vec_store_masked(to, mask, sum);
             }
@@ -103,7 +120,7 @@ static void place(const product_run *run, const float *tile, size_t block, size_
         const __m512i places = _mm512_loadu_si512(offsets);
         to += (size_t)p->columns.l.h.place * p->result_width + (size_t)p->columns.l.w.place;
         for (size_t r = 0; r < rows->rows; r++, to += plane) {
-            vec sum = vec_load(tile + r * TILE_WIDTH);
+            vec sum = row_of(run, tile + r * TILE_WIDTH, rows->row + r);
             if (add) sum = vec_add(_mm512_mask_i32gather_ps(vec_zero(), mask, places, to, sizeof *to), sum);
             _mm512_mask_i32scatter_ps(to, mask, places, sum, sizeof *to);
         }
@@ -118,11 +135,11 @@ static void multiply(const product_run *run, const psal_amx_block *rows, const f
     const size_t plane = p->result_height * p->result_width;
     const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
     const psal_amx_right b = {panel, blocks > 1 ? panel + TILE_FLOATS : NULL, STEP_FLOATS, PART_FLOATS};
-    if (p->in_place && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
+    if (p->in_place && !run->row_scale && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
         float *to = run->result + (at.image * p->rows + rows->row) * plane + at.position;
-        psal_amx_multiply(p->accurate, a, &b, rows->steps, to, plane);
+        psal_amx_multiply(p->sums, a, &b, rows->steps, to, plane);
     } else {
-        psal_amx_multiply(p->accurate, a, &b, rows->steps, tile, TILE_WIDTH);
+        psal_amx_multiply(p->sums, a, &b, rows->steps, tile, TILE_WIDTH);
         place(run, tile, block, psal_size_min(blocks, 2), rows);
     }
 }
@@ -134,8 +151,8 @@ static void pack_all_rows(const product_run *run, float *a)
     const psal_amx_product *p = run->p;
     for (size_t cut = 0; cut < p->cuts; cut++) {
         const psal_amx_block block = {0, p->rows, cut_start(p, cut), cut_start(p, cut + 1) - cut_start(p, cut)};
-        psal_amx_pack(&run->filters, &block, a);
-        a += psal_ceil_div(p->rows, TILE_ROWS) * block.steps * STEP_FLOATS;
+        pack(run, &block, a);
+        a += psal_ceil_div(p->rows, TILE_ROWS) * block.steps * p->a_floats;
     }
 }
 
@@ -154,8 +171,8 @@ static void run_task(const product_run *run, size_t task, size_t row0, size_t ro
         for (size_t row = row0; row < row1; row += most_rows) {
             const psal_amx_block packed = {row, psal_size_min(most_rows, row1 - row), step, steps};
             const float *a = all ? all : own;
-            if (!all) psal_amx_pack(&run->filters, &packed, own);
-            for (size_t r = 0; r < packed.rows; r += TILE_ROWS, a += steps * STEP_FLOATS) {
+            if (!all) pack(run, &packed, own);
+            for (size_t r = 0; r < packed.rows; r += TILE_ROWS, a += steps * p->a_floats) {
                 const psal_amx_block block = {row + r, psal_size_min(TILE_ROWS, packed.rows - r), step, steps};
                 for (size_t i = 0; i < panels.count; i += 2)
                     multiply(run, &block, a, b + i / 2 * steps * STEP_FLOATS, panels.first + i, panels.count - i, tile);
@@ -181,7 +198,7 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
         float *all = p->few_rows ? buffer : NULL;
         if (all) {
             pack_all_rows(run, all);
-            buffer += row_blocks * p->steps * STEP_FLOATS;
+            buffer += row_blocks * p->steps * p->a_floats;
         }
         if (!p->columns.plain) {
 #pragma omp for schedule(static)
@@ -198,16 +215,24 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
     }
 }
 
-void psal_amx_product_run(const psal_amx_product *p, const float *source, const float *w, float *result, float *scratch,
-                          int threads)
+void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch, int threads)
 {
     const size_t source_image = p->columns.channels * (size_t)p->columns.l.h.source * (size_t)p->columns.l.w.source;
     const size_t result_image = p->rows * p->result_height * p->result_width;
+    const psal_conv2d_signs *signs = operands->signs;
     if (p->columns.positions == 0 || p->steps == 0) return;
     product_run run = {.p = p, .columns = p->columns, .filters = p->filters};
-    run.filters.w = w;
+    run.filters.w = operands->w;
+    if (p->sums == PSAL_AMX_SIGNS) {
+        run.filters.codes = signs->codes;
+        run.factor = run.columns.factor = signs->factor;
+        if (p->filters.form == PSAL_AMX_ROWS)
+            run.row_scale = signs->scale;
+        else
+            run.columns.scale = signs->scale;
+    }
     for (size_t image = 0; image < p->images; image += p->group) {
-        run.columns.source = source + image * source_image;
+        run.columns.source = operands->source + image * source_image;
         run.result = result + image * result_image;
         run_group(&run, psal_size_min(p->group, p->images - image), scratch, threads);
     }

@@ -12,11 +12,12 @@
 #define PSAL_ENGINE_KERNELS_AMX_PRODUCT_H
 
 #include "engine/kernels/amx/columns.h"
+#include "engine/kernels/amx/tile.h"
 
 typedef struct psal_amx_product {
     psal_amx_columns columns;           /* l and channels */
     psal_amx_filters filters;           /* but for w, channels and taps */
-    bool accurate;                      /* see psal_amx_multiply */
+    psal_amx_sums sums;                 /* SIGNS: the filters are codes */
     size_t rows, images;                /* M */
     size_t result_height, result_width; /* the plane of the result, in which the positions have their places */
     /* from here on, and the rest of `columns`, filled in by the plan */
@@ -28,14 +29,22 @@ typedef struct psal_amx_product {
     size_t row_tasks;                   /* the same pairs, a part of the rows */
     size_t most_pairs;                  /* of a task */
     size_t row_blocks;                  /* of A packed together */
+    size_t a_floats;                    /* of a step of A */
     size_t words_floats, buffer;        /* scratch: words of a group, and per thread */
 } psal_amx_product;
 
 void psal_amx_product_plan(psal_amx_product *p, int threads);
 size_t psal_amx_product_scratch(const psal_amx_product *p, int threads); /* bytes */
 
+/* What a product is made of. `scale`, of signs, belongs to the rows, or to the channels of the source when filters are
+ * TRANSPOSED: both are the convolution's filters. */
+typedef struct psal_amx_operands {
+    const float *source;
+    const float *w;
+    const psal_conv2d_signs *signs; /* SIGNS, in the place of w */
+} psal_amx_operands;
+
 /* result[images][rows][plane]; without taps nothing is written */
-void psal_amx_product_run(const psal_amx_product *p, const float *source, const float *w, float *result, float *scratch,
-                          int threads);
+void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch, int threads);
 
 #endif

@@ -61,11 +61,11 @@ void psal_amx_end(void)
 #define KEEP_AWAKE(k, every)                                                                                           \
     if ((k) % (every) == (every)-1) _tile_stored(4, nowhere, 64)
 
-static inline __attribute__((always_inline)) void multiply(bool accurate, bool narrow, const float *a, const psal_amx_right *b,
+static inline __attribute__((always_inline)) void multiply(psal_amx_sums sums, bool narrow, const float *a, const psal_amx_right *b,
                                                            size_t steps, float *c, size_t ldc)
 {
     const float *const first_a = a, *first = b->first, *second = b->second;
-    const size_t step = b->step;
+    const size_t a_step = sums == PSAL_AMX_SIGNS ? SIGNS_STEP_FLOATS : STEP_FLOATS, step = b->step;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
     /* The intrinsics do not tell the compiler that they read memory. */
     __asm__ volatile("" : : : "memory");
@@ -73,7 +73,18 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (size_t k = 0; k < steps; k++, a += STEP_FLOATS, first += step, second += narrow ? 0 : step) {
+    for (size_t k = 0; k < steps; k++, a += a_step, first += step, second += narrow ? 0 : step) {
+        if (sums == PSAL_AMX_SIGNS) {
+            LOAD_A(0);
+            LOAD_B(2);
+            MULTIPLY;
+            LOAD_B(1);
+            MULTIPLY;
+            LOAD_B(0);
+            MULTIPLY;
+            KEEP_AWAKE(k, 8);
+            continue;
+        }
         LOAD_A(1);
         LOAD_B(0);
         MULTIPLY;
@@ -84,7 +95,7 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
         LOAD_B(2);
         MULTIPLY;
         LOAD_B(0);
-        if (!accurate) {
+        if (sums == PSAL_AMX_ONE_PASS) {
             MULTIPLY;
         }
         LOAD_A(2);
@@ -94,7 +105,7 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
     a = first_a;
     first = b->first;
     second = b->second;
-    for (size_t k = 0; accurate && k < steps; k++, a += STEP_FLOATS, first += step, second += narrow ? 0 : step) {
+    for (size_t k = 0; sums == PSAL_AMX_ACCURATE && k < steps; k++, a += a_step, first += step, second += narrow ? 0 : step) {
         LOAD_A(0);
         LOAD_B(0);
         MULTIPLY;
@@ -106,10 +117,27 @@ static inline __attribute__((always_inline)) void multiply(bool accurate, bool n
     if (!narrow) _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
 }
 
-void psal_amx_multiply(bool accurate, const float *a, const psal_amx_right *b, size_t steps, float *c, size_t ldc)
+void psal_amx_multiply(psal_amx_sums sums, const float *a, const psal_amx_right *b, size_t steps, float *c, size_t ldc)
 {
-    if (b->second)
-        multiply(accurate, false, a, b, steps, c, ldc);
-    else
-        multiply(accurate, true, a, b, steps, c, ldc);
+    const bool narrow = !b->second;
+    switch (sums) {
+    case PSAL_AMX_ACCURATE:
+        if (narrow)
+            multiply(PSAL_AMX_ACCURATE, true, a, b, steps, c, ldc);
+        else
+            multiply(PSAL_AMX_ACCURATE, false, a, b, steps, c, ldc);
+        break;
+    case PSAL_AMX_ONE_PASS:
+        if (narrow)
+            multiply(PSAL_AMX_ONE_PASS, true, a, b, steps, c, ldc);
+        else
+            multiply(PSAL_AMX_ONE_PASS, false, a, b, steps, c, ldc);
+        break;
+    case PSAL_AMX_SIGNS:
+        if (narrow)
+            multiply(PSAL_AMX_SIGNS, true, a, b, steps, c, ldc);
+        else
+            multiply(PSAL_AMX_SIGNS, false, a, b, steps, c, ldc);
+        break;
+    }
 }

@@ -92,5 +92,5 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
 }
 
 const psal_conv2d_x86 PSAL_SIMD_NAME(psal_conv2d_x86) = {
-    forward_scratch, dx_scratch, dw_scratch, dw_scratch, forward, dx, dw, dw_mean,
+    forward_scratch, dx_scratch, dw_scratch, dw_scratch, forward, dx, dw, dw_mean, NULL, NULL, NULL, NULL,
 };

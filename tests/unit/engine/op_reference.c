@@ -350,6 +350,22 @@ static double coded_sign(const operands *o, int64_t i)
     return bytes[i % 4] - 1;
 }
 
+static const char *conv2d_signs(const operands *o, psal_op_kind kind)
+{
+    static double w[65536];
+    const psal_conv2d_shape *s = &o->node->attr.conv2d;
+    const int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width, count = s->out_channels * row;
+    const psal_shape shape = PSAL_SHAPE(s->out_channels, s->in_channels / s->groups, s->kernel_height, s->kernel_width);
+    if (count > 65536 || psal_shape_count(o->shapes[1]) != (count + 3) / 4 || psal_shape_count(o->shapes[2]) != s->out_channels)
+        return WRONG_SHAPE;
+    const operands codes = {.in = o->in + 1};
+    for (int64_t i = 0; i < count; i++) w[i] = coded_sign(&codes, i) * o->in[2][i / row] / (double)row;
+    const psal_shape *shapes[] = {o->shapes[0], &shape};
+    const double *in[] = {o->in[0], w};
+    const operands numbers = {o->node, shapes, in, o->out, o->count};
+    return conv2d(&numbers, kind, s, o->out);
+}
+
 static const char *rows(const operands *o)
 {
     psal_op_kind op = o->node->op;
@@ -395,6 +411,8 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_CONV2D_DX:
     case PSAL_OP_CONV2D_DW: return conv2d(&o, node->op, &node->attr.conv2d, out);
     case PSAL_OP_CONV2D_DW_MEAN: return conv2d_dw_mean(&o);
+    case PSAL_OP_CONV2D_SIGNS: return conv2d_signs(&o, PSAL_OP_CONV2D);
+    case PSAL_OP_CONV2D_SIGNS_DX: return conv2d_signs(&o, PSAL_OP_CONV2D_DX);
     case PSAL_OP_MATMUL: return matmul(&o);
     case PSAL_OP_ADD:
     case PSAL_OP_SUB:
