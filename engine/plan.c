@@ -469,6 +469,7 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     plan->nodes = (int)nodes;
     plan->threads = options->threads > 1 ? options->threads : 1;
     plan->stages = options->stages;
+    plan->brief = options->brief;
     memcpy(plan->methods, options->methods, sizeof plan->methods);
     plan->steps = malloc((nodes + inputs + 1) * sizeof *plan->steps); /* what is recomputed: once for every reader */
     plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);

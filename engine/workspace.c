@@ -56,15 +56,19 @@ out_of_memory:
     return NULL;
 }
 
-void *psal_workspace_memory(size_t bytes) {
+static void *get_memory(size_t bytes, bool large_pages) {
     const size_t rounded = (bytes / HUGE_PAGE + 1) * HUGE_PAGE;
     void *memory = aligned_alloc(HUGE_PAGE, rounded);
-    if (memory) madvise(memory, rounded, MADV_HUGEPAGE); /* where it is refused nothing changes */
+    if (memory && large_pages) madvise(memory, rounded, MADV_HUGEPAGE); /* where it is refused nothing changes */
     return memory;
 }
 
+void *psal_workspace_memory(size_t bytes) {
+    return get_memory(bytes, true);
+}
+
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
-    void *memory = psal_workspace_memory(psal_plan_memory(plan));
+    void *memory = get_memory(psal_plan_memory(plan), !plan->brief);
     if (!memory) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)psal_plan_memory(plan) / 1048576);
         return NULL;

@@ -35,6 +35,7 @@ typedef struct psal_saliency_options {
     int threads;                  /* inside one worker; 0 means 1 */
     size_t memory_limit;          /* bytes per worker, 0: none */
     psal_conv2d_method method;    /* AUTO: the forward pass is ACCURATE */
+    bool brief;                   /* a worker will see a few samples only (psal_plan_options) */
 } psal_saliency_options;
 
 typedef struct psal_saliency psal_saliency;

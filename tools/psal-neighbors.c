@@ -303,7 +303,7 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
 
 static psal_status profile_image(run *r, const char *path, psal_error *err) {
     const psal_session *s = &r->session;
-    psal_saliency_options options = {.height = s->height, .width = s->width, .threads = s->threads,
+    psal_saliency_options options = {.height = s->height, .width = s->width, .threads = s->threads, .brief = true,
                                      .memory_limit = s->memory_limit, .method = s->method};
     psal_image image = PSAL_IMAGE_INIT;
     psal_saliency *saliency = psal_saliency_new(s->model, &options, err);

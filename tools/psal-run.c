@@ -352,6 +352,7 @@ static psal_status run_program(run *r, psal_error *err) {
         .top = (int)psal_options_int(o, "top")};
     psal_status status = psal_session_open(&r->session, o, err);
     if (status == PSAL_OK) status = open_samples(r, err);
+    if (status == PSAL_OK) options.saliency.brief = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
     if (status == PSAL_OK) status = psal_make_directory(psal_options_string(o, "out"), err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;

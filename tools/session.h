@@ -14,6 +14,7 @@
 #include "tools/options.h"
 
 #define PSAL_VERSION "0.1.0"
+#define PSAL_MANY_SAMPLES 32 /* so many for one worker, and large pages pay (psal_saliency_options.brief) */
 
 /* The rows about the network, for a program's option table. */
 #define PSAL_SESSION_OPTIONS                                                                                           \
