@@ -31,6 +31,8 @@ static void clear_row(const psal_amx_panels *p, size_t row)
             vec_store(panel_row(p, block, row) + part * PART_FLOATS, vec_zero());
 }
 
+#define AHEAD 2
+
 /* The columns are the source: row by row, split on the way. */
 static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
 {
@@ -45,6 +47,8 @@ static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
             const float *src = c->source + (at.image * c->channels + pair.first) * c->positions + at.position;
             const vec_mask mask = vec_first(at.n);
             vec part[PARTS];
+            _mm_prefetch((const char *)(src + AHEAD * c->positions), _MM_HINT_T0);
+            _mm_prefetch((const char *)(src + AHEAD * c->positions + second), _MM_HINT_T0);
             /* (multiplied by 1 where there is no scale: that is for nothing, beside the stores) */
             split_words(vec_mul(vec_load_masked(src, mask), scale),
                         pair.paired ? vec_mul(vec_load_masked(src + second, mask), second_scale) : vec_zero(), part);
