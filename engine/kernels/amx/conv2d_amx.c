@@ -257,21 +257,40 @@ static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const floa
         psal_conv2d_x86_avx512.dx(s, method, dy, w, result, parallel);
 }
 
+static size_t own_dw_scratch(const psal_conv2d_shape *s, int threads)
+{
+    const psal_conv2d_shape seen = seen_by(s);
+    return (skips(s) ? seen_floats(s) * sizeof(float) : 0) + psal_amx_dw_scratch(&seen, threads);
+}
+
+static void own_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
+                   const psal_parallel *parallel)
+{
+    const psal_conv2d_shape seen = seen_by(s);
+    psal_parallel rest = *parallel;
+    if (skips(s)) {
+        copy_seen(s, x, parallel->scratch, parallel->threads);
+        x = parallel->scratch;
+        rest.scratch = (float *)parallel->scratch + seen_floats(s);
+    }
+    psal_amx_dw(&seen, x, dy, dw, is_signed, mean, &rest);
+}
+
 static size_t dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return dw_suits(s, method) ? psal_amx_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_scratch(s, method, threads);
+    return dw_suits(s, method) ? own_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_scratch(s, method, threads);
 }
 
 static size_t dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return dw_suits(s, method) ? psal_amx_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_mean_scratch(s, method, threads);
+    return dw_suits(s, method) ? own_dw_scratch(s, threads) : psal_conv2d_x86_avx512.dw_mean_scratch(s, method, threads);
 }
 
 static void dw(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy, float *result,
                const psal_parallel *parallel)
 {
     if (dw_suits(s, method))
-        psal_amx_dw(s, x, dy, result, false, NULL, parallel);
+        own_dw(s, x, dy, result, false, NULL, parallel);
     else
         psal_conv2d_x86_avx512.dw(s, method, x, dy, result, parallel);
 }
@@ -280,7 +299,7 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
                     float *mean, const psal_parallel *parallel)
 {
     if (dw_suits(s, method))
-        psal_amx_dw(s, x, dy, NULL, is_signed, mean, parallel);
+        own_dw(s, x, dy, NULL, is_signed, mean, parallel);
     else
         psal_conv2d_x86_avx512.dw_mean(s, method, x, dy, is_signed, mean, parallel);
 }

@@ -97,6 +97,28 @@ static vec_mask positions_at(const psal_amx_image *im, size_t number, size_t *pl
     return vec_chosen(lanes);
 }
 
+/* Lanes 0, 1, ...: positions without a gap. */
+static bool without_gaps(vec_mask lanes)
+{
+    return (lanes & (lanes + 1u)) == 0;
+}
+
+/* One step of dy: numbers of positions from dy[first] on at the places of `firsts`, and the same for the second elements. Without
+ * gaps these are loads, otherwise expansions, which take twice as long. */
+static inline __attribute__((always_inline)) void pack_step(bool gaps, const float *dy, size_t plane, size_t rows, size_t first,
+                                                            vec_mask firsts, size_t second, vec_mask seconds, float *to)
+{
+    for (size_t row = 0; row < rows; row++, dy += plane, to += STEP_WORDS) {
+        vec part[PARTS];
+        if (gaps)
+            split_words(_mm512_maskz_expandloadu_ps(firsts, dy + first), _mm512_maskz_expandloadu_ps(seconds, dy + second), part);
+        else
+            split_words(vec_load_masked(dy + first, firsts), vec_load_masked(dy + second, seconds), part);
+#pragma GCC unroll 3
+        for (unsigned i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS, part[i]);
+    }
+}
+
 /* dy of some filters of one image, as psal_amx_pack packs filters. */
 static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, const dw_cut *cut, float *to)
 {
@@ -105,13 +127,10 @@ static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, cons
         const size_t number = cut->start + step * GROUP;
         size_t first = 0, second = 0;
         const vec_mask firsts = positions_at(im, number, &first), seconds = positions_at(im, number + STEP_WORDS, &second);
-        const float *src = dy;
-        for (size_t row = 0; row < rows; row++, src += plane) {
-            vec part[PARTS];
-            split_words(_mm512_maskz_expandloadu_ps(firsts, src + first), _mm512_maskz_expandloadu_ps(seconds, src + second), part);
-#pragma GCC unroll 3
-            for (unsigned i = 0; i < PARTS; i++) vec_store(to + i * PART_FLOATS + row * STEP_WORDS, part[i]);
-        }
+        if (without_gaps(firsts) && without_gaps(seconds))
+            pack_step(false, dy, plane, rows, first, firsts, second, seconds, to);
+        else
+            pack_step(true, dy, plane, rows, first, firsts, second, seconds, to);
     }
 }
 
