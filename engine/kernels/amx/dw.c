@@ -38,7 +38,7 @@ typedef struct dw_cut {
 
 static dw_cut cut_at(const dw_plan *p, size_t n)
 {
-    const size_t steps = psal_ceil_div(p->image.numbers, GROUP), cut = n % p->cuts;
+    const size_t steps = psal_ceil_div(p->image.grid.numbers, GROUP), cut = n % p->cuts;
     return (dw_cut){n / p->cuts, even_start(steps, p->cuts, cut) * GROUP, even_share(steps, p->cuts, cut)};
 }
 
@@ -48,7 +48,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s, int threads)
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     dw_plan p = {.image = psal_amx_image_of(&l, (size_t)s->in_channels), .filters = (size_t)s->out_channels,
                  .channels = (size_t)s->in_channels, .taps = psal_conv2d_taps(&l)};
-    const size_t steps = psal_ceil_div(p.image.numbers, GROUP), row_blocks = psal_ceil_div(p.filters, TILE_ROWS);
+    const size_t steps = psal_ceil_div(p.image.grid.numbers, GROUP), row_blocks = psal_ceil_div(p.filters, TILE_ROWS);
     p.channel_blocks = psal_ceil_div(p.channels, BLOCK);
     p.cuts = psal_ceil_div(steps, MOST_STEPS);
     p.most_steps = psal_ceil_div(steps, p.cuts);
@@ -84,19 +84,6 @@ size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads)
 
 /* ---- A: dy ---- */
 
-/* Of 16 numbers from `number` on, those of positions, and the first one's place in dy: the others' follow. */
-static vec_mask positions_at(const psal_amx_image *im, size_t number, size_t *place)
-{
-    const size_t width = (size_t)im->l.w.count;
-    unsigned lanes = 0;
-    for (size_t i = 0; i < BLOCK && number + i < im->numbers; i++)
-        if ((number + i) % im->pitch < width) {
-            if (lanes == 0) *place = (number + i) / im->pitch * width + (number + i) % im->pitch;
-            lanes |= 1u << i;
-        }
-    return vec_chosen(lanes);
-}
-
 /* Lanes 0, 1, ...: positions without a gap. */
 static bool without_gaps(vec_mask lanes)
 {
@@ -122,11 +109,11 @@ static inline __attribute__((always_inline)) void pack_step(bool gaps, const flo
 /* dy of some filters of one image, as psal_amx_pack packs filters. */
 static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, const dw_cut *cut, float *to)
 {
-    const size_t plane = (size_t)im->l.h.count * (size_t)im->l.w.count;
+    const size_t plane = (size_t)im->grid.l.h.count * (size_t)im->grid.l.w.count;
     for (size_t step = 0; step < cut->steps; step++, to += STEP_FLOATS) {
         const size_t number = cut->start + step * GROUP;
         size_t first = 0, second = 0;
-        const vec_mask firsts = positions_at(im, number, &first), seconds = positions_at(im, number + STEP_WORDS, &second);
+        const vec_mask firsts = psal_amx_grid_positions(&im->grid, number, &first), seconds = psal_amx_grid_positions(&im->grid, number + STEP_WORDS, &second);
         if (without_gaps(firsts) && without_gaps(seconds))
             pack_step(false, dy, plane, rows, first, firsts, second, seconds, to);
         else
@@ -190,8 +177,8 @@ static void finish(const dw_plan *p, const dw_task *t, size_t row, size_t rows, 
 static void run_task(const dw_plan *p, const dw_task *t, size_t images, const float *x, const float *dy, float *dw,
                      bool is_signed, double *partial, float *buffer)
 {
-    const size_t x_image = p->channels * (size_t)p->image.l.h.source * (size_t)p->image.l.w.source;
-    const size_t plane = (size_t)p->image.l.h.count * (size_t)p->image.l.w.count, columns = t->blocks * p->taps;
+    const size_t x_image = p->channels * (size_t)p->image.grid.l.h.source * (size_t)p->image.grid.l.w.source;
+    const size_t plane = (size_t)p->image.grid.l.h.count * (size_t)p->image.grid.l.w.count, columns = t->blocks * p->taps;
     float *a = buffer, *image = a + p->most_steps * STEP_FLOATS, *lines = image + p->most_blocks * p->image_floats;
     float *tile = lines + p->lines, *products = tile + TILE_ROWS * TILE_WIDTH;
     const bool in_place = dw && p->taps == 1; /* the columns' order is that of dw */

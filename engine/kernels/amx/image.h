@@ -1,27 +1,20 @@
 /* image.h - the right operand of a weight gradient, dw[o, (c, tap)] = sum over positions of dy[o, position] * x[c, its pixel at tap].
  *
- * Positions and pixels are numbered along rows of one width, the pitch, with room for zeros at the end of each: position (y, x)
- * is number y*pitch + x, and its pixel at a tap is that number plus a shift that is the same for all. At strides above 1 there
- * is such a grid of pixels for every remainder of their coordinates that taps meet (a phase). So one transposed copy of the
- * image as words serves all taps: where the tiles of a tap begin is all that differs.
+ * Positions and pixels go by their numbers (grid.h), in which every tap is a shift. So one transposed copy of the image as words
+ * serves all taps: where the tiles of a tap begin is all that differs.
  *
  * Numbers go in steps of 32 as channels do in filters.h: n and n + 16 share a word. A shift is any number, so there is a word
  * for every number; with a single tap only for those at which a step's words begin, and the 15 after it. */
 #ifndef PSAL_ENGINE_KERNELS_AMX_IMAGE_H
 #define PSAL_ENGINE_KERNELS_AMX_IMAGE_H
 
+#include "engine/kernels/amx/grid.h"
 #include "engine/kernels/amx/tile.h"
-#include "engine/kernels/conv2d_lower.h"
 
 typedef struct psal_amx_image {
-    psal_conv2d_lowered l;
+    psal_amx_grid grid;
     size_t channels, taps;
-    bool plain;        /* the only tap's pixels are the image itself */
-    size_t pitch;
-    size_t numbers;    /* from the first position to the last */
-    size_t phases;
-    ptrdiff_t least;   /* shift of a tap, */
-    size_t range;      /* and how much larger the largest is */
+    bool plain; /* the only tap's pixels are the image itself */
 } psal_amx_image;
 
 psal_amx_image psal_amx_image_of(const psal_conv2d_lowered *l, size_t channels);
