@@ -1,7 +1,7 @@
 /* conv2d_amx.c - the convolutions of processors with a matrix unit (Intel AMX), which multiplies three times as fast as
  * the vector units: every product of the definition, no transforms. What has too few channels to fill its tiles, or groups, is
- * left to the AVX-512 kernels, and so are the gradients of large images where these need a quarter of the products; a rule on
- * the shape, never a measurement while running (tests/bench/conv2d.md). */
+ * left to the AVX-512 kernels, and so are large images where these need a quarter of the products; a rule on the shape,
+ * never a measurement while running (tests/bench/conv2d.md). */
 #include <string.h>
 
 #include "engine/kernels/amx/dw.h"
@@ -13,7 +13,8 @@
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
 #define LEAST 16  /* channels, rows and positions: below, most of a tile would be empty */
 #define NARROW 48 /* results of one tile and a half: the tiles' other half does not pay for large images, */
-#define LARGE 28  /* whose gradients are faster by Winograd's F(4 x 4), a quarter of the products, on the vector units */
+#define LARGE 28  /* which are faster by Winograd's F(4 x 4), where that is allowed: a quarter of the products, on the vector units */
+#define FEW_SIGNS 64
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
@@ -29,7 +30,8 @@ static bool by_winograd(const psal_conv2d_shape *s, psal_conv2d_method method, i
 
 static bool forward_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return suits(s, method) && (s->out_channels >= NARROW || s->out_height < 2 * LARGE || s->out_width < 2 * LARGE);
+    return suits(s, method) && !by_winograd(s, method, s->out_height, s->out_width, LARGE) &&
+           (s->out_channels >= NARROW || s->out_height < 2 * LARGE || s->out_width < 2 * LARGE);
 }
 
 static bool dx_possible(const psal_conv2d_shape *s, psal_conv2d_method method)
@@ -304,11 +306,17 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
         psal_conv2d_x86_avx512.dw_mean(s, method, x, dy, is_signed, mean, parallel);
 }
 
-/* ---- signs: half the products of other filters, so that no other method is faster for large or narrow images ---- */
+/* ---- signs: half the products of other filters, so that F(4 x 4) is faster only where a few rows do not pay for packing ---- */
+
+static bool signs_by_winograd(const psal_conv2d_shape *s, psal_conv2d_method method, int rows, int height, int width)
+{
+    return rows <= FEW_SIGNS && by_winograd(s, method, height, width, LARGE);
+}
 
 static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return suits(s, method) ? own_forward_scratch(s, PSAL_AMX_SIGNS, threads) : 0;
+    if (!suits(s, method) || signs_by_winograd(s, method, s->out_channels, s->out_height, s->out_width)) return 0;
+    return own_forward_scratch(s, PSAL_AMX_SIGNS, threads);
 }
 
 static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const psal_conv2d_signs *w,
@@ -320,7 +328,8 @@ static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method,
 
 static size_t signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return dx_possible(s, method) ? own_dx_scratch(s, PSAL_AMX_SIGNS, threads) : 0;
+    if (!dx_possible(s, method) || signs_by_winograd(s, method, s->in_channels, s->in_height, s->in_width)) return 0;
+    return own_dx_scratch(s, PSAL_AMX_SIGNS, threads);
 }
 
 static void signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w,
