@@ -61,9 +61,19 @@ void psal_amx_end(void)
 #define KEEP_AWAKE(k, every)                                                                                           \
     if ((k) % (every) == (every)-1) _tile_stored(4, nowhere, 64)
 
+/* C may be far away: it is asked for while the unit multiplies, some rows in each of the first steps. */
+static inline void ask_for_rows(const float *c, size_t ldc, size_t step)
+{
+    for (size_t row = step * 4; row < step * 4 + 4 && row < TILE_ROWS; row++) {
+        __builtin_prefetch(c + row * ldc, 1);
+        __builtin_prefetch(c + row * ldc + 16, 1);
+    }
+}
+
 static inline __attribute__((always_inline)) void multiply(psal_amx_sums sums, bool narrow, const float *a, const psal_amx_right *b,
                                                            size_t steps, float *c, size_t ldc)
 {
+
     const float *const first_a = a, *first = b->first, *second = b->second;
     const size_t a_step = sums == PSAL_AMX_SIGNS ? SIGNS_STEP_FLOATS : STEP_FLOATS, step = b->step;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
@@ -74,6 +84,7 @@ static inline __attribute__((always_inline)) void multiply(psal_amx_sums sums, b
     _tile_zero(2);
     _tile_zero(3);
     for (size_t k = 0; k < steps; k++, a += a_step, first += step, second += narrow ? 0 : step) {
+        ask_for_rows(c, ldc, k);
         if (sums == PSAL_AMX_SIGNS) {
             LOAD_A(0);
             LOAD_B(2);
