@@ -5,7 +5,7 @@
 #include "engine/op.h"
 
 /* Columns (or rows) of y that one task computes: follows from the shape alone, so that bits do not depend on threads. */
-enum { COLUMNS_PER_TASK = 256, COLUMNS_PER_VECTOR_TASK = 2048 };
+enum { COLUMNS_PER_TASK = 256, COLUMNS_PER_VECTOR_TASK = 512 };
 
 /* One row: every element of b is used once, so that all is reading b. */
 static void multiply_vector(const psal_op_call *c, bool tb, size_t k, size_t n) {

@@ -109,6 +109,23 @@ static void copy_seen(const psal_conv2d_shape *s, const float *x, float *to, int
     }
 }
 
+static void spread_seen(const psal_conv2d_shape *s, const float *from, float *x, int threads)
+{
+    const size_t planes = (size_t)s->batch * (size_t)s->in_channels, rows = (size_t)s->in_height, width = (size_t)s->in_width;
+    const size_t seen = (size_t)s->out_width, step = (size_t)s->stride_width;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (size_t plane = 0; plane < planes; plane++) {
+        float *to = x + plane * rows * width;
+        for (size_t y = 0; y < rows; y++, to += width) {
+            memset(to, 0, width * sizeof *to);
+            const size_t row = y / (size_t)s->stride_height;
+            if (y % (size_t)s->stride_height != 0 || row >= (size_t)s->out_height) continue;
+            const float *values = from + (plane * (size_t)s->out_height + row) * seen;
+            for (size_t i = 0; i < seen; i++) to[i * step] = values[i];
+        }
+    }
+}
+
 /* ---- dx: phase by phase (conv2d_lower.h), or at larger strides as columns = w^T dy and col2im, which packs w once ---- */
 
 static size_t kernel_size(const psal_conv2d_shape *s)
@@ -166,6 +183,10 @@ static bool by_columns(const psal_conv2d_shape *s)
 
 static size_t own_dx_scratch(const psal_conv2d_shape *s, psal_amx_sums sums, int threads)
 {
+    if (skips(s)) {
+        const psal_conv2d_shape seen = seen_by(s);
+        return seen_floats(s) * sizeof(float) + own_dx_scratch(&seen, sums, threads);
+    }
     if (by_columns(s)) {
         const psal_amx_product p = columns_product(s, sums, threads);
         return column_floats(s) * sizeof(float) + psal_amx_product_scratch(&p, threads);
@@ -182,6 +203,13 @@ static void own_dx(const psal_conv2d_shape *s, psal_amx_sums sums, psal_amx_oper
                    const psal_parallel *parallel)
 {
     const int threads = parallel->threads;
+    if (skips(s)) {
+        const psal_conv2d_shape seen = seen_by(s);
+        const psal_parallel rest = {.threads = threads, .scratch = (float *)parallel->scratch + seen_floats(s)};
+        own_dx(&seen, sums, operands, parallel->scratch, &rest);
+        spread_seen(s, parallel->scratch, result, threads);
+        return;
+    }
     const size_t image = (size_t)s->in_channels * (size_t)s->in_height * (size_t)s->in_width;
     const size_t source = (size_t)s->out_channels * (size_t)s->out_height * (size_t)s->out_width;
     if (by_columns(s)) {
