@@ -90,18 +90,21 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
         if (node != PSAL_NO_NODE) wrt[count++] = node;
     }
     psal_gradient(g, s->loss, wrt, count, gradients);
-    for (int i = 0, k = 0; i < s->layer_count; i++) {
+    const bool built = psal_graph_check(g, err) == PSAL_OK;
+    for (int i = 0, k = 0; i < s->layer_count && built; i++) {
         int64_t n = s->layers[i].count;
         if (s->network.parameters[s->layers[i].parameter] == PSAL_NO_NODE) { /* Inception's auxiliary classifier */
             s->pieces[i].saliency = psal_constant_fill(g, 0, PSAL_SHAPE(n));
             continue;
         }
         psal_node dw = gradients[k++];
+        psal_graph_set_layer(g, psal_graph_layer(g, dw)); /* for who reads how long it takes */
         if (s->options.aggregation == PSAL_AGGREGATION_FILTER && !s->options.input_saliency) /* the signs are not needed */
             s->pieces[i].saliency = psal_filter_mean(g, dw, s->options.is_signed);
         else
             s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
     }
+    psal_graph_set_layer(g, psal_graph_layer(g, s->loss));
     free(wrt);
     free(gradients);
     return psal_graph_check(g, err);
