@@ -217,7 +217,7 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     }
     /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The overlay
      * has no letters: a second thread draws it while the first waits for the fonts. */
-    static const int order[] = {PROFILE, OVERLAY, HEATMAP, RANDOM, TABLE};
+    static const int order[] = {HEATMAP, PROFILE, RANDOM, OVERLAY, TABLE};
     bool draw = status == PSAL_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(x->session->threads) if (x->session->threads > 1)
     for (int i = 0; i < RESULT; i++)

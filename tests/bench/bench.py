@@ -232,12 +232,13 @@ class Bench:
                    self.folder / "list.csv", "--out", self.folder / "made.safetensors", "--threads", self.threads,
                    "--preprocess", self.preprocess, "--quiet"]
         workers = [self.torch_worker(way) for way in WAYS]
-        seconds = [[whole(command, self.environment)[0], *(worker.ask("statistics") for worker in workers)]
+        results = [[whole(command, self.environment), *(worker.ask("statistics") for worker in workers)]
                    for _ in range(self.args.processes)]
-        for worker in workers:
-            worker.close()
-        self.add("statistics", [count / statistics.median(column) for column in zip(*seconds)], "images/s",
+        seconds = zip(*([ours[0], *theirs] for ours, *theirs in results))
+        self.add("statistics", [count / statistics.median(column) for column in seconds], "images/s",
                  goals=GOALS["statistics"], at_least=True)
+        self.add("statistics, peak memory", [results[0][0][1], *(worker.close() for worker in workers)], "MiB",
+                 goals=GOALS["memory"])
 
     def processes(self):
         run = [self.args.build / "tools/psal-run", "--weights", self.folder / "weights.safetensors", "--stats",
