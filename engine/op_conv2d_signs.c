@@ -6,6 +6,8 @@
  *   dx = conv2d_signs_dx(dy, codes, scale)    in dy: conv2d_signs(g, codes, scale)
  *
  * and both in scale: <x's signs-only convolution, dy>, summed for each filter. */
+#include <stdio.h>
+
 #include "engine/op_conv2d.h"
 
 /* ---- shared ---- */
@@ -19,7 +21,9 @@ static bool check_operands(psal_graph *graph, const psal_node_record *node, cons
                         psal_shape_format(&w, b, sizeof b));
         return false;
     }
-    return psal_conv2d_same_shape(graph, what, &vector, scale);
+    char label[64];
+    snprintf(label, sizeof label, "%s: scale", what);
+    return psal_conv2d_same_shape(graph, label, &vector, scale);
 }
 
 static psal_conv2d_signs signs_of(const psal_op_call *c) {

@@ -243,6 +243,72 @@ static void check_images_alone(const shape *s, psal_conv2d_method method, operat
     }
 }
 
+/* ---- filters that are signs, against the same filters as numbers ---- */
+
+static float *run_signs(const shape *s, psal_conv2d_method method, operation op, const float *a, const psal_conv2d_signs *w,
+                        int threads)
+{
+    const sizes size = sizes_of(s);
+    const size_t bytes = op == FORWARD ? psal_conv2d_signs_forward_scratch(s, method, threads)
+                                       : psal_conv2d_signs_dx_scratch(s, method, threads);
+    const size_t count = op == FORWARD ? size.y : size.x;
+    float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
+    psal_parallel parallel = {threads, scratch};
+    if (op == FORWARD)
+        psal_conv2d_signs_forward(s, method, a, w, result, &parallel);
+    else
+        psal_conv2d_signs_dx(s, method, a, w, result, &parallel);
+    check_sentinel(scratch, bytes / sizeof(float), describe(s));
+    check_sentinel(result, count, describe(s));
+    free(scratch);
+    return result;
+}
+
+static void check_signs(const shape *s)
+{
+    const sizes size = sizes_of(s);
+    const size_t filters = (size_t)s->out_channels, filter = size.w / filters;
+    float *x = new_buffer(size.x, true), *dy = new_buffer(size.y, true), *numbers = new_buffer(size.w, false);
+    float *scale = new_buffer(filters, true);
+    unsigned char *codes = malloc(size.w);
+    const psal_conv2d_signs w = {codes, scale, 0.3f};
+    for (size_t i = 0; i < size.w; i++) {
+        codes[i] = (unsigned char)random_below(3);
+        numbers[i] = (float)(codes[i] - 1) * (scale[i / filter] * w.factor);
+    }
+    for (operation op = FORWARD; op <= DX; op++) {
+        const size_t count = op == FORWARD ? size.y : size.x, one_image = count / (size_t)s->batch;
+        const float *a = op == FORWARD ? x : dy;
+        float *reference = run(s, PSAL_CONV2D_GEMM, op, a, numbers, 1);
+        double *want = malloc(count * sizeof *want);
+        for (size_t i = 0; i < count; i++) want[i] = reference[i];
+        for (int m = 0; m < METHODS; m++) {
+            float *one = run_signs(s, methods[m].method, op, a, &w, 1), *many = run_signs(s, methods[m].method, op, a, &w, 3);
+            shape alone = *s;
+            alone.batch = 1;
+            float *first = run_signs(&alone, methods[m].method, op, a, &w, 1);
+            const double error = worst_error(one, want, count);
+            ck_assert_msg(error < methods[m].tolerance, "signs' %s, %s, %s: error %g", operation_names[op], methods[m].name,
+                          describe(s), error);
+            ck_assert_msg(memcmp(one, many, count * sizeof *one) == 0, "signs' %s, %s, %s: other bits with 3 threads",
+                          operation_names[op], methods[m].name, describe(s));
+            if (methods[m].method != PSAL_CONV2D_GEMM)
+                ck_assert_msg(memcmp(one, first, one_image * sizeof *one) == 0, "signs' %s, %s, %s: other bits in a batch",
+                              operation_names[op], methods[m].name, describe(s));
+            free(one);
+            free(many);
+            free(first);
+        }
+        free(reference);
+        free(want);
+    }
+    free(x);
+    free(dy);
+    free(numbers);
+    free(scale);
+    free(codes);
+}
+
 static void check_shape(const shape *s)
 {
     sizes size = sizes_of(s);
@@ -283,6 +349,7 @@ static void check_shape(const shape *s)
     free(x);
     free(w);
     free(dy);
+    check_signs(s);
 }
 
 /* ---- the cases ---- */
@@ -302,6 +369,8 @@ START_TEST(shapes_that_broke_others)
         square(64, 14, 64, 3, 1, 1),  square(64, 7, 32, 3, 1, 1), square(256, 7, 64, 1, 1, 0),
         square(48, 35, 64, 5, 1, 2),  square(3, 33, 32, 3, 2, 0), square(32, 33, 32, 3, 1, 0),
         square(100, 13, 36, 3, 1, 1), square(33, 29, 17, 3, 1, 2),
+        square(70, 15, 40, 3, 2, 1),  square(70, 15, 40, 1, 2, 0), square(50, 16, 33, 1, 3, 0),
+        square(40, 19, 50, 7, 1, 3),  square(48, 64, 16, 1, 1, 0),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_shape(&cases[i]);
 }
@@ -456,6 +525,7 @@ START_TEST(large_shapes_and_adjoint_identities)
         free(x);
         free(w);
         free(dy);
+        check_signs(s);
     }
 }
 END_TEST

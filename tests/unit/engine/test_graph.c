@@ -121,6 +121,10 @@ BUILD(cosine_shapes, psal_cosine(g, n[VECTOR3], n[VECTOR2]))
 BUILD(groups_uneven, psal_group_mean_abs(g, n[IMAGE], 7))
 BUILD(groups_none, psal_group_mean(g, n[IMAGE], 0))
 BUILD(group_spread_scalar, psal_group_spread(g, n[SCALAR], PSAL_SHAPE(4)))
+BUILD(signs_codes, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_scale, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], *psal_graph_shape(g, n[WEIGHT]), NULL))
+BUILD(signs_no_node, psal_conv2d_by_signs(g, PSAL_NO_NODE, psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_dx_shape, psal_conv2d_by_signs_input_gradient(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], *psal_graph_shape(g, n[WEIGHT]), PSAL_SHAPE(2, 3, 5, 6), NULL))
 BUILD(group_sign_spread_uneven, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(2)))
 BUILD(group_sign_spread_codes, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR3]), n[VECTOR2], PSAL_SHAPE(2, 3)))
 BUILD(group_sign_mean_codes, psal_group_sign_mean(g, n[MATRIX], n[VECTOR2], 1))
@@ -190,6 +194,10 @@ static const refusal refusals[] = {
     {groups_uneven, PSAL_ERR_SHAPE, "group_mean_abs of 2x3x5x6 in 7 groups"},
     {groups_none, PSAL_ERR_SHAPE, "group_mean of 2x3x5x6 in 0 groups"},
     {group_spread_scalar, PSAL_ERR_SHAPE, "group_spread: needs one number per group, got scalar"},
+    {signs_codes, PSAL_ERR_SHAPE, "conv2d_signs: 1 are not the sign codes of 4x3x3x3"},
+    {signs_scale, PSAL_ERR_SHAPE, "conv2d_signs: scale should have the shape 4, got 3"},
+    {signs_no_node, PSAL_ERR_ARGUMENT, "conv2d_signs: input 0 is not a node of this graph"},
+    {signs_dx_shape, PSAL_ERR_SHAPE, "conv2d_signs_dx: dy should have the shape"},
     {group_sign_spread_uneven, PSAL_ERR_SHAPE, "group_sign_spread of 2 in 3 groups"},
     {group_sign_spread_codes, PSAL_ERR_SHAPE, "group_sign_spread: 1 are not the sign codes of 2x3"},
     {group_sign_mean_codes, PSAL_ERR_SHAPE, "group_sign_mean: 2x3 are not the sign codes of 2"},
