@@ -4,7 +4,9 @@
  *   dx = conv2d_dx(dy, w)     in dy: conv2d(g, w)        in w:  conv2d_dw(g, dy)
  *   dw = conv2d_dw(x, dy)     in x:  conv2d_dx(dy, g)    in dy: conv2d(x, g)
  *
- * (the last two also with filters that are signs, op_conv2d_signs.c). All three are bilinear: <conv2d(x, w), dy> = <x, conv2d_dx(dy, w)> = <w, conv2d_dw(x, dy)> (Dumoulin & Visin 2016,
+ * (the last two also with filters that are signs: op_conv2d_signs.c)
+ *
+ * All three are bilinear: <conv2d(x, w), dy> = <x, conv2d_dx(dy, w)> = <w, conv2d_dw(x, dy)> (Dumoulin & Visin 2016,
  * "A guide to convolution arithmetic"); each is the derivative of that one number in one of its three arguments. */
 #include "engine/op_conv2d.h"
 

@@ -13,8 +13,8 @@
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
 #define LEAST 16  /* channels, rows and positions: below, most of a tile would be empty */
 #define NARROW 48 /* results of one tile and a half: the tiles' other half does not pay for large images, */
-#define LARGE 28  /* which are faster by Winograd's F(4 x 4), where that is allowed: a quarter of the products, on the vector units */
-#define FEW_SIGNS 64
+#define LARGE 28  /* which are faster by Winograd's F(4 x 4), where that is allowed, a quarter of the products, */
+#define FEW_SIGNS 64 /* and signs with so few results */
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
@@ -275,7 +275,8 @@ static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    return dx_suits(s, method) ? own_dx_scratch(s, PSAL_AMX_ONE_PASS, threads) : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
+    return dx_suits(s, method) ? own_dx_scratch(s, PSAL_AMX_ONE_PASS, threads)
+                               : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
 }
 
 static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,

@@ -113,7 +113,8 @@ static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, cons
     for (size_t step = 0; step < cut->steps; step++, to += STEP_FLOATS) {
         const size_t number = cut->start + step * GROUP;
         size_t first = 0, second = 0;
-        const vec_mask firsts = psal_amx_grid_positions(&im->grid, number, &first), seconds = psal_amx_grid_positions(&im->grid, number + STEP_WORDS, &second);
+        const vec_mask firsts = psal_amx_grid_positions(&im->grid, number, &first);
+        const vec_mask seconds = psal_amx_grid_positions(&im->grid, number + STEP_WORDS, &second);
         if (without_gaps(firsts) && without_gaps(seconds))
             pack_step(false, dy, plane, rows, first, firsts, second, seconds, to);
         else
@@ -146,6 +147,12 @@ static void add_tile(const float *tile, size_t rows, size_t columns, bool add, f
             if (add) sum = vec_add(vec_load_masked(c + j, mask), sum);
             vec_store_masked(c + j, mask, sum);
         }
+}
+
+/* Where the tiles of 16 columns begin, number `column` of (block, tap). */
+static const float *tiles_of(const dw_plan *p, const float *image, size_t block_floats, size_t column, size_t steps)
+{
+    return image + column / p->taps * block_floats + psal_amx_image_tap(&p->image, column % p->taps, steps);
 }
 
 /* Columns of a filter, from the order (block, tap, channel) to (channel, tap). */
@@ -196,11 +203,8 @@ static void run_task(const dw_plan *p, const dw_task *t, size_t images, const fl
             pack_dy(&p->image, dy + (cut.image * p->filters + t->row + row) * plane, rows, &cut, a);
             float *c = in_place ? dw + (t->row + row) * ld + t->block * BLOCK : products + (p->once ? 0 : row * ld);
             for (size_t j = 0; j < columns; j += 2) {
-                const float *tiles[2] = {NULL, NULL};
-                for (size_t i = 0; i < 2 && j + i < columns; i++)
-                    tiles[i] = image + (j + i) / p->taps * block_floats + psal_amx_image_tap(&p->image, (j + i) % p->taps, cut.steps);
-                b.first = tiles[0];
-                b.second = tiles[1];
+                b.first = tiles_of(p, image, block_floats, j, cut.steps);
+                b.second = j + 1 < columns ? tiles_of(p, image, block_floats, j + 1, cut.steps) : NULL;
                 const size_t filled = psal_size_min(TILE_WIDTH, width - j * BLOCK);
                 const bool whole = n == 0 && rows == TILE_ROWS && filled == TILE_WIDTH;
                 float *to = c + j * BLOCK;

@@ -1,4 +1,6 @@
-/* image.h - the right operand of a weight gradient, dw[o, (c, tap)] = sum over positions of dy[o, position] * x[c, its pixel at tap].
+/* image.h - the right operand of a weight gradient,
+ *
+ *   dw[o, (c, tap)] = sum over positions of dy[o, position] * x[c, the position's pixel at the tap]
  *
  * Positions and pixels go by their numbers (grid.h), in which every tap is a shift. So one transposed copy of the image as words
  * serves all taps: where the tiles of a tap begin is all that differs.

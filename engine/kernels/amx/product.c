@@ -135,7 +135,8 @@ static void multiply(const product_run *run, const psal_amx_block *rows, const f
     const size_t plane = p->result_height * p->result_width;
     const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
     const psal_amx_right b = {panel, blocks > 1 ? panel + TILE_FLOATS : NULL, STEP_FLOATS, PART_FLOATS};
-    if (p->in_place && !run->row_scale && rows->step == 0 && rows->rows == TILE_ROWS && at.position + TILE_WIDTH <= run->columns.positions) {
+    if (p->in_place && !run->row_scale && rows->step == 0 && rows->rows == TILE_ROWS &&
+        at.position + TILE_WIDTH <= run->columns.positions) {
         float *to = run->result + (at.image * p->rows + rows->row) * plane + at.position;
         psal_amx_multiply(p->sums, a, &b, rows->steps, to, plane);
     } else {

@@ -30,8 +30,10 @@ static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, fl
 static inline __attribute__((always_inline)) void load_words(const unsigned char *src, size_t step, const psal_amx_group *group,
                                                              size_t columns, vec words[BLOCK])
 {
-    for (size_t c = 0; c < BLOCK; c++, src += step)
-        words[c] = c < group->firsts ? sign_words(src, columns, src + group->firsts * step, c < group->seconds ? columns : 0) : vec_zero();
+    for (size_t c = 0; c < BLOCK; c++, src += step) {
+        const size_t firsts = c < group->firsts ? columns : 0, seconds = c < group->seconds ? columns : 0;
+        words[c] = sign_words(src, firsts, src + group->firsts * step, seconds);
+    }
     transpose_registers(words);
 }
 
