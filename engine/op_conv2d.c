@@ -260,13 +260,15 @@ static size_t weight_gradient_scratch(const psal_node_record *node, psal_conv2d_
     return psal_conv2d_dw_scratch(&node->attr.conv2d, method, threads);
 }
 
-/* Where g is signs times a number for each filter, as the derivative of mean |dw| is, these are not spread out. */
+/* Where g is signs times a number for each filter, as the derivative of mean |dw| is, and these are faster as such, they are not
+ * spread out. */
 static void conv2d_dw_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node), v = *psal_graph_node(graph, g);
     const psal_conv2d_shape *s = &n.attr.conv2d;
     psal_conv2d_options o = psal_conv2d_shape_to_options(s);
     const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
-    if (v.op == PSAL_OP_GROUP_SIGN_SPREAD && psal_graph_shape(graph, v.inputs[1])->dim[0] == s->out_channels) {
+    if (v.op == PSAL_OP_GROUP_SIGN_SPREAD && psal_graph_shape(graph, v.inputs[1])->dim[0] == s->out_channels &&
+        psal_conv2d_takes_signs(s)) {
         if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], v.inputs[0], v.inputs[1], w, x, &o);
         if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], v.inputs[0], v.inputs[1], w, &o);
         return;
@@ -349,15 +351,17 @@ static void dw_mean_gradient(psal_graph *graph, psal_node node, psal_node g, con
     const psal_conv2d_shape *s = &n.attr.conv2d_mean.conv2d;
     psal_conv2d_options o = psal_conv2d_shape_to_options(s);
     const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
-    if (n.attr.conv2d_mean.is_signed) {
-        psal_node v = psal_group_spread(graph, g, w);
-        if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x, &o);
-        if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
+    psal_node codes = PSAL_NO_NODE;
+    if (!n.attr.conv2d_mean.is_signed)
+        codes = psal_sign_codes(graph, psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], w, &o));
+    if (!n.attr.conv2d_mean.is_signed && psal_conv2d_takes_signs(s)) {
+        if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], codes, g, w, x, &o);
+        if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], codes, g, w, &o);
         return;
     }
-    psal_node codes = psal_sign_codes(graph, psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], w, &o));
-    if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], codes, g, w, x, &o);
-    if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], codes, g, w, &o);
+    psal_node v = codes == PSAL_NO_NODE ? psal_group_spread(graph, g, w) : psal_group_sign_spread(graph, codes, g, w);
+    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x, &o);
+    if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
 }
 
 static psal_node case_mean_abs(psal_graph *g, const psal_node *in) {

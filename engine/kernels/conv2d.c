@@ -105,6 +105,18 @@ static const psal_real *decode(const psal_conv2d_shape *s, const psal_conv2d_sig
     return numbers;
 }
 
+bool psal_conv2d_takes_signs(const psal_conv2d_shape *s)
+{
+#ifdef PSAL_HAVE_CONV2D_X86
+    const psal_conv2d_method method = PSAL_CONV2D_AUTO;
+    const psal_conv2d_x86 *by = signs_by(method);
+    return by && (by->signs_forward_scratch(s, method, 1) > 0 || by->signs_dx_scratch(s, method, 1) > 0);
+#else
+    (void)s;
+    return false;
+#endif
+}
+
 size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
 #ifdef PSAL_HAVE_CONV2D_X86

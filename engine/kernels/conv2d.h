@@ -69,6 +69,9 @@ typedef struct psal_conv2d_signs {
     psal_real factor;
 } psal_conv2d_signs;
 
+/* Whether signs of this shape are taken as they are, which is faster. Otherwise they become numbers at each use, and who uses
+ * them twice had better make these once. */
+bool psal_conv2d_takes_signs(const psal_conv2d_shape *s);
 size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
 size_t psal_conv2d_signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
 void psal_conv2d_signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x,

@@ -29,17 +29,14 @@ void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float 
 void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
                     const psal_parallel *parallel);
 
-/* sum of |v[i]| or of v[i] over n floats, in an order that depends on n alone: 32 sums, so that additions need not wait for
- * each other */
+/* sum of |v[i]| or of v[i] over n floats, in an order that depends on n alone */
 static inline double sum_values(const float *v, size_t n, bool is_signed)
 {
-    double lane[32] = {0};
-    for (size_t i = 0; i < n / 32; i++, v += 32)
-        for (int j = 0; j < 32; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
-    for (size_t j = 0; j < n % 32; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
-    for (int half = 16; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) lane[j] += lane[j + half];
-    return lane[0];
+    double lane[8] = {0};
+    for (size_t i = 0; i < n / 8; i++, v += 8)
+        for (int j = 0; j < 8; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
+    for (size_t j = 0; j < n % 8; j++) lane[j] += (double)(is_signed ? v[j] : __builtin_fabsf(v[j]));
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 #endif
