@@ -31,6 +31,7 @@ NETWORKS = (("resnet50", 224, "torchvision"), ("vgg19", 224, "torchvision"), ("d
             ("inception_v3", 299, "torchvision;resize=342;crop=299"))
 CLASSES, LABEL, K, BOOST = 1000, 2, 10, 100.0
 WAYS = ("expert", "original")
+QUIET = 0.2  # seconds before each job: GNU OpenMP's threads go on spinning for some milliseconds after the one before
 # What is aimed at: psal / PyTorch, against the expert and the original (images per second: at least)
 GOALS = {"profile": {"resnet50": (0.5, 0.4), "vgg19": (0.36, 0.33), "densenet121": (0.6, 0.45), "inception_v3": (0.6, 0.45)},
          "full": (0.35, 0.27), "statistics": (2.2, 3), "process": (None, 0.1), "memory": (0.4, 0.3)}
@@ -138,6 +139,7 @@ class Worker:
             raise RuntimeError(f"{command[0]} did not start")
 
     def ask(self, what):
+        time.sleep(QUIET)
         self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
@@ -152,6 +154,7 @@ class Worker:
 
 def whole(command, environment):
     """(seconds, peak MiB) of a process of its own"""
+    time.sleep(QUIET)
     start = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
