@@ -14,7 +14,8 @@
 #define LEAST 16  /* channels, rows and positions: below, most of a tile would be empty */
 #define NARROW 48 /* results of one tile and a half: the tiles' other half does not pay for large images, */
 #define LARGE 28  /* which are faster by Winograd's F(4 x 4), where that is allowed, a quarter of the products, */
-#define FEW_SIGNS 64 /* and signs with so few results */
+#define FEW_SIGNS 64 /* and signs with so few results, */
+#define MANY 256     /* and weight gradients with so many channels on both sides */
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
@@ -46,10 +47,11 @@ static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
     return dx_possible(s, method) && !by_winograd(s, method, s->in_height, s->in_width, LARGE);
 }
 
+/* The transposed image serves all taps (dw.c): F(4 x 4) is faster only where products are most of the work. */
 static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    const int least = s->out_channels < NARROW ? LARGE / 2 : LARGE;
-    return suits(s, method) && !by_winograd(s, method, s->out_height, s->out_width, least);
+    const bool many = s->in_channels >= MANY && s->out_channels >= MANY;
+    return suits(s, method) && !(many && by_winograd(s, method, s->out_height, s->out_width, LARGE));
 }
 
 static psal_amx_sums sums_of(psal_conv2d_method method)
