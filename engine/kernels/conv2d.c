@@ -19,20 +19,21 @@ const psal_conv2d_x86 *psal_conv2d_x86_best(void)
     return NULL;
 }
 
-static const psal_conv2d_x86 *signs_by(psal_conv2d_method method)
-{
-    const psal_conv2d_x86 *best = method == PSAL_CONV2D_GEMM ? NULL : psal_conv2d_x86_best();
-    return best && best->signs_forward ? best : NULL;
-}
-
 /* Run `call` of the fast implementation, when there is one and the method is not GEMM, and return. */
 #define TRY_FAST(method, call)                                                                                         \
     do {                                                                                                               \
         const psal_conv2d_x86 *fast = (method) == PSAL_CONV2D_GEMM ? NULL : psal_conv2d_x86_best();                    \
         if (fast) return fast->call;                                                                                   \
     } while (0)
+/* The same for filters that are signs, when it takes them, of which `scratch` (not 0) tells. */
+#define TRY_SIGNS(method, scratch, call)                                                                               \
+    do {                                                                                                               \
+        const psal_conv2d_x86 *fast = (method) == PSAL_CONV2D_GEMM ? NULL : psal_conv2d_x86_best();                    \
+        if (fast && fast->signs_forward && fast->scratch > 0) return fast->call;                                       \
+    } while (0)
 #else
 #define TRY_FAST(method, call) (void)(method)
+#define TRY_SIGNS(method, scratch, call) (void)(method)
 #endif
 
 size_t psal_conv2d_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
@@ -89,80 +90,61 @@ void psal_conv2d_dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, 
 
 /* ---- filters that are signs: as numbers, in front of the scratch, unless the fast implementation takes them as they are ---- */
 
-static size_t decoded_bytes(const psal_conv2d_shape *s)
+static size_t filter_size(const psal_conv2d_shape *s)
 {
-    const size_t filter = (size_t)(s->in_channels / s->groups) * (size_t)s->kernel_height * (size_t)s->kernel_width;
-    return ((size_t)s->out_channels * filter * sizeof(psal_real) + 63) / 64 * 64;
+    return (size_t)(s->in_channels / s->groups) * (size_t)s->kernel_height * (size_t)s->kernel_width;
 }
 
-static const psal_real *decode(const psal_conv2d_shape *s, const psal_conv2d_signs *w, const psal_parallel *parallel,
-                               psal_parallel *rest)
+static size_t decoded_bytes(const psal_conv2d_shape *s)
 {
-    const size_t filter = (size_t)(s->in_channels / s->groups) * (size_t)s->kernel_height * (size_t)s->kernel_width;
+    return ((size_t)s->out_channels * filter_size(s) * sizeof(psal_real) + 63) / 64 * 64;
+}
+
+static const psal_real *decode(const psal_conv2d_shape *s, const psal_conv2d_signs *w, const psal_parallel *parallel)
+{
     psal_real *numbers = parallel->scratch;
-    psal_kernel_row_sign_spread((size_t)s->out_channels, filter, w->codes, w->scale, w->factor, numbers, parallel);
-    *rest = (psal_parallel){.threads = parallel->threads, .scratch = (char *)parallel->scratch + decoded_bytes(s)};
+    psal_kernel_row_sign_spread((size_t)s->out_channels, filter_size(s), w->codes, w->scale, w->factor, numbers, parallel);
     return numbers;
+}
+
+static psal_parallel behind_decoded(const psal_conv2d_shape *s, const psal_parallel *parallel)
+{
+    return (psal_parallel){parallel->threads, (char *)parallel->scratch + decoded_bytes(s)};
 }
 
 bool psal_conv2d_takes_signs(const psal_conv2d_shape *s)
 {
-#ifdef PSAL_HAVE_CONV2D_X86
     const psal_conv2d_method method = PSAL_CONV2D_AUTO;
-    const psal_conv2d_x86 *by = signs_by(method);
-    return by && (by->signs_forward_scratch(s, method, 1) > 0 || by->signs_dx_scratch(s, method, 1) > 0);
-#else
+    TRY_SIGNS(method, signs_forward_scratch(s, method, 1), signs_forward_scratch(s, method, 1) > 0);
+    TRY_SIGNS(method, signs_dx_scratch(s, method, 1), signs_dx_scratch(s, method, 1) > 0);
     (void)s;
     return false;
-#endif
 }
 
 size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-#ifdef PSAL_HAVE_CONV2D_X86
-    const psal_conv2d_x86 *by = signs_by(method);
-    const size_t own = by ? by->signs_forward_scratch(s, method, threads) : 0;
-    if (own > 0) return own;
-#endif
+    TRY_SIGNS(method, signs_forward_scratch(s, method, threads), signs_forward_scratch(s, method, threads));
     return decoded_bytes(s) + psal_conv2d_forward_scratch(s, method, threads);
 }
 
 size_t psal_conv2d_signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-#ifdef PSAL_HAVE_CONV2D_X86
-    const psal_conv2d_x86 *by = signs_by(method);
-    const size_t own = by ? by->signs_dx_scratch(s, method, threads) : 0;
-    if (own > 0) return own;
-#endif
+    TRY_SIGNS(method, signs_dx_scratch(s, method, threads), signs_dx_scratch(s, method, threads));
     return decoded_bytes(s) + psal_conv2d_dx_scratch(s, method, threads);
 }
 
 void psal_conv2d_signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x,
                                const psal_conv2d_signs *w, psal_real *y, const psal_parallel *parallel)
 {
-#ifdef PSAL_HAVE_CONV2D_X86
-    const psal_conv2d_x86 *by = signs_by(method);
-    if (by && by->signs_forward_scratch(s, method, parallel->threads) > 0) {
-        by->signs_forward(s, method, x, w, y, parallel);
-        return;
-    }
-#endif
-    psal_parallel rest;
-    const psal_real *numbers = decode(s, w, parallel, &rest);
-    psal_conv2d_forward(s, method, x, numbers, y, &rest);
+    TRY_SIGNS(method, signs_forward_scratch(s, method, parallel->threads), signs_forward(s, method, x, w, y, parallel));
+    const psal_parallel rest = behind_decoded(s, parallel);
+    psal_conv2d_forward(s, method, x, decode(s, w, parallel), y, &rest);
 }
 
 void psal_conv2d_signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_conv2d_signs *w,
                           psal_real *dx, const psal_parallel *parallel)
 {
-#ifdef PSAL_HAVE_CONV2D_X86
-    const psal_conv2d_x86 *by = signs_by(method);
-    if (by && by->signs_dx_scratch(s, method, parallel->threads) > 0) {
-        by->signs_dx(s, method, dy, w, dx, parallel);
-        return;
-    }
-#endif
-    psal_parallel rest;
-    const psal_real *numbers = decode(s, w, parallel, &rest);
-    psal_conv2d_dx(s, method, dy, numbers, dx, &rest);
+    TRY_SIGNS(method, signs_dx_scratch(s, method, parallel->threads), signs_dx(s, method, dy, w, dx, parallel));
+    const psal_parallel rest = behind_decoded(s, parallel);
+    psal_conv2d_dx(s, method, dy, decode(s, w, parallel), dx, &rest);
 }

@@ -49,7 +49,7 @@ static int most_shift(const psal_conv2d_axis *a)
 
 psal_amx_grid psal_amx_grid_of(const psal_conv2d_lowered *l)
 {
-    psal_amx_grid g = {.l = *l, .phases = phases(&l->h) * phases(&l->w)};
+    psal_amx_grid g = {.l = *l, .row_phases = phases(&l->h), .column_phases = phases(&l->w)};
     const int least = least_shift(&l->w), most = most_shift(&l->w);
     /* Pixels left of a row are the zeros behind the row before, and those right of it its own. */
     const int left = extent(&l->w, 0) + (least < 0 ? -least : 0), right = l->w.count + (most > 0 ? most : 0);
@@ -65,14 +65,15 @@ psal_amx_grid_tap psal_amx_grid_tap_at(const psal_amx_grid *g, size_t tap)
 {
     const psal_conv2d_axis *h = &g->l.h, *w = &g->l.w;
     const int y = (int)(tap / (size_t)w->taps), x = (int)(tap % (size_t)w->taps);
-    return (psal_amx_grid_tap){(size_t)y % phases(h) * phases(w) + (size_t)x % phases(w),
+    return (psal_amx_grid_tap){(size_t)y % g->row_phases * g->column_phases + (size_t)x % g->column_phases,
                                (size_t)((ptrdiff_t)shift(h, y) * (ptrdiff_t)g->pitch + shift(w, x) - g->least)};
 }
 
 void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase, ptrdiff_t first, size_t count, float *to)
 {
     const psal_conv2d_axis *h = &g->l.h, *w = &g->l.w;
-    const int remainder_h = remainder_of(h, (int)(phase / phases(w))), remainder_w = remainder_of(w, (int)(phase % phases(w)));
+    const int remainder_h = remainder_of(h, (int)(phase / g->column_phases));
+    const int remainder_w = remainder_of(w, (int)(phase % g->column_phases));
     const ptrdiff_t height = extent(h, remainder_h);
     const size_t width = (size_t)extent(w, remainder_w);
     ptrdiff_t y = floor_div(first, (ptrdiff_t)g->pitch);
@@ -93,11 +94,19 @@ void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase
 vec_mask psal_amx_grid_positions(const psal_amx_grid *g, size_t number, size_t *place)
 {
     const size_t width = (size_t)g->l.w.count;
+    *place = number;
+    if (g->pitch == width) return vec_first(number < g->numbers ? g->numbers - number : 0);
+    size_t row = number / g->pitch, column = number % g->pitch;
     unsigned lanes = 0;
-    for (size_t i = 0; i < BLOCK && number + i < g->numbers; i++)
-        if ((number + i) % g->pitch < width) {
-            if (lanes == 0) *place = (number + i) / g->pitch * width + (number + i) % g->pitch;
+    for (size_t i = 0; i < BLOCK && number + i < g->numbers; i++) {
+        if (column < width) {
+            if (lanes == 0) *place = row * width + column;
             lanes |= 1u << i;
         }
+        if (++column == g->pitch) {
+            column = 0;
+            row++;
+        }
+    }
     return vec_chosen(lanes);
 }

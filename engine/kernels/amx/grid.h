@@ -13,7 +13,7 @@ typedef struct psal_amx_grid {
     psal_conv2d_lowered l;
     size_t pitch;
     size_t numbers;  /* from the first position to the last */
-    size_t phases;
+    size_t row_phases, column_phases;
     ptrdiff_t least; /* shift of a tap, */
     size_t range;    /* and how much larger the largest is */
 } psal_amx_grid;
@@ -22,6 +22,11 @@ typedef struct psal_amx_grid {
 typedef struct psal_amx_grid_tap {
     size_t phase, shift;
 } psal_amx_grid_tap;
+
+static inline size_t psal_amx_grid_phases(const psal_amx_grid *g)
+{
+    return g->row_phases * g->column_phases;
+}
 
 psal_amx_grid psal_amx_grid_of(const psal_conv2d_lowered *l); /* with taps */
 psal_amx_grid_tap psal_amx_grid_tap_at(const psal_amx_grid *g, size_t tap);

@@ -32,7 +32,7 @@ static size_t line(const psal_amx_image *im, size_t steps)
 
 size_t psal_amx_image_floats(const psal_amx_image *im, size_t steps)
 {
-    return im->grid.phases * PARTS * words(im, steps) * BLOCK;
+    return psal_amx_grid_phases(&im->grid) * PARTS * words(im, steps) * BLOCK;
 }
 
 size_t psal_amx_image_lines(const psal_amx_image *im, size_t steps)
@@ -92,7 +92,7 @@ void psal_amx_image_pack(const psal_amx_image *im, const float *x, size_t block,
         return;
     }
     const size_t count = numbers(im, steps), step = line(im, steps), phase_floats = PARTS * words(im, steps) * BLOCK;
-    for (size_t phase = 0; phase < im->grid.phases; phase++, to += phase_floats) {
+    for (size_t phase = 0; phase < psal_amx_grid_phases(&im->grid); phase++, to += phase_floats) {
         for (size_t c = 0; c < channels; c++)
             psal_amx_grid_fill(&im->grid, source + c * plane, phase, (ptrdiff_t)start + im->grid.least, count, lines + c * step);
         pack_phase(im, lines, step, channels, count, steps, to);

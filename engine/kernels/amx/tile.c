@@ -73,7 +73,6 @@ static inline void ask_for_rows(const float *c, size_t ldc, size_t step)
 static inline __attribute__((always_inline)) void multiply(psal_amx_sums sums, bool narrow, const float *a, const psal_amx_right *b,
                                                            size_t steps, float *c, size_t ldc)
 {
-
     const float *const first_a = a, *first = b->first, *second = b->second;
     const size_t a_step = sums == PSAL_AMX_SIGNS ? SIGNS_STEP_FLOATS : STEP_FLOATS, step = b->step;
     float nowhere[TILE_FLOATS] __attribute__((aligned(64)));
@@ -128,27 +127,24 @@ static inline __attribute__((always_inline)) void multiply(psal_amx_sums sums, b
     if (!narrow) _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
 }
 
+#define WITH(name, sums, narrow)                                                                                       \
+    static void name(const float *a, const psal_amx_right *b, size_t steps, float *c, size_t ldc)                      \
+    {                                                                                                                  \
+        multiply(sums, narrow, a, b, steps, c, ldc);                                                                   \
+    }
+WITH(accurate, PSAL_AMX_ACCURATE, false)
+WITH(accurate_narrow, PSAL_AMX_ACCURATE, true)
+WITH(one_pass, PSAL_AMX_ONE_PASS, false)
+WITH(one_pass_narrow, PSAL_AMX_ONE_PASS, true)
+WITH(signs, PSAL_AMX_SIGNS, false)
+WITH(signs_narrow, PSAL_AMX_SIGNS, true)
+
 void psal_amx_multiply(psal_amx_sums sums, const float *a, const psal_amx_right *b, size_t steps, float *c, size_t ldc)
 {
-    const bool narrow = !b->second;
-    switch (sums) {
-    case PSAL_AMX_ACCURATE:
-        if (narrow)
-            multiply(PSAL_AMX_ACCURATE, true, a, b, steps, c, ldc);
-        else
-            multiply(PSAL_AMX_ACCURATE, false, a, b, steps, c, ldc);
-        break;
-    case PSAL_AMX_ONE_PASS:
-        if (narrow)
-            multiply(PSAL_AMX_ONE_PASS, true, a, b, steps, c, ldc);
-        else
-            multiply(PSAL_AMX_ONE_PASS, false, a, b, steps, c, ldc);
-        break;
-    case PSAL_AMX_SIGNS:
-        if (narrow)
-            multiply(PSAL_AMX_SIGNS, true, a, b, steps, c, ldc);
-        else
-            multiply(PSAL_AMX_SIGNS, false, a, b, steps, c, ldc);
-        break;
-    }
+    static void (*const with[][2])(const float *, const psal_amx_right *, size_t, float *, size_t) = {
+        [PSAL_AMX_ACCURATE] = {accurate, accurate_narrow},
+        [PSAL_AMX_ONE_PASS] = {one_pass, one_pass_narrow},
+        [PSAL_AMX_SIGNS] = {signs, signs_narrow},
+    };
+    with[sums][!b->second](a, b, steps, c, ldc);
 }
