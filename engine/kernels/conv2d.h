@@ -26,11 +26,10 @@ typedef struct psal_conv2d_shape {
 } psal_conv2d_shape;
 
 /* Which implementation. Every method does every shape, by a rule on the shape alone, never on a measurement, so that the bits
- * stay the same; AVX2 and AVX-512 give the same bits too. Where the processor has a matrix unit (Intel AMX), ACCURATE, and
- * AUTO but for large images, make every product of the definition on it, as sums of bfloat16 (amx/split.h): other bits, errors
- * below those of DIRECT in the forward pass of ACCURATE, like DIRECT's elsewhere. In double precision (PSAL_REAL_DOUBLE) and on
- * processors without AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's and VGG-19's layers, as a part of the largest value
- * (single precision rounds at 6e-8; GEMM itself is at 5e-7). */
+ * stay the same; AVX2 and AVX-512 give the same bits too. Where the processor has a matrix unit (Intel AMX), it does most of
+ * ACCURATE and AUTO, as sums of bfloat16 (amx/split.h): other bits, errors below those of DIRECT in the forward pass of ACCURATE.
+ * In double precision (PSAL_REAL_DOUBLE) and on processors without AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's
+ * and VGG-19's layers, as a part of the largest value (single precision rounds at 6e-8; GEMM itself is at 5e-7). */
 typedef enum psal_conv2d_method {
     PSAL_CONV2D_AUTO,    /* the fastest: 3x3 at stride 1 by Winograd's F(4x4, 3x3), small images by F(2x2); 3e-6 */
     PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */

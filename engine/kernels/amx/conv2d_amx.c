@@ -1,21 +1,30 @@
 /* conv2d_amx.c - the convolutions of processors with a matrix unit (Intel AMX), which multiplies three times as fast as
- * the vector units: every product of the definition, no transforms. What has too few channels to fill its tiles, or groups, is
- * left to the AVX-512 kernels, and so are large images where these need a quarter of the products; a rule on the shape,
- * never a measurement while running (tests/bench/conv2d.md). */
+ * the vector units: every product of the definition, or Winograd's transforms where the image is large. What has too few
+ * channels to fill the unit's tiles, or groups, is left to the AVX-512 kernels, and so is F(4 x 4) of many filters; a rule on the
+ * shape, never a measurement while running (tests/bench/conv2d.md). */
 #include <string.h>
 
 #include "engine/kernels/amx/dw.h"
 #include "engine/kernels/amx/product.h"
+#include "engine/kernels/amx/winograd.h"
 #include "engine/kernels/conv2d_x86.h"
 #include "engine/kernels/x86/direct.h"
 #include "engine/kernels/x86/winograd.h"
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
-#define LEAST 16  /* channels, rows and positions: below, most of a tile would be empty */
-#define NARROW 48 /* results of one tile and a half: the tiles' other half does not pay for large images, */
-#define LARGE 28  /* which are faster by Winograd's F(4 x 4), where that is allowed, a quarter of the products, */
-#define FEW_SIGNS 64 /* and signs with so few results, */
-#define MANY 256     /* and weight gradients with so many channels on both sides */
+#define LEAST 16                /* channels, rows and positions: below, most of a tile would be empty */
+#define NARROW 48               /* results of one tile and a half: the tiles' other half does not pay for large images */
+#define SMALL 14                /* height and width: the least for F(2 x 2), */
+#define MEDIUM 28               /* for F(4 x 4) on the vector units, where AUTO allows it, */
+#define LARGE 56                /* and on the matrix unit */
+#define MANY 256                /* so many channels on both sides, and weight gradients are faster by F(4 x 4) too */
+#define FEW_SIGNS 64            /* results of signs, for which F(4 x 4) with numbers is faster */
+
+/* Transforms of the filters must pay: at most so many products of channels for each tile. */
+#define F4_FILTERS 400
+#define F4_FILTERS_SIGNS 24
+#define F2_FILTERS 32
+#define F2_FILTERS_ACCURATE 128 /* whose sums without transforms take longer */
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
@@ -23,16 +32,40 @@ static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
            (long)s->out_height * s->out_width >= LEAST;
 }
 
-/* Would AUTO take F(4 x 4), and is the image, or the number of results, such that it is faster? */
-static bool by_winograd(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int least)
+static bool few_filters(const psal_conv2d_shape *s, int m, int height, int width, long most)
 {
-    return method == PSAL_CONV2D_AUTO && psal_winograd_possible(s) && height >= least && width >= least;
+    return (long)s->in_channels * s->out_channels <= most * ((height + m - 1) / m) * ((width + m - 1) / m);
+}
+
+/* Would AUTO take F(4 x 4) on the vector units, and would that be faster than every product on the matrix unit? */
+static bool by_vectors(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width)
+{
+    return method == PSAL_CONV2D_AUTO && psal_winograd_possible(s) && height >= MEDIUM && width >= MEDIUM;
+}
+
+/* m of F(m x m, 3 x 3) on the matrix unit, or 0. */
+static int winograd_tile(const psal_conv2d_shape *s, psal_conv2d_method method, bool forward, int height, int width)
+{
+    const bool accurate = method == PSAL_CONV2D_ACCURATE;
+    if (!suits(s, method) || !psal_winograd_possible(s) || height < SMALL || width < SMALL) return 0;
+    if (!accurate && height >= LARGE && width >= LARGE && few_filters(s, 4, height, width, F4_FILTERS)) return 4;
+    return few_filters(s, 2, height, width, accurate && forward ? F2_FILTERS_ACCURATE : F2_FILTERS) ? 2 : 0;
+}
+
+static int forward_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    return winograd_tile(s, method, true, s->out_height, s->out_width);
+}
+
+static int dx_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
+{
+    return winograd_tile(s, method, false, s->in_height, s->in_width);
 }
 
 static bool forward_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return suits(s, method) && !by_winograd(s, method, s->out_height, s->out_width, LARGE) &&
-           (s->out_channels >= NARROW || s->out_height < 2 * LARGE || s->out_width < 2 * LARGE);
+    return suits(s, method) && !by_vectors(s, method, s->out_height, s->out_width) &&
+           (s->out_channels >= NARROW || s->out_height < LARGE || s->out_width < LARGE);
 }
 
 static bool dx_possible(const psal_conv2d_shape *s, psal_conv2d_method method)
@@ -44,14 +77,14 @@ static bool dx_possible(const psal_conv2d_shape *s, psal_conv2d_method method)
 
 static bool dx_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return dx_possible(s, method) && !by_winograd(s, method, s->in_height, s->in_width, LARGE);
+    return dx_possible(s, method) && !by_vectors(s, method, s->in_height, s->in_width);
 }
 
 /* The transposed image serves all taps (dw.c): F(4 x 4) is faster only where products are most of the work. */
 static bool dw_suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
     const bool many = s->in_channels >= MANY && s->out_channels >= MANY;
-    return suits(s, method) && !(many && by_winograd(s, method, s->out_height, s->out_width, LARGE));
+    return suits(s, method) && !(many && by_vectors(s, method, s->out_height, s->out_width));
 }
 
 static psal_amx_sums sums_of(psal_conv2d_method method)
@@ -262,6 +295,8 @@ static void own_forward(const psal_conv2d_shape *s, psal_amx_sums sums, psal_amx
 
 static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
+    const int m = forward_tile(s, method);
+    if (m) return psal_amx_winograd_scratch(s, false, m, threads);
     return forward_suits(s, method) ? own_forward_scratch(s, sums_of(method), threads)
                                     : psal_conv2d_x86_avx512.forward_scratch(s, method, threads);
 }
@@ -269,7 +304,10 @@ static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method met
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
                     const psal_parallel *parallel)
 {
-    if (forward_suits(s, method))
+    const int m = forward_tile(s, method);
+    if (m)
+        psal_amx_winograd(s, false, m, sums_of(method), x, w, y, parallel);
+    else if (forward_suits(s, method))
         own_forward(s, sums_of(method), (psal_amx_operands){.source = x, .w = w}, y, parallel);
     else
         psal_conv2d_x86_avx512.forward(s, method, x, w, y, parallel);
@@ -277,6 +315,8 @@ static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
+    const int m = dx_tile(s, method);
+    if (m) return psal_amx_winograd_scratch(s, true, m, threads);
     return dx_suits(s, method) ? own_dx_scratch(s, PSAL_AMX_ONE_PASS, threads)
                                : psal_conv2d_x86_avx512.dx_scratch(s, method, threads);
 }
@@ -284,7 +324,10 @@ static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, 
 static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,
                const psal_parallel *parallel)
 {
-    if (dx_suits(s, method))
+    const int m = dx_tile(s, method);
+    if (m)
+        psal_amx_winograd(s, true, m, PSAL_AMX_ONE_PASS, dy, w, result, parallel);
+    else if (dx_suits(s, method))
         own_dx(s, PSAL_AMX_ONE_PASS, (psal_amx_operands){.source = dy, .w = w}, result, parallel);
     else
         psal_conv2d_x86_avx512.dx(s, method, dy, w, result, parallel);
@@ -337,11 +380,12 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
         psal_conv2d_x86_avx512.dw_mean(s, method, x, dy, is_signed, mean, parallel);
 }
 
-/* ---- signs: half the products of other filters, so that F(4 x 4) is faster only where a few rows do not pay for packing ---- */
+/* ---- signs: half the products of other filters, so that F(4 x 4) is faster only where a few rows do not pay for packing,
+ * or the image is very large ---- */
 
 static bool signs_by_winograd(const psal_conv2d_shape *s, psal_conv2d_method method, int rows, int height, int width)
 {
-    return rows <= FEW_SIGNS && by_winograd(s, method, height, width, LARGE);
+    return by_vectors(s, method, height, width) && (rows <= FEW_SIGNS || few_filters(s, 4, height, width, F4_FILTERS_SIGNS));
 }
 
 static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)

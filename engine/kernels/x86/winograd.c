@@ -203,7 +203,7 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
                     psal_winograd_output(m, product + r * p.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
                                          p.tile_columns, line,
                                          result + (image * p.results + panel * PANEL + block * BLOCK) * result_plane,
-                                         &planes, (int)image_row * m);
+                                         &planes, (int)image_row * m, 0);
                 }
             }
         }

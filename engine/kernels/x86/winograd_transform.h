@@ -39,9 +39,9 @@ void psal_winograd_input(int m, const float *x, const winograd_planes *planes, i
 void psal_winograd_gradient(int m, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
                             float *v, size_t step);
 
-/* y tiles at (row, i*m) = A^T p A from p[frequency * step + i * tile_step + lane]; what sticks out of y is dropped. */
+/* y tiles at (row, column + i*m) = A^T p A from p[frequency * step + i * tile_step + lane]; what sticks out of y is dropped. */
 void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
-                          const winograd_planes *planes, int row);
+                          const winograd_planes *planes, int row, int column);
 
 /* taps[(channel * 9 + tap) * BLOCK + lane] = w[lane * lane_step + channel * 9 + tap]: 3 x 3 filters, those of a lane next to
  * each other. Several channels at once: 16 of them fill nine transpositions of 16 x 16, but one only 9/16 of one. */

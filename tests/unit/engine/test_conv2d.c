@@ -486,8 +486,10 @@ START_TEST(large_shapes_and_adjoint_identities)
                      square(512, 14, 512, 3, 1, 1), square(128, 56, 32, 3, 1, 1),  square(64, 224, 16, 3, 1, 1),
                      square(16, 224, 64, 3, 1, 1),  square(80, 150, 24, 3, 2, 1),  square(1024, 7, 256, 1, 1, 0),
                      square(512, 9, 128, 3, 1, 0),  square(256, 14, 384, 3, 2, 1), square(512, 14, 96, 3, 1, 1),
-                     square(640, 7, 80, 3, 1, 1),   square(300, 7, 200, 1, 1, 0)};
-    for (size_t i = sizeof cases / sizeof cases[0] - 3; i < sizeof cases / sizeof cases[0]; i++) cases[i].batch = 5;
+                     square(640, 7, 80, 3, 1, 1),   square(300, 7, 200, 1, 1, 0),
+                     square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2)};
+    for (size_t i = 11; i < 14; i++) cases[i].batch = 5;
+    cases[15].batch = 3;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const shape *s = &cases[i];
         sizes size = sizes_of(s);

@@ -1,0 +1,266 @@
+/* winograd.c - forward and input gradient as in x86/winograd.c: for each frequency P[tile, o] = V[tile, c] * U[c, o], with tiles
+ * as rows of A and filters as columns of B, because so the words fall out of transforms whose vectors are channels.
+ *
+ *   1. U of all filters, in parallel over panels of 32 results and steps of 32 source channels
+ *   2. in parallel over bands of tiles: V of the band, then, some panels at a time, P and its transform. V and P stay in the
+ *      second-level cache of their processor, U comes from the shared one.
+ *
+ * Tiles of all images are numbered on end. A sum over channels is one run of the unit, so that neither the bands nor the threads
+ * change a bit. */
+#include "engine/kernels/amx/winograd.h"
+
+#include <omp.h>
+
+#include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/winograd_tile.h"
+
+#define GROUP_TILES 7u /* tiles that are loaded together: 30 columns of the image, m = 4, or 16 */
+#define FEW_STEPS 2u   /* of a band of 32 tiles by F(4 x 4) with so many steps V has 442 KiB */
+#define MANY_STEPS 8u  /* by F(2 x 2) with so many V fills the cache, and U comes through less often with more panels */
+#define MOST_PANELS 4u
+
+typedef struct plan {
+    int m;
+    size_t frequencies;                     /* (m+2)^2 */
+    int row_offset, column_offset;          /* source corner of tile 0 */
+    size_t sources, results;                /* channels */
+    winograd_planes source, result;
+    size_t steps, panels, together;         /* panels that a band multiplies before it transforms */
+    size_t image_rows, tile_columns, tiles; /* rows of tiles of an image; tiles of all images */
+    size_t bands, band_rows;                /* rows of A of the largest band: tiles, in whole blocks */
+    size_t v_step, u_step, p_step;          /* between frequencies; odd numbers of cache lines, for the caches' sake */
+    size_t u_floats, u_panel, line, buffer; /* U, and a panel of it; a group's lines of one block of channels; per thread */
+} plan;
+
+static size_t odd_lines(size_t floats)
+{
+    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
+}
+
+static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
+{
+    plan p = {.m = m, .frequencies = (size_t)(m + 2) * (size_t)(m + 2)};
+    const winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
+    p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
+    p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
+    p.source = transposed ? y : x;
+    p.result = transposed ? x : y;
+    p.row_offset = transposed ? s->padding_height - 2 : -s->padding_height;
+    p.column_offset = transposed ? s->padding_width - 2 : -s->padding_width;
+    p.steps = psal_ceil_div(p.sources, GROUP);
+    p.panels = psal_ceil_div(p.results, TILE_WIDTH);
+    p.image_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
+    p.tile_columns = psal_ceil_div((size_t)p.result.width, (size_t)m);
+    p.tiles = p.image_rows * p.tile_columns * (size_t)s->batch;
+
+    const bool small = m == 4 && p.steps <= FEW_STEPS;
+    const size_t most = small ? TILE_ROWS : 2 * TILE_ROWS;
+    p.together = psal_size_min((m == 4 ? !small : p.steps >= MANY_STEPS) ? MOST_PANELS : 1, p.panels);
+    p.bands = psal_ceil_div(p.tiles, most);
+    p.bands = psal_size_min(psal_round_up(p.bands, (size_t)threads), psal_size_max(p.bands, p.tiles / TILE_ROWS));
+    p.band_rows = psal_round_up(psal_ceil_div(p.tiles, p.bands), TILE_ROWS);
+    p.v_step = odd_lines(p.band_rows / TILE_ROWS * p.steps * STEP_FLOATS);
+    p.u_step = odd_lines(p.steps * STEP_FLOATS);
+    p.p_step = odd_lines(p.together * p.band_rows * TILE_WIDTH);
+    p.u_panel = p.frequencies * p.u_step;
+    p.u_floats = p.panels * p.u_panel;
+    p.line = psal_winograd_line_floats(m, psal_size_max(GROUP_TILES, p.tile_columns));
+    p.buffer = p.frequencies * (p.v_step + p.p_step) + 2 * p.line;
+    return p;
+}
+
+size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads)
+{
+    const plan p = make_plan(s, transposed, m, threads);
+    return (p.u_floats + (size_t)threads * p.buffer) * sizeof(float);
+}
+
+/* ---- transforms to words ---- */
+
+/* transform_2d of two tiles or filters whose results share words: out[i*out_row + j*out_step + part*PART_FLOATS]. The next ones
+ * are asked for if there are many, as they go to as many pages. */
+INLINE void words_2d(transform_1d *one, const int m, const int from, const bool ask, const float *first, const float *second,
+                     ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step)
+{
+    const int to = m + 2;
+    vec middle[2][MOST * MOST]; /* [to][from] */
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+        const float *in = half ? second : first;
+#pragma GCC unroll 6
+        for (int j = 0; j < from; j++) {
+            vec column[MOST];
+#pragma GCC unroll 6
+            for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
+            one(m, column, 1, middle[half] + j, from);
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < to; i++) {
+        vec row[2][MOST];
+        one(m, middle[0] + i * from, 1, row[0], 1);
+        one(m, middle[1] + i * from, 1, row[1], 1);
+#pragma GCC unroll 6
+        for (int j = 0; j < to; j++, out += out_step) {
+            vec part[PARTS];
+            split_words(row[0][j], row[1][j], part);
+#pragma GCC unroll 3
+            for (unsigned k = 0; k < PARTS; k++) {
+                vec_store(out + k * PART_FLOATS, part[k]);
+                if (ask) __builtin_prefetch(out + k * PART_FLOATS + STEP_WORDS, 1);
+            }
+        }
+    }
+}
+
+static void filter_words(int m, bool turned, const float *first, const float *second, float *u, size_t step)
+{
+    const ptrdiff_t start = turned ? 8 * BLOCK : 0, row = turned ? -3 * BLOCK : 3 * BLOCK, tap = turned ? -BLOCK : BLOCK;
+    if (m == 2)
+        words_2d(filter_1d, 2, 3, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+    else
+        words_2d(filter_1d, 4, 3, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+}
+
+static void tile_words(int m, const float *first, const float *second, size_t columns, float *v, size_t step)
+{
+    if (m == 2)
+        words_2d(input_1d, 2, 4, false, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+    else
+        words_2d(input_1d, 4, 6, true, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+}
+
+/* ---- U ---- */
+
+/* taps[t * BLOCK + i] = w[i * 9 + t] */
+static void load_taps(const float *w, size_t lanes, float *taps)
+{
+    vec r[BLOCK];
+    load_transposed(w, 9, lanes, 9, r);
+#pragma GCC unroll 9
+    for (int t = 0; t < 9; t++) vec_store(taps + t * BLOCK, r[t]);
+}
+
+/* U of one panel and step: u[frequency][step][part][result / 16][word][result % 16], 0 beyond the last channel */
+static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t step, float *u)
+{
+    float taps[2][BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
+    u += panel * p->u_panel + step * STEP_FLOATS;
+    for (size_t block = 0; block < 2; block++, u += TILE_FLOATS) {
+        const size_t result = panel * TILE_WIDTH + block * BLOCK;
+        const size_t lanes = result < p->results ? psal_size_min(BLOCK, p->results - result) : 0;
+        memset(taps, 0, sizeof taps);
+        for (size_t half = 0; half < 2 && lanes; half++) {
+            const size_t c = step * GROUP + half * BLOCK, channels = c < p->sources ? psal_size_min(BLOCK, p->sources - c) : 0;
+            if (!transposed && channels) /* w[result, c, 3, 3] */
+                psal_winograd_load_filters(w + (result * p->sources + c) * 9, p->sources * 9, lanes, channels, taps[half]);
+            for (size_t i = 0; transposed && i < channels; i++) /* w[c, result, 3, 3] */
+                load_taps(w + ((c + i) * p->results + result) * 9, lanes, taps[half] + i * 9 * BLOCK);
+        }
+        for (size_t word = 0; word < STEP_WORDS; word++)
+            filter_words(p->m, transposed, taps[0] + word * 9 * BLOCK, taps[1] + word * 9 * BLOCK, u + word * BLOCK, p->u_step);
+    }
+}
+
+/* ---- bands ---- */
+
+/* Some tiles, their numbers counted on end, and the first one's place. */
+typedef struct tile_run {
+    size_t first, count, image, row, column;
+} tile_run;
+
+/* Those from `tile` on that lie in one row of tiles, before `end` and no more than `most`. */
+static tile_run run_at(const plan *p, size_t tile, size_t end, size_t most)
+{
+    const size_t row = tile / p->tile_columns, column = tile % p->tile_columns;
+    const size_t count = psal_size_min(psal_size_min(most, end - tile), p->tile_columns - column);
+    return (tile_run){tile, count, row / p->image_rows, row % p->image_rows, column};
+}
+
+/* V: v[frequency][tile / 32][step][part][tile / 16 % 2][tile % 16][word], 0 beyond the last channel */
+static void transform_band(const plan *p, const float *source, size_t start, size_t end, float *v, float *line)
+{
+    const size_t plane = (size_t)p->source.height * (size_t)p->source.width, m = (size_t)p->m;
+    for (size_t tile = start; tile < end;) {
+        const tile_run run = run_at(p, tile, end, GROUP_TILES);
+        const size_t columns = run.count * m + 2;
+        for (size_t step = 0; step < p->steps; step++) {
+            for (size_t half = 0; half < 2; half++) {
+                const size_t c = step * GROUP + half * BLOCK;
+                winograd_planes planes = p->source;
+                planes.lanes = c < p->sources ? psal_size_min(BLOCK, p->sources - c) : 0;
+                if (planes.lanes)
+                    load_lines(source + (run.image * p->sources + c) * plane, &planes, (int)(run.row * m) + p->row_offset,
+                               (int)(run.column * m) + p->column_offset, p->m + 2, (int)columns, line + half * p->line);
+                else
+                    memset(line + half * p->line, 0, p->line * sizeof *line);
+            }
+            for (size_t i = 0; i < run.count; i++) {
+                const size_t row = tile + i - start;
+                const float *from = line + i * m * BLOCK;
+                tile_words(p->m, from, from + p->line, columns,
+                           v + (row / TILE_ROWS * p->steps + step) * STEP_FLOATS + row % TILE_ROWS * STEP_WORDS, p->v_step);
+            }
+        }
+        tile += run.count;
+    }
+}
+
+/* product[frequency][panel][tile][32] of some panels, all frequencies; one after the other these meet the same rows of V */
+static void multiply(const plan *p, psal_amx_sums sums, size_t rows, size_t panel, size_t panels, const float *v, const float *u,
+                     float *product)
+{
+    for (size_t f = 0; f < p->frequencies; f++) {
+        for (size_t row = 0; row < rows; row += TILE_ROWS) {
+            for (size_t i = 0; i < panels; i++) {
+                const float *b = u + (panel + i) * p->u_panel + f * p->u_step;
+                const psal_amx_right right = {b, b + TILE_FLOATS, STEP_FLOATS, PART_FLOATS};
+                psal_amx_multiply(sums, v + f * p->v_step + row * p->steps * (STEP_FLOATS / TILE_ROWS), &right, p->steps,
+                                  product + f * p->p_step + (i * p->band_rows + row) * TILE_WIDTH, TILE_WIDTH);
+            }
+        }
+    }
+}
+
+static void finish(const plan *p, size_t start, size_t end, size_t panel, const float *product, float *line, float *result)
+{
+    const size_t plane = (size_t)p->result.height * (size_t)p->result.width, m = (size_t)p->m;
+    for (size_t tile = start; tile < end;) {
+        const tile_run run = run_at(p, tile, end, p->tile_columns);
+        for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->results); o += BLOCK) {
+            winograd_planes planes = p->result;
+            planes.lanes = psal_size_min(BLOCK, p->results - o);
+            psal_winograd_output(p->m, product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH, run.count,
+                                 line, result + (run.image * p->results + o) * plane, &planes, (int)(run.row * m),
+                                 (int)(run.column * m));
+        }
+        tile += run.count;
+    }
+}
+
+void psal_amx_winograd(const psal_conv2d_shape *s, bool transposed, int m, psal_amx_sums sums, const float *source, const float *w,
+                       float *result, const psal_parallel *parallel)
+{
+    const plan p = make_plan(s, transposed, m, parallel->threads);
+    float *u = parallel->scratch, *buffers = u + p.u_floats;
+#pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)
+    {
+        float *v = buffers + (size_t)omp_get_thread_num() * p.buffer, *product = v + p.frequencies * p.v_step;
+        float *line = product + p.frequencies * p.p_step;
+        psal_amx_begin();
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < p.panels * p.steps; i++) make_filters(&p, transposed, w, i / p.steps, i % p.steps, u);
+#pragma omp for schedule(dynamic)
+        for (size_t band = 0; band < p.bands; band++) {
+            const size_t start = even_start(p.tiles, p.bands, band), end = even_start(p.tiles, p.bands, band + 1);
+            transform_band(&p, source, start, end, v, line);
+            for (size_t panel = 0; panel < p.panels; panel += p.together) {
+                const size_t panels = psal_size_min(p.together, p.panels - panel);
+                multiply(&p, sums, end - start, panel, panels, v, u, product);
+                for (size_t i = 0; i < panels; i++)
+                    finish(&p, start, end, panel + i, product + i * p.band_rows * TILE_WIDTH, line, result);
+            }
+        }
+        psal_amx_end();
+    }
+}
