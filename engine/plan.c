@@ -2,7 +2,8 @@
  *
  * Order: nodes in the order they were made, stage by stage, with two exceptions. A large value whose readers all can run and
  * together leave less than half of it (a filter's gradient: its mean and its signs) is read by all of them at once, even by
- * those that only a later stage needs. And what an operation makes quickly and large from little (recompute) is made
+ * those that only a later stage needs, and so are the last readers of one that others have read before (a layer's gradient: the
+ * means of its weights' after that of its input). And what an operation makes quickly and large from little (recompute) is made
  * anew right before each reader, or pair of readers one after the other.
  *
  * Elementwise steps that go on with each other's results are one pass over the values: a normalisation with the addition and
@@ -71,6 +72,7 @@ static bool ready(const schedule *s, psal_node n, int stage) {
 
 static void run_step(schedule *s, psal_node n, int stage);
 
+/* Those that are left of the readers of `n`, if all of them can run and what they leave is small. */
 static void run_readers(schedule *s, psal_node n, int stage) {
     size_t left = 0;
     for (int link = s->first_user[n]; link >= 0; link = s->links[link]) {
@@ -110,6 +112,11 @@ static void run_step(schedule *s, psal_node n, int stage) {
     s->plan->stage_of[n] = stage;
     add_step(s, n, stage);
     if (!s->plan->is_output[n]) run_readers(s, n, stage);
+    const psal_node_record *node = psal_graph_node(s->plan->graph, n);
+    for (int i = 0; i < node->input_count; i++) {
+        const psal_node in = node->inputs[i];
+        if (!is_leaf(psal_graph_node(s->plan->graph, in)) && !s->plan->is_output[in]) run_readers(s, in, stage);
+    }
 }
 
 static psal_status order_steps(psal_plan *plan, psal_error *err) {

@@ -199,6 +199,31 @@ END_TEST
 
 /* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
  * a mean behind is gone before the next one is made, even when the code is for a later stage. */
+/* Of a chain of large values each is also read by something small, which was made last of all: it must not keep them. */
+START_TEST(last_readers_do_not_wait)
+{
+    enum { LINKS = 12, COUNT = 1024 };
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(COUNT)), w = psal_parameter(g, "w", PSAL_SHAPE(COUNT));
+    psal_node link[LINKS], outputs[LINKS];
+    for (int i = 0; i < LINKS; i++) link[i] = psal_mul(g, i ? link[i - 1] : x, w);
+    for (int i = 0; i < LINKS; i++) outputs[i] = psal_sum(g, link[i]);
+    psal_plan_options options = {.outputs = {outputs}, .output_count = {LINKS}, .stages = 1};
+    psal_plan *plan = plan_of(g, &options);
+    ck_assert_uint_le(psal_plan_memory(plan), 2 * COUNT * sizeof(float) + LINKS * PSAL_ALIGNMENT);
+    psal_workspace *ws = workspace_of(plan);
+    float ones[COUNT], twos[COUNT];
+    for (int i = 0; i < COUNT; i++) ones[i] = 1, twos[i] = 2;
+    psal_workspace_set(ws, x, ones, NULL);
+    psal_workspace_set(ws, w, twos, NULL);
+    run(ws, 0);
+    for (int i = 0; i < LINKS; i++) ck_assert_float_eq(psal_workspace_get(ws, outputs[i])[0], ldexpf(COUNT, i + 1));
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 START_TEST(spread_values_are_made_again)
 {
     enum { ROWS_OF = 8, LONG = 4096, LAYERS = 10 };
@@ -312,6 +337,7 @@ int main(void)
     tcase_add_test(tests, unbound_leaves_are_named);
     tcase_add_test(tests, impossible_plans_are_refused);
     tcase_add_test(tests, memory_is_reused);
+    tcase_add_test(tests, last_readers_do_not_wait);
     tcase_add_test(tests, spread_values_are_made_again);
     tcase_add_test(tests, neighbours_share_a_spread_value);
     tcase_add_test(tests, parts_lie_in_the_whole);
