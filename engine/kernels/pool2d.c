@@ -52,10 +52,32 @@ static range outputs_with_tap(int tap, int size, int outputs, int stride, int pa
     return r;
 }
 
-enum { PIECE = 64 }; /* outputs of a row that are worked on together, in vectors */
+enum { PIECE = 128 }; /* outputs of a row that are worked on together, in vectors */
 
-/* The maxima of `count` windows from output q on, tap by tap in reading order: a later value only replaces a smaller one, a NaN
- * every other. */
+/* best[k] and its place at[k] against from[k * stride], which is at place + k * stride: a later value only replaces a smaller
+ * one, a NaN every other. */
+static inline __attribute__((always_inline)) void take_larger(int count, const psal_real *restrict from, int stride, int place,
+                                                              psal_real *restrict best, int *restrict at) {
+    for (int k = 0; k < count; k++) {
+        psal_real value = from[k * stride];
+        bool take = (value > best[k]) | (value != value);
+        best[k] = take ? value : best[k];
+        at[k] = take ? place + k * stride : at[k];
+    }
+}
+
+/* Strides as constants make vectors. */
+PSAL_CLONES static void compare_row(int count, const psal_real *restrict from, int stride, int place, psal_real *restrict best,
+                                    int *restrict at) {
+    if (stride == 1)
+        take_larger(count, from, 1, place, best, at);
+    else if (stride == 2)
+        take_larger(count, from, 2, place, best, at);
+    else
+        take_larger(count, from, stride, place, best, at);
+}
+
+/* The maxima of `count` windows from output q on, tap by tap in reading order. */
 static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *index) {
     psal_real best[PIECE];
     int at[PIECE];
@@ -67,14 +89,9 @@ static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window 
     for (int i = rows.begin; i < rows.end; i++) {
         for (int tap = 0; tap < s->kernel_width; tap++) {
             range r = outputs_with_tap(tap, s->in_width, s->out_width, stride, s->padding_width);
-            int first = max_int(r.first - q, 0), end = min_int(r.end - q, count);
-            const int offset = i * s->in_width + q * stride + tap - s->padding_width;
-            for (int k = first; k < end; k++) {
-                psal_real value = from[offset + k * stride];
-                bool take = (value > best[k]) | (value != value);
-                best[k] = take ? value : best[k];
-                at[k] = take ? offset + k * stride : at[k];
-            }
+            const int first = max_int(r.first - q, 0), end = min_int(r.end - q, count);
+            const int place = i * s->in_width + (q + first) * stride + tap - s->padding_width;
+            if (first < end) compare_row(end - first, from + place, stride, place, best + first, at + first);
         }
     }
     for (int k = 0; k < count; k++) index[k] = (psal_real)at[k];
@@ -162,13 +179,13 @@ static bool is_dense(const psal_pool2d_shape *s) {
            (!s->exclude_padding || (s->padding_height == 0 && s->padding_width == 0));
 }
 
-PSAL_CLONES static void add_row(int count, const psal_real *restrict from, psal_real *restrict sum) {
+static inline void add_row(int count, const psal_real *restrict from, psal_real *restrict sum) {
     for (int k = 0; k < count; k++) sum[k] += from[k];
 }
 
 /* to[out_height, out_width] = sums over kernel_height x kernel_width of from[height, width] / divide_first, padded with zeros;
  * of the taps in a row the last one first when `backwards`. */
-static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width, int kernel_height,
+PSAL_CLONES static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width, int kernel_height,
                         int kernel_width, psal_real divide_first, bool backwards, psal_real divide, psal_real *to) {
     psal_real padded[PLANE_ROOM], sum[PLANE_ROOM];
     const int row = width + 2 * pad_width, rows = height + 2 * pad_height;

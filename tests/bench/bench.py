@@ -337,7 +337,7 @@ def main():
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=7, help="of one image's jobs")
     parser.add_argument("--processes", type=int, default=3, help="repeats of statistics and of whole processes")
-    parser.add_argument("--images", type=int, default=24, help="for the statistics")
+    parser.add_argument("--images", type=int, default=48, help="for the statistics")
     parser.add_argument("--threads", default="2,1")
     parser.add_argument("--only", default=",".join(name for name, _, _ in NETWORKS), help="networks")
     parser.add_argument("--jobs", default="jobs,statistics,processes", help="which of them")

@@ -83,13 +83,13 @@ INLINE void words_2d(transform_1d *one, const int m, const int from, const bool 
                      ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step)
 {
     const int to = m + 2;
-    vec middle[2][MOST * MOST]; /* [to][from] */
+    vec middle[2][MOST_TILE * MOST_TILE]; /* [to][from] */
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
         const float *in = half ? second : first;
 #pragma GCC unroll 6
         for (int j = 0; j < from; j++) {
-            vec column[MOST];
+            vec column[MOST_TILE];
 #pragma GCC unroll 6
             for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
             one(m, column, 1, middle[half] + j, from);
@@ -97,7 +97,7 @@ INLINE void words_2d(transform_1d *one, const int m, const int from, const bool 
     }
 #pragma GCC unroll 6
     for (int i = 0; i < to; i++) {
-        vec row[2][MOST];
+        vec row[2][MOST_TILE];
         one(m, middle[0] + i * from, 1, row[0], 1);
         one(m, middle[1] + i * from, 1, row[1], 1);
 #pragma GCC unroll 6

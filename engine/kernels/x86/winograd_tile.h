@@ -9,7 +9,7 @@
 #include "engine/kernels/x86/winograd_transform.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST 6 /* n of F(4 x 4, 3 x 3) */
+#define MOST_TILE 6 /* n of F(4 x 4, 3 x 3) */
 
 INLINE vec scaled(float s, vec v) { return vec_mul(vec_broadcast(s), v); }
 INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s), b, a); } /* a + s*b */
@@ -21,8 +21,8 @@ INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s),
  * smaller (measured over a, b; that the points matter so much: Barabasz et al. 2020, "Error analysis and improving the
  * accuracy of Winograd convolution for deep neural networks"). Since ab = 1 the transforms stay as short. */
 
-#define A 0.70710678118654752f
-#define B 1.41421356237309505f
+#define POINT_A 0.70710678118654752f
+#define POINT_B 1.41421356237309505f
 
 /* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
  * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
@@ -39,10 +39,10 @@ INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const 
         const vec even_a = plus_scaled(d4, -2, d2), odd_a = plus_scaled(d3, -2, d1);
         const vec even_b = plus_scaled(d4, -0.5f, d2), odd_b = plus_scaled(d3, -0.5f, d1);
         o[0] = plus_scaled(vec_add(d0, d4), -2.5f, d2);
-        o[o_step] = plus_scaled(even_a, A, odd_a);
-        o[2 * o_step] = plus_scaled(even_a, -A, odd_a);
-        o[3 * o_step] = plus_scaled(even_b, B, odd_b);
-        o[4 * o_step] = plus_scaled(even_b, -B, odd_b);
+        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
         o[5 * o_step] = plus_scaled(vec_add(d1, d5), -2.5f, d3);
     }
 }
@@ -58,7 +58,7 @@ INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const
         o[o_step] = vec_sub(difference, p3);
     } else {
         const vec p4 = i[4 * i_step], sum_b = vec_add(p3, p4);
-        const vec odd_a = scaled(A, difference), odd_b = scaled(B, vec_sub(p3, p4));
+        const vec odd_a = scaled(POINT_A, difference), odd_b = scaled(POINT_B, vec_sub(p3, p4));
         o[0] = vec_add(vec_add(p0, sum), sum_b);
         o[o_step] = vec_add(odd_a, odd_b);
         o[2 * o_step] = plus_scaled(scaled(0.5f, sum), 2, sum_b);
@@ -79,10 +79,10 @@ INLINE void gradient_1d(const int m, const vec *i, const int i_step, vec *o, con
         const vec y2 = i[2 * i_step], y3 = i[3 * i_step];
         const vec even_a = plus_scaled(y0, 0.5f, y2), odd_a = plus_scaled(y1, 0.5f, y3);
         const vec even_b = plus_scaled(y0, 2, y2), odd_b = plus_scaled(y1, 2, y3);
-        o[o_step] = plus_scaled(even_a, A, odd_a);
-        o[2 * o_step] = plus_scaled(even_a, -A, odd_a);
-        o[3 * o_step] = plus_scaled(even_b, B, odd_b);
-        o[4 * o_step] = plus_scaled(even_b, -B, odd_b);
+        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
         o[5 * o_step] = y3;
     }
 }
@@ -101,10 +101,10 @@ INLINE void filter_1d(const int m, const vec *i, const int i_step, vec *o, const
     } else {
         const vec even_a = plus_scaled(g0, 0.5f, g2), even_b = plus_scaled(g0, 2, g2);
         o[0] = g0;
-        o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, A, g1));
-        o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -A, g1));
-        o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, B, g1));
-        o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -B, g1));
+        o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, g1));
+        o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, g1));
+        o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, g1));
+        o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, g1));
         o[5 * o_step] = g2;
     }
 }
@@ -121,7 +121,7 @@ INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec 
     } else {
         const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum_b = vec_add(u3, u4), difference_b = vec_sub(u3, u4);
         o[0] = plus_scaled(plus_scaled(u0, -2.0f / 3, sum), 1.0f / 6, sum_b);
-        o[o_step] = plus_scaled(scaled(B / 6, difference_b), -2.0f / 3 * A, difference);
+        o[o_step] = plus_scaled(scaled(POINT_B / 6, difference_b), -2.0f / 3 * POINT_A, difference);
         o[2 * o_step] = plus_scaled(u5, 1.0f / 3, vec_sub(sum_b, sum));
     }
 }
@@ -133,17 +133,17 @@ typedef void transform_1d(const int m, const vec *i, const int i_step, vec *o, c
 INLINE void transform_2d(transform_1d *one, const int m, const int from, const int to, const float *in, ptrdiff_t in_row,
                          ptrdiff_t in_step, float *out, ptrdiff_t out_row, ptrdiff_t out_step)
 {
-    vec middle[MOST * MOST]; /* [to][from] */
+    vec middle[MOST_TILE * MOST_TILE]; /* [to][from] */
 #pragma GCC unroll 6
     for (int j = 0; j < from; j++) {
-        vec column[MOST];
+        vec column[MOST_TILE];
 #pragma GCC unroll 6
         for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
         one(m, column, 1, middle + j, from);
     }
 #pragma GCC unroll 6
     for (int i = 0; i < to; i++, out += out_row) {
-        vec row[MOST];
+        vec row[MOST_TILE];
         one(m, middle + i * from, 1, row, 1);
 #pragma GCC unroll 6
         for (int j = 0; j < to; j++) vec_store(out + j * out_step, row[j]);
