@@ -24,7 +24,9 @@
 #define F4_FILTERS 400
 #define F4_FILTERS_SIGNS 24
 #define F2_FILTERS 32
-#define F2_FILTERS_ACCURATE 128 /* whose sums without transforms take longer */
+#define F2_FILTERS_FORWARD 128
+
+#define MANY_PRODUCTS 150e6
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
@@ -43,13 +45,17 @@ static bool by_vectors(const psal_conv2d_shape *s, psal_conv2d_method method, in
     return method == PSAL_CONV2D_AUTO && psal_winograd_possible(s) && height >= MEDIUM && width >= MEDIUM;
 }
 
-/* m of F(m x m, 3 x 3) on the matrix unit, or 0. */
+/* m of F(m x m, 3 x 3) on the matrix unit, or 0. The forward pass of ACCURATE, where F(2 x 2) rounds half as much again as sums
+ * of every product, takes it only where that saves most: many products, or few results, which fill half a tile. */
 static int winograd_tile(const psal_conv2d_shape *s, psal_conv2d_method method, bool forward, int height, int width)
 {
-    const bool accurate = method == PSAL_CONV2D_ACCURATE;
+    const bool accurate = method == PSAL_CONV2D_ACCURATE, narrow = s->out_channels < NARROW;
+    const bool large = height >= LARGE && width >= LARGE;
     if (!suits(s, method) || !psal_winograd_possible(s) || height < SMALL || width < SMALL) return 0;
-    if (!accurate && height >= LARGE && width >= LARGE && few_filters(s, 4, height, width, F4_FILTERS)) return 4;
-    return few_filters(s, 2, height, width, accurate && forward ? F2_FILTERS_ACCURATE : F2_FILTERS) ? 2 : 0;
+    if (!accurate && large && few_filters(s, 4, height, width, F4_FILTERS)) return 4;
+    if (!accurate || !forward) return few_filters(s, 2, height, width, F2_FILTERS) ? 2 : 0;
+    const double products = (double)s->in_channels * s->out_channels * height * width * 9;
+    return (narrow || (large && products >= MANY_PRODUCTS)) && few_filters(s, 2, height, width, F2_FILTERS_FORWARD) ? 2 : 0;
 }
 
 static int forward_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
