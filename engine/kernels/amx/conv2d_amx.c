@@ -26,7 +26,7 @@
 #define F2_FILTERS 32
 #define F2_FILTERS_FORWARD 128
 
-#define MANY_PRODUCTS 150e6
+#define MANY_PRODUCTS 150e6 /* of a forward pass: half a millisecond, of which F(2 x 2) saves half */
 
 static bool suits(const psal_conv2d_shape *s, psal_conv2d_method method)
 {

@@ -12,6 +12,7 @@
 #include <omp.h>
 
 #include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/winograd.h"
 #include "engine/kernels/x86/winograd_tile.h"
 
 #define GROUP_TILES 7u /* tiles that are loaded together: 30 columns of the image, m = 4, or 16 */
@@ -22,36 +23,20 @@
 typedef struct plan {
     int m;
     size_t frequencies;                     /* (m+2)^2 */
-    int row_offset, column_offset;          /* source corner of tile 0 */
-    size_t sources, results;                /* channels */
-    winograd_planes source, result;
+    winograd_tiling t;
     size_t steps, panels, together;         /* panels that a band multiplies before it transforms */
-    size_t image_rows, tile_columns, tiles; /* rows of tiles of an image; tiles of all images */
+    size_t tiles;                           /* of all images */
     size_t bands, band_rows;                /* rows of A of the largest band: tiles, in whole blocks */
     size_t v_step, u_step, p_step;          /* between frequencies; odd numbers of cache lines, for the caches' sake */
     size_t u_floats, u_panel, line, buffer; /* U, and a panel of it; a group's lines of one block of channels; per thread */
 } plan;
 
-static size_t odd_lines(size_t floats)
-{
-    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
-}
-
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
-    plan p = {.m = m, .frequencies = (size_t)(m + 2) * (size_t)(m + 2)};
-    const winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
-    p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
-    p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
-    p.source = transposed ? y : x;
-    p.result = transposed ? x : y;
-    p.row_offset = transposed ? s->padding_height - 2 : -s->padding_height;
-    p.column_offset = transposed ? s->padding_width - 2 : -s->padding_width;
-    p.steps = psal_ceil_div(p.sources, GROUP);
-    p.panels = psal_ceil_div(p.results, TILE_WIDTH);
-    p.image_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
-    p.tile_columns = psal_ceil_div((size_t)p.result.width, (size_t)m);
-    p.tiles = p.image_rows * p.tile_columns * (size_t)s->batch;
+    plan p = {.m = m, .frequencies = (size_t)(m + 2) * (size_t)(m + 2), .t = winograd_tiling_of(s, transposed, m)};
+    p.steps = psal_ceil_div(p.t.sources, GROUP);
+    p.panels = psal_ceil_div(p.t.results, TILE_WIDTH);
+    p.tiles = p.t.image_rows * p.t.tile_columns * (size_t)s->batch;
 
     const bool small = m == 4 && p.steps <= FEW_STEPS;
     const size_t most = small ? TILE_ROWS : 2 * TILE_ROWS;
@@ -59,12 +44,12 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int th
     p.bands = psal_ceil_div(p.tiles, most);
     p.bands = psal_size_min(psal_round_up(p.bands, (size_t)threads), psal_size_max(p.bands, p.tiles / TILE_ROWS));
     p.band_rows = psal_round_up(psal_ceil_div(p.tiles, p.bands), TILE_ROWS);
-    p.v_step = odd_lines(p.band_rows / TILE_ROWS * p.steps * STEP_FLOATS);
-    p.u_step = odd_lines(p.steps * STEP_FLOATS);
-    p.p_step = odd_lines(p.together * p.band_rows * TILE_WIDTH);
+    p.v_step = winograd_step(p.band_rows / TILE_ROWS * p.steps * STEP_FLOATS);
+    p.u_step = winograd_step(p.steps * STEP_FLOATS);
+    p.p_step = winograd_step(p.together * p.band_rows * TILE_WIDTH);
     p.u_panel = p.frequencies * p.u_step;
     p.u_floats = p.panels * p.u_panel;
-    p.line = psal_winograd_line_floats(m, psal_size_max(GROUP_TILES, p.tile_columns));
+    p.line = psal_winograd_line_floats(m, psal_size_max(GROUP_TILES, p.t.tile_columns));
     p.buffer = p.frequencies * (p.v_step + p.p_step) + 2 * p.line;
     return p;
 }
@@ -77,7 +62,7 @@ size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, in
 
 /* ---- transforms to words ---- */
 
-/* transform_2d of two tiles or filters whose results share words: out[i*out_row + j*out_step + part*PART_FLOATS]. The next ones
+/* transform_2d of two tiles or filters whose results share words: out[(i*to + j)*out_step + part*PART_FLOATS]. The next ones
  * are asked for if there are many, as they go to as many pages. */
 INLINE void words_2d(transform_1d *one, const int m, const int from, const bool ask, const float *first, const float *second,
                      ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step)
@@ -132,15 +117,6 @@ static void tile_words(int m, const float *first, const float *second, size_t co
 
 /* ---- U ---- */
 
-/* taps[t * BLOCK + i] = w[i * 9 + t] */
-static void load_taps(const float *w, size_t lanes, float *taps)
-{
-    vec r[BLOCK];
-    load_transposed(w, 9, lanes, 9, r);
-#pragma GCC unroll 9
-    for (int t = 0; t < 9; t++) vec_store(taps + t * BLOCK, r[t]);
-}
-
 /* U of one panel and step: u[frequency][step][part][result / 16][word][result % 16], 0 beyond the last channel */
 static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t step, float *u)
 {
@@ -148,14 +124,14 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
     u += panel * p->u_panel + step * STEP_FLOATS;
     for (size_t block = 0; block < 2; block++, u += TILE_FLOATS) {
         const size_t result = panel * TILE_WIDTH + block * BLOCK;
-        const size_t lanes = result < p->results ? psal_size_min(BLOCK, p->results - result) : 0;
+        const size_t lanes = result < p->t.results ? psal_size_min(BLOCK, p->t.results - result) : 0;
         memset(taps, 0, sizeof taps);
         for (size_t half = 0; half < 2 && lanes; half++) {
-            const size_t c = step * GROUP + half * BLOCK, channels = c < p->sources ? psal_size_min(BLOCK, p->sources - c) : 0;
+            const size_t c = step * GROUP + half * BLOCK, channels = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
             if (!transposed && channels) /* w[result, c, 3, 3] */
-                psal_winograd_load_filters(w + (result * p->sources + c) * 9, p->sources * 9, lanes, channels, taps[half]);
+                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, taps[half]);
             for (size_t i = 0; transposed && i < channels; i++) /* w[c, result, 3, 3] */
-                load_taps(w + ((c + i) * p->results + result) * 9, lanes, taps[half] + i * 9 * BLOCK);
+                load_taps(w + ((c + i) * p->t.results + result) * 9, lanes, taps[half] + i * 9 * BLOCK);
         }
         for (size_t word = 0; word < STEP_WORDS; word++)
             filter_words(p->m, transposed, taps[0] + word * 9 * BLOCK, taps[1] + word * 9 * BLOCK, u + word * BLOCK, p->u_step);
@@ -172,26 +148,26 @@ typedef struct tile_run {
 /* Those from `tile` on that lie in one row of tiles, before `end` and no more than `most`. */
 static tile_run run_at(const plan *p, size_t tile, size_t end, size_t most)
 {
-    const size_t row = tile / p->tile_columns, column = tile % p->tile_columns;
-    const size_t count = psal_size_min(psal_size_min(most, end - tile), p->tile_columns - column);
-    return (tile_run){tile, count, row / p->image_rows, row % p->image_rows, column};
+    const size_t row = tile / p->t.tile_columns, column = tile % p->t.tile_columns;
+    const size_t count = psal_size_min(psal_size_min(most, end - tile), p->t.tile_columns - column);
+    return (tile_run){tile, count, row / p->t.image_rows, row % p->t.image_rows, column};
 }
 
 /* V: v[frequency][tile / 32][step][part][tile / 16 % 2][tile % 16][word], 0 beyond the last channel */
 static void transform_band(const plan *p, const float *source, size_t start, size_t end, float *v, float *line)
 {
-    const size_t plane = (size_t)p->source.height * (size_t)p->source.width, m = (size_t)p->m;
+    const size_t plane = (size_t)p->t.source.height * (size_t)p->t.source.width, m = (size_t)p->m;
     for (size_t tile = start; tile < end;) {
         const tile_run run = run_at(p, tile, end, GROUP_TILES);
         const size_t columns = run.count * m + 2;
         for (size_t step = 0; step < p->steps; step++) {
             for (size_t half = 0; half < 2; half++) {
                 const size_t c = step * GROUP + half * BLOCK;
-                winograd_planes planes = p->source;
-                planes.lanes = c < p->sources ? psal_size_min(BLOCK, p->sources - c) : 0;
+                winograd_planes planes = p->t.source;
+                planes.lanes = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
                 if (planes.lanes)
-                    load_lines(source + (run.image * p->sources + c) * plane, &planes, (int)(run.row * m) + p->row_offset,
-                               (int)(run.column * m) + p->column_offset, p->m + 2, (int)columns, line + half * p->line);
+                    load_lines(source + (run.image * p->t.sources + c) * plane, &planes, (int)(run.row * m) + p->t.row_offset,
+                               (int)(run.column * m) + p->t.column_offset, p->m + 2, (int)columns, line + half * p->line);
                 else
                     memset(line + half * p->line, 0, p->line * sizeof *line);
             }
@@ -224,14 +200,14 @@ static void multiply(const plan *p, psal_amx_sums sums, size_t rows, size_t pane
 
 static void finish(const plan *p, size_t start, size_t end, size_t panel, const float *product, float *line, float *result)
 {
-    const size_t plane = (size_t)p->result.height * (size_t)p->result.width, m = (size_t)p->m;
+    const size_t plane = (size_t)p->t.result.height * (size_t)p->t.result.width, m = (size_t)p->m;
     for (size_t tile = start; tile < end;) {
-        const tile_run run = run_at(p, tile, end, p->tile_columns);
-        for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->results); o += BLOCK) {
-            winograd_planes planes = p->result;
-            planes.lanes = psal_size_min(BLOCK, p->results - o);
+        const tile_run run = run_at(p, tile, end, p->t.tile_columns);
+        for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->t.results); o += BLOCK) {
+            winograd_planes planes = p->t.result;
+            planes.lanes = psal_size_min(BLOCK, p->t.results - o);
             psal_winograd_output(p->m, product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH, run.count,
-                                 line, result + (run.image * p->results + o) * plane, &planes, (int)(run.row * m),
+                                 line, result + (run.image * p->t.results + o) * plane, &planes, (int)(run.row * m),
                                  (int)(run.column * m));
         }
         tile += run.count;

@@ -26,11 +26,9 @@
 
 typedef struct plan {
     int m, n2;                                  /* n2 = (m+2)^2 frequencies */
-    int row_offset, column_offset;              /* source corner of tile 0 */
-    size_t sources, results;                    /* channels */
-    winograd_planes source, result;
+    winograd_tiling t;
     size_t source_blocks, result_blocks, panels;
-    size_t image_rows, tile_rows, tile_columns; /* tiles of an image, and rows of tiles of all images */
+    size_t tile_rows;                           /* of all images */
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
@@ -39,19 +37,14 @@ typedef struct plan {
     size_t v_floats, u_floats, buffer;          /* shared V; U of one panel and chunk; per thread */
 } plan;
 
-static size_t odd_blocks(size_t floats)
-{
-    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
-}
-
 /* Cut the tile rows into bands and strips for at least `tasks` tasks. */
 static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
 {
-    const size_t row_floats = (size_t)p->n2 * p->source_blocks * p->tile_columns * BLOCK;
+    const size_t row_floats = (size_t)p->n2 * p->source_blocks * p->t.tile_columns * BLOCK;
     p->tile_rows = tile_rows;
     p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
-    p->strips = psal_ceil_div(p->band_rows, psal_size_max(STRIP_TILES / p->tile_columns, 1));
+    p->strips = psal_ceil_div(p->band_rows, psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
     p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
     p->shared_filters = p->bands * p->strips > 1;
@@ -59,33 +52,24 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
 
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
-    plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
-    p.sources = (size_t)(transposed ? s->out_channels : s->in_channels);
-    p.results = (size_t)(transposed ? s->in_channels : s->out_channels);
-    winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
-    p.source = transposed ? y : x;
-    p.result = transposed ? x : y;
-    p.row_offset = transposed ? s->padding_height - 2 : -s->padding_height;
-    p.column_offset = transposed ? s->padding_width - 2 : -s->padding_width;
-    p.source_blocks = psal_ceil_div(p.sources, BLOCK);
-    p.result_blocks = psal_ceil_div(p.results, BLOCK);
-    p.panels = psal_ceil_div(p.results, PANEL);
-    p.image_rows = psal_ceil_div((size_t)p.result.height, (size_t)m);
-    p.tile_columns = psal_ceil_div((size_t)p.result.width, (size_t)m);
+    plan p = {.m = m, .n2 = (m + 2) * (m + 2), .t = winograd_tiling_of(s, transposed, m)};
+    p.source_blocks = psal_ceil_div(p.t.sources, BLOCK);
+    p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
+    p.panels = psal_ceil_div(p.t.results, PANEL);
 
-    divide_rows(&p, p.image_rows, WANTED_TASKS);
-    p.chunk = p.sources;
+    divide_rows(&p, p.t.image_rows, WANTED_TASKS);
+    p.chunk = p.t.sources;
     if (!p.shared_filters)
-        p.chunk = psal_size_min(p.sources, psal_size_max(CHUNK_FLOATS / ((size_t)p.n2 * PANEL) / BLOCK, 1) * BLOCK);
-    p.chunks = psal_ceil_div(p.sources, p.chunk);
-    divide_rows(&p, p.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
+        p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / ((size_t)p.n2 * PANEL) / BLOCK, 1) * BLOCK);
+    p.chunks = psal_ceil_div(p.t.sources, p.chunk);
+    divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
 
-    p.v_step = odd_blocks(p.source_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.u_step = odd_blocks(p.chunk * PANEL);
-    p.p_step = odd_blocks(p.strip_rows * p.tile_columns * PANEL);
+    p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
+    p.u_step = winograd_step(p.chunk * PANEL);
+    p.p_step = winograd_step(p.strip_rows * p.t.tile_columns * PANEL);
     p.v_floats = (size_t)p.n2 * p.v_step;
     p.u_floats = (size_t)p.n2 * p.u_step;
-    p.buffer = psal_winograd_line_floats(m, p.tile_columns) + (size_t)p.n2 * p.p_step;
+    p.buffer = psal_winograd_line_floats(m, p.t.tile_columns) + (size_t)p.n2 * p.p_step;
     if (!p.shared_filters) p.buffer += p.u_floats;
     return p;
 }
@@ -108,20 +92,20 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
 {
     float taps[BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
-        const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->results - result);
+        const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->t.results - result);
         float *dst = u + block % 2 * p->chunk * BLOCK;
         for (size_t c = first; c < end; c++) {
             float *filter = dst + (c - start) * BLOCK;
             if (transposed) { /* w[c, result, 3, 3] */
-                if (c + AHEAD_BLOCKS < end) prefetch(w + ((c + AHEAD_BLOCKS) * p->results + result) * 9, lanes * 9);
-                psal_winograd_turned_filter(p->m, w + (c * p->results + result) * 9, lanes, filter, p->u_step);
+                if (c + AHEAD_BLOCKS < end) prefetch(w + ((c + AHEAD_BLOCKS) * p->t.results + result) * 9, lanes * 9);
+                psal_winograd_turned_filter(p->m, w + (c * p->t.results + result) * 9, lanes, filter, p->u_step);
             } else { /* w[result, c, 3, 3] */
-                const float *src = w + (result * p->sources + c) * 9;
+                const float *src = w + (result * p->t.sources + c) * 9;
                 const size_t loaded = (c - first) % BLOCK;
                 if (loaded == 0)
-                    psal_winograd_load_filters(src, p->sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
-                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->sources; i++)
-                    prefetch_later(src + (i * p->sources + AHEAD_TAPS) * 9, 1);
+                    psal_winograd_load_filters(src, p->t.sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
+                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->t.sources; i++)
+                    prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * 9, 1);
                 psal_winograd_filter(p->m, taps + loaded * 9 * BLOCK, filter, p->u_step);
             }
         }
@@ -150,59 +134,59 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
 {
     const int threads = parallel->threads;
     const plan p = make_plan(s, transposed, m, threads);
-    const size_t source_plane = (size_t)p.source.height * (size_t)p.source.width;
-    const size_t result_plane = (size_t)p.result.height * (size_t)p.result.width;
+    const size_t source_plane = (size_t)p.t.source.height * (size_t)p.t.source.width;
+    const size_t result_plane = (size_t)p.t.result.height * (size_t)p.t.result.width;
     float *v = parallel->scratch, *shared_u = v + p.v_floats, *buffers = v + shared_floats(&p);
 
     if (p.shared_filters) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (size_t task = 0; task < p.panels * p.source_blocks; task++) {
             const size_t panel = task / p.source_blocks, first = task % p.source_blocks * BLOCK, chunk = first / p.chunk;
-            make_filters(&p, transposed, w, panel, chunk * p.chunk, first, psal_size_min(first + BLOCK, p.sources),
+            make_filters(&p, transposed, w, panel, chunk * p.chunk, first, psal_size_min(first + BLOCK, p.t.sources),
                          shared_u + (panel * p.chunks + chunk) * p.u_floats);
         }
     }
     for (size_t band = 0; band < p.bands; band++) {
         const size_t band_row = even_start(p.tile_rows, p.bands, band), band_rows = even_share(p.tile_rows, p.bands, band);
-        const size_t tiles = band_rows * p.tile_columns;
+        const size_t tiles = band_rows * p.t.tile_columns;
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (size_t task = 0; task < p.source_blocks * band_rows; task++) {
             const size_t block = task / band_rows, row = task % band_rows;
-            const size_t image = (band_row + row) / p.image_rows, image_row = (band_row + row) % p.image_rows;
-            winograd_planes planes = p.source;
-            planes.lanes = psal_size_min(BLOCK, p.sources - block * BLOCK);
-            psal_winograd_input(m, source + (image * p.sources + block * BLOCK) * source_plane, &planes,
-                                (int)image_row * m + p.row_offset, p.column_offset, p.tile_columns,
+            const size_t image = (band_row + row) / p.t.image_rows, image_row = (band_row + row) % p.t.image_rows;
+            winograd_planes planes = p.t.source;
+            planes.lanes = psal_size_min(BLOCK, p.t.sources - block * BLOCK);
+            psal_winograd_input(m, source + (image * p.t.sources + block * BLOCK) * source_plane, &planes,
+                                (int)image_row * m + p.t.row_offset, p.t.column_offset, p.t.tile_columns,
                                 buffers + (size_t)omp_get_thread_num() * p.buffer,
-                                v + (block * tiles + row * p.tile_columns) * BLOCK, p.v_step);
+                                v + (block * tiles + row * p.t.tile_columns) * BLOCK, p.v_step);
         }
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (size_t task = 0; task < p.panels * p.strips; task++) {
             const size_t panel = task / p.strips, strip = task % p.strips;
             const size_t row = even_start(band_rows, p.strips, strip), rows = even_share(band_rows, p.strips, strip);
-            const size_t columns = psal_size_min(PANEL, p.results - panel * PANEL);
+            const size_t columns = psal_size_min(PANEL, p.t.results - panel * PANEL);
             float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
-            float *product = line + psal_winograd_line_floats(m, p.tile_columns);
+            float *product = line + psal_winograd_line_floats(m, p.t.tile_columns);
             for (size_t chunk = 0; chunk < p.chunks; chunk++) {
-                const size_t start = chunk * p.chunk, channels = psal_size_min(p.chunk, p.sources - start);
+                const size_t start = chunk * p.chunk, channels = psal_size_min(p.chunk, p.t.sources - start);
                 float *u = product + (size_t)p.n2 * p.p_step;
                 if (p.shared_filters)
                     u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
                 else
                     make_filters(&p, transposed, w, panel, start, start, start + channels, u);
                 multiply(&p, chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS,
-                         v + (start * tiles + row * p.tile_columns * BLOCK), tiles, u, channels, rows * p.tile_columns,
+                         v + (start * tiles + row * p.t.tile_columns * BLOCK), tiles, u, channels, rows * p.t.tile_columns,
                          columns, product, start > 0);
             }
             for (size_t block = 0; block * BLOCK < columns; block++) {
-                winograd_planes planes = p.result;
+                winograd_planes planes = p.t.result;
                 planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
                 for (size_t r = 0; r < rows; r++) {
-                    const size_t image = (band_row + row + r) / p.image_rows, image_row = (band_row + row + r) % p.image_rows;
-                    psal_winograd_output(m, product + r * p.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
-                                         p.tile_columns, line,
-                                         result + (image * p.results + panel * PANEL + block * BLOCK) * result_plane,
+                    const size_t image = (band_row + row + r) / p.t.image_rows, image_row = (band_row + row + r) % p.t.image_rows;
+                    psal_winograd_output(m, product + r * p.t.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
+                                         p.t.tile_columns, line,
+                                         result + (image * p.t.results + panel * PANEL + block * BLOCK) * result_plane,
                                          &planes, (int)image_row * m, 0);
                 }
             }

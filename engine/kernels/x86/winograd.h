@@ -3,7 +3,7 @@
 #define PSAL_ENGINE_KERNELS_X86_WINOGRAD_H
 
 #include "engine/kernels/conv2d_lower.h"
-#include "engine/kernels/x86/simd.h"
+#include "engine/kernels/x86/winograd_transform.h"
 
 #define psal_winograd_conv_scratch PSAL_SIMD_NAME(psal_winograd_conv_scratch)
 #define psal_winograd_conv PSAL_SIMD_NAME(psal_winograd_conv)
@@ -15,6 +15,33 @@ static inline bool psal_winograd_possible(const psal_conv2d_shape *s)
 {
     return s->kernel_height == 3 && s->kernel_width == 3 && s->stride_height == 1 && s->stride_width == 1 &&
            s->dilation_height == 1 && s->dilation_width == 1 && s->groups == 1;
+}
+
+/* A convolution, or with `transposed` its input gradient, in tiles of m x m results. */
+typedef struct winograd_tiling {
+    size_t sources, results;         /* channels */
+    winograd_planes source, result;
+    int row_offset, column_offset;   /* source corner of tile 0 */
+    size_t image_rows, tile_columns; /* rows of tiles of an image, and tiles of a row */
+} winograd_tiling;
+
+static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, bool transposed, int m)
+{
+    const winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
+    winograd_tiling t = {.sources = (size_t)(transposed ? s->out_channels : s->in_channels),
+                         .results = (size_t)(transposed ? s->in_channels : s->out_channels),
+                         .source = transposed ? y : x, .result = transposed ? x : y};
+    t.row_offset = transposed ? s->padding_height - 2 : -s->padding_height;
+    t.column_offset = transposed ? s->padding_width - 2 : -s->padding_width;
+    t.image_rows = psal_ceil_div((size_t)t.result.height, (size_t)m);
+    t.tile_columns = psal_ceil_div((size_t)t.result.width, (size_t)m);
+    return t;
+}
+
+/* At least so many floats, an odd number of cache lines: frequencies that far apart do not share places in a cache. */
+static inline size_t winograd_step(size_t floats)
+{
+    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
 }
 
 /* forward: result y from source x; transposed: result dx from source dy; chains: sums by PSAL_MICRO_CHAINS */

@@ -23,11 +23,6 @@ typedef struct dw_plan {
     size_t x_floats, y_floats, e_floats, line, partials; /* E of one task; one thread's line; partial sums */
 } dw_plan;
 
-static size_t odd_blocks(size_t floats)
-{
-    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
-}
-
 static dw_plan make_plan(const psal_conv2d_shape *s, int m)
 {
     dw_plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
@@ -43,9 +38,9 @@ static dw_plan make_plan(const psal_conv2d_shape *s, int m)
     const size_t row_floats = (size_t)p.n2 * (p.input_blocks + p.filter_blocks) * p.tile_columns * BLOCK;
     p.bands = psal_ceil_div(p.tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
     p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
-    p.x_step = odd_blocks(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.y_step = odd_blocks(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.e_step = odd_blocks(p.group_blocks * BLOCK * PANEL);
+    p.x_step = winograd_step(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
+    p.y_step = winograd_step(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
+    p.e_step = winograd_step(p.group_blocks * BLOCK * PANEL);
     p.x_floats = (size_t)p.n2 * p.x_step;
     p.y_floats = (size_t)p.n2 * p.y_step;
     p.e_floats = (size_t)p.n2 * p.e_step;

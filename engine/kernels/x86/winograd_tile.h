@@ -171,4 +171,26 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
     }
 }
 
+/* taps[t * WIDTH + i] = w[i * 9 + t], t < 9, for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
+INLINE void load_taps(const float *w, size_t lanes, float *taps)
+{
+    vec r[16];
+#if WIDTH == 16
+    const vec_mask nine = vec_first(9);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++) r[i] = i < lanes ? vec_load_masked(w + i * 9, nine) : vec_zero();
+    transpose_registers(r);
+#else
+    float last[8];
+    for (size_t i = 0; i < 8; i++) {
+        r[i] = i < lanes ? vec_load(w + i * 9) : vec_zero();
+        last[i] = i < lanes ? w[i * 9 + 8] : 0;
+    }
+    transpose_registers(r);
+    r[8] = vec_load(last);
+#endif
+#pragma GCC unroll 9
+    for (int t = 0; t < 9; t++) vec_store(taps + t * WIDTH, r[t]);
+}
+
 #endif
