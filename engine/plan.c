@@ -308,8 +308,12 @@ static void measure_lifetimes(const psal_plan *plan, layout *l) {
             l->last_use[l->viewed[step]] = l->last_use[step];
 }
 
+enum { SMALL = 16 << 10 }; /* bytes */
+
+/* Small ones first, then by size: placed last, a few small values that are kept for long would lie on top of everything. */
 static int by_size_then_begin(const void *a, const void *b) {
     const buffer *x = *(const buffer *const *)a, *y = *(const buffer *const *)b;
+    if ((x->bytes <= SMALL) != (y->bytes <= SMALL)) return x->bytes <= SMALL ? -1 : 1;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return (x->begin > y->begin) - (x->begin < y->begin);
 }
@@ -340,11 +344,34 @@ static psal_status place(psal_plan *plan, layout *l, psal_error *err) {
             if (after > offset) offset = after;
         }
         order[i]->offset = offset;
-        if (offset + order[i]->bytes > plan->arena) plan->arena = offset + order[i]->bytes;
+        if (offset + order[i]->bytes > plan->memory) plan->memory = offset + order[i]->bytes;
     }
     free(order);
     free(near);
     return PSAL_OK;
+}
+
+static size_t scratch_of(const psal_plan *plan, int step) {
+    const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[step].node);
+    const psal_op *op = psal_op_get(node->op);
+    const size_t bytes = op->scratch ? op->scratch(node, plan->methods[plan->steps[step].stage], plan->threads) : 0;
+    return (bytes + PSAL_ALIGNMENT - 1) / PSAL_ALIGNMENT * PSAL_ALIGNMENT;
+}
+
+/* Scratch memory ends where the arena does, for all steps, so that it is in the cache from the one before: what most of them need
+ * lies in one place, and the steps that need much do so when few values are kept. */
+static void place_scratch(psal_plan *plan, const layout *l) {
+    for (int pass = 0; pass < 2; pass++) /* first the arena's size */
+        for (int step = 0; step < plan->step_count; step++) {
+            const size_t bytes = scratch_of(plan, step);
+            size_t top = 0;
+            for (int i = 0; bytes > 0 && pass == 0 && i < l->count; i++) {
+                const buffer *b = &l->buffers[i];
+                if (b->begin <= step && step <= b->end && b->offset + b->bytes > top) top = b->offset + b->bytes;
+            }
+            if (top + bytes > plan->memory) plan->memory = top + bytes;
+            plan->steps[step].scratch = plan->memory - bytes;
+        }
 }
 
 static psal_status lay_out(psal_plan *plan, psal_error *err) {
@@ -376,6 +403,7 @@ static psal_status lay_out(psal_plan *plan, psal_error *err) {
     }
     status = place(plan, &l, err);
     if (status != PSAL_OK) goto done;
+    place_scratch(plan, &l);
     for (psal_node n = 0; n < plan->nodes; n++) plan->offset[n] = SIZE_MAX;
     for (int step = 0; step < plan->step_count; step++) {
         if (l.buffer_of[step] >= 0) plan->steps[step].offset = l.buffers[l.buffer_of[step]].offset + l.inside[step];
@@ -440,17 +468,6 @@ static void join_steps(psal_plan *plan) {
 
 /* ---- the plan ---- */
 
-static size_t largest_scratch(const psal_plan *plan) {
-    size_t largest = 0;
-    for (int i = 0; i < plan->step_count; i++) {
-        const psal_node_record *node = psal_graph_node(plan->graph, plan->steps[i].node);
-        const psal_op *op = psal_op_get(node->op);
-        size_t bytes = op->scratch ? op->scratch(node, plan->methods[plan->steps[i].stage], plan->threads) : 0;
-        if (bytes > largest) largest = bytes;
-    }
-    return (largest + PSAL_ALIGNMENT - 1) / PSAL_ALIGNMENT * PSAL_ALIGNMENT;
-}
-
 static psal_status check_options(const psal_graph *graph, const psal_plan_options *options, psal_error *err) {
     if (options->stages < 1 || options->stages > PSAL_MAX_STAGES)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "a plan has 1 to %d stages, got %d", PSAL_MAX_STAGES, options->stages);
@@ -493,7 +510,6 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     gather_passes(plan);
     if (lay_out(plan, err) != PSAL_OK) goto failed;
     join_steps(plan);
-    plan->scratch = largest_scratch(plan);
     if (options->memory_limit && psal_plan_memory(plan) > options->memory_limit) {
         psal_fail(err, PSAL_ERR_MEMORY, "needs %.1f MiB of working memory, more than the limit of %.1f MiB",
                   (double)psal_plan_memory(plan) / 1048576, (double)options->memory_limit / 1048576);
@@ -525,7 +541,7 @@ psal_status psal_plan_bind(psal_plan *plan, psal_node parameter, const psal_real
 }
 
 size_t psal_plan_memory(const psal_plan *plan) {
-    return plan->arena + plan->scratch;
+    return plan->memory;
 }
 
 bool psal_plan_reads(const psal_plan *plan, psal_node leaf) {

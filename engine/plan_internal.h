@@ -13,8 +13,9 @@ enum {
 typedef struct psal_plan_step {
     psal_node node;
     int stage;
-    size_t offset; /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
-    int follow;    /* so many of the next steps can be done in the same pass (psal_op.run_elements, .also) */
+    size_t offset;  /* of the result: bytes from the arena's start; SIZE_MAX: a view, without memory of its own */
+    size_t scratch; /* where its scratch memory begins, behind everything that is needed then */
+    int follow;     /* so many of the next steps can be done in the same pass (psal_op.run_elements, .also) */
 } psal_plan_step;
 
 struct psal_plan {
@@ -30,7 +31,7 @@ struct psal_plan {
     bool *is_output;                      /* per node */
     size_t *offset;                       /* per node: that of its step (its last, if it is recomputed); SIZE_MAX: none */
     const psal_real **bound;              /* per parameter node */
-    size_t arena, scratch;                /* bytes */
+    size_t memory;                        /* bytes of the arena */
 };
 
 #endif

@@ -11,7 +11,7 @@ enum { HUGE_PAGE = 2 << 20 };
 
 struct psal_workspace {
     const psal_plan *plan;
-    char *memory;             /* arena, then scratch */
+    char *memory;             /* the arena */
     bool owns_memory;
     const psal_real **values; /* per node: where its values are, or NULL */
     const psal_real **set;    /* per node: what the caller set, or NULL */
@@ -218,7 +218,7 @@ static psal_op_call prepare(psal_workspace *ws, int step, const psal_real **in, 
                           .in = in,
                           .out = out,
                           .method = plan->methods[plan->steps[step].stage],
-                          .parallel = {plan->threads, ws->memory + plan->arena}};
+                          .parallel = {plan->threads, ws->memory + plan->steps[step].scratch}};
 }
 
 psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {

@@ -197,8 +197,6 @@ START_TEST(memory_is_reused)
 }
 END_TEST
 
-/* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
- * a mean behind is gone before the next one is made, even when the code is for a later stage. */
 /* Of a chain of large values each is also read by something small, which was made last of all: it must not keep them. */
 START_TEST(last_readers_do_not_wait)
 {
@@ -224,6 +222,8 @@ START_TEST(last_readers_do_not_wait)
 }
 END_TEST
 
+/* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
+ * a mean behind is gone before the next one is made, even when the code is for a later stage. */
 START_TEST(spread_values_are_made_again)
 {
     enum { ROWS_OF = 8, LONG = 4096, LAYERS = 10 };
@@ -295,6 +295,46 @@ START_TEST(neighbours_share_a_spread_value)
 }
 END_TEST
 
+/* A convolution that needs much scratch memory while few values are kept shares it with those that come later; a small value that
+ * was made when the memory was full and is kept to the end is not in its way. */
+START_TEST(scratch_lies_where_values_are_not)
+{
+    enum { CHANNELS = 8, SIDE = 32, COUNT = CHANNELS * SIDE * SIDE, KEPT = 40 };
+    const size_t large = COUNT * sizeof(float);
+    const psal_conv2d_options padded = {.padding_height = 1, .padding_width = 1};
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1, CHANNELS, SIDE, SIDE));
+    psal_node w = psal_parameter(g, "w", PSAL_SHAPE(CHANNELS, CHANNELS, 3, 3));
+    psal_node first = psal_conv2d(g, x, w, &padded), kept[KEPT], outputs[2], sum = PSAL_NO_NODE;
+    for (int i = 0; i < KEPT; i++) kept[i] = psal_softmax(g, psal_reshape(g, i ? kept[i - 1] : first, PSAL_SHAPE(1, COUNT)));
+    outputs[0] = psal_sum(g, kept[KEPT - 1]);
+    for (int i = 0; i < KEPT; i++) sum = i ? psal_add(g, sum, kept[i]) : kept[i];
+    outputs[1] = psal_sum(g, psal_conv2d(g, psal_reshape(g, sum, PSAL_SHAPE(1, CHANNELS, SIDE, SIDE)), w, &padded));
+    psal_plan_options options = {
+        .outputs = {outputs}, .output_count = {2}, .stages = 1, .methods = {PSAL_CONV2D_GEMM}};
+    psal_plan *plan = plan_of(g, &options);
+    const size_t scratch = psal_conv2d_forward_scratch(&psal_graph_node(g, first)->attr.conv2d, PSAL_CONV2D_GEMM, 1);
+    ck_assert_uint_gt(scratch, 8 * large);
+    ck_assert_uint_lt(psal_plan_memory(plan), (KEPT + 3) * large);
+
+    psal_workspace *ws = workspace_of(plan);
+    float image[COUNT], filters[CHANNELS * CHANNELS * 9];
+    for (int i = 0; i < COUNT; i++) image[i] = 1;
+    for (int i = 0; i < CHANNELS * CHANNELS * 9; i++) filters[i] = 1;
+    psal_plan_bind(plan, w, filters, NULL);
+    for (int round = 0; round < 2; round++) { /* softmax of softmax is nearly even: KEPT / COUNT at every place */
+        psal_workspace_set(ws, x, image, NULL);
+        run(ws, 0);
+        ck_assert_float_eq_tol(*psal_workspace_get(ws, outputs[0]), 1, 1e-4F);
+        const double each = *psal_workspace_get(ws, outputs[1]) / (94.0 * 94 * CHANNELS * CHANNELS);
+        ck_assert_double_eq_tol(each, (double)KEPT / COUNT, 0.2 * KEPT / COUNT);
+    }
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 /* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
 START_TEST(parts_lie_in_the_whole)
 {
@@ -340,6 +380,7 @@ int main(void)
     tcase_add_test(tests, last_readers_do_not_wait);
     tcase_add_test(tests, spread_values_are_made_again);
     tcase_add_test(tests, neighbours_share_a_spread_value);
+    tcase_add_test(tests, scratch_lies_where_values_are_not);
     tcase_add_test(tests, parts_lie_in_the_whole);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
