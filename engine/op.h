@@ -152,6 +152,13 @@ typedef struct psal_op_case {
     bool zero_gradient; /* every derivative is zero by definition; otherwise an all-zero gradient fails */
 } psal_op_case;
 
+/* Between its readers, a result ... */
+typedef enum psal_keeping {
+    PSAL_KEPT,
+    PSAL_KEPT_UNLESS_LEAN, /* made quickly from what is kept anyway: a lean plan makes it anew for each reader */
+    PSAL_RECOMPUTED        /* large from little, and quickly: every plan does */
+} psal_keeping;
+
 enum { PSAL_VARIADIC = -1, PSAL_MAX_INPUTS = 5 /* of an operation with run_elements */ };
 
 typedef struct psal_op {
@@ -176,7 +183,7 @@ typedef struct psal_op {
     /* NULL, or: out can share input 0's memory, from element *offset of it on, and run then leaves that as it is: the larger one
      * of them holds both. False where the numbers do not lie like that. */
     bool (*shares)(const psal_node_record *node, size_t *offset);
-    bool recompute;     /* large from little, and quickly: made anew for each reader rather than kept between them */
+    psal_keeping keeping;
     const psal_op_case *cases;
     int case_count;
 } psal_op;

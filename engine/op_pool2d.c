@@ -170,6 +170,7 @@ const psal_op psal_op_pool_gather = {.inputs = 2,
                                      .infer = gather_infer,
                                      .run = gather_run,
                                      .gradient = gather_gradient,
+                                     .keeping = PSAL_KEPT_UNLESS_LEAN,
                                      PSAL_CASES(gather_cases)};
 
 psal_node psal_pool_scatter(psal_graph *graph, psal_node dy, psal_node index, psal_shape x_shape) {
@@ -243,6 +244,7 @@ const psal_op psal_op_avg_pool2d = {.inputs = 1,
                                     .infer = infer_pooled,
                                     .run = avg_run,
                                     .gradient = avg_gradient,
+                                    .keeping = PSAL_KEPT_UNLESS_LEAN,
                                     PSAL_CASES(avg_cases)};
 
 psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape, const psal_pool2d_options *options) {

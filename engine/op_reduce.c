@@ -286,7 +286,7 @@ const psal_op psal_op_group_spread = {.inputs = 1,
                                       .infer = group_spread_infer,
                                       .run = group_spread_run,
                                       .gradient = group_spread_gradient,
-                                      .recompute = true,
+                                      .keeping = PSAL_RECOMPUTED,
                                       PSAL_CASES(group_spread_cases)};
 
 static bool check_codes(psal_graph *graph, const psal_node_record *node, const psal_shape *of) {
@@ -355,7 +355,7 @@ const psal_op psal_op_group_sign_spread = {.inputs = 2,
                                            .infer = group_sign_spread_infer,
                                            .run = group_sign_spread_run,
                                            .gradient = group_sign_spread_gradient,
-                                           .recompute = true,
+                                           .keeping = PSAL_RECOMPUTED,
                                            PSAL_CASES(group_sign_spread_cases)};
 
 psal_node psal_group_sign_mean(psal_graph *graph, psal_node codes, psal_node a, int64_t groups) {

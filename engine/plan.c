@@ -3,8 +3,8 @@
  * Order: nodes in the order they were made, stage by stage, with two exceptions. A large value whose readers all can run and
  * together leave less than half of it (a filter's gradient: its mean and its signs) is read by all of them at once, even by
  * those that only a later stage needs, and so are the last readers of one that others have read before (a layer's gradient: the
- * means of its weights' after that of its input). And what an operation makes quickly and large from little (recompute) is made
- * anew right before each reader, or pair of readers one after the other.
+ * means of its weights' after that of its input). And what an operation makes quickly and large from little, or in a lean plan
+ * from what is kept anyway (psal_keeping), is made anew right before each reader, or pair of readers one after the other.
  *
  * Elementwise steps that go on with each other's results are one pass over the values: a normalisation with the addition and
  * the ReLU behind it, a ReLU's mask with the normalisation's scale behind it. So are a
@@ -55,7 +55,8 @@ typedef struct schedule {
 } schedule;
 
 static bool is_recomputed(const psal_plan *plan, psal_node n) {
-    return psal_op_get(psal_graph_node(plan->graph, n)->op)->recompute && !plan->is_output[n];
+    const psal_keeping keeping = psal_op_get(psal_graph_node(plan->graph, n)->op)->keeping;
+    return (keeping == PSAL_RECOMPUTED || (keeping == PSAL_KEPT_UNLESS_LEAN && plan->lean)) && !plan->is_output[n];
 }
 
 /* Whether all that `n` reads is there, or can be recomputed, in `stage`. */
@@ -494,6 +495,7 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     plan->threads = options->threads > 1 ? options->threads : 1;
     plan->stages = options->stages;
     plan->brief = options->brief;
+    plan->lean = options->lean;
     memcpy(plan->methods, options->methods, sizeof plan->methods);
     plan->steps = malloc((nodes + inputs + 1) * sizeof *plan->steps); /* what is recomputed: once for every reader */
     plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);

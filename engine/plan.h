@@ -29,6 +29,8 @@ typedef struct psal_plan_options {
     /* Workspaces will run a few times only: no large pages, which save 2 % of a run, but which a system may have to make first
      * (0.12 s of a process of 0.4 s in a virtual machine). */
     bool brief;
+    /* Less memory: pooled values, which are made again in 1 to 2 % of a run, are not kept between their readers. */
+    bool lean;
 } psal_plan_options;
 
 psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *options, psal_error *err);

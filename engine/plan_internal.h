@@ -22,7 +22,7 @@ struct psal_plan {
     const psal_graph *graph;
     int nodes;
     int threads, stages;
-    bool brief;
+    bool brief, lean;
     psal_conv2d_method methods[PSAL_MAX_STAGES];
     psal_plan_step *steps; /* in running order, stage by stage */
     int step_count;

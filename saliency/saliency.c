@@ -139,6 +139,7 @@ static psal_status make_plan(psal_saliency *s, psal_error *err) {
                                  .threads = s->options.threads,
                                  .memory_limit = s->options.memory_limit,
                                  .brief = s->options.brief,
+                                 .lean = s->options.lean,
                                  .methods = {psal_conv2d_forward_method(method), method, method}};
     s->plan = psal_plan_new(s->graph, &options, err);
     free(profile);

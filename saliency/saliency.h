@@ -36,6 +36,7 @@ typedef struct psal_saliency_options {
     size_t memory_limit;          /* bytes per worker, 0: none */
     psal_conv2d_method method;    /* AUTO: the forward pass is ACCURATE */
     bool brief;                   /* a worker will see a few samples only (psal_plan_options) */
+    bool lean;                    /* less memory rather than the last percents of speed: for a worker per processor */
 } psal_saliency_options;
 
 typedef struct psal_saliency psal_saliency;

@@ -206,7 +206,8 @@ static psal_status prepare(run *r, psal_error *err) {
         .threads = 1,
         .memory_limit = session->memory_limit / (size_t)session->threads,
         .method = session->method,
-        .brief = (r->end - r->first) / session->threads < PSAL_MANY_SAMPLES};
+        .brief = (r->end - r->first) / session->threads < PSAL_MANY_SAMPLES,
+        .lean = true};
     r->saliency = psal_saliency_new(session->model, &r->saliency_options, err);
     if (!r->saliency) return err->status;
     r->profile_type = *r->profile_path && psal_options_choice(o, "profile-type") == 0 ? PSAL_F16 : PSAL_F32;

@@ -335,6 +335,42 @@ START_TEST(scratch_lies_where_values_are_not)
 }
 END_TEST
 
+/* A lean plan makes pooled values again for their second readers, and the results have the same bits. */
+START_TEST(lean_plans_pool_again)
+{
+    enum { LAYERS = 6, SIDE = 24, COUNT = 2 * SIDE * SIDE };
+    const psal_pool2d_options smooth = {3, 3, 1, 1, 1, 1, false, false}, halved = {2, 2, 0, 0, 0, 0, false, false};
+    float image[COUNT], results[2][2];
+    size_t memory[2];
+    for (int i = 0; i < COUNT; i++) image[i] = (float)((i * 37 + 11) % 101) / 50 - 1;
+    for (int lean = 0; lean < 2; lean++) {
+        psal_graph *g = psal_graph_new();
+        psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 2, SIDE, SIDE)), pooled[LAYERS], value = x, outputs[2];
+        for (int i = 0; i < LAYERS; i++) {
+            pooled[i] = psal_avg_pool2d(g, value, &smooth);
+            value = psal_mul(g, pooled[i], psal_scale(g, value, 3)); /* each value is kept for the loop below */
+        }
+        outputs[0] = psal_sum(g, psal_max_pool2d(g, value, &halved));
+        for (int i = LAYERS - 1; i >= 0; i--) value = psal_add(g, psal_mul(g, value, pooled[i]), i ? psal_graph_node(g, pooled[i])->inputs[0] : x);
+        outputs[1] = psal_sum(g, value);
+        psal_plan_options options = {.outputs = {outputs}, .output_count = {2}, .stages = 1, .lean = lean};
+        psal_plan *plan = plan_of(g, &options);
+        ck_assert_int_eq(count_steps(plan, PSAL_OP_AVG_POOL2D), lean ? 2 * LAYERS : LAYERS);
+        memory[lean] = psal_plan_memory(plan);
+        psal_workspace *ws = workspace_of(plan);
+        psal_workspace_set(ws, x, image, NULL);
+        run(ws, 0);
+        for (int i = 0; i < 2; i++) results[lean][i] = *psal_workspace_get(ws, outputs[i]);
+        psal_workspace_free(ws);
+        psal_plan_free(plan);
+        psal_graph_free(g);
+    }
+    ck_assert(memcmp(results[0], results[1], sizeof results[0]) == 0);
+    ck_assert_float_ne(results[0][1], 0);
+    ck_assert_uint_lt(memory[1] + 3 * COUNT * sizeof(float), memory[0]);
+}
+END_TEST
+
 /* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
 START_TEST(parts_lie_in_the_whole)
 {
@@ -381,6 +417,7 @@ int main(void)
     tcase_add_test(tests, spread_values_are_made_again);
     tcase_add_test(tests, neighbours_share_a_spread_value);
     tcase_add_test(tests, scratch_lies_where_values_are_not);
+    tcase_add_test(tests, lean_plans_pool_again);
     tcase_add_test(tests, parts_lie_in_the_whole);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
