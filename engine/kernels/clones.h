@@ -1,9 +1,10 @@
 /* clones.h - a function compiled for several instruction sets, of which the best is taken when the program starts. The bits are
- * the same: nothing is fused (-ffp-contract=off) and the compiler reorders no sum. */
+ * the same: nothing is fused (-ffp-contract=off) and the compiler reorders no sum. GCC only: clang (14) gives the function that
+ * chooses another name, under which other files do not find it. */
 #ifndef PSAL_ENGINE_KERNELS_CLONES_H
 #define PSAL_ENGINE_KERNELS_CLONES_H
 
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #if __GNUC__ >= 12 /* with byte and word instructions, where the compiler knows that name */
 #define PSAL_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #else
