@@ -53,6 +53,7 @@ void psal_explainer_close(psal_explainer *x) {
     psal_statistics_free(x->statistics);
     free(x->shift);
     free(x->scale);
+    json_decref(x->settings);
     memset(x, 0, sizeof *x);
 }
 

@@ -29,6 +29,7 @@ typedef struct psal_explainer {
     psal_statistics *statistics; /* NULL in naive mode */
     double *shift, *scale;       /* [length] */
     char statistics_path[4096];
+    json_t *settings;            /* NULL, or psal_explain_settings, for the results of a list; the explainer's */
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = 3 x height x width. */
@@ -73,6 +74,15 @@ psal_status psal_explanation_write(const psal_explainer *explainer, psal_explana
                                    psal_error *err);
 /* input.npy, logits.npy, naive.npy, standardized.npy, input_gradient.npy (and input_gradient_random.npy). */
 psal_status psal_explanation_dump(const psal_explainer *explainer, const psal_explanation *e, const char *folder,
+                                  psal_error *err);
+
+/* ---- explain_resume.c ---- */
+
+/* What a result depends on besides its image, as a JSON object (new reference). Reads all weights. */
+json_t *psal_explain_settings(const psal_explainer *explainer);
+/* The result in the file `path`, which an earlier run left for `image` and its class `label` (< 0: none known), as a new
+ * reference; NULL if there is none or not a whole one. Fails when it is of another image, class or other `settings`. */
+psal_status psal_explain_finished(const char *path, const char *image, int label, json_t *settings, json_t **result,
                                   psal_error *err);
 
 #endif

@@ -70,6 +70,7 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
     json_object_set_new(o, "cosine", psal_json_float(e->cosine));
     json_object_set_new(o, "top_filters", top_json(x, e));
+    if (x->settings) json_object_set(o, "settings", x->settings);
     if (files) json_object_set(o, "files", files);
     json_object_set_new(seconds, "image", psal_json_double(e->seconds_image));
     json_object_set_new(seconds, "forward", psal_json_double(e->seconds_forward));

@@ -76,6 +76,7 @@ typedef struct run {
     bool many;
     bool json, quiet;
     json_t *results;    /* array, for --json and the summary */
+    json_t *finished;   /* with --resume, array: for each image the result that an earlier run has left, or null */
 } run;
 
 /* ---- samples ---- */
@@ -208,12 +209,6 @@ static void sample_folder(const run *r, const char *base, size_t i, char out[409
     out[used < 4096 ? used : 4095] = '\0';
 }
 
-static json_t *finished_result(const char *folder) {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/result.json", folder);
-    return json_load_file(path, 0, NULL);
-}
-
 static psal_status write_summary(const run *r, psal_error *err) {
     char path[4200];
     snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
@@ -243,14 +238,33 @@ static psal_status write_summary(const run *r, psal_error *err) {
 
 /* ---- the work ---- */
 
+static const char *sample_name(const run *r, size_t i) {
+    const char *path = psal_dataset_path(r->samples, i);
+    return path ? path : psal_dataset_name(r->samples, i);
+}
+
+/* What an earlier run has left, before anything is written: null where an image has to be explained. */
+static psal_status find_finished(run *r, psal_error *err) {
+    psal_status status = PSAL_OK;
+    r->finished = json_array();
+    for (size_t i = r->first; i < r->end && status == PSAL_OK; i++) {
+        char folder[4096], path[4200];
+        json_t *done;
+        sample_folder(r, psal_options_string(r->options, "out"), i, folder);
+        snprintf(path, sizeof path, "%s/result.json", folder);
+        status = psal_explain_finished(path, sample_name(r, i), psal_dataset_label(r->samples, i), r->explainer.settings, &done, err);
+        json_array_append_new(r->finished, done ? done : json_null());
+    }
+    return status;
+}
+
 static psal_status explain_sample(run *r, size_t i, psal_error *err) {
     char folder[4096], dump[4096];
-    const char *name = psal_dataset_path(r->samples, i);
-    if (!name) name = psal_dataset_name(r->samples, i);
+    const char *name = sample_name(r, i);
     sample_folder(r, psal_options_string(r->options, "out"), i, folder);
-    json_t *done = r->many && psal_options_flag(r->options, "resume") ? finished_result(folder) : NULL;
-    if (done) {
-        json_array_append_new(r->results, done);
+    json_t *done = json_array_get(r->finished, i - r->first);
+    if (json_is_object(done)) {
+        json_array_append(r->results, done);
         return PSAL_OK;
     }
     psal_image image = PSAL_IMAGE_INIT;
@@ -360,7 +374,9 @@ static psal_status run_program(run *r, psal_error *err) {
     if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
     double loading = psal_seconds() - start;
     r->results = json_array();
-    status = explain_all(r, err);
+    if (r->many) r->explainer.settings = psal_explain_settings(&r->explainer);
+    if (r->many && psal_options_flag(o, "resume")) status = find_finished(r, err);
+    if (status == PSAL_OK) status = explain_all(r, err);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
     if (status == PSAL_OK && psal_options_flag(o, "profile-ops")) psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));
     return status;
@@ -375,6 +391,7 @@ int main(int argc, char **argv) {
         run r = {.options = options};
         status = run_program(&r, &err) == PSAL_OK ? 0 : psal_program_fail(&program, &err);
         json_decref(r.results);
+        json_decref(r.finished);
         psal_dataset_free(r.samples);
         psal_explainer_close(&r.explainer);
         psal_session_close(&r.session);
