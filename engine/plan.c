@@ -362,17 +362,17 @@ static size_t scratch_of(const psal_plan *plan, int step) {
 /* Scratch memory ends where the arena does, for all steps, so that it is in the cache from the one before: what most of them need
  * lies in one place, and the steps that need much do so when few values are kept. */
 static void place_scratch(psal_plan *plan, const layout *l) {
-    for (int pass = 0; pass < 2; pass++) /* first the arena's size */
-        for (int step = 0; step < plan->step_count; step++) {
-            const size_t bytes = scratch_of(plan, step);
-            size_t top = 0;
-            for (int i = 0; bytes > 0 && pass == 0 && i < l->count; i++) {
-                const buffer *b = &l->buffers[i];
-                if (b->begin <= step && step <= b->end && b->offset + b->bytes > top) top = b->offset + b->bytes;
-            }
-            if (top + bytes > plan->memory) plan->memory = top + bytes;
-            plan->steps[step].scratch = plan->memory - bytes;
+    for (int step = 0; step < plan->step_count; step++) {
+        const size_t bytes = scratch_of(plan, step);
+        size_t top = 0; /* of what is kept at this step */
+        for (int i = 0; i < l->count; i++) {
+            const buffer *b = &l->buffers[i];
+            if (b->begin <= step && step <= b->end && b->offset + b->bytes > top) top = b->offset + b->bytes;
         }
+        if (top + bytes > plan->memory) plan->memory = top + bytes;
+        plan->steps[step].scratch = bytes;
+    }
+    for (int step = 0; step < plan->step_count; step++) plan->steps[step].scratch = plan->memory - plan->steps[step].scratch;
 }
 
 static psal_status lay_out(psal_plan *plan, psal_error *err) {

@@ -78,8 +78,9 @@ psal_status psal_explanation_dump(const psal_explainer *explainer, const psal_ex
 
 /* ---- explain_resume.c ---- */
 
-/* What a result depends on besides its image, as a JSON object (new reference). Reads all weights. */
-json_t *psal_explain_settings(const psal_explainer *explainer);
+/* What a result depends on besides its image, as a JSON object (new reference); mode and conv by the options' names. Reads all
+ * weights. */
+json_t *psal_explain_settings(const psal_explainer *explainer, const char *mode, const char *conv);
 /* The result in the file `path`, which an earlier run left for `image` and its class `label` (< 0: none known), as a new
  * reference; NULL if there is none or not a whole one. Fails when it is of another image, class or other `settings`. */
 psal_status psal_explain_finished(const char *path, const char *image, int label, json_t *settings, json_t **result,

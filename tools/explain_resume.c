@@ -6,16 +6,7 @@
 #include "io/json_output.h"
 #include "tools/explain.h"
 
-/* as the options call them */
-static const char *const modes[] = {[PSAL_MODE_STD] = "std", [PSAL_MODE_NORM] = "norm", [PSAL_MODE_NAIVE] = "naive"};
-static const char *const aggregations[] = {[PSAL_AGGREGATION_FILTER] = "filter", [PSAL_AGGREGATION_PARAMETER] = "parameter",
-                                           [PSAL_AGGREGATION_TENSOR] = "tensor"};
-static const char *const losses[] = {[PSAL_LOSS_CROSS_ENTROPY] = "cross-entropy", [PSAL_LOSS_LOGIT] = "logit",
-                                     [PSAL_LOSS_LOGIT_DIFFERENCE] = "logit-difference"};
-static const char *const methods[] = {[PSAL_CONV2D_AUTO] = "fast", [PSAL_CONV2D_ACCURATE] = "accurate",
-                                      [PSAL_CONV2D_DIRECT] = "direct", [PSAL_CONV2D_GEMM] = "gemm"};
-
-json_t *psal_explain_settings(const psal_explainer *x) {
+json_t *psal_explain_settings(const psal_explainer *x, const char *mode, const char *conv) {
     const psal_explain_options *o = &x->options;
     char fingerprint[32], preprocess[256];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(x->session->model));
@@ -23,12 +14,12 @@ json_t *psal_explain_settings(const psal_explainer *x) {
     json_t *s = json_object();
     json_object_set_new(s, "fingerprint", psal_json_string(fingerprint));
     json_object_set_new(s, "preprocess", psal_json_string(preprocess));
-    json_object_set_new(s, "mode", psal_json_string(modes[o->mode]));
+    json_object_set_new(s, "mode", psal_json_string(mode));
     json_object_set_new(s, "statistics", psal_json_string(x->statistics ? x->statistics_path : NULL));
-    json_object_set_new(s, "aggregation", psal_json_string(aggregations[o->saliency.aggregation]));
-    json_object_set_new(s, "loss", psal_json_string(losses[o->saliency.loss]));
+    json_object_set_new(s, "aggregation", psal_json_string(psal_aggregation_name(o->saliency.aggregation)));
+    json_object_set_new(s, "loss", psal_json_string(psal_loss_name(o->saliency.loss)));
     json_object_set_new(s, "signed", json_boolean(o->saliency.is_signed));
-    json_object_set_new(s, "conv", psal_json_string(methods[o->saliency.method]));
+    json_object_set_new(s, "conv", psal_json_string(conv));
     json_object_set_new(s, "k_salient", json_integer(o->k));
     json_object_set_new(s, "boost_factor", psal_json_double(o->boost));
     json_object_set_new(s, "noise_iters", json_integer(o->noise_iters));

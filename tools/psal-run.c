@@ -374,7 +374,8 @@ static psal_status run_program(run *r, psal_error *err) {
     if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
     double loading = psal_seconds() - start;
     r->results = json_array();
-    if (r->many) r->explainer.settings = psal_explain_settings(&r->explainer);
+    if (r->many)
+        r->explainer.settings = psal_explain_settings(&r->explainer, psal_options_string(o, "mode"), psal_options_string(o, "conv"));
     if (r->many && psal_options_flag(o, "resume")) status = find_finished(r, err);
     if (status == PSAL_OK) status = explain_all(r, err);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);

@@ -191,11 +191,12 @@ def test_many():
     (scratch / "changed").mkdir()
     changed = write("changed/coat.png", (samples / "coat.png").read_bytes())
     moved = write("moved.csv", f"path,label\n{samples}/dress.png,3\n{changed},4\n{bag},8\n".encode())
-    for name, words, more in (("-k", ("00000_dress/result.json", "k_salient is 10 there and 5 here"), ["-k", 5]),
-                              ("--signed", ("signed is false there and true here",), ["--signed"]),
-                              ("another label", ("00001_coat/result.json", "label is 4 there and 2 here"), ["--images", other]),
-                              ("another image", ("00001_coat/result.json", "image is", "changed/coat.png"), ["--images", moved])):
-        done = run(*(arguments[:0] if "--images" in more else arguments[:2]), *more, *arguments[2:], "--resume")
+    for name, images, more, words in (
+            ("-k", listing, ["-k", 5], ("00000_dress/result.json", "k_salient is 10 there and 5 here")),
+            ("--signed", listing, ["--signed"], ("signed is false there and true here",)),
+            ("another label", other, [], ("00001_coat/result.json", "label is 4 there and 2 here")),
+            ("another image", moved, [], ("00001_coat/result.json", "image is", "changed/coat.png"))):
+        done = run("--images", images, *arguments[2:], *more, "--resume")
         said = done.stderr.decode()
         after = {p: p.stat().st_mtime_ns for p in [*out.glob("*/*"), *summaries]}
         check(f"--resume with {name}", done.returncode in range(1, 126) and all(word in said for word in words) and before == after, said)
