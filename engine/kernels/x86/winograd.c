@@ -20,8 +20,9 @@
 #define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB */
 #define WANTED_TASKS 4u
-#define AHEAD_BLOCKS 3u          /* how many source channels ahead filters are asked for, when they lie far apart, */
-#define AHEAD_TAPS 24u           /* and when they follow each other: beyond the 16 that are loaded at once */
+#define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
+#define TURNED_CHANNELS 4u
+#define AHEAD_TAPS 24u           /* and source channels, when those of all source channels do: beyond the 16 that are loaded at once */
 #define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
@@ -86,28 +87,40 @@ size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, i
 }
 
 /* u[frequency][block of results][chunk of source channels][16]: source channels first .. end-1 of one panel, where the chunk
- * begins with channel `start` */
-static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t start, size_t first,
-                         size_t end, float *u)
+ * begins with channel `start`. */
+static void make_filters(const plan *p, const float *w, size_t panel, size_t start, size_t first, size_t end, float *u)
 {
     float taps[BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
         const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->t.results - result);
         float *dst = u + block % 2 * p->chunk * BLOCK;
-        for (size_t c = first; c < end; c++) {
-            float *filter = dst + (c - start) * BLOCK;
-            if (transposed) { /* w[c, result, 3, 3] */
-                if (c + AHEAD_BLOCKS < end) prefetch(w + ((c + AHEAD_BLOCKS) * p->t.results + result) * 9, lanes * 9);
-                psal_winograd_turned_filter(p->m, w + (c * p->t.results + result) * 9, lanes, filter, p->u_step);
-            } else { /* w[result, c, 3, 3] */
-                const float *src = w + (result * p->t.sources + c) * 9;
-                const size_t loaded = (c - first) % BLOCK;
-                if (loaded == 0)
-                    psal_winograd_load_filters(src, p->t.sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
-                for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->t.sources; i++)
-                    prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * 9, 1);
-                psal_winograd_filter(p->m, taps + loaded * 9 * BLOCK, filter, p->u_step);
-            }
+        for (size_t c = first; c < end; c++) { /* w[result, c, 3, 3] */
+            const float *src = w + (result * p->t.sources + c) * 9;
+            const size_t loaded = (c - first) % BLOCK;
+            if (loaded == 0)
+                psal_winograd_load_filters(src, p->t.sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
+            for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->t.sources; i++)
+                prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * 9, 1);
+            psal_winograd_filter(p->m, taps + loaded * 9 * BLOCK, dst + (c - start) * BLOCK, p->u_step);
+        }
+    }
+}
+
+/* The same of filters w[c, result, 3, 3] turned by 180 degrees, for `panels` panels, which follow each other in memory: those of u
+ * are `u_panel` floats apart. */
+static void make_turned_filters(const plan *p, const float *w, size_t panel, size_t panels, size_t start, size_t first,
+                                size_t end, float *u, size_t u_panel)
+{
+    const size_t first_block = panel * 2, end_block = psal_size_min((panel + panels) * 2, p->result_blocks);
+    const size_t run = psal_size_min(end_block * BLOCK, p->t.results) - first_block * BLOCK;
+    for (size_t c = first; c < end; c++) {
+        const float *src = w + (c * p->t.results + first_block * BLOCK) * 9;
+        for (size_t i = 0, block = first_block; block < end_block; i += BLOCK, block++) {
+            const size_t lanes = psal_size_min(BLOCK, run - i);
+            size_t ahead = i + AHEAD_RUN, later = ahead / run; /* the run's end is followed by the next channel's */
+            if (c + later < p->t.sources) prefetch(src + (later * p->t.results + ahead % run) * 9, lanes * 9);
+            psal_winograd_turned_filter(p->m, src + i * 9, lanes,
+                                        u + (block / 2 - panel) * u_panel + (block % 2 * p->chunk + c - start) * BLOCK, p->u_step);
         }
     }
 }
@@ -139,11 +152,17 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
     float *v = parallel->scratch, *shared_u = v + p.v_floats, *buffers = v + shared_floats(&p);
 
     if (p.shared_filters) {
+        /* Pieces that are read in long runs: some source channels for all panels, or all channels of a panel. */
+        const size_t channels = transposed ? TURNED_CHANNELS : BLOCK, pieces = psal_ceil_div(p.t.sources, channels);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p.panels * p.source_blocks; task++) {
-            const size_t panel = task / p.source_blocks, first = task % p.source_blocks * BLOCK, chunk = first / p.chunk;
-            make_filters(&p, transposed, w, panel, chunk * p.chunk, first, psal_size_min(first + BLOCK, p.t.sources),
-                         shared_u + (panel * p.chunks + chunk) * p.u_floats);
+        for (size_t task = 0; task < (transposed ? 1 : p.panels) * pieces; task++) {
+            const size_t panel = task / pieces, first = task % pieces * channels, chunk = first / p.chunk;
+            const size_t end = psal_size_min(first + channels, p.t.sources);
+            float *u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
+            if (transposed)
+                make_turned_filters(&p, w, 0, p.panels, chunk * p.chunk, first, end, u, p.chunks * p.u_floats);
+            else
+                make_filters(&p, w, panel, chunk * p.chunk, first, end, u);
         }
     }
     for (size_t band = 0; band < p.bands; band++) {
@@ -173,8 +192,10 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
                 float *u = product + (size_t)p.n2 * p.p_step;
                 if (p.shared_filters)
                     u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
+                else if (transposed)
+                    make_turned_filters(&p, w, panel, 1, start, start, start + channels, u, 0);
                 else
-                    make_filters(&p, transposed, w, panel, start, start, start + channels, u);
+                    make_filters(&p, w, panel, start, start, start + channels, u);
                 multiply(&p, chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS,
                          v + (start * tiles + row * p.t.tile_columns * BLOCK), tiles, u, channels, rows * p.t.tile_columns,
                          columns, product, start > 0);
