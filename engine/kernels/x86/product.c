@@ -4,6 +4,7 @@
 
 #include "engine/kernels/x86/column_runs.h"
 #include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/narrow.h"
 
 #define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
 #define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB, */
@@ -35,7 +36,8 @@ void psal_product_plan(psal_product *p, int threads)
     p->cuts = psal_ceil_div(p->depth, DEPTH);
     p->shared = p->row_tasks > 1;
     p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
-    p->buffer = 2 * block_tiles(p) * TILE_FLOATS;
+    p->narrow = p->positions <= NARROW_COLUMNS && p->form != PSAL_A_TAPS;
+    p->buffer = p->narrow ? 0 : 2 * block_tiles(p) * TILE_FLOATS;
     if (!p->shared) p->buffer += p->together * DEPTH * p->columns;
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
@@ -79,7 +81,7 @@ static void pack_columns(const psal_product *p, const float *source, size_t star
     }
 }
 
-/* Some rows and some depth of A, packed at a time. */
+/* Some rows and some depth of A, packed at a time: of a narrow product, which does not pack, all rows of a task. */
 typedef struct a_block {
     size_t row, rows, start, depth;
 } a_block;
@@ -213,6 +215,24 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
     }
 }
 
+/* The same without packing. `next_start`: where the next cut of K begins */
+static void multiply_narrow(const psal_product *p, const float *w, const a_block *block, size_t next_start, matrices b,
+                            size_t images, size_t columns, matrices c, size_t ldc)
+{
+    const bool by_rows = p->form == PSAL_A_ROWS;
+    const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
+    const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
+    const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(columns));
+    for (size_t tile = 0; tile < tiles; tile++) {
+        const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
+        const float *a = w + (block->row + m) * row_step + block->start * k_step;
+        const float *next = tile + 1 < tiles ? a + rows * row_step : w + block->row * row_step + next_start * k_step;
+        for (size_t image = 0; image < images; image++)
+            psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next, b.first + image * b.step,
+                        block->depth * BLOCK, c.first + image * c.step + m * ldc, ldc, block->start > 0);
+    }
+}
+
 void psal_product_run(const psal_product *p, const float *source, const float *w, float *result, float *scratch,
                       int threads)
 {
@@ -249,7 +269,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
         const size_t columns = psal_size_min(share, p->positions - column);
         float *out = result + (image * p->rows + row) * plane;
 
-        const size_t half = block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
+        const size_t half = p->narrow ? 0 : block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
         float *a = buffers + (size_t)omp_get_thread_num() * p->buffer;
         const matrices own = {a + 2 * half, DEPTH * p->columns};
         matrices c = {out + column, p->rows * plane};
@@ -257,13 +277,13 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
         const size_t ldc = p->in_place ? plane : p->columns;
 
         const float *filters = w + image % p->groups * group_floats;
-        const size_t blocks_of_cut = psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
+        const size_t blocks_of_cut = p->narrow ? 1 : psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
         const size_t count = p->cuts * blocks_of_cut;
         for (size_t i = 0; i < count; i++) {
             const a_block block = nth_block(p, row, rows, blocks_of_cut, i);
             const a_block next = i + 1 < count ? nth_block(p, row, rows, blocks_of_cut, i + 1) : block;
             float *now = a + i % 2 * half, *later = a + (i + 1) % 2 * half;
-            if (i == 0) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
+            if (i == 0 && !p->narrow) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
             matrices b = own;
             if (p->shared)
                 b = (matrices){shared + (image * p->column_tasks + column_task) * panel_floats + block.start * share,
@@ -273,6 +293,10 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
                     pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column, columns,
                                  own.first + n * own.step);
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
+            if (p->narrow) {
+                multiply_narrow(p, filters, &block, next.start, b, images, columns, to, ldc);
+                continue;
+            }
             multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, b, images, columns, to, ldc);
         }
         if (p->in_place && p->depth > 0) continue;

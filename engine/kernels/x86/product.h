@@ -32,6 +32,7 @@ typedef struct psal_product {
     bool in_place;                           /* positions fill that plane in order */
     size_t row_tasks, column_tasks, cuts;    /* how rows, positions and K are divided */
     size_t together;                         /* images of a task */
+    bool narrow;                             /* so few positions that A is read where it lies: narrow.h */
     bool shared;                             /* columns packed beforehand */
     size_t columns;                          /* the most positions of a task and image, in whole blocks */
     size_t shared_floats, buffer;            /* scratch: in front, and per thread */

@@ -1,0 +1,149 @@
+#include "engine/kernels/x86/narrow.h"
+
+#include <assert.h>
+
+#include "engine/kernels/x86/transpose.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define MOST_VECTORS (NARROW_COLUMNS / WIDTH)
+
+/* Kinds of tiles by their columns: so many vectors, and perhaps one column more. Accumulators, the vectors of a row of B and a
+ * broadcast share 32 registers (28 + 4, the broadcast an operand from memory, with four vectors) or 16. */
+#if WIDTH == 16
+#define MOST_ROWS 8
+#define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8)
+#define FOR_EACH_KIND(f, form, rows)                                                                                       f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) f(form, rows, 4, false)
+enum { KINDS = 5 };
+static int kind_of(size_t columns)
+{
+    return columns > 3 * WIDTH + 1 ? 4 : columns > 3 * WIDTH ? 3 : (int)((columns - 1) / WIDTH);
+}
+size_t psal_narrow_rows(size_t columns)
+{
+    return kind_of(columns) == 4 ? 7 : MOST_ROWS;
+}
+#else
+#define MOST_ROWS 6
+#define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
+#define FOR_EACH_KIND(f, form, rows) f(form, rows, 1, false) f(form, rows, 2, false)
+enum { KINDS = 2 };
+static int kind_of(size_t columns)
+{
+    return columns > WIDTH;
+}
+size_t psal_narrow_rows(size_t columns)
+{
+    (void)columns;
+    return MOST_ROWS;
+}
+#endif
+
+/* Where vector v of a row of B lies: a panel holds one or two. */
+INLINE size_t place_of(const int v, size_t b_block)
+{
+    return (size_t)(v * WIDTH / BLOCK) * b_block + (size_t)(v * WIDTH % BLOCK);
+}
+
+/* One tile of constant size. `single`: the last vector of B has one column only, which is B's first of that panel. Its accumulator
+ * has rows for lanes. */
+INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth, const float *a,
+                 size_t a_step, const float *next, const float *b, size_t b_block, float *c, size_t ldc, size_t columns,
+                 bool accumulate)
+{
+    const bool by_rows = form != PSAL_MICRO_COLUMNS;
+    const vec_mask all = vec_first((size_t)rows);
+    vec acc[MOST_ROWS][MOST_VECTORS], sums[MOST_ROWS][MOST_VECTORS];
+    vec last = vec_zero(), last_sum = last;
+    float turned[BLOCK * BLOCK] __attribute__((aligned(64)));
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; m++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) acc[m][v] = sums[m][v] = vec_zero();
+
+    for (size_t k0 = 0; k0 < depth; k0 += BLOCK) {
+        const size_t steps = depth - k0 < BLOCK ? depth - k0 : BLOCK;
+        if (by_rows) {
+#pragma GCC unroll 8
+            for (int m = 0; m < rows; m++) prefetch(next + (size_t)m * a_step + k0, 1);
+            if (single) transpose_block(a, a_step, (size_t)rows, steps, turned, BLOCK, BLOCK);
+        }
+        for (size_t k = 0; k < steps; k++, b += BLOCK) {
+            vec row[MOST_VECTORS];
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++) row[v] = vec_load(b + place_of(v, b_block));
+#pragma GCC unroll 8
+            for (int m = 0; m < rows; m++) {
+                const vec s = vec_broadcast(by_rows ? a[(size_t)m * a_step] : a[m]);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; v++) acc[m][v] = vec_fma(s, row[v], acc[m][v]);
+            }
+            if (single) {
+                const vec column = by_rows ? vec_load(turned + k * BLOCK) : vec_load_masked(a, all);
+                last = vec_fma(column, vec_broadcast(b[place_of(vectors, b_block)]), last);
+            }
+            if (!by_rows) {
+                prefetch(next, 1);
+                next += a_step;
+            }
+            a += by_rows ? 1 : a_step;
+        }
+        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+#pragma GCC unroll 8
+            for (int m = 0; m < rows; m++)
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; v++) {
+                    sums[m][v] = vec_add(sums[m][v], acc[m][v]);
+                    acc[m][v] = vec_zero();
+                }
+            last_sum = vec_add(last_sum, last);
+            last = vec_zero();
+        }
+    }
+
+    float single_results[WIDTH];
+    if (single) vec_store(single_results, form == PSAL_MICRO_CHAINS ? vec_add(last_sum, last) : last);
+    const vec_mask end = single ? vec_first(WIDTH) : vec_first(columns - (size_t)(vectors - 1) * WIDTH);
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; m++) {
+        float *dst = c + (size_t)m * ldc;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++, dst += WIDTH) {
+            const vec_mask mask = v < vectors - 1 ? vec_first(WIDTH) : end;
+            vec sum = form == PSAL_MICRO_CHAINS ? vec_add(sums[m][v], acc[m][v]) : acc[m][v];
+            if (accumulate) sum = vec_add(vec_load_masked(dst, mask), sum);
+            vec_store_masked(dst, mask, sum);
+        }
+        if (single) *dst = accumulate ? *dst + single_results[m] : single_results[m];
+    }
+}
+
+typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_block, float *c,
+                           size_t ldc, size_t columns, bool accumulate);
+
+#define DEFINE_TILE(form, rows, vectors, single)                                                                       \
+    static void tile_##form##_##rows##_##vectors##_##single(size_t depth, const float *a, size_t a_step,               \
+                                                            const float *next, const float *b, size_t b_block,         \
+                                                            float *c, size_t ldc, size_t columns, bool accumulate)     \
+    {                                                                                                                  \
+        tile(rows, vectors, single, form, depth, a, a_step, next, b, b_block, c, ldc, columns, accumulate);            \
+    }
+#define DEFINE_TILES(rows)                                                                                             \
+    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_ROWS, rows)                                                                  \
+    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_COLUMNS, rows)                                                               \
+    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_CHAINS, rows)
+#define NAME(form, rows, vectors, single) tile_##form##_##rows##_##vectors##_##single,
+#define NAMES(rows)                                                                                                    \
+    {{FOR_EACH_KIND(NAME, PSAL_MICRO_ROWS, rows)},                                                                     \
+     {FOR_EACH_KIND(NAME, PSAL_MICRO_COLUMNS, rows)},                                                                  \
+     {FOR_EACH_KIND(NAME, PSAL_MICRO_CHAINS, rows)}},
+
+FOR_EACH_ROWS(DEFINE_TILES)
+
+static tile_function *const tiles[MOST_ROWS][3][KINDS] = {FOR_EACH_ROWS(NAMES)};
+
+void psal_narrow(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
+                 const float *next, const float *b, size_t b_block, float *c, size_t ldc, bool accumulate)
+{
+    assert(rows > 0 && rows <= psal_narrow_rows(columns) && columns > 0 && columns <= NARROW_COLUMNS);
+    tiles[rows - 1][form][kind_of(columns)](depth, a, a_step, next, b, b_block, c, ldc, columns, accumulate);
+}
