@@ -22,6 +22,10 @@ size_t psal_narrow_rows(size_t columns)
 {
     return kind_of(columns) == 4 ? 7 : MOST_ROWS;
 }
+bool psal_narrow_exact(size_t columns)
+{
+    return columns % WIDTH == 0 || kind_of(columns) == 3;
+}
 #else
 #define MOST_ROWS 6
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
@@ -36,6 +40,10 @@ size_t psal_narrow_rows(size_t columns)
     (void)columns;
     return MOST_ROWS;
 }
+bool psal_narrow_exact(size_t columns)
+{
+    return columns % WIDTH == 0;
+}
 #endif
 
 /* Where vector v of a row of B lies: a panel holds one or two. */
@@ -47,7 +55,7 @@ INLINE size_t place_of(const int v, size_t b_block)
 /* One tile of constant size. `single`: the last vector of B has one column only, which is B's first of that panel. Its accumulator
  * has rows for lanes. */
 INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth, const float *a,
-                 size_t a_step, const float *next, const float *b, size_t b_block, float *c, size_t ldc, size_t columns,
+                 size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,
                  bool accumulate)
 {
     const bool by_rows = form != PSAL_MICRO_COLUMNS;
@@ -67,7 +75,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
             for (int m = 0; m < rows; m++) prefetch(next + (size_t)m * a_step + k0, 1);
             if (single) transpose_block(a, a_step, (size_t)rows, steps, turned, BLOCK, BLOCK);
         }
-        for (size_t k = 0; k < steps; k++, b += BLOCK) {
+        for (size_t k = 0; k < steps; k++, b += b_step) {
             vec row[MOST_VECTORS];
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++) row[v] = vec_load(b + place_of(v, b_block));
@@ -117,15 +125,15 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
     }
 }
 
-typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_block, float *c,
+typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c,
                            size_t ldc, size_t columns, bool accumulate);
 
 #define DEFINE_TILE(form, rows, vectors, single)                                                                       \
     static void tile_##form##_##rows##_##vectors##_##single(size_t depth, const float *a, size_t a_step,               \
-                                                            const float *next, const float *b, size_t b_block,         \
+                                                            const float *next, const float *b, size_t b_step, size_t b_block,         \
                                                             float *c, size_t ldc, size_t columns, bool accumulate)     \
     {                                                                                                                  \
-        tile(rows, vectors, single, form, depth, a, a_step, next, b, b_block, c, ldc, columns, accumulate);            \
+        tile(rows, vectors, single, form, depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);            \
     }
 #define DEFINE_TILES(rows)                                                                                             \
     FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_ROWS, rows)                                                                  \
@@ -142,8 +150,8 @@ FOR_EACH_ROWS(DEFINE_TILES)
 static tile_function *const tiles[MOST_ROWS][3][KINDS] = {FOR_EACH_ROWS(NAMES)};
 
 void psal_narrow(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
-                 const float *next, const float *b, size_t b_block, float *c, size_t ldc, bool accumulate)
+                 const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
 {
     assert(rows > 0 && rows <= psal_narrow_rows(columns) && columns > 0 && columns <= NARROW_COLUMNS);
-    tiles[rows - 1][form][kind_of(columns)](depth, a, a_step, next, b, b_block, c, ldc, columns, accumulate);
+    tiles[rows - 1][form][kind_of(columns)](depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);
 }

@@ -12,11 +12,24 @@
 #define ROW_TILES 4u     /* tiles of A packed at a time: 56 KiB, */
 #define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
 #define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
+#define TAIL_COLUMNS (2 * BLOCK) /* packed at the end of a source that is not a multiple of vectors wide */
+#define MANY_ROWS 256u
 #define WANTED_TASKS 8u /* enough to share between threads */
 
 static size_t block_tiles(const psal_product *p)
 {
     return p->form == PSAL_A_ROWS ? ROW_TILES : COLUMN_TILES;
+}
+
+/* Whether B, which is the source itself, is read where it lies. Otherwise it is packed: where vectors lie across lines and many rows
+ * of A read them, and where rows of B are a multiple of 4 KiB apart, which share few places of the caches, unless all of a row
+ * is read. */
+static bool reads_source(const psal_product *p)
+{
+    if (!p->plain) return false;
+    if (p->narrow) return psal_narrow_exact(p->positions);
+    if (p->positions % BLOCK != 0 && p->rows >= MANY_ROWS) return false;
+    return p->positions <= COLUMNS || p->positions % 1024 != 0;
 }
 
 void psal_product_plan(psal_product *p, int threads)
@@ -34,11 +47,14 @@ void psal_product_plan(psal_product *p, int threads)
                        ? 1
                        : psal_size_max(psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), p->rows / 28), 1);
     p->cuts = psal_ceil_div(p->depth, DEPTH);
-    p->shared = p->row_tasks > 1;
-    p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
     p->narrow = p->positions <= NARROW_COLUMNS && p->form != PSAL_A_TAPS;
+    p->in_source = reads_source(p);
+    p->shared = p->row_tasks > 1 && !p->in_source;
+    p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
     p->buffer = p->narrow ? 0 : 2 * block_tiles(p) * TILE_FLOATS;
-    if (!p->shared) p->buffer += p->together * DEPTH * p->columns;
+    p->own_columns = p->shared || (p->in_source && p->positions % BLOCK == 0) ? 0
+                     : p->in_source ? psal_size_min(TAIL_COLUMNS, p->columns) : p->columns;
+    p->buffer += p->together * DEPTH * p->own_columns;
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
 
@@ -190,33 +206,49 @@ typedef struct matrices {
     size_t step;
 } matrices;
 
+/* Some depth of B for every image of a task: the first `count` columns in blocks that are block_step apart, rows of a block k_step,
+ * the others in packed panels. */
+typedef struct b_matrices {
+    const float *first, *tail;
+    size_t step, tail_step;
+    size_t count, k_step, block_step;
+} b_matrices;
+
 /* c[rows of the block, ldc] (+)= A * B for every image. Meanwhile the next block, if there is one, is packed into `next_a`: a
  * share before each tile, and the share after it asked for, because weights are read once a pass and lie far from the
  * processor. */
 static void multiply(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
-                     float *next_a, matrices b, size_t images, size_t columns, matrices c, size_t ldc)
+                     float *next_a, const b_matrices *b, size_t images, size_t columns, matrices c, size_t ldc)
 {
-    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, TILE_COLUMNS);
+    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS);
+    const size_t strips = psal_ceil_div(b->count, TILE_COLUMNS) + psal_ceil_div(columns - b->count, TILE_COLUMNS);
     const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * images * strips;
     const bool by_rows = p->form == PSAL_A_ROWS;
     const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
     for (size_t share = 0; share < shares; share++) {
         const size_t tile = share / (images * strips), image = share / strips % images, n = share % strips * TILE_COLUMNS;
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
+        const float *tile_a = a + tile * TILE_FLOATS;
+        const size_t a_step = by_rows ? rows * BLOCK : BLOCK;
+        float *tile_c = c.first + image * c.step + m * ldc + n;
         if (steps > 0) {
             const size_t first = even_start(steps, shares, share), end = even_start(steps, shares, share + 1);
             pack_steps(p, w, next, first, end, next_a);
             prefetch_steps(p, w, next, end, even_start(steps, shares, psal_size_min(share + 2, shares)));
         }
-        psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n),
-                   block->depth, a + tile * TILE_FLOATS, by_rows ? rows * BLOCK : BLOCK,
-                   b.first + image * b.step + n * block->depth, BLOCK, block->depth * BLOCK,
-                   c.first + image * c.step + m * ldc + n, ldc, block->start > 0);
+        if (n < b->count)
+            psal_micro(form, rows, psal_size_min(TILE_COLUMNS, b->count - n), block->depth, tile_a, a_step,
+                       b->first + image * b->step + n / BLOCK * b->block_step + n % BLOCK, b->k_step, b->block_step, tile_c, ldc,
+                       block->start > 0);
+        else
+            psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n), block->depth, tile_a, a_step,
+                       b->tail + image * b->tail_step + (n - b->count) / BLOCK * BLOCK * block->depth + (n - b->count) % BLOCK, BLOCK,
+                       block->depth * BLOCK, tile_c, ldc, block->start > 0);
     }
 }
 
 /* The same without packing. `next_start`: where the next cut of K begins */
-static void multiply_narrow(const psal_product *p, const float *w, const a_block *block, size_t next_start, matrices b,
+static void multiply_narrow(const psal_product *p, const float *w, const a_block *block, size_t next_start, const b_matrices *b,
                             size_t images, size_t columns, matrices c, size_t ldc)
 {
     const bool by_rows = p->form == PSAL_A_ROWS;
@@ -228,9 +260,15 @@ static void multiply_narrow(const psal_product *p, const float *w, const a_block
         const float *a = w + (block->row + m) * row_step + block->start * k_step;
         const float *next = tile + 1 < tiles ? a + rows * row_step : w + block->row * row_step + next_start * k_step;
         for (size_t image = 0; image < images; image++)
-            psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next, b.first + image * b.step,
-                        block->depth * BLOCK, c.first + image * c.step + m * ldc, ldc, block->start > 0);
+            psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next,
+                        b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc, block->start > 0);
     }
+}
+
+/* How many columns of a task are read in the source: whole tiles of them, lest something behind its end is read. */
+static size_t whole_columns(const psal_product *p, size_t columns)
+{
+    return p->narrow || columns % BLOCK == 0 ? columns : columns / TAIL_COLUMNS * TAIL_COLUMNS;
 }
 
 void psal_product_run(const psal_product *p, const float *source, const float *w, float *result, float *scratch,
@@ -271,10 +309,11 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
 
         const size_t half = p->narrow ? 0 : block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
         float *a = buffers + (size_t)omp_get_thread_num() * p->buffer;
-        const matrices own = {a + 2 * half, DEPTH * p->columns};
+        const matrices own = {a + 2 * half, DEPTH * p->own_columns};
         matrices c = {out + column, p->rows * plane};
-        if (!p->in_place) c = (matrices){own.first + (p->shared ? 0 : p->together * own.step), rows * p->columns};
+        if (!p->in_place) c = (matrices){own.first + p->together * own.step, rows * p->columns};
         const size_t ldc = p->in_place ? plane : p->columns;
+        const size_t packed_from = p->in_source ? whole_columns(p, columns) : 0;
 
         const float *filters = w + image % p->groups * group_floats;
         const size_t blocks_of_cut = p->narrow ? 1 : psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
@@ -284,20 +323,27 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
             const a_block next = i + 1 < count ? nth_block(p, row, rows, blocks_of_cut, i + 1) : block;
             float *now = a + i % 2 * half, *later = a + (i + 1) % 2 * half;
             if (i == 0 && !p->narrow) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
-            matrices b = own;
-            if (p->shared)
-                b = (matrices){shared + (image * p->column_tasks + column_task) * panel_floats + block.start * share,
-                               p->column_tasks * panel_floats};
-            else if (block.row == row) /* the first of its cut */
+            if (!p->shared && packed_from < columns && block.row == row) /* the first of its cut */
                 for (size_t n = 0; n < images; n++)
-                    pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column, columns,
-                                 own.first + n * own.step);
+                    pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column + packed_from,
+                                 columns - packed_from, own.first + n * own.step);
+            b_matrices b = {own.first, own.first, own.step, own.step, columns, BLOCK, block.depth * BLOCK};
+            if (p->in_source) {
+                b.first = source + image * source_image + block.start * p->positions + column;
+                b.step = source_image;
+                b.count = packed_from;
+                b.k_step = p->positions;
+                b.block_step = BLOCK;
+            } else if (p->shared) {
+                b.first = shared + (image * p->column_tasks + column_task) * panel_floats + block.start * share;
+                b.step = p->column_tasks * panel_floats;
+            }
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
             if (p->narrow) {
-                multiply_narrow(p, filters, &block, next.start, b, images, columns, to, ldc);
+                multiply_narrow(p, filters, &block, next.start, &b, images, columns, to, ldc);
                 continue;
             }
-            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, b, images, columns, to, ldc);
+            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, &b, images, columns, to, ldc);
         }
         if (p->in_place && p->depth > 0) continue;
         for (size_t n = 0; n < images; n++)

@@ -33,8 +33,9 @@ typedef struct psal_product {
     size_t row_tasks, column_tasks, cuts;    /* how rows, positions and K are divided */
     size_t together;                         /* images of a task */
     bool narrow;                             /* so few positions that A is read where it lies: narrow.h */
+    bool in_source;                          /* B is read where it lies, but for the last columns */
     bool shared;                             /* columns packed beforehand */
-    size_t columns;                          /* the most positions of a task and image, in whole blocks */
+    size_t columns, own_columns;             /* the most positions of a task and image, in whole blocks; those it packs */
     size_t shared_floats, buffer;            /* scratch: in front, and per thread */
 } psal_product;
 
