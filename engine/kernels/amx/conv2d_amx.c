@@ -42,7 +42,7 @@ static bool few_filters(const psal_conv2d_shape *s, int m, int height, int width
 /* Would AUTO take F(4 x 4) on the vector units, and would that be faster than every product on the matrix unit? */
 static bool by_vectors(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width)
 {
-    return method == PSAL_CONV2D_AUTO && psal_winograd_possible(s) && height >= MEDIUM && width >= MEDIUM;
+    return method == PSAL_CONV2D_AUTO && winograd_three_by_three(s) && height >= MEDIUM && width >= MEDIUM;
 }
 
 /* m of F(m x m, 3 x 3) on the matrix unit, or 0. The forward pass of ACCURATE, where F(2 x 2) rounds half as much again as sums
@@ -51,7 +51,7 @@ static int winograd_tile(const psal_conv2d_shape *s, psal_conv2d_method method, 
 {
     const bool accurate = method == PSAL_CONV2D_ACCURATE, narrow = s->out_channels < NARROW;
     const bool large = height >= LARGE && width >= LARGE;
-    if (!suits(s, method) || !psal_winograd_possible(s) || height < SMALL || width < SMALL) return 0;
+    if (!suits(s, method) || !winograd_three_by_three(s) || height < SMALL || width < SMALL) return 0;
     if (!accurate && large && few_filters(s, 4, height, width, F4_FILTERS)) return 4;
     if (!accurate || !forward) return few_filters(s, 2, height, width, F2_FILTERS) ? 2 : 0;
     const double products = (double)s->in_channels * s->out_channels * height * width * 9;

@@ -31,9 +31,15 @@ typedef struct plan {
     size_t u_floats, u_panel, line, buffer; /* U, and a panel of it; a group's lines of one block of channels; per thread */
 } plan;
 
+static winograd_form form_of(int m)
+{
+    return m == 2 ? WINOGRAD_2X2_3X3 : WINOGRAD_4X4_3X3;
+}
+
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
-    plan p = {.m = m, .frequencies = (size_t)(m + 2) * (size_t)(m + 2), .t = winograd_tiling_of(s, transposed, m)};
+    const winograd_form form = form_of(m);
+    plan p = {.m = m, .frequencies = winograd_frequencies(form), .t = winograd_tiling_of(s, transposed, form)};
     p.steps = psal_ceil_div(p.t.sources, GROUP);
     p.panels = psal_ceil_div(p.t.results, TILE_WIDTH);
     p.tiles = p.t.image_rows * p.t.tile_columns * (size_t)s->batch;
@@ -49,7 +55,7 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int th
     p.p_step = winograd_step(p.together * p.band_rows * TILE_WIDTH);
     p.u_panel = p.frequencies * p.u_step;
     p.u_floats = p.panels * p.u_panel;
-    p.line = psal_winograd_line_floats(m, psal_size_max(GROUP_TILES, p.t.tile_columns));
+    p.line = psal_winograd_line_floats(form, psal_size_max(GROUP_TILES, p.t.tile_columns));
     p.buffer = p.frequencies * (p.v_step + p.p_step) + 2 * p.line;
     return p;
 }
@@ -77,14 +83,14 @@ INLINE void words_2d(transform_1d *one, const int m, const int from, const bool 
             vec column[MOST_TILE];
 #pragma GCC unroll 6
             for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
-            one(m, column, 1, middle[half] + j, from);
+            one(m, 3, column, 1, middle[half] + j, from);
         }
     }
 #pragma GCC unroll 6
     for (int i = 0; i < to; i++) {
         vec row[2][MOST_TILE];
-        one(m, middle[0] + i * from, 1, row[0], 1);
-        one(m, middle[1] + i * from, 1, row[1], 1);
+        one(m, 3, middle[0] + i * from, 1, row[0], 1);
+        one(m, 3, middle[1] + i * from, 1, row[1], 1);
 #pragma GCC unroll 6
         for (int j = 0; j < to; j++, out += out_step) {
             vec part[PARTS];
@@ -129,9 +135,9 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
         for (size_t half = 0; half < 2 && lanes; half++) {
             const size_t c = step * GROUP + half * BLOCK, channels = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
             if (!transposed && channels) /* w[result, c, 3, 3] */
-                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, taps[half]);
+                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, 9, taps[half]);
             for (size_t i = 0; transposed && i < channels; i++) /* w[c, result, 3, 3] */
-                load_taps(w + ((c + i) * p->t.results + result) * 9, lanes, taps[half] + i * 9 * BLOCK);
+                load_taps(w + ((c + i) * p->t.results + result) * 9, lanes, 9, taps[half] + i * 9 * BLOCK);
         }
         for (size_t word = 0; word < STEP_WORDS; word++)
             filter_words(p->m, transposed, taps[0] + word * 9 * BLOCK, taps[1] + word * 9 * BLOCK, u + word * BLOCK, p->u_step);
@@ -206,7 +212,7 @@ static void finish(const plan *p, size_t start, size_t end, size_t panel, const 
         for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->t.results); o += BLOCK) {
             winograd_planes planes = p->t.result;
             planes.lanes = psal_size_min(BLOCK, p->t.results - o);
-            psal_winograd_output(p->m, product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH, run.count,
+            psal_winograd_output(form_of(p->m), product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH, run.count,
                                  line, result + (run.image * p->t.results + o) * plane, &planes, (int)(run.row * m),
                                  (int)(run.column * m));
         }

@@ -3,78 +3,88 @@
 #include "engine/kernels/x86/direct.h"
 #include "engine/kernels/x86/winograd.h"
 
-/* m of F(m x m, 3 x 3), or 0 for the direct kernels. `height` x `width` is the size of the result that is cut into tiles,
- * `sources` and `results` are channels. Measured on Zen 4; see tests/bench/bench_conv2d.c. */
-static int winograd_tile(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources,
-                         int results)
+/* `height` x `width` is the size of the result that is cut into tiles, `sources` and `results` are channels. Measured on Zen 4 and
+ * Zen 5; see tests/bench/bench_conv2d.c. Transforms of 3 taps round more in one direction with m = 4 than in both with m = 2, and
+ * those of 7 more than either: the accurate method takes only the latter. */
+static winograd_form tiles_of(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources,
+                              int results)
 {
-    if (method == PSAL_CONV2D_DIRECT || !psal_winograd_possible(s)) return 0;
-    if (sources < 16 || results < 16) return 0;
-    if (height < 4 || width < 4) return 0;
-    return method == PSAL_CONV2D_ACCURATE || height < 10 || width < 10 ? 2 : 4;
+    if (method == PSAL_CONV2D_DIRECT || !winograd_possible(s)) return WINOGRAD_NONE;
+    if (sources < 16 || results < 16) return WINOGRAD_NONE;
+    if (height < 4 || width < 4) return WINOGRAD_NONE;
+    if (winograd_three_by_three(s))
+        return method == PSAL_CONV2D_ACCURATE || height < 10 || width < 10 ? WINOGRAD_2X2_3X3 : WINOGRAD_4X4_3X3;
+    if (method == PSAL_CONV2D_ACCURATE) return WINOGRAD_NONE;
+    if (s->kernel_height == 5 && s->kernel_width == 5) return WINOGRAD_2X2_5X5;
+    if (s->kernel_height == 1 && s->kernel_width == 3) return WINOGRAD_1X4_1X3;
+    if (s->kernel_height == 3 && s->kernel_width == 1) return WINOGRAD_4X1_3X1;
+    if (s->kernel_height == 1 && s->kernel_width == 7) return WINOGRAD_1X2_1X7;
+    if (s->kernel_height == 7 && s->kernel_width == 1) return WINOGRAD_2X1_7X1;
+    return WINOGRAD_NONE;
 }
 
-static int forward_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
+static winograd_form forward_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return winograd_tile(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
+    return tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
 }
 
-static int dx_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
+static winograd_form dx_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    return winograd_tile(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
+    return tiles_of(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
 }
 
-static int dw_tile(const psal_conv2d_shape *s, psal_conv2d_method method)
+static winograd_form dw_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
-    if (s->out_height < 10 || s->out_width < 10) return 0; /* too few tiles for the way back from the frequencies to pay */
-    return winograd_tile(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
+    /* too few tiles for the way back from the frequencies to pay */
+    if (s->out_height < 10 || s->out_width < 10) return WINOGRAD_NONE;
+    return tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
 }
 
 static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    int m = forward_tile(s, method);
-    return m ? psal_winograd_conv_scratch(s, false, m, threads) : psal_direct_forward_scratch(s, threads);
+    winograd_form form = forward_tiles(s, method);
+    return form ? psal_winograd_conv_scratch(s, false, form, threads) : psal_direct_forward_scratch(s, threads);
 }
 
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
                     const psal_parallel *parallel)
 {
-    const int m = forward_tile(s, method);
+    const winograd_form form = forward_tiles(s, method);
     const bool chains = method == PSAL_CONV2D_ACCURATE;
-    if (m)
-        psal_winograd_conv(s, false, m, chains, x, w, y, parallel);
+    if (form)
+        psal_winograd_conv(s, false, form, chains, x, w, y, parallel);
     else
         psal_direct_forward(s, chains, x, w, y, parallel);
 }
 
 static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    int m = dx_tile(s, method);
-    return m ? psal_winograd_conv_scratch(s, true, m, threads) : psal_direct_dx_scratch(s, threads);
+    winograd_form form = dx_tiles(s, method);
+    return form ? psal_winograd_conv_scratch(s, true, form, threads) : psal_direct_dx_scratch(s, threads);
 }
 
 static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,
                const psal_parallel *parallel)
 {
-    int m = dx_tile(s, method);
-    if (m)
-        psal_winograd_conv(s, true, m, false, dy, w, result, parallel);
+    winograd_form form = dx_tiles(s, method);
+    if (form)
+        psal_winograd_conv(s, true, form, false, dy, w, result, parallel);
     else
         psal_direct_dx(s, dy, w, result, parallel);
 }
 
 static size_t dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
 {
-    int m = dw_tile(s, method);
-    return m ? psal_winograd_dw_scratch(s, m, threads) : psal_direct_dw_scratch(s, threads);
+    winograd_form form = dw_tiles(s, method);
+    return form ? psal_winograd_dw_scratch(s, form, threads) : psal_direct_dw_scratch(s, threads);
 }
 
 static void dw_or_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy,
                        float *result, bool is_signed, float *mean, const psal_parallel *parallel)
 {
-    int m = dw_tile(s, method);
-    if (m)
-        psal_winograd_dw(s, m, x, dy, result, is_signed, mean, parallel);
+    winograd_form form = dw_tiles(s, method);
+    if (form)
+        psal_winograd_dw(s, form, x, dy, result, is_signed, mean, parallel);
     else
         psal_direct_dw(s, x, dy, result, is_signed, mean, parallel);
 }

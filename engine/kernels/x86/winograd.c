@@ -1,6 +1,6 @@
 /* winograd.c - forward and input gradient.
  *
- * The image is cut into tiles of m x m results, and for each of the (m+2)^2 frequencies the sum over channels is a matrix
+ * The image is cut into tiles of m x m results, and for each of the n x n frequencies the sum over channels is a matrix
  * product: P[tile, o] = V[tile, c] * U[c, o]. The tile rows of all images follow each other, and work proceeds in bands of
  * them that keep V in the shared cache:
  *
@@ -26,7 +26,8 @@
 #define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
-    int m, n2;                                  /* n2 = (m+2)^2 frequencies */
+    winograd_form form;
+    size_t frequencies, taps;                   /* of a tile, and of a filter's plane */
     winograd_tiling t;
     size_t source_blocks, result_blocks, panels;
     size_t tile_rows;                           /* of all images */
@@ -41,7 +42,7 @@ typedef struct plan {
 /* Cut the tile rows into bands and strips for at least `tasks` tasks. */
 static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
 {
-    const size_t row_floats = (size_t)p->n2 * p->source_blocks * p->t.tile_columns * BLOCK;
+    const size_t row_floats = p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
     p->tile_rows = tile_rows;
     p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
@@ -51,9 +52,10 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
     p->shared_filters = p->bands * p->strips > 1;
 }
 
-static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
+static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads)
 {
-    plan p = {.m = m, .n2 = (m + 2) * (m + 2), .t = winograd_tiling_of(s, transposed, m)};
+    plan p = {.form = form, .frequencies = winograd_frequencies(form), .taps = winograd_taps(form),
+              .t = winograd_tiling_of(s, transposed, form)};
     p.source_blocks = psal_ceil_div(p.t.sources, BLOCK);
     p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
     p.panels = psal_ceil_div(p.t.results, PANEL);
@@ -61,16 +63,16 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int th
     divide_rows(&p, p.t.image_rows, WANTED_TASKS);
     p.chunk = p.t.sources;
     if (!p.shared_filters)
-        p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / ((size_t)p.n2 * PANEL) / BLOCK, 1) * BLOCK);
+        p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.frequencies * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
     divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
 
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
     p.u_step = winograd_step(p.chunk * PANEL);
     p.p_step = winograd_step(p.strip_rows * p.t.tile_columns * PANEL);
-    p.v_floats = (size_t)p.n2 * p.v_step;
-    p.u_floats = (size_t)p.n2 * p.u_step;
-    p.buffer = psal_winograd_line_floats(m, p.t.tile_columns) + (size_t)p.n2 * p.p_step;
+    p.v_floats = p.frequencies * p.v_step;
+    p.u_floats = p.frequencies * p.u_step;
+    p.buffer = psal_winograd_line_floats(form, p.t.tile_columns) + p.frequencies * p.p_step;
     if (!p.shared_filters) p.buffer += p.u_floats;
     return p;
 }
@@ -80,9 +82,9 @@ static size_t shared_floats(const plan *p)
     return p->v_floats + (p->shared_filters ? p->panels * p->chunks * p->u_floats : 0);
 }
 
-size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads)
+size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads)
 {
-    const plan p = make_plan(s, transposed, m, threads);
+    const plan p = make_plan(s, transposed, form, threads);
     return (shared_floats(&p) + (size_t)threads * p.buffer) * sizeof(float);
 }
 
@@ -90,23 +92,24 @@ size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, i
  * begins with channel `start`. */
 static void make_filters(const plan *p, const float *w, size_t panel, size_t start, size_t first, size_t end, float *u)
 {
-    float taps[BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
+    float taps[BLOCK * WINOGRAD_MOST_TAPS * BLOCK] __attribute__((aligned(64)));
+    const size_t count = p->taps;
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
         const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->t.results - result);
         float *dst = u + block % 2 * p->chunk * BLOCK;
-        for (size_t c = first; c < end; c++) { /* w[result, c, 3, 3] */
-            const float *src = w + (result * p->t.sources + c) * 9;
+        for (size_t c = first; c < end; c++) { /* w[result, c, taps] */
+            const float *src = w + (result * p->t.sources + c) * count;
             const size_t loaded = (c - first) % BLOCK;
             if (loaded == 0)
-                psal_winograd_load_filters(src, p->t.sources * 9, lanes, psal_size_min(BLOCK, end - c), taps);
+                psal_winograd_load_filters(src, p->t.sources * count, lanes, psal_size_min(BLOCK, end - c), count, taps);
             for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->t.sources; i++)
-                prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * 9, 1);
-            psal_winograd_filter(p->m, taps + loaded * 9 * BLOCK, dst + (c - start) * BLOCK, p->u_step);
+                prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * count, 1);
+            psal_winograd_filter(p->form, taps + loaded * count * BLOCK, dst + (c - start) * BLOCK, p->u_step);
         }
     }
 }
 
-/* The same of filters w[c, result, 3, 3] turned by 180 degrees, for `panels` panels, which follow each other in memory: those of u
+/* The same of filters w[c, result, taps] turned by 180 degrees, for `panels` panels, which follow each other in memory: those of u
  * are `u_panel` floats apart. */
 static void make_turned_filters(const plan *p, const float *w, size_t panel, size_t panels, size_t start, size_t first,
                                 size_t end, float *u, size_t u_panel)
@@ -114,12 +117,12 @@ static void make_turned_filters(const plan *p, const float *w, size_t panel, siz
     const size_t first_block = panel * 2, end_block = psal_size_min((panel + panels) * 2, p->result_blocks);
     const size_t run = psal_size_min(end_block * BLOCK, p->t.results) - first_block * BLOCK;
     for (size_t c = first; c < end; c++) {
-        const float *src = w + (c * p->t.results + first_block * BLOCK) * 9;
+        const float *src = w + (c * p->t.results + first_block * BLOCK) * p->taps;
         for (size_t i = 0, block = first_block; block < end_block; i += BLOCK, block++) {
             const size_t lanes = psal_size_min(BLOCK, run - i);
             size_t ahead = i + AHEAD_RUN, later = ahead / run; /* the run's end is followed by the next channel's */
-            if (c + later < p->t.sources) prefetch(src + (later * p->t.results + ahead % run) * 9, lanes * 9);
-            psal_winograd_turned_filter(p->m, src + i * 9, lanes,
+            if (c + later < p->t.sources) prefetch(src + (later * p->t.results + ahead % run) * p->taps, lanes * p->taps);
+            psal_winograd_turned_filter(p->form, src + i * p->taps, lanes,
                                         u + (block / 2 - panel) * u_panel + (block % 2 * p->chunk + c - start) * BLOCK, p->u_step);
         }
     }
@@ -130,23 +133,23 @@ static void multiply(const plan *p, psal_micro_form form, const float *v, size_t
                      size_t tiles, size_t columns, float *product, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
-    for (int f = 0; f < p->n2; f++) {
+    for (size_t f = 0; f < p->frequencies; f++) {
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
             for (size_t j = 0; j < columns; j += TILE_COLUMNS)
                 psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
-                           v + (size_t)f * p->v_step + t * BLOCK, v_tiles * BLOCK,
-                           u + (size_t)f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
-                           product + (size_t)f * p->p_step + t * PANEL + j, PANEL, accumulate);
+                           v + f * p->v_step + t * BLOCK, v_tiles * BLOCK,
+                           u + f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
+                           product + f * p->p_step + t * PANEL + j, PANEL, accumulate);
         }
     }
 }
 
-void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool chains, const float *source,
-                        const float *w, float *result, const psal_parallel *parallel)
+void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, winograd_form form, bool chains,
+                        const float *source, const float *w, float *result, const psal_parallel *parallel)
 {
     const int threads = parallel->threads;
-    const plan p = make_plan(s, transposed, m, threads);
+    const plan p = make_plan(s, transposed, form, threads);
     const size_t source_plane = (size_t)p.t.source.height * (size_t)p.t.source.width;
     const size_t result_plane = (size_t)p.t.result.height * (size_t)p.t.result.width;
     float *v = parallel->scratch, *shared_u = v + p.v_floats, *buffers = v + shared_floats(&p);
@@ -175,8 +178,8 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
             const size_t image = (band_row + row) / p.t.image_rows, image_row = (band_row + row) % p.t.image_rows;
             winograd_planes planes = p.t.source;
             planes.lanes = psal_size_min(BLOCK, p.t.sources - block * BLOCK);
-            psal_winograd_input(m, source + (image * p.t.sources + block * BLOCK) * source_plane, &planes,
-                                (int)image_row * m + p.t.row_offset, p.t.column_offset, p.t.tile_columns,
+            psal_winograd_input(form, source + (image * p.t.sources + block * BLOCK) * source_plane, &planes,
+                                (int)image_row * p.t.height.results + p.t.row_offset, p.t.column_offset, p.t.tile_columns,
                                 buffers + (size_t)omp_get_thread_num() * p.buffer,
                                 v + (block * tiles + row * p.t.tile_columns) * BLOCK, p.v_step);
         }
@@ -186,10 +189,10 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
             const size_t row = even_start(band_rows, p.strips, strip), rows = even_share(band_rows, p.strips, strip);
             const size_t columns = psal_size_min(PANEL, p.t.results - panel * PANEL);
             float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
-            float *product = line + psal_winograd_line_floats(m, p.t.tile_columns);
+            float *product = line + psal_winograd_line_floats(form, p.t.tile_columns);
             for (size_t chunk = 0; chunk < p.chunks; chunk++) {
                 const size_t start = chunk * p.chunk, channels = psal_size_min(p.chunk, p.t.sources - start);
-                float *u = product + (size_t)p.n2 * p.p_step;
+                float *u = product + p.frequencies * p.p_step;
                 if (p.shared_filters)
                     u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
                 else if (transposed)
@@ -205,10 +208,10 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, int m, bool
                 planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
                 for (size_t r = 0; r < rows; r++) {
                     const size_t image = (band_row + row + r) / p.t.image_rows, image_row = (band_row + row + r) % p.t.image_rows;
-                    psal_winograd_output(m, product + r * p.t.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
+                    psal_winograd_output(form, product + r * p.t.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
                                          p.t.tile_columns, line,
                                          result + (image * p.t.results + panel * PANEL + block * BLOCK) * result_plane,
-                                         &planes, (int)image_row * m, 0);
+                                         &planes, (int)image_row * p.t.height.results, 0);
                 }
             }
         }

@@ -15,7 +15,9 @@
 #define BAND_FLOATS (3u << 20) /* V and W of a band together: 12 MiB */
 
 typedef struct dw_plan {
-    int m, n2;
+    winograd_form form;
+    size_t frequencies, taps;
+    int tile_height;
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t panels, groups, group_blocks; /* groups of at most group_blocks blocks of filters */
     size_t tile_rows, tile_columns, bands, band_rows;
@@ -23,9 +25,10 @@ typedef struct dw_plan {
     size_t x_floats, y_floats, e_floats, line, partials; /* E of one task; one thread's line; partial sums */
 } dw_plan;
 
-static dw_plan make_plan(const psal_conv2d_shape *s, int m)
+static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
 {
-    dw_plan p = {.m = m, .n2 = (m + 2) * (m + 2)};
+    dw_plan p = {.form = form, .frequencies = winograd_frequencies(form), .taps = winograd_taps(form),
+                 .tile_height = winograd_height(form).results};
     p.inputs = (size_t)s->in_channels;
     p.filters = (size_t)s->out_channels;
     p.input_blocks = psal_ceil_div(p.inputs, BLOCK);
@@ -33,18 +36,18 @@ static dw_plan make_plan(const psal_conv2d_shape *s, int m)
     p.panels = psal_ceil_div(p.inputs, PANEL);
     p.groups = psal_ceil_div(p.filter_blocks, p.panels * p.filter_blocks >= 32 ? 4 : 2);
     p.group_blocks = psal_ceil_div(p.filter_blocks, p.groups);
-    p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)m);
-    p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)m);
-    const size_t row_floats = (size_t)p.n2 * (p.input_blocks + p.filter_blocks) * p.tile_columns * BLOCK;
+    p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.tile_height);
+    p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)winograd_width(form).results);
+    const size_t row_floats = p.frequencies * (p.input_blocks + p.filter_blocks) * p.tile_columns * BLOCK;
     p.bands = psal_ceil_div(p.tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
     p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
     p.x_step = winograd_step(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
     p.y_step = winograd_step(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
     p.e_step = winograd_step(p.group_blocks * BLOCK * PANEL);
-    p.x_floats = (size_t)p.n2 * p.x_step;
-    p.y_floats = (size_t)p.n2 * p.y_step;
-    p.e_floats = (size_t)p.n2 * p.e_step;
-    p.line = psal_winograd_line_floats(m, p.tile_columns);
+    p.x_floats = p.frequencies * p.x_step;
+    p.y_floats = p.frequencies * p.y_step;
+    p.e_floats = p.frequencies * p.e_step;
+    p.line = psal_winograd_line_floats(form, p.tile_columns);
     p.partials = psal_round_up(2 * p.filters * p.input_blocks, BLOCK);
     return p;
 }
@@ -54,9 +57,9 @@ static bool keeps_sums(const psal_conv2d_shape *s, const dw_plan *p)
     return (size_t)s->batch * p->bands > 1;
 }
 
-size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, int m, int threads)
+size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, winograd_form form, int threads)
 {
-    dw_plan p = make_plan(s, m);
+    dw_plan p = make_plan(s, form);
     size_t sums = keeps_sums(s, &p) ? p.groups * p.panels : (size_t)threads;
     return (p.partials + p.x_floats + p.y_floats + (size_t)threads * p.line + sums * p.e_floats) * sizeof(float);
 }
@@ -70,17 +73,17 @@ static void transform_band(const psal_conv2d_shape *s, const dw_plan *p, const f
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (size_t task = 0; task < (p->input_blocks + p->filter_blocks) * rows; task++) {
         size_t block = task / rows, r = task % rows;
-        const int corner = (int)(row + r) * p->m;
+        const int corner = (int)(row + r) * p->tile_height;
         float *line = lines + (size_t)omp_get_thread_num() * p->line;
         if (block < p->input_blocks) {
             winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
-            psal_winograd_input(p->m, x + block * BLOCK * x_plane, &planes, corner - s->padding_height,
+            psal_winograd_input(p->form, x + block * BLOCK * x_plane, &planes, corner - s->padding_height,
                                 -s->padding_width, p->tile_columns, line,
                                 xv + (block * tiles + r * p->tile_columns) * BLOCK, p->x_step);
         } else {
             block -= p->input_blocks;
             winograd_planes planes = {s->out_height, s->out_width, psal_size_min(BLOCK, p->filters - block * BLOCK)};
-            psal_winograd_gradient(p->m, dy + block * BLOCK * y_plane, &planes, corner, p->tile_columns, line,
+            psal_winograd_gradient(p->form, dy + block * BLOCK * y_plane, &planes, corner, p->tile_columns, line,
                                    yv + (block * tiles + r * p->tile_columns) * BLOCK, p->y_step);
         }
     }
@@ -91,15 +94,15 @@ static void multiply(const dw_plan *p, const float *xv, const float *yv, size_t 
                      float *e, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS);
-    for (int f = 0; f < p->n2; f++) {
+    for (size_t f = 0; f < p->frequencies; f++) {
         for (size_t block = 0; block < blocks; block++) {
             for (size_t cut = 0; cut < cuts; cut++) {
                 const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
                 for (size_t j = 0; j < columns; j += TILE_COLUMNS)
                     psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
-                               yv + (size_t)f * p->y_step + block * tiles * BLOCK + o, BLOCK,
-                               xv + (size_t)f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
-                               e + (size_t)f * p->e_step + (block * BLOCK + o) * PANEL + j, PANEL, accumulate);
+                               yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK,
+                               xv + f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
+                               e + f * p->e_step + (block * BLOCK + o) * PANEL + j, PANEL, accumulate);
             }
         }
     }
@@ -113,18 +116,18 @@ static void finish(const dw_plan *p, size_t group_start, size_t blocks, size_t p
     for (size_t o = group_start * BLOCK; o < end; o++) {
         for (size_t j = 0; j < columns; j += BLOCK) {
             const size_t c = panel * PANEL + j;
-            double sum = psal_winograd_filter_gradient(p->m, e + (o - group_start * BLOCK) * PANEL + j, p->e_step,
+            double sum = psal_winograd_filter_gradient(p->form, e + (o - group_start * BLOCK) * PANEL + j, p->e_step,
                                                        psal_size_min(BLOCK, p->inputs - c),
-                                                       dw ? dw + (o * p->inputs + c) * 9 : NULL, is_signed);
+                                                       dw ? dw + (o * p->inputs + c) * p->taps : NULL, is_signed);
             if (!dw) partial[o * p->input_blocks + c / BLOCK] = sum;
         }
     }
 }
 
-void psal_winograd_dw(const psal_conv2d_shape *s, int m, const float *x, const float *dy, float *dw, bool is_signed,
-                      float *mean, const psal_parallel *parallel)
+void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const float *x, const float *dy, float *dw,
+                      bool is_signed, float *mean, const psal_parallel *parallel)
 {
-    const dw_plan p = make_plan(s, m);
+    const dw_plan p = make_plan(s, form);
     const bool keep = keeps_sums(s, &p);
     const int threads = parallel->threads;
     double *partial = parallel->scratch;
@@ -153,6 +156,6 @@ void psal_winograd_dw(const psal_conv2d_shape *s, int m, const float *x, const f
     for (size_t o = 0; o < p.filters && !dw; o++) {
         double sum = 0;
         for (size_t i = 0; i < p.input_blocks; i++) sum += partial[o * p.input_blocks + i];
-        mean[o] = (float)(sum / (9.0 * (double)p.inputs));
+        mean[o] = (float)(sum / ((double)p.taps * (double)p.inputs));
     }
 }

@@ -9,7 +9,7 @@
 #include "engine/kernels/x86/winograd_transform.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST_TILE 6 /* n of F(4 x 4, 3 x 3) */
+#define MOST_TILE 8 /* n of F(2, 7) */
 
 INLINE vec scaled(float s, vec v) { return vec_mul(vec_broadcast(s), v); }
 INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s), b, a); } /* a + s*b */
@@ -21,15 +21,173 @@ INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s),
  * smaller (measured over a, b; that the points matter so much: Barabasz et al. 2020, "Error analysis and improving the
  * accuracy of Winograd convolution for deep neural networks"). Since ab = 1 the transforms stay as short. */
 
+/* For r = 7 and m = 2 the points are 0, +-1, +-2, +-1/2 and infinity, the usual ones for n = 8; with others the error was larger.
+ * m = r = 1 is the identity. */
+
 #define POINT_A 0.70710678118654752f
 #define POINT_B 1.41421356237309505f
 
+/* ---- the same for m = 2, r = 7: F(2, 7) ---- */
+
+#define SCALE_1 (-2.0f / 9)
+#define SCALE_2 (1.0f / 90)
+#define SCALE_HALF (32.0f / 45)
+
+/* B^T, 8 -> 8: rows (1 0 -21/4 0 21/4 0 -1 0), (0 +-1 1 -+17/4 -17/4 +-1 1 0), (0 +-1/2 1/4 -+5/2 -5/4 +-2 1 0),
+ * (0 +-2 4 -+5/2 -5 +-1/2 1 0), (0 -1 0 21/4 0 -21/4 0 1) */
+INLINE void input_seven(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step], d4 = i[4 * i_step], d5 = i[5 * i_step], d6 = i[6 * i_step];
+    const vec even_1 = plus_scaled(vec_add(d2, d6), -4.25f, d4), odd_1 = plus_scaled(vec_add(d1, d5), -4.25f, d3);
+    const vec even_2 = plus_scaled(plus_scaled(d6, 0.25f, d2), -1.25f, d4);
+    const vec odd_2 = plus_scaled(plus_scaled(scaled(2, d5), 0.5f, d1), -2.5f, d3);
+    const vec even_half = plus_scaled(plus_scaled(d6, 4, d2), -5, d4);
+    const vec odd_half = plus_scaled(plus_scaled(scaled(0.5f, d5), 2, d1), -2.5f, d3);
+    o[0] = plus_scaled(vec_sub(i[0], d6), 5.25f, vec_sub(d4, d2));
+    o[o_step] = vec_add(even_1, odd_1);
+    o[2 * o_step] = vec_sub(even_1, odd_1);
+    o[3 * o_step] = vec_add(even_2, odd_2);
+    o[4 * o_step] = vec_sub(even_2, odd_2);
+    o[5 * o_step] = vec_add(even_half, odd_half);
+    o[6 * o_step] = vec_sub(even_half, odd_half);
+    o[7 * o_step] = plus_scaled(vec_sub(i[7 * i_step], d1), 5.25f, vec_sub(d3, d5));
+}
+
+/* A^T, 8 -> 2: rows (1 1 1 1 1 1 1 0), (0 1 -1 2 -2 1/2 -1/2 1) */
+INLINE void output_seven(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step], p5 = i[5 * i_step], p6 = i[6 * i_step];
+    o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(vec_add(p3, p4), vec_add(p5, p6)));
+    o[o_step] = vec_add(plus_scaled(plus_scaled(vec_sub(p1, p2), 2, vec_sub(p3, p4)), 0.5f, vec_sub(p5, p6)), i[7 * i_step]);
+}
+
+/* A, 2 -> 8 */
+INLINE void gradient_seven(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = y0;
+    o[o_step] = vec_add(y0, y1);
+    o[2 * o_step] = vec_sub(y0, y1);
+    o[3 * o_step] = plus_scaled(y0, 2, y1);
+    o[4 * o_step] = plus_scaled(y0, -2, y1);
+    o[5 * o_step] = plus_scaled(y0, 0.5f, y1);
+    o[6 * o_step] = plus_scaled(y0, -0.5f, y1);
+    o[7 * o_step] = y1;
+}
+
+/* g0 + s g1 + s^2 g2 + s^3 g3 */
+INLINE vec cubic(vec g0, vec g1, vec g2, vec g3, float s)
+{
+    return plus_scaled(g0, s, plus_scaled(g1, s, plus_scaled(g2, s, g3)));
+}
+
+/* G, 7 -> 8: rows (1 0 0 0 0 0 0), -(1 +-1 1 +-1 1 +-1 1) 2/9, (1 +-2 4 +-8 16 +-32 64)/90, (1 +-1/2 .. 1/64) 32/45,
+ * (0 0 0 0 0 0 1) */
+INLINE void filter_seven(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step], g5 = i[5 * i_step];
+    const vec g6 = i[6 * i_step];
+    const float points[3] = {1, 2, 0.5f}, scales[3] = {SCALE_1, SCALE_2, SCALE_HALF};
+    o[0] = g0;
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) {
+        const float square = points[k] * points[k];
+        const vec even = scaled(scales[k], cubic(g0, g2, g4, g6, square));
+        const vec odd = scaled(scales[k] * points[k], plus_scaled(g1, square, plus_scaled(g3, square, g5)));
+        o[(2 * k + 1) * o_step] = vec_add(even, odd);
+        o[(2 * k + 2) * o_step] = vec_sub(even, odd);
+    }
+    o[7 * o_step] = g6;
+}
+
+/* G^T, 8 -> 7 */
+INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const float points[3] = {1, 2, 0.5f}, scales[3] = {SCALE_1, SCALE_2, SCALE_HALF};
+    vec sums[7];
+    float powers[3];
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) powers[k] = scales[k];
+#pragma GCC unroll 7
+    for (int j = 0; j < 7; j++) {
+        sums[j] = vec_zero();
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; k++, powers[k - 1] *= points[k - 1]) {
+            const vec u = i[(2 * k + 1) * i_step], v = i[(2 * k + 2) * i_step];
+            sums[j] = plus_scaled(sums[j], powers[k], j % 2 ? vec_sub(u, v) : vec_add(u, v));
+        }
+    }
+    sums[0] = vec_add(sums[0], i[0]);
+    sums[6] = vec_add(sums[6], i[7 * i_step]);
+#pragma GCC unroll 7
+    for (int j = 0; j < 7; j++) o[j * o_step] = sums[j];
+}
+
+/* ---- the same for m = 2, r = 5: n = 6 and the points are those of m = 4, r = 3, and so is B^T ---- */
+
+/* A^T, 6 -> 2: rows (1 1 1 1 1 0), (0 a -a b -b 1) */
+INLINE void output_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step];
+    o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(p3, p4));
+    o[o_step] = plus_scaled(plus_scaled(i[5 * i_step], POINT_A, vec_sub(p1, p2)), POINT_B, vec_sub(p3, p4));
+}
+
+/* A, 2 -> 6 */
+INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = y0;
+    o[o_step] = plus_scaled(y0, POINT_A, y1);
+    o[2 * o_step] = plus_scaled(y0, -POINT_A, y1);
+    o[3 * o_step] = plus_scaled(y0, POINT_B, y1);
+    o[4 * o_step] = plus_scaled(y0, -POINT_B, y1);
+    o[5 * o_step] = y1;
+}
+
+/* G, 5 -> 6: rows (1 0 0 0 0), -(1 +-a 1/2 +-a/2 1/4) 2/3, (1 +-b 2 +-2b 4)/6, (0 0 0 0 1) */
+INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step];
+    const vec even_a = plus_scaled(plus_scaled(g0, 0.5f, g2), 0.25f, g4), odd_a = plus_scaled(g1, 0.5f, g3);
+    const vec even_b = plus_scaled(plus_scaled(g0, 2, g2), 4, g4), odd_b = plus_scaled(g1, 2, g3);
+    o[0] = g0;
+    o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, odd_a));
+    o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, odd_a));
+    o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, odd_b));
+    o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, odd_b));
+    o[5 * o_step] = g4;
+}
+
+/* G^T, 6 -> 5 */
+INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step];
+    const vec even_a = scaled(-2.0f / 3, vec_add(u1, u2)), odd_a = scaled(-2.0f / 3 * POINT_A, vec_sub(u1, u2));
+    const vec even_b = scaled(1.0f / 6, vec_add(u3, u4)), odd_b = scaled(POINT_B / 6, vec_sub(u3, u4));
+    o[0] = vec_add(i[0], vec_add(even_a, even_b));
+    o[o_step] = vec_add(odd_a, odd_b);
+    o[2 * o_step] = plus_scaled(scaled(0.5f, even_a), 2, even_b);
+    o[3 * o_step] = plus_scaled(scaled(0.5f, odd_a), 2, odd_b);
+    o[4 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.25f, even_a), 4, even_b);
+}
+
+/* ---- r = 3 ---- */
+
 /* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
  * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
-INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+INLINE void input_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
 {
+    if (r == 1) {
+        o[0] = i[0];
+        return;
+    }
+    if (r == 7) {
+        input_seven(i, i_step, o, o_step);
+        return;
+    }
     const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
-    if (m == 2) {
+    if (m == 2 && r == 3) {
         o[0] = vec_sub(d0, d2);
         o[o_step] = vec_add(d1, d2);
         o[2 * o_step] = vec_sub(d2, d1);
@@ -49,8 +207,20 @@ INLINE void input_1d(const int m, const vec *i, const int i_step, vec *o, const 
 
 /* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
  * m = 4: rows (1 1 1 1 1 0), (0 a -a b -b 0), (0 1/2 1/2 2 2 0), (0 a/2 -a/2 2b -2b 1). */
-INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+INLINE void output_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
 {
+    if (r == 1) {
+        o[0] = i[0];
+        return;
+    }
+    if (r == 7) {
+        output_seven(i, i_step, o, o_step);
+        return;
+    }
+    if (r == 5) {
+        output_five(i, i_step, o, o_step);
+        return;
+    }
     const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
     const vec sum = vec_add(p1, p2), difference = vec_sub(p1, p2);
     if (m == 2) {
@@ -67,8 +237,20 @@ INLINE void output_1d(const int m, const vec *i, const int i_step, vec *o, const
 }
 
 /* A, m -> m+2 */
-INLINE void gradient_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+INLINE void gradient_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
 {
+    if (r == 1) {
+        o[0] = i[0];
+        return;
+    }
+    if (r == 7) {
+        gradient_seven(i, i_step, o, o_step);
+        return;
+    }
+    if (r == 5) {
+        gradient_five(i, i_step, o, o_step);
+        return;
+    }
     const vec y0 = i[0], y1 = i[i_step];
     o[0] = y0;
     if (m == 2) {
@@ -89,8 +271,20 @@ INLINE void gradient_1d(const int m, const vec *i, const int i_step, vec *o, con
 
 /* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
  * m = 4: rows (1 0 0), -(1 +-a 1/2) 2/3, (1 +-b 2)/6, (0 0 1). */
-INLINE void filter_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+INLINE void filter_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
 {
+    if (r == 1) {
+        o[0] = i[0];
+        return;
+    }
+    if (r == 7) {
+        filter_seven(i, i_step, o, o_step);
+        return;
+    }
+    if (r == 5) {
+        filter_five(i, i_step, o, o_step);
+        return;
+    }
     const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step];
     if (m == 2) {
         const vec sum = vec_add(g0, g2);
@@ -110,8 +304,20 @@ INLINE void filter_1d(const int m, const vec *i, const int i_step, vec *o, const
 }
 
 /* G^T, m+2 -> 3 */
-INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+INLINE void filter_gradient_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
 {
+    if (r == 1) {
+        o[0] = i[0];
+        return;
+    }
+    if (r == 7) {
+        filter_gradient_seven(i, i_step, o, o_step);
+        return;
+    }
+    if (r == 5) {
+        filter_gradient_five(i, i_step, o, o_step);
+        return;
+    }
     const vec u0 = i[0], u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step];
     const vec sum = vec_add(u1, u2), difference = vec_sub(u1, u2);
     if (m == 2) {
@@ -126,27 +332,32 @@ INLINE void filter_gradient_1d(const int m, const vec *i, const int i_step, vec 
     }
 }
 
-typedef void transform_1d(const int m, const vec *i, const int i_step, vec *o, const int o_step);
+typedef void transform_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step);
 
-/* Apply a one-dimensional transform to the columns and then to the rows of in[from][from]: out[to][to]. Elements are read
+/* m and r of one direction, and how many elements go into a transform and come out of it */
+typedef struct direction {
+    int m, r, from, to;
+} direction;
+
+/* Apply a one-dimensional transform to the columns and then to the rows of in[h.from][w.from]: out[h.to][w.to]. Elements are read
  * when they are wanted and written when they are ready, since up to 36 of each would not fit in the registers. */
-INLINE void transform_2d(transform_1d *one, const int m, const int from, const int to, const float *in, ptrdiff_t in_row,
+INLINE void transform_2d(transform_1d *one, const direction h, const direction w, const float *in, ptrdiff_t in_row,
                          ptrdiff_t in_step, float *out, ptrdiff_t out_row, ptrdiff_t out_step)
 {
-    vec middle[MOST_TILE * MOST_TILE]; /* [to][from] */
-#pragma GCC unroll 6
-    for (int j = 0; j < from; j++) {
+    vec middle[MOST_TILE * MOST_TILE]; /* [h.to][w.from] */
+#pragma GCC unroll 8
+    for (int j = 0; j < w.from; j++) {
         vec column[MOST_TILE];
-#pragma GCC unroll 6
-        for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
-        one(m, column, 1, middle + j, from);
+#pragma GCC unroll 8
+        for (int i = 0; i < h.from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
+        one(h.m, h.r, column, 1, middle + j, w.from);
     }
-#pragma GCC unroll 6
-    for (int i = 0; i < to; i++, out += out_row) {
+#pragma GCC unroll 8
+    for (int i = 0; i < h.to; i++, out += out_row) {
         vec row[MOST_TILE];
-        one(m, middle + i * from, 1, row, 1);
-#pragma GCC unroll 6
-        for (int j = 0; j < to; j++) vec_store(out + j * out_step, row[j]);
+        one(w.m, w.r, middle + i * w.from, 1, row, 1);
+#pragma GCC unroll 8
+        for (int j = 0; j < w.to; j++) vec_store(out + j * out_step, row[j]);
     }
 }
 
@@ -171,26 +382,24 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
     }
 }
 
-/* taps[t * WIDTH + i] = w[i * 9 + t], t < 9, for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
-INLINE void load_taps(const float *w, size_t lanes, float *taps)
+/* to[t * WIDTH + i] = w[i * taps + t] for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
+INLINE void load_taps(const float *w, size_t lanes, const size_t taps, float *to)
 {
-    vec r[16];
-#if WIDTH == 16
-    const vec_mask nine = vec_first(9);
+    for (size_t first = 0; first < taps; first += WIDTH) {
+        const size_t some = taps - first < WIDTH ? taps - first : WIDTH;
+        if (some == 1) { /* the ninth of 3 x 3: a transposition would be too much */
+            for (size_t i = 0; i < WIDTH; i++) to[first * WIDTH + i] = i < lanes ? w[i * taps + first] : 0;
+            return;
+        }
+        vec r[WIDTH];
+        const vec_mask mask = vec_first(some);
 #pragma GCC unroll 16
-    for (size_t i = 0; i < 16; i++) r[i] = i < lanes ? vec_load_masked(w + i * 9, nine) : vec_zero();
-    transpose_registers(r);
-#else
-    float last[8];
-    for (size_t i = 0; i < 8; i++) {
-        r[i] = i < lanes ? vec_load(w + i * 9) : vec_zero();
-        last[i] = i < lanes ? w[i * 9 + 8] : 0;
+        for (size_t i = 0; i < WIDTH; i++) r[i] = i < lanes ? vec_load_masked(w + i * taps + first, mask) : vec_zero();
+        transpose_registers(r);
+#pragma GCC unroll 16
+        for (size_t t = 0; t < WIDTH; t++)
+            if (t < some) vec_store(to + (first + t) * WIDTH, r[t]);
     }
-    transpose_registers(r);
-    r[8] = vec_load(last);
-#endif
-#pragma GCC unroll 9
-    for (int t = 0; t < 9; t++) vec_store(taps + t * WIDTH, r[t]);
 }
 
 #endif

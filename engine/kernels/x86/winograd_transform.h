@@ -1,8 +1,10 @@
-/* winograd_transform.h - the transforms of Winograd's minimal filtering F(m x m, 3 x 3), m = 2 or 4 (Lavin and Gray 2016):
+/* winograd_transform.h - the transforms of Winograd's minimal filtering F(m x m, r x r) (Lavin and Gray 2016):
  *
- *   y = A^T [ sum over c of (G w G^T) * (B^T x B) ] A         * element by element; w 3 x 3, y m x m, x n x n with n = m + 2
+ *   y = A^T [ sum over c of (G w G^T) * (B^T x B) ] A         * element by element; w r x r, y m x m, x n x n with n = m + r - 1
  *
  * and its adjoint in w:  dw = G^T [ sum over tiles of (A dy A^T) * (B^T x B) ] G.
+ *
+ * m and r may differ in height and width; where both are 1, nothing is done in that direction.
  *
  * Vectors run over channels: a BLOCK of 16 channels is transformed at a time. A transformed tile or filter has n*n elements
  * ("frequencies") that lie `step` floats apart, and each is a BLOCK. All functions read and write one row of tiles or one
@@ -11,6 +13,43 @@
 #define PSAL_ENGINE_KERNELS_X86_WINOGRAD_TRANSFORM_H
 
 #include "engine/kernels/x86/simd.h"
+
+/* F(m_height x m_width, r_height x r_width) */
+typedef enum winograd_form {
+    WINOGRAD_NONE, /* a convolution that none of them suits */
+    WINOGRAD_2X2_3X3,
+    WINOGRAD_4X4_3X3,
+    WINOGRAD_2X2_5X5,
+    WINOGRAD_1X4_1X3,
+    WINOGRAD_4X1_3X1,
+    WINOGRAD_1X2_1X7,
+    WINOGRAD_2X1_7X1
+} winograd_form;
+
+#define WINOGRAD_MOST_TAPS 25
+
+typedef struct winograd_size {
+    int results, taps, window; /* m, r, n */
+} winograd_size;
+
+static inline winograd_size winograd_height(winograd_form form)
+{
+    static const winograd_size sizes[] = {{0, 0, 0}, {2, 3, 4}, {4, 3, 6}, {2, 5, 6}, {1, 1, 1}, {4, 3, 6}, {1, 1, 1}, {2, 7, 8}};
+    return sizes[form];
+}
+static inline winograd_size winograd_width(winograd_form form)
+{
+    static const winograd_size sizes[] = {{0, 0, 0}, {2, 3, 4}, {4, 3, 6}, {2, 5, 6}, {4, 3, 6}, {1, 1, 1}, {2, 7, 8}, {1, 1, 1}};
+    return sizes[form];
+}
+static inline size_t winograd_taps(winograd_form form) /* of a filter's plane */
+{
+    return (size_t)(winograd_height(form).taps * winograd_width(form).taps);
+}
+static inline size_t winograd_frequencies(winograd_form form)
+{
+    return (size_t)(winograd_height(form).window * winograd_width(form).window);
+}
 
 /* Up to 16 image planes next to each other in memory. */
 typedef struct winograd_planes {
@@ -28,33 +67,33 @@ typedef struct winograd_planes {
 #define psal_winograd_filter_gradient PSAL_SIMD_NAME(psal_winograd_filter_gradient)
 
 /* Floats that `line` must hold in the functions below for a row of `tiles` tiles. */
-size_t psal_winograd_line_floats(int m, size_t tiles);
+size_t psal_winograd_line_floats(winograd_form form, size_t tiles);
 
 /* B^T x B of `tiles` tiles whose upper left corners are (row, column + i*m), which may lie outside the image (zeros):
  * v[frequency * step + i * BLOCK + lane]. */
-void psal_winograd_input(int m, const float *x, const winograd_planes *planes, int row, int column, size_t tiles,
+void psal_winograd_input(winograd_form form, const float *x, const winograd_planes *planes, int row, int column, size_t tiles,
                          float *line, float *v, size_t step);
 
 /* A dy A^T of the m x m tiles at (row, i*m): v as above. */
-void psal_winograd_gradient(int m, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
+void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
                             float *v, size_t step);
 
 /* y tiles at (row, column + i*m) = A^T p A from p[frequency * step + i * tile_step + lane]; what sticks out of y is dropped. */
-void psal_winograd_output(int m, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
+void psal_winograd_output(winograd_form form, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,
                           const winograd_planes *planes, int row, int column);
 
-/* taps[(channel * 9 + tap) * BLOCK + lane] = w[lane * lane_step + channel * 9 + tap]: 3 x 3 filters, those of a lane next to
- * each other. Several channels at once: 16 of them fill nine transpositions of 16 x 16, but one only 9/16 of one. */
-void psal_winograd_load_filters(const float *w, size_t lane_step, size_t lanes, size_t channels, float *taps);
+/* to[(channel * taps + tap) * BLOCK + lane] = w[lane * lane_step + channel * taps + tap]: filters of so many taps, those of a lane
+ * next to each other. Several channels at once: 16 of 9 taps fill nine transpositions of 16 x 16, but one only 9/16 of one. */
+void psal_winograd_load_filters(const float *w, size_t lane_step, size_t lanes, size_t channels, size_t taps, float *to);
 
 /* u[frequency * step + lane] = G w G^T of the filters taps[tap * BLOCK + lane] */
-void psal_winograd_filter(int m, const float *taps, float *u, size_t step);
+void psal_winograd_filter(winograd_form form, const float *taps, float *u, size_t step);
 
-/* The same of the filters w[lane * 9 + tap], turned by 180 degrees. */
-void psal_winograd_turned_filter(int m, const float *w, size_t lanes, float *u, size_t step);
+/* The same of the filters w[lane * taps + tap], turned by 180 degrees. */
+void psal_winograd_turned_filter(winograd_form form, const float *w, size_t lanes, float *u, size_t step);
 
-/* G^T u G into dw[lane * 9], or, when dw is NULL, only the sum over lanes and taps of its absolute values (or of its
+/* G^T u G into dw[lane * taps], or, when dw is NULL, only the sum over lanes and taps of its absolute values (or of its
  * values) as the result. Lanes beyond `lanes` must be 0 in u. */
-double psal_winograd_filter_gradient(int m, const float *u, size_t step, size_t lanes, float *dw, bool is_signed);
+double psal_winograd_filter_gradient(winograd_form form, const float *u, size_t step, size_t lanes, float *dw, bool is_signed);
 
 #endif
