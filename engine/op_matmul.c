@@ -2,6 +2,7 @@
  *
  *   y = a b:  da = dy b^T, db = a^T dy, with the transposes moved to wherever a and b are stored transposed. */
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/vector_matrix.h"
 #include "engine/op.h"
 
 /* Columns (or rows) of y that one task computes: follows from the shape alone, so that bits do not depend on threads. */
@@ -19,9 +20,9 @@ static void multiply_vector(const psal_op_call *c, bool tb, size_t k, size_t n) 
     for (size_t task = 0; task < tasks; task++) {
         size_t first = task * step, count = n - first < step ? n - first : step;
         if (tb)
-            psal_gemv(false, count, k, c->in[1] + first * k, k, c->in[0], c->out + first);
+            psal_gemv(count, k, c->in[1] + first * k, k, c->in[0], c->out + first);
         else
-            psal_gemv(true, k, count, c->in[1] + first, n, c->in[0], c->out + first);
+            psal_vector_matrix(k, count, c->in[0], c->in[1] + first, n, c->out + first);
     }
 }
 

@@ -41,13 +41,12 @@ void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
     omp_set_num_threads(threads);
 }
 
-void psal_gemv(bool transpose, size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y)
+void psal_gemv(size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y)
 {
     const int threads = omp_get_max_threads();
     pthread_once(&single_threaded_once, make_single_threaded);
     omp_set_num_threads(1);
-    memset(y, 0, (transpose ? columns : rows) * sizeof *y); /* some versions multiply what is there by the 0, NaN too */
-    xgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (blasint)rows, (blasint)columns, 1, a, (blasint)lda, x, 1, 0, y,
-          1);
+    memset(y, 0, rows * sizeof *y); /* some versions multiply what is there by the 0, NaN too */
+    xgemv(CblasRowMajor, CblasNoTrans, (blasint)rows, (blasint)columns, 1, a, (blasint)lda, x, 1, 0, y, 1);
     omp_set_num_threads(threads);
 }

@@ -16,8 +16,8 @@
 void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const psal_real *a, size_t lda,
                const psal_real *b, size_t ldb, bool accumulate, psal_real *c, size_t ldc);
 
-/* y[rows] = A x[columns], or y[columns] = A^T x[rows]: A is rows x columns with row length lda. A product with a matrix of one
- * row would pack all of A first. */
-void psal_gemv(bool transpose, size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y);
+/* y[rows] = A x[columns]: A is rows x columns with row length lda. A product with a matrix of one row would pack all of A first.
+ * (The other way round is vector_matrix.h.) */
+void psal_gemv(size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y);
 
 #endif

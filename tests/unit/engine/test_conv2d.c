@@ -371,6 +371,7 @@ START_TEST(shapes_that_broke_others)
         square(100, 13, 36, 3, 1, 1), square(33, 29, 17, 3, 1, 2),
         square(70, 15, 40, 3, 2, 1),  square(70, 15, 40, 1, 2, 0), square(50, 16, 33, 1, 3, 0),
         square(40, 19, 50, 7, 1, 3),  square(48, 64, 16, 1, 1, 0),
+        square(300, 8, 20, 1, 1, 0),  square(20, 5, 90, 1, 1, 0),  square(33, 6, 50, 1, 1, 0), square(40, 4, 30, 3, 2, 1),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_shape(&cases[i]);
 }
@@ -451,6 +452,24 @@ START_TEST(unequal_axes_groups_and_batches)
 }
 END_TEST
 
+/* Filters for which there are transforms, with channels that are no whole blocks, images that are no whole tiles, and padding from
+ * none to all that makes sense. */
+START_TEST(filters_with_transforms)
+{
+    static const int kernels[][2] = {{1, 7}, {7, 1}, {5, 5}, {1, 3}, {3, 1}};
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
+        for (int variant = 0; variant < 3; variant++) {
+            shape s = square(variant ? 37 : 16, 13 + variant, variant ? 20 : 48, 1, 1, 0);
+            s.kernel_height = kernels[i][0], s.kernel_width = kernels[i][1];
+            s.padding_height = variant * (s.kernel_height - 1) / 2, s.padding_width = variant * (s.kernel_width - 1) / 2;
+            s.in_width += 4 * variant, s.batch = 1 + variant;
+            s = finish(s);
+            check_shape(&s);
+        }
+    }
+}
+END_TEST
+
 START_TEST(random_shapes)
 {
     random_state = 20220801;
@@ -487,9 +506,14 @@ START_TEST(large_shapes_and_adjoint_identities)
                      square(16, 224, 64, 3, 1, 1),  square(80, 150, 24, 3, 2, 1),  square(1024, 7, 256, 1, 1, 0),
                      square(512, 9, 128, 3, 1, 0),  square(256, 14, 384, 3, 2, 1), square(512, 14, 96, 3, 1, 1),
                      square(640, 7, 80, 3, 1, 1),   square(300, 7, 200, 1, 1, 0),
-                     square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2)};
+                     square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2),
+                     square(520, 7, 70, 1, 1, 0),   square(270, 14, 128, 1, 1, 0), square(300, 35, 48, 1, 1, 0),
+                     square(260, 64, 96, 1, 1, 0),  square(160, 17, 192, 1, 1, 0), square(300, 13, 520, 3, 2, 1),
+                     square(64, 35, 48, 5, 1, 2)};
     for (size_t i = 11; i < 14; i++) cases[i].batch = 5;
-    cases[15].batch = 3;
+    cases[15].batch = cases[16].batch = cases[17].batch = 3;
+    cases[20].kernel_width = 7, cases[20].padding_width = 3;
+    cases[20] = finish(cases[20]);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const shape *s = &cases[i];
         sizes size = sizes_of(s);
@@ -540,6 +564,7 @@ int main(void)
     tcase_add_test(tests, shapes_that_broke_others);
     tcase_add_test(tests, scales_and_not_a_number);
     tcase_add_test(tests, unequal_axes_groups_and_batches);
+    tcase_add_test(tests, filters_with_transforms);
     tcase_add_test(tests, random_shapes);
     tcase_add_test(tests, large_shapes_and_adjoint_identities);
     suite_add_tcase(suite, tests);
