@@ -2,7 +2,7 @@
  *
  * The image is cut into tiles of m x m results, and for each of the n x n frequencies the sum over channels is a matrix
  * product: P[tile, o] = V[tile, c] * U[c, o]. The tile rows of all images follow each other, and work proceeds in bands of
- * them that keep V in the shared cache:
+ * them, each by one thread that keeps V in its own cache, or by all of them that keep it in the shared one:
  *
  *   1. V of the band, in parallel over blocks of 16 channels and tile rows
  *   2. in parallel over panels of 32 results and strips of tile rows: P for the strip, all frequencies, and its transform
@@ -17,7 +17,10 @@
 #include "engine/kernels/x86/winograd_transform.h"
 
 #define PANEL (2 * BLOCK)        /* results of one task */
-#define BAND_FLOATS (2u << 20)   /* V of a band: 8 MiB */
+#define BAND_FLOATS (2u << 20)    /* V of a band: 8 MiB */
+#define ALONE_FLOATS (144u << 10) /* V of a band that one thread does alone: 576 KiB */
+#define ALONE_TILES 14u           /* the fewest of such a band, and */
+#define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB */
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
@@ -30,13 +33,16 @@ typedef struct plan {
     size_t frequencies, taps;                   /* of a tile, and of a filter's plane */
     winograd_tiling t;
     size_t source_blocks, result_blocks, panels;
+    size_t together, groups;                    /* panels of one task, and how many groups of them there are */
     size_t tile_rows;                           /* of all images */
+    bool alone;                                 /* bands are tasks */
     size_t bands, band_rows;                    /* tile rows of the largest band */
     size_t strips, strip_rows;                  /* tile rows of the largest strip, strips per (largest) band */
     bool shared_filters;
     size_t chunk, chunks;                       /* source channels of U at a time */
     size_t v_step, u_step, p_step;              /* between frequencies; odd numbers of blocks, for the cache's sake */
-    size_t v_floats, u_floats, buffer;          /* shared V; U of one panel and chunk; per thread */
+    size_t v_floats, u_floats, p_floats;        /* shared V; U of one panel and chunk; P of one panel and strip */
+    size_t buffer;                              /* per thread */
 } plan;
 
 /* Cut the tile rows into bands and strips for at least `tasks` tasks. */
@@ -50,6 +56,20 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
     p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
     p->shared_filters = p->bands * p->strips > 1;
+}
+
+/* Where a band that keeps V in one processor's own cache has enough tiles for the time that it takes to read U, each is the work of one
+ * thread, from the image to the result. */
+static void choose_alone(plan *p, int threads)
+{
+    const size_t row_floats = p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
+    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats, psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
+    p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
+               p->tile_rows >= rows * WANTED_TASKS && p->frequencies * p->t.sources * p->t.results <= ALONE_FILTERS;
+    if (!p->alone) return;
+    p->bands = psal_size_min(psal_round_up(psal_ceil_div(p->tile_rows, rows), (size_t)threads), p->tile_rows); /* as much for each */
+    p->strips = 1;
+    p->band_rows = p->strip_rows = psal_ceil_div(p->tile_rows, p->bands);
 }
 
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads)
@@ -66,20 +86,25 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
         p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.frequencies * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
     divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
+    choose_alone(&p, threads);
 
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
     p.u_step = winograd_step(p.chunk * PANEL);
     p.p_step = winograd_step(p.strip_rows * p.t.tile_columns * PANEL);
     p.v_floats = p.frequencies * p.v_step;
     p.u_floats = p.frequencies * p.u_step;
-    p.buffer = psal_winograd_line_floats(form, p.t.tile_columns) + p.frequencies * p.p_step;
+    p.p_floats = p.frequencies * p.p_step;
+    p.together = p.alone || (p.shared_filters && psal_ceil_div(p.panels, 2) * p.strips >= WANTED_TASKS) ? 2 : 1;
+    p.groups = psal_ceil_div(p.panels, p.together);
+    p.buffer = psal_winograd_line_floats(form, p.t.tile_columns) + p.together * p.p_floats;
     if (!p.shared_filters) p.buffer += p.u_floats;
+    if (p.alone) p.buffer += p.v_floats;
     return p;
 }
 
 static size_t shared_floats(const plan *p)
 {
-    return p->v_floats + (p->shared_filters ? p->panels * p->chunks * p->u_floats : 0);
+    return (p->alone ? 0 : p->v_floats) + (p->shared_filters ? p->panels * p->chunks * p->u_floats : 0);
 }
 
 size_t psal_winograd_conv_scratch(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads)
@@ -128,20 +153,130 @@ static void make_turned_filters(const plan *p, const float *w, size_t panel, siz
     }
 }
 
-/* The products of one strip and panel for all frequencies, P[frequency][tile][32], over `channels` source channels. */
-static void multiply(const plan *p, psal_micro_form form, const float *v, size_t v_tiles, const float *u, size_t channels,
-                     size_t tiles, size_t columns, float *product, bool accumulate)
+/* The products of one strip and some panels for all frequencies, P[panel][frequency][tile][32], over `channels` source channels.
+ * Panels next to each other meet the same rows of V in the nearest cache. */
+static void multiply(const plan *p, psal_micro_form form, const float *v, size_t v_tiles, const float *u, size_t u_panel,
+                     size_t channels, size_t tiles, size_t results, float *product, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
     for (size_t f = 0; f < p->frequencies; f++) {
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
-            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - j), channels,
+            for (size_t o = 0; o < results; o += TILE_COLUMNS) {
+                const size_t panel = o / PANEL, j = o % PANEL;
+                psal_micro(form, rows, psal_size_min(TILE_COLUMNS, results - o), channels,
                            v + f * p->v_step + t * BLOCK, v_tiles * BLOCK,
-                           u + f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
-                           product + f * p->p_step + t * PANEL + j, PANEL, accumulate);
+                           u + panel * u_panel + f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
+                           product + panel * p->p_floats + f * p->p_step + t * PANEL + j, PANEL, accumulate);
+            }
         }
+    }
+}
+
+/* What all tasks of a call share */
+typedef struct call {
+    plan p;
+    bool transposed, chains;
+    const float *source, *w;
+    float *result, *shared_u;
+} call;
+
+/* Tile rows row .. row+rows-1 of all, and their tiles */
+typedef struct tile_rows {
+    size_t row, rows, tiles;
+} tile_rows;
+
+static tile_rows band_of(const plan *p, size_t band)
+{
+    const size_t rows = even_share(p->tile_rows, p->bands, band);
+    return (tile_rows){even_start(p->tile_rows, p->bands, band), rows, rows * p->t.tile_columns};
+}
+
+/* V of one block of channels and tile row of a band */
+static void transform_row(const call *c, const tile_rows *band, size_t block, size_t row, float *v, float *line)
+{
+    const plan *p = &c->p;
+    const size_t image = (band->row + row) / p->t.image_rows, image_row = (band->row + row) % p->t.image_rows;
+    winograd_planes planes = p->t.source;
+    planes.lanes = psal_size_min(BLOCK, p->t.sources - block * BLOCK);
+    psal_winograd_input(p->form, c->source + (image * p->t.sources + block * BLOCK) * (size_t)planes.height * (size_t)planes.width,
+                        &planes, (int)image_row * p->t.height.results + p->t.row_offset, p->t.column_offset, p->t.tile_columns, line,
+                        v + (block * band->tiles + row * p->t.tile_columns) * BLOCK, p->v_step);
+}
+
+/* Results of one strip, rows row .. row+rows-1 of a band, and the panels from `first` on that are done together. `line` is followed
+ * by P and, where it is made just in time, by U. */
+static void compute_strip(const call *c, const tile_rows *band, size_t row, size_t rows, size_t first, const float *v, float *line)
+{
+    const plan *p = &c->p;
+    const size_t plane = (size_t)p->t.result.height * (size_t)p->t.result.width;
+    const size_t results = psal_size_min(p->together * PANEL, p->t.results - first * PANEL);
+    float *product = line + psal_winograd_line_floats(p->form, p->t.tile_columns);
+    for (size_t chunk = 0; chunk < p->chunks; chunk++) {
+        const size_t start = chunk * p->chunk, channels = psal_size_min(p->chunk, p->t.sources - start);
+        float *u = product + p->p_floats;
+        if (p->shared_filters)
+            u = c->shared_u + (first * p->chunks + chunk) * p->u_floats;
+        else if (c->transposed)
+            make_turned_filters(p, c->w, first, 1, start, start, start + channels, u, 0);
+        else
+            make_filters(p, c->w, first, start, start, start + channels, u);
+        multiply(p, c->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS, v + (start * band->tiles + row * p->t.tile_columns * BLOCK),
+                 band->tiles, u, p->chunks * p->u_floats, channels, rows * p->t.tile_columns, results, product, start > 0);
+    }
+    for (size_t o = 0; o < results; o += BLOCK) {
+        winograd_planes planes = p->t.result;
+        planes.lanes = psal_size_min(BLOCK, results - o);
+        for (size_t r = 0; r < rows; r++) {
+            const size_t image = (band->row + row + r) / p->t.image_rows, image_row = (band->row + row + r) % p->t.image_rows;
+            psal_winograd_output(p->form, product + o / PANEL * p->p_floats + r * p->t.tile_columns * PANEL + o % PANEL, p->p_step, PANEL,
+                                 p->t.tile_columns, line, c->result + (image * p->t.results + first * PANEL + o) * plane, &planes,
+                                 (int)image_row * p->t.height.results, 0);
+        }
+    }
+}
+
+/* U of all panels, in pieces that are read in long runs: some source channels for all panels, or all channels of a panel. */
+static void make_shared_filters(const call *c, int threads)
+{
+    const plan *p = &c->p;
+    const size_t channels = c->transposed ? TURNED_CHANNELS : BLOCK, pieces = psal_ceil_div(p->t.sources, channels);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t task = 0; task < (c->transposed ? 1 : p->panels) * pieces; task++) {
+        const size_t panel = task / pieces, first = task % pieces * channels, chunk = first / p->chunk;
+        const size_t end = psal_size_min(first + channels, p->t.sources);
+        float *u = c->shared_u + (panel * p->chunks + chunk) * p->u_floats;
+        if (c->transposed)
+            make_turned_filters(p, c->w, 0, p->panels, chunk * p->chunk, first, end, u, p->chunks * p->u_floats);
+        else
+            make_filters(p, c->w, panel, chunk * p->chunk, first, end, u);
+    }
+}
+
+/* A band by one thread */
+static void compute_band_alone(const call *c, size_t number, float *buffer)
+{
+    const plan *p = &c->p;
+    const tile_rows band = band_of(p, number);
+    float *v = buffer + p->buffer - p->v_floats;
+    for (size_t block = 0; block < p->source_blocks; block++)
+        for (size_t row = 0; row < band.rows; row++) transform_row(c, &band, block, row, v, buffer);
+    for (size_t group = 0; group < p->groups; group++) compute_strip(c, &band, 0, band.rows, group * p->together, v, buffer);
+}
+
+/* A band by all threads */
+static void compute_band(const call *c, size_t number, float *v, float *buffers, int threads)
+{
+    const plan *p = &c->p;
+    const tile_rows band = band_of(p, number);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t task = 0; task < p->source_blocks * band.rows; task++)
+        transform_row(c, &band, task / band.rows, task % band.rows, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t task = 0; task < p->groups * p->strips; task++) {
+        const size_t strip = task % p->strips;
+        compute_strip(c, &band, even_start(band.rows, p->strips, strip), even_share(band.rows, p->strips, strip),
+                      task / p->strips * p->together, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
 }
 
@@ -149,71 +284,15 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, winograd_fo
                         const float *source, const float *w, float *result, const psal_parallel *parallel)
 {
     const int threads = parallel->threads;
-    const plan p = make_plan(s, transposed, form, threads);
-    const size_t source_plane = (size_t)p.t.source.height * (size_t)p.t.source.width;
-    const size_t result_plane = (size_t)p.t.result.height * (size_t)p.t.result.width;
-    float *v = parallel->scratch, *shared_u = v + p.v_floats, *buffers = v + shared_floats(&p);
-
-    if (p.shared_filters) {
-        /* Pieces that are read in long runs: some source channels for all panels, or all channels of a panel. */
-        const size_t channels = transposed ? TURNED_CHANNELS : BLOCK, pieces = psal_ceil_div(p.t.sources, channels);
+    call c = {make_plan(s, transposed, form, threads), transposed, chains, source, w, result, NULL};
+    float *v = parallel->scratch, *buffers = v + shared_floats(&c.p);
+    c.shared_u = v + (c.p.alone ? 0 : c.p.v_floats);
+    if (c.p.shared_filters) make_shared_filters(&c, threads);
+    if (c.p.alone) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < (transposed ? 1 : p.panels) * pieces; task++) {
-            const size_t panel = task / pieces, first = task % pieces * channels, chunk = first / p.chunk;
-            const size_t end = psal_size_min(first + channels, p.t.sources);
-            float *u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
-            if (transposed)
-                make_turned_filters(&p, w, 0, p.panels, chunk * p.chunk, first, end, u, p.chunks * p.u_floats);
-            else
-                make_filters(&p, w, panel, chunk * p.chunk, first, end, u);
-        }
+        for (size_t band = 0; band < c.p.bands; band++)
+            compute_band_alone(&c, band, buffers + (size_t)omp_get_thread_num() * c.p.buffer);
+        return;
     }
-    for (size_t band = 0; band < p.bands; band++) {
-        const size_t band_row = even_start(p.tile_rows, p.bands, band), band_rows = even_share(p.tile_rows, p.bands, band);
-        const size_t tiles = band_rows * p.t.tile_columns;
-
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p.source_blocks * band_rows; task++) {
-            const size_t block = task / band_rows, row = task % band_rows;
-            const size_t image = (band_row + row) / p.t.image_rows, image_row = (band_row + row) % p.t.image_rows;
-            winograd_planes planes = p.t.source;
-            planes.lanes = psal_size_min(BLOCK, p.t.sources - block * BLOCK);
-            psal_winograd_input(form, source + (image * p.t.sources + block * BLOCK) * source_plane, &planes,
-                                (int)image_row * p.t.height.results + p.t.row_offset, p.t.column_offset, p.t.tile_columns,
-                                buffers + (size_t)omp_get_thread_num() * p.buffer,
-                                v + (block * tiles + row * p.t.tile_columns) * BLOCK, p.v_step);
-        }
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p.panels * p.strips; task++) {
-            const size_t panel = task / p.strips, strip = task % p.strips;
-            const size_t row = even_start(band_rows, p.strips, strip), rows = even_share(band_rows, p.strips, strip);
-            const size_t columns = psal_size_min(PANEL, p.t.results - panel * PANEL);
-            float *line = buffers + (size_t)omp_get_thread_num() * p.buffer;
-            float *product = line + psal_winograd_line_floats(form, p.t.tile_columns);
-            for (size_t chunk = 0; chunk < p.chunks; chunk++) {
-                const size_t start = chunk * p.chunk, channels = psal_size_min(p.chunk, p.t.sources - start);
-                float *u = product + p.frequencies * p.p_step;
-                if (p.shared_filters)
-                    u = shared_u + (panel * p.chunks + chunk) * p.u_floats;
-                else if (transposed)
-                    make_turned_filters(&p, w, panel, 1, start, start, start + channels, u, 0);
-                else
-                    make_filters(&p, w, panel, start, start, start + channels, u);
-                multiply(&p, chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS,
-                         v + (start * tiles + row * p.t.tile_columns * BLOCK), tiles, u, channels, rows * p.t.tile_columns,
-                         columns, product, start > 0);
-            }
-            for (size_t block = 0; block * BLOCK < columns; block++) {
-                winograd_planes planes = p.t.result;
-                planes.lanes = psal_size_min(BLOCK, columns - block * BLOCK);
-                for (size_t r = 0; r < rows; r++) {
-                    const size_t image = (band_row + row + r) / p.t.image_rows, image_row = (band_row + row + r) % p.t.image_rows;
-                    psal_winograd_output(form, product + r * p.t.tile_columns * PANEL + block * BLOCK, p.p_step, PANEL,
-                                         p.t.tile_columns, line,
-                                         result + (image * p.t.results + panel * PANEL + block * BLOCK) * result_plane,
-                                         &planes, (int)image_row * p.t.height.results, 0);
-                }
-            }
-        }
-    }
+    for (size_t band = 0; band < c.p.bands; band++) compute_band(&c, band, v, buffers, threads);
 }
