@@ -12,7 +12,9 @@
 #include "engine/kernels/x86/winograd_transform.h"
 
 #define PANEL (2 * BLOCK)
-#define BAND_FLOATS (3u << 20) /* V and W of a band together: 12 MiB */
+#define BAND_FLOATS (1u << 20)       /* V and W of a band together: 4 MiB, */
+#define LARGE_BAND_FLOATS (3u << 20) /* or 12 MiB where it takes longer to go over E again: */
+#define LARGE_E_FLOATS (3u << 20)
 
 typedef struct dw_plan {
     winograd_form form;
@@ -39,7 +41,8 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
     p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.tile_height);
     p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)winograd_width(form).results);
     const size_t row_floats = p.frequencies * (p.input_blocks + p.filter_blocks) * p.tile_columns * BLOCK;
-    p.bands = psal_ceil_div(p.tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
+    const size_t band_floats = p.frequencies * p.filters * p.inputs > LARGE_E_FLOATS ? LARGE_BAND_FLOATS : BAND_FLOATS;
+    p.bands = psal_ceil_div(p.tile_rows, psal_size_max(band_floats / row_floats, 1));
     p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
     p.x_step = winograd_step(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
     p.y_step = winograd_step(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
