@@ -31,7 +31,8 @@ typedef struct psal_conv2d_shape {
  * In double precision (PSAL_REAL_DOUBLE) and on processors without AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's
  * and VGG-19's layers, as a part of the largest value (single precision rounds at 6e-8; GEMM itself is at 5e-7). */
 typedef enum psal_conv2d_method {
-    PSAL_CONV2D_AUTO,    /* the fastest: 3x3 at stride 1 by Winograd's F(4x4, 3x3), small images by F(2x2); 3e-6 */
+    PSAL_CONV2D_AUTO,    /* the fastest: at stride 1 Winograd's transforms: 3x3 by F(4x4, 3x3), small images by F(2x2), 5x5, and 3
+                          * and 7 taps in one direction (x86/winograd_transform.h); 3e-6 */
     PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
     PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
     PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3), and the forward pass adds up short chains of products, which

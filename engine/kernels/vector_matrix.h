@@ -6,9 +6,9 @@
 
 #include "engine/real.h"
 
-/* y[columns] = sum over rows of x[r] * a[r * lda + column], in the order of the rows. Rows for which x is 0 are not read: behind a
- * ReLU half of a gradient's elements are, and the matrix is much larger than any cache. (So 0 times what is not a number is 0 here.)
- * Runs in the calling thread. */
+/* y[columns] = sum over rows of x[r] * a[r * lda + column], in the order of the rows. Rows for which x is 0 are not read: behind
+ * a ReLU half of a gradient's elements are, and the matrix is much larger than any cache. (So 0 times what is not a number is 0
+ * here.) Runs in the calling thread. */
 void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const psal_real *a, size_t lda, psal_real *y);
 
 #endif

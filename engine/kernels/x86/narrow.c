@@ -12,7 +12,8 @@
 #if WIDTH == 16
 #define MOST_ROWS 8
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8)
-#define FOR_EACH_KIND(f, form, rows)                                                                                       f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) f(form, rows, 4, false)
+#define FOR_EACH_KIND(f, form, rows)                                                                                   \
+    f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) f(form, rows, 4, false)
 enum { KINDS = 5 };
 static int kind_of(size_t columns)
 {
@@ -55,8 +56,8 @@ INLINE size_t place_of(const int v, size_t b_block)
 /* One tile of constant size. `single`: the last vector of B has one column only, which is B's first of that panel. Its accumulator
  * has rows for lanes. */
 INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth, const float *a,
-                 size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,
-                 bool accumulate)
+                 size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc,
+                 size_t columns, bool accumulate)
 {
     const bool by_rows = form != PSAL_MICRO_COLUMNS;
     const vec_mask all = vec_first((size_t)rows);
@@ -125,15 +126,16 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
     }
 }
 
-typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c,
-                           size_t ldc, size_t columns, bool accumulate);
+typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_step,
+                           size_t b_block, float *c, size_t ldc, size_t columns, bool accumulate);
 
 #define DEFINE_TILE(form, rows, vectors, single)                                                                       \
     static void tile_##form##_##rows##_##vectors##_##single(size_t depth, const float *a, size_t a_step,               \
-                                                            const float *next, const float *b, size_t b_step, size_t b_block,         \
-                                                            float *c, size_t ldc, size_t columns, bool accumulate)     \
+                                                            const float *next, const float *b, size_t b_step,          \
+                                                            size_t b_block, float *c, size_t ldc, size_t columns,      \
+                                                            bool accumulate)                                           \
     {                                                                                                                  \
-        tile(rows, vectors, single, form, depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);            \
+        tile(rows, vectors, single, form, depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);    \
     }
 #define DEFINE_TILES(rows)                                                                                             \
     FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_ROWS, rows)                                                                  \

@@ -24,8 +24,8 @@ size_t psal_narrow_rows(size_t columns);
 /* Whether of B nothing but its columns is read. */
 bool psal_narrow_exact(size_t columns);
 
-/* rows in [1, psal_narrow_rows(columns)], columns in [1, NARROW_COLUMNS]. `next` is where A is read afterwards: as many rows of it are
- * asked for meanwhile. */
+/* rows in [1, psal_narrow_rows(columns)], columns in [1, NARROW_COLUMNS]. `next` is where A is read afterwards: as many rows
+ * of it are asked for meanwhile. */
 void psal_narrow(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
                  const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate);
 

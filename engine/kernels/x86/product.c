@@ -21,9 +21,9 @@ static size_t block_tiles(const psal_product *p)
     return p->form == PSAL_A_ROWS ? ROW_TILES : COLUMN_TILES;
 }
 
-/* Whether B, which is the source itself, is read where it lies. Otherwise it is packed: where vectors lie across lines and many rows
- * of A read them, and where rows of B are a multiple of 4 KiB apart, which share few places of the caches, unless all of a row
- * is read. */
+/* Whether B, which is the source itself, is read where it lies. Otherwise it is packed: where vectors lie across lines and many
+ * rows of A read them, and where rows of B are a multiple of 4 KiB apart, which share few places of the caches, unless all of a
+ * row is read. */
 static bool reads_source(const psal_product *p)
 {
     if (!p->plain) return false;
@@ -242,8 +242,8 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
                        block->start > 0);
         else
             psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n), block->depth, tile_a, a_step,
-                       b->tail + image * b->tail_step + (n - b->count) / BLOCK * BLOCK * block->depth + (n - b->count) % BLOCK, BLOCK,
-                       block->depth * BLOCK, tile_c, ldc, block->start > 0);
+                       b->tail + image * b->tail_step + (n - b->count) / BLOCK * BLOCK * block->depth + (n - b->count) % BLOCK,
+                       BLOCK, block->depth * BLOCK, tile_c, ldc, block->start > 0);
     }
 }
 
@@ -261,7 +261,8 @@ static void multiply_narrow(const psal_product *p, const float *w, const a_block
         const float *next = tile + 1 < tiles ? a + rows * row_step : w + block->row * row_step + next_start * k_step;
         for (size_t image = 0; image < images; image++)
             psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next,
-                        b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc, block->start > 0);
+                        b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc,
+                        block->start > 0);
     }
 }
 

@@ -4,8 +4,8 @@
  * product: P[tile, o] = V[tile, c] * U[c, o]. The tile rows of all images follow each other, and work proceeds in bands of
  * them, each by one thread that keeps V in its own cache, or by all of them that keep it in the shared one:
  *
- *   1. V of the band, in parallel over blocks of 16 channels and tile rows
- *   2. in parallel over panels of 32 results and strips of tile rows: P for the strip, all frequencies, and its transform
+ *   1. V of the band, block by block of 16 channels
+ *   2. for panels of 32 results, one or two together, and strips of tile rows: P for the strip, all frequencies, and its transform
  *
  * U is made once beforehand when several tasks want the same panel, otherwise by the task itself, just in time. Sums over
  * channels are cut into chunks by a rule on the shape of one image, so that neither the batch nor the threads change a bit. */
@@ -25,7 +25,7 @@
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
 #define TURNED_CHANNELS 4u
-#define AHEAD_TAPS 24u           /* and source channels, when those of all source channels do: beyond the 16 that are loaded at once */
+#define AHEAD_TAPS 24u           /* and source channels, when theirs do: beyond the 16 that are loaded at once */
 #define CHUNK_FLOATS (160u << 10) /* U of one panel and chunk of channels, made just in time: 640 KiB */
 
 typedef struct plan {
@@ -58,8 +58,8 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
     p->shared_filters = p->bands * p->strips > 1;
 }
 
-/* Where a band that keeps V in one processor's own cache has enough tiles for the time that it takes to read U, each is the work of one
- * thread, from the image to the result. */
+/* Where a band that keeps V in one processor's own cache has enough tiles for the time that it takes to read U, each is the work
+ * of one thread, from the image to the result. */
 static void choose_alone(plan *p, int threads)
 {
     const size_t row_floats = p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
@@ -67,7 +67,8 @@ static void choose_alone(plan *p, int threads)
     p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
                p->tile_rows >= rows * WANTED_TASKS && p->frequencies * p->t.sources * p->t.results <= ALONE_FILTERS;
     if (!p->alone) return;
-    p->bands = psal_size_min(psal_round_up(psal_ceil_div(p->tile_rows, rows), (size_t)threads), p->tile_rows); /* as much for each */
+    p->bands = psal_round_up(psal_ceil_div(p->tile_rows, rows), (size_t)threads); /* as much for each */
+    p->bands = psal_size_min(p->bands, p->tile_rows);
     p->strips = 1;
     p->band_rows = p->strip_rows = psal_ceil_div(p->tile_rows, p->bands);
 }
@@ -200,8 +201,8 @@ static void transform_row(const call *c, const tile_rows *band, size_t block, si
     winograd_planes planes = p->t.source;
     planes.lanes = psal_size_min(BLOCK, p->t.sources - block * BLOCK);
     psal_winograd_input(p->form, c->source + (image * p->t.sources + block * BLOCK) * (size_t)planes.height * (size_t)planes.width,
-                        &planes, (int)image_row * p->t.height.results + p->t.row_offset, p->t.column_offset, p->t.tile_columns, line,
-                        v + (block * band->tiles + row * p->t.tile_columns) * BLOCK, p->v_step);
+                        &planes, (int)image_row * p->t.height.results + p->t.row_offset, p->t.column_offset, p->t.tile_columns,
+                        line, v + (block * band->tiles + row * p->t.tile_columns) * BLOCK, p->v_step);
 }
 
 /* Results of one strip, rows row .. row+rows-1 of a band, and the panels from `first` on that are done together. `line` is followed
@@ -229,8 +230,8 @@ static void compute_strip(const call *c, const tile_rows *band, size_t row, size
         planes.lanes = psal_size_min(BLOCK, results - o);
         for (size_t r = 0; r < rows; r++) {
             const size_t image = (band->row + row + r) / p->t.image_rows, image_row = (band->row + row + r) % p->t.image_rows;
-            psal_winograd_output(p->form, product + o / PANEL * p->p_floats + r * p->t.tile_columns * PANEL + o % PANEL, p->p_step, PANEL,
-                                 p->t.tile_columns, line, c->result + (image * p->t.results + first * PANEL + o) * plane, &planes,
+            psal_winograd_output(p->form, product + o / PANEL * p->p_floats + r * p->t.tile_columns * PANEL + o % PANEL,
+                                 p->p_step, PANEL, p->t.tile_columns, line, c->result + (image * p->t.results + first * PANEL + o) * plane, &planes,
                                  (int)image_row * p->t.height.results, 0);
         }
     }
