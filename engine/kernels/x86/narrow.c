@@ -14,38 +14,27 @@
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8)
 #define FOR_EACH_KIND(f, form, rows)                                                                                   \
     f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) f(form, rows, 4, false)
-enum { KINDS = 5 };
-static int kind_of(size_t columns)
-{
-    return columns > 3 * WIDTH + 1 ? 4 : columns > 3 * WIDTH ? 3 : (int)((columns - 1) / WIDTH);
-}
-size_t psal_narrow_rows(size_t columns)
-{
-    return kind_of(columns) == 4 ? 7 : MOST_ROWS;
-}
-bool psal_narrow_exact(size_t columns)
-{
-    return columns % WIDTH == 0 || kind_of(columns) == 3;
-}
 #else
 #define MOST_ROWS 6
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #define FOR_EACH_KIND(f, form, rows) f(form, rows, 1, false) f(form, rows, 2, false)
-enum { KINDS = 2 };
+#endif
+enum { THREE_AND_ONE = 3, FOUR, KINDS }; /* in the order of FOR_EACH_KIND: first one, two and three vectors */
+
 static int kind_of(size_t columns)
 {
-    return columns > WIDTH;
+    return columns > 3 * WIDTH + 1 ? FOUR : columns > 3 * WIDTH ? THREE_AND_ONE : (int)((columns - 1) / WIDTH);
 }
+
 size_t psal_narrow_rows(size_t columns)
 {
-    (void)columns;
-    return MOST_ROWS;
+    return kind_of(columns) == FOUR ? 7 : MOST_ROWS;
 }
+
 bool psal_narrow_exact(size_t columns)
 {
-    return columns % WIDTH == 0;
+    return columns % WIDTH == 0 || kind_of(columns) == THREE_AND_ONE;
 }
-#endif
 
 /* Where vector v of a row of B lies: a panel holds one or two. */
 INLINE size_t place_of(const int v, size_t b_block)

@@ -13,7 +13,7 @@
 #define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
 #define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
 #define TAIL_COLUMNS (2 * BLOCK) /* packed at the end of a source that is not a multiple of vectors wide */
-#define MANY_ROWS 256u
+#define MANY_ROWS 256u /* of A, for which packing B costs little */
 #define WANTED_TASKS 8u /* enough to share between threads */
 
 static size_t block_tiles(const psal_product *p)
@@ -214,6 +214,11 @@ typedef struct b_matrices {
     size_t count, k_step, block_step;
 } b_matrices;
 
+static psal_micro_form micro_form(const psal_product *p)
+{
+    return p->form != PSAL_A_ROWS ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
+}
+
 /* c[rows of the block, ldc] (+)= A * B for every image. Meanwhile the next block, if there is one, is packed into `next_a`: a
  * share before each tile, and the share after it asked for, because weights are read once a pass and lie far from the
  * processor. */
@@ -224,7 +229,7 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
     const size_t strips = psal_ceil_div(b->count, TILE_COLUMNS) + psal_ceil_div(columns - b->count, TILE_COLUMNS);
     const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * images * strips;
     const bool by_rows = p->form == PSAL_A_ROWS;
-    const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
+    const psal_micro_form form = micro_form(p);
     for (size_t share = 0; share < shares; share++) {
         const size_t tile = share / (images * strips), image = share / strips % images, n = share % strips * TILE_COLUMNS;
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
@@ -252,7 +257,7 @@ static void multiply_narrow(const psal_product *p, const float *w, const a_block
                             size_t images, size_t columns, matrices c, size_t ldc)
 {
     const bool by_rows = p->form == PSAL_A_ROWS;
-    const psal_micro_form form = !by_rows ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
+    const psal_micro_form form = micro_form(p);
     const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
     const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(columns));
     for (size_t tile = 0; tile < tiles; tile++) {

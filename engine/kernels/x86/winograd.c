@@ -45,12 +45,17 @@ typedef struct plan {
     size_t buffer;                              /* per thread */
 } plan;
 
+/* V of a tile row */
+static size_t row_floats(const plan *p)
+{
+    return p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
+}
+
 /* Cut the tile rows into bands and strips for at least `tasks` tasks. */
 static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
 {
-    const size_t row_floats = p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
     p->tile_rows = tile_rows;
-    p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats, 1));
+    p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats(p), 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
     p->strips = psal_ceil_div(p->band_rows, psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
@@ -62,8 +67,7 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
  * of one thread, from the image to the result. */
 static void choose_alone(plan *p, int threads)
 {
-    const size_t row_floats = p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
-    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats, psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
+    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
     p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
                p->tile_rows >= rows * WANTED_TASKS && p->frequencies * p->t.sources * p->t.results <= ALONE_FILTERS;
     if (!p->alone) return;

@@ -27,7 +27,165 @@ INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s),
 #define POINT_A 0.70710678118654752f
 #define POINT_B 1.41421356237309505f
 
-/* ---- the same for m = 2, r = 7: F(2, 7) ---- */
+/* ---- r = 3, m = 2 or 4 ---- */
+
+/* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
+ * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
+INLINE void input_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
+    if (m == 2) {
+        o[0] = vec_sub(d0, d2);
+        o[o_step] = vec_add(d1, d2);
+        o[2 * o_step] = vec_sub(d2, d1);
+        o[3 * o_step] = vec_sub(d1, d3);
+    } else {
+        const vec d4 = i[4 * i_step], d5 = i[5 * i_step];
+        const vec even_a = plus_scaled(d4, -2, d2), odd_a = plus_scaled(d3, -2, d1);
+        const vec even_b = plus_scaled(d4, -0.5f, d2), odd_b = plus_scaled(d3, -0.5f, d1);
+        o[0] = plus_scaled(vec_add(d0, d4), -2.5f, d2);
+        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
+        o[5 * o_step] = plus_scaled(vec_add(d1, d5), -2.5f, d3);
+    }
+}
+
+/* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
+ * m = 4: rows (1 1 1 1 1 0), (0 a -a b -b 0), (0 1/2 1/2 2 2 0), (0 a/2 -a/2 2b -2b 1). */
+INLINE void output_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
+    const vec sum = vec_add(p1, p2), difference = vec_sub(p1, p2);
+    if (m == 2) {
+        o[0] = vec_add(p0, sum);
+        o[o_step] = vec_sub(difference, p3);
+    } else {
+        const vec p4 = i[4 * i_step], sum_b = vec_add(p3, p4);
+        const vec odd_a = scaled(POINT_A, difference), odd_b = scaled(POINT_B, vec_sub(p3, p4));
+        o[0] = vec_add(vec_add(p0, sum), sum_b);
+        o[o_step] = vec_add(odd_a, odd_b);
+        o[2 * o_step] = plus_scaled(scaled(0.5f, sum), 2, sum_b);
+        o[3 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.5f, odd_a), 2, odd_b);
+    }
+}
+
+/* A, m -> m+2 */
+INLINE void gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = y0;
+    if (m == 2) {
+        o[o_step] = vec_add(y0, y1);
+        o[2 * o_step] = vec_sub(y0, y1);
+        o[3 * o_step] = vec_sub(vec_zero(), y1);
+    } else {
+        const vec y2 = i[2 * i_step], y3 = i[3 * i_step];
+        const vec even_a = plus_scaled(y0, 0.5f, y2), odd_a = plus_scaled(y1, 0.5f, y3);
+        const vec even_b = plus_scaled(y0, 2, y2), odd_b = plus_scaled(y1, 2, y3);
+        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
+        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
+        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
+        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
+        o[5 * o_step] = y3;
+    }
+}
+
+/* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
+ * m = 4: rows (1 0 0), -(1 +-a 1/2) 2/3, (1 +-b 2)/6, (0 0 1). */
+INLINE void filter_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step];
+    if (m == 2) {
+        const vec sum = vec_add(g0, g2);
+        o[0] = g0;
+        o[o_step] = scaled(0.5f, vec_add(sum, g1));
+        o[2 * o_step] = scaled(0.5f, vec_sub(sum, g1));
+        o[3 * o_step] = g2;
+    } else {
+        const vec even_a = plus_scaled(g0, 0.5f, g2), even_b = plus_scaled(g0, 2, g2);
+        o[0] = g0;
+        o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, g1));
+        o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, g1));
+        o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, g1));
+        o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, g1));
+        o[5 * o_step] = g2;
+    }
+}
+
+/* G^T, m+2 -> 3 */
+INLINE void filter_gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec u0 = i[0], u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step];
+    const vec sum = vec_add(u1, u2), difference = vec_sub(u1, u2);
+    if (m == 2) {
+        o[0] = plus_scaled(u0, 0.5f, sum);
+        o[o_step] = scaled(0.5f, difference);
+        o[2 * o_step] = plus_scaled(u3, 0.5f, sum);
+    } else {
+        const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum_b = vec_add(u3, u4), difference_b = vec_sub(u3, u4);
+        o[0] = plus_scaled(plus_scaled(u0, -2.0f / 3, sum), 1.0f / 6, sum_b);
+        o[o_step] = plus_scaled(scaled(POINT_B / 6, difference_b), -2.0f / 3 * POINT_A, difference);
+        o[2 * o_step] = plus_scaled(u5, 1.0f / 3, vec_sub(sum_b, sum));
+    }
+}
+
+/* ---- r = 5, m = 2: n = 6 and the points are those of r = 3, m = 4, and so is B^T ---- */
+
+INLINE void input_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    input_three(4, i, i_step, o, o_step);
+}
+
+/* A^T, 6 -> 2: rows (1 1 1 1 1 0), (0 a -a b -b 1) */
+INLINE void output_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step];
+    o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(p3, p4));
+    o[o_step] = plus_scaled(plus_scaled(i[5 * i_step], POINT_A, vec_sub(p1, p2)), POINT_B, vec_sub(p3, p4));
+}
+
+/* A, 2 -> 6 */
+INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = y0;
+    o[o_step] = plus_scaled(y0, POINT_A, y1);
+    o[2 * o_step] = plus_scaled(y0, -POINT_A, y1);
+    o[3 * o_step] = plus_scaled(y0, POINT_B, y1);
+    o[4 * o_step] = plus_scaled(y0, -POINT_B, y1);
+    o[5 * o_step] = y1;
+}
+
+/* G, 5 -> 6: rows (1 0 0 0 0), -(1 +-a 1/2 +-a/2 1/4) 2/3, (1 +-b 2 +-2b 4)/6, (0 0 0 0 1) */
+INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step];
+    const vec even_a = plus_scaled(plus_scaled(g0, 0.5f, g2), 0.25f, g4), odd_a = plus_scaled(g1, 0.5f, g3);
+    const vec even_b = plus_scaled(plus_scaled(g0, 2, g2), 4, g4), odd_b = plus_scaled(g1, 2, g3);
+    o[0] = g0;
+    o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, odd_a));
+    o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, odd_a));
+    o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, odd_b));
+    o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, odd_b));
+    o[5 * o_step] = g4;
+}
+
+/* G^T, 6 -> 5 */
+INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step];
+    const vec even_a = scaled(-2.0f / 3, vec_add(u1, u2)), odd_a = scaled(-2.0f / 3 * POINT_A, vec_sub(u1, u2));
+    const vec even_b = scaled(1.0f / 6, vec_add(u3, u4)), odd_b = scaled(POINT_B / 6, vec_sub(u3, u4));
+    o[0] = vec_add(i[0], vec_add(even_a, even_b));
+    o[o_step] = vec_add(odd_a, odd_b);
+    o[2 * o_step] = plus_scaled(scaled(0.5f, even_a), 2, even_b);
+    o[3 * o_step] = plus_scaled(scaled(0.5f, odd_a), 2, odd_b);
+    o[4 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.25f, even_a), 4, even_b);
+}
+
+/* ---- r = 7, m = 2 ---- */
 
 #define SCALE_1 (-2.0f / 9)
 #define SCALE_2 (1.0f / 90)
@@ -103,234 +261,38 @@ INLINE void filter_seven(const vec *i, const int i_step, vec *o, const int o_ste
 /* G^T, 8 -> 7 */
 INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const int o_step)
 {
-    const float points[3] = {1, 2, 0.5f}, scales[3] = {SCALE_1, SCALE_2, SCALE_HALF};
-    vec sums[7];
-    float powers[3];
-#pragma GCC unroll 3
-    for (int k = 0; k < 3; k++) powers[k] = scales[k];
-#pragma GCC unroll 7
-    for (int j = 0; j < 7; j++) {
-        sums[j] = vec_zero();
-#pragma GCC unroll 3
-        for (int k = 0; k < 3; k++, powers[k - 1] *= points[k - 1]) {
-            const vec u = i[(2 * k + 1) * i_step], v = i[(2 * k + 2) * i_step];
-            sums[j] = plus_scaled(sums[j], powers[k], j % 2 ? vec_sub(u, v) : vec_add(u, v));
-        }
-    }
-    sums[0] = vec_add(sums[0], i[0]);
-    sums[6] = vec_add(sums[6], i[7 * i_step]);
-#pragma GCC unroll 7
-    for (int j = 0; j < 7; j++) o[j * o_step] = sums[j];
+    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step], u5 = i[5 * i_step], u6 = i[6 * i_step];
+    const vec even_1 = scaled(SCALE_1, vec_add(u1, u2)), odd_1 = scaled(SCALE_1, vec_sub(u1, u2));
+    const vec even_2 = scaled(SCALE_2, vec_add(u3, u4)), odd_2 = scaled(2 * SCALE_2, vec_sub(u3, u4));
+    const vec even_half = scaled(SCALE_HALF, vec_add(u5, u6)), odd_half = scaled(0.5f * SCALE_HALF, vec_sub(u5, u6));
+    o[0] = vec_add(i[0], vec_add(even_1, vec_add(even_2, even_half)));
+    o[o_step] = vec_add(odd_1, vec_add(odd_2, odd_half));
+    o[2 * o_step] = plus_scaled(plus_scaled(even_1, 4, even_2), 0.25f, even_half);
+    o[3 * o_step] = plus_scaled(plus_scaled(odd_1, 4, odd_2), 0.25f, odd_half);
+    o[4 * o_step] = plus_scaled(plus_scaled(even_1, 16, even_2), 0.0625f, even_half);
+    o[5 * o_step] = plus_scaled(plus_scaled(odd_1, 16, odd_2), 0.0625f, odd_half);
+    o[6 * o_step] = vec_add(i[7 * i_step], plus_scaled(plus_scaled(even_1, 64, even_2), 0.015625f, even_half));
 }
 
-/* ---- the same for m = 2, r = 5: n = 6 and the points are those of m = 4, r = 3, and so is B^T ---- */
+/* ---- all of them, by r ---- */
 
-/* A^T, 6 -> 2: rows (1 1 1 1 1 0), (0 a -a b -b 1) */
-INLINE void output_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step];
-    o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(p3, p4));
-    o[o_step] = plus_scaled(plus_scaled(i[5 * i_step], POINT_A, vec_sub(p1, p2)), POINT_B, vec_sub(p3, p4));
-}
-
-/* A, 2 -> 6 */
-INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec y0 = i[0], y1 = i[i_step];
-    o[0] = y0;
-    o[o_step] = plus_scaled(y0, POINT_A, y1);
-    o[2 * o_step] = plus_scaled(y0, -POINT_A, y1);
-    o[3 * o_step] = plus_scaled(y0, POINT_B, y1);
-    o[4 * o_step] = plus_scaled(y0, -POINT_B, y1);
-    o[5 * o_step] = y1;
-}
-
-/* G, 5 -> 6: rows (1 0 0 0 0), -(1 +-a 1/2 +-a/2 1/4) 2/3, (1 +-b 2 +-2b 4)/6, (0 0 0 0 1) */
-INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step];
-    const vec even_a = plus_scaled(plus_scaled(g0, 0.5f, g2), 0.25f, g4), odd_a = plus_scaled(g1, 0.5f, g3);
-    const vec even_b = plus_scaled(plus_scaled(g0, 2, g2), 4, g4), odd_b = plus_scaled(g1, 2, g3);
-    o[0] = g0;
-    o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, odd_a));
-    o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, odd_a));
-    o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, odd_b));
-    o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, odd_b));
-    o[5 * o_step] = g4;
-}
-
-/* G^T, 6 -> 5 */
-INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step];
-    const vec even_a = scaled(-2.0f / 3, vec_add(u1, u2)), odd_a = scaled(-2.0f / 3 * POINT_A, vec_sub(u1, u2));
-    const vec even_b = scaled(1.0f / 6, vec_add(u3, u4)), odd_b = scaled(POINT_B / 6, vec_sub(u3, u4));
-    o[0] = vec_add(i[0], vec_add(even_a, even_b));
-    o[o_step] = vec_add(odd_a, odd_b);
-    o[2 * o_step] = plus_scaled(scaled(0.5f, even_a), 2, even_b);
-    o[3 * o_step] = plus_scaled(scaled(0.5f, odd_a), 2, odd_b);
-    o[4 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.25f, even_a), 4, even_b);
-}
-
-/* ---- r = 3 ---- */
-
-/* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
- * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
-INLINE void input_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
-{
-    if (r == 1) {
-        o[0] = i[0];
-        return;
+#define TRANSFORM_1D(name)                                                                                             \
+    INLINE void name##_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)          \
+    {                                                                                                                  \
+        if (r == 1)                                                                                                    \
+            o[0] = i[0];                                                                                               \
+        else if (r == 3)                                                                                               \
+            name##_three(m, i, i_step, o, o_step);                                                                     \
+        else if (r == 5)                                                                                               \
+            name##_five(i, i_step, o, o_step);                                                                         \
+        else                                                                                                           \
+            name##_seven(i, i_step, o, o_step);                                                                        \
     }
-    if (r == 7) {
-        input_seven(i, i_step, o, o_step);
-        return;
-    }
-    const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
-    if (m == 2 && r == 3) {
-        o[0] = vec_sub(d0, d2);
-        o[o_step] = vec_add(d1, d2);
-        o[2 * o_step] = vec_sub(d2, d1);
-        o[3 * o_step] = vec_sub(d1, d3);
-    } else {
-        const vec d4 = i[4 * i_step], d5 = i[5 * i_step];
-        const vec even_a = plus_scaled(d4, -2, d2), odd_a = plus_scaled(d3, -2, d1);
-        const vec even_b = plus_scaled(d4, -0.5f, d2), odd_b = plus_scaled(d3, -0.5f, d1);
-        o[0] = plus_scaled(vec_add(d0, d4), -2.5f, d2);
-        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
-        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
-        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
-        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
-        o[5 * o_step] = plus_scaled(vec_add(d1, d5), -2.5f, d3);
-    }
-}
-
-/* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
- * m = 4: rows (1 1 1 1 1 0), (0 a -a b -b 0), (0 1/2 1/2 2 2 0), (0 a/2 -a/2 2b -2b 1). */
-INLINE void output_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
-{
-    if (r == 1) {
-        o[0] = i[0];
-        return;
-    }
-    if (r == 7) {
-        output_seven(i, i_step, o, o_step);
-        return;
-    }
-    if (r == 5) {
-        output_five(i, i_step, o, o_step);
-        return;
-    }
-    const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
-    const vec sum = vec_add(p1, p2), difference = vec_sub(p1, p2);
-    if (m == 2) {
-        o[0] = vec_add(p0, sum);
-        o[o_step] = vec_sub(difference, p3);
-    } else {
-        const vec p4 = i[4 * i_step], sum_b = vec_add(p3, p4);
-        const vec odd_a = scaled(POINT_A, difference), odd_b = scaled(POINT_B, vec_sub(p3, p4));
-        o[0] = vec_add(vec_add(p0, sum), sum_b);
-        o[o_step] = vec_add(odd_a, odd_b);
-        o[2 * o_step] = plus_scaled(scaled(0.5f, sum), 2, sum_b);
-        o[3 * o_step] = plus_scaled(plus_scaled(i[5 * i_step], 0.5f, odd_a), 2, odd_b);
-    }
-}
-
-/* A, m -> m+2 */
-INLINE void gradient_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
-{
-    if (r == 1) {
-        o[0] = i[0];
-        return;
-    }
-    if (r == 7) {
-        gradient_seven(i, i_step, o, o_step);
-        return;
-    }
-    if (r == 5) {
-        gradient_five(i, i_step, o, o_step);
-        return;
-    }
-    const vec y0 = i[0], y1 = i[i_step];
-    o[0] = y0;
-    if (m == 2) {
-        o[o_step] = vec_add(y0, y1);
-        o[2 * o_step] = vec_sub(y0, y1);
-        o[3 * o_step] = vec_sub(vec_zero(), y1);
-    } else {
-        const vec y2 = i[2 * i_step], y3 = i[3 * i_step];
-        const vec even_a = plus_scaled(y0, 0.5f, y2), odd_a = plus_scaled(y1, 0.5f, y3);
-        const vec even_b = plus_scaled(y0, 2, y2), odd_b = plus_scaled(y1, 2, y3);
-        o[o_step] = plus_scaled(even_a, POINT_A, odd_a);
-        o[2 * o_step] = plus_scaled(even_a, -POINT_A, odd_a);
-        o[3 * o_step] = plus_scaled(even_b, POINT_B, odd_b);
-        o[4 * o_step] = plus_scaled(even_b, -POINT_B, odd_b);
-        o[5 * o_step] = y3;
-    }
-}
-
-/* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
- * m = 4: rows (1 0 0), -(1 +-a 1/2) 2/3, (1 +-b 2)/6, (0 0 1). */
-INLINE void filter_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
-{
-    if (r == 1) {
-        o[0] = i[0];
-        return;
-    }
-    if (r == 7) {
-        filter_seven(i, i_step, o, o_step);
-        return;
-    }
-    if (r == 5) {
-        filter_five(i, i_step, o, o_step);
-        return;
-    }
-    const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step];
-    if (m == 2) {
-        const vec sum = vec_add(g0, g2);
-        o[0] = g0;
-        o[o_step] = scaled(0.5f, vec_add(sum, g1));
-        o[2 * o_step] = scaled(0.5f, vec_sub(sum, g1));
-        o[3 * o_step] = g2;
-    } else {
-        const vec even_a = plus_scaled(g0, 0.5f, g2), even_b = plus_scaled(g0, 2, g2);
-        o[0] = g0;
-        o[o_step] = scaled(-2.0f / 3, plus_scaled(even_a, POINT_A, g1));
-        o[2 * o_step] = scaled(-2.0f / 3, plus_scaled(even_a, -POINT_A, g1));
-        o[3 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, POINT_B, g1));
-        o[4 * o_step] = scaled(1.0f / 6, plus_scaled(even_b, -POINT_B, g1));
-        o[5 * o_step] = g2;
-    }
-}
-
-/* G^T, m+2 -> 3 */
-INLINE void filter_gradient_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)
-{
-    if (r == 1) {
-        o[0] = i[0];
-        return;
-    }
-    if (r == 7) {
-        filter_gradient_seven(i, i_step, o, o_step);
-        return;
-    }
-    if (r == 5) {
-        filter_gradient_five(i, i_step, o, o_step);
-        return;
-    }
-    const vec u0 = i[0], u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step];
-    const vec sum = vec_add(u1, u2), difference = vec_sub(u1, u2);
-    if (m == 2) {
-        o[0] = plus_scaled(u0, 0.5f, sum);
-        o[o_step] = scaled(0.5f, difference);
-        o[2 * o_step] = plus_scaled(u3, 0.5f, sum);
-    } else {
-        const vec u4 = i[4 * i_step], u5 = i[5 * i_step], sum_b = vec_add(u3, u4), difference_b = vec_sub(u3, u4);
-        o[0] = plus_scaled(plus_scaled(u0, -2.0f / 3, sum), 1.0f / 6, sum_b);
-        o[o_step] = plus_scaled(scaled(POINT_B / 6, difference_b), -2.0f / 3 * POINT_A, difference);
-        o[2 * o_step] = plus_scaled(u5, 1.0f / 3, vec_sub(sum_b, sum));
-    }
-}
+TRANSFORM_1D(input)
+TRANSFORM_1D(output)
+TRANSFORM_1D(gradient)
+TRANSFORM_1D(filter)
+TRANSFORM_1D(filter_gradient)
 
 typedef void transform_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step);
 
