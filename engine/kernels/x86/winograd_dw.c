@@ -1,9 +1,10 @@
 /* winograd_dw.c - weight gradient: for each frequency, E[o, c] = sum over tiles of W[o, tile] * V[tile, c], with W the
  * transformed dy and V the transformed x; then dw = G^T E G.
  *
- * Bands of tile rows keep W and V in the shared cache. A task owns some filters and a panel of 32 input channels; with one
- * band its E lives in the thread's scratch, with several in its own place from band to band. Sums over tiles are cut at the
- * bands, which follow from the shape alone. */
+ * Bands of tile rows keep W and V in the shared cache. Where one band is all, a task owns some filters and a panel of 32 input
+ * channels, and its E never leaves the thread's cache; but each panel reads W again, and each group of filters V. With several
+ * bands E lies in memory anyway: there a task owns a frequency, and W and V are read once. Sums over tiles are cut at the bands,
+ * which follow from the shape alone. */
 #include "engine/kernels/x86/winograd.h"
 
 #include <omp.h>
@@ -15,6 +16,7 @@
 #define BAND_FLOATS (1u << 20)       /* V and W of a band together: 4 MiB, */
 #define LARGE_BAND_FLOATS (3u << 20) /* or 12 MiB where it takes longer to go over E again: */
 #define LARGE_E_FLOATS (3u << 20)
+#define PART_BLOCKS 8u               /* of filters, at most, for a task that owns a frequency */
 
 typedef struct dw_plan {
     winograd_form form;
@@ -23,8 +25,10 @@ typedef struct dw_plan {
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t panels, groups, group_blocks; /* groups of at most group_blocks blocks of filters */
     size_t tile_rows, tile_columns, bands, band_rows;
-    size_t x_step, y_step, e_step;                       /* between frequencies */
-    size_t x_floats, y_floats, e_floats, line, partials; /* E of one task; one thread's line; partial sums */
+    bool by_frequency;                      /* E is [frequency][panel][filter][32], otherwise each task's [frequency][filter][32] */
+    size_t x_step, y_step, e_step, e_panel; /* between frequencies; between panels of E */
+    size_t x_floats, y_floats, e_floats;
+    size_t line, partials;                  /* one thread's line; partial sums */
 } dw_plan;
 
 static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
@@ -46,24 +50,21 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
     p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
     p.x_step = winograd_step(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
     p.y_step = winograd_step(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.e_step = winograd_step(p.group_blocks * BLOCK * PANEL);
     p.x_floats = p.frequencies * p.x_step;
     p.y_floats = p.frequencies * p.y_step;
+    p.by_frequency = (size_t)s->batch * p.bands > 1;
+    p.e_panel = p.by_frequency ? p.filter_blocks * BLOCK * PANEL : 0;
+    p.e_step = winograd_step(p.by_frequency ? p.panels * p.e_panel : p.group_blocks * BLOCK * PANEL);
     p.e_floats = p.frequencies * p.e_step;
     p.line = psal_winograd_line_floats(form, p.tile_columns);
     p.partials = psal_round_up(2 * p.filters * p.input_blocks, BLOCK);
     return p;
 }
 
-static bool keeps_sums(const psal_conv2d_shape *s, const dw_plan *p)
-{
-    return (size_t)s->batch * p->bands > 1;
-}
-
 size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, winograd_form form, int threads)
 {
     dw_plan p = make_plan(s, form);
-    size_t sums = keeps_sums(s, &p) ? p.groups * p.panels : (size_t)threads;
+    const size_t sums = p.by_frequency ? 1 : (size_t)threads;
     return (p.partials + p.x_floats + p.y_floats + (size_t)threads * p.line + sums * p.e_floats) * sizeof(float);
 }
 
@@ -92,21 +93,17 @@ static void transform_band(const psal_conv2d_shape *s, const dw_plan *p, const f
     }
 }
 
-/* E[frequency][filter][32] of one task, over the tiles of one band */
-static void multiply(const dw_plan *p, const float *xv, const float *yv, size_t tiles, size_t blocks, size_t columns,
-                     float *e, bool accumulate)
+/* E[filter][32] of one frequency, some filters and a panel of inputs, over the tiles of one band */
+static void multiply(const float *xv, const float *yv, size_t tiles, size_t blocks, size_t columns, float *e, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS);
-    for (size_t f = 0; f < p->frequencies; f++) {
-        for (size_t block = 0; block < blocks; block++) {
-            for (size_t cut = 0; cut < cuts; cut++) {
-                const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
-                for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                    psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
-                               yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK,
-                               xv + f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
-                               e + f * p->e_step + (block * BLOCK + o) * PANEL + j, PANEL, accumulate);
-            }
+    for (size_t block = 0; block < blocks; block++) {
+        for (size_t cut = 0; cut < cuts; cut++) {
+            const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
+            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
+                psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
+                           yv + block * tiles * BLOCK + o, BLOCK, xv + j * tiles, BLOCK, tiles * BLOCK,
+                           e + (block * BLOCK + o) * PANEL + j, PANEL, accumulate);
         }
     }
 }
@@ -127,38 +124,74 @@ static void finish(const dw_plan *p, size_t group_start, size_t blocks, size_t p
     }
 }
 
+/* What all tasks of a call share */
+typedef struct call {
+    dw_plan p;
+    float *dw;
+    bool is_signed;
+    double *partial;
+    const float *xv, *yv;
+    float *sums;
+    size_t tiles; /* of the band */
+} call;
+
+/* Channels of a panel up to the end of its last block: those behind the last channel are 0 in V, and so in E. */
+static size_t panel_columns(const dw_plan *p, size_t panel)
+{
+    return psal_size_min(PANEL, p->input_blocks * BLOCK - panel * PANEL);
+}
+
+/* E of one frequency and part of the filters */
+static void multiply_frequency(const call *c, size_t frequency, size_t start, size_t blocks, bool accumulate)
+{
+    const dw_plan *p = &c->p;
+    for (size_t panel = 0; panel < p->panels; panel++)
+        multiply(c->xv + frequency * p->x_step + panel * PANEL * c->tiles, c->yv + frequency * p->y_step + start * BLOCK * c->tiles,
+                 c->tiles, blocks, panel_columns(p, panel),
+                 c->sums + frequency * p->e_step + panel * p->e_panel + start * BLOCK * PANEL, accumulate);
+}
+
+/* A panel and a group of filters, whose first block is `start`; E is made here where there is but one band */
+static void finish_group(const call *c, size_t panel, size_t start, size_t blocks)
+{
+    const dw_plan *p = &c->p;
+    const size_t columns = panel_columns(p, panel);
+    float *e = c->sums + (p->by_frequency ? panel * p->e_panel + start * BLOCK * PANEL : (size_t)omp_get_thread_num() * p->e_floats);
+    for (size_t f = 0; f < p->frequencies && !p->by_frequency; f++)
+        multiply(c->xv + f * p->x_step + panel * PANEL * c->tiles, c->yv + f * p->y_step + start * BLOCK * c->tiles, c->tiles, blocks,
+                 columns, e + f * p->e_step, false);
+    finish(p, start, blocks, panel, columns, e, c->dw, c->is_signed, c->partial);
+}
+
 void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const float *x, const float *dy, float *dw,
                       bool is_signed, float *mean, const psal_parallel *parallel)
 {
-    const dw_plan p = make_plan(s, form);
-    const bool keep = keeps_sums(s, &p);
+    call c = {.p = make_plan(s, form), .dw = dw, .is_signed = is_signed, .partial = parallel->scratch};
+    const dw_plan *p = &c.p;
     const int threads = parallel->threads;
-    double *partial = parallel->scratch;
-    float *xv = (float *)parallel->scratch + p.partials, *yv = xv + p.x_floats, *lines = yv + p.y_floats;
-    float *sums = lines + (size_t)threads * p.line;
-    const size_t bands = (size_t)s->batch * p.bands;
+    float *xv = (float *)parallel->scratch + p->partials, *yv = xv + p->x_floats, *lines = yv + p->y_floats;
+    c.xv = xv, c.yv = yv, c.sums = lines + (size_t)threads * p->line;
+    const size_t bands = (size_t)s->batch * p->bands, parts = psal_ceil_div(p->filter_blocks, PART_BLOCKS);
 
     for (size_t band = 0; band < bands; band++) {
-        const size_t image = band / p.bands, row = even_start(p.tile_rows, p.bands, band % p.bands);
-        const size_t rows = even_share(p.tile_rows, p.bands, band % p.bands), tiles = rows * p.tile_columns;
-        transform_band(s, &p, x + image * p.inputs * (size_t)s->in_height * (size_t)s->in_width,
-                       dy + image * p.filters * (size_t)s->out_height * (size_t)s->out_width, row, rows, xv, yv, lines,
-                       threads);
+        const size_t image = band / p->bands, row = even_start(p->tile_rows, p->bands, band % p->bands);
+        const size_t rows = even_share(p->tile_rows, p->bands, band % p->bands);
+        c.tiles = rows * p->tile_columns;
+        transform_band(s, p, x + image * p->inputs * (size_t)s->in_height * (size_t)s->in_width,
+                       dy + image * p->filters * (size_t)s->out_height * (size_t)s->out_width, row, rows, xv, yv, lines, threads);
+        if (!p->by_frequency) break;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p.groups * p.panels; task++) {
-            const size_t panel = task / p.groups, group = task % p.groups;
-            const size_t start = even_start(p.filter_blocks, p.groups, group);
-            const size_t blocks = even_share(p.filter_blocks, p.groups, group);
-            /* Columns up to the end of the last block: those behind the last channel are 0 in V, and so in E. */
-            const size_t columns = psal_size_min(PANEL, p.input_blocks * BLOCK - panel * PANEL);
-            float *e = sums + (keep ? task : (size_t)omp_get_thread_num()) * p.e_floats;
-            multiply(&p, xv + panel * PANEL * tiles, yv + start * tiles * BLOCK, tiles, blocks, columns, e, band > 0);
-            if (band == bands - 1) finish(&p, start, blocks, panel, columns, e, dw, is_signed, partial);
-        }
+        for (size_t task = 0; task < p->frequencies * parts; task++)
+            multiply_frequency(&c, task / parts, even_start(p->filter_blocks, parts, task % parts),
+                               even_share(p->filter_blocks, parts, task % parts), band > 0);
     }
-    for (size_t o = 0; o < p.filters && !dw; o++) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t task = 0; task < p->groups * p->panels; task++)
+        finish_group(&c, task / p->groups, even_start(p->filter_blocks, p->groups, task % p->groups),
+                     even_share(p->filter_blocks, p->groups, task % p->groups));
+    for (size_t o = 0; o < p->filters && !dw; o++) {
         double sum = 0;
-        for (size_t i = 0; i < p.input_blocks; i++) sum += partial[o * p.input_blocks + i];
-        mean[o] = (float)(sum / ((double)p.taps * (double)p.inputs));
+        for (size_t i = 0; i < p->input_blocks; i++) sum += c.partial[o * p->input_blocks + i];
+        mean[o] = (float)(sum / ((double)p->taps * (double)p->inputs));
     }
 }
