@@ -1,6 +1,10 @@
 /* Matrix product y = op(a) op(b), op being the identity or the transpose: its gradients are matrix products.
  *
  *   y = a b:  da = dy b^T, db = a^T dy, with the transposes moved to wherever a and b are stored transposed. */
+#include <omp.h>
+#include <string.h>
+
+#include "engine/file_values.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/vector_matrix.h"
 #include "engine/op.h"
@@ -8,9 +12,72 @@
 /* Columns (or rows) of y that one task computes: follows from the shape alone, so that bits do not depend on threads. */
 enum { COLUMNS_PER_TASK = 256, VECTOR_TASKS = 8, MIN_VECTOR_COLUMNS = 1024 };
 
+/* ---- one row, and a matrix too large to be held: b, as it is stored, row by row; those behind the resident ones from its file ---- */
+
+enum {
+    ROWS_TOGETHER = PSAL_VECTOR_MATRIX_SLOTS,
+    LONGEST_ROW = 1 << 20 /* bytes: so many rows together are in a thread's cache, nearly */
+};
+
+typedef struct large_matrix {
+    const psal_real *b;
+    size_t rows, length; /* stored */
+    size_t first;        /* fetch_row counts from here */
+    psal_real *buffer;   /* ROWS_TOGETHER rows of this thread */
+} large_matrix;
+
+static bool is_large(size_t rows, size_t length) {
+    const size_t row = length * sizeof(psal_real);
+    return row <= LONGEST_ROW && row > 0 && rows > PSAL_FILE_RESIDENT_BYTES / row;
+}
+
+/* `count` rows from `row` on, read into the buffer's row `slot` or where they are */
+static const psal_real *rows_of(const large_matrix *m, size_t row, size_t count, size_t slot) {
+    const psal_real *there = m->b + row * m->length;
+    psal_real *here = m->buffer + slot * m->length;
+    const size_t bytes = m->length * sizeof *here;
+    return row >= PSAL_FILE_RESIDENT_BYTES / bytes && psal_file_values_read(there, count * bytes, here) ? here : there;
+}
+
+static const psal_real *fetch_row(void *matrix, size_t row, size_t slot) {
+    const large_matrix *m = matrix;
+    return rows_of(m, m->first + row, 1, slot);
+}
+
+static size_t large_scratch(size_t rows, size_t length, int threads) {
+    return is_large(rows, length) ? ((size_t)threads * ROWS_TOGETHER + VECTOR_TASKS) * length * sizeof(psal_real) : 0;
+}
+
+/* out[rows] = B a[length]; the same sums whether rows come from the file or not */
+static void multiply_large(const psal_op_call *c, large_matrix m) {
+    psal_real *const buffers = c->parallel.scratch;
+    const int threads = c->parallel.threads;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 16) firstprivate(m) if (threads > 1)
+    for (size_t row = 0; row < m.rows; row += ROWS_TOGETHER) {
+        const size_t count = m.rows - row < ROWS_TOGETHER ? m.rows - row : ROWS_TOGETHER;
+        m.buffer = buffers + (size_t)omp_get_thread_num() * ROWS_TOGETHER * m.length;
+        psal_gemv(count, m.length, rows_of(&m, row, count, 0), m.length, c->in[0], c->out + row);
+    }
+}
+
+/* out[length] = a[rows] B: sums over parts of the rows, added up in their order */
+static void multiply_large_transposed(const psal_op_call *c, large_matrix m) {
+    const int threads = c->parallel.threads;
+    psal_real *const sums = (psal_real *)c->parallel.scratch + (size_t)threads * ROWS_TOGETHER * m.length;
+#pragma omp parallel for num_threads(threads) schedule(dynamic) firstprivate(m) if (threads > 1)
+    for (size_t part = 0; part < VECTOR_TASKS; part++) {
+        const size_t end = (part + 1) * m.rows / VECTOR_TASKS;
+        m.first = part * m.rows / VECTOR_TASKS;
+        m.buffer = (psal_real *)c->parallel.scratch + (size_t)omp_get_thread_num() * ROWS_TOGETHER * m.length;
+        psal_vector_matrix_of(end - m.first, m.length, c->in[0] + m.first, fetch_row, &m, sums + part * m.length);
+    }
+    memcpy(c->out, sums, m.length * sizeof *sums);
+    for (size_t part = 1; part < VECTOR_TASKS; part++)
+        for (size_t i = 0; i < m.length; i++) c->out[i] += sums[part * m.length + i];
+}
+
 /* One row: every element of b is used once, so that all is reading b. As it is stored that wants long runs of its rows: 26 GB/s
- * by 512 columns, 30 by 1024, 35 by 3136, which is what that machine's memory gives. (Where b is a mapped file, giving its pages back
- * block by block leaves a third of VGG-19's memory, and takes 13 % of its profile: the system needs as long to map them again.) */
+ * by 512 columns, 30 by 1024, 35 by 3136, which is what that machine's memory gives. */
 static void multiply_vector(const psal_op_call *c, bool tb, size_t k, size_t n) {
     size_t step = COLUMNS_PER_TASK;
     if (!tb) step = n > VECTOR_TASKS * MIN_VECTOR_COLUMNS ? (n + VECTOR_TASKS - 1) / VECTOR_TASKS : MIN_VECTOR_COLUMNS;
@@ -56,7 +123,13 @@ static void matmul_run(const psal_op_call *c) {
     bool ta = attr->matmul.transpose_a, tb = attr->matmul.transpose_b;
     size_t m = (size_t)attr->matmul.rows, k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
     if (m == 1) {
-        multiply_vector(c, tb, k, n);
+        const large_matrix b = {.b = c->in[1], .rows = tb ? n : k, .length = tb ? k : n};
+        if (!is_large(b.rows, b.length))
+            multiply_vector(c, tb, k, n);
+        else if (tb)
+            multiply_large(c, b);
+        else
+            multiply_large_transposed(c, b);
         return;
     }
     size_t lda = ta ? m : k, ldb = tb ? k : n, tasks = (n + COLUMNS_PER_TASK - 1) / COLUMNS_PER_TASK;
@@ -66,6 +139,14 @@ static void matmul_run(const psal_op_call *c) {
         size_t first = task * COLUMNS_PER_TASK, count = n - first < COLUMNS_PER_TASK ? n - first : COLUMNS_PER_TASK;
         psal_gemm(ta, tb, m, count, k, c->in[0], lda, c->in[1] + (tb ? first * k : first), ldb, false, c->out + first, n);
     }
+}
+
+static size_t matmul_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
+    const psal_attributes *attr = &node->attr;
+    const size_t k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
+    const bool tb = attr->matmul.transpose_b;
+    (void)method;
+    return attr->matmul.rows == 1 ? large_scratch(tb ? n : k, tb ? k : n, threads) : 0;
 }
 
 static void matmul_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -108,6 +189,7 @@ static const psal_op_case matmul_cases[] = {
 const psal_op psal_op_matmul = {.inputs = 2,
                                 .infer = matmul_infer,
                                 .run = matmul_run,
+                                .scratch = matmul_scratch,
                                 .gradient = matmul_gradient,
                                 .flops = matmul_flops,
                                 PSAL_CASES(matmul_cases)};

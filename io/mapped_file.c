@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/file_values.h"
+
 psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *err) {
     *file = (psal_mapped_file){NULL, 0};
     /* O_NONBLOCK: opening a pipe nobody writes to must not wait for ever. */
@@ -29,18 +31,13 @@ psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *
         else
             *file = (psal_mapped_file){data, (size_t)info.st_size};
     }
-    close(fd); /* the mapping stays */
+    if (status != PSAL_OK || !psal_file_values_add(file->data, file->size, fd))
+        close(fd); /* a mapping stays */
     return status;
 }
 
-void psal_mapped_forget(const void *data, size_t size) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page,
-              end = ((uintptr_t)data + size) / page * page;
-    if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
 void psal_mapped_release(void *data, size_t size) {
+    psal_file_values_remove(data);
     munmap(data, size);
 }
 

@@ -12,17 +12,13 @@ typedef struct psal_mapped_file {
     size_t size;         /* at least 1 */
 } psal_mapped_file;
 
-/* Map the regular file `path`. Missing, unreadable and empty files, folders and devices are errors
+/* Map the regular file `path`, and make it known to engine/file_values.h. Missing, unreadable and empty files, folders and devices are errors
  * that name `path`. A file that another process shortens while it is mapped is not protected
  * against (nor is it by any mmap). */
 psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *err);
 
 /* Unmap; fine on one that is zeroed or was unmapped already. */
 void psal_unmap_file(psal_mapped_file *file);
-
-/* Tell the system that this part of a mapped file has been copied and need not stay in memory; it
- * can still be read. Only ever for addresses inside a mapping. */
-void psal_mapped_forget(const void *data, size_t size);
 
 /* psal_unmap_file in the form psal_tensor_map_adopt wants: the map then owns the mapping. */
 void psal_mapped_release(void *data, size_t size);

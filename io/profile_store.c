@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #endif
 
+#include "engine/file_values.h"
 #include "io/csv.h"
 #include "io/mapped_file.h"
 #include "io/npy.h"
@@ -205,5 +206,5 @@ void psal_profile_store_read(const psal_profile_store *store, int64_t sample, in
 
 void psal_profile_store_release(const psal_profile_store *store, int64_t first, int64_t count) {
     size_t row = (size_t)store->length * psal_dtype_size(store->dtype);
-    psal_mapped_forget((const char *)store->data + (size_t)first * row, (size_t)count * row);
+    psal_file_values_forget((const char *)store->data + (size_t)first * row, (size_t)count * row);
 }

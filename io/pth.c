@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/file_values.h"
 #include "io/mapped_file.h"
 #include "io/strided.h"
 #include "io/zip.h"
@@ -358,6 +359,6 @@ psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, c
     psal_strided_copy(copy->data, data, element, &tensor->shape, tensor->stride);
     /* Legacy files align nothing, so nearly all is copied: do not hold it twice. */
     if (pth->file.data && psal_strided_is_contiguous(&tensor->shape, tensor->stride))
-        psal_mapped_forget(data, (size_t)bytes);
+        psal_file_values_forget(data, (size_t)bytes);
     return PSAL_OK;
 }

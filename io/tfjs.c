@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/file_values.h"
 #include "io/json_input.h"
 #include "io/mapped_file.h"
 #include "io/tfjs_topology.h"
@@ -121,7 +122,7 @@ static const uint8_t *next_bytes(struct group *group, size_t size, uint8_t **cop
         size_t part = group->shards[i].size - offset;
         if (part > size - done) part = size - done;
         memcpy(to + done, group->shards[i].data + offset, part);
-        psal_mapped_forget(group->shards[i].data + offset, part); /* not to hold it twice */
+        psal_file_values_forget(group->shards[i].data + offset, part); /* not to hold it twice */
         done += part;
     }
     return to;

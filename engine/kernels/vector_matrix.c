@@ -4,7 +4,7 @@
 
 #include "engine/kernels/clones.h"
 
-enum { TOGETHER = 4 }; /* rows added in one pass over y */
+enum { TOGETHER = PSAL_VECTOR_MATRIX_SLOTS }; /* rows added in one pass over y */
 
 PSAL_CLONES static void add_rows(size_t columns, const psal_real *x, const psal_real *const *row, psal_real *restrict y) {
     const psal_real *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3];
@@ -16,7 +16,7 @@ PSAL_CLONES static void add_row(size_t columns, psal_real x, const psal_real *ro
     for (size_t i = 0; i < columns; i++) y[i] += x * row[i];
 }
 
-void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const psal_real *a, size_t lda, psal_real *y) {
+void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of, psal_real *y) {
     psal_real factor[TOGETHER];
     const psal_real *row[TOGETHER];
     size_t waiting = 0;
@@ -24,11 +24,27 @@ void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const p
     for (size_t r = 0; r < rows; r++) {
         if (x[r] == 0) continue;
         factor[waiting] = x[r];
-        row[waiting++] = a + r * lda;
+        row[waiting] = fetch(rows_of, r, waiting);
+        waiting++;
         if (waiting == TOGETHER) {
             add_rows(columns, factor, row, y);
             waiting = 0;
         }
     }
     for (size_t i = 0; i < waiting; i++) add_row(columns, factor[i], row[i], y);
+}
+
+typedef struct stored {
+    const psal_real *a;
+    size_t lda;
+} stored;
+
+static const psal_real *where_it_is(void *rows_of, size_t row, size_t slot) {
+    const stored *matrix = rows_of;
+    (void)slot;
+    return matrix->a + row * matrix->lda;
+}
+
+void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const psal_real *a, size_t lda, psal_real *y) {
+    psal_vector_matrix_of(rows, columns, x, where_it_is, &(stored){a, lda}, y);
 }

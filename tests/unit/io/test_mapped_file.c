@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "damage.h"
+#include "engine/file_values.h"
 
 START_TEST(test_mapping) {
     psal_error err = PSAL_ERROR_INIT;
@@ -26,10 +27,10 @@ START_TEST(test_forgetting) {
     write_bytes(in_folder("a"), bytes, sizeof bytes);
     ck_assert_int_eq(psal_map_file(in_folder("a"), &file, &err), PSAL_OK);
     ck_assert_mem_eq(file.data, bytes, sizeof bytes);
-    psal_mapped_forget(file.data, file.size);
-    psal_mapped_forget(file.data + 5000, 20000);
-    psal_mapped_forget(file.data + 5000, 10);
-    psal_mapped_forget(file.data, 0);
+    psal_file_values_forget(file.data, file.size);
+    psal_file_values_forget(file.data + 5000, 20000);
+    psal_file_values_forget(file.data + 5000, 10);
+    psal_file_values_forget(file.data, 0);
     ck_assert_mem_eq(file.data, bytes, sizeof bytes);
     psal_unmap_file(&file);
 }
