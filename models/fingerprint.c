@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/file_values.h"
 #include "models/model.h"
 
 static uint64_t mix(uint64_t a, uint64_t b) {
@@ -18,12 +19,16 @@ static uint64_t word(const unsigned char *p) {
 /* How far ahead memory is asked for: left to itself the processor fetches only half as fast as this can be worked out. */
 enum { AHEAD = 4096 };
 
+/* What of a file lies behind the part that may stay in memory is given back by so many bytes. */
+enum { PIECE = 1 << 20 };
+
 /* Folded 64x64->128-bit multiplications over four independent lanes (the construction of Wang Yi's wyhash). */
 static uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
     const unsigned char *p = data;
     uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
     uint64_t words[8];
-    for (; size >= sizeof words; p += sizeof words, size -= sizeof words) {
+    for (size_t done = 0; size >= sizeof words; p += sizeof words, size -= sizeof words, done += sizeof words) {
+        if (done > PSAL_FILE_RESIDENT_BYTES && done % PIECE == 0) psal_file_values_forget(p - PIECE, PIECE);
         __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* beyond the end too: it never faults */
         for (int i = 0; i < 4; i++)
             lanes[i] = mix(lanes[i] ^ word(p + 16 * i), word(p + 16 * i + 8) + 0xA0761D6478BD642Fu);
