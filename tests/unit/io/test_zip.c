@@ -83,6 +83,41 @@ START_TEST(test_wrong_crc) {
 }
 END_TEST
 
+/* Sizes around those at which the checksum is made in parts; a bit changed in each part is found. */
+START_TEST(test_crc_of_large_entries) {
+    enum { PART = 1 << 18, MOST = 70 * PART, NOWHERE = 8 };
+    static const size_t sizes[] = {PART - 1, PART, 2 * PART - 1, 2 * PART, 5 * PART + 7, 64 * PART + 1, MOST - 3};
+    uint8_t *content = malloc(MOST), *bytes = malloc(MOST + 4000);
+    ck_assert(content && bytes);
+    for (size_t i = 0; i < MOST; i++) content[i] = (uint8_t)(i * i >> 7);
+    for (size_t n = 0; n < sizeof sizes / sizeof sizes[0]; n++) {
+        struct zip_writer writer = {.to = bytes};
+        zip_add(&writer, "data", content, sizes[n], 0);
+        const size_t length = zip_end(&writer);
+        uint8_t *const stored = memmem(bytes, length, content, sizes[n]);
+        ck_assert_ptr_nonnull(stored);
+        for (size_t damage = 0; damage <= NOWHERE; damage++) { /* from the first byte to the last */
+            uint8_t *byte = stored + (sizes[n] - 1) * damage / (NOWHERE - 1);
+            if (damage < NOWHERE) *byte ^= 4;
+            write_bytes(in_folder("a.zip"), bytes, length);
+            if (damage < NOWHERE) *byte ^= 4;
+            psal_error err = PSAL_ERROR_INIT;
+            psal_zip *zip = psal_zip_open(in_folder("a.zip"), &err);
+            ck_assert_ptr_nonnull(zip);
+            const uint8_t *data;
+            size_t size;
+            const psal_status status = psal_zip_data(zip, 0, &data, &size, &err);
+            ck_assert_msg(status == (damage < NOWHERE ? PSAL_ERR_FORMAT : PSAL_OK), "%zu bytes, damage %zu: %s", sizes[n], damage,
+                          err.message);
+            if (damage == NOWHERE) ck_assert(size == sizes[n] && memcmp(data, content, size) == 0);
+            psal_zip_close(zip);
+        }
+    }
+    free(content);
+    free(bytes);
+}
+END_TEST
+
 /* Change one field of the only entry in both headers or one of them, then expect `reason`. */
 static void spoil(int method, int central, int local, uint64_t value, int width,
                   const char *reason) {
@@ -258,6 +293,7 @@ int main(void) {
     tcase_add_checked_fixture(cases, damage_make_folder, damage_remove_folder);
     tcase_add_test(cases, test_entries);
     tcase_add_test(cases, test_wrong_crc);
+    tcase_add_test(cases, test_crc_of_large_entries);
     tcase_add_test(cases, test_hostile_fields);
     tcase_add_test(cases, test_overlap_and_duplicates);
     tcase_add_test(cases, test_bombs);
