@@ -1,10 +1,11 @@
 /* winograd_dw.c - weight gradient: for each frequency, E[o, c] = sum over tiles of W[o, tile] * V[tile, c], with W the
  * transformed dy and V the transformed x; then dw = G^T E G.
  *
- * Bands of tile rows keep W and V in the shared cache. Where one band is all, a task owns some filters and a panel of 32 input
- * channels, and its E never leaves the thread's cache; but each panel reads W again, and each group of filters V. With several
- * bands E lies in memory anyway: there a task owns a frequency, and W and V are read once. Sums over tiles are cut at the bands,
- * which follow from the shape alone. */
+ * E is cut into pieces of some filters and some input channels, which lie in a thread's own cache. A task makes V and W for its
+ * piece, of a band of a few tiles at a time that lies there as well: that each group of filters makes V again, and each panel of
+ * inputs W, takes little more than the way of both through the shared cache, and much less where others want that cache.
+ * Only of small images with many channels are V and W made beforehand, for all pieces. Where pieces are few, a piece has several
+ * sums, each over some of the bands, added up at the end. All of it follows from the shape alone. */
 #include "engine/kernels/x86/winograd.h"
 
 #include <omp.h>
@@ -12,183 +13,294 @@
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/winograd_transform.h"
 
-#define PANEL (2 * BLOCK)
-#define BAND_FLOATS (1u << 20)       /* V and W of a band together: 4 MiB, */
-#define LARGE_BAND_FLOATS (3u << 20) /* or 12 MiB where it takes longer to go over E again: */
-#define LARGE_E_FLOATS (3u << 20)
-#define PART_BLOCKS 8u               /* of filters, at most, for a task that owns a frequency */
+#define PANEL (2 * BLOCK)            /* columns of a panel of E */
+#define SHARED_FLOATS (3u << 20)     /* the most of V and W together that are made beforehand, 12 MiB, */
+#define LARGE_E_FLOATS (2u << 20)    /* and the least of E, 8 MiB */
+#define SHARED_GROUP 4u              /* blocks of filters of a piece then */
+#define PIECE_FLOATS (144u << 10)    /* otherwise, E of a piece: 576 KiB */
+#define BAND_FLOATS (84u << 10)      /* V and W of a band: 336 KiB */
+#define INPUT_COST 8u                /* of the transform of a block and tile, */
+#define GRADIENT_COST 5u             /* and that of dy */
+#define WANTED_TASKS 8u              /* by several sums of a piece, */
+#define FEWEST_BANDS 3u              /* each over so many bands at least, and */
+#define FEWEST_TASKS 4u              /* by smaller pieces */
 
 typedef struct dw_plan {
     winograd_form form;
     size_t frequencies, taps;
-    int tile_height;
+    winograd_size height, width;
     size_t inputs, filters, input_blocks, filter_blocks;
-    size_t panels, groups, group_blocks; /* groups of at most group_blocks blocks of filters */
-    size_t tile_rows, tile_columns, bands, band_rows;
-    bool by_frequency;                      /* E is [frequency][panel][filter][32], otherwise each task's [frequency][filter][32] */
-    size_t x_step, y_step, e_step, e_panel; /* between frequencies; between panels of E */
-    size_t x_floats, y_floats, e_floats;
-    size_t line, partials;                  /* one thread's line; partial sums */
+    size_t groups, panels, group_blocks, panel_blocks; /* pieces are groups x panels of at most so many blocks */
+    size_t tile_rows, tile_columns;                    /* of an image */
+    bool shared;                                       /* V and W are made beforehand */
+    size_t row_bands, row_parts, bands, tiles;         /* bands of an image are row_bands x row_parts; of at most so many tiles */
+    size_t sums;                                       /* of a piece */
+    size_t x_step, y_step, e_step;                     /* between frequencies */
+    size_t x_floats, y_floats, e_floats;               /* V and W, of all or of a thread; E of a piece */
+    size_t line, partials;                             /* of a thread; partial sums */
 } dw_plan;
+
+/* One band, transformed beforehand */
+static void share_image(dw_plan *p)
+{
+    p->shared = true;
+    p->panels = psal_ceil_div(p->inputs, PANEL);
+    p->groups = psal_ceil_div(p->filter_blocks, SHARED_GROUP);
+    p->row_bands = p->row_parts = p->bands = p->sums = 1;
+}
+
+/* Pieces of whole panels for which V and W are made in the least time, and bands beside them */
+static void cut_pieces(dw_plan *p)
+{
+    const size_t most = PIECE_FLOATS / (p->frequencies * BLOCK * BLOCK);
+    size_t best = SIZE_MAX, filters = 1, inputs = 2;
+    for (size_t i = 2; i < p->input_blocks + 2 && i <= most; i += 2) {
+        const size_t f = psal_size_min(p->filter_blocks, most / i);
+        const size_t groups = psal_ceil_div(p->filter_blocks, f), panels = psal_ceil_div(p->input_blocks, i);
+        const size_t cost = INPUT_COST * p->input_blocks * groups + GRADIENT_COST * p->filter_blocks * panels;
+        if (cost > best) continue;
+        best = cost;
+        filters = f;
+        inputs = psal_size_min(i, p->input_blocks);
+        p->groups = groups;
+        p->panels = panels;
+    }
+
+    const size_t tiles = psal_size_max(BAND_FLOATS / (p->frequencies * (filters + inputs) * BLOCK), 1);
+    p->row_parts = psal_ceil_div(p->tile_columns, tiles);
+    p->row_bands = psal_ceil_div(p->tile_rows, psal_size_max(tiles / p->tile_columns, 1));
+    p->bands = p->row_bands * p->row_parts;
+
+    p->sums = 1;
+    while (p->groups * p->panels * p->sums < WANTED_TASKS && p->bands >= 2 * p->sums * FEWEST_BANDS) p->sums *= 2;
+    while (p->groups * p->panels * p->sums < FEWEST_TASKS && 2 * p->panels < p->input_blocks) p->panels++;
+    while (p->groups * p->panels * p->sums < FEWEST_TASKS && p->groups < p->filter_blocks) p->groups++;
+}
 
 static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
 {
     dw_plan p = {.form = form, .frequencies = winograd_frequencies(form), .taps = winograd_taps(form),
-                 .tile_height = winograd_height(form).results};
+                 .height = winograd_height(form), .width = winograd_width(form)};
     p.inputs = (size_t)s->in_channels;
     p.filters = (size_t)s->out_channels;
     p.input_blocks = psal_ceil_div(p.inputs, BLOCK);
     p.filter_blocks = psal_ceil_div(p.filters, BLOCK);
-    p.panels = psal_ceil_div(p.inputs, PANEL);
-    p.groups = psal_ceil_div(p.filter_blocks, p.panels * p.filter_blocks >= 32 ? 4 : 2);
+    p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.height.results);
+    p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)p.width.results);
+
+    const size_t image = p.frequencies * (p.input_blocks + p.filter_blocks) * p.tile_rows * p.tile_columns * BLOCK;
+    if (s->batch == 1 && image <= SHARED_FLOATS && p.frequencies * p.filters * p.inputs >= LARGE_E_FLOATS)
+        share_image(&p);
+    else
+        cut_pieces(&p);
     p.group_blocks = psal_ceil_div(p.filter_blocks, p.groups);
-    p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.tile_height);
-    p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)winograd_width(form).results);
-    const size_t row_floats = p.frequencies * (p.input_blocks + p.filter_blocks) * p.tile_columns * BLOCK;
-    const size_t band_floats = p.frequencies * p.filters * p.inputs > LARGE_E_FLOATS ? LARGE_BAND_FLOATS : BAND_FLOATS;
-    p.bands = psal_ceil_div(p.tile_rows, psal_size_max(band_floats / row_floats, 1));
-    p.band_rows = psal_ceil_div(p.tile_rows, p.bands);
-    p.x_step = winograd_step(p.input_blocks * p.band_rows * p.tile_columns * BLOCK);
-    p.y_step = winograd_step(p.filter_blocks * p.band_rows * p.tile_columns * BLOCK);
+    p.panel_blocks = psal_ceil_div(p.input_blocks, p.panels);
+    p.tiles = psal_ceil_div(p.tile_rows, p.row_bands) * psal_ceil_div(p.tile_columns, p.row_parts);
+
+    p.x_step = winograd_step((p.shared ? p.input_blocks : p.panel_blocks) * p.tiles * BLOCK);
+    p.y_step = winograd_step((p.shared ? p.filter_blocks : p.group_blocks) * p.tiles * BLOCK);
+    p.e_step = winograd_step(p.group_blocks * BLOCK * psal_round_up(p.panel_blocks * BLOCK, PANEL));
     p.x_floats = p.frequencies * p.x_step;
     p.y_floats = p.frequencies * p.y_step;
-    p.by_frequency = (size_t)s->batch * p.bands > 1;
-    p.e_panel = p.by_frequency ? p.filter_blocks * BLOCK * PANEL : 0;
-    p.e_step = winograd_step(p.by_frequency ? p.panels * p.e_panel : p.group_blocks * BLOCK * PANEL);
     p.e_floats = p.frequencies * p.e_step;
-    p.line = psal_winograd_line_floats(form, p.tile_columns);
+    p.line = psal_winograd_line_floats(form, psal_ceil_div(p.tile_columns, p.row_parts));
     p.partials = psal_round_up(2 * p.filters * p.input_blocks, BLOCK);
     return p;
 }
 
 size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, winograd_form form, int threads)
 {
-    dw_plan p = make_plan(s, form);
-    const size_t sums = p.by_frequency ? 1 : (size_t)threads;
-    return (p.partials + p.x_floats + p.y_floats + (size_t)threads * p.line + sums * p.e_floats) * sizeof(float);
-}
-
-/* V and W of one band */
-static void transform_band(const psal_conv2d_shape *s, const dw_plan *p, const float *x, const float *dy, size_t row,
-                           size_t rows, float *xv, float *yv, float *lines, int threads)
-{
-    const size_t x_plane = (size_t)s->in_height * (size_t)s->in_width;
-    const size_t y_plane = (size_t)s->out_height * (size_t)s->out_width, tiles = rows * p->tile_columns;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < (p->input_blocks + p->filter_blocks) * rows; task++) {
-        size_t block = task / rows, r = task % rows;
-        const int corner = (int)(row + r) * p->tile_height;
-        float *line = lines + (size_t)omp_get_thread_num() * p->line;
-        if (block < p->input_blocks) {
-            winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
-            psal_winograd_input(p->form, x + block * BLOCK * x_plane, &planes, corner - s->padding_height,
-                                -s->padding_width, p->tile_columns, line,
-                                xv + (block * tiles + r * p->tile_columns) * BLOCK, p->x_step);
-        } else {
-            block -= p->input_blocks;
-            winograd_planes planes = {s->out_height, s->out_width, psal_size_min(BLOCK, p->filters - block * BLOCK)};
-            psal_winograd_gradient(p->form, dy + block * BLOCK * y_plane, &planes, corner, p->tile_columns, line,
-                                   yv + (block * tiles + r * p->tile_columns) * BLOCK, p->y_step);
-        }
-    }
-}
-
-/* E[filter][32] of one frequency, some filters and a panel of inputs, over the tiles of one band */
-static void multiply(const float *xv, const float *yv, size_t tiles, size_t blocks, size_t columns, float *e, bool accumulate)
-{
-    const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS);
-    for (size_t block = 0; block < blocks; block++) {
-        for (size_t cut = 0; cut < cuts; cut++) {
-            const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
-            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
-                           yv + block * tiles * BLOCK + o, BLOCK, xv + j * tiles, BLOCK, tiles * BLOCK,
-                           e + (block * BLOCK + o) * PANEL + j, PANEL, accumulate);
-        }
-    }
-}
-
-/* From E to dw, or to one partial sum for each filter and block of inputs. */
-static void finish(const dw_plan *p, size_t group_start, size_t blocks, size_t panel, size_t columns, const float *e,
-                   float *dw, bool is_signed, double *partial)
-{
-    const size_t end = psal_size_min((group_start + blocks) * BLOCK, p->filters);
-    for (size_t o = group_start * BLOCK; o < end; o++) {
-        for (size_t j = 0; j < columns; j += BLOCK) {
-            const size_t c = panel * PANEL + j;
-            double sum = psal_winograd_filter_gradient(p->form, e + (o - group_start * BLOCK) * PANEL + j, p->e_step,
-                                                       psal_size_min(BLOCK, p->inputs - c),
-                                                       dw ? dw + (o * p->inputs + c) * p->taps : NULL, is_signed);
-            if (!dw) partial[o * p->input_blocks + c / BLOCK] = sum;
-        }
-    }
+    const dw_plan p = make_plan(s, form);
+    const size_t every = (size_t)threads, images = p.shared ? 1 : every;
+    const size_t sums = p.sums > 1 ? p.groups * p.panels * p.sums : every;
+    return (p.partials + images * (p.x_floats + p.y_floats) + every * p.line + sums * p.e_floats) * sizeof(float);
 }
 
 /* What all tasks of a call share */
 typedef struct call {
     dw_plan p;
+    const psal_conv2d_shape *s;
+    const float *x, *dy;
     float *dw;
     bool is_signed;
     double *partial;
-    const float *xv, *yv;
-    float *sums;
-    size_t tiles; /* of the band */
 } call;
 
-/* Channels of a panel up to the end of its last block: those behind the last channel are 0 in V, and so in E. */
-static size_t panel_columns(const dw_plan *p, size_t panel)
+/* Blocks start .. start+blocks-1 of filters and of inputs */
+typedef struct piece {
+    size_t filter_start, filter_blocks, input_start, input_blocks;
+} piece;
+
+static piece piece_of(const dw_plan *p, size_t number)
 {
-    return psal_size_min(PANEL, p->input_blocks * BLOCK - panel * PANEL);
+    const size_t group = number % p->groups, panel = number / p->groups;
+    return (piece){even_start(p->filter_blocks, p->groups, group), even_share(p->filter_blocks, p->groups, group),
+                   even_start(p->input_blocks, p->panels, panel), even_share(p->input_blocks, p->panels, panel)};
 }
 
-/* E of one frequency and part of the filters */
-static void multiply_frequency(const call *c, size_t frequency, size_t start, size_t blocks, bool accumulate)
+/* Tiles of an image: rows x columns of them */
+typedef struct band {
+    size_t image, row, rows, column, columns;
+} band;
+
+static band band_of(const dw_plan *p, size_t number)
 {
-    const dw_plan *p = &c->p;
-    for (size_t panel = 0; panel < p->panels; panel++)
-        multiply(c->xv + frequency * p->x_step + panel * PANEL * c->tiles, c->yv + frequency * p->y_step + start * BLOCK * c->tiles,
-                 c->tiles, blocks, panel_columns(p, panel),
-                 c->sums + frequency * p->e_step + panel * p->e_panel + start * BLOCK * PANEL, accumulate);
+    const size_t in_image = number % p->bands, down = in_image / p->row_parts, across = in_image % p->row_parts;
+    return (band){number / p->bands, even_start(p->tile_rows, p->row_bands, down), even_share(p->tile_rows, p->row_bands, down),
+                  even_start(p->tile_columns, p->row_parts, across), even_share(p->tile_columns, p->row_parts, across)};
 }
 
-/* A panel and a group of filters, whose first block is `start`; E is made here where there is but one band */
-static void finish_group(const call *c, size_t panel, size_t start, size_t blocks)
+/* V of one block of inputs and one row of a band's tiles: its place in v[frequency][block][tile][16] */
+static void transform_input(const call *c, const band *b, size_t block, size_t row, float *v, float *line)
 {
     const dw_plan *p = &c->p;
-    const size_t columns = panel_columns(p, panel);
-    float *e = c->sums + (p->by_frequency ? panel * p->e_panel + start * BLOCK * PANEL : (size_t)omp_get_thread_num() * p->e_floats);
-    for (size_t f = 0; f < p->frequencies && !p->by_frequency; f++)
-        multiply(c->xv + f * p->x_step + panel * PANEL * c->tiles, c->yv + f * p->y_step + start * BLOCK * c->tiles, c->tiles, blocks,
-                 columns, e + f * p->e_step, false);
-    finish(p, start, blocks, panel, columns, e, c->dw, c->is_signed, c->partial);
+    const psal_conv2d_shape *s = c->s;
+    const winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
+    psal_winograd_input(p->form, c->x + (b->image * p->inputs + block * BLOCK) * (size_t)s->in_height * (size_t)s->in_width, &planes,
+                        (int)(b->row + row) * p->height.results - s->padding_height,
+                        (int)b->column * p->width.results - s->padding_width, b->columns, line, v + row * b->columns * BLOCK, p->x_step);
+}
+
+/* The same of W */
+static void transform_gradient(const call *c, const band *b, size_t block, size_t row, float *w, float *line)
+{
+    const dw_plan *p = &c->p;
+    const psal_conv2d_shape *s = c->s;
+    const winograd_planes planes = {s->out_height, s->out_width, psal_size_min(BLOCK, p->filters - block * BLOCK)};
+    psal_winograd_gradient(p->form, c->dy + (b->image * p->filters + block * BLOCK) * (size_t)s->out_height * (size_t)s->out_width,
+                           &planes, (int)(b->row + row) * p->height.results, (int)b->column * p->width.results, b->columns, line,
+                           w + row * b->columns * BLOCK, p->y_step);
+}
+
+/* Of all blocks and the only band, by all threads */
+static void transform_image(const call *c, float *v, float *w, float *lines, int threads)
+{
+    const dw_plan *p = &c->p;
+    const band all = band_of(p, 0);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (size_t task = 0; task < (p->input_blocks + p->filter_blocks) * all.rows; task++) {
+        const size_t block = task / all.rows, row = task % all.rows, block_floats = p->tiles * BLOCK;
+        float *line = lines + (size_t)omp_get_thread_num() * p->line;
+        if (block < p->input_blocks)
+            transform_input(c, &all, block, row, v + block * block_floats, line);
+        else
+            transform_gradient(c, &all, block - p->input_blocks, row, w + (block - p->input_blocks) * block_floats, line);
+    }
+}
+
+/* Of a piece and a band */
+static void transform_band(const call *c, const piece *q, const band *b, float *v, float *w, float *line)
+{
+    const size_t block_floats = b->rows * b->columns * BLOCK;
+    for (size_t i = 0; i < q->input_blocks; i++)
+        for (size_t row = 0; row < b->rows; row++) transform_input(c, b, q->input_start + i, row, v + i * block_floats, line);
+    for (size_t i = 0; i < q->filter_blocks; i++)
+        for (size_t row = 0; row < b->rows; row++) transform_gradient(c, b, q->filter_start + i, row, w + i * block_floats, line);
+}
+
+/* Where E[frequency][panel][filter][32] of a piece has filter o and block b of inputs, both counted within the piece */
+static size_t place_in_e(const piece *q, size_t o, size_t b)
+{
+    return (b * BLOCK / PANEL * q->filter_blocks * BLOCK + o) * PANEL + b * BLOCK % PANEL;
+}
+
+/* E (+)= W V of a band */
+static void multiply(const dw_plan *p, const piece *q, const float *xv, const float *yv, size_t tiles, float *e, bool accumulate)
+{
+    const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS), columns = q->input_blocks * BLOCK;
+    for (size_t f = 0; f < p->frequencies; f++) {
+        for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
+            for (size_t block = 0; block < q->filter_blocks; block++) {
+                for (size_t cut = 0; cut < cuts; cut++) {
+                    const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
+                    psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
+                               yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK,
+                               xv + f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
+                               e + f * p->e_step + place_in_e(q, block * BLOCK + o, j / BLOCK) + j % BLOCK, PANEL, accumulate);
+                }
+            }
+        }
+    }
+}
+
+/* E of a piece over one of its shares of the bands; V and W are the thread's */
+static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e)
+{
+    const dw_plan *p = &c->p;
+    const size_t all = (size_t)c->s->batch * p->bands, first = even_start(all, p->sums, share), end = even_start(all, p->sums, share + 1);
+    for (size_t number = first; number < end; number++) {
+        const band b = band_of(p, number);
+        transform_band(c, q, &b, v, w, line);
+        multiply(p, q, v, w, b.rows * b.columns, e, number > first);
+    }
+}
+
+/* The sums of a piece, for one of its blocks of filters, added up in the first */
+static void add_sums(const dw_plan *p, const piece *q, size_t block, float *e)
+{
+    for (size_t f = 0; f < p->frequencies; f++) {
+        for (size_t o = block * BLOCK; o < (block + 1) * BLOCK; o++) {
+            for (size_t b = 0; b < q->input_blocks; b++) {
+                float *sum = e + f * p->e_step + place_in_e(q, o, b);
+                for (size_t i = 0; i < BLOCK; i += WIDTH) {
+                    vec total = vec_load(sum + i);
+                    for (size_t k = 1; k < p->sums; k++) total = vec_add(total, vec_load(sum + k * p->e_floats + i));
+                    vec_store(sum + i, total);
+                }
+            }
+        }
+    }
+}
+
+/* From E to dw, or to a partial sum for each filter and block of inputs, for one of a piece's blocks of filters */
+static void finish(const call *c, const piece *q, size_t block, const float *e)
+{
+    const dw_plan *p = &c->p;
+    const size_t first = q->filter_start * BLOCK, end = psal_size_min((block + 1) * BLOCK, p->filters - first);
+    for (size_t o = block * BLOCK; o < end; o++) {
+        for (size_t b = 0; b < q->input_blocks; b++) {
+            const size_t input = (q->input_start + b) * BLOCK;
+            float *dw = c->dw ? c->dw + ((first + o) * p->inputs + input) * p->taps : NULL;
+            const double sum = psal_winograd_filter_gradient(p->form, e + place_in_e(q, o, b), p->e_step,
+                                                             psal_size_min(BLOCK, p->inputs - input), dw, c->is_signed);
+            if (!dw) c->partial[(first + o) * p->input_blocks + input / BLOCK] = sum;
+        }
+    }
 }
 
 void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const float *x, const float *dy, float *dw,
                       bool is_signed, float *mean, const psal_parallel *parallel)
 {
-    call c = {.p = make_plan(s, form), .dw = dw, .is_signed = is_signed, .partial = parallel->scratch};
+    const call c = {make_plan(s, form), s, x, dy, dw, is_signed, parallel->scratch};
     const dw_plan *p = &c.p;
     const int threads = parallel->threads;
-    float *xv = (float *)parallel->scratch + p->partials, *yv = xv + p->x_floats, *lines = yv + p->y_floats;
-    c.xv = xv, c.yv = yv, c.sums = lines + (size_t)threads * p->line;
-    const size_t bands = (size_t)s->batch * p->bands, parts = psal_ceil_div(p->filter_blocks, PART_BLOCKS);
+    const size_t pieces = p->groups * p->panels, images = p->shared ? 1 : (size_t)threads;
+    float *vs = (float *)parallel->scratch + p->partials, *ws = vs + images * p->x_floats, *lines = ws + images * p->y_floats;
+    float *sums = lines + (size_t)threads * p->line;
 
-    for (size_t band = 0; band < bands; band++) {
-        const size_t image = band / p->bands, row = even_start(p->tile_rows, p->bands, band % p->bands);
-        const size_t rows = even_share(p->tile_rows, p->bands, band % p->bands);
-        c.tiles = rows * p->tile_columns;
-        transform_band(s, p, x + image * p->inputs * (size_t)s->in_height * (size_t)s->in_width,
-                       dy + image * p->filters * (size_t)s->out_height * (size_t)s->out_width, row, rows, xv, yv, lines, threads);
-        if (!p->by_frequency) break;
+    if (p->shared) transform_image(&c, vs, ws, lines, threads);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p->frequencies * parts; task++)
-            multiply_frequency(&c, task / parts, even_start(p->filter_blocks, parts, task % parts),
-                               even_share(p->filter_blocks, parts, task % parts), band > 0);
+    for (size_t task = 0; task < pieces * p->sums; task++) {
+        const piece q = piece_of(p, task / p->sums);
+        const size_t thread = (size_t)omp_get_thread_num();
+        float *e = sums + (p->sums > 1 ? task : thread) * p->e_floats;
+        if (p->shared)
+            multiply(p, &q, vs + q.input_start * p->tiles * BLOCK, ws + q.filter_start * p->tiles * BLOCK, p->tiles, e, false);
+        else
+            sum_bands(&c, &q, task % p->sums, vs + thread * p->x_floats, ws + thread * p->y_floats, lines + thread * p->line, e);
+        for (size_t block = 0; block < q.filter_blocks && p->sums == 1; block++) finish(&c, &q, block, e);
     }
+    if (p->sums > 1) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < p->groups * p->panels; task++)
-        finish_group(&c, task / p->groups, even_start(p->filter_blocks, p->groups, task % p->groups),
-                     even_share(p->filter_blocks, p->groups, task % p->groups));
+        for (size_t task = 0; task < pieces * p->group_blocks; task++) {
+            const piece q = piece_of(p, task / p->group_blocks);
+            const size_t block = task % p->group_blocks;
+            if (block >= q.filter_blocks) continue;
+            float *e = sums + task / p->group_blocks * p->sums * p->e_floats;
+            add_sums(p, &q, block, e);
+            finish(&c, &q, block, e);
+        }
+    }
     for (size_t o = 0; o < p->filters && !dw; o++) {
         double sum = 0;
         for (size_t i = 0; i < p->input_blocks; i++) sum += c.partial[o * p->input_blocks + i];

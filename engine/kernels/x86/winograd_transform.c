@@ -67,11 +67,11 @@ void psal_winograd_input(winograd_form form, const float *x, const winograd_plan
     WITH_SIZES(form, input_line, line, columns, tiles, v, step)
 }
 
-void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
-                            float *v, size_t step)
+void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, int column, size_t tiles,
+                            float *line, float *v, size_t step)
 {
     const size_t columns = tiles * (size_t)winograd_width(form).results;
-    load_lines(dy, planes, row, 0, winograd_height(form).results, (int)columns, line);
+    load_lines(dy, planes, row, column, winograd_height(form).results, (int)columns, line);
     WITH_SIZES(form, gradient_line, line, columns, tiles, v, step)
 }
 

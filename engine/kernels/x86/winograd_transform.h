@@ -74,9 +74,9 @@ size_t psal_winograd_line_floats(winograd_form form, size_t tiles);
 void psal_winograd_input(winograd_form form, const float *x, const winograd_planes *planes, int row, int column, size_t tiles,
                          float *line, float *v, size_t step);
 
-/* A dy A^T of the m x m tiles at (row, i*m): v as above. */
-void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, size_t tiles, float *line,
-                            float *v, size_t step);
+/* A dy A^T of the m x m tiles at (row, column + i*m): v as above. */
+void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, int column, size_t tiles,
+                            float *line, float *v, size_t step);
 
 /* y tiles at (row, column + i*m) = A^T p A from p[frequency * step + i * tile_step + lane]; what sticks out of y is dropped. */
 void psal_winograd_output(winograd_form form, const float *p, size_t step, size_t tile_step, size_t tiles, float *line, float *y,

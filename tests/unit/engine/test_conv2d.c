@@ -509,7 +509,7 @@ START_TEST(large_shapes_and_adjoint_identities)
                      square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2),
                      square(520, 7, 70, 1, 1, 0),   square(270, 14, 128, 1, 1, 0), square(300, 35, 48, 1, 1, 0),
                      square(260, 64, 96, 1, 1, 0),  square(160, 17, 192, 1, 1, 0), square(300, 13, 520, 3, 2, 1),
-                     square(64, 35, 48, 5, 1, 2)};
+                     square(64, 35, 48, 5, 1, 2),   square(72, 150, 88, 3, 1, 1)};
     for (size_t i = 11; i < 14; i++) cases[i].batch = 5;
     cases[15].batch = cases[16].batch = cases[17].batch = 3;
     cases[20].kernel_width = 7, cases[20].padding_width = 3;
