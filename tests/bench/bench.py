@@ -10,7 +10,8 @@ faster) and as the original does (create_graph over all parameters; for the inpu
 Every job has a process of its own, whose peak memory is taken too; repeats are interleaved, so that a busy machine hits all
 alike; medians and their ratios psal / PyTorch are printed. The floor is the time that the job's floating-point operations
 (of the definition, 2 per multiply-add) would take at this machine's SGEMM peak, measured in the same run; Winograd can be below
-it. --record writes tests/bench/results.md. Needs python3-torch, python3-torchvision and, for the whole process,
+it. Between jobs bench_exchange tells how many nanoseconds a cache line takes to the other processor and back: where it is
+several times as long in one row as in another, the two were measured on different machines, as it were. --record writes tests/bench/results.md. Needs python3-torch, python3-torchvision and, for the whole process,
 python3-matplotlib."""
 import argparse
 import os
@@ -196,6 +197,8 @@ class Bench:
         self.arch, self.side, self.preprocess = network
         self.environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
         self.rows = []
+        self.last_exchange = None
+        self.exchange()
 
     def psal_worker(self):
         return Worker([self.args.build / "tests/bench/bench_saliency", self.folder / "weights.safetensors", self.side, self.side,
@@ -212,8 +215,15 @@ class Bench:
         workers.pop(seconds.index(max(seconds))).close()
         return workers[0]
 
+    def exchange(self):
+        """Nanoseconds, before and after the row's times were taken"""
+        time.sleep(QUIET)
+        now = int(subprocess.run([self.args.build / "tests/bench/bench_exchange"], check=True, capture_output=True).stdout)
+        before, self.last_exchange = self.last_exchange or now, now
+        return before, now
+
     def add(self, job, values, unit, floor=None, goals=(None, None), at_least=False):
-        self.rows.append((job, *values, unit, floor, goals, at_least))
+        self.rows.append((job, *values, unit, floor, goals, at_least, None if unit == "MiB" else self.exchange()))
         print(row_text(self.arch, self.threads, self.rows[-1]), flush=True)
 
     def jobs(self, peak):
@@ -261,7 +271,7 @@ class Bench:
 
 def ratios(row):
     """(ratio, goal or None, met) to the expert and to the original, or None"""
-    job, ours, expert, original, unit, floor, goals, at_least = row
+    job, ours, expert, original, unit, floor, goals, at_least, exchange = row
     pairs = []
     for theirs, goal in zip((expert, original), goals):
         ratio = ours / theirs if theirs else None
@@ -281,15 +291,15 @@ def ratio_text(ratio, goal, met, at_least):
 
 
 def row_cells(row):
-    job, ours, expert, original, unit, floor, goals, at_least = row
+    job, ours, expert, original, unit, floor, goals, at_least, exchange = row
     return [job, number(ours), number(expert), number(original), unit, *(ratio_text(*pair, at_least) for pair in ratios(row)),
-            f"{ours / floor:.2f}" if floor else ""]
+            f"{ours / floor:.2f}" if floor else "", "{}, {}".format(*exchange) if exchange else ""]
 
 
 def row_text(arch, threads, row):
     cells = row_cells(row)
     return (f"{arch:12} {threads} {cells[0]:38} {cells[1]:>8} {cells[2]:>8} {cells[3]:>8} {cells[4]:8} {cells[5]:24} {cells[6]:24} "
-            f"{cells[7]}")
+            f"{cells[7]:7} {cells[8]}")
 
 
 def processor():
@@ -312,8 +322,8 @@ def record(tables, peaks, args):
                        for threads, peak in peaks.items()) + ").", ""]
     for (arch, threads), rows in tables.items():
         lines += [f"## {arch}, {threads} thread{'s' if threads > 1 else ''}", "",
-                  "| job | psal | expert | original | unit | psal / expert | psal / original | x floor |",
-                  "|---|--:|--:|--:|---|---|---|--:|"]
+                  "| job | psal | expert | original | unit | psal / expert | psal / original | x floor | exchange, ns |",
+                  "|---|--:|--:|--:|---|---|---|--:|--:|"]
         lines += ["| " + " | ".join(row_cells(row)) + " |" for row in rows] + [""]
     (HERE.parent / "results.md").write_text("\n".join(lines))
 
@@ -346,7 +356,7 @@ def main():
     args.build = args.build.resolve()
     tables, peaks = {}, {}
     print(f"{'network':12} t {'job':38} {'psal':>8} {'expert':>8} {'original':>8} {'unit':8} {'psal/expert':24} {'psal/original':24} "
-          "x floor")
+          "x floor exchange")
     for threads in (int(text) for text in args.threads.split(",")):
         peaks[threads] = sgemm_peak(args.build, threads)
         for network in NETWORKS:
