@@ -236,6 +236,8 @@ static void multiply(const psal_product *p, const float *w, const a_block *block
         const float *tile_a = a + tile * TILE_FLOATS;
         const size_t a_step = by_rows ? rows * BLOCK : BLOCK;
         float *tile_c = c.first + image * c.step + m * ldc + n;
+        if (p->in_place)
+            for (size_t r = 0; r < rows; r++) prefetch_to_write(tile_c + r * ldc, psal_size_min(TILE_COLUMNS, columns - n));
         if (steps > 0) {
             const size_t first = even_start(steps, shares, share), end = even_start(steps, shares, share + 1);
             pack_steps(p, w, next, first, end, next_a);

@@ -94,6 +94,13 @@ static inline void prefetch_later(const float *p, size_t n)
     for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetcht1 %0" : : "m"(p[i]));
 }
 
+/* Ask for the lines of n floats that are written soon, for this processor alone: another one may have written them last. (Processors
+ * that do not know the instruction pass over it.) */
+static inline void prefetch_to_write(const float *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += BLOCK) __asm__ volatile("prefetchw %0" : : "m"(p[i]));
+}
+
 /* n <= BLOCK floats from src, the rest of dst's block zero; nothing behind src[n-1] is read. */
 static inline void block_copy(float *dst, const float *src, size_t n)
 {
