@@ -35,7 +35,7 @@ void psal_file_values_remove(const void *data) {
     if (found) *link = found->next;
     pthread_mutex_unlock(&lock);
     if (!found) return;
-    close(found->fd);
+    if (found->fd >= 0) close(found->fd);
     free(found);
 }
 
@@ -57,7 +57,7 @@ static bool find(const void *values, size_t size, int *fd, size_t *offset) {
 bool psal_file_values_read(const void *values, size_t size, void *to) {
     int fd;
     size_t offset, done = 0;
-    if (!find(values, size, &fd, &offset)) return false;
+    if (!find(values, size, &fd, &offset) || fd < 0) return false;
     while (done < size) {
         const ssize_t count = pread(fd, (char *)to + done, size - done, (off_t)(offset + done));
         if (count == 0 || (count < 0 && errno != EINTR)) return false;
@@ -73,4 +73,8 @@ void psal_file_values_forget(const void *values, size_t size) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     const uintptr_t begin = ((uintptr_t)values + page - 1) / page * page, end = ((uintptr_t)values + size) / page * page;
     if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void psal_file_values_passed(const void *tensor, size_t offset, size_t size) {
+    if (offset >= PSAL_FILE_RESIDENT_BYTES) psal_file_values_forget((const char *)tensor + offset, size);
 }

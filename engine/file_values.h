@@ -16,8 +16,9 @@
 
 #define PSAL_FILE_RESIDENT_BYTES ((size_t)128 << 20)
 
-/* From now on the `size` bytes at `data` are known as what the file `fd` holds, mapped and never written to. True: the table
- * owns fd. False, when out of memory: the caller does, and the values are read where they are. */
+/* From now on the `size` bytes at `data` are known as what the file `fd` holds, mapped and never written to; fd -1: of which nothing
+ * is to be read that way. True: the table owns fd. False, when out of memory: the caller does, and the values are read where
+ * they are. */
 bool psal_file_values_add(const void *data, size_t size, int fd);
 /* Before the file is unmapped, and while nobody reads it. Fine for memory that was never added. */
 void psal_file_values_remove(const void *data);
@@ -27,5 +28,7 @@ void psal_file_values_remove(const void *data);
 bool psal_file_values_read(const void *values, size_t size, void *to);
 /* The system may take back the pages of these bytes if they lie in a file; they can still be read. */
 void psal_file_values_forget(const void *values, size_t size);
+/* The same for what was read of a tensor on the way, bytes offset .. offset + size - 1, unless it may stay. */
+void psal_file_values_passed(const void *tensor, size_t offset, size_t size);
 
 #endif

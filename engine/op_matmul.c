@@ -44,18 +44,22 @@ static const psal_real *fetch_row(void *matrix, size_t row, size_t slot) {
     return rows_of(m, m->first + row, 1, slot);
 }
 
+/* In the scratch: the buffer of every thread, then sums */
+static psal_real *buffer_at(const psal_op_call *c, const large_matrix *m, int thread) {
+    return (psal_real *)c->parallel.scratch + (size_t)thread * ROWS_TOGETHER * m->length;
+}
+
 static size_t large_scratch(size_t rows, size_t length, int threads) {
     return is_large(rows, length) ? ((size_t)threads * ROWS_TOGETHER + VECTOR_TASKS) * length * sizeof(psal_real) : 0;
 }
 
 /* out[rows] = B a[length]; the same sums whether rows come from the file or not */
 static void multiply_large(const psal_op_call *c, large_matrix m) {
-    psal_real *const buffers = c->parallel.scratch;
     const int threads = c->parallel.threads;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 16) firstprivate(m) if (threads > 1)
     for (size_t row = 0; row < m.rows; row += ROWS_TOGETHER) {
         const size_t count = m.rows - row < ROWS_TOGETHER ? m.rows - row : ROWS_TOGETHER;
-        m.buffer = buffers + (size_t)omp_get_thread_num() * ROWS_TOGETHER * m.length;
+        m.buffer = buffer_at(c, &m, omp_get_thread_num());
         psal_gemv(count, m.length, rows_of(&m, row, count, 0), m.length, c->in[0], c->out + row);
     }
 }
@@ -63,12 +67,12 @@ static void multiply_large(const psal_op_call *c, large_matrix m) {
 /* out[length] = a[rows] B: sums over parts of the rows, added up in their order */
 static void multiply_large_transposed(const psal_op_call *c, large_matrix m) {
     const int threads = c->parallel.threads;
-    psal_real *const sums = (psal_real *)c->parallel.scratch + (size_t)threads * ROWS_TOGETHER * m.length;
+    psal_real *const sums = buffer_at(c, &m, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic) firstprivate(m) if (threads > 1)
     for (size_t part = 0; part < VECTOR_TASKS; part++) {
         const size_t end = (part + 1) * m.rows / VECTOR_TASKS;
         m.first = part * m.rows / VECTOR_TASKS;
-        m.buffer = (psal_real *)c->parallel.scratch + (size_t)omp_get_thread_num() * ROWS_TOGETHER * m.length;
+        m.buffer = buffer_at(c, &m, omp_get_thread_num());
         psal_vector_matrix_of(end - m.first, m.length, c->in[0] + m.first, fetch_row, &m, sums + part * m.length);
     }
     memcpy(c->out, sums, m.length * sizeof *sums);

@@ -31,8 +31,10 @@ psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *
         else
             *file = (psal_mapped_file){data, (size_t)info.st_size};
     }
-    if (status != PSAL_OK || !psal_file_values_add(file->data, file->size, fd))
-        close(fd); /* a mapping stays */
+    /* A mapping stays without it, and there may be more small files than a process may have open. */
+    const bool keep = status == PSAL_OK && file->size > PSAL_FILE_RESIDENT_BYTES;
+    const bool known = status == PSAL_OK && psal_file_values_add(file->data, file->size, keep ? fd : -1);
+    if (!keep || !known) close(fd);
     return status;
 }
 

@@ -315,7 +315,7 @@ static uint32_t part_checksum(const uint8_t *data, size_t offset, size_t size) {
     for (size_t done = 0; done < size; done += STEP) {
         const size_t step = size - done < STEP ? size - done : STEP;
         crc = crc32_z(crc, data + offset + done, step);
-        if (offset + done >= PSAL_FILE_RESIDENT_BYTES) psal_file_values_forget(data + offset + done, step);
+        psal_file_values_passed(data, offset + done, step);
     }
     return (uint32_t)crc;
 }

@@ -28,7 +28,7 @@ static uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
     uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
     uint64_t words[8];
     for (size_t done = 0; size >= sizeof words; p += sizeof words, size -= sizeof words, done += sizeof words) {
-        if (done > PSAL_FILE_RESIDENT_BYTES && done % PIECE == 0) psal_file_values_forget(p - PIECE, PIECE);
+        if (done > 0 && done % PIECE == 0) psal_file_values_passed(data, done - PIECE, PIECE);
         __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* beyond the end too: it never faults */
         for (int i = 0; i < 4; i++)
             lanes[i] = mix(lanes[i] ^ word(p + 16 * i), word(p + 16 * i + 8) + 0xA0761D6478BD642Fu);

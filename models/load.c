@@ -64,10 +64,9 @@ static psal_status check_finite(const psal_model *model, psal_error *err) {
     int64_t worst = count; /* the first bad chunk, so that the message does not depend on threads */
 #pragma omp parallel for schedule(dynamic, 4) reduction(min : worst)
     for (int64_t i = 0; i < count; i++) {
-        const float *values = model->values[chunks[i].entry].values + chunks[i].first;
-        if (i < worst && any_nonfinite(values, chunks[i].count)) worst = i;
-        if ((size_t)chunks[i].first >= PSAL_FILE_RESIDENT_BYTES / sizeof *values)
-            psal_file_values_forget(values, (size_t)chunks[i].count * sizeof *values);
+        const float *values = model->values[chunks[i].entry].values;
+        if (i < worst && any_nonfinite(values + chunks[i].first, chunks[i].count)) worst = i;
+        psal_file_values_passed(values, (size_t)chunks[i].first * sizeof *values, (size_t)chunks[i].count * sizeof *values);
     }
     psal_status status = worst < count ? name_nonfinite(model, chunks[worst], err) : PSAL_OK;
     free(chunks);

@@ -1,5 +1,6 @@
 #include "io/mapped_file.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "damage.h"
@@ -36,6 +37,21 @@ START_TEST(test_forgetting) {
 }
 END_TEST
 
+START_TEST(test_more_files_than_may_be_open) {
+    enum { FILES = 100, OPEN = 40 };
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = OPEN;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0); /* of this test's process */
+    psal_error err = PSAL_ERROR_INIT;
+    psal_mapped_file files[FILES];
+    write_bytes(in_folder("a"), "hello", 5);
+    for (int i = 0; i < FILES; i++)
+        ck_assert_msg(psal_map_file(in_folder("a"), &files[i], &err) == PSAL_OK, "file %d: %s", i, err.message);
+    for (int i = 0; i < FILES; i++) psal_unmap_file(&files[i]);
+}
+END_TEST
+
 static void expect_refused(const char *path, psal_status status, const char *reason) {
     psal_error err = PSAL_ERROR_INIT;
     psal_mapped_file file = {(const uint8_t *)"x", 1};
@@ -61,6 +77,7 @@ int main(void) {
     tcase_add_checked_fixture(cases, damage_make_folder, damage_remove_folder);
     tcase_add_test(cases, test_mapping);
     tcase_add_test(cases, test_forgetting);
+    tcase_add_test(cases, test_more_files_than_may_be_open);
     tcase_add_test(cases, test_refusals);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
