@@ -11,8 +11,8 @@ Every job has a process of its own, whose peak memory is taken too; repeats are 
 alike; medians and their ratios psal / PyTorch are printed. The floor is the time that the job's floating-point operations
 (of the definition, 2 per multiply-add) would take at this machine's SGEMM peak, measured in the same run; Winograd can be below
 it. Between jobs bench_exchange tells how many nanoseconds a cache line takes to the other processor and back: where it is
-several times as long in one row as in another, the two were measured on different machines, as it were. --record writes tests/bench/results.md. Needs python3-torch, python3-torchvision and, for the whole process,
-python3-matplotlib."""
+several times as long in one row as in another, the two were measured on different machines, as it were. --record writes
+tests/bench/results.md. Needs python3-torch, python3-torchvision and, for the whole process, python3-matplotlib."""
 import argparse
 import os
 import pathlib
