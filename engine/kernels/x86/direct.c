@@ -7,10 +7,10 @@
  *                phases of conv2d_lower.h: each pixel gathers what it needs from dy. */
 #include "engine/kernels/x86/direct.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "engine/kernels/conv2d_gather.h"
+#include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/product.h"
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
@@ -147,8 +147,12 @@ void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float 
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     const size_t channels = (size_t)(s->in_channels / s->groups), channel = kernel_size(s) * psal_conv2d_positions(&l);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t c = 0; c < channels; c++) col2im(s, &l, columns + c * channel, dx + c * plane);
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, channels, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        col2im(s, &l, columns + t.number * channel, dx + t.number * plane);
+    }
 }
 
 static void dx_col2im(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,

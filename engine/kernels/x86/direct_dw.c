@@ -6,10 +6,9 @@
  * added in a fixed order. */
 #include "engine/kernels/x86/direct.h"
 
-#include <omp.h>
-
 #define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
+#include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
 
@@ -109,13 +108,16 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
                     const psal_parallel *parallel)
 {
     const dw_plan p = make_plan(s);
-    const size_t blocks = psal_ceil_div(p.columns, BLOCK), tasks = p.row_tasks * p.column_tasks;
+    const size_t blocks = psal_ceil_div(p.columns, BLOCK), group_tasks = p.row_tasks * p.column_tasks;
     double *partial = parallel->scratch; /* [out_channels][column_tasks] */
     float *buffers = (float *)parallel->scratch + p.partials;
 
-#pragma omp parallel for schedule(dynamic) num_threads(parallel->threads) if (parallel->threads > 1)
-    for (size_t task = 0; task < (size_t)s->groups * tasks; task++) {
-        const size_t g = task / tasks, row_task = task % p.row_tasks, column_task = task / p.row_tasks % p.column_tasks;
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, (size_t)s->groups * group_tasks, parallel->threads);
+#pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t g = t.number / group_tasks, row_task = t.number % p.row_tasks;
+        const size_t column_task = t.number / p.row_tasks % p.column_tasks;
         const size_t row = even_start(p.filters, p.row_tasks, row_task);
         const size_t rows = even_share(p.filters, p.row_tasks, row_task);
         const size_t column = even_start(blocks, p.column_tasks, column_task) * BLOCK;

@@ -1,7 +1,6 @@
 #include "engine/kernels/x86/product.h"
 
-#include <omp.h>
-
+#include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/column_runs.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/narrow.h"
@@ -9,12 +8,14 @@
 #define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
 #define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB, */
 #define ALONE_COLUMNS 512u /* and by rows for one thread, which needs no small tasks: A is packed once for all of them */
+#define FEW_COLUMNS 320u   /* so many are one task */
 #define ROW_TILES 4u     /* tiles of A packed at a time: 56 KiB, */
 #define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
 #define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
 #define TAIL_COLUMNS (2 * BLOCK) /* packed at the end of a source that is not a multiple of vectors wide */
 #define MANY_ROWS 256u /* of A, for which packing B costs little */
-#define WANTED_TASKS 8u /* enough to share between threads */
+#define WANTED_TASKS 8u /* enough to share between threads, */
+#define TASK_ROWS 56u   /* of so many rows or more, because each reads all its columns */
 
 static size_t block_tiles(const psal_product *p)
 {
@@ -32,20 +33,29 @@ static bool reads_source(const psal_product *p)
     return p->positions <= COLUMNS || p->positions % 1024 != 0;
 }
 
-void psal_product_plan(psal_product *p, int threads)
+/* Where there are few columns, tasks are rows, of which each then packs its own only, and threads share the columns; otherwise they are
+ * columns, as many for every thread. */
+static void choose_tasks(psal_product *p, int threads)
 {
-    p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
-    const size_t blocks = psal_ceil_div(p->positions, BLOCK);
-    const size_t most = threads == 1 && p->form == PSAL_A_ROWS ? ALONE_COLUMNS : COLUMNS;
+    const size_t blocks = psal_ceil_div(p->positions, BLOCK), team = (size_t)threads;
+    size_t most = threads == 1 && p->form == PSAL_A_ROWS ? ALONE_COLUMNS : COLUMNS;
+    if (p->positions <= FEW_COLUMNS) most = psal_size_max(most, FEW_COLUMNS);
     p->column_tasks = psal_size_max(psal_ceil_div(blocks, most / BLOCK), 1);
-    if (threads > 1 && p->column_tasks == 1 && blocks >= 12) p->column_tasks = 2;
+    if (p->column_tasks > 1) p->column_tasks = psal_size_min(psal_round_up(p->column_tasks, team), blocks);
     p->columns = psal_ceil_div(blocks, p->column_tasks) * BLOCK;
     p->together = 1;
     if (p->groups == 1 && p->positions > 0) p->together = psal_size_min(psal_size_max(most / p->columns, 1), p->images);
-    const size_t tasks = p->column_tasks * psal_ceil_div(p->images, p->together);
-    p->row_tasks = threads == 1 || tasks >= WANTED_TASKS
-                       ? 1
-                       : psal_size_max(psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), p->rows / 28), 1);
+
+    const size_t parts = p->column_tasks * psal_ceil_div(p->images, p->together), wanted = psal_size_max(WANTED_TASKS, team);
+    const size_t least = psal_size_min(psal_ceil_div(team, parts), psal_ceil_div(p->rows, MAX_ROWS));
+    const size_t large = p->rows / TASK_ROWS / team * team; /* as many for every thread */
+    p->row_tasks = threads == 1 || parts >= wanted ? 1 : psal_size_max(psal_size_min(psal_ceil_div(wanted, parts), large), least);
+}
+
+void psal_product_plan(psal_product *p, int threads)
+{
+    p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
+    choose_tasks(p, threads);
     p->cuts = psal_ceil_div(p->depth, DEPTH);
     p->narrow = p->positions <= NARROW_COLUMNS && p->form != PSAL_A_TAPS;
     p->in_source = reads_source(p);
@@ -58,10 +68,10 @@ void psal_product_plan(psal_product *p, int threads)
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
 
-/* B of one cut of K: panels of 16 columns, [panel][k][16]. Where a block's elements lie follows from its tap: it is found
- * out once for all channels. */
-static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column,
-                         size_t columns, float *b)
+/* B of a cut of K, or a part of it: panels of 16 columns, [panel][k][16], where a panel has panel_depth rows. Where a block's
+ * elements lie follows from its tap: it is found out once for all channels. */
+static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column, size_t columns,
+                         size_t panel_depth, float *b)
 {
     const size_t taps = psal_conv2d_taps(&p->l), plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t width = (size_t)p->l.w.count, step = taps * BLOCK;
@@ -69,7 +79,7 @@ static void pack_columns(const psal_product *p, const float *source, size_t star
     for (size_t k = 0; p->plain && k < depth; k++) {
         const float *row = source + (start + k) * p->positions + column;
         for (size_t j = 0; j < columns; j += BLOCK)
-            block_copy(b + j * depth + k * BLOCK, row + j, psal_size_min(BLOCK, columns - j));
+            block_copy(b + j * panel_depth + k * BLOCK, row + j, psal_size_min(BLOCK, columns - j));
     }
     if (p->plain) return;
     for (size_t first = 0; first < psal_size_min(taps, depth); first++) {
@@ -78,7 +88,7 @@ static void pack_columns(const psal_product *p, const float *source, size_t star
         const float *src = source + (start + first) / taps * plane;
         size_t y = column / width, x = column % width;
         for (size_t j = 0; j < columns; j += BLOCK) {
-            float *dst = b + j * depth + first * BLOCK;
+            float *dst = b + j * panel_depth + first * BLOCK;
             column_run runs[BLOCK];
             const size_t count = find_runs(&p->l, &tap, (int)y, (int)x, (int)psal_size_min(BLOCK, columns - j), runs);
             /* The frequent cases as constants: their loops get short. */
@@ -279,6 +289,27 @@ static size_t whole_columns(const psal_product *p, size_t columns)
     return p->narrow || columns % BLOCK == 0 ? columns : columns / TAIL_COLUMNS * TAIL_COLUMNS;
 }
 
+/* B of all images and column tasks, [image][column task][cut] of panels, by all threads: of a cut some channels each, as tasks of
+ * the operation that wrote the source had rows */
+static void pack_shared(const psal_product *p, const float *source, float *shared, int threads)
+{
+    const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
+    const size_t blocks = psal_ceil_div(p->positions, BLOCK), pieces = psal_ceil_div(WANTED_TASKS, psal_size_max(p->cuts, 1));
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, p->images * p->column_tasks * p->cuts * pieces, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t part = t.number / (p->cuts * pieces), cut = t.number / pieces % p->cuts, piece = t.number % pieces;
+        const size_t column = even_start(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
+        const size_t share = even_share(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
+        const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
+        const size_t first = even_start(depth, pieces, piece);
+        pack_columns(p, source + part / p->column_tasks * source_image, start + first, even_share(depth, pieces, piece), column,
+                     psal_size_min(share, p->positions - column), depth,
+                     shared + part * p->depth * p->columns + start * share + first * BLOCK);
+    }
+}
+
 void psal_product_run(const psal_product *p, const float *source, const float *w, float *result, float *scratch,
                       int threads)
 {
@@ -290,21 +321,12 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
     float *shared = scratch, *buffers = scratch + p->shared_floats;
     if (p->positions == 0) return;
 
-    if (p->shared) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < p->images * p->column_tasks * p->cuts; task++) {
-            const size_t part = task / p->cuts, cut = task % p->cuts;
-            const size_t column = even_start(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
-            const size_t share = even_share(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
-            const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
-            pack_columns(p, source + part / p->column_tasks * source_image, start, depth, column,
-                         psal_size_min(share, p->positions - column),
-                         shared + part * panel_floats + start * share);
-        }
-    }
-
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < parts * p->row_tasks; task++) {
+    if (p->shared) pack_shared(p, source, shared, threads);
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, parts * p->row_tasks, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t task = t.number;
         const size_t part = task / p->row_tasks, column_task = part % p->column_tasks;
         const size_t image = part / p->column_tasks * p->together;
         const size_t images = psal_size_min(p->together, p->images - image);
@@ -334,7 +356,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
             if (!p->shared && packed_from < columns && block.row == row) /* the first of its cut */
                 for (size_t n = 0; n < images; n++)
                     pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column + packed_from,
-                                 columns - packed_from, own.first + n * own.step);
+                                 columns - packed_from, block.depth, own.first + n * own.step);
             b_matrices b = {own.first, own.first, own.step, own.step, columns, BLOCK, block.depth * BLOCK};
             if (p->in_source) {
                 b.first = source + image * source_image + block.start * p->positions + column;

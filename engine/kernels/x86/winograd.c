@@ -11,8 +11,7 @@
  * channels are cut into chunks by a rule on the shape of one image, so that neither the batch nor the threads change a bit. */
 #include "engine/kernels/x86/winograd.h"
 
-#include <omp.h>
-
+#include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/winograd_transform.h"
 
@@ -246,9 +245,11 @@ static void make_shared_filters(const call *c, int threads)
 {
     const plan *p = &c->p;
     const size_t channels = c->transposed ? TURNED_CHANNELS : BLOCK, pieces = psal_ceil_div(p->t.sources, channels);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < (c->transposed ? 1 : p->panels) * pieces; task++) {
-        const size_t panel = task / pieces, first = task % pieces * channels, chunk = first / p->chunk;
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, (c->transposed ? 1 : p->panels) * pieces, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t panel = t.number / pieces, first = t.number % pieces * channels, chunk = first / p->chunk;
         const size_t end = psal_size_min(first + channels, p->t.sources);
         float *u = c->shared_u + (panel * p->chunks + chunk) * p->u_floats;
         if (c->transposed)
@@ -274,14 +275,19 @@ static void compute_band(const call *c, size_t number, float *v, float *buffers,
 {
     const plan *p = &c->p;
     const tile_rows band = band_of(p, number);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < p->source_blocks * band.rows; task++)
-        transform_row(c, &band, task / band.rows, task % band.rows, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < p->groups * p->strips; task++) {
-        const size_t strip = task % p->strips;
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, p->source_blocks * band.rows, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        transform_row(c, &band, t.number / band.rows, t.number % band.rows, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
+    }
+    psal_tasks strips;
+    psal_tasks_init(&strips, p->groups * p->strips, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&strips); psal_tasks_next(&strips, &t);) {
+        const size_t strip = t.number % p->strips;
         compute_strip(c, &band, even_start(band.rows, p->strips, strip), even_share(band.rows, p->strips, strip),
-                      task / p->strips * p->together, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
+                      t.number / p->strips * p->together, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
 }
 
@@ -294,9 +300,13 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, winograd_fo
     c.shared_u = v + (c.p.alone ? 0 : c.p.v_floats);
     if (c.p.shared_filters) make_shared_filters(&c, threads);
     if (c.p.alone) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t band = 0; band < c.p.bands; band++)
+        psal_tasks tasks;
+        psal_tasks_init(&tasks, c.p.bands, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+        for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+            const size_t band = t.number;
             compute_band_alone(&c, band, buffers + (size_t)omp_get_thread_num() * c.p.buffer);
+        }
         return;
     }
     for (size_t band = 0; band < c.p.bands; band++) compute_band(&c, band, v, buffers, threads);

@@ -8,8 +8,7 @@
  * sums, each over some of the bands, added up at the end. All of it follows from the shape alone. */
 #include "engine/kernels/x86/winograd.h"
 
-#include <omp.h>
-
+#include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/winograd_transform.h"
 
@@ -177,9 +176,11 @@ static void transform_image(const call *c, float *v, float *w, float *lines, int
 {
     const dw_plan *p = &c->p;
     const band all = band_of(p, 0);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < (p->input_blocks + p->filter_blocks) * all.rows; task++) {
-        const size_t block = task / all.rows, row = task % all.rows, block_floats = p->tiles * BLOCK;
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, (p->input_blocks + p->filter_blocks) * all.rows, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t block = t.number / all.rows, row = t.number % all.rows, block_floats = p->tiles * BLOCK;
         float *line = lines + (size_t)omp_get_thread_num() * p->line;
         if (block < p->input_blocks)
             transform_input(c, &all, block, row, v + block * block_floats, line);
@@ -279,8 +280,11 @@ void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const floa
     float *sums = lines + (size_t)threads * p->line;
 
     if (p->shared) transform_image(&c, vs, ws, lines, threads);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (size_t task = 0; task < pieces * p->sums; task++) {
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, pieces * p->sums, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        const size_t task = t.number;
         const piece q = piece_of(p, task / p->sums);
         const size_t thread = (size_t)omp_get_thread_num();
         float *e = sums + (p->sums > 1 ? task : thread) * p->e_floats;
@@ -291,12 +295,14 @@ void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const floa
         for (size_t block = 0; block < q.filter_blocks && p->sums == 1; block++) finish(&c, &q, block, e);
     }
     if (p->sums > 1) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (size_t task = 0; task < pieces * p->group_blocks; task++) {
-            const piece q = piece_of(p, task / p->group_blocks);
-            const size_t block = task % p->group_blocks;
+        psal_tasks blocks;
+        psal_tasks_init(&blocks, pieces * p->group_blocks, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+        for (psal_task t = psal_tasks_begin(&blocks); psal_tasks_next(&blocks, &t);) {
+            const piece q = piece_of(p, t.number / p->group_blocks);
+            const size_t block = t.number % p->group_blocks;
             if (block >= q.filter_blocks) continue;
-            float *e = sums + task / p->group_blocks * p->sums * p->e_floats;
+            float *e = sums + t.number / p->group_blocks * p->sums * p->e_floats;
             add_sums(p, &q, block, e);
             finish(&c, &q, block, e);
         }
