@@ -26,8 +26,8 @@ typedef struct psal_plan_options {
     int threads;                /* inside the operations of one workspace; 0 means 1 */
     size_t memory_limit;        /* bytes of one workspace; 0: no limit. Exceeding it is an error naming both numbers */
     psal_conv2d_method methods[PSAL_MAX_STAGES]; /* which convolution implementation, by stage */
-    /* Workspaces will run a few times only: no large pages, which save 2 % of a run, but which a system may have to make first
-     * (0.12 s of a process of 0.4 s in a virtual machine). */
+    /* Workspaces will run a few times only: their memory is made beforehand by all threads, and in small pages where large ones
+     * take long to get. */
     bool brief;
     /* Less memory: pooled values, which are made again in 1 to 2 % of a run, are not kept between their readers. */
     bool lean;

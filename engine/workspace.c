@@ -8,6 +8,7 @@
 #include "engine/plan_internal.h"
 
 enum { HUGE_PAGE = 2 << 20 };
+#define SLOW_PAGE 1e-3 /* seconds: its 512 small pages take 0.6 ms, itself 0.1 */
 
 struct psal_workspace {
     const psal_plan *plan;
@@ -60,27 +61,42 @@ out_of_memory:
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; before, it is refused and the pages come one by one */
 #endif
 
-/* Large pages, or small ones by all threads at once: half the time of one by one, when they are first written to. */
-static void *get_memory(size_t bytes, bool large_pages, int threads) {
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Get the pages of a piece of memory: a large one, or small ones if so wanted. Returns whether it took long. */
+static bool populate(char *memory, size_t bytes, bool small) {
+    if (small) madvise(memory, bytes, MADV_NOHUGEPAGE);
+    const double start = now();
+    madvise(memory, bytes, MADV_POPULATE_WRITE);
+    return now() - start > SLOW_PAGE;
+}
+
+/* Memory in large pages. With `at_once` all of them by all threads, instead of one by one as they are written to. A large page may
+ * take fifty times as long as usual, where a virtual machine's host has to find memory for it; a thread that meets one goes on with
+ * small ones, of which the system has some that were used lately. */
+static void *get_memory(size_t bytes, bool at_once, int threads) {
     const size_t rounded = (bytes / HUGE_PAGE + 1) * HUGE_PAGE;
     char *memory = aligned_alloc(HUGE_PAGE, rounded);
     if (!memory) return NULL;
-    if (large_pages) {
-        madvise(memory, rounded, MADV_HUGEPAGE); /* where it is refused nothing changes */
-        return memory;
-    }
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    madvise(memory, rounded, MADV_HUGEPAGE); /* where it is refused nothing changes */
+    if (!at_once) return memory;
+    bool small = false;
+#pragma omp parallel for schedule(dynamic) firstprivate(small) num_threads(threads) if (threads > 1)
     for (size_t start = 0; start < bytes; start += HUGE_PAGE)
-        madvise(memory + start, bytes - start < HUGE_PAGE ? bytes - start : HUGE_PAGE, MADV_POPULATE_WRITE);
+        small |= populate(memory + start, bytes - start < HUGE_PAGE ? bytes - start : HUGE_PAGE, small);
     return memory;
 }
 
 void *psal_workspace_memory(size_t bytes) {
-    return get_memory(bytes, true, 1);
+    return get_memory(bytes, false, 1);
 }
 
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
-    void *memory = get_memory(psal_plan_memory(plan), !plan->brief, plan->threads);
+    void *memory = get_memory(psal_plan_memory(plan), plan->brief, plan->threads);
     if (!memory) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)psal_plan_memory(plan) / 1048576);
         return NULL;
@@ -152,12 +168,6 @@ static psal_status resolve_leaves(psal_workspace *ws, int stage, psal_error *err
             return psal_fail(err, PSAL_ERR_ARGUMENT, "%s '%s' was given no values", psal_op_kind_name(node->op), node->name);
     }
     return PSAL_OK;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- elementwise steps, several in one pass ---- */
