@@ -58,6 +58,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) acc[m][v] = sums[m][v] = vec_zero();
 
+    size_t line = 0; /* of the run that is asked for */
     for (size_t k0 = 0; k0 < depth; k0 += BLOCK) {
         const size_t steps = depth - k0 < BLOCK ? depth - k0 : BLOCK;
         if (by_rows) {
@@ -79,9 +80,10 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
                 const vec column = by_rows ? vec_load(turned + k * BLOCK) : vec_load_masked(a, all);
                 last = vec_fma(column, vec_broadcast(b[place_of(vectors, b_block)]), last);
             }
-            if (!by_rows) {
-                prefetch(next, 1);
-                next += a_step;
+            if (!by_rows && k % 2 == 0) {
+                prefetch(next + line * BLOCK, 1);
+                line = (line + 1) % NARROW_RUN;
+                if (line == 0) next += a_step;
             }
             a += by_rows ? 1 : a_step;
         }

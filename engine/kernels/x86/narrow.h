@@ -24,8 +24,13 @@ size_t psal_narrow_rows(size_t columns);
 /* Whether of B nothing but its columns is read. */
 bool psal_narrow_exact(size_t columns);
 
-/* rows in [1, psal_narrow_rows(columns)], columns in [1, NARROW_COLUMNS]. `next` is where A is read afterwards: as many rows
- * of it are asked for meanwhile. */
+/* Where A is columns, rows of memory are far apart and a tile is half a line wide: one that asked only for the next tile would find it
+ * there or have to wait for all of it. Of so many tiles each asks for its share of the next ones, in runs of NARROW_RUN lines. */
+#define NARROW_RUN 4u
+#define NARROW_GROUP (2 * NARROW_RUN)
+
+/* rows in [1, psal_narrow_rows(columns)], columns in [1, NARROW_COLUMNS]. `next` is where A is read afterwards: of as many rows
+ * as this tile's or, where it is columns, of depth / NARROW_GROUP steps from there, lines are asked for meanwhile. */
 void psal_narrow(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
                  const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate);
 

@@ -275,7 +275,10 @@ static void multiply_narrow(const psal_product *p, const float *w, const a_block
     for (size_t tile = 0; tile < tiles; tile++) {
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
         const float *a = w + (block->row + m) * row_step + block->start * k_step;
-        const float *next = tile + 1 < tiles ? a + rows * row_step : w + block->row * row_step + next_start * k_step;
+        const size_t later = by_rows ? tile + 1 : (tile / NARROW_GROUP + 1) * NARROW_GROUP;
+        const float *next = w + block->row * row_step + next_start * k_step;
+        if (later < tiles) next = w + (block->row + even_start(block->rows, tiles, later)) * row_step + block->start * k_step;
+        if (!by_rows) next += tile % NARROW_GROUP * block->depth / NARROW_GROUP * k_step;
         for (size_t image = 0; image < images; image++)
             psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next,
                         b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc,
