@@ -298,6 +298,20 @@ def test_arguments():
         refused(name, *naive, *arguments)
 
 
+def test_waiting():
+    """The program starts itself again to spin briefly, but not where threads were bound: it would have one processor then."""
+    def starts(**variables):
+        own = {key: value for key, value in environment.items() if not key.startswith(("OMP_", "GOMP_"))}
+        done = subprocess.run([str(program), "--weights", network, "--memory-limit", "1", "--mode", "naive", "--image-path", bag,
+                               "--image-target-label", "8"], env=dict(own, OMP_DISPLAY_ENV="true", **variables), cwd=scratch,
+                              stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=300)
+        return done.stderr.decode().count("DISPLAY ENVIRONMENT BEGIN")
+    check("started again", starts() == 2, starts())
+    for variable, value in {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "100", "OMP_PROC_BIND": "true", "OMP_PLACES": "cores",
+                            "GOMP_CPU_AFFINITY": "0"}.items():
+        check(f"not with {variable}", starts(**{variable: value}) == 1, starts(**{variable: value}))
+
+
 def test_statistics():
     base = ["--weights", network, "--image-path", bag, "--image-target-label", 8, "--stats"]
     check("own statistics", run("--quiet", "--out", scratch / "own", *base, statistics("fine.safetensors", 1200)).returncode == 0)
@@ -331,5 +345,5 @@ def test_writing():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_default, test_command_line, test_many, test_images, test_checkpoints, test_arguments,
+    sys.exit(run_tests((test_default, test_command_line, test_many, test_images, test_checkpoints, test_arguments, test_waiting,
                         test_statistics, test_writing), scratch))
