@@ -270,7 +270,7 @@ static void compute_band_alone(const call *c, size_t number, float *buffer)
     for (size_t group = 0; group < p->groups; group++) compute_strip(c, &band, 0, band.rows, group * p->together, v, buffer);
 }
 
-/* A band by all threads */
+/* A band by all threads: V row by row and then results strip by strip, so that a thread multiplies the rows that it transformed */
 static void compute_band(const call *c, size_t number, float *v, float *buffers, int threads)
 {
     const plan *p = &c->p;
@@ -279,15 +279,16 @@ static void compute_band(const call *c, size_t number, float *v, float *buffers,
     psal_tasks_init(&tasks, p->source_blocks * band.rows, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
-        transform_row(c, &band, t.number / band.rows, t.number % band.rows, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
+        transform_row(c, &band, t.number % p->source_blocks, t.number / p->source_blocks, v,
+                      buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
     psal_tasks strips;
     psal_tasks_init(&strips, p->groups * p->strips, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&strips); psal_tasks_next(&strips, &t);) {
-        const size_t strip = t.number % p->strips;
+        const size_t strip = t.number / p->groups;
         compute_strip(c, &band, even_start(band.rows, p->strips, strip), even_share(band.rows, p->strips, strip),
-                      t.number / p->strips * p->together, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
+                      t.number % p->groups * p->together, v, buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
 }
 
