@@ -2,7 +2,7 @@
  *
  * Kernels never allocate and never decide how many threads there are. Results must be bit-identical for any number of
  * threads: split work into tiles whose sizes follow from the shapes alone, and never add across threads in an order that
- * depends on their number. */
+ * depends on their number. Which thread takes which of them is tasks.h's matter, or that of OpenMP's static schedule. */
 #ifndef PSAL_ENGINE_KERNELS_PARALLEL_H
 #define PSAL_ENGINE_KERNELS_PARALLEL_H
 

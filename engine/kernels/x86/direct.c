@@ -150,9 +150,8 @@ void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float 
     psal_tasks tasks;
     psal_tasks_init(&tasks, channels, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)
         col2im(s, &l, columns + t.number * channel, dx + t.number * plane);
-    }
 }
 
 static void dx_col2im(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,

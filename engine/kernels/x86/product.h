@@ -5,8 +5,8 @@
  * then share what is packed of A. It walks over K in blocks of at most DEPTH; of each block it packs the gathered columns,
  * which stay in the second-level cache, and then A, a few register tiles at a time. Columns that are the source itself (1 x 1 at
  * stride 1) are read where they lie, and so is A where an image has few positions (narrow.h). Positions are the direction of the
- * vectors, so the result is NCHW as it falls out of the registers. When there are fewer tasks than the threads want, tasks
- * take a part of the rows and share columns packed beforehand. How the work is divided changes no bit: an element of the
+ * vectors, so the result is NCHW as it falls out of the registers. Where an image has few positions, or there are fewer tasks than
+ * threads, tasks take a part of the rows and share columns packed beforehand. How the work is divided changes no bit: an element of the
  * result depends on its row, its column and the blocks of K, which follow from the depth alone. */
 #ifndef PSAL_ENGINE_KERNELS_X86_PRODUCT_H
 #define PSAL_ENGINE_KERNELS_X86_PRODUCT_H

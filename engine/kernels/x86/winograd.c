@@ -278,10 +278,9 @@ static void compute_band(const call *c, size_t number, float *v, float *buffers,
     psal_tasks tasks;
     psal_tasks_init(&tasks, p->source_blocks * band.rows, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)
         transform_row(c, &band, t.number % p->source_blocks, t.number / p->source_blocks, v,
                       buffers + (size_t)omp_get_thread_num() * p->buffer);
-    }
     psal_tasks strips;
     psal_tasks_init(&strips, p->groups * p->strips, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -304,10 +303,8 @@ void psal_winograd_conv(const psal_conv2d_shape *s, bool transposed, winograd_fo
         psal_tasks tasks;
         psal_tasks_init(&tasks, c.p.bands, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
-        for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
-            const size_t band = t.number;
-            compute_band_alone(&c, band, buffers + (size_t)omp_get_thread_num() * c.p.buffer);
-        }
+        for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)
+            compute_band_alone(&c, t.number, buffers + (size_t)omp_get_thread_num() * c.p.buffer);
         return;
     }
     for (size_t band = 0; band < c.p.bands; band++) compute_band(&c, band, v, buffers, threads);
