@@ -62,7 +62,7 @@ def test_refusals():
         refuse(("nowhere",), program, "--data", "nowhere")
         refuse(("which mistakes",), program, "-w", weights / "fashion_vgg19.safetensors")
         refuse(("only one", "--data"), program, *image, "--data", samples / "labels.csv")
-        refuse(("MiB",), program, "--memory-limit", 1)
+        refuse(("MiB",), program, "--memory-limit", 1, "-t", 2, "-w", weights / "fashion_densenet121.safetensors", *image)
     refuse(("--how", "channels"), "psal-prune", "--how", "channels")
     step = ("-k", "1000", "-c", "salient", "--save", out / "x.safetensors", "--save-delta", out / "d.safetensors")
     refuse(("nan",), "psal-finetune", "--relative", "1e6", *step)  # what the step gives is no network any more
