@@ -272,15 +272,15 @@ static void multiply_narrow(const psal_product *p, const float *w, const a_block
     const psal_micro_form form = micro_form(p);
     const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
     const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(columns));
+    const float *first = w + block->row * row_step + block->start * k_step;
     for (size_t tile = 0; tile < tiles; tile++) {
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
-        const float *a = w + (block->row + m) * row_step + block->start * k_step;
         const size_t later = by_rows ? tile + 1 : (tile / NARROW_GROUP + 1) * NARROW_GROUP;
-        const float *next = w + block->row * row_step + next_start * k_step;
-        if (later < tiles) next = w + (block->row + even_start(block->rows, tiles, later)) * row_step + block->start * k_step;
+        const float *next = later < tiles ? first + even_start(block->rows, tiles, later) * row_step
+                                          : w + block->row * row_step + next_start * k_step;
         if (!by_rows) next += tile % NARROW_GROUP * block->depth / NARROW_GROUP * k_step;
         for (size_t image = 0; image < images; image++)
-            psal_narrow(form, rows, columns, block->depth, a, by_rows ? p->depth : p->rows, next,
+            psal_narrow(form, rows, columns, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next,
                         b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc,
                         block->start > 0);
     }
@@ -292,24 +292,42 @@ static size_t whole_columns(const psal_product *p, size_t columns)
     return p->narrow || columns % BLOCK == 0 ? columns : columns / TAIL_COLUMNS * TAIL_COLUMNS;
 }
 
+/* Columns of a column task: from `first` on so many, in panels with room for `room` */
+typedef struct task_columns {
+    size_t first, count, room;
+} task_columns;
+
+static task_columns columns_of(const psal_product *p, size_t column_task)
+{
+    const size_t blocks = psal_ceil_div(p->positions, BLOCK);
+    const size_t first = even_start(blocks, p->column_tasks, column_task) * BLOCK;
+    const size_t room = even_share(blocks, p->column_tasks, column_task) * BLOCK;
+    return (task_columns){first, psal_size_min(room, p->positions - first), room};
+}
+
+/* Where `shared` has the panels of an image and column task */
+static size_t shared_start(const psal_product *p, size_t image, size_t column_task)
+{
+    return (image * p->column_tasks + column_task) * p->depth * p->columns;
+}
+
 /* B of all images and column tasks, [image][column task][cut] of panels, by all threads: of a cut some channels each, as tasks of
  * the operation that wrote the source had rows */
 static void pack_shared(const psal_product *p, const float *source, float *shared, int threads)
 {
     const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
-    const size_t blocks = psal_ceil_div(p->positions, BLOCK), pieces = psal_ceil_div(WANTED_TASKS, psal_size_max(p->cuts, 1));
+    const size_t pieces = psal_ceil_div(WANTED_TASKS, psal_size_max(p->cuts, 1));
     psal_tasks tasks;
     psal_tasks_init(&tasks, p->images * p->column_tasks * p->cuts * pieces, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
         const size_t part = t.number / (p->cuts * pieces), cut = t.number / pieces % p->cuts, piece = t.number % pieces;
-        const size_t column = even_start(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
-        const size_t share = even_share(blocks, p->column_tasks, part % p->column_tasks) * BLOCK;
+        const size_t image = part / p->column_tasks, column_task = part % p->column_tasks;
+        const task_columns own = columns_of(p, column_task);
         const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
         const size_t first = even_start(depth, pieces, piece);
-        pack_columns(p, source + part / p->column_tasks * source_image, start + first, even_share(depth, pieces, piece), column,
-                     psal_size_min(share, p->positions - column), depth,
-                     shared + part * p->depth * p->columns + start * share + first * BLOCK);
+        pack_columns(p, source + image * source_image, start + first, even_share(depth, pieces, piece), own.first, own.count, depth,
+                     shared + shared_start(p, image, column_task) + start * own.room + first * BLOCK);
     }
 }
 
@@ -319,8 +337,7 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
     const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t plane = p->result_height * p->result_width;
     const size_t group_floats = p->form == PSAL_A_TAPS ? p->rows * p->channels * p->kernel : p->rows * p->depth;
-    const size_t blocks = psal_ceil_div(p->positions, BLOCK), parts = p->column_tasks * psal_ceil_div(p->images, p->together);
-    const size_t panel_floats = p->depth * p->columns; /* of `shared`: of one image and column task */
+    const size_t parts = p->column_tasks * psal_ceil_div(p->images, p->together);
     float *shared = scratch, *buffers = scratch + p->shared_floats;
     if (p->positions == 0) return;
 
@@ -329,15 +346,13 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
     psal_tasks_init(&tasks, parts * p->row_tasks, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
-        const size_t task = t.number;
-        const size_t part = task / p->row_tasks, column_task = part % p->column_tasks;
+        const size_t part = t.number / p->row_tasks, row_task = t.number % p->row_tasks, column_task = part % p->column_tasks;
         const size_t image = part / p->column_tasks * p->together;
         const size_t images = psal_size_min(p->together, p->images - image);
-        const size_t row = even_start(p->rows, p->row_tasks, task % p->row_tasks);
-        const size_t rows = even_share(p->rows, p->row_tasks, task % p->row_tasks);
-        const size_t column = even_start(blocks, p->column_tasks, column_task) * BLOCK;
-        const size_t share = even_share(blocks, p->column_tasks, column_task) * BLOCK;
-        const size_t columns = psal_size_min(share, p->positions - column);
+        const size_t row = even_start(p->rows, p->row_tasks, row_task);
+        const size_t rows = even_share(p->rows, p->row_tasks, row_task);
+        const task_columns task = columns_of(p, column_task);
+        const size_t column = task.first, columns = task.count;
         float *out = result + (image * p->rows + row) * plane;
 
         const size_t half = p->narrow ? 0 : block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
@@ -368,8 +383,8 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
                 b.k_step = p->positions;
                 b.block_step = BLOCK;
             } else if (p->shared) {
-                b.first = shared + (image * p->column_tasks + column_task) * panel_floats + block.start * share;
-                b.step = p->column_tasks * panel_floats;
+                b.first = shared + shared_start(p, image, column_task) + block.start * task.room;
+                b.step = shared_start(p, 1, 0);
             }
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
             if (p->narrow) {
