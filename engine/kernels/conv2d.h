@@ -26,7 +26,7 @@ typedef struct psal_conv2d_shape {
 } psal_conv2d_shape;
 
 /* Which implementation. Every method does every shape, by a rule on the shape alone, never on a measurement, so that the bits
- * stay the same; AVX2 and AVX-512 give the same bits too. Where the processor has a matrix unit (Intel AMX), it does most of
+ * stay the same; AVX2 and AVX-512 give the same bits too, but for filters that are signs. Where the processor has a matrix unit (Intel AMX), it does most of
  * ACCURATE and AUTO, as sums of bfloat16 (amx/split.h): other bits, errors below those of DIRECT in the forward pass of ACCURATE.
  * In double precision (PSAL_REAL_DOUBLE) and on processors without AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's
  * and VGG-19's layers, as a part of the largest value (single precision rounds at 6e-8; GEMM itself is at 5e-7). */

@@ -1,7 +1,7 @@
 /* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
  *
- *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean] [--method auto|accurate|direct|gemm]... [--threads N] [--workers N]
- *                [--batch N] [--seconds S] [--layers] [--cpu-time] [--cold]
+ *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean|signs|signs_dx] [--method auto|accurate|direct|gemm]...
+ *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers] [--cpu-time] [--cold]
  *
  * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
  * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and with --batch N all
@@ -18,8 +18,8 @@
 #include "conv2d_shapes.h"
 #include "engine/kernels/gemm.h"
 
-typedef enum { FORWARD, DX, DW, MEAN, OPS } op_kind;
-static const char *const op_names[OPS] = {"forward", "dx", "dw", "mean"};
+typedef enum { FORWARD, DX, DW, MEAN, SIGNS, SIGNS_DX, OPS } op_kind;
+static const char *const op_names[OPS] = {"forward", "dx", "dw", "mean", "signs", "signs_dx"};
 enum { METHODS = 4 };
 static const char *const method_names[METHODS] = {"auto", "gemm", "direct", "accurate"};
 static const psal_conv2d_method methods[METHODS] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM, PSAL_CONV2D_DIRECT,
@@ -48,6 +48,8 @@ static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_
     case FORWARD: return psal_conv2d_forward_scratch(s, method, threads);
     case DX: return psal_conv2d_dx_scratch(s, method, threads);
     case DW: return psal_conv2d_dw_scratch(s, method, threads);
+    case SIGNS: return psal_conv2d_signs_forward_scratch(s, method, threads);
+    case SIGNS_DX: return psal_conv2d_signs_dx_scratch(s, method, threads);
     default: return psal_conv2d_dw_mean_scratch(s, method, threads);
     }
 }
@@ -55,17 +57,23 @@ static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_
 typedef struct operands {
     float *x, *w, *y, *scratch[METHODS];
     float *all_w; /* w is one of `copies`, which follow each other */
+    unsigned char *codes; /* as many: signs and a scale for each filter */
+    float *scale;
     size_t weights, copies, next;
 } operands;
 
 static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads)
 {
     psal_parallel parallel = {threads, o->scratch[method]};
-    o->w = o->all_w + o->next++ % o->copies * o->weights;
+    const size_t copy = o->next++ % o->copies;
+    o->w = o->all_w + copy * o->weights;
+    const psal_conv2d_signs signs = {o->codes + copy * o->weights, o->scale, 1};
     switch (op) {
     case FORWARD: psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel); break;
     case DX: psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel); break;
     case DW: psal_conv2d_dw(s, methods[method], o->x, o->y, o->w, &parallel); break;
+    case SIGNS: psal_conv2d_signs_forward(s, methods[method], o->x, &signs, o->y, &parallel); break;
+    case SIGNS_DX: psal_conv2d_signs_dx(s, methods[method], o->y, &signs, o->x, &parallel); break;
     default: psal_conv2d_dw_mean(s, methods[method], o->x, o->y, false, o->w, &parallel);
     }
 }
@@ -85,14 +93,20 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
     const size_t x = (size_t)s->batch * s->in_channels * s->in_height * s->in_width;
     const size_t y = (size_t)s->batch * s->out_channels * s->out_height * s->out_width;
     const size_t w = (size_t)s->out_channels * s->in_channels * s->kernel_height * s->kernel_width;
+    const bool reads_weights = op != DW && op != MEAN, signs = op == SIGNS || op == SIGNS_DX;
     operands *o = calloc((size_t)opt->workers, sizeof *o);
     if (!o) exit(EXIT_FAILURE);
     for (int i = 0; i < opt->workers; i++) {
         o[i].x = memory(x * sizeof(float));
         o[i].y = memory(y * sizeof(float));
         o[i].weights = w;
-        o[i].copies = opt->cold && op < DW ? ((size_t)256 << 20) / (w * sizeof(float)) + 1 : 1;
-        o[i].all_w = i == 0 || op >= DW ? memory(o[i].copies * w * sizeof(float)) : o[0].all_w;
+        o[i].copies = opt->cold && reads_weights ? ((size_t)256 << 20) / (w * sizeof(float)) + 1 : 1;
+        o[i].all_w = i == 0 || !reads_weights ? memory(o[i].copies * w * sizeof(float)) : o[0].all_w;
+        if (signs) {
+            o[i].codes = i == 0 ? (unsigned char *)memory(o[i].copies * w) : o[0].codes;
+            o[i].scale = memory((size_t)s->out_channels * sizeof(float));
+            for (size_t k = 0; i == 0 && k < o[i].copies * w; k++) o[i].codes[k] = (unsigned char)((k * 2654435761u >> 16) % 3);
+        }
         for (int m = 0; m < METHODS; m++)
             if (opt->chosen[m]) o[i].scratch[m] = memory(scratch_bytes(s, op, methods[m], opt->threads));
     }
@@ -115,7 +129,9 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
     for (int i = 0; i < opt->workers; i++) {
         free(o[i].x);
         free(o[i].y);
-        if (i == 0 || op >= DW) free(o[i].all_w);
+        if (i == 0 || !reads_weights) free(o[i].all_w);
+        if (i == 0) free(o[i].codes);
+        free(o[i].scale);
         for (int m = 0; m < METHODS; m++) free(o[i].scratch[m]);
     }
     free(o);
@@ -151,7 +167,7 @@ static void time_network(int index, const options *opt)
     double sum[OPS][METHODS] = {{0}}, work = 0;
     for (int i = 0; i < net.layers; i++) work += gflop(&net.layer[i].shape) * net.layer[i].times;
     for (op_kind op = FORWARD; op < OPS; op++) {
-        if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op == MEAN) continue;
+        if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op >= MEAN) continue;
         for (int i = 0; i < net.layers; i++) {
             const psal_conv2d_shape *s = &net.layer[i].shape;
             double best[METHODS];

@@ -1,6 +1,7 @@
 /* conv2d_simd.c - which fast method takes which shape: a rule on the shape, never a measurement while running. */
 #include "engine/kernels/conv2d_x86.h"
 #include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/signs.h"
 #include "engine/kernels/x86/winograd.h"
 
 /* The transforms for a shape, or none. `height` x `width` is the size of the result that is cut into tiles, `sources` and `results` are
@@ -100,6 +101,54 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
     dw_or_mean(s, method, x, dy, NULL, is_signed, mean, parallel);
 }
 
+#if defined PSAL_SIMD_AVX512
+
+/* ---- signs: tables (signs.h) where other filters do not go by transforms, which save more in large images, and where a table is
+ * looked up often enough, by many results or taps; with DIRECT whatever the shape ---- */
+
+static bool signs_by_tables(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources, int results)
+{
+    if (!psal_signs_possible(s)) return false;
+    if (method == PSAL_CONV2D_DIRECT) return true;
+    if (results < 16) return false;
+    const int positions = height * width;
+    if (tiles_of(s, PSAL_CONV2D_AUTO, height, width, sources, results) != WINOGRAD_NONE)
+        return positions <= (winograd_three_by_three(s) ? 200 : 300);
+    if (s->stride_height > 1 || s->stride_width > 1 || s->kernel_height * s->kernel_width > 1) return results >= 64;
+    return results >= (positions <= 300 ? 128 : 256) && positions <= 1300;
+}
+
+static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    const bool tables = signs_by_tables(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
+    return tables ? psal_signs_conv_scratch(s, false, threads) : 0;
+}
+
+static size_t signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
+{
+    const bool tables = signs_by_tables(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
+    return tables ? psal_signs_conv_scratch(s, true, threads) : 0;
+}
+
+static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const psal_conv2d_signs *w,
+                          float *y, const psal_parallel *parallel)
+{
+    (void)method;
+    psal_signs_conv(s, false, x, w, y, parallel);
+}
+
+static void signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w,
+                     float *result, const psal_parallel *parallel)
+{
+    (void)method;
+    psal_signs_conv(s, true, dy, w, result, parallel);
+}
+
+#define SIGNS signs_forward_scratch, signs_dx_scratch, signs_forward, signs_dx
+#else
+#define SIGNS NULL, NULL, NULL, NULL
+#endif
+
 const psal_conv2d_x86 PSAL_SIMD_NAME(psal_conv2d_x86) = {
-    forward_scratch, dx_scratch, dw_scratch, dw_scratch, forward, dx, dw, dw_mean, NULL, NULL, NULL, NULL,
+    forward_scratch, dx_scratch, dw_scratch, dw_scratch, forward, dx, dw, dw_mean, SIGNS,
 };
