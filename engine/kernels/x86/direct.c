@@ -4,13 +4,15 @@
  * dx, 1x1        dx[c, P] = w[o, c]^T * dy[o, P]
  * dx, otherwise  column[(c,i,j), P] = w[o, (c,i,j)]^T * dy[o, P], then every element is added to its pixel, channel by channel
  *                (col2im): nothing but contiguous reads of w and dy. Only where the columns would be too large, the
- *                phases of conv2d_lower.h: each pixel gathers what it needs from dy. */
+ *                phases of conv2d_lower.h: each pixel gathers what it needs from dy.
+ * dx, few channels  no product at all (few.h) */
 #include "engine/kernels/x86/direct.h"
 
 #include <string.h>
 
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/tasks.h"
+#include "engine/kernels/x86/few.h"
 #include "engine/kernels/x86/product.h"
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
@@ -89,12 +91,13 @@ static psal_product phase_product(const psal_conv2d_shape *s, int phase, int thr
     return p;
 }
 
-typedef enum { DX_PLAIN, DX_COL2IM, DX_PHASES } dx_way;
+typedef enum { DX_PLAIN, DX_FEW, DX_COL2IM, DX_PHASES } dx_way;
 
 static dx_way choose_dx(const psal_conv2d_shape *s)
 {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     if (psal_conv2d_lowered_is_plain(&l)) return DX_PLAIN;
+    if (psal_few_possible(s)) return DX_FEW;
     size_t columns = (size_t)(s->in_channels / s->groups) * kernel_size(s) * psal_conv2d_positions(&l);
     return columns <= MOST_COLUMNS ? DX_COL2IM : DX_PHASES;
 }
@@ -102,6 +105,7 @@ static dx_way choose_dx(const psal_conv2d_shape *s)
 size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads)
 {
     const dx_way way = choose_dx(s);
+    if (way == DX_FEW) return psal_few_dx_scratch(s, threads);
     size_t most = 0;
     if (way == DX_PHASES) {
         for (int phase = 0; phase < s->stride_height * s->stride_width; phase++) {
@@ -172,6 +176,9 @@ void psal_direct_dx(const psal_conv2d_shape *s, const float *dy, const float *w,
                     const psal_parallel *parallel)
 {
     switch (choose_dx(s)) {
+    case DX_FEW:
+        psal_few_dx(s, dy, w, dx, parallel);
+        break;
     case DX_COL2IM:
         dx_col2im(s, dy, w, dx, parallel);
         break;

@@ -1,0 +1,234 @@
+#include "engine/kernels/x86/few.h"
+
+#include "engine/kernels/conv2d_lower.h"
+#include "engine/kernels/tasks.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    MOST_ROWS = 3,                      /* channels of the result */
+    MOST_VECTORS = WIDTH == 16 ? 7 : 3, /* of pixels: 21 or 9 sums, 3 weights and one of dy */
+    MOST_TAPS = 16,                     /* of a filter in one direction */
+    CHAIN = 16 /* channels of dy that are added up before they are added to the others */
+};
+
+bool psal_few_possible(const psal_conv2d_shape *s) {
+    return s->groups == 1 && s->in_channels <= MOST_ROWS && s->kernel_height <= MOST_TAPS &&
+           s->kernel_width <= MOST_TAPS;
+}
+
+/* Floats of a row of sums: for all phases, its pixels and what a vector has more */
+static size_t row_floats(const psal_conv2d_shape *s) {
+    const size_t phases = (size_t)s->stride_width;
+    return psal_ceil_div((size_t)s->in_width, phases) + MOST_VECTORS * WIDTH;
+}
+
+static size_t filter_floats(const psal_conv2d_shape *s) {
+    return (size_t)(s->in_channels * s->kernel_height * s->kernel_width);
+}
+
+static size_t own_floats(const psal_conv2d_shape *s) {
+    return psal_round_up((size_t)s->in_channels * (size_t)s->stride_width * row_floats(s), BLOCK);
+}
+
+size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads) {
+    const size_t weights = psal_round_up((size_t)s->out_channels * filter_floats(s), BLOCK);
+    return (weights + (size_t)threads * own_floats(s)) * sizeof(float);
+}
+
+/* ---- some vectors of pixels of one row ---- */
+
+/* What reaches them: of each channel of dy some lines, each at some shifts. */
+typedef struct strip {
+    const float *dy,
+        *w; /* channel 0's plane; the filter of channel 0, [line][element of a row][rows] */
+    size_t plane, filter, channels;
+    int lines, shifts;
+    ptrdiff_t next; /* where the line begins that is wanted next */
+    ptrdiff_t line[MOST_TAPS], line_weights[MOST_TAPS]; /* where a line and its weights begin */
+    ptrdiff_t shift[MOST_TAPS], shift_weights[MOST_TAPS];
+    vec_mask first[MOST_TAPS],
+        last[MOST_TAPS]; /* which of the first and the last vector's pixels are reached */
+} strip;
+
+/* sums[row * step + pixel] (+)= those of channels [channel, end) */
+INLINE void add_channels(const int rows, const int vectors, const strip *s, size_t channel,
+                         size_t end, float *sums, size_t step, bool accumulate) {
+    vec sum[MOST_ROWS][MOST_VECTORS];
+#pragma GCC unroll 3
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 7
+        for (int v = 0; v < vectors; v++) sum[r][v] = vec_zero();
+    for (; channel < end; channel++) {
+        prefetch(s->dy + channel * s->plane + s->next, (size_t)vectors * WIDTH);
+        for (int i = 0; i < s->lines; i++) {
+            const float *line = s->dy + channel * s->plane + s->line[i];
+            const float *weights = s->w + channel * s->filter + s->line_weights[i];
+            for (int j = 0; j < s->shifts; j++) {
+                const float *from = line + s->shift[j], *w = weights + s->shift_weights[j];
+                vec weight[MOST_ROWS];
+#pragma GCC unroll 3
+                for (int r = 0; r < rows; r++) weight[r] = vec_broadcast(w[r]);
+#pragma GCC unroll 7
+                for (int v = 0; v < vectors; v++) {
+                    vec y = v == 0            ? vec_load_masked(from, s->first[j])
+                            : v < vectors - 1 ? vec_load(from + v * WIDTH)
+                                              : vec_load_masked(from + v * WIDTH, s->last[j]);
+                    __asm__("" : "+v"(y)); /* loaded once: most lie across two lines */
+#pragma GCC unroll 3
+                    for (int r = 0; r < rows; r++) sum[r][v] = vec_fma(weight[r], y, sum[r][v]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 3
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 7
+        for (int v = 0; v < vectors; v++) {
+            float *to = sums + (size_t)r * step + (size_t)(v * WIDTH);
+            vec_store(to, accumulate ? vec_add(vec_load(to), sum[r][v]) : sum[r][v]);
+        }
+}
+
+INLINE void add_up(const int rows, const int vectors, const strip *s, float *sums, size_t step) {
+    for (size_t channel = 0; channel < s->channels; channel += CHAIN)
+        add_channels(rows, vectors, s, channel, psal_size_min(channel + CHAIN, s->channels), sums,
+                     step, channel > 0);
+}
+
+typedef void strip_function(const strip *s, float *sums, size_t step);
+
+#define DEFINE_STRIP(rows, vectors)                                                                \
+    static void strip_##rows##_##vectors(const strip *s, float *sums, size_t step) {               \
+        add_up(rows, vectors, s, sums, step);                                                      \
+    }
+#define NAME(rows, vectors) strip_##rows##_##vectors,
+#if WIDTH == 16
+#define FOR_EACH_VECTORS(f, rows)                                                                  \
+    f(rows, 1) f(rows, 2) f(rows, 3) f(rows, 4) f(rows, 5) f(rows, 6) f(rows, 7)
+#else
+#define FOR_EACH_VECTORS(f, rows) f(rows, 1) f(rows, 2) f(rows, 3)
+#endif
+
+FOR_EACH_VECTORS(DEFINE_STRIP, 1)
+FOR_EACH_VECTORS(DEFINE_STRIP, 2)
+FOR_EACH_VECTORS(DEFINE_STRIP, 3)
+
+static strip_function *const strips[MOST_ROWS][MOST_VECTORS] = {
+    {FOR_EACH_VECTORS(NAME, 1)}, {FOR_EACH_VECTORS(NAME, 2)}, {FOR_EACH_VECTORS(NAME, 3)}};
+
+/* ---- a row of pixels ---- */
+
+/* Of `count` pixels from `pixel` on those that a shift takes inside the row of dy: the first and
+ * the last vector's. */
+static void set_masks(const psal_conv2d_axis *a, int shift, int pixel, int vectors, int count,
+                      vec_mask *first, vec_mask *last) {
+    const int start = pixel + shift;
+    int low = start < 0 ? -start : 0, high = a->source - start;
+    if (high > count) high = count;
+    if (high < low) high = low = 0;
+    for (int v = 0; v<vectors; v += vectors> 1 ? vectors - 1 : 1) {
+        unsigned lanes = 0;
+        for (int i = 0; i < WIDTH; i++)
+            lanes |= (unsigned)(v * WIDTH + i >= low && v * WIDTH + i < high) << i;
+        *(v == 0 ? first : last) = vec_chosen(lanes);
+    }
+}
+
+/* Whether each shift reaches all pixels of the vectors between the first and the last. */
+static bool middle_is_inside(const psal_conv2d_axis *a, int pixel, int vectors) {
+    for (int j = 0; j < a->taps; j++) {
+        const int start = pixel + a->offset + j * a->offset_step;
+        if (start < -WIDTH || start + (vectors - 1) * WIDTH > a->source) return false;
+    }
+    return true;
+}
+
+/* The pixels of row `row` in phase `l`: sums[channel * step + pixel] */
+static void sum_row(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, int row,
+                    const float *dy, const float *w, float *sums, size_t step) {
+    const psal_conv2d_axis *h = &l->h, *a = &l->w;
+    strip t = {.dy = dy,
+               .w = w,
+               .plane = (size_t)h->source * (size_t)a->source,
+               .filter = filter_floats(s),
+               .channels = (size_t)s->out_channels,
+               .shifts = a->taps};
+    for (int i = 0; i < h->taps; i++) {
+        const int from = row + h->offset + i * h->offset_step;
+        if (from < 0 || from >= h->source) continue;
+        t.line[t.lines] = (ptrdiff_t)from * a->source;
+        t.line_weights[t.lines++] =
+            (ptrdiff_t)(h->kernel + i * h->kernel_step) * s->kernel_width * s->in_channels;
+    }
+    const int far = row + h->offset + (h->offset_step > 0 ? (h->taps - 1) * h->offset_step : 0);
+    const ptrdiff_t next = far + 1 < h->source ? (ptrdiff_t)(far + 1) * a->source : 0;
+    for (int j = 0; j < a->taps; j++)
+        t.shift_weights[j] = (ptrdiff_t)(a->kernel + j * a->kernel_step) * s->in_channels;
+    const int most = (int)psal_ceil_div(psal_ceil_div((size_t)a->count, WIDTH),
+                                        psal_ceil_div((size_t)a->count, MOST_VECTORS * WIDTH));
+    for (int pixel = 0, vectors; pixel < a->count; pixel += vectors * WIDTH) {
+        vectors =
+            (int)psal_size_min((size_t)most, psal_ceil_div((size_t)(a->count - pixel), WIDTH));
+        if (!middle_is_inside(a, pixel, vectors)) vectors = 1;
+        for (int j = 0; j < a->taps; j++) {
+            const int shift = a->offset + j * a->offset_step;
+            t.shift[j] = pixel + shift;
+            set_masks(a, shift, pixel, vectors, a->count - pixel, &t.first[j], &t.last[j]);
+        }
+        t.next = next + pixel;
+        strips[s->in_channels - 1][vectors - 1](&t, sums + pixel, step);
+    }
+}
+
+/* A row of dx from those of its phases. */
+static void spread_row(const psal_conv2d_shape *s, const float *sums, size_t phase_step,
+                       float *row) {
+    const size_t stride = (size_t)s->stride_width, width = (size_t)s->in_width;
+    if (stride == 2) {
+        const float *even = sums, *odd = sums + phase_step;
+        for (size_t i = 0; i < width / 2; i++) {
+            row[2 * i] = even[i];
+            row[2 * i + 1] = odd[i];
+        }
+        if (width % 2 == 1) row[width - 1] = even[width / 2];
+        return;
+    }
+    for (size_t i = 0; i < stride; i++)
+        for (size_t j = i, k = 0; j < width; j += stride, k++) row[j] = sums[i * phase_step + k];
+}
+
+void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
+                 const psal_parallel *parallel) {
+    const size_t filters = (size_t)s->out_channels, channels = (size_t)s->in_channels;
+    const size_t kernel = (size_t)s->kernel_height * (size_t)s->kernel_width,
+                 filter = filter_floats(s);
+    const size_t plane = (size_t)s->in_height * (size_t)s->in_width,
+                 image = filters * (size_t)s->out_height * (size_t)s->out_width;
+    float *turned = parallel->scratch; /* w[o][element][c] */
+    psal_tasks rows;
+    psal_tasks_init(&rows, (size_t)s->batch * (size_t)s->in_height, parallel->threads);
+#pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)
+    {
+#pragma omp for
+        for (size_t o = 0; o < filters; o++)
+            for (size_t c = 0; c < channels; c++)
+                for (size_t i = 0; i < kernel; i++)
+                    turned[o * filter + i * channels + c] = w[o * filter + c * kernel + i];
+        float *sums = turned + psal_round_up(filters * filter, BLOCK) +
+                      (size_t)omp_get_thread_num() * own_floats(s);
+        const size_t step = row_floats(s), phase_step = channels * step;
+        for (psal_task t = psal_tasks_begin(&rows); psal_tasks_next(&rows, &t);) {
+            const size_t n = t.number / (size_t)s->in_height;
+            const int y = (int)(t.number % (size_t)s->in_height);
+            for (int i = 0; i < s->stride_width; i++) {
+                const psal_conv2d_lowered l = psal_conv2d_lower_dx(s, y % s->stride_height, i);
+                sum_row(s, &l, y / s->stride_height, dy + n * image, turned,
+                        sums + (size_t)i * phase_step, step);
+            }
+            for (size_t c = 0; c < channels; c++)
+                spread_row(s, sums + c * step, phase_step,
+                           dx + (n * channels + c) * plane + (size_t)y * (size_t)s->in_width);
+        }
+    }
+}
