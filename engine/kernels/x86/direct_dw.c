@@ -3,12 +3,13 @@
  * A task owns some filters and some columns (c,i,j) of dw and walks over all positions in chunks of at most DEPTH. Of each
  * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors) and then, tile by tile,
  * dy. Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, and those are
- * added in a fixed order. */
+ * added in a fixed order. Of few channels it is few_dw.c's. */
 #include "engine/kernels/x86/direct.h"
 
 #define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/tasks.h"
+#include "engine/kernels/x86/few.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
 
@@ -56,7 +57,8 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
 
 size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads)
 {
-    dw_plan p = make_plan(s);
+    if (psal_few_dw_possible(s)) return psal_few_dw_scratch(s, threads);
+    const dw_plan p = make_plan(s);
     return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
 }
 
@@ -107,6 +109,10 @@ static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *
 void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
                     const psal_parallel *parallel)
 {
+    if (psal_few_dw_possible(s)) {
+        psal_few_dw(s, x, dy, dw, is_signed, mean, parallel);
+        return;
+    }
     const dw_plan p = make_plan(s);
     const size_t blocks = psal_ceil_div(p.columns, BLOCK), group_tasks = p.row_tasks * p.column_tasks;
     double *partial = parallel->scratch; /* [out_channels][column_tasks] */

@@ -1,9 +1,11 @@
-/* few.h - the input gradient of a convolution of few channels: a network's first one, of a photo.
+/* few.h - the gradients of a convolution of few channels: a network's first one, of a photo.
  *
- * As columns (direct.c) each element of them is written, read and added to its pixel once for every
- * tap, and a column is used for three rows of sums only. Here the sums of one row of pixels and all
- * channels stay in registers while the rows of dy that reach them pass by, where they lie. The
- * pixels of a row with the same remainder modulo the stride are one phase of conv2d_lower.h. */
+ * dx: as columns (direct.c) each element of them is written, read and added to its pixel once for
+ * every tap, and a column is used for three rows of sums only. Here the sums of one row of pixels
+ * and all channels stay in registers while the rows of dy that reach them pass by, where they lie.
+ * The pixels of a row with the same remainder modulo the stride are one phase of conv2d_lower.h.
+ *
+ * dw, or the mean over each filter of |dw| or dw: few_dw.c. */
 #ifndef PSAL_ENGINE_KERNELS_X86_FEW_H
 #define PSAL_ENGINE_KERNELS_X86_FEW_H
 
@@ -19,5 +21,14 @@ bool psal_few_possible(const psal_conv2d_shape *s);
 size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads);
 void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                  const psal_parallel *parallel);
+
+/* The same and 16 filters. dw, or its filters' means if it is NULL, as psal_direct_dw makes them */
+#define psal_few_dw_possible PSAL_SIMD_NAME(psal_few_dw_possible)
+#define psal_few_dw_scratch PSAL_SIMD_NAME(psal_few_dw_scratch)
+#define psal_few_dw PSAL_SIMD_NAME(psal_few_dw)
+bool psal_few_dw_possible(const psal_conv2d_shape *s);
+size_t psal_few_dw_scratch(const psal_conv2d_shape *s, int threads);
+void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw,
+                 bool is_signed, float *mean, const psal_parallel *parallel);
 
 #endif
