@@ -14,7 +14,7 @@ enum {
 
 bool psal_few_possible(const psal_conv2d_shape *s) {
     return s->groups == 1 && s->in_channels <= MOST_ROWS && s->kernel_height <= MOST_TAPS &&
-           s->kernel_width <= MOST_TAPS;
+           s->kernel_width <= MOST_TAPS && s->stride_width <= MOST_TAPS;
 }
 
 /* Floats of a row of sums: for all phases, its pixels and what a vector has more */

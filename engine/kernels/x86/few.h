@@ -16,7 +16,7 @@
 #define psal_few_dx_scratch PSAL_SIMD_NAME(psal_few_dx_scratch)
 #define psal_few_dx PSAL_SIMD_NAME(psal_few_dx)
 
-/* One group, at most 3 channels, a filter that is not huge. */
+/* One group, at most 3 channels, a filter and a stride that are not huge. */
 bool psal_few_possible(const psal_conv2d_shape *s);
 size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads);
 void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,

@@ -498,6 +498,24 @@ START_TEST(random_shapes)
 }
 END_TEST
 
+/* Of a photo, a drawing, or two of them: rows of pixels cut into vectors, padding that reaches further than those, strides with and
+ * without pixels that no filter sees. */
+START_TEST(first_layers)
+{
+    shape cases[] = {
+        square(3, 64, 64, 7, 2, 3), square(3, 67, 96, 11, 4, 2), square(1, 50, 40, 5, 3, 2),  square(2, 33, 16, 3, 1, 1),
+        square(3, 19, 20, 16, 5, 0), square(3, 40, 17, 3, 1, 20), square(1, 28, 32, 2, 4, 0), square(3, 5, 16, 1, 1, 0),
+        square(2, 40, 33, 3, 2, 30),
+    };
+    cases[0].batch = cases[2].batch = 2;
+    cases[3].dilation_height = 5, cases[3].dilation_width = 9;
+    cases[3] = finish(cases[3]);
+    cases[4].in_width = 130;
+    cases[4] = finish(cases[4]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_shape(&cases[i]);
+}
+END_TEST
+
 /* Shapes too large for the naive loops, chosen so that every way of cutting the work is taken: several bands, strips and
  * chunks of channels, filters shared or made just in time, columns packed beforehand or not, dx by col2im or by phases. The
  * fast methods against the reference, which itself must satisfy <conv(x, w), dy> = <x, dx(dy, w)> = <w, dw(x, dy)>. */
@@ -511,7 +529,8 @@ START_TEST(large_shapes_and_adjoint_identities)
                      square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2),
                      square(520, 7, 70, 1, 1, 0),   square(270, 14, 128, 1, 1, 0), square(300, 35, 48, 1, 1, 0),
                      square(260, 64, 96, 1, 1, 0),  square(160, 17, 192, 1, 1, 0), square(300, 13, 520, 3, 2, 1),
-                     square(64, 35, 48, 5, 1, 2),   square(72, 150, 88, 3, 1, 1)};
+                     square(64, 35, 48, 5, 1, 2),   square(72, 150, 88, 3, 1, 1),
+                     square(3, 224, 64, 7, 2, 3),   square(3, 301, 32, 3, 2, 0),   square(3, 250, 48, 3, 1, 1)};
     for (size_t i = 11; i < 14; i++) cases[i].batch = 5;
     cases[15].batch = cases[16].batch = cases[17].batch = 3;
     cases[20].kernel_width = 7, cases[20].padding_width = 3;
@@ -567,6 +586,7 @@ int main(void)
     tcase_add_test(tests, scales_and_not_a_number);
     tcase_add_test(tests, unequal_axes_groups_and_batches);
     tcase_add_test(tests, filters_with_transforms);
+    tcase_add_test(tests, first_layers);
     tcase_add_test(tests, random_shapes);
     tcase_add_test(tests, large_shapes_and_adjoint_identities);
     suite_add_tcase(suite, tests);
