@@ -40,15 +40,15 @@ size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads) {
 
 /* What reaches them: of each channel of dy some lines, each at some shifts. */
 typedef struct strip {
-    const float *dy,
-        *w; /* channel 0's plane; the filter of channel 0, [line][element of a row][rows] */
+    const float *dy; /* channel 0's plane */
+    const float *w;  /* its filter: [line][element of a row][rows] */
     size_t plane, filter, channels;
     int lines, shifts;
     ptrdiff_t next; /* where the line begins that is wanted next */
     ptrdiff_t line[MOST_TAPS], line_weights[MOST_TAPS]; /* where a line and its weights begin */
     ptrdiff_t shift[MOST_TAPS], shift_weights[MOST_TAPS];
-    vec_mask first[MOST_TAPS],
-        last[MOST_TAPS]; /* which of the first and the last vector's pixels are reached */
+    /* which of the first and the last vector's pixels are reached */
+    vec_mask first[MOST_TAPS], last[MOST_TAPS];
 } strip;
 
 /* sums[row * step + pixel] (+)= those of channels [channel, end) */
@@ -127,7 +127,8 @@ static void set_masks(const psal_conv2d_axis *a, int shift, int pixel, int vecto
     int low = start < 0 ? -start : 0, high = a->source - start;
     if (high > count) high = count;
     if (high < low) high = low = 0;
-    for (int v = 0; v<vectors; v += vectors> 1 ? vectors - 1 : 1) {
+    const int step = vectors == 1 ? 1 : vectors - 1;
+    for (int v = 0; v < vectors; v += step) {
         unsigned lanes = 0;
         for (int i = 0; i < WIDTH; i++)
             lanes |= (unsigned)(v * WIDTH + i >= low && v * WIDTH + i < high) << i;

@@ -15,6 +15,9 @@
 #define psal_few_possible PSAL_SIMD_NAME(psal_few_possible)
 #define psal_few_dx_scratch PSAL_SIMD_NAME(psal_few_dx_scratch)
 #define psal_few_dx PSAL_SIMD_NAME(psal_few_dx)
+#define psal_few_dw_possible PSAL_SIMD_NAME(psal_few_dw_possible)
+#define psal_few_dw_scratch PSAL_SIMD_NAME(psal_few_dw_scratch)
+#define psal_few_dw PSAL_SIMD_NAME(psal_few_dw)
 
 /* One group, at most 3 channels, a filter and a stride that are not huge. */
 bool psal_few_possible(const psal_conv2d_shape *s);
@@ -23,9 +26,6 @@ void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, fl
                  const psal_parallel *parallel);
 
 /* The same and 16 filters. dw, or its filters' means if it is NULL, as psal_direct_dw makes them */
-#define psal_few_dw_possible PSAL_SIMD_NAME(psal_few_dw_possible)
-#define psal_few_dw_scratch PSAL_SIMD_NAME(psal_few_dw_scratch)
-#define psal_few_dw PSAL_SIMD_NAME(psal_few_dw)
 bool psal_few_dw_possible(const psal_conv2d_shape *s);
 size_t psal_few_dw_scratch(const psal_conv2d_shape *s, int threads);
 void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw,

@@ -106,10 +106,9 @@ INLINE void tile(const int pixels, const int vectors, size_t quads, const __m512
         for (int v = 0; v < vectors; v++) word[v] = words[(size_t)v * words_step];
 #pragma GCC unroll 4
         for (int step = 0; step < QUAD; step++) {
-            vec sign[TILE_VECTORS];
+            vec sign[TILE_VECTORS]; /* 1 and a byte's highest bit: (word << 24 & sign_bit) | one */
 #pragma GCC unroll 3
-            for (int v = 0; v < vectors;
-                 v++) /* 1 with the byte's highest bit: (word << 24 & sign_bit) | one */
+            for (int v = 0; v < vectors; v++)
                 sign[v] = _mm512_castsi512_ps(
                     _mm512_ternarylogic_epi32(_mm512_slli_epi32(word[v], 24), sign_bit, one, 0xea));
             const ptrdiff_t there = offset[step];
@@ -255,8 +254,8 @@ static void store_sums(const psal_signs_plan *plan, const psal_signs_phase *p, c
     const size_t result_width = (size_t)(plan->dx ? plan->s->in_width : plan->s->out_width);
     const size_t plane =
         result_width * (size_t)(plan->dx ? plan->s->in_height : plan->s->out_height);
-    const bool in_order =
-        h->place_step == 1 && w->place_step == 1; /* then a part is one run of a plane */
+    /* Then a part is one run of a plane. */
+    const bool in_order = h->place_step == 1 && w->place_step == 1;
     const size_t runs = in_order ? 1 : t->rows, run = t->rows * t->columns / runs;
     const size_t row_step = (size_t)h->place_step * (in_order ? (size_t)w->count : result_width);
     const size_t first = (in_order ? 0 : (size_t)h->place * result_width + (size_t)w->place) +
@@ -270,9 +269,8 @@ static void store_sums(const psal_signs_plan *plan, const psal_signs_phase *p, c
         float *to = o->result + (t->image * plan->results + v * BLOCK) * plane + first;
         const float *from = sums;
         for (size_t r = 0; r < runs; r++, to += row_step) {
-            for (size_t k = 0; k < lanes; k++)
-                prefetch_to_write(to + (BLOCK + k) * plane,
-                                  run * (size_t)w->place_step); /* of the next vector */
+            for (size_t k = 0; k < lanes && v + 1 < t->last; k++) /* of the next vector */
+                prefetch_to_write(to + (BLOCK + k) * plane, run * (size_t)w->place_step);
             for (size_t i = 0; i < run; i += BLOCK) {
                 const size_t n = psal_size_min(BLOCK, run - i);
                 vec row[BLOCK];
@@ -302,7 +300,8 @@ static void run_part(const psal_signs_plan *plan, const psal_signs_phase *p, con
                      end = psal_size_min(three + p->threes, plan->threes);
         const size_t quads = psal_signs_quads(plan, p, end - three);
         make_block(plan, p, o, t, &r, three, end, s->tables);
-        set_offsets(plan, p, &r, end - three, s->offset);
+        if (block == 0 || end - three < p->threes)
+            set_offsets(plan, p, &r, end - three, s->offset);
         for (size_t g = 0; g < groups; g++) {
             const size_t v = g * vectors / groups, n = (g + 1) * vectors / groups - v;
             for (size_t i = 0; i < strips; i++) {

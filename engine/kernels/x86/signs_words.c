@@ -204,8 +204,8 @@ static void pack_columns(const psal_signs_plan *plan, const psal_signs_phase *p,
             pair[1] = _mm512_unpackhi_epi8(number[0], number[1]);
             pair[2] = _mm512_unpacklo_epi8(number[2], number[3]);
             pair[3] = _mm512_unpackhi_epi8(number[2], number[3]);
-            for (int i = 0; i < 2;
-                 i++) { /* 128 bits l of word[k]: channels 16l + 4k to 16l + 4k + 3 */
+            /* 128 bits l of word[k]: channels 16l + 4k to 16l + 4k + 3 */
+            for (int i = 0; i < 2; i++) {
                 word[2 * i] = _mm512_unpacklo_epi16(pair[i], pair[i + 2]);
                 word[2 * i + 1] = _mm512_unpackhi_epi16(pair[i], pair[i + 2]);
             }
