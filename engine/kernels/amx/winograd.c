@@ -39,7 +39,7 @@ static winograd_form form_of(int m)
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
 {
     const winograd_form form = form_of(m);
-    plan p = {.m = m, .frequencies = winograd_frequencies(form), .t = winograd_tiling_of(s, transposed, form)};
+    plan p = {.m = m, .frequencies = winograd_products(form), .t = winograd_tiling_of(s, transposed, form)};
     p.steps = psal_ceil_div(p.t.sources, GROUP);
     p.panels = psal_ceil_div(p.t.results, TILE_WIDTH);
     p.tiles = p.t.image_rows * p.t.tile_columns * (size_t)s->batch;
@@ -68,12 +68,12 @@ size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, in
 
 /* ---- transforms to words ---- */
 
-/* transform_2d of two tiles or filters whose results share words: out[(i*to + j)*out_step + part*PART_FLOATS]. The next ones
+/* transform_2d of two tiles or filters whose results share words: out[(i*d.to + j)*out_step + part*PART_FLOATS]. The next ones
  * are asked for if there are many, as they go to as many pages. */
-INLINE void words_2d(transform_1d *one, const int m, const int from, const bool ask, const float *first, const float *second,
+INLINE void words_2d(transform_1d *one, const direction d, const bool ask, const float *first, const float *second,
                      ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step)
 {
-    const int to = m + 2;
+    const int from = d.from, to = d.to;
     vec middle[2][MOST_TILE * MOST_TILE]; /* [to][from] */
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
@@ -83,14 +83,14 @@ INLINE void words_2d(transform_1d *one, const int m, const int from, const bool 
             vec column[MOST_TILE];
 #pragma GCC unroll 6
             for (int i = 0; i < from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
-            one(m, 3, column, 1, middle[half] + j, from);
+            one(d.axis, column, 1, middle[half] + j, from);
         }
     }
 #pragma GCC unroll 6
     for (int i = 0; i < to; i++) {
         vec row[2][MOST_TILE];
-        one(m, 3, middle[0] + i * from, 1, row[0], 1);
-        one(m, 3, middle[1] + i * from, 1, row[1], 1);
+        one(d.axis, middle[0] + i * from, 1, row[0], 1);
+        one(d.axis, middle[1] + i * from, 1, row[1], 1);
 #pragma GCC unroll 6
         for (int j = 0; j < to; j++, out += out_step) {
             vec part[PARTS];
@@ -108,17 +108,17 @@ static void filter_words(int m, bool turned, const float *first, const float *se
 {
     const ptrdiff_t start = turned ? 8 * BLOCK : 0, row = turned ? -3 * BLOCK : 3 * BLOCK, tap = turned ? -BLOCK : BLOCK;
     if (m == 2)
-        words_2d(filter_1d, 2, 3, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+        words_2d(filter_1d, (direction){WINOGRAD_AXIS_2_3, 3, 4}, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
     else
-        words_2d(filter_1d, 4, 3, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+        words_2d(filter_1d, (direction){WINOGRAD_AXIS_4_3, 3, 6}, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
 }
 
 static void tile_words(int m, const float *first, const float *second, size_t columns, float *v, size_t step)
 {
     if (m == 2)
-        words_2d(input_1d, 2, 4, false, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+        words_2d(input_1d, (direction){WINOGRAD_AXIS_2_3, 4, 4}, false, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
     else
-        words_2d(input_1d, 4, 6, true, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+        words_2d(input_1d, (direction){WINOGRAD_AXIS_4_3, 6, 6}, true, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
 }
 
 /* ---- U ---- */

@@ -23,18 +23,28 @@ static winograd_form tiles_of(const psal_conv2d_shape *s, psal_conv2d_method met
     return WINOGRAD_NONE;
 }
 
+/* 3 x 3 at stride 2: the filters' transforms want some results, the weight gradient's, which come once for all tiles, fewer of them. */
+static bool strided_tiles(const psal_conv2d_shape *s, psal_conv2d_method method, int least)
+{
+    return method != PSAL_CONV2D_DIRECT && winograd_strided(s) && s->in_channels >= 16 && s->out_channels >= 16 &&
+           s->out_height >= least && s->out_width >= least;
+}
+
 static winograd_form forward_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
+    if (strided_tiles(s, method, 10)) return WINOGRAD_STRIDE_2;
     return tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
 }
 
 static winograd_form dx_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
+    if (strided_tiles(s, method, 10)) return s->padding_height % 2 ? WINOGRAD_STRIDE_2_DX_ODD : WINOGRAD_STRIDE_2_DX_EVEN;
     return tiles_of(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
 }
 
 static winograd_form dw_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
 {
+    if (strided_tiles(s, method, 4)) return WINOGRAD_STRIDE_2;
     /* too few tiles for the way back from the frequencies to pay */
     if (s->out_height < 10 || s->out_width < 10) return WINOGRAD_NONE;
     return tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);

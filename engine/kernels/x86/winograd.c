@@ -29,7 +29,7 @@
 
 typedef struct plan {
     winograd_form form;
-    size_t frequencies, taps;                   /* of a tile, and of a filter's plane */
+    size_t products, filters, taps;             /* frequencies of a tile and of a filter, elements of a filter's plane */
     winograd_tiling t;
     size_t source_blocks, result_blocks, panels;
     size_t together, groups;                    /* panels of one task, and how many groups of them there are */
@@ -47,7 +47,7 @@ typedef struct plan {
 /* V of a tile row */
 static size_t row_floats(const plan *p)
 {
-    return p->frequencies * p->source_blocks * p->t.tile_columns * BLOCK;
+    return p->products * p->source_blocks * p->t.tile_columns * BLOCK;
 }
 
 /* Cut the tile rows into bands and strips for at least `tasks` tasks. */
@@ -68,7 +68,7 @@ static void choose_alone(plan *p, int threads)
 {
     const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
     p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
-               p->tile_rows >= rows * WANTED_TASKS && p->frequencies * p->t.sources * p->t.results <= ALONE_FILTERS;
+               p->tile_rows >= rows * WANTED_TASKS && p->filters * p->t.sources * p->t.results <= ALONE_FILTERS;
     if (!p->alone) return;
     p->bands = psal_round_up(psal_ceil_div(p->tile_rows, rows), (size_t)threads); /* as much for each */
     p->bands = psal_size_min(p->bands, p->tile_rows);
@@ -78,7 +78,7 @@ static void choose_alone(plan *p, int threads)
 
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads)
 {
-    plan p = {.form = form, .frequencies = winograd_frequencies(form), .taps = winograd_taps(form),
+    plan p = {.form = form, .products = winograd_products(form), .filters = winograd_filters(form), .taps = winograd_taps(form),
               .t = winograd_tiling_of(s, transposed, form)};
     p.source_blocks = psal_ceil_div(p.t.sources, BLOCK);
     p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
@@ -87,7 +87,7 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     divide_rows(&p, p.t.image_rows, WANTED_TASKS);
     p.chunk = p.t.sources;
     if (!p.shared_filters)
-        p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.frequencies * PANEL) / BLOCK, 1) * BLOCK);
+        p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
     divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
     choose_alone(&p, threads);
@@ -95,9 +95,9 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
     p.u_step = winograd_step(p.chunk * PANEL);
     p.p_step = winograd_step(p.strip_rows * p.t.tile_columns * PANEL);
-    p.v_floats = p.frequencies * p.v_step;
-    p.u_floats = p.frequencies * p.u_step;
-    p.p_floats = p.frequencies * p.p_step;
+    p.v_floats = p.products * p.v_step;
+    p.u_floats = p.filters * p.u_step;
+    p.p_floats = p.products * p.p_step;
     p.together = p.alone || (p.shared_filters && psal_ceil_div(p.panels, 2) * p.strips >= WANTED_TASKS) ? 2 : 1;
     p.groups = psal_ceil_div(p.panels, p.together);
     p.buffer = psal_winograd_line_floats(form, p.t.tile_columns) + p.together * p.p_floats;
@@ -163,14 +163,14 @@ static void multiply(const plan *p, psal_micro_form form, const float *v, size_t
                      size_t channels, size_t tiles, size_t results, float *product, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(tiles, MAX_ROWS);
-    for (size_t f = 0; f < p->frequencies; f++) {
+    for (size_t f = 0; f < p->products; f++) {
         for (size_t cut = 0; cut < cuts; cut++) {
             const size_t t = even_start(tiles, cuts, cut), rows = even_share(tiles, cuts, cut);
             for (size_t o = 0; o < results; o += TILE_COLUMNS) {
                 const size_t panel = o / PANEL, j = o % PANEL;
                 psal_micro(form, rows, psal_size_min(TILE_COLUMNS, results - o), channels,
                            v + f * p->v_step + t * BLOCK, v_tiles * BLOCK,
-                           u + panel * u_panel + f * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
+                           u + panel * u_panel + winograd_filter_of(p->form, f) * p->u_step + j * p->chunk, BLOCK, p->chunk * BLOCK,
                            product + panel * p->p_floats + f * p->p_step + t * PANEL + j, PANEL, accumulate);
             }
         }
@@ -204,7 +204,7 @@ static void transform_row(const call *c, const tile_rows *band, size_t block, si
     winograd_planes planes = p->t.source;
     planes.lanes = psal_size_min(BLOCK, p->t.sources - block * BLOCK);
     psal_winograd_input(p->form, c->source + (image * p->t.sources + block * BLOCK) * (size_t)planes.height * (size_t)planes.width,
-                        &planes, (int)image_row * p->t.height.results + p->t.row_offset, p->t.column_offset, p->t.tile_columns,
+                        &planes, (int)image_row * p->t.height.step + p->t.row_offset, p->t.column_offset, p->t.tile_columns,
                         line, v + (block * band->tiles + row * p->t.tile_columns) * BLOCK, p->v_step);
 }
 

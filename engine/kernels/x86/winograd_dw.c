@@ -26,7 +26,7 @@
 
 typedef struct dw_plan {
     winograd_form form;
-    size_t frequencies, taps;
+    size_t products, gradients, taps;                    /* frequencies of a tile and of E, elements of a filter's plane */
     winograd_size height, width;
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t groups, panels, group_blocks, panel_blocks; /* pieces are groups x panels of at most so many blocks */
@@ -51,7 +51,7 @@ static void share_image(dw_plan *p)
 /* Pieces of whole panels for which V and W are made in the least time, and bands beside them */
 static void cut_pieces(dw_plan *p)
 {
-    const size_t most = PIECE_FLOATS / (p->frequencies * BLOCK * BLOCK);
+    const size_t most = PIECE_FLOATS / (p->gradients * BLOCK * BLOCK);
     size_t best = SIZE_MAX, filters = 1, inputs = 2;
     for (size_t i = 2; i < p->input_blocks + 2 && i <= most; i += 2) {
         const size_t f = psal_size_min(p->filter_blocks, most / i);
@@ -65,7 +65,7 @@ static void cut_pieces(dw_plan *p)
         p->panels = panels;
     }
 
-    const size_t tiles = psal_size_max(BAND_FLOATS / (p->frequencies * (filters + inputs) * BLOCK), 1);
+    const size_t tiles = psal_size_max(BAND_FLOATS / (p->products * (filters + inputs) * BLOCK), 1);
     p->row_parts = psal_ceil_div(p->tile_columns, tiles);
     p->row_bands = psal_ceil_div(p->tile_rows, psal_size_max(tiles / p->tile_columns, 1));
     p->bands = p->row_bands * p->row_parts;
@@ -78,7 +78,7 @@ static void cut_pieces(dw_plan *p)
 
 static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
 {
-    dw_plan p = {.form = form, .frequencies = winograd_frequencies(form), .taps = winograd_taps(form),
+    dw_plan p = {.form = form, .products = winograd_products(form), .gradients = winograd_filters(form), .taps = winograd_taps(form),
                  .height = winograd_height(form), .width = winograd_width(form)};
     p.inputs = (size_t)s->in_channels;
     p.filters = (size_t)s->out_channels;
@@ -87,8 +87,8 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
     p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.height.results);
     p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)p.width.results);
 
-    const size_t image = p.frequencies * (p.input_blocks + p.filter_blocks) * p.tile_rows * p.tile_columns * BLOCK;
-    if (s->batch == 1 && image <= SHARED_FLOATS && p.frequencies * p.filters * p.inputs >= LARGE_E_FLOATS)
+    const size_t image = p.products * (p.input_blocks + p.filter_blocks) * p.tile_rows * p.tile_columns * BLOCK;
+    if (s->batch == 1 && image <= SHARED_FLOATS && p.gradients * p.filters * p.inputs >= LARGE_E_FLOATS)
         share_image(&p);
     else
         cut_pieces(&p);
@@ -99,9 +99,9 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
     p.x_step = winograd_step((p.shared ? p.input_blocks : p.panel_blocks) * p.tiles * BLOCK);
     p.y_step = winograd_step((p.shared ? p.filter_blocks : p.group_blocks) * p.tiles * BLOCK);
     p.e_step = winograd_step(p.group_blocks * BLOCK * psal_round_up(p.panel_blocks * BLOCK, PANEL));
-    p.x_floats = p.frequencies * p.x_step;
-    p.y_floats = p.frequencies * p.y_step;
-    p.e_floats = p.frequencies * p.e_step;
+    p.x_floats = p.products * p.x_step;
+    p.y_floats = p.products * p.y_step;
+    p.e_floats = p.gradients * p.e_step;
     p.line = psal_winograd_line_floats(form, psal_ceil_div(p.tile_columns, p.row_parts));
     p.partials = psal_round_up(2 * p.filters * p.input_blocks, BLOCK);
     return p;
@@ -156,8 +156,8 @@ static void transform_input(const call *c, const band *b, size_t block, size_t r
     const psal_conv2d_shape *s = c->s;
     const winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
     psal_winograd_input(p->form, c->x + (b->image * p->inputs + block * BLOCK) * (size_t)s->in_height * (size_t)s->in_width, &planes,
-                        (int)(b->row + row) * p->height.results - s->padding_height,
-                        (int)b->column * p->width.results - s->padding_width, b->columns, line, v + row * b->columns * BLOCK, p->x_step);
+                        (int)(b->row + row) * p->height.step - s->padding_height,
+                        (int)b->column * p->width.step - s->padding_width, b->columns, line, v + row * b->columns * BLOCK, p->x_step);
 }
 
 /* The same of W */
@@ -209,7 +209,9 @@ static size_t place_in_e(const piece *q, size_t o, size_t b)
 static void multiply(const dw_plan *p, const piece *q, const float *xv, const float *yv, size_t tiles, float *e, bool accumulate)
 {
     const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS), columns = q->input_blocks * BLOCK;
-    for (size_t f = 0; f < p->frequencies; f++) {
+    for (size_t f = 0; f < p->products; f++) {
+        const size_t g = winograd_filter_of(p->form, f);
+        const bool add = accumulate || winograd_filter_again(p->form, f);
         for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
             for (size_t block = 0; block < q->filter_blocks; block++) {
                 for (size_t cut = 0; cut < cuts; cut++) {
@@ -217,7 +219,7 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
                     psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
                                yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK,
                                xv + f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
-                               e + f * p->e_step + place_in_e(q, block * BLOCK + o, j / BLOCK) + j % BLOCK, PANEL, accumulate);
+                               e + g * p->e_step + place_in_e(q, block * BLOCK + o, j / BLOCK) + j % BLOCK, PANEL, add);
                 }
             }
         }
@@ -239,7 +241,7 @@ static void sum_bands(const call *c, const piece *q, size_t share, float *v, flo
 /* The sums of a piece, for one of its blocks of filters, added up in the first */
 static void add_sums(const dw_plan *p, const piece *q, size_t block, float *e)
 {
-    for (size_t f = 0; f < p->frequencies; f++) {
+    for (size_t f = 0; f < p->gradients; f++) {
         for (size_t o = block * BLOCK; o < (block + 1) * BLOCK; o++) {
             for (size_t b = 0; b < q->input_blocks; b++) {
                 float *sum = e + f * p->e_step + place_in_e(q, o, b);

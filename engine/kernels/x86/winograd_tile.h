@@ -274,31 +274,112 @@ INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const 
     o[6 * o_step] = vec_add(i[7 * i_step], plus_scaled(plus_scaled(even_1, 64, even_2), 0.015625f, even_half));
 }
 
-/* ---- all of them, by r ---- */
+/* ---- r = 3 at stride 2 ----
+ *
+ * Elements with even numbers meet the first and the last tap as in F(2, 2), three products for four, and those with odd numbers the one
+ * between; the input gradient, which has them for results, likewise. So five products do for six, with four filters: the sum of the
+ * first and the last tap, and the taps themselves. */
 
-#define TRANSFORM_1D(name)                                                                                             \
-    INLINE void name##_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step)          \
+/* B^T, 5 -> 5: rows (1 0 -1 0 0), (0 0 1 0 0), (0 0 -1 0 1), (0 1 0 0 0), (0 0 0 1 0) */
+INLINE void input_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec d2 = i[2 * i_step];
+    o[0] = vec_sub(i[0], d2);
+    o[o_step] = d2;
+    o[2 * o_step] = vec_sub(i[4 * i_step], d2);
+    o[3 * o_step] = i[i_step];
+    o[4 * o_step] = i[3 * i_step];
+}
+
+/* A^T, 5 -> 2: rows (1 1 0 1 0), (0 1 1 0 1) */
+INLINE void output_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p1 = i[i_step];
+    o[0] = vec_add(vec_add(i[0], p1), i[3 * i_step]);
+    o[o_step] = vec_add(vec_add(p1, i[2 * i_step]), i[4 * i_step]);
+}
+
+/* A, 2 -> 5 */
+INLINE void gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec y0 = i[0], y1 = i[i_step];
+    o[0] = o[3 * o_step] = y0;
+    o[o_step] = vec_add(y0, y1);
+    o[2 * o_step] = o[4 * o_step] = y1;
+}
+
+/* B^T of the input gradient, 3 -> 5: rows (1 -1 0), (0 1 0), (0 -1 1), and (0 1 0), (0 0 1), or (1 0 0), (0 1 0) when the first
+ * result sees one tap */
+INLINE void input_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec c0 = i[0], c1 = i[i_step], c2 = i[2 * i_step];
+    o[0] = vec_sub(c0, c1);
+    o[o_step] = c1;
+    o[2 * o_step] = vec_sub(c2, c1);
+    o[3 * o_step] = odd ? c0 : c1;
+    o[4 * o_step] = odd ? c1 : c2;
+}
+
+/* A^T of the input gradient, 5 -> 4: rows (1 1 0 0 0), (0 0 0 1 0), (0 1 1 0 0), (0 0 0 0 1); odd: the second, first, fourth, third */
+INLINE void output_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec p1 = i[i_step];
+    const int first = odd;
+    o[first * o_step] = vec_add(i[0], p1);
+    o[(1 - first) * o_step] = i[3 * i_step];
+    o[(2 + first) * o_step] = vec_add(p1, i[2 * i_step]);
+    o[(3 - first) * o_step] = i[4 * i_step];
+}
+
+/* G, 3 -> 4: rows (1 0 0), (1 0 1), (0 0 1), (0 1 0) */
+INLINE void filter_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec g0 = i[0], g2 = i[2 * i_step];
+    o[0] = g0;
+    o[o_step] = vec_add(g0, g2);
+    o[2 * o_step] = g2;
+    o[3 * o_step] = i[i_step];
+}
+
+/* G^T, 4 -> 3 */
+INLINE void filter_gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
+{
+    const vec u1 = i[i_step];
+    o[0] = vec_add(i[0], u1);
+    o[o_step] = i[3 * i_step];
+    o[2 * o_step] = vec_add(u1, i[2 * i_step]);
+}
+
+/* ---- all of them ---- */
+
+#define ELEMENTS i, i_step, o, o_step
+#define TRANSFORM_1D(name, dx_even, dx_odd)                                                                            \
+    INLINE void name##_1d(const winograd_axis axis, const vec *i, const int i_step, vec *o, const int o_step)          \
     {                                                                                                                  \
-        if (r == 1)                                                                                                    \
-            o[0] = i[0];                                                                                               \
-        else if (r == 3)                                                                                               \
-            name##_three(m, i, i_step, o, o_step);                                                                     \
-        else if (r == 5)                                                                                               \
-            name##_five(i, i_step, o, o_step);                                                                         \
-        else                                                                                                           \
-            name##_seven(i, i_step, o, o_step);                                                                        \
+        switch (axis) {                                                                                                \
+        case WINOGRAD_AXIS_2_3: name##_three(2, ELEMENTS); return;                                                     \
+        case WINOGRAD_AXIS_4_3: name##_three(4, ELEMENTS); return;                                                     \
+        case WINOGRAD_AXIS_2_5: name##_five(ELEMENTS); return;                                                         \
+        case WINOGRAD_AXIS_2_7: name##_seven(ELEMENTS); return;                                                        \
+        case WINOGRAD_AXIS_STRIDE_2: name##_stride_2(ELEMENTS); return;                                                \
+        case WINOGRAD_AXIS_STRIDE_2_DX_EVEN: dx_even; return;                                                          \
+        case WINOGRAD_AXIS_STRIDE_2_DX_ODD: dx_odd; return;                                                            \
+        case WINOGRAD_AXIS_NONE: o[0] = i[0];                                                                          \
+        }                                                                                                              \
     }
-TRANSFORM_1D(input)
-TRANSFORM_1D(output)
-TRANSFORM_1D(gradient)
-TRANSFORM_1D(filter)
-TRANSFORM_1D(filter_gradient)
+TRANSFORM_1D(input, input_stride_2_dx(false, ELEMENTS), input_stride_2_dx(true, ELEMENTS))
+TRANSFORM_1D(output, output_stride_2_dx(false, ELEMENTS), output_stride_2_dx(true, ELEMENTS))
+TRANSFORM_1D(filter, filter_stride_2(ELEMENTS), filter_stride_2(ELEMENTS))
+/* an input gradient has no weight gradient */
+TRANSFORM_1D(gradient, (void)0, (void)0)
+TRANSFORM_1D(filter_gradient, (void)0, (void)0)
 
-typedef void transform_1d(const int m, const int r, const vec *i, const int i_step, vec *o, const int o_step);
+typedef void transform_1d(const winograd_axis axis, const vec *i, const int i_step, vec *o, const int o_step);
 
-/* m and r of one direction, and how many elements go into a transform and come out of it */
+/* What is done in a direction, and how many elements go into a transform and come out of it */
 typedef struct direction {
-    int m, r, from, to;
+    winograd_axis axis;
+    int from, to;
 } direction;
 
 /* Apply a one-dimensional transform to the columns and then to the rows of in[h.from][w.from]: out[h.to][w.to]. Elements are read
@@ -312,12 +393,12 @@ INLINE void transform_2d(transform_1d *one, const direction h, const direction w
         vec column[MOST_TILE];
 #pragma GCC unroll 8
         for (int i = 0; i < h.from; i++) column[i] = vec_load(in + i * in_row + j * in_step);
-        one(h.m, h.r, column, 1, middle + j, w.from);
+        one(h.axis, column, 1, middle + j, w.from);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < h.to; i++, out += out_row) {
         vec row[MOST_TILE];
-        one(w.m, w.r, middle + i * w.from, 1, row, 1);
+        one(w.axis, middle + i * w.from, 1, row, 1);
 #pragma GCC unroll 8
         for (int j = 0; j < w.to; j++) vec_store(out + j * out_step, row[j]);
     }

@@ -14,7 +14,47 @@
 
 #include "engine/kernels/x86/simd.h"
 
-/* F(m_height x m_width, r_height x r_width) */
+/* What is done along one axis of the image: F(m, r), or nothing. */
+typedef enum winograd_axis {
+    WINOGRAD_AXIS_NONE, /* one tap: the identity */
+    WINOGRAD_AXIS_2_3,
+    WINOGRAD_AXIS_4_3,
+    WINOGRAD_AXIS_2_5,
+    WINOGRAD_AXIS_2_7,
+    WINOGRAD_AXIS_STRIDE_2,         /* two results of three taps at stride 2 */
+    WINOGRAD_AXIS_STRIDE_2_DX_EVEN, /* four results of its input gradient, the first of which sees two taps, */
+    WINOGRAD_AXIS_STRIDE_2_DX_ODD   /* or one */
+} winograd_axis;
+
+typedef struct winograd_size {
+    int results, taps; /* m, r */
+    int window, step;  /* elements of the source that a tile reads; from one tile to the next */
+    int products;      /* "frequencies" of a tile: n */
+    int filters;       /* and of a filter: as many, or fewer where some products share one */
+} winograd_size;
+
+static inline winograd_size winograd_axis_size(winograd_axis axis)
+{
+    switch (axis) {
+    case WINOGRAD_AXIS_2_3: return (winograd_size){2, 3, 4, 2, 4, 4};
+    case WINOGRAD_AXIS_4_3: return (winograd_size){4, 3, 6, 4, 6, 6};
+    case WINOGRAD_AXIS_2_5: return (winograd_size){2, 5, 6, 2, 6, 6};
+    case WINOGRAD_AXIS_2_7: return (winograd_size){2, 7, 8, 2, 8, 8};
+    case WINOGRAD_AXIS_STRIDE_2: return (winograd_size){2, 3, 5, 4, 5, 4};
+    case WINOGRAD_AXIS_STRIDE_2_DX_EVEN:
+    case WINOGRAD_AXIS_STRIDE_2_DX_ODD: return (winograd_size){4, 3, 3, 2, 5, 4};
+    default: return (winograd_size){1, 1, 1, 1, 1, 1};
+    }
+}
+
+/* Which of a filter's frequencies a product is with */
+static inline int winograd_axis_filter(winograd_axis axis, int product)
+{
+    const winograd_size size = winograd_axis_size(axis);
+    return product < size.filters ? product : size.filters - 1;
+}
+
+/* In height x in width */
 typedef enum winograd_form {
     WINOGRAD_NONE, /* a convolution that none of them suits */
     WINOGRAD_2X2_3X3,
@@ -23,32 +63,62 @@ typedef enum winograd_form {
     WINOGRAD_1X4_1X3,
     WINOGRAD_4X1_3X1,
     WINOGRAD_1X2_1X7,
-    WINOGRAD_2X1_7X1
+    WINOGRAD_2X1_7X1,
+    WINOGRAD_STRIDE_2,
+    WINOGRAD_STRIDE_2_DX_EVEN,
+    WINOGRAD_STRIDE_2_DX_ODD
 } winograd_form;
 
 #define WINOGRAD_MOST_TAPS 25
+#define WINOGRAD_MOST_PRODUCTS 36
 
-typedef struct winograd_size {
-    int results, taps, window; /* m, r, n */
-} winograd_size;
-
+static inline winograd_axis winograd_height_axis(winograd_form form)
+{
+    static const winograd_axis axes[] = {
+        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_3, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_2_5, WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_4_3,
+        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_7, WINOGRAD_AXIS_STRIDE_2, WINOGRAD_AXIS_STRIDE_2_DX_EVEN, WINOGRAD_AXIS_STRIDE_2_DX_ODD};
+    return axes[form];
+}
+static inline winograd_axis winograd_width_axis(winograd_form form)
+{
+    static const winograd_axis axes[] = {
+        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_3, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_2_5, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_NONE,
+        WINOGRAD_AXIS_2_7, WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_STRIDE_2, WINOGRAD_AXIS_STRIDE_2_DX_EVEN, WINOGRAD_AXIS_STRIDE_2_DX_ODD};
+    return axes[form];
+}
 static inline winograd_size winograd_height(winograd_form form)
 {
-    static const winograd_size sizes[] = {{0, 0, 0}, {2, 3, 4}, {4, 3, 6}, {2, 5, 6}, {1, 1, 1}, {4, 3, 6}, {1, 1, 1}, {2, 7, 8}};
-    return sizes[form];
+    return winograd_axis_size(winograd_height_axis(form));
 }
 static inline winograd_size winograd_width(winograd_form form)
 {
-    static const winograd_size sizes[] = {{0, 0, 0}, {2, 3, 4}, {4, 3, 6}, {2, 5, 6}, {4, 3, 6}, {1, 1, 1}, {2, 7, 8}, {1, 1, 1}};
-    return sizes[form];
+    return winograd_axis_size(winograd_width_axis(form));
 }
 static inline size_t winograd_taps(winograd_form form) /* of a filter's plane */
 {
     return (size_t)(winograd_height(form).taps * winograd_width(form).taps);
 }
-static inline size_t winograd_frequencies(winograd_form form)
+static inline size_t winograd_products(winograd_form form) /* of a tile */
 {
-    return (size_t)(winograd_height(form).window * winograd_width(form).window);
+    return (size_t)(winograd_height(form).products * winograd_width(form).products);
+}
+static inline size_t winograd_filters(winograd_form form) /* frequencies of a filter */
+{
+    return (size_t)(winograd_height(form).filters * winograd_width(form).filters);
+}
+/* Which of them a product is with. */
+static inline size_t winograd_filter_of(winograd_form form, size_t product)
+{
+    const int across = winograd_width(form).products, i = (int)product / across, j = (int)product % across;
+    return (size_t)(winograd_axis_filter(winograd_height_axis(form), i) * winograd_width(form).filters +
+                    winograd_axis_filter(winograd_width_axis(form), j));
+}
+
+/* Whether an earlier product is with the same one. */
+static inline bool winograd_filter_again(winograd_form form, size_t product)
+{
+    const winograd_size h = winograd_height(form), w = winograd_width(form);
+    return (int)product / w.products >= h.filters || (int)product % w.products >= w.filters;
 }
 
 /* Up to 16 image planes next to each other in memory. */
