@@ -1,13 +1,14 @@
 /* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
  *
  *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean|signs|signs_dx] [--method auto|accurate|direct|gemm]...
- *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers] [--cpu-time] [--cold]
+ *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers [--only TEXT]] [--cpu-time] [--cold]
  *
- * Several --method run interleaved, so that a busy machine hits all alike; each time is the smallest of the repeats. With
- * --workers N, N threads run the same layer at once, each on its own buffers (one image per thread), and with --batch N all
- * run N images together; the time is per image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights
- * only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead
- * of the clock's, for one thread on a busy machine. The last line is the SGEMM peak of one thread times the number of
+ * --only times the layers whose line has TEXT in it, as "k3x3 s2". Several --method run interleaved, so that a busy machine
+ * hits all alike; each time is the smallest of the repeats. With --workers N, N threads run the same layer at once, each on its
+ * own buffers (one image per thread), and with --batch N all run N images together; the time is per image. --cold takes other
+ * weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights only when the caches have
+ * forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead of the clock's, for one
+ * thread on a busy machine. The last line is the SGEMM peak of one thread times the number of
  * threads, measured in the same run. */
 #include <omp.h>
 #include <stdio.h>
@@ -79,7 +80,7 @@ static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o,
 }
 
 typedef struct options {
-    const char *network, *op;
+    const char *network, *only, *op;
     bool chosen[METHODS], layers, cold;
     int threads, workers, batch;
     double seconds;
@@ -170,12 +171,13 @@ static void time_network(int index, const options *opt)
         if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op >= MEAN) continue;
         for (int i = 0; i < net.layers; i++) {
             const psal_conv2d_shape *s = &net.layer[i].shape;
+            char name[100];
+            snprintf(name, sizeof name, "%4dx%3dx%3d -> %4dx%3d k%dx%d s%d x%d", s->in_channels, s->in_height, s->in_width,
+                     s->out_channels, s->out_height, s->kernel_height, s->kernel_width, s->stride_height, net.layer[i].times);
+            if (opt->only && !strstr(name, opt->only)) continue;
             double best[METHODS];
             time_layer(s, op, opt, best);
-            if (opt->layers)
-                printf("%-8s %4dx%3dx%3d -> %4dx%3d k%dx%d s%d x%-2d", op_names[op], s->in_channels, s->in_height,
-                       s->in_width, s->out_channels, s->out_height, s->kernel_height, s->kernel_width, s->stride_height,
-                       net.layer[i].times);
+            if (opt->layers) printf("%-8s %-37s", op_names[op], name);
             for (int m = 0; m < METHODS; m++) {
                 if (!opt->chosen[m]) continue;
                 sum[op][m] += best[m] * net.layer[i].times;
@@ -225,6 +227,7 @@ int main(int argc, char **argv)
             continue;
         }
         if (strcmp(argv[i], "--network") == 0) opt.network = value;
+        else if (strcmp(argv[i], "--only") == 0) opt.only = value;
         else if (strcmp(argv[i], "--op") == 0) opt.op = op_names[index_of(value, op_names, OPS)];
         else if (strcmp(argv[i], "--method") == 0) opt.chosen[index_of(value, method_names, METHODS)] = any = true;
         else if (strcmp(argv[i], "--threads") == 0) opt.threads = atoi(value);
