@@ -1,20 +1,21 @@
 /* direct_dw.c - weight gradient: dw[o, (c,i,j)] = sum over P of dy[o, P] * column[(c,i,j), P], P over images and positions.
  *
  * A task owns some filters and some columns (c,i,j) of dw and walks over all positions in chunks of at most DEPTH. Of each
- * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors) and then, tile by tile,
- * dy. Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, and those are
- * added in a fixed order. Of few channels it is few_dw.c's. */
+ * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors); dy is read where it
+ * lies (narrow.h). Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, made while a tile's rows
+ * are in the nearest cache, and those are added in a fixed order. Of few channels it is few_dw.c's. */
 #include "engine/kernels/x86/direct.h"
 
 #define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/few.h"
-#include "engine/kernels/x86/micro.h"
+#include "engine/kernels/x86/narrow.h"
 #include "engine/kernels/x86/transpose.h"
 
 #define DEPTH 256u
-#define COLUMNS 128u
+#define COLUMNS 128u      /* of a task, whose B is then 128 KiB, */
+#define MOST_COLUMNS 256u /* or more where there are few positions */
 #define WANTED_TASKS 4u
 
 typedef struct dw_plan {
@@ -23,15 +24,16 @@ typedef struct dw_plan {
     size_t filters, channels, depth, positions; /* of one group; depth = positions of one image */
     size_t columns;                             /* (c,i,j) of one filter */
     size_t row_tasks, column_tasks, cuts;
+    bool one_cut; /* of all images */
     size_t most_rows, most_columns;
     size_t buffer;   /* floats per thread */
     size_t partials; /* floats (a double each) for the partial sums, in front of the threads' buffers */
 } dw_plan;
 
-/* Where a task's own part of dw begins in its thread's scratch, behind B, A and 16 gathered lines. */
+/* Where a task's own part of dw begins in its thread's scratch, behind B and 16 gathered lines. */
 static size_t own_columns(const dw_plan *p)
 {
-    return DEPTH * p->most_columns + DEPTH * BLOCK + (DEPTH + 1) * BLOCK;
+    return DEPTH * p->most_columns + (DEPTH + 1) * BLOCK;
 }
 
 static dw_plan make_plan(const psal_conv2d_shape *s)
@@ -42,15 +44,17 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     p.channels = (size_t)(s->in_channels / s->groups);
     p.columns = p.channels * psal_conv2d_taps(&p.l);
     p.positions = psal_conv2d_positions(&p.l);
+    p.cuts = psal_ceil_div(p.positions, DEPTH);
+    p.one_cut = p.cuts * (size_t)s->batch == 1;
     const size_t blocks = psal_ceil_div(p.columns, BLOCK), groups = (size_t)s->groups;
-    p.column_tasks = psal_ceil_div(blocks, COLUMNS / BLOCK);
+    const size_t columns = 2 * p.positions <= DEPTH ? MOST_COLUMNS : COLUMNS;
+    p.column_tasks = psal_ceil_div(blocks, columns / BLOCK);
     if (p.column_tasks * groups < WANTED_TASKS)
         p.column_tasks = psal_size_max(p.column_tasks, psal_size_min(WANTED_TASKS, blocks / 2));
     p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks * groups), psal_ceil_div(p.filters, 28));
     p.most_columns = psal_ceil_div(blocks, p.column_tasks) * BLOCK;
     p.most_rows = psal_ceil_div(p.filters, p.row_tasks);
-    p.cuts = psal_ceil_div(p.positions, DEPTH);
-    p.buffer = own_columns(&p) + p.most_rows * p.most_columns;
+    p.buffer = own_columns(&p) + (p.one_cut ? psal_size_min(MAX_ROWS, p.most_rows) : p.most_rows) * p.most_columns;
     p.partials = psal_round_up(2 * groups * p.filters * p.column_tasks, BLOCK);
     return p;
 }
@@ -76,32 +80,38 @@ static void pack_columns(const dw_plan *p, const float *source, size_t column, s
     }
 }
 
-static void pack_rows(const float *dy, size_t ld, size_t rows, size_t depth, float *a)
-{
-    for (size_t m = 0; m < rows; m++)
-        for (size_t k = 0; k < depth; k += BLOCK)
-            block_copy(a + k * rows + m * BLOCK, dy + m * ld + k, psal_size_min(BLOCK, depth - k));
-}
+/* Where a task's part of dw goes: to c[row, ldc], or, tile by tile, through `c` into one sum for each row */
+typedef struct dw_part {
+    float *c;
+    size_t ldc;
+    double *sums; /* sum_step apart, or NULL */
+    size_t sum_step;
+    bool is_signed;
+} dw_part;
 
-/* One task: c[rows, ldc] = dy rows times columns column .. column+columns-1, over all images of group g. */
+/* One task: dy rows times columns column .. column+columns-1, over all images of group g. */
 static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *x, const float *dy, size_t g, size_t row,
-                     size_t rows, size_t column, size_t columns, float *c, size_t ldc, float *scratch)
+                     size_t rows, size_t column, size_t columns, const dw_part *part, float *scratch)
 {
     const size_t image = (size_t)s->in_height * (size_t)s->in_width, groups = (size_t)s->groups;
-    const size_t tiles = psal_ceil_div(rows, MAX_ROWS);
-    float *b = scratch, *a = b + DEPTH * p->most_columns, *lines = a + DEPTH * BLOCK;
-    for (size_t cut = 0; cut < (size_t)s->batch * p->cuts; cut++) {
+    const size_t tiles = psal_ceil_div(rows, psal_narrow_rows(psal_size_min(columns, NARROW_COLUMNS)));
+    const size_t cuts = (size_t)s->batch * p->cuts;
+    float *b = scratch, *lines = b + DEPTH * p->most_columns;
+    for (size_t cut = 0; cut < cuts; cut++) {
         const size_t n = cut / p->cuts;
         const size_t start = even_start(p->positions, p->cuts, cut % p->cuts);
         const size_t depth = even_share(p->positions, p->cuts, cut % p->cuts);
         pack_columns(p, x + (n * groups + g) * p->channels * image, column, columns, start, depth, lines, b);
         for (size_t tile = 0; tile < tiles; tile++) {
             const size_t m = even_start(rows, tiles, tile), tile_rows = even_share(rows, tiles, tile);
-            pack_rows(dy + ((n * groups + g) * p->filters + row + m) * p->positions + start, p->positions, tile_rows,
-                      depth, a);
-            for (size_t j = 0; j < columns; j += TILE_COLUMNS)
-                psal_micro(PSAL_MICRO_ROWS, tile_rows, psal_size_min(TILE_COLUMNS, columns - j), depth, a,
-                           tile_rows * BLOCK, b + j * depth, BLOCK, depth * BLOCK, c + m * ldc + j, ldc, cut > 0);
+            float *c = part->sums && p->one_cut ? part->c : part->c + m * part->ldc;
+            const float *a = dy + ((n * groups + g) * p->filters + row + m) * p->positions + start;
+            const float *next = tile + 1 < tiles ? a + tile_rows * p->positions : a;
+            for (size_t j = 0; j < columns; j += NARROW_COLUMNS)
+                psal_narrow(PSAL_MICRO_ROWS, tile_rows, psal_size_min(NARROW_COLUMNS, columns - j), depth, a, p->positions, next,
+                            b + j * depth, BLOCK, depth * BLOCK, c + j, part->ldc, cut > 0);
+            for (size_t r = 0; r < tile_rows && part->sums && cut + 1 == cuts; r++)
+                part->sums[(m + r) * part->sum_step] = sum_values(c + r * part->ldc, columns, part->is_signed);
         }
     }
 }
@@ -131,16 +141,10 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
             psal_size_min(even_share(blocks, p.column_tasks, column_task) * BLOCK, p.columns - column);
         const size_t filter = g * p.filters + row;
         float *buffer = buffers + (size_t)omp_get_thread_num() * p.buffer;
-        float *local = buffer + own_columns(&p);
-
-        if (dw) {
-            run_task(s, &p, x, dy, g, row, rows, column, columns, dw + filter * p.columns + column, p.columns, buffer);
-        } else {
-            run_task(s, &p, x, dy, g, row, rows, column, columns, local, p.most_columns, buffer);
-            for (size_t r = 0; r < rows; r++)
-                partial[(filter + r) * p.column_tasks + column_task] =
-                    sum_values(local + r * p.most_columns, columns, is_signed);
-        }
+        dw_part part = {buffer + own_columns(&p), p.most_columns, partial + filter * p.column_tasks + column_task, p.column_tasks,
+                        is_signed};
+        if (dw) part = (dw_part){dw + filter * p.columns + column, p.columns, NULL, 0, is_signed};
+        run_task(s, &p, x, dy, g, row, rows, column, columns, &part, buffer);
     }
     for (size_t o = 0; o < (size_t)s->out_channels && !dw; o++) {
         double sum = 0;
