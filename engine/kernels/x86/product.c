@@ -5,32 +5,54 @@
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/narrow.h"
 
-#define DEPTH 256u      /* a tile of A is 14 x 256 floats: 14 KiB */
-#define COLUMNS 256u    /* columns of B at a time: 256 x 256 floats: 256 KiB, */
-#define ALONE_COLUMNS 512u /* and by rows for one thread, which needs no small tasks: A is packed once for all of them */
+#define DEPTH 160u         /* of a cut of K: a strip of B is 64 x 160 floats, 40 KiB, and stays in the nearest cache, */
+#define LONG_DEPTH 256u    /* but for a forward pass of so few positions that B is one strip, and where A is packed: 14 x 256 floats */
+#define COLUMNS 256u       /* columns of B at a time, */
+#define ALONE_COLUMNS 512u /* and by rows for one thread, which needs no small tasks */
 #define FEW_COLUMNS 320u   /* so many are one task */
-#define ROW_TILES 4u     /* tiles of A packed at a time: 56 KiB, */
-#define COLUMN_TILES 16u /* and where they are columns of memory, so that it is read in long runs: 225 KiB */
-#define TILE_FLOATS ((DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
-#define TAIL_COLUMNS (2 * BLOCK) /* packed at the end of a source that is not a multiple of vectors wide */
-#define MANY_ROWS 256u /* of A, for which packing B costs little */
-#define WANTED_TASKS 8u /* enough to share between threads, */
-#define TASK_ROWS 56u   /* of so many rows or more, because each reads all its columns */
+#define PACKED_TILES 16u   /* tiles of A packed at a time, so that it is read in long runs: 225 KiB */
+#define TILE_FLOATS ((LONG_DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
+#define PLACES 128u        /* rows of B so many floats apart, or a multiple, share few places of the nearest cache */
+#define WANTED_TASKS 8u    /* enough to share between threads, */
+#define TASK_ROWS 56u      /* of so many rows or more, because each reads all its columns */
 
-static size_t block_tiles(const psal_product *p)
+/* Whether A is packed, because a row's elements lie apart. */
+static bool packs_a(const psal_product *p)
 {
-    return p->form == PSAL_A_ROWS ? ROW_TILES : COLUMN_TILES;
+    return p->form == PSAL_A_TAPS;
 }
 
-/* Whether B, which is the source itself, is read where it lies. Otherwise it is packed: where vectors lie across lines and many
- * rows of A read them, and where rows of B are a multiple of 4 KiB apart, which share few places of the caches, unless all of a
- * row is read. */
+/* Whether B, which is the source itself, is read where it lies. */
 static bool reads_source(const psal_product *p)
 {
-    if (!p->plain) return false;
-    if (p->narrow) return psal_narrow_exact(p->positions);
-    if (p->positions % BLOCK != 0 && p->rows >= MANY_ROWS) return false;
-    return p->positions <= COLUMNS || p->positions % 1024 != 0;
+    if (packs_a(p) || !p->plain) return false;
+    return p->positions <= NARROW_COLUMNS ? psal_narrow_exact(p->positions) : p->positions % PLACES != 0;
+}
+
+/* How many columns a tile has: all, or, where an image has more than fit, so many of them that none of its registers is left half
+ * empty; where A is rows, one column alone would cost more than that. */
+static size_t choose_strip(const psal_product *p)
+{
+    if (packs_a(p)) return TILE_COLUMNS;
+    if (p->positions <= NARROW_COLUMNS) return p->positions;
+    const size_t one_more = 3 * WIDTH + 1;
+    return WIDTH == 16 && p->form == PSAL_A_TRANSPOSED && p->column_tasks == 1 && p->positions % one_more == 0 ? one_more
+                                                                                                              : NARROW_COLUMNS;
+}
+
+/* How many of some columns are read in the source: whole strips of them, lest something behind its end is read. */
+static size_t whole_columns(const psal_product *p, size_t columns)
+{
+    return psal_narrow_exact(columns % p->strip) ? columns : columns - columns % p->strip;
+}
+
+/* The most columns that a task packs of each image */
+static size_t most_packed(const psal_product *p)
+{
+    if (p->shared) return 0;
+    if (!p->in_source) return p->columns;
+    if (p->positions % BLOCK == 0 || (p->column_tasks == 1 && whole_columns(p, p->positions) == p->positions)) return 0;
+    return psal_size_min(p->strip, p->columns);
 }
 
 /* Where there are few columns, tasks are rows, of which each then packs its own only, and threads share the columns; otherwise they are
@@ -56,15 +78,14 @@ void psal_product_plan(psal_product *p, int threads)
 {
     p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
     choose_tasks(p, threads);
-    p->cuts = psal_ceil_div(p->depth, DEPTH);
-    p->narrow = p->positions <= NARROW_COLUMNS && p->form != PSAL_A_TAPS;
+    const bool one_strip = p->form == PSAL_A_ROWS && p->positions <= 64; /* whatever the width of a vector, for the same bits */
+    p->cuts = psal_ceil_div(p->depth, one_strip || packs_a(p) ? LONG_DEPTH : DEPTH);
+    p->strip = choose_strip(p);
     p->in_source = reads_source(p);
     p->shared = p->row_tasks > 1 && !p->in_source;
     p->shared_floats = p->shared ? p->column_tasks * p->images * p->depth * p->columns : 0;
-    p->buffer = p->narrow ? 0 : 2 * block_tiles(p) * TILE_FLOATS;
-    p->own_columns = p->shared || (p->in_source && p->positions % BLOCK == 0) ? 0
-                     : p->in_source ? psal_size_min(TAIL_COLUMNS, p->columns) : p->columns;
-    p->buffer += p->together * DEPTH * p->own_columns;
+    p->own_columns = most_packed(p);
+    p->buffer = (packs_a(p) ? 2 * PACKED_TILES * TILE_FLOATS : 0) + p->together * LONG_DEPTH * p->own_columns;
     if (!p->in_place) p->buffer += p->together * psal_ceil_div(p->rows, p->row_tasks) * p->columns;
 }
 
@@ -107,7 +128,7 @@ static void pack_columns(const psal_product *p, const float *source, size_t star
     }
 }
 
-/* Some rows and some depth of A, packed at a time: of a narrow product, which does not pack, all rows of a task. */
+/* Some rows and some depth of A: those that are packed at a time, or all rows of a task. */
 typedef struct a_block {
     size_t row, rows, start, depth;
 } a_block;
@@ -120,12 +141,6 @@ static a_block nth_block(const psal_product *p, size_t row, size_t rows, size_t 
                      even_start(p->depth, p->cuts, cut), even_share(p->depth, p->cuts, cut)};
 }
 
-/* A block is packed in steps: rows of memory, which are rows of A or steps of K. */
-static size_t steps_of(const psal_product *p, const a_block *block)
-{
-    return p->form == PSAL_A_ROWS ? block->rows : block->depth;
-}
-
 /* Where the filters' own order has tap number `tap` of a row of memory: PSAL_A_TAPS */
 static size_t tap_offset(const psal_product *p, size_t tap)
 {
@@ -134,62 +149,33 @@ static size_t tap_offset(const psal_product *p, size_t tap)
            tap % taps_w * (size_t)p->l.w.kernel_step;
 }
 
-/* Ask for steps first .. end-1 of a block. */
+/* Ask for steps first .. end-1 of a block; a step is a row of memory, and all taps of a filter lie together. */
 static void prefetch_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end)
 {
     const size_t taps = psal_conv2d_taps(&p->l);
-    for (size_t i = first; i < end; i++) {
-        if (p->form == PSAL_A_ROWS)
-            prefetch(w + (block->row + i) * p->depth + block->start, block->depth);
-        else if (p->form == PSAL_A_TRANSPOSED)
-            prefetch(w + (block->start + i) * p->rows + block->row, block->rows);
-        else if ((block->start + i) % taps == 0) /* all taps of a filter lie together */
+    for (size_t i = first; i < end; i++)
+        if ((block->start + i) % taps == 0)
             prefetch(w + ((block->start + i) / taps * p->rows + block->row) * p->kernel, block->rows * p->kernel);
-    }
 }
 
 /* Pack steps first .. end-1 of a block: tiles of rows, each TILE_FLOATS floats after the last, in the micro kernel's form for
- * rows (PSAL_A_ROWS) or columns (the others). */
+ * columns. Tiles inside: w is read in long runs. */
 static void pack_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end, float *a)
 {
     const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS);
-    if (p->form == PSAL_A_ROWS) {
-        for (size_t tile = 0; tile < tiles; tile++, a += TILE_FLOATS) {
-            const size_t start = even_start(block->rows, tiles, tile), count = even_share(block->rows, tiles, tile);
-            for (size_t i = psal_size_max(first, start); i < psal_size_min(end, start + count); i++) {
-                const float *src = w + (block->row + i) * p->depth + block->start;
-                for (size_t k = 0; k < block->depth; k += BLOCK)
-                    block_copy(a + k * count + (i - start) * BLOCK, src + k, psal_size_min(BLOCK, block->depth - k));
-            }
-        }
-        return;
-    }
-    /* Tiles inside: w is read in long runs. */
     const size_t taps = psal_conv2d_taps(&p->l), least = block->rows / tiles, larger = block->rows % tiles;
     size_t o = (block->start + first) / taps, tap = (block->start + first) % taps;
     for (size_t k = first; k < end; k++) {
-        size_t distance = 1;
-        const float *src = w + (block->start + k) * p->rows + block->row;
-        if (p->form == PSAL_A_TAPS) {
-            distance = p->kernel;
-            src = w + (o * p->rows + block->row) * p->kernel + tap_offset(p, tap);
-            if (++tap == taps) {
-                tap = 0;
-                o++;
-            }
+        const float *src = w + (o * p->rows + block->row) * p->kernel + tap_offset(p, tap);
+        if (++tap == taps) {
+            tap = 0;
+            o++;
         }
         float *dst = a + k * BLOCK;
-        /* All but the last row of w may be read, and what lies behind a tile's rows is not used. */
-        const bool whole = distance == 1 && block->start + k + BLOCK < p->depth;
         for (size_t tile = 0; tile < tiles; tile++, dst += TILE_FLOATS) {
             const size_t count = least + (tile < larger);
-            if (whole)
-                for (size_t i = 0; i < BLOCK; i += WIDTH) vec_store(dst + i, vec_load(src + i));
-            else if (distance == 1)
-                block_copy(dst, src, count);
-            else
-                for (size_t m = 0; m < count; m++) dst[m] = src[m * distance];
-            src += count * distance;
+            for (size_t m = 0; m < count; m++) dst[m] = src[m * p->kernel];
+            src += count * p->kernel;
         }
     }
 }
@@ -229,67 +215,68 @@ static psal_micro_form micro_form(const psal_product *p)
     return p->form != PSAL_A_ROWS ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
 }
 
+/* Where a strip of B that begins with column n lies, and how far apart its rows and blocks are */
+typedef struct b_strip {
+    const float *first;
+    size_t k_step, block_step;
+} b_strip;
+
+static b_strip strip_at(const b_matrices *b, size_t image, size_t n, size_t depth)
+{
+    if (n < b->count) return (b_strip){b->first + image * b->step + n / BLOCK * b->block_step + n % BLOCK, b->k_step, b->block_step};
+    n -= b->count;
+    return (b_strip){b->tail + image * b->tail_step + n / BLOCK * BLOCK * depth + n % BLOCK, BLOCK, depth * BLOCK};
+}
+
 /* c[rows of the block, ldc] (+)= A * B for every image. Meanwhile the next block, if there is one, is packed into `next_a`: a
  * share before each tile, and the share after it asked for, because weights are read once a pass and lie far from the
  * processor. */
-static void multiply(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
-                     float *next_a, const b_matrices *b, size_t images, size_t columns, matrices c, size_t ldc)
+static void multiply_packed(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
+                            float *next_a, const b_matrices *b, size_t images, size_t columns, matrices c, size_t ldc)
 {
-    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS);
-    const size_t strips = psal_ceil_div(b->count, TILE_COLUMNS) + psal_ceil_div(columns - b->count, TILE_COLUMNS);
-    const size_t steps = next ? steps_of(p, next) : 0, shares = tiles * images * strips;
-    const bool by_rows = p->form == PSAL_A_ROWS;
-    const psal_micro_form form = micro_form(p);
+    const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, p->strip);
+    const size_t steps = next ? next->depth : 0, shares = tiles * images * strips;
     for (size_t share = 0; share < shares; share++) {
-        const size_t tile = share / (images * strips), image = share / strips % images, n = share % strips * TILE_COLUMNS;
+        const size_t tile = share / (images * strips), image = share / strips % images, n = share % strips * p->strip;
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
-        const float *tile_a = a + tile * TILE_FLOATS;
-        const size_t a_step = by_rows ? rows * BLOCK : BLOCK;
+        const size_t width = psal_size_min(p->strip, columns - n);
         float *tile_c = c.first + image * c.step + m * ldc + n;
-        if (p->in_place)
-            for (size_t r = 0; r < rows; r++) prefetch_to_write(tile_c + r * ldc, psal_size_min(TILE_COLUMNS, columns - n));
+        for (size_t r = 0; r < rows && p->in_place; r++) prefetch_to_write(tile_c + r * ldc, width);
         if (steps > 0) {
             const size_t first = even_start(steps, shares, share), end = even_start(steps, shares, share + 1);
             pack_steps(p, w, next, first, end, next_a);
             prefetch_steps(p, w, next, end, even_start(steps, shares, psal_size_min(share + 2, shares)));
         }
-        if (n < b->count)
-            psal_micro(form, rows, psal_size_min(TILE_COLUMNS, b->count - n), block->depth, tile_a, a_step,
-                       b->first + image * b->step + n / BLOCK * b->block_step + n % BLOCK, b->k_step, b->block_step, tile_c, ldc,
-                       block->start > 0);
-        else
-            psal_micro(form, rows, psal_size_min(TILE_COLUMNS, columns - n), block->depth, tile_a, a_step,
-                       b->tail + image * b->tail_step + (n - b->count) / BLOCK * BLOCK * block->depth + (n - b->count) % BLOCK,
-                       BLOCK, block->depth * BLOCK, tile_c, ldc, block->start > 0);
+        const b_strip strip = strip_at(b, image, n, block->depth);
+        psal_micro(micro_form(p), rows, width, block->depth, a + tile * TILE_FLOATS, BLOCK, strip.first, strip.k_step,
+                   strip.block_step, tile_c, ldc, block->start > 0);
     }
 }
 
-/* The same without packing. `next_start`: where the next cut of K begins */
-static void multiply_narrow(const psal_product *p, const float *w, const a_block *block, size_t next_start, const b_matrices *b,
-                            size_t images, size_t columns, matrices c, size_t ldc)
+/* The same with A where it lies: strip by strip, so that one of B stays in the nearest cache. `next_start`: where the next cut of K
+ * begins */
+static void multiply_in_place(const psal_product *p, const float *w, const a_block *block, size_t next_start, const b_matrices *b,
+                              size_t images, size_t columns, matrices c, size_t ldc)
 {
     const bool by_rows = p->form == PSAL_A_ROWS;
-    const psal_micro_form form = micro_form(p);
     const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
-    const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(columns));
+    const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(p->strip)), strips = psal_ceil_div(columns, p->strip);
     const float *first = w + block->row * row_step + block->start * k_step;
-    for (size_t tile = 0; tile < tiles; tile++) {
+    for (size_t i = 0; i < strips * tiles; i++) {
+        const size_t tile = i % tiles, n = i / tiles * p->strip, width = psal_size_min(p->strip, columns - n);
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
         const size_t later = by_rows ? tile + 1 : (tile / NARROW_GROUP + 1) * NARROW_GROUP;
         const float *next = later < tiles ? first + even_start(block->rows, tiles, later) * row_step
                                           : w + block->row * row_step + next_start * k_step;
         if (!by_rows) next += tile % NARROW_GROUP * block->depth / NARROW_GROUP * k_step;
-        for (size_t image = 0; image < images; image++)
-            psal_narrow(form, rows, columns, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next,
-                        b->first + image * b->step, b->k_step, b->block_step, c.first + image * c.step + m * ldc, ldc,
-                        block->start > 0);
+        for (size_t image = 0; image < images; image++) {
+            const b_strip strip = strip_at(b, image, n, block->depth);
+            float *tile_c = c.first + image * c.step + m * ldc + n;
+            for (size_t r = 0; r < rows && p->in_place; r++) prefetch_to_write(tile_c + r * ldc, width);
+            psal_narrow(micro_form(p), rows, width, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next, strip.first,
+                        strip.k_step, strip.block_step, tile_c, ldc, block->start > 0);
+        }
     }
-}
-
-/* How many columns of a task are read in the source: whole tiles of them, lest something behind its end is read. */
-static size_t whole_columns(const psal_product *p, size_t columns)
-{
-    return p->narrow || columns % BLOCK == 0 ? columns : columns / TAIL_COLUMNS * TAIL_COLUMNS;
 }
 
 /* Columns of a column task: from `first` on so many, in panels with room for `room` */
@@ -355,22 +342,23 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
         const size_t column = task.first, columns = task.count;
         float *out = result + (image * p->rows + row) * plane;
 
-        const size_t half = p->narrow ? 0 : block_tiles(p) * TILE_FLOATS; /* A in two halves, one multiplied, one packed */
+        const bool packs = packs_a(p);
+        const size_t half = packs ? PACKED_TILES * TILE_FLOATS : 0; /* A in two halves, one multiplied, one packed */
         float *a = buffers + (size_t)omp_get_thread_num() * p->buffer;
-        const matrices own = {a + 2 * half, DEPTH * p->own_columns};
+        const matrices own = {a + 2 * half, LONG_DEPTH * p->own_columns};
         matrices c = {out + column, p->rows * plane};
         if (!p->in_place) c = (matrices){own.first + p->together * own.step, rows * p->columns};
         const size_t ldc = p->in_place ? plane : p->columns;
         const size_t packed_from = p->in_source ? whole_columns(p, columns) : 0;
 
         const float *filters = w + image % p->groups * group_floats;
-        const size_t blocks_of_cut = p->narrow ? 1 : psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), block_tiles(p));
+        const size_t blocks_of_cut = packs ? psal_ceil_div(psal_ceil_div(rows, MAX_ROWS), PACKED_TILES) : 1;
         const size_t count = p->cuts * blocks_of_cut;
         for (size_t i = 0; i < count; i++) {
             const a_block block = nth_block(p, row, rows, blocks_of_cut, i);
             const a_block next = i + 1 < count ? nth_block(p, row, rows, blocks_of_cut, i + 1) : block;
             float *now = a + i % 2 * half, *later = a + (i + 1) % 2 * half;
-            if (i == 0 && !p->narrow) pack_steps(p, filters, &block, 0, steps_of(p, &block), now);
+            if (i == 0 && packs) pack_steps(p, filters, &block, 0, block.depth, now);
             if (!p->shared && packed_from < columns && block.row == row) /* the first of its cut */
                 for (size_t n = 0; n < images; n++)
                     pack_columns(p, source + (image + n) * source_image, block.start, block.depth, column + packed_from,
@@ -387,11 +375,10 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
                 b.step = shared_start(p, 1, 0);
             }
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
-            if (p->narrow) {
-                multiply_narrow(p, filters, &block, next.start, &b, images, columns, to, ldc);
-                continue;
-            }
-            multiply(p, filters, &block, now, i + 1 < count ? &next : NULL, later, &b, images, columns, to, ldc);
+            if (packs)
+                multiply_packed(p, filters, &block, now, i + 1 < count ? &next : NULL, later, &b, images, columns, to, ldc);
+            else
+                multiply_in_place(p, filters, &block, next.start, &b, images, columns, to, ldc);
         }
         if (p->in_place && p->depth > 0) continue;
         for (size_t n = 0; n < images; n++)

@@ -1,13 +1,13 @@
 /* product.h - the driver of the register tile: result[M, P] = A[M, K] * column[K, P], blocked as in Goto and van de Geijn
  * 2008, the columns packed straight from the image (conv2d_lower.h).
  *
- * A task computes some rows of the result for some positions of one image, or for all positions of a few small ones, which
- * then share what is packed of A. It walks over K in blocks of at most DEPTH; of each block it packs the gathered columns,
- * which stay in the second-level cache, and then A, a few register tiles at a time. Columns that are the source itself (1 x 1 at
- * stride 1) are read where they lie, and so is A where an image has few positions (narrow.h). Positions are the direction of the
+ * A task computes some rows of the result for some positions of one image, or for all positions of a few small ones. It walks over
+ * K in blocks of at most DEPTH, and in each over strips of positions: of B, the gathered columns, one stays in the nearest
+ * cache while A passes by, which is read where it lies (narrow.h); only where a row's elements lie apart in memory are some tiles of it
+ * packed at a time. Columns that are the source itself (1 x 1 at stride 1) are read where they lie too. Positions are the direction of the
  * vectors, so the result is NCHW as it falls out of the registers. Where an image has few positions, or there are fewer tasks than
  * threads, tasks take a part of the rows and share columns packed beforehand. How the work is divided changes no bit: an element of the
- * result depends on its row, its column and the blocks of K, which follow from the depth alone. */
+ * result depends on its row, its column and the blocks of K, which follow from the shape alone. */
 #ifndef PSAL_ENGINE_KERNELS_X86_PRODUCT_H
 #define PSAL_ENGINE_KERNELS_X86_PRODUCT_H
 
@@ -33,7 +33,7 @@ typedef struct psal_product {
     bool in_place;                           /* positions fill that plane in order */
     size_t row_tasks, column_tasks, cuts;    /* how rows, positions and K are divided */
     size_t together;                         /* images of a task */
-    bool narrow;                             /* so few positions that A is read where it lies: narrow.h */
+    size_t strip;                            /* columns of a tile */
     bool in_source;                          /* B is read where it lies, but for the last columns */
     bool shared;                             /* columns packed beforehand */
     size_t columns, own_columns;             /* the most positions of a task and image, in whole blocks; those it packs */
