@@ -516,6 +516,25 @@ START_TEST(first_layers)
 }
 END_TEST
 
+/* 3 x 3 at stride 2 by transforms, with results that are no whole tiles, pixels at the end that no filter sees, and both phases of the
+ * input gradient; padding that is odd in one direction only and images that are too small have no transforms. */
+START_TEST(transforms_at_stride_2)
+{
+    for (int padding = 0; padding < 3; padding++) {
+        for (int variant = 0; variant < 5; variant++) {
+            shape s = square(variant % 2 ? 37 : 16, 20 + variant, variant % 2 ? 18 : 40, 3, 2, padding);
+            s.in_width += 3 * variant;
+            s.padding_width = variant == 3 ? (padding + 2) % 4 : variant == 4 ? padding + 1 : padding;
+            s.batch = 1 + variant % 3;
+            s = finish(s);
+            check_shape(&s);
+        }
+        shape small = square(20, 8 + padding, 24, 3, 2, padding);
+        check_shape(&small);
+    }
+}
+END_TEST
+
 /* Shapes too large for the naive loops, chosen so that every way of cutting the work is taken: several bands, strips and
  * chunks of channels, filters shared or made just in time, columns packed beforehand or not, dx by col2im or by phases. The
  * fast methods against the reference, which itself must satisfy <conv(x, w), dy> = <x, dx(dy, w)> = <w, dw(x, dy)>. */
@@ -528,7 +547,7 @@ START_TEST(large_shapes_and_adjoint_identities)
                      square(640, 7, 80, 3, 1, 1),   square(300, 7, 200, 1, 1, 0),
                      square(256, 56, 160, 3, 1, 1), square(33, 59, 70, 3, 1, 2),
                      square(520, 7, 70, 1, 1, 0),   square(270, 14, 128, 1, 1, 0), square(300, 35, 48, 1, 1, 0),
-                     square(260, 64, 96, 1, 1, 0),  square(160, 17, 192, 1, 1, 0), square(300, 13, 520, 3, 2, 1),
+                     square(260, 64, 96, 1, 1, 0),  square(160, 17, 192, 1, 1, 0), square(300, 13, 520, 3, 2, 1), square(96, 35, 112, 3, 2, 0),
                      square(64, 35, 48, 5, 1, 2),   square(72, 150, 88, 3, 1, 1),
                      square(3, 224, 64, 7, 2, 3),   square(3, 301, 32, 3, 2, 0),   square(3, 250, 48, 3, 1, 1)};
     for (size_t i = 11; i < 14; i++) cases[i].batch = 5;
@@ -586,6 +605,7 @@ int main(void)
     tcase_add_test(tests, scales_and_not_a_number);
     tcase_add_test(tests, unequal_axes_groups_and_batches);
     tcase_add_test(tests, filters_with_transforms);
+    tcase_add_test(tests, transforms_at_stride_2);
     tcase_add_test(tests, first_layers);
     tcase_add_test(tests, random_shapes);
     tcase_add_test(tests, large_shapes_and_adjoint_identities);
