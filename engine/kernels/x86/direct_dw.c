@@ -1,16 +1,16 @@
 /* direct_dw.c - weight gradient: dw[o, (c,i,j)] = sum over P of dy[o, P] * column[(c,i,j), P], P over images and positions.
  *
  * A task owns some filters and some columns (c,i,j) of dw and walks over all positions in chunks of at most DEPTH. Of each
- * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors); dy is read where it
- * lies (narrow.h). Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, made while a tile's rows
- * are in the nearest cache, and those are added in a fixed order. Of few channels it is few_dw.c's. */
+ * chunk it packs the gathered columns transposed (positions downwards, (c,i,j) along the vectors); dy is read where it lies
+ * (unpacked.h). Nothing is added across tasks; for the filters' means each task leaves one partial sum per filter, made while a
+ * tile's rows are in the nearest cache, and those are added in a fixed order. Of few channels it is few_dw.c's. */
 #include "engine/kernels/x86/direct.h"
 
 #define PSAL_CONV2D_COPY strided_copy
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/few.h"
-#include "engine/kernels/x86/narrow.h"
+#include "engine/kernels/x86/unpacked.h"
 #include "engine/kernels/x86/transpose.h"
 
 #define DEPTH 256u
@@ -94,7 +94,7 @@ static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *
                      size_t rows, size_t column, size_t columns, const dw_part *part, float *scratch)
 {
     const size_t image = (size_t)s->in_height * (size_t)s->in_width, groups = (size_t)s->groups;
-    const size_t tiles = psal_ceil_div(rows, psal_narrow_rows(psal_size_min(columns, NARROW_COLUMNS)));
+    const size_t tiles = psal_ceil_div(rows, psal_unpacked_rows(psal_size_min(columns, UNPACKED_COLUMNS)));
     const size_t cuts = (size_t)s->batch * p->cuts;
     float *b = scratch, *lines = b + DEPTH * p->most_columns;
     for (size_t cut = 0; cut < cuts; cut++) {
@@ -107,8 +107,8 @@ static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *
             float *c = part->sums && p->one_cut ? part->c : part->c + m * part->ldc;
             const float *a = dy + ((n * groups + g) * p->filters + row + m) * p->positions + start;
             const float *next = tile + 1 < tiles ? a + tile_rows * p->positions : a;
-            for (size_t j = 0; j < columns; j += NARROW_COLUMNS)
-                psal_narrow(PSAL_MICRO_ROWS, tile_rows, psal_size_min(NARROW_COLUMNS, columns - j), depth, a, p->positions, next,
+            for (size_t j = 0; j < columns; j += UNPACKED_COLUMNS)
+                psal_unpacked(PSAL_MICRO_ROWS, tile_rows, psal_size_min(UNPACKED_COLUMNS, columns - j), depth, a, p->positions, next,
                             b + j * depth, BLOCK, depth * BLOCK, c + j, part->ldc, cut > 0);
             for (size_t r = 0; r < tile_rows && part->sums && cut + 1 == cuts; r++)
                 part->sums[(m + r) * part->sum_step] = sum_values(c + r * part->ldc, columns, part->is_signed);

@@ -3,7 +3,7 @@
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/column_runs.h"
 #include "engine/kernels/x86/micro.h"
-#include "engine/kernels/x86/narrow.h"
+#include "engine/kernels/x86/unpacked.h"
 
 #define DEPTH 160u         /* of a cut of K: a strip of B is 64 x 160 floats, 40 KiB, and stays in the nearest cache, */
 #define LONG_DEPTH 256u    /* but for a forward pass of so few positions that B is one strip, and where A is packed: 14 x 256 floats */
@@ -26,7 +26,7 @@ static bool packs_a(const psal_product *p)
 static bool reads_source(const psal_product *p)
 {
     if (packs_a(p) || !p->plain) return false;
-    return p->positions <= NARROW_COLUMNS ? psal_narrow_exact(p->positions) : p->positions % PLACES != 0;
+    return p->positions <= UNPACKED_COLUMNS ? psal_unpacked_exact(p->positions) : p->positions % PLACES != 0;
 }
 
 /* How many columns a tile has: all, or, where an image has more than fit, so many of them that none of its registers is left half
@@ -34,16 +34,16 @@ static bool reads_source(const psal_product *p)
 static size_t choose_strip(const psal_product *p)
 {
     if (packs_a(p)) return TILE_COLUMNS;
-    if (p->positions <= NARROW_COLUMNS) return p->positions;
+    if (p->positions <= UNPACKED_COLUMNS) return p->positions;
     const size_t one_more = 3 * WIDTH + 1;
     return WIDTH == 16 && p->form == PSAL_A_TRANSPOSED && p->column_tasks == 1 && p->positions % one_more == 0 ? one_more
-                                                                                                              : NARROW_COLUMNS;
+                                                                                                              : UNPACKED_COLUMNS;
 }
 
 /* How many of some columns are read in the source: whole strips of them, lest something behind its end is read. */
 static size_t whole_columns(const psal_product *p, size_t columns)
 {
-    return psal_narrow_exact(columns % p->strip) ? columns : columns - columns % p->strip;
+    return psal_unpacked_exact(columns % p->strip) ? columns : columns - columns % p->strip;
 }
 
 /* The most columns that a task packs of each image */
@@ -260,20 +260,20 @@ static void multiply_in_place(const psal_product *p, const float *w, const a_blo
 {
     const bool by_rows = p->form == PSAL_A_ROWS;
     const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
-    const size_t tiles = psal_ceil_div(block->rows, psal_narrow_rows(p->strip)), strips = psal_ceil_div(columns, p->strip);
+    const size_t tiles = psal_ceil_div(block->rows, psal_unpacked_rows(p->strip)), strips = psal_ceil_div(columns, p->strip);
     const float *first = w + block->row * row_step + block->start * k_step;
     for (size_t i = 0; i < strips * tiles; i++) {
         const size_t tile = i % tiles, n = i / tiles * p->strip, width = psal_size_min(p->strip, columns - n);
         const size_t m = even_start(block->rows, tiles, tile), rows = even_share(block->rows, tiles, tile);
-        const size_t later = by_rows ? tile + 1 : (tile / NARROW_GROUP + 1) * NARROW_GROUP;
+        const size_t later = by_rows ? tile + 1 : (tile / UNPACKED_GROUP + 1) * UNPACKED_GROUP;
         const float *next = later < tiles ? first + even_start(block->rows, tiles, later) * row_step
                                           : w + block->row * row_step + next_start * k_step;
-        if (!by_rows) next += tile % NARROW_GROUP * block->depth / NARROW_GROUP * k_step;
+        if (!by_rows) next += tile % UNPACKED_GROUP * block->depth / UNPACKED_GROUP * k_step;
         for (size_t image = 0; image < images; image++) {
             const b_strip strip = strip_at(b, image, n, block->depth);
             float *tile_c = c.first + image * c.step + m * ldc + n;
             for (size_t r = 0; r < rows && p->in_place; r++) prefetch_to_write(tile_c + r * ldc, width);
-            psal_narrow(micro_form(p), rows, width, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next, strip.first,
+            psal_unpacked(micro_form(p), rows, width, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next, strip.first,
                         strip.k_step, strip.block_step, tile_c, ldc, block->start > 0);
         }
     }

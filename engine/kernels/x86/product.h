@@ -3,7 +3,7 @@
  *
  * A task computes some rows of the result for some positions of one image, or for all positions of a few small ones. It walks over
  * K in blocks of at most DEPTH, and in each over strips of positions: of B, the gathered columns, one stays in the nearest
- * cache while A passes by, which is read where it lies (narrow.h); only where a row's elements lie apart in memory are some tiles of it
+ * cache while A passes by, which is read where it lies (unpacked.h); only where a row's elements lie apart in memory are some tiles of it
  * packed at a time. Columns that are the source itself (1 x 1 at stride 1) are read where they lie too. Positions are the direction of the
  * vectors, so the result is NCHW as it falls out of the registers. Where an image has few positions, or there are fewer tasks than
  * threads, tasks take a part of the rows and share columns packed beforehand. How the work is divided changes no bit: an element of the

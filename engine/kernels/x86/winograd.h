@@ -1,4 +1,4 @@
-/* winograd.h - convolutions at stride 1 through Winograd's transforms (winograd_transform.h). */
+/* winograd.h - convolutions at stride 1, and of 3 x 3 at stride 2, through Winograd's transforms (winograd_transform.h). */
 #ifndef PSAL_ENGINE_KERNELS_X86_WINOGRAD_H
 #define PSAL_ENGINE_KERNELS_X86_WINOGRAD_H
 

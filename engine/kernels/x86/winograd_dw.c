@@ -26,7 +26,7 @@
 
 typedef struct dw_plan {
     winograd_form form;
-    size_t products, gradients, taps;                    /* frequencies of a tile and of E, elements of a filter's plane */
+    size_t products, gradients, taps;                  /* frequencies of a tile and of E, elements of a filter's plane */
     winograd_size height, width;
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t groups, panels, group_blocks, panel_blocks; /* pieces are groups x panels of at most so many blocks */

@@ -4,10 +4,11 @@
  *
  * and its adjoint in w:  dw = G^T [ sum over tiles of (A dy A^T) * (B^T x B) ] G.
  *
- * m and r may differ in height and width; where both are 1, nothing is done in that direction.
+ * m and r may differ in height and width; where both are 1, nothing is done in that direction. At stride 2, y and the input
+ * gradient have transforms of their own, in which some products share a frequency of the filter.
  *
- * Vectors run over channels: a BLOCK of 16 channels is transformed at a time. A transformed tile or filter has n*n elements
- * ("frequencies") that lie `step` floats apart, and each is a BLOCK. All functions read and write one row of tiles or one
+ * Vectors run over channels: a BLOCK of 16 channels is transformed at a time. A transformed tile or filter has elements
+ * ("frequencies", n*n at stride 1) that lie `step` floats apart, and each is a BLOCK. All functions read and write one row of tiles or one
  * filter per lane; planes are NCHW. */
 #ifndef PSAL_ENGINE_KERNELS_X86_WINOGRAD_TRANSFORM_H
 #define PSAL_ENGINE_KERNELS_X86_WINOGRAD_TRANSFORM_H

@@ -1,11 +1,11 @@
-#include "engine/kernels/x86/narrow.h"
+#include "engine/kernels/x86/unpacked.h"
 
 #include <assert.h>
 
 #include "engine/kernels/x86/transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST_VECTORS (NARROW_COLUMNS / WIDTH)
+#define MOST_VECTORS (UNPACKED_COLUMNS / WIDTH)
 
 /* Kinds of tiles by their columns: so many vectors, and perhaps one column more. Accumulators, the vectors of a row of B and a
  * broadcast share 32 registers (28 + 4, the broadcast an operand from memory, with four vectors) or 16. */
@@ -26,12 +26,12 @@ static int kind_of(size_t columns)
     return columns > 3 * WIDTH + 1 ? FOUR : columns > 3 * WIDTH ? THREE_AND_ONE : (int)((columns - 1) / WIDTH);
 }
 
-size_t psal_narrow_rows(size_t columns)
+size_t psal_unpacked_rows(size_t columns)
 {
     return kind_of(columns) == FOUR ? 7 : MOST_ROWS;
 }
 
-bool psal_narrow_exact(size_t columns)
+bool psal_unpacked_exact(size_t columns)
 {
     return columns % WIDTH == 0 || kind_of(columns) == THREE_AND_ONE;
 }
@@ -82,7 +82,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
             }
             if (!by_rows && k % 2 == 0) {
                 prefetch(next + line * BLOCK, 1);
-                line = (line + 1) % NARROW_RUN;
+                line = (line + 1) % UNPACKED_RUN;
                 if (line == 0) next += a_step;
             }
             a += by_rows ? 1 : a_step;
@@ -142,9 +142,9 @@ FOR_EACH_ROWS(DEFINE_TILES)
 
 static tile_function *const tiles[MOST_ROWS][3][KINDS] = {FOR_EACH_ROWS(NAMES)};
 
-void psal_narrow(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
-                 const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
+void psal_unpacked(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
+                   const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
 {
-    assert(rows > 0 && rows <= psal_narrow_rows(columns) && columns > 0 && columns <= NARROW_COLUMNS);
+    assert(rows > 0 && rows <= psal_unpacked_rows(columns) && columns > 0 && columns <= UNPACKED_COLUMNS);
     tiles[rows - 1][form][kind_of(columns)](depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);
 }
