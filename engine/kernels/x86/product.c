@@ -8,8 +8,8 @@
 #define DEPTH 160u         /* of a cut of K: a strip of B is 64 x 160 floats, 40 KiB, and stays in the nearest cache, */
 #define LONG_DEPTH 256u    /* but for a forward pass of so few positions that B is one strip, and where A is packed: 14 x 256 floats */
 #define COLUMNS 256u       /* columns of B at a time, */
-#define ALONE_COLUMNS 512u /* and by rows for one thread, which needs no small tasks */
-#define FEW_COLUMNS 320u   /* so many are one task */
+#define ALONE_COLUMNS 512u /* or, where A is rows, for one thread, which needs no small tasks; */
+#define FEW_COLUMNS 320u   /* so many are one task, */
 #define PACKED_TILES 16u   /* tiles of A packed at a time, so that it is read in long runs: 225 KiB */
 #define TILE_FLOATS ((LONG_DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
 #define PLACES 128u        /* rows of B so many floats apart, or a multiple, share few places of the nearest cache */
