@@ -20,7 +20,8 @@
 #define ALONE_FLOATS (144u << 10) /* V of a band that one thread does alone: 576 KiB */
 #define ALONE_TILES 14u           /* the fewest of such a band, and */
 #define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
-#define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB */
+#define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB, */
+#define STRIDED_TILES 92u        /* and at stride 2 25 x 92 x 32, where that saves U of all panels */
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
 #define TURNED_CHANNELS 4u
@@ -50,13 +51,19 @@ static size_t row_floats(const plan *p)
     return p->products * p->source_blocks * p->t.tile_columns * BLOCK;
 }
 
-/* Cut the tile rows into bands and strips for at least `tasks` tasks. */
-static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
+/* The most rows of so many tiles */
+static size_t rows_of(const plan *p, size_t tiles)
+{
+    return psal_size_max(tiles / p->t.tile_columns, 1);
+}
+
+/* Cut the tile rows into bands, and strips of at most so many tiles for at least `tasks` tasks. */
+static void divide_rows(plan *p, size_t tile_rows, size_t strip_tiles, size_t tasks)
 {
     p->tile_rows = tile_rows;
     p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats(p), 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
-    p->strips = psal_ceil_div(p->band_rows, psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
+    p->strips = psal_ceil_div(p->band_rows, rows_of(p, strip_tiles));
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
     p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
     p->shared_filters = p->bands * p->strips > 1;
@@ -66,7 +73,7 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
  * of one thread, from the image to the result. */
 static void choose_alone(plan *p, int threads)
 {
-    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), psal_size_max(STRIP_TILES / p->t.tile_columns, 1));
+    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), rows_of(p, STRIP_TILES));
     p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
                p->tile_rows >= rows * WANTED_TASKS && p->filters * p->t.sources * p->t.results <= ALONE_FILTERS;
     if (!p->alone) return;
@@ -84,12 +91,15 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
     p.panels = psal_ceil_div(p.t.results, PANEL);
 
-    divide_rows(&p, p.t.image_rows, WANTED_TASKS);
+    const bool strided = p.filters < p.products;
+    divide_rows(&p, p.t.image_rows, strided ? STRIDED_TILES : STRIP_TILES, WANTED_TASKS);
     p.chunk = p.t.sources;
     if (!p.shared_filters)
         p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
-    divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
+    /* One thread makes U panel by panel for less memory, though turned filters are read faster for all of them. */
+    const bool long_strips = strided && (!transposed || threads == 1);
+    divide_rows(&p, p.t.image_rows * (size_t)s->batch, long_strips ? STRIDED_TILES : STRIP_TILES, threads > 1 ? WANTED_TASKS : 1);
     choose_alone(&p, threads);
 
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
