@@ -21,7 +21,7 @@
 #define ALONE_TILES 14u           /* the fewest of such a band, and */
 #define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB, */
-#define STRIDED_TILES 92u        /* and at stride 2 25 x 92 x 32, where that saves U of all panels */
+#define STRIDED_TILES 92u        /* and at stride 2, 25 x 92 x 32: one strip of 17 x 17, so that U of all panels need not be kept */
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
 #define TURNED_CHANNELS 4u
@@ -91,15 +91,13 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
     p.panels = psal_ceil_div(p.t.results, PANEL);
 
-    const bool strided = p.filters < p.products;
-    divide_rows(&p, p.t.image_rows, strided ? STRIDED_TILES : STRIP_TILES, WANTED_TASKS);
+    const size_t strip_tiles = p.filters < p.products ? STRIDED_TILES : STRIP_TILES;
+    divide_rows(&p, p.t.image_rows, strip_tiles, WANTED_TASKS);
     p.chunk = p.t.sources;
     if (!p.shared_filters)
         p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
-    /* One thread makes U panel by panel for less memory, though turned filters are read faster for all of them. */
-    const bool long_strips = strided && (!transposed || threads == 1);
-    divide_rows(&p, p.t.image_rows * (size_t)s->batch, long_strips ? STRIDED_TILES : STRIP_TILES, threads > 1 ? WANTED_TASKS : 1);
+    divide_rows(&p, p.t.image_rows * (size_t)s->batch, strip_tiles, threads > 1 ? WANTED_TASKS : 1);
     choose_alone(&p, threads);
 
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
