@@ -1,15 +1,14 @@
 /* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
  *
  *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean|signs|signs_dx] [--method auto|accurate|direct|gemm]...
- *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers [--only TEXT]] [--cpu-time] [--cold]
+ *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers] [--only TEXT] [--cpu-time] [--cold]
  *
  * --only times the layers whose line has TEXT in it, as "k3x3 s2". Several --method run interleaved, so that a busy machine
  * hits all alike; each time is the smallest of the repeats. With --workers N, N threads run the same layer at once, each on its
  * own buffers (one image per thread), and with --batch N all run N images together; the time is per image. --cold takes other
  * weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights only when the caches have
  * forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead of the clock's, for one
- * thread on a busy machine. The last line is the SGEMM peak of one thread times the number of
- * threads, measured in the same run. */
+ * thread on a busy machine. The last line is the SGEMM peak of one thread times the number of threads, measured in the same run. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,8 +164,7 @@ static void time_network(int index, const options *opt)
     conv_network net;
     conv_network_make(index, &net);
     if (opt->network && strcmp(opt->network, net.name) != 0) return;
-    double sum[OPS][METHODS] = {{0}}, work = 0;
-    for (int i = 0; i < net.layers; i++) work += gflop(&net.layer[i].shape) * net.layer[i].times;
+    double sum[OPS][METHODS] = {{0}}, work[OPS] = {0};
     for (op_kind op = FORWARD; op < OPS; op++) {
         if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op >= MEAN) continue;
         for (int i = 0; i < net.layers; i++) {
@@ -177,6 +175,7 @@ static void time_network(int index, const options *opt)
             if (opt->only && !strstr(name, opt->only)) continue;
             double best[METHODS];
             time_layer(s, op, opt, best);
+            work[op] += gflop(s) * net.layer[i].times;
             if (opt->layers) printf("%-8s %-37s", op_names[op], name);
             for (int m = 0; m < METHODS; m++) {
                 if (!opt->chosen[m]) continue;
@@ -192,7 +191,7 @@ static void time_network(int index, const options *opt)
         printf("%-13s %-9s", net.name, method_names[m]);
         for (op_kind op = FORWARD; op < OPS; op++) {
             if (sum[op][m] == 0) continue;
-            printf("%s %7.1f ms (%3.0f GF/s)  ", op_names[op], 1e3 * sum[op][m], work / sum[op][m]);
+            printf("%s %7.1f ms (%3.0f GF/s)  ", op_names[op], 1e3 * sum[op][m], work[op] / sum[op][m]);
             total += sum[op][m];
         }
         printf("together %7.1f ms\n", 1e3 * total);
