@@ -7,7 +7,7 @@
 #include <omp.h>
 
 #include "engine/kernels/amx/image.h"
-#include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/sum.h"
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/transpose.h"
 

@@ -10,8 +10,9 @@
 #include "engine/kernels/conv2d_gather.h"
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/x86/few.h"
-#include "engine/kernels/x86/unpacked.h"
+#include "engine/kernels/x86/sum.h"
 #include "engine/kernels/x86/transpose.h"
+#include "engine/kernels/x86/unpacked.h"
 
 #define DEPTH 256u
 #define COLUMNS 128u      /* of a task, whose B is then 128 KiB, */

@@ -11,7 +11,7 @@
 
 #include "engine/kernels/conv2d_lower.h"
 #include "engine/kernels/tasks.h"
-#include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/sum.h"
 #include "engine/kernels/x86/transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))

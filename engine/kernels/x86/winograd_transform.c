@@ -2,35 +2,24 @@
 
 #include <string.h>
 
-#include "engine/kernels/x86/direct.h"
+#include "engine/kernels/x86/sum.h"
 #include "engine/kernels/x86/winograd_tile.h"
 
 /* f(height, width, ...) with constants for what is done in both directions */
-#define CASE(form, height, width, f, ...) case form: return f(WINOGRAD_AXIS_##height, WINOGRAD_AXIS_##width, __VA_ARGS__);
-#define CASES(f, ...)                                                                                                  \
-    CASE(WINOGRAD_2X2_3X3, 2_3, 2_3, f, __VA_ARGS__)                                                                   \
-    CASE(WINOGRAD_4X4_3X3, 4_3, 4_3, f, __VA_ARGS__)                                                                   \
-    CASE(WINOGRAD_2X2_5X5, 2_5, 2_5, f, __VA_ARGS__)                                                                   \
-    CASE(WINOGRAD_1X4_1X3, NONE, 4_3, f, __VA_ARGS__)                                                                  \
-    CASE(WINOGRAD_4X1_3X1, 4_3, NONE, f, __VA_ARGS__)                                                                  \
-    CASE(WINOGRAD_1X2_1X7, NONE, 2_7, f, __VA_ARGS__)                                                                  \
-    CASE(WINOGRAD_2X1_7X1, 2_7, NONE, f, __VA_ARGS__)                                                                  \
-    CASE(WINOGRAD_STRIDE_2, STRIDE_2, STRIDE_2, f, __VA_ARGS__)
-#define DX_CASES(f, ...)                                                                                               \
-    CASE(WINOGRAD_STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, f, __VA_ARGS__)                                \
-    CASE(WINOGRAD_STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, f, __VA_ARGS__)
-#define WITH_AXES(form, f, ...)                                                                                        \
+#define CASE(form, height, width, f, ...) case WINOGRAD_##form: return f(WINOGRAD_AXIS_##height, WINOGRAD_AXIS_##width, __VA_ARGS__);
+#define WITH_AXES(form, ...)                                                                                           \
     switch (form) {                                                                                                    \
-        CASES(f, __VA_ARGS__)                                                                                          \
-        DX_CASES(f, __VA_ARGS__)                                                                                       \
+        WINOGRAD_FORMS(CASE, __VA_ARGS__)                                                                              \
+        WINOGRAD_DX_FORMS(CASE, __VA_ARGS__)                                                                           \
     default: break;                                                                                                    \
     }
 /* Without those that are input gradients, which have no weight gradient */
-#define WITH_FORWARD_AXES(form, f, ...)                                                                                \
+#define WITH_FORWARD_AXES(form, ...)                                                                                   \
     switch (form) {                                                                                                    \
-        CASES(f, __VA_ARGS__)                                                                                          \
+        WINOGRAD_FORMS(CASE, __VA_ARGS__)                                                                              \
     default: break;                                                                                                    \
     }
+
 /* What a transform takes and gives in a direction */
 #define FROM_TO(axis, given, made) (direction){axis, winograd_axis_size(axis).given, winograd_axis_size(axis).made}
 #define INPUT(axis) FROM_TO(axis, window, products)

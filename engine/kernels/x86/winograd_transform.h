@@ -8,8 +8,8 @@
  * gradient have transforms of their own, in which some products share a frequency of the filter.
  *
  * Vectors run over channels: a BLOCK of 16 channels is transformed at a time. A transformed tile or filter has elements
- * ("frequencies", n*n at stride 1) that lie `step` floats apart, and each is a BLOCK. All functions read and write one row of tiles or one
- * filter per lane; planes are NCHW. */
+ * ("frequencies", n*n at stride 1) that lie `step` floats apart, and each is a BLOCK. All functions read and write one row of tiles
+ * or one filter per lane; planes are NCHW. */
 #ifndef PSAL_ENGINE_KERNELS_X86_WINOGRAD_TRANSFORM_H
 #define PSAL_ENGINE_KERNELS_X86_WINOGRAD_TRANSFORM_H
 
@@ -55,36 +55,39 @@ static inline int winograd_axis_filter(winograd_axis axis, int product)
     return product < size.filters ? product : size.filters - 1;
 }
 
-/* In height x in width */
+/* f(form, what is done in height, in width, ...) for every form that has a weight gradient, and for input gradients that need
+ * transforms of their own */
+#define WINOGRAD_FORMS(f, ...)                                                                                         \
+    f(2X2_3X3, 2_3, 2_3, __VA_ARGS__)                                                                                  \
+    f(4X4_3X3, 4_3, 4_3, __VA_ARGS__)                                                                                  \
+    f(2X2_5X5, 2_5, 2_5, __VA_ARGS__)                                                                                  \
+    f(1X4_1X3, NONE, 4_3, __VA_ARGS__)                                                                                 \
+    f(4X1_3X1, 4_3, NONE, __VA_ARGS__)                                                                                 \
+    f(1X2_1X7, NONE, 2_7, __VA_ARGS__)                                                                                 \
+    f(2X1_7X1, 2_7, NONE, __VA_ARGS__)                                                                                 \
+    f(STRIDE_2, STRIDE_2, STRIDE_2, __VA_ARGS__)
+#define WINOGRAD_DX_FORMS(f, ...)                                                                                      \
+    f(STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, __VA_ARGS__)                                               \
+    f(STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, __VA_ARGS__)
+
+#define WINOGRAD_NAME(form, height, width, ...) WINOGRAD_##form,
 typedef enum winograd_form {
     WINOGRAD_NONE, /* a convolution that none of them suits */
-    WINOGRAD_2X2_3X3,
-    WINOGRAD_4X4_3X3,
-    WINOGRAD_2X2_5X5,
-    WINOGRAD_1X4_1X3,
-    WINOGRAD_4X1_3X1,
-    WINOGRAD_1X2_1X7,
-    WINOGRAD_2X1_7X1,
-    WINOGRAD_STRIDE_2,
-    WINOGRAD_STRIDE_2_DX_EVEN,
-    WINOGRAD_STRIDE_2_DX_ODD
+    WINOGRAD_FORMS(WINOGRAD_NAME, ) WINOGRAD_DX_FORMS(WINOGRAD_NAME, )
 } winograd_form;
 
 #define WINOGRAD_MOST_TAPS 25
-#define WINOGRAD_MOST_PRODUCTS 36
 
+#define WINOGRAD_HEIGHT(form, height, width, ...) WINOGRAD_AXIS_##height,
+#define WINOGRAD_WIDTH(form, height, width, ...) WINOGRAD_AXIS_##width,
 static inline winograd_axis winograd_height_axis(winograd_form form)
 {
-    static const winograd_axis axes[] = {
-        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_3, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_2_5, WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_4_3,
-        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_7, WINOGRAD_AXIS_STRIDE_2, WINOGRAD_AXIS_STRIDE_2_DX_EVEN, WINOGRAD_AXIS_STRIDE_2_DX_ODD};
+    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_HEIGHT, ) WINOGRAD_DX_FORMS(WINOGRAD_HEIGHT, )};
     return axes[form];
 }
 static inline winograd_axis winograd_width_axis(winograd_form form)
 {
-    static const winograd_axis axes[] = {
-        WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_2_3, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_2_5, WINOGRAD_AXIS_4_3, WINOGRAD_AXIS_NONE,
-        WINOGRAD_AXIS_2_7, WINOGRAD_AXIS_NONE, WINOGRAD_AXIS_STRIDE_2, WINOGRAD_AXIS_STRIDE_2_DX_EVEN, WINOGRAD_AXIS_STRIDE_2_DX_ODD};
+    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_WIDTH, ) WINOGRAD_DX_FORMS(WINOGRAD_WIDTH, )};
     return axes[form];
 }
 static inline winograd_size winograd_height(winograd_form form)
