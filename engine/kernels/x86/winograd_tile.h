@@ -425,9 +425,61 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
     }
 }
 
+#if WIDTH == 16
+/* to[t * 16 + i] = w[i * 9 + t]: eight taps of filters i and i + 8 are a row of two 8 x 8 transpositions; of the ninth taps no two
+ * have the same place modulo 16. */
+INLINE void load_nine_taps(const float *w, float *to)
+{
+    vec r[8], t[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(w + i * 9)), _mm256_loadu_ps(w + (i + 8) * 9), 1);
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            const __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    }
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        const __m512d low = _mm512_castps_pd(r[j]), high = _mm512_castps_pd(r[j + 4]);
+        vec_store(to + j * BLOCK, _mm512_castpd_ps(_mm512_permutex2var_pd(low, first, high)));
+        vec_store(to + (j + 4) * BLOCK, _mm512_castpd_ps(_mm512_permutex2var_pd(low, second, high)));
+    }
+    vec ninth = vec_load_masked(w, vec_chosen(1u << 8));
+#define WITH_NINTH(line, places) ninth = _mm512_mask_loadu_ps(ninth, places, w + line * BLOCK);
+    WITH_NINTH(1, 1u << 1 | 1u << 10)
+    WITH_NINTH(2, 1u << 3 | 1u << 12)
+    WITH_NINTH(3, 1u << 5 | 1u << 14)
+    WITH_NINTH(4, 1u << 7)
+    WITH_NINTH(5, 1u << 0 | 1u << 9)
+    WITH_NINTH(6, 1u << 2 | 1u << 11)
+    WITH_NINTH(7, 1u << 4 | 1u << 13)
+    WITH_NINTH(8, 1u << 6 | 1u << 15)
+#undef WITH_NINTH
+    const __m512i places = _mm512_setr_epi32(8, 1, 10, 3, 12, 5, 14, 7, 0, 9, 2, 11, 4, 13, 6, 15);
+    vec_store(to + 8 * BLOCK, _mm512_permutexvar_ps(places, ninth));
+}
+#endif
+
 /* to[t * WIDTH + i] = w[i * taps + t] for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
 INLINE void load_taps(const float *w, size_t lanes, const size_t taps, float *to)
 {
+#if WIDTH == 16
+    if (taps == 9 && lanes >= WIDTH) {
+        load_nine_taps(w, to);
+        return;
+    }
+#endif
     for (size_t first = 0; first < taps; first += WIDTH) {
         const size_t some = taps - first < WIDTH ? taps - first : WIDTH;
         if (some == 1) { /* the ninth of 3 x 3: a transposition would be too much */
