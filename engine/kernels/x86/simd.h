@@ -34,6 +34,7 @@ static inline vec_mask vec_first(size_t n) { return (vec_mask)(n >= 16 ? 0xffff 
 static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm512_maskz_loadu_ps(m, p); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
 static inline vec vec_or(vec a, vec b) { return _mm512_or_ps(a, b); }
+static inline vec vec_and_not(vec a, vec b) { return _mm512_andnot_ps(a, b); } /* ~a & b */
 static inline vec_mask vec_chosen(unsigned lanes) { return (vec_mask)lanes; } /* bit i: lane i; higher bits do not count */
 /* the elements with even numbers of `low` and then of `high` */
 static inline vec vec_even(vec low, vec high)
@@ -65,6 +66,7 @@ static inline vec_mask vec_first(size_t n)
 static inline vec vec_load_masked(const float *p, vec_mask m) { return _mm256_maskload_ps(p, m); }
 static inline void vec_store_masked(float *p, vec_mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
 static inline vec vec_or(vec a, vec b) { return _mm256_or_ps(a, b); }
+static inline vec vec_and_not(vec a, vec b) { return _mm256_andnot_ps(a, b); }
 static inline vec_mask vec_chosen(unsigned lanes)
 {
     const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);

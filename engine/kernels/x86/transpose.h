@@ -9,23 +9,30 @@
 
 #if defined PSAL_SIMD_AVX512
 
-/* r[i] element j becomes r[j] element i */
-static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
+/* In each 128-bit lane, of four rows each: element j of r[4*k + i] becomes element i of r[4*k + j]. */
+static inline __attribute__((always_inline)) void transpose_in_lanes(const int rows, vec *r)
 {
     vec t[16];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; i += 2) {
+    for (int i = 0; i < rows; i += 2) {
         t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; i += 4) {
+    for (int i = 0; i < rows; i += 4) {
         for (int j = 0; j < 2; j++) {
             __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
             r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
             r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
         }
     }
+}
+
+/* r[i] element j becomes r[j] element i */
+static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
+{
+    vec t[16];
+    transpose_in_lanes(16, r);
     /* Now lane l of r[4*i + j] holds column 4*l + j of rows 4*i .. 4*i+3: transpose the 4 x 4 lanes. */
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {

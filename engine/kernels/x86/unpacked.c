@@ -42,6 +42,41 @@ INLINE size_t place_of(const int v, size_t b_block)
     return (size_t)(v * WIDTH / BLOCK) * b_block + (size_t)(v * WIDTH % BLOCK);
 }
 
+#if WIDTH == 16
+/* Where turn() puts column k < 16 of a tile's rows */
+INLINE size_t turned_at(size_t k)
+{
+    return k % 4 * 32 + k / 4 * 8;
+}
+
+INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned)
+{
+    vec r[8];
+    const vec_mask mask = vec_first(columns);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) r[i] = i < rows ? vec_load_masked(a + (size_t)i * a_step, mask) : vec_zero();
+    transpose_in_lanes(8, r);
+    /* Now lane l of r[j] and of r[4 + j] holds column 4*l + j of rows 0 .. 3 and 4 .. 7. */
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        const __m512d first = _mm512_castps_pd(r[j]), second = _mm512_castps_pd(r[4 + j]);
+        vec_store(turned + j * 32, _mm512_castpd_ps(_mm512_permutex2var_pd(first, low, second)));
+        vec_store(turned + j * 32 + 16, _mm512_castpd_ps(_mm512_permutex2var_pd(first, high, second)));
+    }
+}
+#else
+INLINE size_t turned_at(size_t k)
+{
+    return k * BLOCK;
+}
+
+INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned)
+{
+    transpose_block(a, a_step, (size_t)rows, columns, turned, BLOCK, BLOCK);
+}
+#endif
+
 /* One tile of constant size. `single`: the last vector of B has one column only, which is B's first of that panel. Its accumulator
  * has rows for lanes. */
 INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth, const float *a,
@@ -64,7 +99,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
         if (by_rows) {
 #pragma GCC unroll 8
             for (int m = 0; m < rows; m++) prefetch(next + (size_t)m * a_step + k0, 1);
-            if (single) transpose_block(a, a_step, (size_t)rows, steps, turned, BLOCK, BLOCK);
+            if (single) turn(a, a_step, rows, steps, turned);
         }
         for (size_t k = 0; k < steps; k++, b += b_step) {
             vec row[MOST_VECTORS];
@@ -77,7 +112,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
                 for (int v = 0; v < vectors; v++) acc[m][v] = vec_fma(s, row[v], acc[m][v]);
             }
             if (single) {
-                const vec column = by_rows ? vec_load(turned + k * BLOCK) : vec_load_masked(a, all);
+                const vec column = by_rows ? vec_load(turned + turned_at(k)) : vec_load_masked(a, all);
                 last = vec_fma(column, vec_broadcast(b[place_of(vectors, b_block)]), last);
             }
             if (!by_rows && k % 2 == 0) {

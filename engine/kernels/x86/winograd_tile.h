@@ -430,24 +430,11 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
  * have the same place modulo 16. */
 INLINE void load_nine_taps(const float *w, float *to)
 {
-    vec r[8], t[8];
+    vec r[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
         r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(w + i * 9)), _mm256_loadu_ps(w + (i + 8) * 9), 1);
-#pragma GCC unroll 4
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-#pragma GCC unroll 2
-        for (int j = 0; j < 2; j++) {
-            const __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
-            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
-    }
+    transpose_in_lanes(8, r);
     const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
