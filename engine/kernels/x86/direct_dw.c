@@ -18,10 +18,11 @@
 #define COLUMNS 128u      /* of a task, whose B is then 128 KiB, */
 #define MOST_COLUMNS 256u /* or more where there are few positions */
 #define WANTED_TASKS 4u
+#define MOST_SHIFTS 25u   /* taps */
 
 typedef struct dw_plan {
     psal_conv2d_lowered l;
-    bool plain;
+    bool plain, shifted; /* the columns are the source itself, or, apart from what lies outside, shifted by a constant */
     size_t filters, channels, depth, positions; /* of one group; depth = positions of one image */
     size_t columns;                             /* (c,i,j) of one filter */
     size_t row_tasks, column_tasks, cuts;
@@ -41,6 +42,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
 {
     dw_plan p = {.l = psal_conv2d_lower_forward(s)};
     p.plain = psal_conv2d_lowered_is_plain(&p.l);
+    p.shifted = p.l.h.stride == 1 && p.l.w.stride == 1 && p.l.w.count == p.l.w.source && psal_conv2d_taps(&p.l) <= MOST_SHIFTS;
     p.filters = (size_t)(s->out_channels / s->groups);
     p.channels = (size_t)(s->in_channels / s->groups);
     p.columns = p.channels * psal_conv2d_taps(&p.l);
@@ -67,15 +69,51 @@ size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads)
     return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
 }
 
+/* Of the positions of a chunk, those that a tap takes inside the source, bit by bit, and by how much it shifts them */
+typedef struct shift {
+    ptrdiff_t offset;
+    uint16_t inside[DEPTH / BLOCK];
+} shift;
+
+static void find_shifts(const dw_plan *p, size_t start, size_t depth, shift *shifts)
+{
+    const size_t width = (size_t)p->l.w.count;
+    for (size_t i = 0; i < psal_conv2d_taps(&p->l); i++) {
+        const psal_conv2d_tap tap = psal_conv2d_tap_at(&p->l, i);
+        shifts[i] = (shift){.offset = tap.offset};
+        int y = (int)(start / width), x = (int)(start % width);
+        for (size_t k = 0; k < depth; k++) {
+            const bool inside = y >= tap.h_lo && y < tap.h_hi && x >= tap.w_lo && x < tap.w_hi;
+            shifts[i].inside[k / BLOCK] |= (uint16_t)((unsigned)inside << k % BLOCK);
+            if (++x == p->l.w.count) x = 0, y++;
+        }
+    }
+}
+
+static void shift_row(const float *plane, const shift *s, size_t start, size_t depth, float *line)
+{
+    for (size_t k = 0; k < depth; k += WIDTH)
+        vec_store(line + k, vec_load_masked(plane + ((ptrdiff_t)(start + k) + s->offset),
+                                            vec_chosen((unsigned)s->inside[k / BLOCK] >> k % BLOCK)));
+}
+
 /* B of one chunk: [panel of 16 columns][position][16]; `lines` holds 16 gathered rows. */
 static void pack_columns(const dw_plan *p, const float *source, size_t column, size_t columns, size_t start, size_t depth,
                          float *lines, float *b)
 {
+    const size_t taps = psal_conv2d_taps(&p->l), plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
+    shift shifts[MOST_SHIFTS];
+    if (p->shifted && !p->plain) find_shifts(p, start, depth, shifts);
     for (size_t n = 0; n < columns; n += BLOCK, b += depth * BLOCK) {
         const size_t rows = psal_size_min(BLOCK, columns - n), step = p->plain ? p->positions : DEPTH;
         const float *from = p->plain ? source + (column + n) * p->positions + start : lines;
-        for (size_t r = 0; r < rows && !p->plain; r++)
-            psal_conv2d_gather_row(&p->l, source, column + n + r, start, depth, lines + r * DEPTH);
+        for (size_t i = 0; i < rows && !p->plain; i++) {
+            const size_t row = column + n + i;
+            if (p->shifted)
+                shift_row(source + row / taps * plane, &shifts[row % taps], start, depth, lines + i * DEPTH);
+            else
+                psal_conv2d_gather_row(&p->l, source, row, start, depth, lines + i * DEPTH);
+        }
         for (size_t k = 0; k < depth; k += BLOCK)
             transpose_block(from + k, step, rows, psal_size_min(BLOCK, depth - k), b + k * BLOCK, BLOCK, BLOCK);
     }
