@@ -33,7 +33,7 @@ INLINE void tile(const int rows, const int vectors, const psal_micro_form form, 
             b += b_step;
         }
         a = by_rows ? a + a_step : step_a;
-        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+        if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth)) {
 #pragma GCC unroll 16
             for (int m = 0; m < rows; m++)
 #pragma GCC unroll 2
@@ -113,7 +113,7 @@ INLINE void half_tile(const int rows, const psal_micro_form form, size_t depth, 
                 acc[m] = _mm256_fmadd_ps(_mm256_set1_ps(step_a[by_rows ? m * BLOCK : m]), b0, acc[m]);
         }
         a = by_rows ? a + a_step : step_a;
-        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+        if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth)) {
 #pragma GCC unroll 16
             for (int m = 0; m < rows; m++) {
                 sums[m] = _mm256_add_ps(sums[m], acc[m]);

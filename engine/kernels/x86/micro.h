@@ -16,9 +16,15 @@
 
 /* PSAL_MICRO_CHAINS is the form rows with sums cut into chains of BLOCK products, which are added to one another when each is
  * complete. A sum of n products made one after the other is wrong by about sqrt(n / 2) roundings, from chains of length c by
- * sqrt(c / 2 + n / 2c), least at c = sqrt(n), and n is at most 256. It is for the forward pass: there every rounding counts
- * (psal_conv2d_forward_method). */
+ * sqrt(c / 2 + n / 2c), least at c = sqrt(n); from 512 products on chains twice as long are as good, and cost half. It is for the
+ * forward pass: there every rounding counts (psal_conv2d_forward_method). */
 typedef enum psal_micro_form { PSAL_MICRO_ROWS, PSAL_MICRO_COLUMNS, PSAL_MICRO_CHAINS } psal_micro_form;
+
+/* Whether a chain, but not the last one, ends with step k, a multiple of BLOCK. */
+static inline bool psal_micro_chain_ends(size_t k, size_t depth)
+{
+    return k < depth && k % (depth < 512 ? BLOCK : 2 * BLOCK) == 0;
+}
 
 /* rows in [1, MAX_ROWS], columns in [1, TILE_COLUMNS]; with `accumulate` the product is added to c, otherwise c is only
  * written. */

@@ -122,7 +122,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
             }
             a += by_rows ? 1 : a_step;
         }
-        if (form == PSAL_MICRO_CHAINS && k0 + BLOCK < depth) {
+        if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth)) {
 #pragma GCC unroll 8
             for (int m = 0; m < rows; m++)
 #pragma GCC unroll 4
