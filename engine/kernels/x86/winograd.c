@@ -21,7 +21,8 @@
 #define ALONE_TILES 14u           /* the fewest of such a band, and */
 #define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB, */
-#define STRIDED_TILES 92u        /* and at stride 2, 25 x 92 x 32: one strip of 17 x 17, so that U of all panels need not be kept */
+#define STRIDED_TILES 92u        /* at stride 2, 25 x 92 x 32: one strip of 17 x 17, so that U of all panels need not be kept, */
+#define SMALL_TILES 200u         /* and m = 2, 16 x 200 x 32: one strip of 28 x 28, so that U, which is large there, is read once */
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
 #define TURNED_CHANNELS 4u
@@ -57,13 +58,19 @@ static size_t rows_of(const plan *p, size_t tiles)
     return psal_size_max(tiles / p->t.tile_columns, 1);
 }
 
-/* Cut the tile rows into bands, and strips of at most so many tiles for at least `tasks` tasks. */
-static void divide_rows(plan *p, size_t tile_rows, size_t strip_tiles, size_t tasks)
+/* The most tiles of a strip */
+static size_t strip_tiles(winograd_form form)
+{
+    return form == WINOGRAD_2X2_3X3 ? SMALL_TILES : winograd_filters(form) < winograd_products(form) ? STRIDED_TILES : STRIP_TILES;
+}
+
+/* Cut the tile rows into bands, and strips of them for at least `tasks` tasks. */
+static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
 {
     p->tile_rows = tile_rows;
     p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats(p), 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
-    p->strips = psal_ceil_div(p->band_rows, rows_of(p, strip_tiles));
+    p->strips = psal_ceil_div(p->band_rows, rows_of(p, strip_tiles(p->form)));
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
     p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
     p->shared_filters = p->bands * p->strips > 1;
@@ -91,13 +98,12 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
     p.panels = psal_ceil_div(p.t.results, PANEL);
 
-    const size_t strip_tiles = p.filters < p.products ? STRIDED_TILES : STRIP_TILES;
-    divide_rows(&p, p.t.image_rows, strip_tiles, WANTED_TASKS);
+    divide_rows(&p, p.t.image_rows, WANTED_TASKS);
     p.chunk = p.t.sources;
     if (!p.shared_filters)
         p.chunk = psal_size_min(p.t.sources, psal_size_max(CHUNK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
     p.chunks = psal_ceil_div(p.t.sources, p.chunk);
-    divide_rows(&p, p.t.image_rows * (size_t)s->batch, strip_tiles, threads > 1 ? WANTED_TASKS : 1);
+    divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
     choose_alone(&p, threads);
 
     p.v_step = winograd_step(p.source_blocks * p.band_rows * p.t.tile_columns * BLOCK);
