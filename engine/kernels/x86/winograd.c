@@ -58,12 +58,6 @@ static size_t rows_of(const plan *p, size_t tiles)
     return psal_size_max(tiles / p->t.tile_columns, 1);
 }
 
-/* Where a part of some rows begins. Larger and smaller ones take turns, for each thread has successive ones. */
-static size_t part_start(size_t rows, size_t parts, size_t index)
-{
-    return rows * index / parts;
-}
-
 /* The most tiles of a strip */
 static size_t strip_tiles(winograd_form form)
 {
@@ -212,7 +206,7 @@ typedef struct tile_rows {
 
 static tile_rows band_of(const plan *p, size_t band)
 {
-    const size_t first = part_start(p->tile_rows, p->bands, band), rows = part_start(p->tile_rows, p->bands, band + 1) - first;
+    const size_t first = winograd_part_start(p->tile_rows, p->bands, band), rows = winograd_part_start(p->tile_rows, p->bands, band + 1) - first;
     return (tile_rows){first, rows, rows * p->t.tile_columns};
 }
 
@@ -305,8 +299,8 @@ static void compute_band(const call *c, size_t number, float *v, float *buffers,
     psal_tasks_init(&strips, p->groups * p->strips, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&strips); psal_tasks_next(&strips, &t);) {
-        const size_t strip = t.number / p->groups, row = part_start(band.rows, p->strips, strip);
-        compute_strip(c, &band, row, part_start(band.rows, p->strips, strip + 1) - row, t.number % p->groups * p->together, v,
+        const size_t strip = t.number / p->groups, row = winograd_part_start(band.rows, p->strips, strip);
+        compute_strip(c, &band, row, winograd_part_start(band.rows, p->strips, strip + 1) - row, t.number % p->groups * p->together, v,
                       buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
 }

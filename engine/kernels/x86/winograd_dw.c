@@ -230,8 +230,8 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
 static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e)
 {
     const dw_plan *p = &c->p;
-    const size_t all = (size_t)c->s->batch * p->bands, first = even_start(all, p->sums, share), end = even_start(all, p->sums, share + 1);
-    for (size_t number = first; number < end; number++) {
+    const size_t all = (size_t)c->s->batch * p->bands, first = winograd_part_start(all, p->sums, share);
+    for (size_t number = first; number < winograd_part_start(all, p->sums, share + 1); number++) {
         const band b = band_of(p, number);
         transform_band(c, q, &b, v, w, line);
         multiply(p, q, v, w, b.rows * b.columns, e, number > first);
