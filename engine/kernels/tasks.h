@@ -28,6 +28,13 @@ typedef struct psal_tasks {
     } run[PSAL_MOST_RUNS];
 } psal_tasks;
 
+/* Where part `index` begins when tasks are parts of so much. Larger and smaller parts take turns, so that a thread's run of them is
+ * half of it all, or its third, as nearly as can be. */
+static inline size_t psal_tasks_part(size_t total, size_t parts, size_t index)
+{
+    return total * index / parts;
+}
+
 /* Where a thread is in such a loop */
 typedef struct psal_task {
     size_t number;    /* of the task */

@@ -52,6 +52,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     const size_t blocks = psal_ceil_div(p.columns, BLOCK), groups = (size_t)s->groups;
     const size_t columns = 2 * p.positions <= DEPTH ? MOST_COLUMNS : COLUMNS;
     p.column_tasks = psal_ceil_div(blocks, columns / BLOCK);
+    if (p.column_tasks > 1) p.column_tasks = psal_round_up(p.column_tasks, 2); /* most often there are two threads, or four */
     if (p.column_tasks * groups < WANTED_TASKS)
         p.column_tasks = psal_size_max(p.column_tasks, psal_size_min(WANTED_TASKS, blocks / 2));
     p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks * groups), psal_ceil_div(p.filters, 28));
@@ -175,9 +176,9 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
         const size_t column_task = t.number / p.row_tasks % p.column_tasks;
         const size_t row = even_start(p.filters, p.row_tasks, row_task);
         const size_t rows = even_share(p.filters, p.row_tasks, row_task);
-        const size_t column = even_start(blocks, p.column_tasks, column_task) * BLOCK;
+        const size_t column = psal_tasks_part(blocks, p.column_tasks, column_task) * BLOCK;
         const size_t columns =
-            psal_size_min(even_share(blocks, p.column_tasks, column_task) * BLOCK, p.columns - column);
+            psal_size_min(psal_tasks_part(blocks, p.column_tasks, column_task + 1) * BLOCK, p.columns) - column;
         const size_t filter = g * p.filters + row;
         float *buffer = buffers + (size_t)omp_get_thread_num() * p.buffer;
         dw_part part = {buffer + own_columns(&p), p.most_columns, partial + filter * p.column_tasks + column_task, p.column_tasks,

@@ -206,7 +206,7 @@ typedef struct tile_rows {
 
 static tile_rows band_of(const plan *p, size_t band)
 {
-    const size_t first = winograd_part_start(p->tile_rows, p->bands, band), rows = winograd_part_start(p->tile_rows, p->bands, band + 1) - first;
+    const size_t first = psal_tasks_part(p->tile_rows, p->bands, band), rows = psal_tasks_part(p->tile_rows, p->bands, band + 1) - first;
     return (tile_rows){first, rows, rows * p->t.tile_columns};
 }
 
@@ -299,8 +299,8 @@ static void compute_band(const call *c, size_t number, float *v, float *buffers,
     psal_tasks_init(&strips, p->groups * p->strips, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&strips); psal_tasks_next(&strips, &t);) {
-        const size_t strip = t.number / p->groups, row = winograd_part_start(band.rows, p->strips, strip);
-        compute_strip(c, &band, row, winograd_part_start(band.rows, p->strips, strip + 1) - row, t.number % p->groups * p->together, v,
+        const size_t strip = t.number / p->groups, row = psal_tasks_part(band.rows, p->strips, strip);
+        compute_strip(c, &band, row, psal_tasks_part(band.rows, p->strips, strip + 1) - row, t.number % p->groups * p->together, v,
                       buffers + (size_t)omp_get_thread_num() * p->buffer);
     }
 }

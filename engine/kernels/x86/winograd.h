@@ -60,12 +60,6 @@ static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, boo
     return t;
 }
 
-/* Where part `index` of so many rows or bands begins. Larger and smaller parts take turns, for each thread has successive ones. */
-static inline size_t winograd_part_start(size_t total, size_t parts, size_t index)
-{
-    return total * index / parts;
-}
-
 /* At least so many floats, an odd number of cache lines: frequencies that far apart do not share places in a cache. */
 static inline size_t winograd_step(size_t floats)
 {

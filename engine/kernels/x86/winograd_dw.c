@@ -230,8 +230,8 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
 static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e)
 {
     const dw_plan *p = &c->p;
-    const size_t all = (size_t)c->s->batch * p->bands, first = winograd_part_start(all, p->sums, share);
-    for (size_t number = first; number < winograd_part_start(all, p->sums, share + 1); number++) {
+    const size_t all = (size_t)c->s->batch * p->bands, first = psal_tasks_part(all, p->sums, share);
+    for (size_t number = first; number < psal_tasks_part(all, p->sums, share + 1); number++) {
         const band b = band_of(p, number);
         transform_band(c, q, &b, v, w, line);
         multiply(p, q, v, w, b.rows * b.columns, e, number > first);
