@@ -5,7 +5,7 @@
  * dx, otherwise  column[(c,i,j), P] = w[o, (c,i,j)]^T * dy[o, P], then every element is added to its pixel, channel by channel
  *                (col2im): nothing but contiguous reads of w and dy. Only where the columns would be too large, the
  *                phases of conv2d_lower.h: each pixel gathers what it needs from dy.
- * dx, few channels  no product at all (few.h) */
+ * few channels   no product at all (few.h) */
 #include "engine/kernels/x86/direct.h"
 
 #include <string.h>
@@ -35,6 +35,7 @@ static psal_product forward_product(const psal_conv2d_shape *s, int threads)
 
 size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads)
 {
+    if (psal_few_forward_possible(s)) return psal_few_forward_scratch(s, threads);
     psal_product p = forward_product(s, threads);
     return (p.shared_floats + (size_t)threads * p.buffer) * sizeof(float);
 }
@@ -42,6 +43,10 @@ size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads)
 void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
                          const psal_parallel *parallel)
 {
+    if (psal_few_forward_possible(s)) {
+        psal_few_forward(s, chains, x, w, y, parallel);
+        return;
+    }
     psal_product p = forward_product(s, parallel->threads);
     p.chains = chains;
     psal_product_run(&p, x, w, y, parallel->scratch, parallel->threads);

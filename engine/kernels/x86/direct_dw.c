@@ -86,11 +86,14 @@ static void find_shifts(const dw_plan *p, size_t start, size_t depth, shift *shi
         for (size_t k = 0; k < depth; k++) {
             const bool inside = y >= tap.h_lo && y < tap.h_hi && x >= tap.w_lo && x < tap.w_hi;
             shifts[i].inside[k / BLOCK] |= (uint16_t)((unsigned)inside << k % BLOCK);
-            if (++x == p->l.w.count) x = 0, y++;
+            if (++x < p->l.w.count) continue;
+            x = 0;
+            y++;
         }
     }
 }
 
+/* The source of a chunk's positions by one tap, or 0 */
 static void shift_row(const float *plane, const shift *s, size_t start, size_t depth, float *line)
 {
     for (size_t k = 0; k < depth; k += WIDTH)

@@ -1,4 +1,6 @@
-/* few.h - the gradients of a convolution of few channels: a network's first one, of a photo.
+/* few.h - a convolution of few channels: a network's first one, of a photo.
+ *
+ * Forward: few_forward.c.
  *
  * dx: as columns (direct.c) each element of them is written, read and added to its pixel once for
  * every tap, and a column is used for three rows of sums only. Here the sums of one row of pixels
@@ -13,6 +15,9 @@
 #include "engine/kernels/x86/simd.h"
 
 #define psal_few_possible PSAL_SIMD_NAME(psal_few_possible)
+#define psal_few_forward_possible PSAL_SIMD_NAME(psal_few_forward_possible)
+#define psal_few_forward_scratch PSAL_SIMD_NAME(psal_few_forward_scratch)
+#define psal_few_forward PSAL_SIMD_NAME(psal_few_forward)
 #define psal_few_dx_scratch PSAL_SIMD_NAME(psal_few_dx_scratch)
 #define psal_few_dx PSAL_SIMD_NAME(psal_few_dx)
 #define psal_few_dw_possible PSAL_SIMD_NAME(psal_few_dw_possible)
@@ -24,6 +29,12 @@ bool psal_few_possible(const psal_conv2d_shape *s);
 size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads);
 void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                  const psal_parallel *parallel);
+
+/* The same, 16 filters and results in a row. chains: sums by PSAL_MICRO_CHAINS (micro.h) */
+bool psal_few_forward_possible(const psal_conv2d_shape *s);
+size_t psal_few_forward_scratch(const psal_conv2d_shape *s, int threads);
+void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w,
+                      float *y, const psal_parallel *parallel);
 
 /* The same and 16 filters. dw, or its filters' means if it is NULL, as psal_direct_dw makes them */
 bool psal_few_dw_possible(const psal_conv2d_shape *s);

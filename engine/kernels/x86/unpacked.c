@@ -49,6 +49,7 @@ INLINE size_t turned_at(size_t k)
     return k % 4 * 32 + k / 4 * 8;
 }
 
+/* Up to 16 columns of a tile's rows, each in one piece */
 INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned)
 {
     vec r[8];
