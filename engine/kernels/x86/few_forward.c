@@ -115,15 +115,8 @@ INLINE void tile(const int rows, const int vectors, const bool chains, size_t de
                 for (int v = 0; v < vectors; v++) acc[m][v] = vec_fma(weight, pixels[v], acc[m][v]);
             }
         }
-        if (chains && psal_micro_chain_ends(k0 + BLOCK, depth)) {
-#pragma GCC unroll 8
-            for (int m = 0; m < rows; m++)
-#pragma GCC unroll 4
-                for (int v = 0; v < vectors; v++) {
-                    sums[m][v] = vec_add(sums[m][v], acc[m][v]);
-                    acc[m][v] = vec_zero();
-                }
-        }
+        if (chains && psal_micro_chain_ends(k0 + BLOCK, depth))
+            psal_micro_end_chains(rows, vectors, MOST_VECTORS, &acc[0][0], &sums[0][0]);
     }
     const vec_mask last = vec_first(columns - (size_t)(vectors - 1) * WIDTH);
 #pragma GCC unroll 8

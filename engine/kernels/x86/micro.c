@@ -33,15 +33,8 @@ INLINE void tile(const int rows, const int vectors, const psal_micro_form form, 
             b += b_step;
         }
         a = by_rows ? a + a_step : step_a;
-        if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth)) {
-#pragma GCC unroll 16
-            for (int m = 0; m < rows; m++)
-#pragma GCC unroll 2
-                for (int v = 0; v < vectors; v++) {
-                    sums[m][v] = vec_add(sums[m][v], acc[m][v]);
-                    acc[m][v] = vec_zero();
-                }
-        }
+        if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth))
+            psal_micro_end_chains(rows, vectors, 2, &acc[0][0], &sums[0][0]);
     }
 
     const vec_mask last = vec_first(columns - (size_t)(vectors - 1) * WIDTH);

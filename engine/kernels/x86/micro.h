@@ -26,6 +26,20 @@ static inline bool psal_micro_chain_ends(size_t k, size_t depth)
     return k < depth && k % (depth < 512 ? BLOCK : 2 * BLOCK) == 0;
 }
 
+/* One does: rows x vectors of acc, `wide` of which are a row of its array, are added to sums and begin again. Inlined into a register
+ * tile of constant size, whose acc stays in registers. */
+static inline __attribute__((always_inline)) void psal_micro_end_chains(const int rows, const int vectors, const int wide, vec *acc,
+                                                                        vec *sums)
+{
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; m++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            sums[m * wide + v] = vec_add(sums[m * wide + v], acc[m * wide + v]);
+            acc[m * wide + v] = vec_zero();
+        }
+}
+
 /* rows in [1, MAX_ROWS], columns in [1, TILE_COLUMNS]; with `accumulate` the product is added to c, otherwise c is only
  * written. */
 #define psal_micro PSAL_SIMD_NAME(psal_micro)

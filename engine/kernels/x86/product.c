@@ -287,8 +287,8 @@ typedef struct task_columns {
 static task_columns columns_of(const psal_product *p, size_t column_task)
 {
     const size_t blocks = psal_ceil_div(p->positions, BLOCK);
-    const size_t first = even_start(blocks, p->column_tasks, column_task) * BLOCK;
-    const size_t room = even_share(blocks, p->column_tasks, column_task) * BLOCK;
+    const size_t first = psal_tasks_part(blocks, p->column_tasks, column_task) * BLOCK;
+    const size_t room = psal_tasks_part(blocks, p->column_tasks, column_task + 1) * BLOCK - first;
     return (task_columns){first, psal_size_min(room, p->positions - first), room};
 }
 

@@ -124,13 +124,7 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
             a += by_rows ? 1 : a_step;
         }
         if (form == PSAL_MICRO_CHAINS && psal_micro_chain_ends(k0 + BLOCK, depth)) {
-#pragma GCC unroll 8
-            for (int m = 0; m < rows; m++)
-#pragma GCC unroll 4
-                for (int v = 0; v < vectors; v++) {
-                    sums[m][v] = vec_add(sums[m][v], acc[m][v]);
-                    acc[m][v] = vec_zero();
-                }
+            psal_micro_end_chains(rows, vectors, MOST_VECTORS, &acc[0][0], &sums[0][0]);
             last_sum = vec_add(last_sum, last);
             last = vec_zero();
         }
