@@ -40,8 +40,8 @@
         {PSAL_OPTION_INT, "threads", 't', "N", NULL, "Threads (all processors if not given). The results do not depend on it.", \
          .minimum = 1, .maximum = 1024},                                                                               \
         {PSAL_OPTION_CHOICE, "conv", 0, NULL, "fast",                                                                  \
-         "Convolution kernels: fast (Winograd F(4x4) and F(2x2)), accurate (F(2x2) only), direct (none), or gemm "        \
-         "(im2col and OpenBLAS).",                                                                                     \
+         "Convolution kernels: fast (Winograd's transforms), accurate (gradients too by small ones only), direct (none), " \
+         "or gemm (im2col and OpenBLAS).",                                                                             \
          .choices = "fast|accurate|direct|gemm"},                                                                      \
         {PSAL_OPTION_INT, "memory-limit", 0, "MIB", NULL, "Refuse to use more working memory than this.", .minimum = 1, \
          .maximum = 1 << 30},                                                                                          \

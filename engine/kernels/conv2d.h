@@ -35,8 +35,8 @@ typedef enum psal_conv2d_method {
                           * and 7 taps in one direction (x86/winograd_transform.h); 3e-6 */
     PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
     PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
-    PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3), and the forward pass adds up short chains of products, which
-                          * halves its error; 1e-6 */
+    PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3) and in large forward passes F(2x4), and the forward pass adds up
+                          * short chains of products, which halves its error; 1e-6 */
 } psal_conv2d_method;
 
 /* The method of a forward pass whose gradient is taken by `method`. It decides which ReLUs let through, and one decided the other

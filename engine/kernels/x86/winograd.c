@@ -22,7 +22,8 @@
 #define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB, */
 #define STRIDED_TILES 92u        /* at stride 2, 25 x 92 x 32: one strip of 17 x 17, so that U of all panels need not be kept, */
-#define SMALL_TILES 200u         /* and m = 2, 16 x 200 x 32: one strip of 28 x 28, so that U, which is large there, is read once */
+#define SMALL_TILES 200u         /* m = 2, 16 x 200 x 32, and */
+#define WIDE_TILES 100u          /* 2 x 4, 24 x 100 x 32: one strip of 28 x 28, so that U, which is large there, is read once */
 #define WANTED_TASKS 4u
 #define AHEAD_RUN (8 * BLOCK)    /* how many results ahead filters are asked for, when those of all results follow each other, */
 #define TURNED_CHANNELS 4u
@@ -61,7 +62,11 @@ static size_t rows_of(const plan *p, size_t tiles)
 /* The most tiles of a strip */
 static size_t strip_tiles(winograd_form form)
 {
-    return form == WINOGRAD_2X2_3X3 ? SMALL_TILES : winograd_filters(form) < winograd_products(form) ? STRIDED_TILES : STRIP_TILES;
+    switch (form) {
+    case WINOGRAD_2X2_3X3: return SMALL_TILES;
+    case WINOGRAD_2X4_3X3: return WIDE_TILES;
+    default: return winograd_filters(form) < winograd_products(form) ? STRIDED_TILES : STRIP_TILES;
+    }
 }
 
 /* Cut the tile rows into bands, and strips of them for at least `tasks` tasks. */

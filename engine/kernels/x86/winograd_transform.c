@@ -10,11 +10,10 @@
 #define WITH_AXES(form, ...)                                                                                           \
     switch (form) {                                                                                                    \
         WINOGRAD_FORMS(CASE, __VA_ARGS__)                                                                              \
-        WINOGRAD_DX_FORMS(CASE, __VA_ARGS__)                                                                           \
+        WINOGRAD_FORMS_WITHOUT_DW(CASE, __VA_ARGS__)                                                                   \
     default: break;                                                                                                    \
     }
-/* Without those that are input gradients, which have no weight gradient */
-#define WITH_FORWARD_AXES(form, ...)                                                                                   \
+#define WITH_DW_AXES(form, ...)                                                                                        \
     switch (form) {                                                                                                    \
         WINOGRAD_FORMS(CASE, __VA_ARGS__)                                                                              \
     default: break;                                                                                                    \
@@ -78,7 +77,7 @@ void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_
 {
     const size_t columns = tiles * (size_t)winograd_width(form).results;
     load_lines(dy, planes, row, column, winograd_height(form).results, (int)columns, line);
-    WITH_FORWARD_AXES(form, gradient_line, line, columns, tiles, v, step)
+    WITH_DW_AXES(form, gradient_line, line, columns, tiles, v, step)
 }
 
 INLINE void output_line(const winograd_axis high, const winograd_axis wide, const float *p, size_t step, size_t tile_step,
@@ -172,6 +171,6 @@ INLINE double filter_gradient(const winograd_axis high, const winograd_axis wide
 
 double psal_winograd_filter_gradient(winograd_form form, const float *u, size_t step, size_t lanes, float *dw, bool is_signed)
 {
-    WITH_FORWARD_AXES(form, filter_gradient, u, step, lanes, dw, is_signed)
+    WITH_DW_AXES(form, filter_gradient, u, step, lanes, dw, is_signed)
     return 0;
 }

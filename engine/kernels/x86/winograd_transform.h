@@ -55,8 +55,7 @@ static inline int winograd_axis_filter(winograd_axis axis, int product)
     return product < size.filters ? product : size.filters - 1;
 }
 
-/* f(form, what is done in height, in width, ...) for every form that has a weight gradient, and for input gradients that need
- * transforms of their own */
+/* f(form, what is done in height, in width, ...) for every form that is taken for weight gradients too, and for the others */
 #define WINOGRAD_FORMS(f, ...)                                                                                         \
     f(2X2_3X3, 2_3, 2_3, __VA_ARGS__)                                                                                  \
     f(4X4_3X3, 4_3, 4_3, __VA_ARGS__)                                                                                  \
@@ -66,14 +65,15 @@ static inline int winograd_axis_filter(winograd_axis axis, int product)
     f(1X2_1X7, NONE, 2_7, __VA_ARGS__)                                                                                 \
     f(2X1_7X1, 2_7, NONE, __VA_ARGS__)                                                                                 \
     f(STRIDE_2, STRIDE_2, STRIDE_2, __VA_ARGS__)
-#define WINOGRAD_DX_FORMS(f, ...)                                                                                      \
+#define WINOGRAD_FORMS_WITHOUT_DW(f, ...)                                                                              \
+    f(2X4_3X3, 2_3, 4_3, __VA_ARGS__)                                                                                  \
     f(STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, STRIDE_2_DX_EVEN, __VA_ARGS__)                                               \
     f(STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, STRIDE_2_DX_ODD, __VA_ARGS__)
 
 #define WINOGRAD_NAME(form, height, width, ...) WINOGRAD_##form,
 typedef enum winograd_form {
     WINOGRAD_NONE, /* a convolution that none of them suits */
-    WINOGRAD_FORMS(WINOGRAD_NAME, ) WINOGRAD_DX_FORMS(WINOGRAD_NAME, )
+    WINOGRAD_FORMS(WINOGRAD_NAME, ) WINOGRAD_FORMS_WITHOUT_DW(WINOGRAD_NAME, )
 } winograd_form;
 
 #define WINOGRAD_MOST_TAPS 25
@@ -82,12 +82,12 @@ typedef enum winograd_form {
 #define WINOGRAD_WIDTH(form, height, width, ...) WINOGRAD_AXIS_##width,
 static inline winograd_axis winograd_height_axis(winograd_form form)
 {
-    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_HEIGHT, ) WINOGRAD_DX_FORMS(WINOGRAD_HEIGHT, )};
+    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_HEIGHT, ) WINOGRAD_FORMS_WITHOUT_DW(WINOGRAD_HEIGHT, )};
     return axes[form];
 }
 static inline winograd_axis winograd_width_axis(winograd_form form)
 {
-    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_WIDTH, ) WINOGRAD_DX_FORMS(WINOGRAD_WIDTH, )};
+    static const winograd_axis axes[] = {WINOGRAD_AXIS_NONE, WINOGRAD_FORMS(WINOGRAD_WIDTH, ) WINOGRAD_FORMS_WITHOUT_DW(WINOGRAD_WIDTH, )};
     return axes[form];
 }
 static inline winograd_size winograd_height(winograd_form form)

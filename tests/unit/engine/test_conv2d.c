@@ -121,6 +121,18 @@ START_TEST(filters_with_transforms)
 }
 END_TEST
 
+/* Of large images ACCURATE makes tiles that are wider than high: channels that are no whole blocks, images that are no whole tiles. */
+START_TEST(wide_tiles_of_large_images)
+{
+    for (int padding = 0; padding < 3; padding++) {
+        shape s = square(padding ? 50 : 33, 75, 70 + padding, 3, 1, padding);
+        s.in_width = 101 + padding, s.batch = 1 + padding % 2;
+        s = finish(s);
+        check_shape(&s);
+    }
+}
+END_TEST
+
 START_TEST(random_shapes)
 {
     random_state = 20220801;
@@ -256,6 +268,7 @@ int main(void)
     tcase_add_test(tests, filters_with_transforms);
     tcase_add_test(tests, transforms_at_stride_2);
     tcase_add_test(tests, first_layers);
+    tcase_add_test(tests, wide_tiles_of_large_images);
     tcase_add_test(tests, random_shapes);
     tcase_add_test(tests, large_shapes_and_adjoint_identities);
     suite_add_tcase(suite, tests);
