@@ -2,9 +2,10 @@
  *
  * Reading a mapping makes the file's pages part of the process, and VGG-19's largest matrix alone has 392 MiB of them, which
  * are read once from one end to the other and not again before the next pass. Copied from the file into a small buffer that is
- * used over and over they take a few hundred KiB, at 0.02 to 0.03 ms a MiB (two threads of a Zen 5; a mapping whose pages
- * are given back as they are read takes half as long again). Hence of one tensor PSAL_FILE_RESIDENT_BYTES are read where they are
- * mapped, and what follows from the file.
+ * used over and over they take a few hundred KiB, at 0.02 to 0.04 ms a MiB more (two threads of a Zen 5; a mapping whose pages
+ * are given back as they are read takes twice as long as the copy). Hence of one tensor so much is read where it is mapped:
+ * PSAL_FILE_RESIDENT_BYTES by a pass that runs beside others, each with activations of its own, PSAL_FILE_RESIDENT_ALONE by one that has
+ * the process to itself. What follows is read from the file. And while a checkpoint is opened the smaller part may stay.
  *
  * One table for the process, because an operation knows of its operands no more than where they are. All functions may be called
  * by several threads at once. */
@@ -15,6 +16,7 @@
 #include <stddef.h>
 
 #define PSAL_FILE_RESIDENT_BYTES ((size_t)128 << 20)
+#define PSAL_FILE_RESIDENT_ALONE ((size_t)224 << 20)
 
 /* From now on the `size` bytes at `data` are known as what the file `fd` holds, mapped and never written to; fd -1: of which nothing
  * is to be read that way. True: the table owns fd. False, when out of memory: the caller does, and the values are read where
