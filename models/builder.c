@@ -222,6 +222,10 @@ flow net_max_pool(net *n, flow x, window w) {
     return y;
 }
 
+flow net_relu_max_pool(net *n, flow x, window w) {
+    return net_relu(n, net_max_pool(n, x, w));
+}
+
 flow net_avg_pool(net *n, flow x, window w) {
     const psal_pool2d_options options = pool_options(w);
     flow y = {PSAL_NO_NODE, x.channels, -1};

@@ -113,6 +113,9 @@ flow net_relu(net *n, flow x);
 flow net_add(net *n, flow a, flow b);
 flow net_concat(net *n, const flow *parts, int count); /* along the channels */
 flow net_max_pool(net *n, flow x, window w);
+/* Max pooling of relu(x), done as relu of max pooling: the same values and the same gradients (where a window has nothing above 0,
+ * whichever element is its largest gets none), without the mask and the memory of a relu before it is pooled. */
+flow net_relu_max_pool(net *n, flow x, window w);
 flow net_avg_pool(net *n, flow x,
                   window w); /* padding counts as zeros, as PyTorch does by default */
 /* Adaptive average to side x side, then flattened: channels * side * side features. */

@@ -45,8 +45,8 @@ static flow describe(net *n, flow x, const void *depth) {
     const densenet *d = depth;
     net_enter(n, "features");
     x = net_conv(n, x, "conv0", d->initial, same(7, 2));        /*   64 x 112 x 112 */
-    x = net_relu(n, net_batch_norm(n, x, "norm0"));             /*   64 x 112 x 112 */
-    x = net_cut(n, net_max_pool(n, x, same(3, 2)));             /*   64 x  56 x  56 */
+    x = net_batch_norm(n, x, "norm0");                          /*   64 x 112 x 112 */
+    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2)));        /*   64 x  56 x  56 */
     x = dense_block(n, x, d, 1);                                /*  256 x  56 x  56 */
     x = transition(n, x, 1);                                    /*  128 x  28 x  28 */
     x = dense_block(n, x, d, 2);                                /*  512 x  28 x  28 */

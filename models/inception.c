@@ -6,13 +6,16 @@
  * used in training: its filters are numbered with the others but never computed. */
 #include "models/arch.h"
 
-/* Convolution, normalisation, ReLU. */
-static flow conv(net *n, flow x, const char *name, int channels, window w) {
+static flow linear_conv(net *n, flow x, const char *name, int channels, window w) {
     net_enter(n, "%s", name);
-    x = net_conv(n, x, "conv", channels, w);
-    x = net_relu(n, net_batch_norm(n, x, "bn"));
+    x = net_batch_norm(n, net_conv(n, x, "conv", channels, w), "bn");
     net_leave(n);
     return x;
+}
+
+/* Convolution, normalisation, ReLU. */
+static flow conv(net *n, flow x, const char *name, int channels, window w) {
+    return net_relu(n, linear_conv(n, x, name, channels, w));
 }
 
 #define CONCAT(n, ...)                                                                             \
@@ -139,11 +142,11 @@ static flow describe(net *n, flow x, const void *depth) {
     if (n->options.transform_input) x = transform_input(n, x);
     x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));    /*   32 x 149 x 149 */
     x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));    /*   32 x 147 x 147 */
-    x = conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1));     /*   64 x 147 x 147 */
-    x = net_cut(n, net_max_pool(n, x, valid(3, 2)));     /*   64 x  73 x  73 */
+    x = linear_conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1)); /* 64 x 147 x 147 */
+    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));   /* 64 x  73 x  73 */
     x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));     /*   80 x  73 x  73 */
-    x = conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1));   /*  192 x  71 x  71 */
-    x = net_cut(n, net_max_pool(n, x, valid(3, 2)));     /*  192 x  35 x  35 */
+    x = linear_conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /* 192 x 71 x 71 */
+    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));   /* 192 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));       /*  256 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));       /*  288 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));       /*  288 x  35 x  35 */

@@ -60,8 +60,8 @@ static flow stage(net *n, flow x, const resnet *r, int number, int planes, int s
 static flow describe(net *n, flow x, const void *depth) {
     const resnet *r = depth;
     x = net_conv(n, x, "conv1", 64, same(7, 2));         /*   64 x 112 x 112 */
-    x = net_relu(n, net_batch_norm(n, x, "bn1"));        /*   64 x 112 x 112 */
-    x = net_cut(n, net_max_pool(n, x, same(3, 2)));      /*   64 x  56 x  56 */
+    x = net_batch_norm(n, x, "bn1");                     /*   64 x 112 x 112 */
+    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2))); /*   64 x  56 x  56 */
     x = stage(n, x, r, 1, 64, 1);                        /*  256 x  56 x  56 (basic:  64) */
     x = stage(n, x, r, 2, 128, 2);                       /*  512 x  28 x  28 (basic: 128) */
     x = stage(n, x, r, 3, 256, 2);                       /* 1024 x  14 x  14 (basic: 256) */

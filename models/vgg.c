@@ -22,11 +22,11 @@ static flow block(net *n, flow x, const vgg *v, int layers, int channels, int *n
         if (layer > 0) x = net_cut(n, x);
         x = net_conv_bias(n, x, numbered(name, (*number)++), channels, same(3, 1));
         if (v->batch_norm) x = net_batch_norm(n, x, numbered(name, (*number)++));
-        x = net_relu(n, x);
         (*number)++;
+        if (layer < layers - 1) x = net_relu(n, x);
     }
     (*number)++;
-    return net_cut(n, net_max_pool(n, x, valid(2, 2)));
+    return net_cut(n, net_relu_max_pool(n, x, valid(2, 2)));
 }
 
 static flow describe(net *n, flow x, const void *depth) {
