@@ -171,7 +171,7 @@ typedef struct psal_op {
      * while a piece is in the cache, by all threads. */
     void (*run)(const psal_op_call *call);
     void (*run_elements)(const psal_op_call *call, size_t begin, size_t end);
-    psal_op_kind also; /* run may be asked for the result of this operation on the same one input too; INPUT: none */
+    psal_op_kind also; /* run may be asked for the result of this operation on the same input (and this result) too; INPUT: none */
     size_t (*scratch)(const psal_node_record *node, psal_conv2d_method method, int threads); /* NULL: none */
     /* dx[i] = derivative in input i of <out, dy>, for each i with wanted[i]; PSAL_NO_NODE means zero. May only use
      * operations that have a rule themselves. NULL: zero almost everywhere or not a number; then say why: */

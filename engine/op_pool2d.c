@@ -101,7 +101,7 @@ psal_node psal_max_pool2d_index(psal_graph *graph, psal_node x, const psal_pool2
 }
 
 static void max_index_run(const psal_op_call *c) {
-    psal_kernel_max_pool2d_index(&c->node->attr.pool2d, c->in[0], c->out, &c->parallel);
+    psal_kernel_max_pool2d_index(&c->node->attr.pool2d, c->in[0], c->out, c->also, &c->parallel);
 }
 
 static psal_node index_case(psal_graph *g, const psal_node *in) {
@@ -116,6 +116,7 @@ static const psal_op_case max_index_cases[] = {{"3x3, stride 2, padded", index_c
 const psal_op psal_op_max_pool2d_index = {.inputs = 1,
                                           .infer = infer_pooled,
                                           .run = max_index_run,
+                                          .also = PSAL_OP_POOL_GATHER,
                                           .not_differentiable = "an index",
                                           PSAL_CASES(max_index_cases)};
 

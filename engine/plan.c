@@ -452,7 +452,8 @@ static bool memory_allows(const psal_plan *plan, int step, int first) {
 /* Whether `step` can be done in the pass first .. step - 1. */
 static bool joins(const psal_plan *plan, int step, int first) {
     const psal_node_record *node = record_of(plan, step), *before = record_of(plan, first);
-    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also && node->inputs[0] == before->inputs[0];
+    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also && node->inputs[0] == before->inputs[0] &&
+                      (node->input_count == 1 || node->inputs[1] == plan->steps[first].node);
     return (also || goes_on(plan, step, first, step - 1)) && memory_allows(plan, step, first);
 }
 

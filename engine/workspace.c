@@ -250,8 +250,8 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
             step--;
             run_pass(&p, plan->threads);
         } else {
-            const psal_real *same_in[1];
-            const psal_shape *same_shape[1];
+            const psal_real *same_in[PSAL_MAX_INPUTS];
+            const psal_shape *same_shape[PSAL_MAX_INPUTS];
             psal_op_call call = prepare(ws, step, ws->in, ws->in_shapes);
             if (last_of_pass(ws, step) > step) call.also = prepare(ws, ++step, same_in, same_shape).out;
             if (op->run) op->run(&call);

@@ -77,9 +77,9 @@ PSAL_CLONES static void compare_row(int count, const psal_real *restrict from, i
         take_larger(count, from, stride, place, best, at);
 }
 
-/* The maxima of `count` windows from output q on, tap by tap in reading order. */
-static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *index) {
-    psal_real best[PIECE];
+/* The maxima of `count` windows from output q on, tap by tap in reading order: best, and where they are. */
+static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *index,
+                      psal_real *best) {
     int at[PIECE];
     const int stride = s->stride_width;
     for (int k = 0; k < count; k++) {
@@ -97,7 +97,7 @@ static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window 
     for (int k = 0; k < count; k++) index[k] = (psal_real)at[k];
 }
 
-void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index,
+void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index, psal_real *y,
                                   const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     int threads = use_threads(s->planes * inputs, parallel);
@@ -105,9 +105,12 @@ void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x
     for (size_t plane = 0; plane < s->planes; plane++)
         for (int p = 0; p < s->out_height; p++) {
             window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, true);
-            psal_real *to = index + plane * outputs + (size_t)p * s->out_width;
-            for (int q = 0; q < s->out_width; q += PIECE)
-                max_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
+            const size_t row = plane * outputs + (size_t)p * s->out_width;
+            for (int q = 0; q < s->out_width; q += PIECE) {
+                psal_real best[PIECE];
+                max_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), index + row + q,
+                          y ? y + row + q : best);
+            }
         }
 }
 

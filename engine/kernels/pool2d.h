@@ -17,8 +17,10 @@ typedef struct psal_pool2d_shape {
     bool ceil_mode, exclude_padding;
 } psal_pool2d_shape;
 
-/* index[planes, out] = where in its plane each window's maximum is: the first of equal ones; a NaN counts as maximal. */
-void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index, const psal_parallel *parallel);
+/* index[planes, out] = where in its plane each window's maximum is: the first of equal ones; a NaN counts as maximal. y[planes, out],
+ * unless NULL: these maxima. */
+void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index, psal_real *y,
+                                  const psal_parallel *parallel);
 /* y[planes, outputs] = x[planes, inputs][index] */
 void psal_kernel_pool_gather(size_t planes, size_t inputs, size_t outputs, const psal_real *x, const psal_real *index,
                              psal_real *y, const psal_parallel *parallel);

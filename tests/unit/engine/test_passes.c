@@ -73,6 +73,44 @@ START_TEST(a_gradient_takes_one_pass_between_convolutions)
 }
 END_TEST
 
+/* Where the maxima are and what they are take one pass; what is elsewhere does not, though it is read next. */
+START_TEST(a_maximum_is_found_with_its_place)
+{
+    enum { C = 3, SIDE = 6, POOLED = C * SIDE / 2 * SIDE / 2 };
+    psal_graph *g = psal_graph_new();
+    const psal_node x = psal_input(g, "x", PSAL_SHAPE(1, C, SIDE, SIDE));
+    const psal_pool2d_options halves = {.kernel_height = 2, .kernel_width = 2};
+    const psal_node maxima = psal_max_pool2d(g, x, &halves);
+    const psal_node least = psal_max_pool2d_index(g, psal_scale(g, x, -1), &halves), largest = psal_max_pool2d_index(g, x, &halves);
+    psal_node wanted[] = {maxima, least, largest, psal_pool_gather(g, x, least)};
+    float values[C * SIDE * SIDE];
+    uint64_t state = 7;
+    for (int i = 0; i < C * SIDE * SIDE; i++) values[i] = (float)case_uniform(&state, -1, 1);
+    psal_plan_options options = {.outputs = {wanted}, .output_count = {4}, .stages = 1, .threads = 1};
+    psal_plan *plans[2] = {plan_of(g, &options), separate_plan(g, &options)};
+    psal_workspace *ws[2];
+    for (int k = 0; k < 2; k++) {
+        ws[k] = workspace_of(plans[k]);
+        psal_workspace_set(ws[k], x, values, NULL);
+        run(ws[k], 0);
+    }
+    int together = 0;
+    for (int step = 0; step < plans[0]->step_count; step++) {
+        const bool two = plans[0]->steps[step].follow == 1;
+        together += two;
+        ck_assert(!two || plans[0]->steps[step + 1].node == maxima);
+    }
+    ck_assert_int_eq(together, 1);
+    for (int k = 0; k < 4; k++)
+        ck_assert_mem_eq(psal_workspace_get(ws[0], wanted[k]), psal_workspace_get(ws[1], wanted[k]), POOLED * sizeof(float));
+    for (int k = 0; k < 2; k++) {
+        psal_workspace_free(ws[k]);
+        psal_plan_free(plans[k]);
+    }
+    psal_graph_free(g);
+}
+END_TEST
+
 enum { IMAGES = 2, CHANNELS = 3, PLANE = 20, VALUES = IMAGES * CHANNELS * PLANE, FINALS = 5 };
 
 typedef struct block {
@@ -289,6 +327,7 @@ int main(void)
     TCase *tests = tcase_create("passes");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, a_gradient_takes_one_pass_between_convolutions, 0, 2);
+    tcase_add_test(tests, a_maximum_is_found_with_its_place);
     tcase_add_test(tests, one_pass_gives_the_bits_of_several);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);
     suite_add_tcase(suite, tests);

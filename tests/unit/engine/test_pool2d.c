@@ -68,7 +68,14 @@ START_TEST(pools_follow_the_definition) {
     if (_i % 4 == 0) x[pick((int)in)] = NAN;
     for (size_t i = 0; i < PLANES * out; i++) dy[i] = (float)(pick(2001) - 1000) / 1000;
     psal_parallel parallel = {1 + _i % 2, NULL};
-    psal_kernel_max_pool2d_index(&s, x, index, &parallel);
+    float *alone = malloc(PLANES * out * sizeof *alone), *largest = malloc(PLANES * out * sizeof *largest);
+    psal_kernel_max_pool2d_index(&s, x, alone, NULL, &parallel);
+    psal_kernel_max_pool2d_index(&s, x, index, largest, &parallel);
+    ck_assert_mem_eq(alone, index, PLANES * out * sizeof *index);
+    for (size_t i = 0; i < PLANES * out; i++)
+        ck_assert_mem_eq(&largest[i], &x[i / out * in + (size_t)index[i]], sizeof *x);
+    free(alone);
+    free(largest);
     for (size_t i = 0; i < PLANES * in; i++)
         if (!isfinite(x[i])) x[i] = 7;
     psal_kernel_avg_pool2d(&s, x, mean, &parallel);
