@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #define PSAL_FILE_RESIDENT_BYTES ((size_t)192 << 20)
-#define PSAL_FILE_RESIDENT_ALONE ((size_t)256 << 20)
+#define PSAL_FILE_RESIDENT_ALONE ((size_t)264 << 20)
 
 /* From now on the `size` bytes at `data` are known as what the file `fd` holds, mapped and never written to; fd -1: of which nothing
  * is to be read that way. True: the table owns fd. False, when out of memory: the caller does, and the values are read where

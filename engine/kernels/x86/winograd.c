@@ -17,7 +17,7 @@
 
 #define PANEL (2 * BLOCK)        /* results of one task */
 #define BAND_FLOATS (2u << 20)    /* V of a band: 8 MiB */
-#define ALONE_FLOATS (144u << 10) /* V of a band that one thread does alone: 576 KiB */
+#define ALONE_FLOATS (216u << 10) /* V of a band that one thread does alone: 864 KiB */
 #define ALONE_TILES 14u           /* the fewest of such a band, and */
 #define ALONE_FILTERS (3u << 20)  /* the most of U, 12 MiB, lest reading that takes the time */
 #define STRIP_TILES 64u          /* P of a strip, m = 4: 36 x 64 x 32 floats: 288 KiB, */
@@ -85,7 +85,7 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks)
  * of one thread, from the image to the result. */
 static void choose_alone(plan *p, int threads)
 {
-    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), rows_of(p, STRIP_TILES));
+    const size_t rows = psal_size_min(ALONE_FLOATS / row_floats(p), rows_of(p, strip_tiles(p->form)));
     p->alone = p->shared_filters && p->chunks == 1 && rows * p->t.tile_columns >= ALONE_TILES &&
                p->tile_rows >= rows * WANTED_TASKS && p->filters * p->t.sources * p->t.results <= ALONE_FILTERS;
     if (!p->alone) return;
