@@ -2,7 +2,7 @@
  *
  * Reading a mapping makes the file's pages part of the process, and VGG-19's largest matrix alone has 392 MiB of them, which
  * are read once from one end to the other and not again before the next pass. Copied from the file into a small buffer that is
- * used over and over they take a few hundred KiB, at 0.02 to 0.04 ms a MiB more (two threads of a Zen 5; a mapping whose pages
+ * used over and over they take a few hundred KiB, at 0.02 ms a MiB more (two threads of a Zen 5; a mapping whose pages
  * are given back as they are read takes twice as long as the copy). Hence of one tensor so much is read where it is mapped:
  * PSAL_FILE_RESIDENT_BYTES by a pass that runs beside others, each with activations of its own, PSAL_FILE_RESIDENT_ALONE by one that has
  * the process to itself. What follows is read from the file. And while a checkpoint is opened the smaller part may stay.
