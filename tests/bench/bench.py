@@ -32,6 +32,8 @@ NETWORKS = (("resnet50", 224, "torchvision"), ("vgg19", 224, "torchvision"), ("d
             ("inception_v3", 299, "torchvision;resize=342;crop=299"))
 CLASSES, LABEL, K, BOOST = 1000, 2, 10, 100.0
 WAYS = ("expert", "original")
+PROGRAMS = ("tests/bench/bench_conv2d", "tests/bench/bench_exchange", "tests/bench/bench_saliency", "tools/psal-stats", "tools/psal-run")
+JOBS = ("jobs", "statistics", "processes")
 QUIET = 0.2  # seconds before each job: GNU OpenMP's threads go on spinning for some milliseconds after the one before
 # What is aimed at: psal / PyTorch, against the expert and the original (images per second: at least)
 GOALS = {"profile": {"resnet50": (0.5, 0.4), "vgg19": (0.36, 0.33), "densenet121": (0.6, 0.45), "inception_v3": (0.6, 0.45)},
@@ -350,10 +352,17 @@ def main():
     parser.add_argument("--images", type=int, default=48, help="for the statistics")
     parser.add_argument("--threads", default="2,1")
     parser.add_argument("--only", default=",".join(name for name, _, _ in NETWORKS), help="networks")
-    parser.add_argument("--jobs", default="jobs,statistics,processes", help="which of them")
+    parser.add_argument("--jobs", default=",".join(JOBS), help="which of them")
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     args.build = args.build.resolve()
+    for program in PROGRAMS:
+        if not (args.build / program).exists():
+            parser.error(f"{args.build / program} is missing: build everything with ninja -C {args.build}")
+    for name, known in (("only", [network for network, _, _ in NETWORKS]), ("jobs", JOBS)):
+        for word in getattr(args, name).split(","):
+            if word not in known:
+                parser.error(f"--{name} {word}: is none of {', '.join(known)}")
     tables, peaks = {}, {}
     print(f"{'network':12} t {'job':38} {'psal':>8} {'expert':>8} {'original':>8} {'unit':8} {'psal/expert':24} {'psal/original':24} "
           "x floor exchange")
