@@ -22,15 +22,10 @@ enum {
 typedef struct large_matrix {
     const psal_real *b;
     size_t rows, length; /* stored */
-    size_t resident;     /* so many rows are read where they are */
+    size_t resident;     /* bytes that are read where they are */
     size_t first;        /* fetch_row counts from here */
     psal_real *buffer;   /* ROWS_TOGETHER rows of this thread */
 } large_matrix;
-
-/* Inside a parallel region others run at the same time. */
-static size_t resident_rows(size_t length) {
-    return (omp_in_parallel() ? PSAL_FILE_RESIDENT_BYTES : PSAL_FILE_RESIDENT_ALONE) / (length * sizeof(psal_real));
-}
 
 static bool is_large(size_t rows, size_t length) {
     const size_t row = length * sizeof(psal_real);
@@ -41,7 +36,8 @@ static bool is_large(size_t rows, size_t length) {
 static const psal_real *rows_of(const large_matrix *m, size_t row, size_t count, size_t slot) {
     const psal_real *there = m->b + row * m->length;
     psal_real *here = m->buffer + slot * m->length;
-    return row >= m->resident && psal_file_values_read(there, count * m->length * sizeof *here, here) ? here : there;
+    const size_t bytes = m->length * sizeof *here;
+    return row * bytes >= m->resident && psal_file_values_read(there, count * bytes, here) ? here : there;
 }
 
 static const psal_real *fetch_row(void *matrix, size_t row, size_t slot) {
@@ -132,13 +128,12 @@ static void matmul_run(const psal_op_call *c) {
     bool ta = attr->matmul.transpose_a, tb = attr->matmul.transpose_b;
     size_t m = (size_t)attr->matmul.rows, k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
     if (m == 1) {
-        large_matrix b = {.b = c->in[1], .rows = tb ? n : k, .length = tb ? k : n};
-        if (!is_large(b.rows, b.length)) {
+        /* inside a parallel region other passes run at the same time */
+        const large_matrix b = {.b = c->in[1], .rows = tb ? n : k, .length = tb ? k : n,
+                                .resident = omp_in_parallel() ? PSAL_FILE_RESIDENT_BYTES : PSAL_FILE_RESIDENT_ALONE};
+        if (!is_large(b.rows, b.length))
             multiply_vector(c, tb, k, n);
-            return;
-        }
-        b.resident = resident_rows(b.length);
-        if (tb)
+        else if (tb)
             multiply_large(c, b);
         else
             multiply_large_transposed(c, b);

@@ -142,11 +142,11 @@ static flow describe(net *n, flow x, const void *depth) {
     if (n->options.transform_input) x = transform_input(n, x);
     x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));    /*   32 x 149 x 149 */
     x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));    /*   32 x 147 x 147 */
-    x = linear_conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1)); /* 64 x 147 x 147 */
-    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));   /* 64 x  73 x  73 */
-    x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));     /*   80 x  73 x  73 */
-    x = linear_conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /* 192 x 71 x 71 */
-    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));   /* 192 x  35 x  35 */
+    x = linear_conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1));   /*   64 x 147 x 147 */
+    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*   64 x  73 x  73 */
+    x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));          /*   80 x  73 x  73 */
+    x = linear_conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /*  192 x  71 x  71 */
+    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*  192 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));       /*  256 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));       /*  288 x  35 x  35 */
     x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));       /*  288 x  35 x  35 */

@@ -5,7 +5,8 @@
 #include "engine/kernels/x86/winograd.h"
 
 /* The transforms for a shape, or none. `height` x `width` is the size of the result that is cut into tiles, `sources` and `results` are
- * channels. Measured on Zen 4 and Zen 5; see tests/bench/conv2d.md. ACCURATE takes F(2 x 2, 3 x 3) only: all others round more. */
+ * channels. Measured on Zen 4 and Zen 5; see tests/bench/conv2d.md. Of these ACCURATE takes
+ * F(2 x 2, 3 x 3) only: all others round more. */
 static winograd_form tiles_of(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources,
                               int results)
 {
