@@ -11,7 +11,12 @@ static size_t utf8_length(const unsigned char *text) {
     if (a < 0x80) return 1;
     const size_t length = a >= 0xc2 && a <= 0xdf ? 2 : (a & 0xf0) == 0xe0 ? 3 : a >= 0xf0 && a <= 0xf4 ? 4 : 0;
     if (length == 0) return 0;
-    const unsigned char low = a == 0xe0 ? 0xa0 : a == 0xf0 ? 0x90 : 0x80, high = a == 0xed ? 0x9f : a == 0xf4 ? 0x8f : 0xbf;
+    const unsigned char low = a == 0xe0   ? 0xa0
+                              : a == 0xf0 ? 0x90
+                                          : 0x80,
+                        high = a == 0xed   ? 0x9f
+                               : a == 0xf4 ? 0x8f
+                                           : 0xbf;
     if (b < low || b > high) return 0;
     for (size_t i = 2; i < length; i++)
         if ((text[i] & 0xc0) != 0x80) return 0;

@@ -23,7 +23,8 @@ typedef struct psal_error {
     char message[1024]; /* one line, without a trailing newline; "" when status is PSAL_OK */
 } psal_error;
 
-#define PSAL_ERROR_INIT {PSAL_OK, ""}
+#define PSAL_ERROR_INIT \
+    { PSAL_OK, "" }
 
 /* Fill *err (ignored when NULL) and return `status`, so that callers can write `return psal_fail(err, ...)`. In the
  * formatted text (which may hold a hostile tensor or file name) control characters and bytes that are no UTF-8 are replaced

@@ -44,7 +44,8 @@ static bool find(const void *values, size_t size, int *fd, size_t *offset) {
     pthread_mutex_lock(&lock);
     const file *f = files;
     const uintptr_t at = (uintptr_t)values;
-    while (f && (at < (uintptr_t)f->data || at - (uintptr_t)f->data > f->size || f->size - (at - (uintptr_t)f->data) < size))
+    while (f &&
+           (at < (uintptr_t)f->data || at - (uintptr_t)f->data > f->size || f->size - (at - (uintptr_t)f->data) < size))
         f = f->next;
     if (f) {
         *fd = f->fd;
@@ -71,7 +72,8 @@ void psal_file_values_forget(const void *values, size_t size) {
     size_t offset;
     if (!find(values, size, &fd, &offset)) return;
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t begin = ((uintptr_t)values + page - 1) / page * page, end = ((uintptr_t)values + size) / page * page;
+    const uintptr_t begin = ((uintptr_t)values + page - 1) / page * page,
+                    end = ((uintptr_t)values + size) / page * page;
     if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 

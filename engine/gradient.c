@@ -35,7 +35,8 @@ void psal_gradient(psal_graph *graph, psal_node of, const psal_node *wrt, int co
     }
     for (int i = 0; i < count; i++)
         if (wrt[i] < 0 || wrt[i] >= nodes) {
-            psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "gradient with respect to something that is not a node of this graph");
+            psal_graph_fail(graph, PSAL_ERR_ARGUMENT,
+                            "gradient with respect to something that is not a node of this graph");
             return;
         }
     bool *dependent = calloc((size_t)nodes, sizeof *dependent);

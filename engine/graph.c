@@ -138,8 +138,8 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
     if (graph->error.status != PSAL_OK) return PSAL_NO_NODE;
     const psal_op *row = psal_op_get(op);
     if (row->inputs != PSAL_VARIADIC && row->inputs != count)
-        return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s takes %d inputs, got %d", psal_op_kind_name(op), row->inputs,
-                               count);
+        return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s takes %d inputs, got %d", psal_op_kind_name(op),
+                               row->inputs, count);
     for (int i = 0; i < count; i++)
         if (!psal_graph_has(graph, op, i, inputs[i])) return PSAL_NO_NODE;
     if (graph->count == graph->capacity) {

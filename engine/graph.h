@@ -18,7 +18,7 @@ typedef struct psal_graph psal_graph;
 typedef int psal_node; /* nodes are numbered from 0 in the order they were made; inputs come before their users */
 #define PSAL_NO_NODE (-1)
 
-psal_graph *psal_graph_new(void);       /* NULL when out of memory */
+psal_graph *psal_graph_new(void);        /* NULL when out of memory */
 void psal_graph_free(psal_graph *graph); /* owns all nodes, names and constants; NULL is fine */
 
 /* PSAL_OK, or the first error any builder met, with its message. */
@@ -61,18 +61,19 @@ typedef struct psal_conv2d_options {
 psal_node psal_conv2d(psal_graph *graph, psal_node x, psal_node weight, const psal_conv2d_options *options);
 /* Its adjoints: the gradients in x (shape x_shape) and in the weight (shape weight_shape). */
 psal_node psal_conv2d_input_gradient(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
-                         const psal_conv2d_options *options);
+                                     const psal_conv2d_options *options);
 psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
-                         const psal_conv2d_options *options);
+                                      const psal_conv2d_options *options);
 /* mean over each filter of |dw| (or of dw when `is_signed`): [O], without storing dw. */
 psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
-                              const psal_conv2d_options *options, bool is_signed);
+                                           const psal_conv2d_options *options, bool is_signed);
 /* psal_conv2d and psal_conv2d_input_gradient with the weight psal_group_sign_spread(codes, scale[O], weight_shape), which is not
  * made for it. */
-psal_node psal_conv2d_by_signs(psal_graph *graph, psal_node x, psal_node codes, psal_node scale, psal_shape weight_shape,
-                               const psal_conv2d_options *options);
+psal_node psal_conv2d_by_signs(psal_graph *graph, psal_node x, psal_node codes, psal_node scale,
+                               psal_shape weight_shape, const psal_conv2d_options *options);
 psal_node psal_conv2d_by_signs_input_gradient(psal_graph *graph, psal_node dy, psal_node codes, psal_node scale,
-                                              psal_shape weight_shape, psal_shape x_shape, const psal_conv2d_options *options);
+                                              psal_shape weight_shape, psal_shape x_shape,
+                                              const psal_conv2d_options *options);
 /* The mean over each filter (row of the first dimension) of |dw| or of dw. Where dw is a convolution's weight gradient it is
  * not stored for this; differentiating the result makes it once more. */
 psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed);
@@ -112,8 +113,8 @@ typedef struct psal_pool2d_options {
     int kernel_height, kernel_width;
     int stride_height, stride_width;   /* 0 means: the kernel's size, as in PyTorch */
     int padding_height, padding_width; /* at most half the kernel */
-    bool ceil_mode;                    /* round the output size up (a window must start inside the image or its left padding) */
-    bool exclude_padding;              /* average pooling: divide by the pixels inside the image only (count_include_pad=False) */
+    bool ceil_mode;       /* round the output size up (a window must start inside the image or its left padding) */
+    bool exclude_padding; /* average pooling: divide by the pixels inside the image only (count_include_pad=False) */
 } psal_pool2d_options;
 
 psal_node psal_max_pool2d(psal_graph *graph, psal_node x, const psal_pool2d_options *options);
@@ -123,7 +124,8 @@ psal_node psal_max_pool2d_index(psal_graph *graph, psal_node x, const psal_pool2
 psal_node psal_pool_gather(psal_graph *graph, psal_node x, psal_node index);
 psal_node psal_pool_scatter(psal_graph *graph, psal_node dy, psal_node index, psal_shape x_shape);
 psal_node psal_avg_pool2d(psal_graph *graph, psal_node x, const psal_pool2d_options *options);
-psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape, const psal_pool2d_options *options);
+psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape,
+                                 const psal_pool2d_options *options);
 /* Windows [floor(i*H/P), ceil((i+1)*H/P)), as PyTorch's adaptive_avg_pool2d. */
 psal_node psal_adaptive_avg_pool2d(psal_graph *graph, psal_node x, int out_height, int out_width);
 psal_node psal_adaptive_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape);
@@ -138,7 +140,8 @@ psal_node psal_flatten(psal_graph *graph, psal_node x); /* [N, rest] */
 /* ---- losses and sums; z is [N, classes], target is [N] holding class numbers ---- */
 psal_node psal_softmax(psal_graph *graph, psal_node z);
 psal_node psal_softmax_residual(psal_graph *graph, psal_node z, psal_node target); /* softmax(z) - one_hot(target) */
-psal_node psal_softmax_jacobian(psal_graph *graph, psal_node z, psal_node g); /* p * (g - <g, p>), p = softmax(z), per row */
+psal_node psal_softmax_jacobian(psal_graph *graph, psal_node z,
+                                psal_node g); /* p * (g - <g, p>), p = softmax(z), per row */
 psal_node psal_cross_entropy(psal_graph *graph, psal_node z, psal_node target); /* [N]: log sum exp(z) - z[target] */
 psal_node psal_one_hot(psal_graph *graph, psal_node target, int classes);       /* [N, classes]; derivative 0 */
 psal_node psal_select(psal_graph *graph, psal_node z, psal_node target);        /* [N]: z[n, target[n]] */
@@ -146,12 +149,13 @@ psal_node psal_row_sum(psal_graph *graph, psal_node x);                         
 psal_node psal_row_spread(psal_graph *graph, psal_node v, int64_t columns);     /* [N] -> [N, columns] */
 psal_node psal_sum(psal_graph *graph, psal_node x);                             /* everything -> scalar */
 psal_node psal_spread(psal_graph *graph, psal_node scalar, psal_shape shape);
-psal_node psal_cosine(psal_graph *graph, psal_node a, psal_node b); /* <a,b> / (|a| |b|) of two equal shapes -> scalar */
+psal_node psal_cosine(psal_graph *graph, psal_node a,
+                      psal_node b); /* <a,b> / (|a| |b|) of two equal shapes -> scalar */
 
 /* ---- reductions over filters: x is seen as `groups` equal, consecutive rows ([O,...] with groups = O: filters) ---- */
-psal_node psal_group_mean_abs(psal_graph *graph, psal_node x, int64_t groups);          /* [groups] */
-psal_node psal_group_mean(psal_graph *graph, psal_node x, int64_t groups);              /* [groups] */
-psal_node psal_group_spread(psal_graph *graph, psal_node v, psal_shape shape);          /* v[group] / row length */
+psal_node psal_group_mean_abs(psal_graph *graph, psal_node x, int64_t groups); /* [groups] */
+psal_node psal_group_mean(psal_graph *graph, psal_node x, int64_t groups);     /* [groups] */
+psal_node psal_group_spread(psal_graph *graph, psal_node v, psal_shape shape); /* v[group] / row length */
 /* The signs of x, a byte each (not numbers: only the two below can read them), and what the derivative of mean |x| needs of
  * them: sign(x) * v[group] / row length, and the mean of sign(x) * a. */
 psal_node psal_sign_codes(psal_graph *graph, psal_node x);

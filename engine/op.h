@@ -12,60 +12,60 @@
 #include "engine/kernels/parallel.h"
 #include "engine/kernels/pool2d.h"
 
-#define PSAL_OPS(X)                                                                                                    \
-    X(INPUT, input)                                                                                                    \
-    X(PARAMETER, parameter)                                                                                            \
-    X(CONSTANT, constant)                                                                                              \
-    X(FILL, fill)                                                                                                      \
-    X(CONV2D, conv2d)                                                                                                  \
-    X(CONV2D_DX, conv2d_dx)                                                                                            \
-    X(CONV2D_DW, conv2d_dw)                                                                                            \
-    X(CONV2D_DW_MEAN, conv2d_dw_mean)                                                                                  \
-    X(CONV2D_SIGNS, conv2d_signs)                                                                                      \
-    X(CONV2D_SIGNS_DX, conv2d_signs_dx)                                                                                \
-    X(MATMUL, matmul)                                                                                                  \
-    X(ADD, add)                                                                                                        \
-    X(SUB, sub)                                                                                                        \
-    X(MUL, mul)                                                                                                        \
-    X(DIV, div)                                                                                                        \
-    X(SCALE, scale)                                                                                                    \
-    X(SQRT, sqrt)                                                                                                      \
-    X(RSQRT, rsqrt)                                                                                                    \
-    X(ABS, abs)                                                                                                        \
-    X(SIGN, sign)                                                                                                      \
-    X(RELU, relu)                                                                                                      \
-    X(RELU_MASK, relu_mask)                                                                                            \
-    X(CHANNEL_AFFINE, channel_affine)                                                                                  \
-    X(BATCH_NORM, batch_norm)                                                                                          \
-    X(CHANNEL_MUL, channel_mul)                                                                                        \
-    X(CHANNEL_ADD, channel_add)                                                                                        \
-    X(CHANNEL_SUM, channel_sum)                                                                                        \
-    X(CHANNEL_SPREAD, channel_spread)                                                                                  \
-    X(MAX_POOL2D_INDEX, max_pool2d_index)                                                                              \
-    X(POOL_GATHER, pool_gather)                                                                                        \
-    X(POOL_SCATTER, pool_scatter)                                                                                      \
-    X(AVG_POOL2D, avg_pool2d)                                                                                          \
-    X(AVG_POOL2D_SPREAD, avg_pool2d_spread)                                                                            \
-    X(ADAPTIVE_AVG_POOL2D, adaptive_avg_pool2d)                                                                        \
-    X(ADAPTIVE_AVG_POOL2D_SPREAD, adaptive_avg_pool2d_spread)                                                          \
-    X(CONCAT, concat)                                                                                                  \
-    X(SLICE, slice)                                                                                                    \
-    X(UNSLICE, unslice)                                                                                                \
-    X(RESHAPE, reshape)                                                                                                \
-    X(SOFTMAX, softmax)                                                                                                \
-    X(SOFTMAX_RESIDUAL, softmax_residual)                                                                              \
-    X(SOFTMAX_JACOBIAN, softmax_jacobian)                                                                              \
-    X(CROSS_ENTROPY, cross_entropy)                                                                                    \
-    X(ONE_HOT, one_hot)                                                                                                \
-    X(ROW_SUM, row_sum)                                                                                                \
-    X(ROW_SPREAD, row_spread)                                                                                          \
-    X(SUM, sum)                                                                                                        \
-    X(SPREAD, spread)                                                                                                  \
-    X(GROUP_MEAN_ABS, group_mean_abs)                                                                                  \
-    X(GROUP_MEAN, group_mean)                                                                                          \
-    X(GROUP_SPREAD, group_spread)                                                                                      \
-    X(SIGN_CODES, sign_codes)                                                                                          \
-    X(GROUP_SIGN_SPREAD, group_sign_spread)                                                                            \
+#define PSAL_OPS(X)                                           \
+    X(INPUT, input)                                           \
+    X(PARAMETER, parameter)                                   \
+    X(CONSTANT, constant)                                     \
+    X(FILL, fill)                                             \
+    X(CONV2D, conv2d)                                         \
+    X(CONV2D_DX, conv2d_dx)                                   \
+    X(CONV2D_DW, conv2d_dw)                                   \
+    X(CONV2D_DW_MEAN, conv2d_dw_mean)                         \
+    X(CONV2D_SIGNS, conv2d_signs)                             \
+    X(CONV2D_SIGNS_DX, conv2d_signs_dx)                       \
+    X(MATMUL, matmul)                                         \
+    X(ADD, add)                                               \
+    X(SUB, sub)                                               \
+    X(MUL, mul)                                               \
+    X(DIV, div)                                               \
+    X(SCALE, scale)                                           \
+    X(SQRT, sqrt)                                             \
+    X(RSQRT, rsqrt)                                           \
+    X(ABS, abs)                                               \
+    X(SIGN, sign)                                             \
+    X(RELU, relu)                                             \
+    X(RELU_MASK, relu_mask)                                   \
+    X(CHANNEL_AFFINE, channel_affine)                         \
+    X(BATCH_NORM, batch_norm)                                 \
+    X(CHANNEL_MUL, channel_mul)                               \
+    X(CHANNEL_ADD, channel_add)                               \
+    X(CHANNEL_SUM, channel_sum)                               \
+    X(CHANNEL_SPREAD, channel_spread)                         \
+    X(MAX_POOL2D_INDEX, max_pool2d_index)                     \
+    X(POOL_GATHER, pool_gather)                               \
+    X(POOL_SCATTER, pool_scatter)                             \
+    X(AVG_POOL2D, avg_pool2d)                                 \
+    X(AVG_POOL2D_SPREAD, avg_pool2d_spread)                   \
+    X(ADAPTIVE_AVG_POOL2D, adaptive_avg_pool2d)               \
+    X(ADAPTIVE_AVG_POOL2D_SPREAD, adaptive_avg_pool2d_spread) \
+    X(CONCAT, concat)                                         \
+    X(SLICE, slice)                                           \
+    X(UNSLICE, unslice)                                       \
+    X(RESHAPE, reshape)                                       \
+    X(SOFTMAX, softmax)                                       \
+    X(SOFTMAX_RESIDUAL, softmax_residual)                     \
+    X(SOFTMAX_JACOBIAN, softmax_jacobian)                     \
+    X(CROSS_ENTROPY, cross_entropy)                           \
+    X(ONE_HOT, one_hot)                                       \
+    X(ROW_SUM, row_sum)                                       \
+    X(ROW_SPREAD, row_spread)                                 \
+    X(SUM, sum)                                               \
+    X(SPREAD, spread)                                         \
+    X(GROUP_MEAN_ABS, group_mean_abs)                         \
+    X(GROUP_MEAN, group_mean)                                 \
+    X(GROUP_SPREAD, group_spread)                             \
+    X(SIGN_CODES, sign_codes)                                 \
+    X(GROUP_SIGN_SPREAD, group_sign_spread)                   \
     X(GROUP_SIGN_MEAN, group_sign_mean)
 
 typedef enum psal_op_kind {
@@ -130,12 +130,12 @@ typedef struct psal_op_call {
 
 /* ---- check cases: what the gradient checker feeds each operation ---- */
 typedef enum psal_case_values {
-    PSAL_VALUES_NORMAL,        /* any number; differentiated */
-    PSAL_VALUES_POSITIVE,      /* in [0.5, 2]; differentiated */
-    PSAL_VALUES_NONZERO,       /* |v| in [0.3, 1.5]: away from the kink at 0; differentiated */
-    PSAL_VALUES_DISTINCT,      /* any two at least 0.01 apart, so that no maximum is a near-tie; differentiated */
-    PSAL_VALUES_CLASSES,       /* whole numbers 0 .. limit-1; not differentiated */
-    PSAL_VALUES_FIXED          /* any number, but the derivative in it is not asked for (beside a constant) */
+    PSAL_VALUES_NORMAL,   /* any number; differentiated */
+    PSAL_VALUES_POSITIVE, /* in [0.5, 2]; differentiated */
+    PSAL_VALUES_NONZERO,  /* |v| in [0.3, 1.5]: away from the kink at 0; differentiated */
+    PSAL_VALUES_DISTINCT, /* any two at least 0.01 apart, so that no maximum is a near-tie; differentiated */
+    PSAL_VALUES_CLASSES,  /* whole numbers 0 .. limit-1; not differentiated */
+    PSAL_VALUES_FIXED     /* any number, but the derivative in it is not asked for (beside a constant) */
 } psal_case_values;
 
 typedef struct psal_case_input {
@@ -171,15 +171,16 @@ typedef struct psal_op {
      * while a piece is in the cache, by all threads. */
     void (*run)(const psal_op_call *call);
     void (*run_elements)(const psal_op_call *call, size_t begin, size_t end);
-    psal_op_kind also; /* run may be asked for the result of this operation on the same input (and this result) too; INPUT: none */
+    psal_op_kind
+        also; /* run may be asked for the result of this operation on the same input (and this result) too; INPUT: none */
     size_t (*scratch)(const psal_node_record *node, psal_conv2d_method method, int threads); /* NULL: none */
     /* dx[i] = derivative in input i of <out, dy>, for each i with wanted[i]; PSAL_NO_NODE means zero. May only use
      * operations that have a rule themselves. NULL: zero almost everywhere or not a number; then say why: */
     void (*gradient)(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx);
-    const char *not_differentiable; /* the reason, exactly when gradient is NULL */
+    const char *not_differentiable;                /* the reason, exactly when gradient is NULL */
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
-    unsigned in_place;  /* bit i: out may share the memory of input i (same size, read before written) */
-    bool is_view;       /* out is input 0's memory under another shape */
+    unsigned in_place; /* bit i: out may share the memory of input i (same size, read before written) */
+    bool is_view;      /* out is input 0's memory under another shape */
     /* NULL, or: out can share input 0's memory, from element *offset of it on, and run then leaves that as it is: the larger one
      * of them holds both. False where the numbers do not lie like that. */
     bool (*shares)(const psal_node_record *node, size_t *offset);

@@ -39,9 +39,12 @@ static void run_affine(const psal_op_call *c, size_t begin, size_t end, const ps
     psal_kernel_channel_affine(begin, end, (size_t)x->dim[1], positions(x), c->in[0], s, t, c->out);
 }
 
-#define IMAGE {{4, {2, 3, 2, 3}}, PSAL_VALUES_NORMAL, 0}
-#define MATRIX {{2, {2, 3}}, PSAL_VALUES_NORMAL, 0}
-#define CHANNELS {{1, {3}}, PSAL_VALUES_NORMAL, 0}
+#define IMAGE \
+    { {4, {2, 3, 2, 3}}, PSAL_VALUES_NORMAL, 0 }
+#define MATRIX \
+    { {2, {2, 3}}, PSAL_VALUES_NORMAL, 0 }
+#define CHANNELS \
+    { {1, {3}}, PSAL_VALUES_NORMAL, 0 }
 
 /* ---- y = x * s[c] + t[c] ---- */
 
@@ -53,7 +56,8 @@ static void channel_affine_run(const psal_op_call *c, size_t begin, size_t end) 
     run_affine(c, begin, end, c->in[1], c->in[2]);
 }
 
-static void channel_affine_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+static void channel_affine_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted,
+                                    psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     if (wanted[0]) dx[0] = psal_channel_mul(graph, dy, n.inputs[1]);
     if (wanted[1]) dx[1] = psal_channel_sum(graph, psal_mul(graph, dy, n.inputs[0]));
@@ -67,7 +71,11 @@ static psal_node affine_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case channel_affine_cases[] = {
     {"image", affine_case, 3, {IMAGE, CHANNELS, CHANNELS}, false},
     {"matrix", affine_case, 3, {MATRIX, CHANNELS, CHANNELS}, false},
-    {"constant map", affine_case, 3, {IMAGE, {{1, {3}}, PSAL_VALUES_FIXED, 0}, {{1, {3}}, PSAL_VALUES_FIXED, 0}}, false},
+    {"constant map",
+     affine_case,
+     3,
+     {IMAGE, {{1, {3}}, PSAL_VALUES_FIXED, 0}, {{1, {3}}, PSAL_VALUES_FIXED, 0}},
+     false},
 };
 
 const psal_op psal_op_channel_affine = {.inputs = 3,
@@ -186,7 +194,8 @@ static void channel_spread_infer(psal_graph *graph, psal_node_record *node) {
 
 static void channel_spread_run(const psal_op_call *c) {
     const psal_shape *out = &c->node->shape;
-    psal_kernel_channel_spread((size_t)out->dim[0], (size_t)out->dim[1], positions(out), c->in[0], c->out, &c->parallel);
+    psal_kernel_channel_spread((size_t)out->dim[0], (size_t)out->dim[1], positions(out), c->in[0], c->out,
+                               &c->parallel);
 }
 
 static void channel_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
@@ -221,8 +230,8 @@ psal_node psal_batch_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_
 
 static void batch_norm_run(const psal_op_call *c, size_t begin, size_t end) {
     const psal_shape *x = c->in_shapes[X];
-    psal_kernel_batch_norm(begin, end, (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA], c->in[MEAN],
-                           c->in[VARIANCE], c->node->attr.number.value, c->out);
+    psal_kernel_batch_norm(begin, end, (size_t)x->dim[1], positions(x), c->in[X], c->in[GAMMA], c->in[BETA],
+                           c->in[MEAN], c->in[VARIANCE], c->node->attr.number.value, c->out);
 }
 
 /* With r = 1 / sqrt(variance + epsilon) and s = gamma r: dx = s dy, dbeta = sum dy, dmean = -s sum dy,
@@ -253,7 +262,8 @@ static psal_node batch_norm_moments_case(psal_graph *g, const psal_node *in) {
     return psal_batch_norm(g, in[0], in[1], in[1], in[2], in[3], 1e-3);
 }
 
-#define VARIANCES {{1, {3}}, PSAL_VALUES_POSITIVE, 0}
+#define VARIANCES \
+    { {1, {3}}, PSAL_VALUES_POSITIVE, 0 }
 
 static const psal_op_case batch_norm_cases[] = {
     {"image", batch_norm_case, 4, {IMAGE, CHANNELS, CHANNELS, VARIANCES}, false},

@@ -16,7 +16,8 @@ static int extent(int size, int kernel, int stride, int padding, int dilation) {
 }
 
 psal_conv2d_shape psal_conv2d_options_to_shape(const psal_conv2d_options *o) {
-    psal_conv2d_shape s = {.stride_height = 1, .stride_width = 1, .dilation_height = 1, .dilation_width = 1, .groups = 1};
+    psal_conv2d_shape s = {
+        .stride_height = 1, .stride_width = 1, .dilation_height = 1, .dilation_width = 1, .groups = 1};
     if (!o) return s;
     if (o->stride_height) s.stride_height = o->stride_height;
     if (o->stride_width) s.stride_width = o->stride_width;
@@ -45,12 +46,14 @@ psal_shape psal_conv2d_y_shape(const psal_conv2d_shape *s) {
     return PSAL_SHAPE(s->batch, s->out_channels, s->out_height, s->out_width);
 }
 
-bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x, const psal_shape *w) {
+bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x,
+                          const psal_shape *w) {
     char xs[96], ws[96];
     psal_shape_format(x, xs, sizeof xs);
     psal_shape_format(w, ws, sizeof ws);
     if (x->ndim != 4 || w->ndim != 4) {
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s needs an image and a weight of 4 dimensions, got %s and %s", what, xs, ws);
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s needs an image and a weight of 4 dimensions, got %s and %s", what,
+                        xs, ws);
         return false;
     }
     for (int i = 0; i < 4; i++)
@@ -58,11 +61,11 @@ bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape
             psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s with %s: too large", what, xs, ws);
             return false;
         }
-    if (s->stride_height < 1 || s->stride_width < 1 || s->dilation_height < 1 || s->dilation_width < 1 || s->groups < 1 ||
-        s->padding_height < 0 || s->padding_width < 0) {
-        psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s with stride %dx%d, padding %dx%d, dilation %dx%d, %d groups", what,
-                        s->stride_height, s->stride_width, s->padding_height, s->padding_width, s->dilation_height,
-                        s->dilation_width, s->groups);
+    if (s->stride_height < 1 || s->stride_width < 1 || s->dilation_height < 1 || s->dilation_width < 1 ||
+        s->groups < 1 || s->padding_height < 0 || s->padding_width < 0) {
+        psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "%s with stride %dx%d, padding %dx%d, dilation %dx%d, %d groups",
+                        what, s->stride_height, s->stride_width, s->padding_height, s->padding_width,
+                        s->dilation_height, s->dilation_width, s->groups);
         return false;
     }
     s->batch = (int)x->dim[0];
@@ -80,9 +83,9 @@ bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape
     s->out_height = extent(s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->dilation_height);
     s->out_width = extent(s->in_width, s->kernel_width, s->stride_width, s->padding_width, s->dilation_width);
     if (s->out_height < 1 || s->out_width < 1) {
-        psal_graph_fail(graph, PSAL_ERR_SHAPE,
-                        "%s: the kernel %dx%d does not fit into the image %dx%d with padding %dx%d", what, s->kernel_height,
-                        s->kernel_width, s->in_height, s->in_width, s->padding_height, s->padding_width);
+        psal_graph_fail(
+            graph, PSAL_ERR_SHAPE, "%s: the kernel %dx%d does not fit into the image %dx%d with padding %dx%d", what,
+            s->kernel_height, s->kernel_width, s->in_height, s->in_width, s->padding_height, s->padding_width);
         return false;
     }
     return true;
@@ -111,7 +114,7 @@ psal_node psal_conv2d(psal_graph *graph, psal_node x, psal_node weight, const ps
 
 static void conv2d_infer(psal_graph *graph, psal_node_record *node) {
     if (psal_conv2d_complete(graph, "conv2d", &node->attr.conv2d, psal_graph_input_shape(graph, node, 0),
-                 psal_graph_input_shape(graph, node, 1)))
+                             psal_graph_input_shape(graph, node, 1)))
         node->shape = psal_conv2d_y_shape(&node->attr.conv2d);
 }
 
@@ -126,20 +129,34 @@ static size_t conv2d_scratch(const psal_node_record *node, psal_conv2d_method me
 static void conv2d_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
-    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, n.inputs[0], dy, psal_conv2d_weight_shape(&n.attr.conv2d), &o);
+    if (wanted[1])
+        dx[1] = psal_conv2d_weight_gradient(graph, n.inputs[0], dy, psal_conv2d_weight_shape(&n.attr.conv2d), &o);
     if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, dy, n.inputs[1], psal_conv2d_x_shape(&n.attr.conv2d), &o);
 }
 
 /* The cases are shared by the family: image, weight, and what the options below make of them. */
 static const psal_conv2d_options plain = {0},
-                                 padded_stride2 = {.stride_height = 2, .stride_width = 2, .padding_height = 1, .padding_width = 1},
-                                 uneven = {.stride_height = 2, .stride_width = 1, .padding_height = 0, .padding_width = 2,
-                                           .dilation_height = 1, .dilation_width = 2},
+                                 padded_stride2 = {.stride_height = 2,
+                                                   .stride_width = 2,
+                                                   .padding_height = 1,
+                                                   .padding_width = 1},
+                                 uneven = {.stride_height = 2,
+                                           .stride_width = 1,
+                                           .padding_height = 0,
+                                           .padding_width = 2,
+                                           .dilation_height = 1,
+                                           .dilation_width = 2},
                                  grouped = {.padding_height = 1, .padding_width = 1, .groups = 2},
                                  stride2 = {.stride_height = 2, .stride_width = 2};
 
-#define SHAPE4(a, b, c, d) {4, {a, b, c, d}}
-#define NORMAL(shape) {shape, PSAL_VALUES_NORMAL, 0}
+#define SHAPE4(a, b, c, d) \
+    {                      \
+        4, {               \
+            a, b, c, d     \
+        }                  \
+    }
+#define NORMAL(shape) \
+    { shape, PSAL_VALUES_NORMAL, 0 }
 
 static psal_node case_plain(psal_graph *g, const psal_node *in) {
     return psal_conv2d(g, in[0], in[1], &plain);
@@ -159,11 +176,14 @@ static psal_node case_pointwise_stride2(psal_graph *g, const psal_node *in) {
 static const psal_op_case conv2d_cases[] = {
     {"3x3 without padding", case_plain, 2, {NORMAL(SHAPE4(2, 3, 5, 6)), NORMAL(SHAPE4(4, 3, 3, 3))}, false},
     {"3x3 padded, stride 2", case_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
-    {"2x3, uneven stride, padding, dilation", case_uneven, 2, {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(2, 2, 2, 3))}, false},
+    {"2x3, uneven stride, padding, dilation",
+     case_uneven,
+     2,
+     {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(2, 2, 2, 3))},
+     false},
     {"two groups", case_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
     {"1x1, stride 2", case_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 3, 5, 6)), NORMAL(SHAPE4(2, 3, 1, 1))}, false},
-    {"weight only", case_padded, 2,
-     {{SHAPE4(1, 2, 6, 7), PSAL_VALUES_FIXED, 0}, NORMAL(SHAPE4(3, 2, 3, 3))}, false},
+    {"weight only", case_padded, 2, {{SHAPE4(1, 2, 6, 7), PSAL_VALUES_FIXED, 0}, NORMAL(SHAPE4(3, 2, 3, 3))}, false},
 };
 
 const psal_op psal_op_conv2d = {.inputs = 2,
@@ -177,10 +197,11 @@ const psal_op psal_op_conv2d = {.inputs = 2,
 /* ---- dx = conv2d_dx(dy, w) ---- */
 
 psal_node psal_conv2d_input_gradient(psal_graph *graph, psal_node dy, psal_node weight, psal_shape x_shape,
-                         const psal_conv2d_options *options) {
+                                     const psal_conv2d_options *options) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DX, 1, weight)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
-    if (!psal_conv2d_complete(graph, "conv2d_dx", &attr.conv2d, &x_shape, psal_graph_shape(graph, weight))) return PSAL_NO_NODE;
+    if (!psal_conv2d_complete(graph, "conv2d_dx", &attr.conv2d, &x_shape, psal_graph_shape(graph, weight)))
+        return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DX, (psal_node[]){dy, weight}, 2, &attr);
 }
 
@@ -201,7 +222,8 @@ static size_t input_gradient_scratch(const psal_node_record *node, psal_conv2d_m
 static void conv2d_dx_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
-    if (wanted[1]) dx[1] = psal_conv2d_weight_gradient(graph, g, n.inputs[0], psal_conv2d_weight_shape(&n.attr.conv2d), &o);
+    if (wanted[1])
+        dx[1] = psal_conv2d_weight_gradient(graph, g, n.inputs[0], psal_conv2d_weight_shape(&n.attr.conv2d), &o);
     if (wanted[0]) dx[0] = psal_conv2d(graph, g, n.inputs[1], &o);
 }
 
@@ -223,7 +245,11 @@ static psal_node case_dx_pointwise_stride2(psal_graph *g, const psal_node *in) {
 static const psal_op_case conv2d_dx_cases[] = {
     {"3x3 without padding", case_dx_plain, 2, {NORMAL(SHAPE4(2, 4, 3, 4)), NORMAL(SHAPE4(4, 3, 3, 3))}, false},
     {"3x3 padded, stride 2", case_dx_padded, 2, {NORMAL(SHAPE4(1, 3, 3, 4)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
-    {"2x3, uneven stride, padding, dilation", case_dx_uneven, 2, {NORMAL(SHAPE4(1, 2, 2, 4)), NORMAL(SHAPE4(2, 2, 2, 3))}, false},
+    {"2x3, uneven stride, padding, dilation",
+     case_dx_uneven,
+     2,
+     {NORMAL(SHAPE4(1, 2, 2, 4)), NORMAL(SHAPE4(2, 2, 2, 3))},
+     false},
     {"two groups", case_dx_grouped, 2, {NORMAL(SHAPE4(1, 6, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
     {"1x1, stride 2", case_dx_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 2, 3, 3)), NORMAL(SHAPE4(2, 3, 1, 1))}, false},
 };
@@ -239,10 +265,11 @@ const psal_op psal_op_conv2d_dx = {.inputs = 2,
 /* ---- dw = conv2d_dw(x, dy) ---- */
 
 psal_node psal_conv2d_weight_gradient(psal_graph *graph, psal_node x, psal_node dy, psal_shape weight_shape,
-                         const psal_conv2d_options *options) {
+                                      const psal_conv2d_options *options) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW, 0, x)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
-    if (!psal_conv2d_complete(graph, "conv2d_dw", &attr.conv2d, psal_graph_shape(graph, x), &weight_shape)) return PSAL_NO_NODE;
+    if (!psal_conv2d_complete(graph, "conv2d_dw", &attr.conv2d, psal_graph_shape(graph, x), &weight_shape))
+        return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW, (psal_node[]){x, dy}, 2, &attr);
 }
 
@@ -269,7 +296,8 @@ static void conv2d_dw_gradient(psal_graph *graph, psal_node node, psal_node g, c
     const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
     if (v.op == PSAL_OP_GROUP_SIGN_SPREAD && psal_graph_shape(graph, v.inputs[1])->dim[0] == s->out_channels &&
         psal_conv2d_takes_signs(s)) {
-        if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], v.inputs[0], v.inputs[1], w, x, &o);
+        if (wanted[0])
+            dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], v.inputs[0], v.inputs[1], w, x, &o);
         if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], v.inputs[0], v.inputs[1], w, &o);
         return;
     }
@@ -295,7 +323,11 @@ static psal_node case_dw_pointwise_stride2(psal_graph *g, const psal_node *in) {
 static const psal_op_case conv2d_dw_cases[] = {
     {"3x3 without padding", case_dw_plain, 2, {NORMAL(SHAPE4(2, 3, 5, 6)), NORMAL(SHAPE4(2, 4, 3, 4))}, false},
     {"3x3 padded, stride 2", case_dw_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
-    {"2x3, uneven stride, padding, dilation", case_dw_uneven, 2, {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(1, 2, 2, 4))}, false},
+    {"2x3, uneven stride, padding, dilation",
+     case_dw_uneven,
+     2,
+     {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(1, 2, 2, 4))},
+     false},
     {"two groups", case_dw_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(1, 6, 4, 3))}, false},
     {"1x1, stride 2", case_dw_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 3, 5, 6)), NORMAL(SHAPE4(1, 2, 3, 3))}, false},
 };
@@ -314,7 +346,8 @@ psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_
                                            const psal_conv2d_options *options, bool is_signed) {
     if (!psal_graph_has(graph, PSAL_OP_CONV2D_DW_MEAN, 0, x)) return PSAL_NO_NODE;
     psal_attributes attr = {.conv2d_mean = {.conv2d = psal_conv2d_options_to_shape(options), .is_signed = is_signed}};
-    if (!psal_conv2d_complete(graph, "conv2d_dw_mean", &attr.conv2d_mean.conv2d, psal_graph_shape(graph, x), &weight_shape))
+    if (!psal_conv2d_complete(graph, "conv2d_dw_mean", &attr.conv2d_mean.conv2d, psal_graph_shape(graph, x),
+                              &weight_shape))
         return PSAL_NO_NODE;
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW_MEAN, (psal_node[]){x, dy}, 2, &attr);
 }
@@ -337,8 +370,8 @@ static void dw_mean_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void dw_mean_run(const psal_op_call *c) {
-    psal_conv2d_dw_mean(&c->node->attr.conv2d_mean.conv2d, c->method, c->in[0], c->in[1], c->node->attr.conv2d_mean.is_signed,
-                        c->out, &c->parallel);
+    psal_conv2d_dw_mean(&c->node->attr.conv2d_mean.conv2d, c->method, c->in[0], c->in[1],
+                        c->node->attr.conv2d_mean.is_signed, c->out, &c->parallel);
 }
 
 static size_t dw_mean_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
@@ -368,7 +401,8 @@ static psal_node case_mean_abs(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2, false);
 }
 static psal_node case_mean_fused(psal_graph *g, const psal_node *in) {
-    return psal_filter_mean(g, psal_conv2d_weight_gradient(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2), false);
+    return psal_filter_mean(g, psal_conv2d_weight_gradient(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2),
+                            false);
 }
 static psal_node case_mean_signed(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(6, 2, 3, 3), &grouped, true);

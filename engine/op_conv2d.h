@@ -8,7 +8,8 @@ psal_conv2d_shape psal_conv2d_options_to_shape(const psal_conv2d_options *o); /*
 psal_conv2d_options psal_conv2d_shape_to_options(const psal_conv2d_shape *s);
 
 /* Fill in the sizes from x and w; false (and an error in the graph) when they cannot be convolved. */
-bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x, const psal_shape *w);
+bool psal_conv2d_complete(psal_graph *graph, const char *what, psal_conv2d_shape *s, const psal_shape *x,
+                          const psal_shape *w);
 
 psal_shape psal_conv2d_x_shape(const psal_conv2d_shape *s);
 psal_shape psal_conv2d_weight_shape(const psal_conv2d_shape *s);

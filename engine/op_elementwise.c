@@ -8,8 +8,9 @@ static void infer_same(psal_graph *graph, psal_node_record *node) {
         const psal_shape *other = psal_graph_input_shape(graph, node, i);
         if (psal_shape_equal(&node->shape, other)) continue;
         char a[96], b[96];
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s and %s: the shapes must be the same", psal_op_kind_name(node->op),
-                        psal_shape_format(&node->shape, a, sizeof a), psal_shape_format(other, b, sizeof b));
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s and %s: the shapes must be the same",
+                        psal_op_kind_name(node->op), psal_shape_format(&node->shape, a, sizeof a),
+                        psal_shape_format(other, b, sizeof b));
     }
 }
 
@@ -17,7 +18,8 @@ static psal_node input(psal_graph *graph, psal_node node, int i) {
     return psal_graph_node(graph, node)->inputs[i];
 }
 
-#define VECTOR(kind) {{2, {3, 4}}, kind, 0}
+#define VECTOR(kind) \
+    { {2, {3, 4}}, kind, 0 }
 
 /* ---- fill: a constant that needs no storage in the graph ---- */
 
@@ -39,23 +41,23 @@ const psal_op psal_op_fill = {.infer = fill_infer, .run_elements = fill_run, .no
 
 /* ---- two operands ---- */
 
-#define BINARY(name, KIND)                                                                                             \
-    psal_node psal_##name(psal_graph *graph, psal_node a, psal_node b) {                                               \
-        return psal_graph_add(graph, PSAL_OP_##KIND, (psal_node[]){a, b}, 2, NULL);                                    \
-    }                                                                                                                  \
-    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                                          \
-        psal_kernel_##name(end - begin, c->in[0] + begin, c->in[1] + begin, c->out + begin);                           \
-    }                                                                                                                  \
-    static psal_node name##_case(psal_graph *g, const psal_node *in) {                                                 \
-        return psal_##name(g, in[0], in[1]);                                                                           \
+#define BINARY(name, KIND)                                                                   \
+    psal_node psal_##name(psal_graph *graph, psal_node a, psal_node b) {                     \
+        return psal_graph_add(graph, PSAL_OP_##KIND, (psal_node[]){a, b}, 2, NULL);          \
+    }                                                                                        \
+    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                \
+        psal_kernel_##name(end - begin, c->in[0] + begin, c->in[1] + begin, c->out + begin); \
+    }                                                                                        \
+    static psal_node name##_case(psal_graph *g, const psal_node *in) {                       \
+        return psal_##name(g, in[0], in[1]);                                                 \
     }
 
-#define BINARY_ROW(name, cases_array)                                                                                  \
-    const psal_op psal_op_##name = {.inputs = 2,                                                                       \
-                                    .infer = infer_same,                                                               \
-                                    .run_elements = name##_run,                                                        \
-                                    .gradient = name##_gradient,                                                       \
-                                    .in_place = 3,                                                                     \
+#define BINARY_ROW(name, cases_array)                            \
+    const psal_op psal_op_##name = {.inputs = 2,                 \
+                                    .infer = infer_same,         \
+                                    .run_elements = name##_run,  \
+                                    .gradient = name##_gradient, \
+                                    .in_place = 3,               \
                                     PSAL_CASES(cases_array)}
 
 BINARY(add, ADD)
@@ -138,15 +140,15 @@ BINARY_ROW(relu_mask, relu_mask_cases);
 
 /* ---- one operand ---- */
 
-#define UNARY(name, KIND)                                                                                              \
-    psal_node psal_##name(psal_graph *graph, psal_node x) {                                                            \
-        return psal_graph_add(graph, PSAL_OP_##KIND, &x, 1, NULL);                                                     \
-    }                                                                                                                  \
-    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                                          \
-        psal_kernel_##name(end - begin, c->in[0] + begin, c->out + begin);                                             \
-    }                                                                                                                  \
-    static psal_node name##_case(psal_graph *g, const psal_node *in) {                                                 \
-        return psal_##name(g, in[0]);                                                                                  \
+#define UNARY(name, KIND)                                                     \
+    psal_node psal_##name(psal_graph *graph, psal_node x) {                   \
+        return psal_graph_add(graph, PSAL_OP_##KIND, &x, 1, NULL);            \
+    }                                                                         \
+    static void name##_run(const psal_op_call *c, size_t begin, size_t end) { \
+        psal_kernel_##name(end - begin, c->in[0] + begin, c->out + begin);    \
+    }                                                                         \
+    static psal_node name##_case(psal_graph *g, const psal_node *in) {        \
+        return psal_##name(g, in[0]);                                         \
     }
 
 /* y = sqrt(x): dx = dy / (2 y) */
@@ -250,7 +252,8 @@ static psal_node rsqrt_case(psal_graph *g, const psal_node *in) {
     return psal_rsqrt(g, in[0], 1e-3);
 }
 
-static const psal_op_case rsqrt_cases[] = {{"1 / sqrt(x + 0.001)", rsqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
+static const psal_op_case rsqrt_cases[] = {
+    {"1 / sqrt(x + 0.001)", rsqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
 const psal_op psal_op_rsqrt = {.inputs = 1,
                                .infer = infer_same,
                                .run_elements = rsqrt_run,

@@ -11,8 +11,10 @@
 #include "engine/kernels/rows.h"
 #include "engine/op.h"
 
-#define LOGITS {{2, {2, 5}}, PSAL_VALUES_NORMAL, 0}
-#define TARGETS {{1, {2}}, PSAL_VALUES_CLASSES, 5}
+#define LOGITS \
+    { {2, {2, 5}}, PSAL_VALUES_NORMAL, 0 }
+#define TARGETS \
+    { {1, {2}}, PSAL_VALUES_CLASSES, 5 }
 
 static bool is_matrix(psal_graph *graph, const psal_node_record *node) {
     const psal_shape *z = psal_graph_input_shape(graph, node, 0);
@@ -46,11 +48,8 @@ static psal_node softmax_case(psal_graph *g, const psal_node *in) {
 }
 static const psal_op_case softmax_cases[] = {{"two rows", softmax_case, 1, {LOGITS}, false}};
 
-const psal_op psal_op_softmax = {.inputs = 1,
-                                 .infer = softmax_infer,
-                                 .run = softmax_run,
-                                 .gradient = softmax_gradient,
-                                 PSAL_CASES(softmax_cases)};
+const psal_op psal_op_softmax = {
+    .inputs = 1, .infer = softmax_infer, .run = softmax_run, .gradient = softmax_gradient, PSAL_CASES(softmax_cases)};
 
 /* ---- softmax(z) - one_hot(target) ---- */
 
@@ -69,7 +68,8 @@ psal_node psal_softmax_residual(psal_graph *graph, psal_node z, psal_node target
 }
 
 static void residual_run(const psal_op_call *c) {
-    psal_kernel_softmax_residual((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->in[1], c->out);
+    psal_kernel_softmax_residual((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->in[1],
+                                 c->out);
 }
 
 static void residual_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -104,7 +104,8 @@ static void jacobian_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void jacobian_run(const psal_op_call *c) {
-    psal_kernel_softmax_jacobian((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->in[1], c->out);
+    psal_kernel_softmax_jacobian((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->in[1],
+                                 c->out);
 }
 
 /* a * <b, p>, the product per row */
@@ -141,7 +142,8 @@ psal_node psal_cross_entropy(psal_graph *graph, psal_node z, psal_node target) {
 }
 
 static void cross_entropy_run(const psal_op_call *c) {
-    psal_kernel_cross_entropy((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->in[1], c->out);
+    psal_kernel_cross_entropy((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->in[1],
+                              c->out);
 }
 
 static void cross_entropy_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -173,8 +175,8 @@ static void one_hot_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *target = psal_graph_input_shape(graph, node, 0);
     char text[96];
     if (target->ndim != 1 || node->attr.one_hot.classes < 1)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "one_hot of %s over %d classes", psal_shape_format(target, text, sizeof text),
-                        node->attr.one_hot.classes);
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "one_hot of %s over %d classes",
+                        psal_shape_format(target, text, sizeof text), node->attr.one_hot.classes);
     node->shape = PSAL_SHAPE(target->dim[0], node->attr.one_hot.classes);
 }
 

@@ -129,7 +129,9 @@ static void matmul_run(const psal_op_call *c) {
     size_t m = (size_t)attr->matmul.rows, k = (size_t)attr->matmul.inner, n = (size_t)attr->matmul.columns;
     if (m == 1) {
         /* inside a parallel region other passes run at the same time */
-        const large_matrix b = {.b = c->in[1], .rows = tb ? n : k, .length = tb ? k : n,
+        const large_matrix b = {.b = c->in[1],
+                                .rows = tb ? n : k,
+                                .length = tb ? k : n,
                                 .resident = omp_in_parallel() ? PSAL_FILE_RESIDENT_BYTES : PSAL_FILE_RESIDENT_ALONE};
         if (!is_large(b.rows, b.length))
             multiply_vector(c, tb, k, n);
@@ -144,7 +146,8 @@ static void matmul_run(const psal_op_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (size_t task = 0; task < tasks; task++) {
         size_t first = task * COLUMNS_PER_TASK, count = n - first < COLUMNS_PER_TASK ? n - first : COLUMNS_PER_TASK;
-        psal_gemm(ta, tb, m, count, k, c->in[0], lda, c->in[1] + (tb ? first * k : first), ldb, false, c->out + first, n);
+        psal_gemm(ta, tb, m, count, k, c->in[0], lda, c->in[1] + (tb ? first * k : first), ldb, false, c->out + first,
+                  n);
     }
 }
 
@@ -168,7 +171,8 @@ static double matmul_flops(const psal_node_record *node) {
     return 2.0 * (double)node->attr.matmul.rows * (double)node->attr.matmul.inner * (double)node->attr.matmul.columns;
 }
 
-#define MATRIX(rows, columns) {{2, {rows, columns}}, PSAL_VALUES_NORMAL, 0}
+#define MATRIX(rows, columns) \
+    { {2, {rows, columns}}, PSAL_VALUES_NORMAL, 0 }
 
 static psal_node case_nn(psal_graph *g, const psal_node *in) {
     return psal_matmul(g, in[0], false, in[1], false);

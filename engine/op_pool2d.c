@@ -29,8 +29,8 @@ static bool complete(psal_graph *graph, psal_op_kind op, psal_pool2d_shape *s, c
         s->padding_height < 0 || s->padding_width < 0 || s->padding_height > s->kernel_height / 2 ||
         s->padding_width > s->kernel_width / 2) {
         psal_graph_fail(graph, PSAL_ERR_ARGUMENT,
-                        "%s with kernel %dx%d, stride %dx%d, padding %dx%d: padding may be half the kernel at most", what,
-                        s->kernel_height, s->kernel_width, s->stride_height, s->stride_width, s->padding_height,
+                        "%s with kernel %dx%d, stride %dx%d, padding %dx%d: padding may be half the kernel at most",
+                        what, s->kernel_height, s->kernel_width, s->stride_height, s->stride_width, s->padding_height,
                         s->padding_width);
         return false;
     }
@@ -60,7 +60,7 @@ static psal_attributes attributes(const psal_pool2d_options *o) {
 }
 
 static psal_pool2d_options options_of(const psal_pool2d_shape *s) {
-    return (psal_pool2d_options){s->kernel_height, s->kernel_width,   s->stride_height, s->stride_width,
+    return (psal_pool2d_options){s->kernel_height,  s->kernel_width,  s->stride_height, s->stride_width,
                                  s->padding_height, s->padding_width, s->ceil_mode,     s->exclude_padding};
 }
 
@@ -82,12 +82,17 @@ static bool check_dy(psal_graph *graph, const psal_node_record *node, const psal
     return false;
 }
 
-static const psal_pool2d_options overlapping = {3, 3, 2, 2, 1, 1, false, false}, uneven = {2, 3, 1, 2, 1, 0, false, false},
-                                 rounded_up = {3, 3, 2, 2, 0, 0, true, false}, padded_ceil = {3, 3, 2, 2, 1, 1, true, true};
+static const psal_pool2d_options overlapping = {3, 3, 2, 2, 1, 1, false, false},
+                                 uneven = {2, 3, 1, 2, 1, 0, false, false},
+                                 rounded_up = {3, 3, 2, 2, 0, 0, true, false},
+                                 padded_ceil = {3, 3, 2, 2, 1, 1, true, true};
 
-#define IMAGE(h, w) {{4, {2, 2, h, w}}, PSAL_VALUES_NORMAL, 0}
-#define DISTINCT(h, w) {{4, {2, 2, h, w}}, PSAL_VALUES_DISTINCT, 0}
-#define INDEX(h, w, limit) {{4, {2, 2, h, w}}, PSAL_VALUES_CLASSES, limit}
+#define IMAGE(h, w) \
+    { {4, {2, 2, h, w}}, PSAL_VALUES_NORMAL, 0 }
+#define DISTINCT(h, w) \
+    { {4, {2, 2, h, w}}, PSAL_VALUES_DISTINCT, 0 }
+#define INDEX(h, w, limit) \
+    { {4, {2, 2, h, w}}, PSAL_VALUES_CLASSES, limit }
 
 /* ---- max pooling ---- */
 
@@ -203,13 +208,11 @@ static void scatter_gradient(psal_graph *graph, psal_node node, psal_node g, con
 static psal_node scatter_case(psal_graph *g, const psal_node *in) {
     return psal_pool_scatter(g, in[0], in[1], PSAL_SHAPE(2, 2, 3, 4));
 }
-static const psal_op_case scatter_cases[] = {{"windows that share places", scatter_case, 2, {IMAGE(3, 3), INDEX(3, 3, 12)}, false}};
+static const psal_op_case scatter_cases[] = {
+    {"windows that share places", scatter_case, 2, {IMAGE(3, 3), INDEX(3, 3, 12)}, false}};
 
-const psal_op psal_op_pool_scatter = {.inputs = 2,
-                                      .infer = scatter_infer,
-                                      .run = scatter_run,
-                                      .gradient = scatter_gradient,
-                                      PSAL_CASES(scatter_cases)};
+const psal_op psal_op_pool_scatter = {
+    .inputs = 2, .infer = scatter_infer, .run = scatter_run, .gradient = scatter_gradient, PSAL_CASES(scatter_cases)};
 
 /* ---- average pooling ---- */
 
@@ -248,7 +251,8 @@ const psal_op psal_op_avg_pool2d = {.inputs = 1,
                                     .keeping = PSAL_KEPT_UNLESS_LEAN,
                                     PSAL_CASES(avg_cases)};
 
-psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape, const psal_pool2d_options *options) {
+psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape,
+                                 const psal_pool2d_options *options) {
     psal_attributes attr = attributes(options);
     if (psal_graph_check(graph, NULL) != PSAL_OK) return PSAL_NO_NODE;
     if (!complete(graph, PSAL_OP_AVG_POOL2D_SPREAD, &attr.pool2d, &x_shape)) return PSAL_NO_NODE;
@@ -351,7 +355,8 @@ static void adaptive_spread_run(const psal_op_call *c) {
     psal_kernel_adaptive_avg_pool2d_spread(&c->node->attr.pool2d, c->in[0], c->out, &c->parallel);
 }
 
-static void adaptive_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
+static void adaptive_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
+                                     psal_node *dx) {
     const psal_pool2d_shape s = psal_graph_node(graph, node)->attr.pool2d;
     if (wanted[0]) dx[0] = psal_adaptive_avg_pool2d(graph, g, s.out_height, s.out_width);
 }

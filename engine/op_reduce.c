@@ -10,10 +10,14 @@ static size_t elements(const psal_shape *s) {
     return (size_t)psal_shape_count(s);
 }
 
-#define VECTOR(n) {{1, {n}}, PSAL_VALUES_NORMAL, 0}
-#define MATRIX {{2, {3, 4}}, PSAL_VALUES_NORMAL, 0}
-#define NONZERO {{4, {3, 2, 3, 3}}, PSAL_VALUES_NONZERO, 0}
-#define WEIGHT {{4, {3, 2, 3, 3}}, PSAL_VALUES_NORMAL, 0}
+#define VECTOR(n) \
+    { {1, {n}}, PSAL_VALUES_NORMAL, 0 }
+#define MATRIX \
+    { {2, {3, 4}}, PSAL_VALUES_NORMAL, 0 }
+#define NONZERO \
+    { {4, {3, 2, 3, 3}}, PSAL_VALUES_NONZERO, 0 }
+#define WEIGHT \
+    { {4, {3, 2, 3, 3}}, PSAL_VALUES_NORMAL, 0 }
 
 /* ---- everything ---- */
 
@@ -44,11 +48,8 @@ static psal_node cosine_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case sum_cases[] = {{"matrix", sum_case, 1, {MATRIX}, false},
                                          {"cosine of two vectors", cosine_case, 2, {VECTOR(7), VECTOR(7)}, false}};
 
-const psal_op psal_op_sum = {.inputs = 1,
-                             .infer = sum_infer,
-                             .run = sum_run,
-                             .gradient = sum_gradient,
-                             PSAL_CASES(sum_cases)};
+const psal_op psal_op_sum = {
+    .inputs = 1, .infer = sum_infer, .run = sum_run, .gradient = sum_gradient, PSAL_CASES(sum_cases)};
 
 psal_node psal_spread(psal_graph *graph, psal_node scalar, psal_shape shape) {
     psal_attributes attr = {.result = {.shape = shape}};
@@ -59,7 +60,8 @@ static void spread_infer(psal_graph *graph, psal_node_record *node) {
     char text[96];
     const psal_shape *scalar = psal_graph_input_shape(graph, node, 0);
     if (scalar->ndim != 0)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "spread of %s: needs a scalar", psal_shape_format(scalar, text, sizeof text));
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "spread of %s: needs a scalar",
+                        psal_shape_format(scalar, text, sizeof text));
     node->shape = node->attr.result.shape;
 }
 
@@ -75,13 +77,11 @@ static void spread_gradient(psal_graph *graph, psal_node node, psal_node g, cons
 static psal_node spread_case(psal_graph *g, const psal_node *in) {
     return psal_spread(g, in[0], PSAL_SHAPE(2, 3));
 }
-static const psal_op_case spread_cases[] = {{"to a matrix", spread_case, 1, {{{0, {0}}, PSAL_VALUES_NORMAL, 0}}, false}};
+static const psal_op_case spread_cases[] = {
+    {"to a matrix", spread_case, 1, {{{0, {0}}, PSAL_VALUES_NORMAL, 0}}, false}};
 
-const psal_op psal_op_spread = {.inputs = 1,
-                                .infer = spread_infer,
-                                .run = spread_run,
-                                .gradient = spread_gradient,
-                                PSAL_CASES(spread_cases)};
+const psal_op psal_op_spread = {
+    .inputs = 1, .infer = spread_infer, .run = spread_run, .gradient = spread_gradient, PSAL_CASES(spread_cases)};
 
 psal_node psal_cosine(psal_graph *graph, psal_node a, psal_node b) {
     psal_node dot = psal_sum(graph, psal_mul(graph, a, b));
@@ -100,12 +100,14 @@ static void row_sum_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *x = psal_graph_input_shape(graph, node, 0);
     char text[96];
     if (x->ndim != 2)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_sum of %s: needs a matrix", psal_shape_format(x, text, sizeof text));
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_sum of %s: needs a matrix",
+                        psal_shape_format(x, text, sizeof text));
     node->shape = PSAL_SHAPE(x->dim[0]);
 }
 
 static void row_sum_run(const psal_op_call *c) {
-    psal_kernel_row_sum((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->out, &c->parallel);
+    psal_kernel_row_sum((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->out,
+                        &c->parallel);
 }
 
 static void row_sum_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -123,11 +125,8 @@ static const psal_op_case row_sum_cases[] = {
     {"matrix", row_sum_case, 1, {MATRIX}, false},
     {"selected logits", select_case, 2, {MATRIX, {{1, {3}}, PSAL_VALUES_CLASSES, 4}}, false}};
 
-const psal_op psal_op_row_sum = {.inputs = 1,
-                                 .infer = row_sum_infer,
-                                 .run = row_sum_run,
-                                 .gradient = row_sum_gradient,
-                                 PSAL_CASES(row_sum_cases)};
+const psal_op psal_op_row_sum = {
+    .inputs = 1, .infer = row_sum_infer, .run = row_sum_run, .gradient = row_sum_gradient, PSAL_CASES(row_sum_cases)};
 
 psal_node psal_row_spread(psal_graph *graph, psal_node v, int64_t columns) {
     psal_attributes attr = {.result = {.shape = PSAL_SHAPE(0, columns)}};
@@ -138,12 +137,14 @@ static void row_spread_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *v = psal_graph_input_shape(graph, node, 0);
     char text[96];
     if (v->ndim != 1)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_spread of %s: needs a vector", psal_shape_format(v, text, sizeof text));
+        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_spread of %s: needs a vector",
+                        psal_shape_format(v, text, sizeof text));
     node->shape = PSAL_SHAPE(v->dim[0], node->attr.result.shape.dim[1]);
 }
 
 static void row_spread_run(const psal_op_call *c) {
-    psal_kernel_row_spread((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], 1, c->out, &c->parallel);
+    psal_kernel_row_spread((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], 1, c->out,
+                           &c->parallel);
 }
 
 static void row_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
@@ -206,7 +207,8 @@ static void group_mean_abs_run(const psal_op_call *c) {
                              c->also ? codes_in(c->also, c->in_shapes[0]) : NULL, &c->parallel);
 }
 
-static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
+static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted,
+                                    psal_node *dx) {
     psal_node x = psal_graph_node(graph, node)->inputs[0];
     const psal_shape shape = *psal_graph_shape(graph, x); /* a copy: appending nodes may move the records */
     if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_sign_codes(graph, x), dy, shape);
@@ -336,10 +338,12 @@ static void group_sign_spread_infer(psal_graph *graph, psal_node_record *node) {
 
 static void group_sign_spread_run(const psal_op_call *c) {
     size_t groups = (size_t)c->in_shapes[1]->dim[0], length = elements(&c->node->shape) / groups;
-    psal_kernel_row_sign_spread(groups, length, codes_of(c), c->in[1], (psal_real)(1.0 / (double)length), c->out, &c->parallel);
+    psal_kernel_row_sign_spread(groups, length, codes_of(c), c->in[1], (psal_real)(1.0 / (double)length), c->out,
+                                &c->parallel);
 }
 
-static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
+static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
+                                       psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     if (wanted[1]) dx[1] = psal_group_sign_mean(graph, n.inputs[0], g, psal_graph_shape(graph, n.inputs[1])->dim[0]);
 }
@@ -374,7 +378,8 @@ static void group_sign_mean_run(const psal_op_call *c) {
     psal_kernel_row_sign_mean(groups, elements(c->in_shapes[1]) / groups, codes_of(c), c->in[1], c->out, &c->parallel);
 }
 
-static void group_sign_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
+static void group_sign_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
+                                     psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     if (wanted[1]) dx[1] = psal_group_sign_spread(graph, n.inputs[0], g, *psal_graph_shape(graph, n.inputs[1]));
 }
@@ -382,7 +387,8 @@ static void group_sign_mean_gradient(psal_graph *graph, psal_node node, psal_nod
 static psal_node group_sign_mean_case(psal_graph *g, const psal_node *in) {
     return psal_group_sign_mean(g, psal_sign_codes(g, in[0]), in[1], 3);
 }
-static const psal_op_case group_sign_mean_cases[] = {{"three filters", group_sign_mean_case, 2, {NONZERO, WEIGHT}, false}};
+static const psal_op_case group_sign_mean_cases[] = {
+    {"three filters", group_sign_mean_case, 2, {NONZERO, WEIGHT}, false}};
 
 const psal_op psal_op_group_sign_mean = {.inputs = 2,
                                          .infer = group_sign_mean_infer,

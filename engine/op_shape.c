@@ -86,8 +86,10 @@ static void concat_gradient(psal_graph *graph, psal_node node, psal_node dy, con
     }
 }
 
-#define IMAGE(c) {{4, {2, c, 2, 3}}, PSAL_VALUES_NORMAL, 0}
-#define VECTOR(n) {{1, {n}}, PSAL_VALUES_NORMAL, 0}
+#define IMAGE(c) \
+    { {4, {2, c, 2, 3}}, PSAL_VALUES_NORMAL, 0 }
+#define VECTOR(n) \
+    { {1, {n}}, PSAL_VALUES_NORMAL, 0 }
 
 static psal_node concat_channels_case(psal_graph *g, const psal_node *in) {
     return psal_concat(g, in, 3, 1);
@@ -97,7 +99,11 @@ static psal_node concat_twice_case(psal_graph *g, const psal_node *in) {
 }
 static const psal_op_case concat_cases[] = {
     {"channels", concat_channels_case, 3, {IMAGE(2), IMAGE(1), IMAGE(3)}, false},
-    {"beside a constant", concat_channels_case, 3, {{{4, {2, 2, 2, 3}}, PSAL_VALUES_FIXED, 0}, IMAGE(1), IMAGE(3)}, false},
+    {"beside a constant",
+     concat_channels_case,
+     3,
+     {{{4, {2, 2, 2, 3}}, PSAL_VALUES_FIXED, 0}, IMAGE(1), IMAGE(3)},
+     false},
     {"vectors, one of them twice", concat_twice_case, 2, {VECTOR(3), VECTOR(2)}, false},
 };
 
@@ -134,7 +140,8 @@ static void slice_run(const psal_op_call *c) {
     size_t inner = inner_size(&c->node->shape, axis), count = (size_t)c->node->shape.dim[axis] * inner;
     const psal_real *from = c->in[0] + (size_t)c->node->attr.slice.offset * inner;
     if (c->out == from) return;
-    copy_blocks(outer_size(&c->node->shape, axis), count, from, (size_t)c->in_shapes[0]->dim[axis] * inner, c->out, count);
+    copy_blocks(outer_size(&c->node->shape, axis), count, from, (size_t)c->in_shapes[0]->dim[axis] * inner, c->out,
+                count);
 }
 
 static bool slice_shares(const psal_node_record *node, size_t *offset) {
@@ -222,11 +229,8 @@ static psal_node unslice_case(psal_graph *g, const psal_node *in) {
 }
 static const psal_op_case unslice_cases[] = {{"channels", unslice_case, 1, {IMAGE(2)}, false}};
 
-const psal_op psal_op_unslice = {.inputs = 1,
-                                 .infer = unslice_infer,
-                                 .run = unslice_run,
-                                 .gradient = unslice_gradient,
-                                 PSAL_CASES(unslice_cases)};
+const psal_op psal_op_unslice = {
+    .inputs = 1, .infer = unslice_infer, .run = unslice_run, .gradient = unslice_gradient, PSAL_CASES(unslice_cases)};
 
 /* ---- the sum of what several slices of one tensor pass back: their parts side by side ---- */
 
@@ -283,8 +287,5 @@ static psal_node reshape_case(psal_graph *g, const psal_node *in) {
 }
 static const psal_op_case reshape_cases[] = {{"flatten", reshape_case, 1, {IMAGE(2)}, false}};
 
-const psal_op psal_op_reshape = {.inputs = 1,
-                                 .infer = reshape_infer,
-                                 .gradient = reshape_gradient,
-                                 .is_view = true,
-                                 PSAL_CASES(reshape_cases)};
+const psal_op psal_op_reshape = {
+    .inputs = 1, .infer = reshape_infer, .gradient = reshape_gradient, .is_view = true, PSAL_CASES(reshape_cases)};

@@ -48,7 +48,7 @@ static size_t bytes_of(const psal_node_record *node) {
 
 typedef struct schedule {
     psal_plan *plan;
-    int *first_user;  /* linked lists node -> its users: index into links, -1 ends */
+    int *first_user; /* linked lists node -> its users: index into links, -1 ends */
     int *links, *link_user;
     int link_count;
     bool *done;
@@ -101,7 +101,8 @@ static void add_step(schedule *s, psal_node n, int stage) {
     if (s->plan->step_count > 0) before = psal_graph_node(s->plan->graph, s->plan->steps[s->plan->step_count - 1].node);
     for (int i = 0; i < node->input_count; i++) {
         psal_node in = node->inputs[i];
-        if (!is_recomputed(s->plan, in) || reads(node, i, in) || (before && reads(before, before->input_count, in))) continue;
+        if (!is_recomputed(s->plan, in) || reads(node, i, in) || (before && reads(before, before->input_count, in)))
+            continue;
         add_step(s, in, stage);
     }
     s->plan->steps[s->plan->step_count++] = (psal_plan_step){.node = n, .stage = stage, .offset = SIZE_MAX};
@@ -298,7 +299,8 @@ static void measure_lifetimes(const psal_plan *plan, layout *l) {
             if (maker >= 0 && l->last_use[maker] < step) l->last_use[maker] = step;
         }
         size_t offset;
-        l->viewed[step] = psal_op_get(node->op)->is_view || can_share(plan, n, &offset) ? l->maker[node->inputs[0]] : -1;
+        l->viewed[step] = psal_op_get(node->op)->is_view || can_share(plan, n, &offset) ? l->maker[node->inputs[0]]
+                                                                                        : -1;
         l->maker[n] = step;
         l->last_use[step] = plan->is_output[n] ? plan->step_count : step;
     }
@@ -325,7 +327,8 @@ static int by_offset(const void *a, const void *b) {
 }
 
 static psal_status place(psal_plan *plan, layout *l, psal_error *err) {
-    buffer **order = malloc(((size_t)l->count + 1) * sizeof *order), **near = malloc(((size_t)l->count + 1) * sizeof *near);
+    buffer **order = malloc(((size_t)l->count + 1) * sizeof *order),
+           **near = malloc(((size_t)l->count + 1) * sizeof *near);
     if (!order || !near) {
         free(order);
         free(near);
@@ -372,7 +375,8 @@ static void place_scratch(psal_plan *plan, const layout *l) {
         if (top + bytes > plan->memory) plan->memory = top + bytes;
         plan->steps[step].scratch = bytes;
     }
-    for (int step = 0; step < plan->step_count; step++) plan->steps[step].scratch = plan->memory - plan->steps[step].scratch;
+    for (int step = 0; step < plan->step_count; step++)
+        plan->steps[step].scratch = plan->memory - plan->steps[step].scratch;
 }
 
 static psal_status lay_out(psal_plan *plan, psal_error *err) {
@@ -452,7 +456,8 @@ static bool memory_allows(const psal_plan *plan, int step, int first) {
 /* Whether `step` can be done in the pass first .. step - 1. */
 static bool joins(const psal_plan *plan, int step, int first) {
     const psal_node_record *node = record_of(plan, step), *before = record_of(plan, first);
-    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also && node->inputs[0] == before->inputs[0] &&
+    const bool also = first == step - 1 && node->op == psal_op_get(before->op)->also &&
+                      node->inputs[0] == before->inputs[0] &&
                       (node->input_count == 1 || node->inputs[1] == plan->steps[first].node);
     return (also || goes_on(plan, step, first, step - 1)) && memory_allows(plan, step, first);
 }

@@ -23,8 +23,8 @@ typedef struct psal_plan_options {
     const psal_node *outputs[PSAL_MAX_STAGES];
     int output_count[PSAL_MAX_STAGES];
     int stages;
-    int threads;                /* inside the operations of one workspace; 0 means 1 */
-    size_t memory_limit;        /* bytes of one workspace; 0: no limit. Exceeding it is an error naming both numbers */
+    int threads;         /* inside the operations of one workspace; 0 means 1 */
+    size_t memory_limit; /* bytes of one workspace; 0: no limit. Exceeding it is an error naming both numbers */
     psal_conv2d_method methods[PSAL_MAX_STAGES]; /* which convolution implementation, by stage */
     /* Workspaces will run a few times only: their memory is made beforehand by all threads, and in small pages where large ones
      * take long to get. */
@@ -82,7 +82,8 @@ typedef struct psal_timing {
     const char *layer; /* "layer1.0.conv2" */
     psal_shape shape;  /* of the result */
     double seconds;    /* summed over runs; 0 where the step before did it in the same pass */
-    double flops;      /* floating-point operations of the definition (2 per multiply-add), summed over runs; 0 where not counted */
+    double
+        flops; /* floating-point operations of the definition (2 per multiply-add), summed over runs; 0 where not counted */
     int stage;
 } psal_timing;
 

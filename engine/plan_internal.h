@@ -29,9 +29,9 @@ struct psal_plan {
     int stage_begin[PSAL_MAX_STAGES + 1]; /* steps of stage s: [stage_begin[s], stage_begin[s+1]) */
     int *stage_of;                        /* per node: the first stage that runs it, or -1 */
     bool *is_output;                      /* per node */
-    size_t *offset;                       /* per node: that of its step (its last, if it is recomputed); SIZE_MAX: none */
-    const psal_real **bound;              /* per parameter node */
-    size_t memory;                        /* bytes of the arena */
+    size_t *offset;          /* per node: that of its step (its last, if it is recomputed); SIZE_MAX: none */
+    const psal_real **bound; /* per parameter node */
+    size_t memory;           /* bytes of the arena */
 };
 
 #endif

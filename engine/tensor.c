@@ -70,14 +70,14 @@ char *psal_shape_format(const psal_shape *shape, char *text, size_t size) {
 }
 
 /* One loop per element type; CONVERT sees the element as `x`. */
-#define EACH(type, CONVERT)                                                                        \
-    {                                                                                              \
-        const type *src = tensor->data;                                                            \
-        for (int64_t i = 0; i < count; i++) {                                                      \
-            type x = src[i];                                                                       \
-            dst[i] = CONVERT;                                                                      \
-        }                                                                                          \
-        break;                                                                                     \
+#define EACH(type, CONVERT)                   \
+    {                                         \
+        const type *src = tensor->data;       \
+        for (int64_t i = 0; i < count; i++) { \
+            type x = src[i];                  \
+            dst[i] = CONVERT;                 \
+        }                                     \
+        break;                                \
     }
 
 void psal_tensor_to_f32(const psal_tensor *tensor, float *dst) {
@@ -151,9 +151,8 @@ static float float_of_bits(uint32_t bits) {
 float psal_f16_to_f32(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
     uint32_t exponent = (half >> 10) & 31u, fraction = half & 0x3ffu;
-    if (exponent == 31)
-        return float_of_bits(sign | 0x7f800000u | fraction << 13); /* infinity, NaN */
-    if (exponent == 0) {                                           /* zero, subnormal */
+    if (exponent == 31) return float_of_bits(sign | 0x7f800000u | fraction << 13); /* infinity, NaN */
+    if (exponent == 0) {                                                           /* zero, subnormal */
         float magnitude = (float)fraction * 0x1p-24f;
         return sign ? -magnitude : magnitude;
     }
@@ -166,9 +165,8 @@ uint16_t psal_f16_from_f32(float value) {
     uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u) /* NaN stays NaN, quiet, with the payload's upper bits */
         return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
-    if (magnitude >= 0x477ff000u)
-        return (uint16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
-    if (magnitude >= 0x38800000u) {        /* 2^-14 and above: normal */
+    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
+    if (magnitude >= 0x38800000u) {                                  /* 2^-14 and above: normal */
         /* Half a unit less one, plus one when the kept part is odd: ties go to even. The carry may
          * raise the exponent. */
         uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
@@ -178,8 +176,7 @@ uint16_t psal_f16_from_f32(float value) {
     if (exponent < 102) return (uint16_t)sign; /* below 2^-25, half the smallest subnormal */
     /* The value is fraction * 2^(exponent - 150), wanted in units of 2^-24. */
     uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u, shift = 126 - exponent;
-    uint32_t kept = fraction >> shift, rest = fraction & ((1u << shift) - 1),
-             tie = 1u << (shift - 1);
+    uint32_t kept = fraction >> shift, rest = fraction & ((1u << shift) - 1), tie = 1u << (shift - 1);
     kept += rest > tie || (rest == tie && (kept & 1u));
     return (uint16_t)(sign | kept);
 }

@@ -28,8 +28,8 @@ typedef enum psal_dtype {
     PSAL_DTYPE_COUNT
 } psal_dtype;
 
-size_t psal_dtype_size(psal_dtype dtype);       /* bytes per element */
-const char *psal_dtype_name(psal_dtype dtype);  /* "float32", "bfloat16", ... */
+size_t psal_dtype_size(psal_dtype dtype);      /* bytes per element */
+const char *psal_dtype_name(psal_dtype dtype); /* "float32", "bfloat16", ... */
 
 typedef struct psal_shape {
     int ndim; /* 0 for a scalar */
@@ -37,7 +37,7 @@ typedef struct psal_shape {
 } psal_shape;
 
 psal_shape psal_shape_make(int ndim, const int64_t *dim);
-#define PSAL_SHAPE(...)                                                                                                \
+#define PSAL_SHAPE(...) \
     psal_shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 
 bool psal_shape_equal(const psal_shape *a, const psal_shape *b);
@@ -69,7 +69,7 @@ float psal_bf16_to_f32(uint16_t brain);
 
 typedef struct psal_tensor_map psal_tensor_map;
 
-psal_tensor_map *psal_tensor_map_new(void); /* NULL when out of memory */
+psal_tensor_map *psal_tensor_map_new(void);      /* NULL when out of memory */
 void psal_tensor_map_free(psal_tensor_map *map); /* frees tensors, names, metadata and adopted memory; NULL is fine */
 
 /* Append a zeroed tensor (64-byte aligned data owned by the map). The pointer is valid until the next append. Fails on a

@@ -46,8 +46,7 @@ static bool reserve(void **array, size_t *capacity, size_t count, size_t element
     *capacity = wanted;
     return true;
 }
-#define RESERVE(array, count, capacity)                                                            \
-    reserve((void **)&(array), &(capacity), count, sizeof *(array))
+#define RESERVE(array, count, capacity) reserve((void **)&(array), &(capacity), count, sizeof *(array))
 
 /* FNV-1a, seeded, with a final mix because linear probing looks at the low bits only. */
 static size_t hash(const psal_tensor_map *map, const char *name) {
@@ -60,15 +59,13 @@ static size_t hash(const psal_tensor_map *map, const char *name) {
 /* The slot that holds `name`, or the free one where it belongs. The table is never full. */
 static size_t find_slot(const psal_tensor_map *map, const char *name) {
     size_t mask = map->slot_count - 1, slot = hash(map, name) & mask;
-    while (map->slots[slot] && strcmp(map->entries[map->slots[slot] - 1].name, name) != 0)
-        slot = (slot + 1) & mask;
+    while (map->slots[slot] && strcmp(map->entries[map->slots[slot] - 1].name, name) != 0) slot = (slot + 1) & mask;
     return slot;
 }
 
 static void fill_slots(psal_tensor_map *map) {
     memset(map->slots, 0, map->slot_count * sizeof *map->slots);
-    for (size_t i = 0; i < map->count; i++)
-        map->slots[find_slot(map, map->entries[i].name)] = i + 1;
+    for (size_t i = 0; i < map->count; i++) map->slots[find_slot(map, map->entries[i].name)] = i + 1;
 }
 
 static bool grow_slots(psal_tensor_map *map) {
@@ -103,8 +100,7 @@ void psal_tensor_map_free(psal_tensor_map *map) {
         free(map->metas[i].value);
     }
     /* Newest first: a buffer may have been made from what was adopted before it. */
-    for (size_t i = map->memory_count; i-- > 0;)
-        map->memories[i].release(map->memories[i].data, map->memories[i].size);
+    for (size_t i = map->memory_count; i-- > 0;) map->memories[i].release(map->memories[i].data, map->memories[i].size);
     free(map->entries);
     free(map->slots);
     free(map->metas);
@@ -116,17 +112,15 @@ static psal_status out_of_memory(const char *name, psal_error *err) {
     return psal_fail(err, PSAL_ERR_MEMORY, "tensor %s: out of memory", name);
 }
 
-psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psal_dtype dtype,
-                                     const psal_shape *shape, const void *data, psal_error *err) {
+psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                                     const void *data, psal_error *err) {
     char text[200];
     if ((unsigned)dtype >= PSAL_DTYPE_COUNT)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "tensor %s: unknown element type %d", name,
-                         (int)dtype);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "tensor %s: unknown element type %d", name, (int)dtype);
     if (psal_shape_count(shape) < 0)
-        return psal_fail(err, PSAL_ERR_SHAPE, "tensor %s: impossible shape %s (%d dimensions)",
-                         name, psal_shape_format(shape, text, sizeof text), shape->ndim);
-    if (psal_tensor_map_get(map, name))
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s occurs twice", name);
+        return psal_fail(err, PSAL_ERR_SHAPE, "tensor %s: impossible shape %s (%d dimensions)", name,
+                         psal_shape_format(shape, text, sizeof text), shape->ndim);
+    if (psal_tensor_map_get(map, name)) return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s occurs twice", name);
     char *copy = strdup(name);
     if (!copy || !RESERVE(map->entries, map->count, map->capacity) || !grow_slots(map)) {
         free(copy);
@@ -143,8 +137,8 @@ static void release_heap(void *memory, size_t size) {
     free(memory);
 }
 
-psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype,
-                                 const psal_shape *shape, psal_error *err) {
+psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                                 psal_error *err) {
     int64_t count = psal_shape_count(shape);
     size_t bytes = count > 0 ? (size_t)count * psal_dtype_size(dtype) : 0;
     /* calloc, because large blocks come zeroed from the system without being touched; aligned by
@@ -152,8 +146,8 @@ psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dt
     char *block = calloc(1, bytes + DATA_ALIGNMENT);
     if (!block) {
         char text[200];
-        psal_fail(err, PSAL_ERR_MEMORY, "tensor %s: out of memory (%s %s, %zu bytes)", name,
-                  psal_dtype_name(dtype), psal_shape_format(shape, text, sizeof text), bytes);
+        psal_fail(err, PSAL_ERR_MEMORY, "tensor %s: out of memory (%s %s, %zu bytes)", name, psal_dtype_name(dtype),
+                  psal_shape_format(shape, text, sizeof text), bytes);
         return NULL;
     }
     if (psal_tensor_map_adopt(map, block, bytes + DATA_ALIGNMENT, release_heap, err) != PSAL_OK) {
@@ -194,11 +188,9 @@ const psal_tensor *psal_tensor_map_get(const psal_tensor_map *map, const char *n
     return found ? &map->entries[found - 1].tensor : NULL;
 }
 
-psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const char *name,
-                                   psal_error *err) {
+psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const char *name, psal_error *err) {
     if (index >= map->count)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no tensor number %zu, only %zu", index,
-                         map->count);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no tensor number %zu, only %zu", index, map->count);
     if (strcmp(map->entries[index].name, name) == 0) return PSAL_OK;
     if (psal_tensor_map_get(map, name))
         return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s cannot be renamed: there is another %s",
@@ -211,8 +203,7 @@ psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const cha
     size_t mask = map->slot_count - 1, hole = find_slot(map, map->entries[index].name);
     for (size_t slot = (hole + 1) & mask; map->slots[slot]; slot = (slot + 1) & mask) {
         size_t home = hash(map, map->entries[map->slots[slot] - 1].name) & mask;
-        if (((slot - home) & mask) < ((slot - hole) & mask))
-            continue; /* its home lies behind the hole */
+        if (((slot - home) & mask) < ((slot - hole) & mask)) continue; /* its home lies behind the hole */
         map->slots[hole] = map->slots[slot];
         hole = slot;
     }
@@ -226,8 +217,7 @@ psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const cha
 void psal_tensor_map_remove(psal_tensor_map *map, size_t index) {
     if (index >= map->count) return;
     free(map->entries[index].name);
-    memmove(map->entries + index, map->entries + index + 1,
-            (map->count - index - 1) * sizeof *map->entries);
+    memmove(map->entries + index, map->entries + index + 1, (map->count - index - 1) * sizeof *map->entries);
     map->count--;
     fill_slots(map);
 }
@@ -238,8 +228,7 @@ static struct meta *find_meta(const psal_tensor_map *map, const char *key) {
     return NULL;
 }
 
-psal_status psal_tensor_map_set_meta(psal_tensor_map *map, const char *key, const char *value,
-                                     psal_error *err) {
+psal_status psal_tensor_map_set_meta(psal_tensor_map *map, const char *key, const char *value, psal_error *err) {
     char *copy = strdup(value);
     struct meta *meta = find_meta(map, key);
     if (copy && meta) {

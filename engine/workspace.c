@@ -12,13 +12,13 @@ enum { HUGE_PAGE = 2 << 20 };
 
 struct psal_workspace {
     const psal_plan *plan;
-    char *memory;             /* the arena */
+    char *memory; /* the arena */
     bool owns_memory;
     const psal_real **values; /* per node: where its values are, or NULL */
     const psal_real **set;    /* per node: what the caller set, or NULL */
     const psal_real **in;     /* room for the inputs of the widest node */
     const psal_shape **in_shapes;
-    psal_real **placed;       /* per node: the caller's memory for it, or NULL; NULL while there is none at all */
+    psal_real **placed; /* per node: the caller's memory for it, or NULL; NULL while there is none at all */
     const psal_silence *silence;
     size_t silence_count;
     int next_stage; /* stages below it have run */
@@ -98,7 +98,8 @@ void *psal_workspace_memory(size_t bytes) {
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
     void *memory = get_memory(psal_plan_memory(plan), plan->brief, plan->threads);
     if (!memory) {
-        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB", (double)psal_plan_memory(plan) / 1048576);
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB",
+                  (double)psal_plan_memory(plan) / 1048576);
         return NULL;
     }
     psal_workspace *ws = psal_workspace_new_in(plan, memory, err);
@@ -131,7 +132,8 @@ psal_status psal_workspace_set(psal_workspace *ws, psal_node n, const psal_real 
 
 psal_status psal_workspace_place(psal_workspace *ws, psal_node n, psal_real *memory, psal_error *err) {
     const psal_plan *plan = ws->plan;
-    const psal_node_record *node = n >= 0 && n < plan->nodes && plan->is_output[n] ? psal_graph_node(plan->graph, n) : NULL;
+    const psal_node_record *node = n >= 0 && n < plan->nodes && plan->is_output[n] ? psal_graph_node(plan->graph, n)
+                                                                                   : NULL;
     if (!node || !(psal_op_get(node->op)->run || psal_op_get(node->op)->run_elements))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an output that could be placed elsewhere", n);
     if (!ws->placed && !(ws->placed = calloc((size_t)plan->nodes + 1, sizeof *ws->placed)))
@@ -165,7 +167,8 @@ static psal_status resolve_leaves(psal_workspace *ws, int stage, psal_error *err
         if (plan->stage_of[n] < 0 || plan->stage_of[n] > stage) continue;
         ws->values[n] = ws->set[n] ? ws->set[n] : plan->bound[n];
         if (!ws->values[n])
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s '%s' was given no values", psal_op_kind_name(node->op), node->name);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s '%s' was given no values", psal_op_kind_name(node->op),
+                             node->name);
     }
     return PSAL_OK;
 }
@@ -196,8 +199,7 @@ static int last_of_pass(const psal_workspace *ws, int step) {
 
 static void run_piece(const pass *p, size_t begin, size_t count) {
     const size_t end = count - begin < PIECE ? count : begin + PIECE;
-    for (int i = 0; i < p->count; i++)
-        psal_op_get(p->calls[i].node->op)->run_elements(&p->calls[i], begin, end);
+    for (int i = 0; i < p->count; i++) psal_op_get(p->calls[i].node->op)->run_elements(&p->calls[i], begin, end);
 }
 
 static void run_pass(const pass *p, int threads) {
@@ -234,7 +236,8 @@ static psal_op_call prepare(psal_workspace *ws, int step, const psal_real **in, 
 psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
     const psal_plan *plan = ws->plan;
     if (stage < 0 || stage >= plan->stages || (stage != 0 && stage != ws->next_stage))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "stage %d cannot run now: the plan has %d stages, of which %d have run since the first", stage,
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "stage %d cannot run now: the plan has %d stages, of which %d have run since the first", stage,
                          plan->stages, ws->next_stage);
     psal_status status = resolve_leaves(ws, stage, err);
     if (status != PSAL_OK) return status;

@@ -15,12 +15,10 @@ static char *temporary_name(const char *path) {
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path + 1) : 0;
     unsigned random = 0;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        random = (unsigned)getpid() * 2654435761u;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (unsigned)getpid() * 2654435761u;
     char *name = NULL;
     /* A base name may be up to 255 bytes long; the temporary one must not be longer. */
-    if (asprintf(&name, "%.*s.%.200s.%08x.part", folder, path, path + folder, random) < 0)
-        return NULL;
+    if (asprintf(&name, "%.*s.%.200s.%08x.part", folder, path, path + folder, random) < 0) return NULL;
     return name;
 }
 
@@ -85,9 +83,7 @@ psal_atomic_file *psal_atomic_file_open(const char *path, psal_error *err) {
  * to fail. */
 static void sync_folder(const char *path) {
     const char *slash = strrchr(path, '/');
-    char *folder = !slash          ? strdup(".")
-                   : slash == path ? strdup("/")
-                                   : strndup(path, (size_t)(slash - path));
+    char *folder = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
     if (!folder) return;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
@@ -136,13 +132,11 @@ void psal_atomic_file_abort(psal_atomic_file *file) {
     release(file);
 }
 
-psal_status psal_atomic_file_write(const char *path, const void *data, size_t size,
-                                   psal_error *err) {
+psal_status psal_atomic_file_write(const char *path, const void *data, size_t size, psal_error *err) {
     psal_atomic_file *file = psal_atomic_file_open(path, err);
     if (!file) return err ? err->status : PSAL_ERR_IO;
     if (size && fwrite(data, 1, size, file->stream) != size) {
-        psal_status status =
-            psal_fail(err, PSAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        psal_status status = psal_fail(err, PSAL_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
         psal_atomic_file_abort(file);
         return status;
     }
@@ -150,8 +144,7 @@ psal_status psal_atomic_file_write(const char *path, const void *data, size_t si
 }
 
 psal_status psal_make_directory(const char *path, psal_error *err) {
-    if (!path || !*path)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the folder is empty");
+    if (!path || !*path) return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the folder is empty");
     char *copy = strdup(path);
     if (!copy) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_status status = PSAL_OK;
@@ -164,12 +157,9 @@ psal_status psal_make_directory(const char *path, psal_error *err) {
         if (mkdir(copy, 0777) != 0) {
             int reason = errno;
             if (stat(copy, &info) != 0)
-                status = psal_fail(err, PSAL_ERR_IO, "%s: folder cannot be created: %s", copy,
-                                   strerror(reason));
+                status = psal_fail(err, PSAL_ERR_IO, "%s: folder cannot be created: %s", copy, strerror(reason));
             else if (!S_ISDIR(info.st_mode))
-                status =
-                    psal_fail(err, PSAL_ERR_IO,
-                              "%s: folder cannot be created: a file of that name exists", copy);
+                status = psal_fail(err, PSAL_ERR_IO, "%s: folder cannot be created: a file of that name exists", copy);
         }
         *at = kept;
         if (!kept) break;

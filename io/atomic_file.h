@@ -32,8 +32,7 @@ psal_status psal_atomic_file_commit(psal_atomic_file *file, psal_error *err);
 void psal_atomic_file_abort(psal_atomic_file *file);
 
 /* Open, write `size` bytes, commit. */
-psal_status psal_atomic_file_write(const char *path, const void *data, size_t size,
-                                   psal_error *err);
+psal_status psal_atomic_file_write(const char *path, const void *data, size_t size, psal_error *err);
 
 /* Create the folder `path` and those above it, as mkdir -p; an existing folder is fine. */
 psal_status psal_make_directory(const char *path, psal_error *err);

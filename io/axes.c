@@ -31,9 +31,8 @@ static void choose_ticks(fig_axis *axis, double length, double room) {
     int most = (int)(length / room) + 1;
     if (most < 2) most = 2;
     if (most > 11) most = 11;
-    axis->tick_count = axis->scale == FIG_LOG
-                           ? fig_log_ticks(axis->low, axis->high, most, axis->ticks)
-                           : fig_linear_ticks(axis->low, axis->high, most, axis->ticks);
+    axis->tick_count = axis->scale == FIG_LOG ? fig_log_ticks(axis->low, axis->high, most, axis->ticks)
+                                              : fig_linear_ticks(axis->low, axis->high, most, axis->ticks);
 }
 
 static double widest_tick(cairo_t *cr, const fig_axis *axis) {
@@ -55,8 +54,7 @@ static int level_lines(const fig_axes *axes, double width) {
     char lines[NAME_LINES + 1][FIG_TEXT_MAX];
     int most = 1;
     for (size_t i = 0; i < axes->h.name_count; i++) {
-        int count =
-            fig_text_wrap(axes->cr, FIG_FONT_TICK, axes->h.names[i], width, NAME_LINES + 1, lines);
+        int count = fig_text_wrap(axes->cr, FIG_FONT_TICK, axes->h.names[i], width, NAME_LINES + 1, lines);
         if (count > NAME_LINES) return 0;
         for (int l = 0; l < count; l++)
             if (!*lines[l] || fig_text_shortened(lines[l])) return 0;
@@ -86,8 +84,7 @@ static void place_names(fig_axes *axes, double outer) {
     axis->name_angle = NAME_SLANT;
     axis->name_width = 0;
     for (size_t i = 0; i < axis->name_count; i++)
-        axis->name_width =
-            fmax(axis->name_width, fig_text_width(axes->cr, FIG_FONT_TICK, axis->names[i]));
+        axis->name_width = fmax(axis->name_width, fig_text_width(axes->cr, FIG_FONT_TICK, axis->names[i]));
     /* The first name slants out to the left of the frame: as far as there is room. */
     double most = (axes->x + slot / 2 - outer) / cos(NAME_SLANT * M_PI / 180);
     axis->name_width = fmin(axis->name_width, fmin(NAME_MAX_WIDTH, most));
@@ -97,8 +94,7 @@ void fig_axes_layout(fig_axes *axes, double x, double y, double width, double he
     double tick_line = fig_line_height(FIG_FONT_TICK);
     double top = axes->title ? fig_line_height(FIG_FONT_PANEL) + 5 : 0.5 * tick_line;
     double label_room = axes->h.label ? LABEL_GAP + fig_line_height(FIG_FONT_LABEL) : 2;
-    double left = fmax(axes->left_margin,
-                       fig_axes_left_margin(axes, height - top - 2 * tick_line - label_room));
+    double left = fmax(axes->left_margin, fig_axes_left_margin(axes, height - top - 2 * tick_line - label_room));
     double right = 2;
 
     /* Two rounds: the width decides the horizontal ticks, the last tick's label the right margin.
@@ -111,8 +107,7 @@ void fig_axes_layout(fig_axes *axes, double x, double y, double width, double he
         choose_ticks(&axes->h, axes->width, fmax(30, widest_tick(axes->cr, &axes->h) + 18));
         if (axes->h.tick_count > 0) {
             const fig_tick *last = &axes->h.ticks[axes->h.tick_count - 1];
-            double overhang = fig_axes_x(axes, last->value) +
-                              fig_text_width(axes->cr, FIG_FONT_TICK, last->label) / 2 -
+            double overhang = fig_axes_x(axes, last->value) + fig_text_width(axes->cr, FIG_FONT_TICK, last->label) / 2 -
                               (axes->x + axes->width);
             right = fmax(2, overhang + 2);
         }
@@ -152,14 +147,12 @@ static void draw_names(const fig_axes *axes, double y) {
     char lines[NAME_LINES][FIG_TEXT_MAX];
     for (size_t i = 0; i < axis->name_count; i++) {
         double x = fig_axes_x(axes, (double)i), line = fig_line_height(FIG_FONT_TICK);
-        int count = fig_text_wrap(axes->cr, FIG_FONT_TICK, axis->names[i], axis->name_width + 0.01,
-                                  axis->name_lines, lines);
+        int count = fig_text_wrap(axes->cr, FIG_FONT_TICK, axis->names[i], axis->name_width + 0.01, axis->name_lines,
+                                  lines);
         for (int l = 0; l < count && axis->name_angle == 0; l++)
-            fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_CENTER, x, y + line * (l + 0.5), 0,
-                     lines[l]);
+            fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_CENTER, x, y + line * (l + 0.5), 0, lines[l]);
         if (count > 0 && axis->name_angle != 0)
-            fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_RIGHT, x + 3, y + 3, axis->name_angle,
-                     lines[0]);
+            fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_RIGHT, x + 3, y + 3, axis->name_angle, lines[0]);
     }
 }
 
@@ -170,8 +163,7 @@ static void draw_horizontal(const fig_axes *axes) {
     line(cr, axes->x, bottom, axes->x + axes->width, bottom);
     for (int i = 0; i < axes->h.tick_count; i++) {
         double x = fig_axes_x(axes, axes->h.ticks[i].value);
-        line(cr, x, bottom, x,
-             bottom + (*axes->h.ticks[i].label ? TICK_LENGTH : 0.6 * TICK_LENGTH));
+        line(cr, x, bottom, x, bottom + (*axes->h.ticks[i].label ? TICK_LENGTH : 0.6 * TICK_LENGTH));
     }
     cairo_stroke(cr);
     /* A label that would touch the one before it is left out (the digits of a logarithmic axis are
@@ -179,8 +171,7 @@ static void draw_horizontal(const fig_axes *axes) {
     double free_from = -1e9;
     for (int i = 0; i < axes->h.tick_count; i++) {
         const fig_tick *tick = &axes->h.ticks[i];
-        double x = fig_axes_x(axes, tick->value),
-               half = fig_text_width(cr, FIG_FONT_TICK, tick->label) / 2;
+        double x = fig_axes_x(axes, tick->value), half = fig_text_width(cr, FIG_FONT_TICK, tick->label) / 2;
         if (!*tick->label || x - half < free_from) continue;
         fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_CENTER, x, labels + tick_line / 2, 0, tick->label);
         free_from = x + half + 4;
@@ -204,8 +195,7 @@ static void draw_vertical(const fig_axes *axes) {
     line(cr, axes->x, axes->y, axes->x, axes->y + axes->height);
     for (int i = 0; i < axes->v.tick_count; i++) {
         double y = fig_axes_y(axes, axes->v.ticks[i].value);
-        line(cr, axes->x, y, axes->x - (*axes->v.ticks[i].label ? TICK_LENGTH : 0.6 * TICK_LENGTH),
-             y);
+        line(cr, axes->x, y, axes->x - (*axes->v.ticks[i].label ? TICK_LENGTH : 0.6 * TICK_LENGTH), y);
     }
     cairo_stroke(cr);
     double free_above = 1e9;
@@ -213,16 +203,14 @@ static void draw_vertical(const fig_axes *axes) {
         const fig_tick *tick = &axes->v.ticks[i];
         double y = fig_axes_y(axes, tick->value);
         if (!*tick->label || y > free_above) continue;
-        fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_RIGHT, axes->x - TICK_LENGTH - TICK_GAP, y, 0,
-                 tick->label);
+        fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_RIGHT, axes->x - TICK_LENGTH - TICK_GAP, y, 0, tick->label);
         free_above = y - FIG_FONT_TICK.size;
     }
     if (axes->v.label) {
         double x = axes->x - TICK_LENGTH - TICK_GAP - widest_tick(cr, &axes->v) - LABEL_GAP -
                    fig_line_height(FIG_FONT_LABEL) / 2;
         /* Stacked panels share a left margin; their labels stand at its outer edge. */
-        if (axes->left_margin > 0)
-            x = fmin(x, axes->x - axes->left_margin + fig_line_height(FIG_FONT_LABEL) / 2);
+        if (axes->left_margin > 0) x = fmin(x, axes->x - axes->left_margin + fig_line_height(FIG_FONT_LABEL) / 2);
         char text[FIG_TEXT_MAX];
         fig_text_fit(cr, FIG_FONT_LABEL, axes->v.label, axes->height + 16, text);
         fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x, axes->y + axes->height / 2, 90, text);
@@ -249,8 +237,8 @@ void fig_axes_draw_frame(const fig_axes *axes) {
     if (axes->title) {
         char text[FIG_TEXT_MAX];
         fig_text_fit(cr, FIG_FONT_PANEL, axes->title, axes->width, text);
-        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, axes->x,
-                 axes->y - 5 - fig_line_height(FIG_FONT_PANEL) / 2, 0, text);
+        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, axes->x, axes->y - 5 - fig_line_height(FIG_FONT_PANEL) / 2, 0,
+                 text);
     }
     cairo_restore(cr);
 }

@@ -21,8 +21,7 @@ typedef enum fig_scale {
 
 typedef struct fig_axis {
     fig_scale scale;
-    double low,
-        high; /* shown range; for FIG_LOG both positive; set by fig_axes_layout for FIG_CATEGORY */
+    double low, high;  /* shown range; for FIG_LOG both positive; set by fig_axes_layout for FIG_CATEGORY */
     const char *label; /* may be NULL */
     const char *const *names;
     size_t name_count;
@@ -39,7 +38,7 @@ typedef struct fig_axes {
     cairo_t *cr;
     const char *title; /* above the frame, may be NULL */
     fig_axis h, v;
-    double left_margin; /* at least this much left of the frame; 0: as needed. Aligns stacked
+    double left_margin;         /* at least this much left of the frame; 0: as needed. Aligns stacked
                            panels. */
     double x, y, width, height; /* the frame, filled by fig_axes_layout */
 } fig_axes;
@@ -53,11 +52,9 @@ double fig_axes_left_margin(fig_axes *axes, double height);
 double fig_axes_x(const fig_axes *axes, double value);
 double fig_axes_y(const fig_axes *axes, double value);
 
-void fig_axes_draw_grid(const fig_axes *axes); /* before the data */
-void fig_axes_draw_frame(
-    const fig_axes *axes); /* after the data: axis lines, ticks, labels, title */
-void fig_axes_clip(
-    const fig_axes *axes); /* clip to the frame; pair with cairo_save / cairo_restore */
+void fig_axes_draw_grid(const fig_axes *axes);  /* before the data */
+void fig_axes_draw_frame(const fig_axes *axes); /* after the data: axis lines, ticks, labels, title */
+void fig_axes_clip(const fig_axes *axes);       /* clip to the frame; pair with cairo_save / cairo_restore */
 
 typedef enum fig_key { FIG_KEY_LINE, FIG_KEY_BOX, FIG_KEY_DOT, FIG_KEY_PLAIN } fig_key;
 
@@ -70,11 +67,10 @@ typedef struct fig_style {
 fig_style fig_series_style(size_t index);
 
 /* Polyline through the points with a marker at each; a NaN coordinate leaves a gap. */
-void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const double *y,
-                    fig_style style);
+void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const double *y, fig_style style);
 /* Shaded region y ± error; points with a NaN are left out. */
-void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const double *y,
-                   const double *error, fig_style style);
+void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const double *y, const double *error,
+                   fig_style style);
 void fig_draw_error_bar(const fig_axes *axes, double x, double y, double error, fig_color color);
 void fig_draw_marker(cairo_t *cr, double x, double y, double size, fig_style style);
 /* A bar from the axis' zero (or lower end) to y, `from` and `to` in data units of the horizontal
@@ -89,7 +85,7 @@ typedef struct fig_legend_entry {
 
 /* Title, subtitle and legend at the top of a figure, left-aligned, the legend flowing over as many
  * rows as needed. Returns the height used; draws only when `draw` is set. Any text may be NULL. */
-double fig_header(cairo_t *cr, bool draw, double x, double y, double width, const char *title,
-                  const char *subtitle, const fig_legend_entry *entries, size_t entry_count);
+double fig_header(cairo_t *cr, bool draw, double x, double y, double width, const char *title, const char *subtitle,
+                  const fig_legend_entry *entries, size_t entry_count);
 
 #endif

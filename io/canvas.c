@@ -48,8 +48,7 @@ static void set_font_options(cairo_t *cr) {
 
 psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *err) {
     memset(canvas, 0, sizeof *canvas);
-    if (!path || !*path)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the figure file is empty");
+    if (!path || !*path) return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the figure file is empty");
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash ? slash : path, '.');
     if (dot && strcasecmp(dot, ".png") == 0)
@@ -59,8 +58,7 @@ psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *er
     else if (dot && strcasecmp(dot, ".pdf") == 0)
         canvas->format = FIG_PDF;
     else
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "%s: a figure's name must end in .png, .svg or .pdf", path);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a figure's name must end in .png, .svg or .pdf", path);
     canvas->path = path;
     canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1);
     canvas->cr = cairo_create(canvas->surface);
@@ -75,17 +73,15 @@ void fig_canvas_start(fig_canvas *canvas, double width, double height) {
     canvas->height = height = ceil(height);
     switch (canvas->format) {
     case FIG_PNG:
-        canvas->surface = cairo_image_surface_create(
-            CAIRO_FORMAT_RGB24, (int)(width * FIG_PNG_SCALE), (int)(height * FIG_PNG_SCALE));
+        canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(width * FIG_PNG_SCALE),
+                                                     (int)(height * FIG_PNG_SCALE));
         break;
     case FIG_SVG:
-        canvas->surface =
-            cairo_svg_surface_create_for_stream(append, &canvas->encoded, width, height);
+        canvas->surface = cairo_svg_surface_create_for_stream(append, &canvas->encoded, width, height);
         cairo_svg_surface_set_document_unit(canvas->surface, CAIRO_SVG_UNIT_PT);
         break;
     case FIG_PDF:
-        canvas->surface =
-            cairo_pdf_surface_create_for_stream(append, &canvas->encoded, width, height);
+        canvas->surface = cairo_pdf_surface_create_for_stream(append, &canvas->encoded, width, height);
         /* Without a date the same figure has the same bytes tomorrow. */
         cairo_pdf_surface_set_metadata(canvas->surface, CAIRO_PDF_METADATA_CREATE_DATE, "");
         break;
@@ -119,7 +115,8 @@ static const uint8_t *surface_row(const void *from, int y, uint8_t *room) {
     cairo_surface_t *image = (cairo_surface_t *)from;
     const unsigned char *data = cairo_image_surface_get_data(image);
     int width = cairo_image_surface_get_width(image);
-    const uint32_t *row = (const uint32_t *)(const void *)(data + (size_t)y * (size_t)cairo_image_surface_get_stride(image));
+    const uint32_t *row = (const uint32_t *)(const void *)(data +
+                                                           (size_t)y * (size_t)cairo_image_surface_get_stride(image));
     for (int x = 0; x < width; x++) {
         room[3 * x] = (uint8_t)(row[x] >> 16);
         room[3 * x + 1] = (uint8_t)(row[x] >> 8);
@@ -164,8 +161,7 @@ static psal_status renumber_svg(fig_buffer *svg, psal_error *err) {
             size_t index = 0;
             while (index < known && numbers[index] != number) index++;
             if (index == capacity) {
-                unsigned long *grown =
-                    realloc(numbers, (capacity = 2 * capacity + 16) * sizeof *numbers);
+                unsigned long *grown = realloc(numbers, (capacity = 2 * capacity + 16) * sizeof *numbers);
                 if (!grown) {
                     free(numbers);
                     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an SVG figure");
@@ -174,8 +170,7 @@ static psal_status renumber_svg(fig_buffer *svg, psal_error *err) {
             }
             if (index == known) numbers[known++] = number;
             char text[48];
-            int written =
-                snprintf(text, sizeof text, "%s%s%zu", lead ? "#" : "", kinds[k], index + 1);
+            int written = snprintf(text, sizeof text, "%s%s%zu", lead ? "#" : "", kinds[k], index + 1);
             /* Never longer than what Cairo wrote: its numbers grow at least as fast. */
             if ((size_t)written > (size_t)(end - id)) break;
             memcpy(svg->data + kept, text, (size_t)written);
@@ -198,16 +193,14 @@ psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
         failure = cairo_surface_status(canvas->surface);
     }
     if (failure != CAIRO_STATUS_SUCCESS)
-        status = psal_fail(err, PSAL_ERR_MEMORY,
-                           "%s: the figure of %.0f x %.0f points cannot be drawn: %s", canvas->path,
-                           canvas->width, canvas->height, cairo_status_to_string(failure));
+        status = psal_fail(err, PSAL_ERR_MEMORY, "%s: the figure of %.0f x %.0f points cannot be drawn: %s",
+                           canvas->path, canvas->width, canvas->height, cairo_status_to_string(failure));
     else if (canvas->format == FIG_PNG)
         status = fig_encode_png(canvas->surface, canvas->content, &canvas->encoded, err);
     else if (canvas->format == FIG_SVG)
         status = renumber_svg(&canvas->encoded, err);
     if (status == PSAL_OK)
-        status =
-            psal_atomic_file_write(canvas->path, canvas->encoded.data, canvas->encoded.size, err);
+        status = psal_atomic_file_write(canvas->path, canvas->encoded.data, canvas->encoded.size, err);
     fig_canvas_discard(canvas);
     return status;
 }
@@ -221,8 +214,7 @@ cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width) {
     for (int y = 0; y < height; y++) {
         const uint8_t *row = rgb + (size_t)y * (size_t)width * 3;
         for (int x = 0; x < width; x++) {
-            uint32_t pixel =
-                (uint32_t)row[3 * x] << 16 | (uint32_t)row[3 * x + 1] << 8 | row[3 * x + 2];
+            uint32_t pixel = (uint32_t)row[3 * x] << 16 | (uint32_t)row[3 * x + 1] << 8 | row[3 * x + 2];
             memcpy(data + (size_t)y * stride + (size_t)x * 4, &pixel, 4);
         }
     }
@@ -230,10 +222,9 @@ cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width) {
     return image;
 }
 
-void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width,
-                    double height, cairo_filter_t filter) {
-    double pixels_x = cairo_image_surface_get_width(image),
-           pixels_y = cairo_image_surface_get_height(image);
+void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width, double height,
+                    cairo_filter_t filter) {
+    double pixels_x = cairo_image_surface_get_width(image), pixels_y = cairo_image_surface_get_height(image);
     if (pixels_x < 1 || pixels_y < 1) return;
     cairo_save(cr);
     cairo_rectangle(cr, x, y, width, height);

@@ -46,7 +46,7 @@ cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width);
 /* Encode an RGB24 image surface as PNG into `out`, whose data the caller frees with free(). */
 psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, fig_buffer *out, psal_error *err);
 /* Draw the image into the rectangle, smoothed or with hard pixels. */
-void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width,
-                    double height, cairo_filter_t filter);
+void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width, double height,
+                    cairo_filter_t filter);
 
 #endif

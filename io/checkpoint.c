@@ -25,8 +25,7 @@ static const struct {
     {"\xff\xd8\xff", 3, "is a JPEG image"},
     {"\x89PNG\r\n\x1a\n", 8, "is a PNG image"},
     {"GIF8", 4, "is a GIF image"},
-    {"\x89HDF\r\n\x1a\n", 8,
-     "is an HDF5 file (Keras' .h5), which is not read; convert it with tensorflowjs_converter"},
+    {"\x89HDF\r\n\x1a\n", 8, "is an HDF5 file (Keras' .h5), which is not read; convert it with tensorflowjs_converter"},
     {"\x1f\x8b", 2, "is compressed with gzip; unpack it first"},
     {"BZh", 3, "is compressed with bzip2; unpack it first"},
     {"\xfd"
@@ -35,8 +34,7 @@ static const struct {
     {"\x28\xb5\x2f\xfd", 4, "is compressed with zstd; unpack it first"},
     {"\x93NUMPY", 6, "is a single NumPy array; weights come in .npz archives of named arrays"},
     {"%PDF", 4, "is a PDF document"},
-    {"version https://git-lfs", 23,
-     "is a Git LFS pointer, not the file itself (run 'git lfs pull')"},
+    {"version https://git-lfs", 23, "is a Git LFS pointer, not the file itself (run 'git lfs pull')"},
 };
 
 /* Text that begins, blanks aside, with <!doctype or <html, in any case: what servers send instead
@@ -74,9 +72,8 @@ static psal_status recognise(const uint8_t *data, size_t size, enum form *form, 
                          "is a tar archive; unpack it first (PyTorch's own tar form, before "
                          "0.1.10, is not read)");
     if (*form != UNKNOWN) return PSAL_OK;
-    return psal_fail(
-        err, PSAL_ERR_FORMAT,
-        "is no checkpoint psal knows (safetensors, PyTorch, .npz, TensorFlow.js), or is damaged");
+    return psal_fail(err, PSAL_ERR_FORMAT,
+                     "is no checkpoint psal knows (safetensors, PyTorch, .npz, TensorFlow.js), or is damaged");
 }
 
 /* An archive of arrays, or PyTorch's: what does it hold? */
@@ -85,18 +82,15 @@ static psal_tensor_map *read_zip(const char *path, psal_notes *notes, psal_error
     if (!zip) return NULL;
     bool torch = false, arrays = false;
     for (size_t i = 0; i < psal_zip_count(zip); i++) {
-        const char *name = psal_zip_name(zip, i), *dot = strrchr(name, '.'),
-                   *slash = strchr(name, '/');
+        const char *name = psal_zip_name(zip, i), *dot = strrchr(name, '.'), *slash = strchr(name, '/');
         torch |= strcmp(slash ? slash + 1 : name, "data.pkl") == 0;
         arrays |= dot && strcmp(dot, ".npy") == 0;
     }
     psal_zip_close(zip);
     if (torch) return psal_pth_read(path, notes, err);
     if (!arrays) {
-        psal_fail(
-            err, PSAL_ERR_FORMAT,
-            "%s: is a zip archive, but neither a PyTorch file (no data.pkl) nor .npz (no .npy)",
-            path);
+        psal_fail(err, PSAL_ERR_FORMAT,
+                  "%s: is a zip archive, but neither a PyTorch file (no data.pkl) nor .npz (no .npy)", path);
         return NULL;
     }
     psal_tensor_map *map = psal_npz_read(path, err);

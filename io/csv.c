@@ -63,8 +63,8 @@ static psal_status out_of_memory(const psal_csv_reader *reader, psal_error *err)
 
 static psal_status put(psal_csv_reader *reader, char c, psal_error *err) {
     if (reader->used > PSAL_CSV_MAX_RECORD)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a record of more than %d bytes",
-                         reader->path, reader->line, PSAL_CSV_MAX_RECORD);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a record of more than %d bytes", reader->path, reader->line,
+                         PSAL_CSV_MAX_RECORD);
     if (reader->used == reader->capacity) {
         size_t capacity = reader->capacity ? 2 * reader->capacity : 256;
         char *record = realloc(reader->record, capacity);
@@ -79,8 +79,8 @@ static psal_status put(psal_csv_reader *reader, char c, psal_error *err) {
 static psal_status begin_field(psal_csv_reader *reader, psal_error *err) {
     if (reader->fields == reader->fields_capacity) {
         if (reader->fields >= PSAL_CSV_MAX_FIELDS)
-            return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a record of more than %d fields",
-                             reader->path, reader->line, PSAL_CSV_MAX_FIELDS);
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a record of more than %d fields", reader->path,
+                             reader->line, PSAL_CSV_MAX_FIELDS);
         size_t capacity = reader->fields_capacity ? 2 * reader->fields_capacity : 8;
         size_t *starts = realloc(reader->field_start, capacity * sizeof *starts);
         if (!starts) return out_of_memory(reader, err);
@@ -126,16 +126,13 @@ static psal_status read_record(psal_csv_reader *reader, int c, psal_error *err) 
     psal_status status = begin_field(reader, err);
     for (; !status; c = next_byte(reader, state == QUOTED)) {
         if (c == EOF && ferror(reader->file))
-            return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path,
-                             reader->line, strerror(errno));
+            return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path, reader->line, strerror(errno));
         if (c == 0)
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "%s:%zu: a NUL byte: not a text file (UTF-16 must become UTF-8)",
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a NUL byte: not a text file (UTF-16 must become UTF-8)",
                              reader->path, reader->next_line);
         if (state == QUOTED) {
             if (c == EOF)
-                return psal_fail(err, PSAL_ERR_FORMAT,
-                                 "%s:%zu: the quote opened on this line is never closed",
+                return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: the quote opened on this line is never closed",
                                  reader->path, quote_line);
             if (c == '"')
                 state = AFTER_QUOTE;
@@ -149,9 +146,8 @@ static psal_status read_record(psal_csv_reader *reader, int c, psal_error *err) 
             state = AT_START;
         } else if (state == AFTER_QUOTE) {
             if (c != '"')
-                return psal_fail(err, PSAL_ERR_FORMAT,
-                                 "%s:%zu: field %zu goes on after its closing quote", reader->path,
-                                 reader->next_line, reader->fields);
+                return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: field %zu goes on after its closing quote",
+                                 reader->path, reader->next_line, reader->fields);
             status = put(reader, '"', err);
             state = QUOTED;
         } else if (!whole_lines && state == AT_START && c == '"') {
@@ -176,8 +172,7 @@ psal_status psal_csv_next(psal_csv_reader *reader, bool *have, psal_error *err) 
     } while (c == '\n');
     if (c == EOF) {
         if (ferror(reader->file))
-            return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path,
-                             reader->line, strerror(errno));
+            return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path, reader->line, strerror(errno));
         return PSAL_OK;
     }
     psal_status status = read_record(reader, c, err);
@@ -245,8 +240,7 @@ void psal_csv_text(psal_csv_writer *writer, const char *text) {
     if (!text) text = "";
     /* A record that is one empty field would read back as an empty line, and a byte order mark in
      * front of the first field would vanish. */
-    bool quotes =
-        strpbrk(text, ",\"\r\n") || (first && !*text) || !strncmp(text, "\xEF\xBB\xBF", 3);
+    bool quotes = strpbrk(text, ",\"\r\n") || (first && !*text) || !strncmp(text, "\xEF\xBB\xBF", 3);
     if (!quotes) {
         fputs(text, writer->stream);
         return;

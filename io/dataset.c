@@ -16,15 +16,14 @@ psal_dataset *psal_dataset_begin(psal_error *err) {
     return dataset;
 }
 
-psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_offset, int label,
-                                const char *group, psal_error *err) {
+psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_offset, int label, const char *group,
+                                psal_error *err) {
     char *group_copy = group ? strdup(group) : NULL;
     psal_status status = PSAL_OK;
     if (!path || (group && !group_copy)) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of samples");
     } else if (dataset->count == PSAL_DATASET_MAX_SAMPLES) {
-        status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d samples", path,
-                           PSAL_DATASET_MAX_SAMPLES);
+        status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d samples", path, PSAL_DATASET_MAX_SAMPLES);
     } else if (dataset->count == dataset->capacity) {
         size_t capacity = dataset->capacity ? 2 * dataset->capacity : 64;
         psal_sample *grown = realloc(dataset->samples, capacity * sizeof *grown);
@@ -41,8 +40,7 @@ psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_o
         return status;
     }
     dataset->samples[dataset->count++] = (psal_sample){path, name_offset, group_copy, label};
-    if (!dataset->pixels && psal_dataset_extension(path) == PSAL_EXTENSION_UNSUPPORTED)
-        dataset->unsupported++;
+    if (!dataset->pixels && psal_dataset_extension(path) == PSAL_EXTENSION_UNSUPPORTED) dataset->unsupported++;
     return PSAL_OK;
 }
 
@@ -62,8 +60,7 @@ char *psal_dataset_join(const char *folder, const char *name, size_t *name_offse
 psal_status psal_dataset_check_file(const char *path, psal_error *err) {
     struct stat info;
     if (stat(path, &info)) return psal_fail(err, PSAL_ERR_IO, "%s: %s", path, strerror(errno));
-    if (S_ISDIR(info.st_mode))
-        return psal_fail(err, PSAL_ERR_IO, "%s: is a folder, not an image", path);
+    if (S_ISDIR(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "%s: is a folder, not an image", path);
     if (!S_ISREG(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "%s: not a regular file", path);
     return PSAL_OK;
 }
@@ -75,11 +72,9 @@ static bool ends_with(const char *text, const char *end) {
 
 psal_extension psal_dataset_extension(const char *name) {
     /* torchvision 0.14, datasets.folder.IMG_EXTENSIONS, in its order. */
-    static const char *const extensions[] = {".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
-                                             ".pgm", ".tif",  ".tiff", ".webp"};
+    static const char *const extensions[] = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
     for (int i = 0; i < 9; i++)
-        if (ends_with(name, extensions[i]))
-            return i < 3 ? PSAL_EXTENSION_READABLE : PSAL_EXTENSION_UNSUPPORTED;
+        if (ends_with(name, extensions[i])) return i < 3 ? PSAL_EXTENSION_READABLE : PSAL_EXTENSION_UNSUPPORTED;
     return PSAL_EXTENSION_OTHER;
 }
 
@@ -105,9 +100,7 @@ static psal_status split_pair(const char *text, char **left, char **right, psal_
             if (!*left || access(*left, F_OK) == 0) break;
             free(*left);
         }
-        if (!comma)
-            return psal_fail(err, PSAL_ERR_IO, "%.*s: %s", (int)strcspn(text, ","), text,
-                             strerror(ENOENT));
+        if (!comma) return psal_fail(err, PSAL_ERR_IO, "%.*s: %s", (int)strcspn(text, ","), text, strerror(ENOENT));
         *right = strdup(comma + 1);
     }
     if (*left && (*right || !comma)) return PSAL_OK;
@@ -116,8 +109,7 @@ static psal_status split_pair(const char *text, char **left, char **right, psal_
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
 }
 
-static psal_status read_flat(psal_dataset *dataset, const char *rest, const psal_labels *labels,
-                             psal_error *err) {
+static psal_status read_flat(psal_dataset *dataset, const char *rest, const psal_labels *labels, psal_error *err) {
     char *folder, *table;
     psal_status status = split_pair(rest, &folder, &table, err);
     if (status) return status;
@@ -132,8 +124,7 @@ static psal_status read_flat(psal_dataset *dataset, const char *rest, const psal
     return status;
 }
 
-static psal_status read_idx(psal_dataset *dataset, const char *rest, const psal_labels *labels,
-                            psal_error *err) {
+static psal_status read_idx(psal_dataset *dataset, const char *rest, const psal_labels *labels, psal_error *err) {
     char *images, *label_file;
     psal_status status = split_pair(rest, &images, &label_file, err);
     if (status) return status;
@@ -143,8 +134,8 @@ static psal_status read_idx(psal_dataset *dataset, const char *rest, const psal_
     return status;
 }
 
-static psal_status read_list(psal_dataset *dataset, const char *file, bool csv,
-                             const psal_labels *labels, psal_error *err) {
+static psal_status read_list(psal_dataset *dataset, const char *file, bool csv, const psal_labels *labels,
+                             psal_error *err) {
     char *folder = folder_of(file);
     if (!folder) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", file);
     psal_status status = csv ? psal_dataset_read_csv(dataset, file, folder, false, labels, err)
@@ -164,11 +155,9 @@ static const char *after_word(const char *spec, const char *word) {
     return !strncmp(spec, word, length) && spec[length] == ':' ? spec + length + 1 : NULL;
 }
 
-static psal_status read_any(psal_dataset *dataset, const char *spec, const psal_labels *labels,
-                            psal_error *err) {
+static psal_status read_any(psal_dataset *dataset, const char *spec, const psal_labels *labels, psal_error *err) {
     const char *rest;
-    if ((rest = after_word(spec, "folder")))
-        return psal_dataset_read_folder(dataset, rest, labels, err);
+    if ((rest = after_word(spec, "folder"))) return psal_dataset_read_folder(dataset, rest, labels, err);
     if ((rest = after_word(spec, "flat"))) return read_flat(dataset, rest, labels, err);
     if ((rest = after_word(spec, "csv"))) return read_list(dataset, rest, true, labels, err);
     if ((rest = after_word(spec, "files"))) return read_list(dataset, rest, false, labels, err);
@@ -200,8 +189,7 @@ psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, psa
     return dataset;
 }
 
-psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count,
-                                       psal_error *err) {
+psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count, psal_error *err) {
     if (count == 0) {
         psal_fail(err, PSAL_ERR_ARGUMENT, "a data set of no images");
         return NULL;
@@ -259,19 +247,16 @@ size_t psal_dataset_unsupported(const psal_dataset *dataset) {
     return dataset->unsupported;
 }
 
-psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image,
-                              psal_error *err) {
+psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image, psal_error *err) {
     *image = (psal_image)PSAL_IMAGE_INIT;
     if (index >= dataset->count)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %zu is out of range: 0 to %zu", index,
-                         dataset->count - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %zu is out of range: 0 to %zu", index, dataset->count - 1);
     if (!dataset->pixels) return psal_image_load(dataset->samples[index].path, 0, image, err);
     psal_status status = psal_image_alloc(dataset->width, dataset->height, image, err);
     if (status) return psal_fail_prefix(err, "%s", dataset->samples[index].path);
     size_t pixels = (size_t)dataset->height * (size_t)dataset->width;
     const uint8_t *grey = dataset->pixels + index * pixels;
-    for (size_t i = 0; i < pixels; i++)
-        image->rgb[3 * i] = image->rgb[3 * i + 1] = image->rgb[3 * i + 2] = grey[i];
+    for (size_t i = 0; i < pixels; i++) image->rgb[3 * i] = image->rgb[3 * i + 1] = image->rgb[3 * i + 2] = grey[i];
     return PSAL_OK;
 }
 
@@ -315,18 +300,17 @@ uint64_t psal_dataset_fingerprint(const psal_dataset *dataset) {
     if (dataset->pixels) {
         hash = hash_number(hash, (uint64_t)dataset->height);
         hash = hash_number(hash, (uint64_t)dataset->width);
-        hash = hash_bytes(hash, dataset->pixels,
-                          dataset->count * (size_t)dataset->height * (size_t)dataset->width);
+        hash = hash_bytes(hash, dataset->pixels, dataset->count * (size_t)dataset->height * (size_t)dataset->width);
     }
     return hash;
 }
 
-psal_status psal_dataset_shard(const psal_dataset *dataset, int64_t shard, int64_t shards,
-                               size_t *first, size_t *end, psal_error *err) {
+psal_status psal_dataset_shard(const psal_dataset *dataset, int64_t shard, int64_t shards, size_t *first, size_t *end,
+                               psal_error *err) {
     if (shards < 1 || shards > PSAL_DATASET_MAX_SAMPLES || shard < 0 || shard >= shards)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "shard %lld of %lld: shards are numbered from 0 to their count less one",
-                         (long long)shard, (long long)shards);
+                         "shard %lld of %lld: shards are numbered from 0 to their count less one", (long long)shard,
+                         (long long)shards);
     /* Both factors are at most 10^8: no overflow. */
     *first = (size_t)((uint64_t)shard * dataset->count / (uint64_t)shards);
     *end = (size_t)(((uint64_t)shard + 1) * dataset->count / (uint64_t)shards);

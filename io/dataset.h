@@ -49,8 +49,7 @@ psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, psa
 
 /* The data set of `count` images with the given paths; `labels` may be NULL (none), or hold
  * PSAL_NO_LABEL. Their existence is checked. */
-psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count,
-                                       psal_error *err);
+psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count, psal_error *err);
 
 void psal_dataset_free(psal_dataset *dataset); /* NULL is fine */
 
@@ -70,8 +69,7 @@ size_t psal_dataset_unsupported(const psal_dataset *dataset);
 
 /* Decode sample `index` into *image (psal_image_free frees it): 8-bit RGB in its own size; grey
  * pixels of IDX files are put into all three channels. The error names the file. */
-psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image,
-                              psal_error *err);
+psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image, psal_error *err);
 
 /* Sample `index` will be loaded soon: where it is a file of its own, the system is asked to read it ahead, without waiting.
  * A mere hint: whatever is wrong, psal_dataset_load says it. */
@@ -87,7 +85,7 @@ uint64_t psal_dataset_fingerprint(const psal_dataset *dataset);
  * at floor(i * count / shards). The parts cover the data set, in order, and differ by at most one
  * in size; a part is empty when there are more parts than samples. Fails when shard is not below
  * shards. */
-psal_status psal_dataset_shard(const psal_dataset *dataset, int64_t shard, int64_t shards,
-                               size_t *first, size_t *end, psal_error *err);
+psal_status psal_dataset_shard(const psal_dataset *dataset, int64_t shard, int64_t shards, size_t *first, size_t *end,
+                               psal_error *err);
 
 #endif

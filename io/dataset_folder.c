@@ -81,8 +81,7 @@ static psal_status fail_folder(const char *path, psal_error *err) {
 
 /* The names in folder `path`, sorted: folders (or links to folders) and everything else. Either
  * list may be NULL. */
-static psal_status list_folder(const char *path, name_list *folders, name_list *files,
-                               psal_error *err) {
+static psal_status list_folder(const char *path, name_list *folders, name_list *files, psal_error *err) {
     DIR *folder = opendir(path);
     if (!folder) return fail_folder(path, err);
     psal_status status = PSAL_OK;
@@ -98,8 +97,7 @@ static psal_status list_folder(const char *path, name_list *folders, name_list *
         if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
             /* A link that leads nowhere counts as a file, as it does in Python's os.walk. */
             struct stat info;
-            is_folder =
-                fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+            is_folder = fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
         }
         name_list *list = is_folder ? folders : files;
         if (list) status = add_name(list, strdup(entry->d_name), err);
@@ -120,8 +118,7 @@ typedef struct ancestor {
 
 /* Collect `path` (becomes the list's) and all folders below it, following links as torchvision
  * does. */
-static psal_status collect_folders(char *path, const ancestor *above, name_list *found,
-                                   budget *left, psal_error *err) {
+static psal_status collect_folders(char *path, const ancestor *above, name_list *found, budget *left, psal_error *err) {
     psal_status status = add_name(found, path, err);
     if (status) return status;
     struct stat info;
@@ -131,15 +128,13 @@ static psal_status collect_folders(char *path, const ancestor *above, name_list 
     ancestor here = {above, info.st_dev, info.st_ino, above ? above->depth + 1 : 0};
     for (const ancestor *a = above; a; a = a->above)
         if (a->device == here.device && a->inode == here.inode)
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "%s: a symbolic link leads back to a folder above it", path);
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s: a symbolic link leads back to a folder above it", path);
     if (here.depth > DEEPEST)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: folders are nested deeper than %d", path,
-                         DEEPEST);
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: folders are nested deeper than %d", path, DEEPEST);
     if (--left->folders < 0 || left->links < 0)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "%s: a data set may not have more than %d folders and %d links to folders",
-                         path, MOST_FOLDERS, MOST_LINKS);
+                         "%s: a data set may not have more than %d folders and %d links to folders", path, MOST_FOLDERS,
+                         MOST_LINKS);
     name_list below = {0};
     status = list_folder(path, &below, NULL, err);
     for (size_t i = 0; i < below.count && !status; i++) {
@@ -153,8 +148,8 @@ static psal_status collect_folders(char *path, const ancestor *above, name_list 
 
 /* Append the images of one class in torchvision's order: sorted(os.walk(folder)), then
  * sorted(files). */
-static psal_status read_class(psal_dataset *dataset, const char *root, const char *name, int label,
-                              budget *left, psal_error *err) {
+static psal_status read_class(psal_dataset *dataset, const char *root, const char *name, int label, budget *left,
+                              psal_error *err) {
     size_t root_length;
     char *top = psal_dataset_join(root, name, &root_length);
     if (!top) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of files");
@@ -174,14 +169,14 @@ static psal_status read_class(psal_dataset *dataset, const char *root, const cha
     }
     free_names(&folders);
     if (!status && dataset->count == before)
-        status = psal_fail(err, PSAL_ERR_FORMAT,
-                           "%s/%s: no images in this class folder (.jpg, .jpeg, .png)", root, name);
+        status = psal_fail(err, PSAL_ERR_FORMAT, "%s/%s: no images in this class folder (.jpg, .jpeg, .png)", root,
+                           name);
     return status;
 }
 
 /* Set label[i] to the class number of each class folder, as dataset.h explains. */
-static psal_status number_classes(const char *root, const name_list *classes,
-                                  const psal_labels *labels, int *label, psal_error *err) {
+static psal_status number_classes(const char *root, const name_list *classes, const psal_labels *labels, int *label,
+                                  psal_error *err) {
     if (labels && psal_labels_have_wnids(labels)) {
         for (size_t i = 0; i < classes->count; i++) {
             psal_status status = psal_labels_parse(labels, classes->at[i], &label[i], err);
@@ -208,14 +203,13 @@ static psal_status number_classes(const char *root, const name_list *classes,
     }
     if (named > 0 && unnamed == 0) return PSAL_OK;
     if (named > 0)
-        return psal_fail(
-            err, PSAL_ERR_FORMAT,
-            "%s/%s: no class is called \"%s\", though %zu of the %zu class folders bear "
-            "names of classes",
-            root, classes->at[example], classes->at[example], named, classes->count);
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "%s/%s: no class is called \"%s\", though %zu of the %zu class folders bear "
+                         "names of classes",
+                         root, classes->at[example], classes->at[example], named, classes->count);
     if (labels && classes->count > (size_t)psal_labels_count(labels))
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s: %zu class folders, but only %d classes", root,
-                         classes->count, psal_labels_count(labels));
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: %zu class folders, but only %d classes", root, classes->count,
+                         psal_labels_count(labels));
     for (size_t i = 0; i < classes->count; i++) label[i] = (int)i;
     return PSAL_OK;
 }
@@ -232,19 +226,17 @@ static psal_status list_classes(const char *root, name_list *classes, psal_error
     }
     classes->count = kept;
     if (!status && kept == 0)
-        status =
-            psal_fail(err, PSAL_ERR_FORMAT,
-                      "%s: no class folders in this folder (a folder of images without classes "
-                      "is given as flat:DIR or flat:DIR,LABELS.csv)",
-                      root);
+        status = psal_fail(err, PSAL_ERR_FORMAT,
+                           "%s: no class folders in this folder (a folder of images without classes "
+                           "is given as flat:DIR or flat:DIR,LABELS.csv)",
+                           root);
     if (!status && kept > PSAL_MAX_CLASSES)
-        status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d class folders", root,
-                           PSAL_MAX_CLASSES);
+        status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d class folders", root, PSAL_MAX_CLASSES);
     return status;
 }
 
-psal_status psal_dataset_read_folder(psal_dataset *dataset, const char *folder,
-                                     const psal_labels *labels, psal_error *err) {
+psal_status psal_dataset_read_folder(psal_dataset *dataset, const char *folder, const psal_labels *labels,
+                                     psal_error *err) {
     char *root = strdup(*folder ? folder : ".");
     if (!root) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", folder);
     for (size_t n = strlen(root); n > 1 && root[n - 1] == '/';) root[--n] = 0;

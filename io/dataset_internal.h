@@ -23,8 +23,8 @@ struct psal_dataset {
 psal_dataset *psal_dataset_begin(psal_error *err);
 
 /* Append a sample; `path` becomes the data set's in any case, `group` (may be NULL) is copied. */
-psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_offset, int label,
-                                const char *group, psal_error *err);
+psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_offset, int label, const char *group,
+                                psal_error *err);
 
 /* "folder/name", or `name` alone when it is absolute or `folder` is empty; *name_offset is where
  * the name begins. The caller frees; NULL when out of memory. */
@@ -42,15 +42,15 @@ typedef enum psal_extension {
 psal_extension psal_dataset_extension(const char *name);
 
 /* The kinds of data set; each fills an empty one. */
-psal_status psal_dataset_read_folder(psal_dataset *dataset, const char *folder,
-                                     const psal_labels *labels, psal_error *err);
+psal_status psal_dataset_read_folder(psal_dataset *dataset, const char *folder, const psal_labels *labels,
+                                     psal_error *err);
 psal_status psal_dataset_read_flat(psal_dataset *dataset, const char *folder, psal_error *err);
 /* `folder` is where relative paths start; `guess_extension` tries name + ".JPEG", too. */
-psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const char *folder,
-                                  bool guess_extension, const psal_labels *labels, psal_error *err);
+psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const char *folder, bool guess_extension,
+                                  const psal_labels *labels, psal_error *err);
 /* Lines "name label" (labelled) or "path" (not). */
-psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, const char *folder,
-                                    bool labelled, const psal_labels *labels, psal_error *err);
+psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, const char *folder, bool labelled,
+                                    const psal_labels *labels, psal_error *err);
 psal_status psal_dataset_read_idx(psal_dataset *dataset, const char *images, const char *label_file,
                                   const psal_labels *labels, psal_error *err);
 

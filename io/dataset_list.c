@@ -12,8 +12,7 @@ static psal_status prefix_line(const psal_csv_reader *list, psal_error *err) {
 }
 
 /* The class number of the text of a label field; "" stands for no label. */
-static psal_status read_label(const char *text, const psal_labels *labels, int *label,
-                              psal_error *err) {
+static psal_status read_label(const char *text, const psal_labels *labels, int *label, psal_error *err) {
     *label = PSAL_NO_LABEL;
     if (!*text) return PSAL_OK;
     if (!labels) {
@@ -33,10 +32,9 @@ static psal_status read_label(const char *text, const psal_labels *labels, int *
 }
 
 /* Append the sample `name` of the list's current line. */
-static psal_status add_sample(psal_dataset *dataset, const psal_csv_reader *list,
-                              const char *folder, bool guess_extension, const char *name,
-                              const char *label_text, const char *group, const psal_labels *labels,
-                              psal_error *err) {
+static psal_status add_sample(psal_dataset *dataset, const psal_csv_reader *list, const char *folder,
+                              bool guess_extension, const char *name, const char *label_text, const char *group,
+                              const psal_labels *labels, psal_error *err) {
     int label = PSAL_NO_LABEL;
     size_t offset;
     psal_status status = *name ? PSAL_OK : psal_fail(err, PSAL_ERR_FORMAT, "a line without a path");
@@ -102,9 +100,8 @@ static const char *field_or_empty(const psal_csv_reader *csv, int index) {
     return there ? psal_csv_field(csv, (size_t)index) : "";
 }
 
-psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const char *folder,
-                                  bool guess_extension, const psal_labels *labels,
-                                  psal_error *err) {
+psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const char *folder, bool guess_extension,
+                                  const psal_labels *labels, psal_error *err) {
     psal_csv_reader *csv = psal_csv_open(file, ',', err);
     if (!csv) return err ? err->status : PSAL_ERR_IO;
     columns where = {0, 1, 2};
@@ -118,17 +115,15 @@ psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const
         first = false;
         size_t fields = psal_csv_field_count(csv);
         if (!header && fields > 3) {
-            status =
-                psal_fail(err, PSAL_ERR_FORMAT,
-                          "%s:%zu: %zu fields, expected path,label or path,label,group (a table "
-                          "of more columns needs a header)",
-                          file, psal_csv_line(csv), fields);
+            status = psal_fail(err, PSAL_ERR_FORMAT,
+                               "%s:%zu: %zu fields, expected path,label or path,label,group (a table "
+                               "of more columns needs a header)",
+                               file, psal_csv_line(csv), fields);
             break;
         }
         if (header && (where.path >= (int)fields || where.label >= (int)fields)) {
-            status =
-                psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: only %zu fields, fewer than the header",
-                          file, psal_csv_line(csv), fields);
+            status = psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: only %zu fields, fewer than the header", file,
+                               psal_csv_line(csv), fields);
             break;
         }
         const char *group = field_or_empty(csv, where.group);
@@ -140,8 +135,8 @@ psal_status psal_dataset_read_csv(psal_dataset *dataset, const char *file, const
     return status;
 }
 
-psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, const char *folder,
-                                    bool labelled, const psal_labels *labels, psal_error *err) {
+psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, const char *folder, bool labelled,
+                                    const psal_labels *labels, psal_error *err) {
     psal_csv_reader *list = psal_csv_open(file, PSAL_CSV_WHOLE_LINES, err);
     if (!list) return err ? err->status : PSAL_ERR_IO;
     bool have;
@@ -158,12 +153,10 @@ psal_status psal_dataset_read_lines(psal_dataset *dataset, const char *file, con
         if (!line) {
             status = psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", file);
         } else if (labelled && !gap) {
-            status = psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: expected \"name label\"", file,
-                               psal_csv_line(list));
+            status = psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: expected \"name label\"", file, psal_csv_line(list));
         } else {
             if (gap) *gap = 0;
-            status = add_sample(dataset, list, folder, labelled, line, gap ? gap + 1 : "", NULL,
-                                labels, err);
+            status = add_sample(dataset, list, folder, labelled, line, gap ? gap + 1 : "", NULL, labels, err);
         }
         free(line);
         if (status) break;

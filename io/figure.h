@@ -42,8 +42,8 @@ typedef struct psal_figure_layer {
  * features.denseblock4.denselayer16.conv2.weight -> denseblock4, features.28.weight -> features.28.
  * With at most 12 layers every layer stands for itself (name without ".weight"). Writes into
  * out[size], always terminated; returns out. */
-char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index,
-                              char *out, size_t size);
+char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index, char *out,
+                              size_t size);
 
 typedef struct psal_figure_profile {
     const char *label;   /* legend */
@@ -64,19 +64,18 @@ typedef struct psal_profile_panel {
  * mean naive against mean standardized. */
 typedef struct psal_profile_figure {
     const char *title, *subtitle; /* may be NULL */
-    const char *unit; /* what is counted: "filters" when NULL; "parameters", "tensors" */
+    const char *unit;             /* what is counted: "filters" when NULL; "parameters", "tensors" */
     int64_t filter_count;
     const psal_figure_layer *layers; /* covering all filters */
     size_t layer_count;
     const psal_profile_panel *panels; /* one above the other */
     size_t panel_count;               /* 1 to 6 */
-    const int64_t *top; /* filters to mark on the first profile of the first panel, the most salient
+    const int64_t *top;               /* filters to mark on the first profile of the first panel, the most salient
                            first (its first three are named); NULL when top_count is 0 */
     size_t top_count;
 } psal_profile_figure;
 
-psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path,
-                                      psal_error *err);
+psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path, psal_error *err);
 
 /* Saliency by depth: which stages the top filters fall in. Shares of layers of one stage are added
  * up. */
@@ -87,14 +86,12 @@ typedef struct psal_depth_figure {
     size_t layer_count;
     const char *const *series; /* legend: one kind of bar each */
     size_t series_count;       /* 1 to 6 */
-    const double
-        *share;   /* [series_count][layer_count], per layer, at or above 0; percent or fraction */
-    double total; /* what a whole is (100 or 1): the share each stage would get if filters were
+    const double *share;       /* [series_count][layer_count], per layer, at or above 0; percent or fraction */
+    double total;              /* what a whole is (100 or 1): the share each stage would get if filters were
                      drawn by chance is marked on its bars; 0: no marks */
 } psal_depth_figure;
 
-psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path,
-                                    psal_error *err);
+psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path, psal_error *err);
 
 /* ---- input-space saliency ---- */
 
@@ -104,8 +101,7 @@ psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char 
  * kernel [1 2 1]/4 in both directions and the border mirrored without repeating its pixel (OpenCV's
  * GaussianBlur, size 3, sigma 0). out: float32 H×W in 0..1; all zero when both percentiles agree.
  * Refuses NaN and infinity. */
-psal_status psal_heatmap(const float *grad, int channels, int height, int width, float *out,
-                         psal_error *err);
+psal_status psal_heatmap(const float *grad, int channels, int height, int width, float *out, psal_error *err);
 
 /* The colour of v in 0..1 on the jet scale, v rounded up to a 255th: piecewise linear, red
  * 1.5−|4v−3|, green 1.5−|4v−2|, blue 1.5−|4v−1|, each clamped to 0..1. NaN gives the colour of 0.
@@ -115,8 +111,7 @@ void psal_jet(float v, uint8_t rgb[3]);
 /* heat float32 H×W in 0..1 over the photo (8-bit RGB, H×W×3): the sum of jet colour and photo,
  * divided by its largest value in the picture, as the original does. out: 8-bit RGB, H×W×3; may be
  * `rgb` itself. */
-void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width,
-                          uint8_t *out);
+void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width, uint8_t *out);
 
 typedef struct psal_heatmap_figure {
     const char *title, *subtitle; /* may be NULL */
@@ -128,11 +123,10 @@ typedef struct psal_heatmap_figure {
 } psal_heatmap_figure;
 
 /* Photo, heat map with its colour bar, and both together, side by side. */
-psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path,
-                                      psal_error *err);
+psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path, psal_error *err);
 /* The overlay alone, one image pixel per pixel; PNG only. */
-psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels,
-                                       int height, int width, const char *path, psal_error *err);
+psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
+                                       const char *path, psal_error *err);
 
 /* ---- experiments ---- */
 
@@ -165,8 +159,7 @@ typedef struct psal_curves_figure {
     size_t columns;     /* panels side by side; 0: chosen */
 } psal_curves_figure;
 
-psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path,
-                                     psal_error *err);
+psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path, psal_error *err);
 
 /* What an edit of the network (fine-tuning, pruning) did. */
 typedef struct psal_edit_class {
@@ -186,12 +179,11 @@ typedef struct psal_edit_figure {
     size_t class_count;             /* 1 to 20 */
     const psal_edit_count *counts;  /* may be NULL when count_count is 0 */
     size_t count_count;             /* at most 20 */
-    const char *const *facts; /* one line each: "25 filters, 0.1 % of the weights"; may be NULL */
-    size_t fact_count;        /* at most 12 */
+    const char *const *facts;       /* one line each: "25 filters, 0.1 % of the weights"; may be NULL */
+    size_t fact_count;              /* at most 12 */
 } psal_edit_figure;
 
-psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *path,
-                                   psal_error *err);
+psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *path, psal_error *err);
 
 /* ---- pictures of pictures ---- */
 
@@ -212,7 +204,6 @@ typedef struct psal_sheet_figure {
     size_t columns;    /* 0: chosen */
 } psal_sheet_figure;
 
-psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path,
-                                    psal_error *err);
+psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path, psal_error *err);
 
 #endif

@@ -13,13 +13,11 @@
 #define MAX_PANELS 24
 #define LARGEST 1e150 /* beyond it differences would overflow */
 
-static psal_status check_values(const double *values, size_t count, size_t panel, const char *what,
-                                psal_error *err) {
+static psal_status check_values(const double *values, size_t count, size_t panel, const char *what, psal_error *err) {
     for (size_t i = 0; values && i < count; i++)
         if (isinf(values[i]) || fabs(values[i]) > LARGEST)
-            return psal_fail(err, PSAL_ERR_NUMERIC,
-                             "%s number %zu of panel %zu is %g and cannot be drawn", what, i, panel,
-                             values[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC, "%s number %zu of panel %zu is %g and cannot be drawn", what, i,
+                             panel, values[i]);
     return PSAL_OK;
 }
 
@@ -27,27 +25,24 @@ static psal_status check(const psal_curves_figure *figure, psal_error *err) {
     bool names = figure->x_scale == PSAL_SCALE_CATEGORY;
     size_t most = names ? 100 : 10000;
     if (figure->x_count < 1 || figure->x_count > most || (names ? !figure->x_name : !figure->x))
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "a figure of curves over %zu positions; expected 1 to %zu",
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of curves over %zu positions; expected 1 to %zu",
                          figure->x_count, most);
     if (!figure->series || figure->series_count < 1 || figure->series_count > MAX_SERIES)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of %zu curves; expected 1 to %d",
-                         figure->series_count, MAX_SERIES);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of %zu curves; expected 1 to %d", figure->series_count,
+                         MAX_SERIES);
     if (!figure->panels || figure->panel_count < 1 || figure->panel_count > MAX_PANELS)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of %zu panels; expected 1 to %d",
-                         figure->panel_count, MAX_PANELS);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of %zu panels; expected 1 to %d", figure->panel_count,
+                         MAX_PANELS);
     for (size_t i = 0; i < figure->x_count && !names; i++) {
         double x = figure->x[i];
         if (!(fabs(x) <= LARGEST) || (i > 0 && !(x > figure->x[i - 1])) ||
             (figure->x_scale == PSAL_SCALE_LOG && !(x > 0)))
-            return psal_fail(err, PSAL_ERR_NUMERIC,
-                             "position %zu of the curves is %g; expected increasing%s numbers", i,
-                             x, figure->x_scale == PSAL_SCALE_LOG ? ", positive" : "");
+            return psal_fail(err, PSAL_ERR_NUMERIC, "position %zu of the curves is %g; expected increasing%s numbers",
+                             i, x, figure->x_scale == PSAL_SCALE_LOG ? ", positive" : "");
     }
     for (size_t p = 0; p < figure->panel_count; p++) {
         const psal_curves_panel *panel = &figure->panels[p];
-        if (!panel->mean)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "panel %zu of the curves has no values", p);
+        if (!panel->mean) return psal_fail(err, PSAL_ERR_ARGUMENT, "panel %zu of the curves has no values", p);
         size_t count = figure->series_count * figure->x_count;
         psal_status status = check_values(panel->mean, count, p, "value", err);
         if (status == PSAL_OK) status = check_values(panel->error, count, p, "error", err);
@@ -62,8 +57,7 @@ static void include(double value, bool log_y, double *low, double *high) {
     *high = fmax(*high, value);
 }
 
-static void set_ranges(const psal_curves_figure *figure, const psal_curves_panel *panel,
-                       fig_axes *axes) {
+static void set_ranges(const psal_curves_figure *figure, const psal_curves_panel *panel, fig_axes *axes) {
     bool names = figure->x_scale == PSAL_SCALE_CATEGORY;
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < figure->series_count * figure->x_count; i++) {
@@ -113,8 +107,7 @@ static void set_ranges(const psal_curves_figure *figure, const psal_curves_panel
     }
 }
 
-static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel *panel,
-                       const fig_axes *axes) {
+static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel *panel, const fig_axes *axes) {
     size_t n = figure->x_count;
     fig_axes_draw_grid(axes);
     if (figure->x_scale == PSAL_SCALE_CATEGORY) {
@@ -126,8 +119,7 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
                 double from = (double)i - 0.4 + (double)s * wide, y = panel->mean[s * n + i];
                 fig_draw_bar(axes, from + 0.04 * wide, from + 0.96 * wide, y, fig_palette(s));
                 if (panel->error && isfinite(panel->error[s * n + i]))
-                    fig_draw_error_bar(axes, from + wide / 2, y, fabs(panel->error[s * n + i]),
-                                       FIG_INK);
+                    fig_draw_error_bar(axes, from + wide / 2, y, fabs(panel->error[s * n + i]), FIG_INK);
             }
         cairo_restore(axes->cr);
     } else {
@@ -135,8 +127,7 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
         fig_axes_clip(axes);
         for (size_t s = figure->series_count; s-- > 0;)
             if (panel->error)
-                fig_draw_band(axes, n, figure->x, panel->mean + s * n, panel->error + s * n,
-                              fig_series_style(s));
+                fig_draw_band(axes, n, figure->x, panel->mean + s * n, panel->error + s * n, fig_series_style(s));
         cairo_restore(axes->cr);
         for (size_t s = figure->series_count; s-- > 0;)
             fig_draw_curve(axes, n, figure->x, panel->mean + s * n, fig_series_style(s));
@@ -144,8 +135,7 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
     fig_axes_draw_frame(axes);
 }
 
-psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path,
-                                     psal_error *err) {
+psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path, psal_error *err) {
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
@@ -155,9 +145,9 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
     fig_axes axes[MAX_PANELS] = {0};
     fig_legend_entry legend[MAX_SERIES];
     for (size_t s = 0; s < figure->series_count; s++)
-        legend[s] = (fig_legend_entry){
-            figure->series[s], figure->x_scale == PSAL_SCALE_CATEGORY ? FIG_KEY_BOX : FIG_KEY_LINE,
-            fig_series_style(s)};
+        legend[s] = (fig_legend_entry){figure->series[s],
+                                       figure->x_scale == PSAL_SCALE_CATEGORY ? FIG_KEY_BOX : FIG_KEY_LINE,
+                                       fig_series_style(s)};
     size_t legend_count = figure->series_count > 1 || figure->series[0] ? figure->series_count : 0;
     size_t columns = figure->columns ? figure->columns : figure->panel_count == 4 ? 2 : 3;
     if (columns > figure->panel_count) columns = figure->panel_count;
@@ -173,8 +163,8 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
         height += 40;
     }
     double inner = (double)columns * (width + GAP) - GAP;
-    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle,
-                               legend, legend_count);
+    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
+                               legend_count);
     for (size_t p = 0; p < figure->panel_count; p++) {
         axes[p].cr = canvas.cr;
         axes[p].title = figure->panels[p].title;
@@ -188,10 +178,8 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
         for (size_t q = p % columns; q < figure->panel_count; q += columns)
             axes[q].left_margin = fmax(axes[q].left_margin, margin);
     }
-    fig_canvas_start(&canvas, inner + 2 * EDGE,
-                     2 * EDGE + header + (double)rows * (height + GAP) - GAP);
-    fig_header(canvas.cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
-               legend_count);
+    fig_canvas_start(&canvas, inner + 2 * EDGE, 2 * EDGE + header + (double)rows * (height + GAP) - GAP);
+    fig_header(canvas.cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
     for (size_t p = 0; p < figure->panel_count; p++) {
         axes[p].cr = canvas.cr;
         fig_axes_layout(&axes[p], EDGE + (double)(p % columns) * (width + GAP),

@@ -13,22 +13,19 @@
 static psal_status check(const psal_depth_figure *figure, psal_error *err) {
     psal_status status = fig_layers_check(figure->layers, figure->layer_count, -1, err);
     if (status != PSAL_OK) return status;
-    if (!figure->series || !figure->share || figure->series_count < 1 ||
-        figure->series_count > MAX_SERIES)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "a figure by depth of %zu series; expected 1 to %d", figure->series_count,
-                         MAX_SERIES);
+    if (!figure->series || !figure->share || figure->series_count < 1 || figure->series_count > MAX_SERIES)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure by depth of %zu series; expected 1 to %d",
+                         figure->series_count, MAX_SERIES);
     for (size_t s = 0; s < figure->series_count; s++)
         for (size_t l = 0; l < figure->layer_count; l++) {
             double share = figure->share[s * figure->layer_count + l];
             if (!(share >= 0) || share > 1e150)
-                return psal_fail(err, PSAL_ERR_NUMERIC,
-                                 "the share of layer %s in series %zu is %g; expected 0 or more",
+                return psal_fail(err, PSAL_ERR_NUMERIC, "the share of layer %s in series %zu is %g; expected 0 or more",
                                  figure->layers[l].name, s, share);
         }
     if (!(figure->total >= 0) || figure->total > 1e150)
-        return psal_fail(err, PSAL_ERR_NUMERIC,
-                         "the total of a figure by depth is %g; expected 0 or more", figure->total);
+        return psal_fail(err, PSAL_ERR_NUMERIC, "the total of a figure by depth is %g; expected 0 or more",
+                         figure->total);
     return PSAL_OK;
 }
 
@@ -38,15 +35,14 @@ static double chance(const psal_depth_figure *figure, const fig_group *group) {
     return figure->total * (double)group->count / (double)(last->first + last->count);
 }
 
-static void draw_bars(const psal_depth_figure *figure, const fig_axes *axes,
-                      const fig_group *groups, const double *share, size_t group_count) {
+static void draw_bars(const psal_depth_figure *figure, const fig_axes *axes, const fig_group *groups,
+                      const double *share, size_t group_count) {
     cairo_t *cr = axes->cr;
     double wide = 0.76 / (double)figure->series_count;
     for (size_t s = 0; s < figure->series_count; s++)
         for (size_t g = 0; g < group_count; g++) {
             double from = (double)g - 0.38 + (double)s * wide;
-            fig_draw_bar(axes, from + 0.03 * wide, from + 0.97 * wide, share[s * group_count + g],
-                         fig_palette(s));
+            fig_draw_bar(axes, from + 0.03 * wide, from + 0.97 * wide, share[s * group_count + g], fig_palette(s));
         }
     if (figure->total <= 0) return;
     for (size_t g = 0; g < group_count; g++) {
@@ -60,8 +56,8 @@ static void draw_bars(const psal_depth_figure *figure, const fig_axes *axes,
 }
 
 /* share[s][g] = sum over the layers of stage g, and a vertical axis that holds the largest. */
-static void sum_stages(const psal_depth_figure *figure, const fig_group *groups, size_t group_count,
-                       double *share, fig_axis *axis) {
+static void sum_stages(const psal_depth_figure *figure, const fig_group *groups, size_t group_count, double *share,
+                       fig_axis *axis) {
     double high = 0;
     for (size_t s = 0; s < figure->series_count; s++)
         for (size_t g = 0; g < group_count; g++) {
@@ -76,8 +72,8 @@ static void sum_stages(const psal_depth_figure *figure, const fig_group *groups,
     fig_nice_range(&axis->low, &axis->high, 5);
 }
 
-static psal_status draw(const psal_depth_figure *figure, const fig_group *groups,
-                        size_t group_count, fig_canvas *canvas, psal_error *err) {
+static psal_status draw(const psal_depth_figure *figure, const fig_group *groups, size_t group_count,
+                        fig_canvas *canvas, psal_error *err) {
     double *share = malloc(figure->series_count * group_count * sizeof *share);
     const char **names = malloc(group_count * sizeof *names);
     if (!share || !names) {
@@ -87,27 +83,23 @@ static psal_status draw(const psal_depth_figure *figure, const fig_group *groups
     }
     for (size_t g = 0; g < group_count; g++) names[g] = groups[g].name;
     fig_axes axes = {.cr = canvas->cr};
-    axes.h = (fig_axis){.scale = FIG_CATEGORY,
-                        .names = names,
-                        .name_count = group_count,
-                        .label = "stage of the network"};
+    axes.h = (fig_axis){
+        .scale = FIG_CATEGORY, .names = names, .name_count = group_count, .label = "stage of the network"};
     axes.v.label = figure->y_label;
     sum_stages(figure, groups, group_count, share, &axes.v);
 
     fig_legend_entry legend[MAX_SERIES + 1];
     size_t legend_count = 0;
     for (size_t s = 0; s < figure->series_count; s++)
-        legend[legend_count++] =
-            (fig_legend_entry){figure->series[s], FIG_KEY_BOX, fig_series_style(s)};
+        legend[legend_count++] = (fig_legend_entry){figure->series[s], FIG_KEY_BOX, fig_series_style(s)};
     if (figure->total > 0)
         legend[legend_count++] = (fig_legend_entry){
             "expected by chance (share of all filters)", FIG_KEY_PLAIN, {FIG_INK, 0}};
     double inner = fmin(fmax(520, 44.0 * (double)group_count + 70), 960), height = 280;
-    double header = fig_header(canvas->cr, false, EDGE, EDGE, inner, figure->title,
-                               figure->subtitle, legend, legend_count);
+    double header = fig_header(canvas->cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
+                               legend_count);
     fig_canvas_start(canvas, inner + 2 * EDGE, 2 * EDGE + header + height);
-    fig_header(canvas->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
-               legend_count);
+    fig_header(canvas->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
     axes.cr = canvas->cr;
     fig_axes_layout(&axes, EDGE, EDGE + header, inner, height);
     fig_axes_draw_grid(&axes);
@@ -118,8 +110,7 @@ static psal_status draw(const psal_depth_figure *figure, const fig_group *groups
     return PSAL_OK;
 }
 
-psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path,
-                                    psal_error *err) {
+psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path, psal_error *err) {
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;

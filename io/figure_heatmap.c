@@ -16,20 +16,18 @@
 #define BAR_LABELS 50.0
 #define LARGEST_SIDE 16384 /* pixels */
 
-static psal_status check_size(const uint8_t *rgb, const float *grad, int channels, int height,
-                              int width, psal_error *err) {
-    if (!rgb || !grad || channels < 1 || height < 1 || width < 1 || height > LARGEST_SIDE ||
-        width > LARGEST_SIDE)
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "a heat map of %d channels, %d x %d pixels cannot be drawn (at most %d x %d)", channels,
-            height, width, LARGEST_SIDE, LARGEST_SIDE);
+static psal_status check_size(const uint8_t *rgb, const float *grad, int channels, int height, int width,
+                              psal_error *err) {
+    if (!rgb || !grad || channels < 1 || height < 1 || width < 1 || height > LARGEST_SIDE || width > LARGEST_SIDE)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "a heat map of %d channels, %d x %d pixels cannot be drawn (at most %d x %d)", channels,
+                         height, width, LARGEST_SIDE, LARGEST_SIDE);
     return PSAL_OK;
 }
 
 /* *out: the heat map in jet colours and the overlay, each H×W×3, one malloc'd block. */
-static psal_status paint(const uint8_t *rgb, const float *grad, int channels, int height, int width,
-                         uint8_t **out, psal_error *err) {
+static psal_status paint(const uint8_t *rgb, const float *grad, int channels, int height, int width, uint8_t **out,
+                         psal_error *err) {
     size_t pixels = (size_t)height * (size_t)width;
     float *heat = malloc(pixels * sizeof *heat);
     uint8_t *painted = malloc(pixels * 6);
@@ -50,8 +48,8 @@ static psal_status paint(const uint8_t *rgb, const float *grad, int channels, in
     return status;
 }
 
-static void draw_picture(cairo_t *cr, const uint8_t *rgb, int height, int width, double x, double y,
-                         double w, double h, cairo_filter_t filter) {
+static void draw_picture(cairo_t *cr, const uint8_t *rgb, int height, int width, double x, double y, double w, double h,
+                         cairo_filter_t filter) {
     cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);
     fig_image_draw(cr, image, x, y, w, h, filter);
     cairo_surface_destroy(image);
@@ -81,13 +79,12 @@ static void draw_color_bar(cairo_t *cr, double x, double y, double height) {
     const char *label = "saliency, 90th to 99th percentile";
     if (fig_text_width(cr, FIG_FONT_LABEL, label) > height) label = "saliency";
     if (fig_text_width(cr, FIG_FONT_LABEL, label) <= height)
-        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x + BAR_WIDTH + 30, y + height / 2, 90,
-                 label);
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x + BAR_WIDTH + 30, y + height / 2, 90, label);
 }
 
 /* "true: great white shark (0.2 %)" in at most two lines; returns their number. */
-static int class_lines(cairo_t *cr, const char *role, const char *name, double confidence,
-                       double width, char lines[2][FIG_TEXT_MAX]) {
+static int class_lines(cairo_t *cr, const char *role, const char *name, double confidence, double width,
+                       char lines[2][FIG_TEXT_MAX]) {
     if (!name) return 0;
     char text[FIG_TEXT_MAX], number[32] = "";
     if (isfinite(confidence)) snprintf(number, sizeof number, " (%.1f %%)", 100 * confidence);
@@ -97,25 +94,21 @@ static int class_lines(cairo_t *cr, const char *role, const char *name, double c
     if (*number && count == 2 && !strstr(lines[1], number + 1)) {
         char rest[FIG_TEXT_MAX];
         snprintf(rest, sizeof rest, "%.480s", lines[1]);
-        fig_text_fit(cr, FIG_FONT_LABEL, rest, width - fig_text_width(cr, FIG_FONT_LABEL, number),
-                     lines[1]);
+        fig_text_fit(cr, FIG_FONT_LABEL, rest, width - fig_text_width(cr, FIG_FONT_LABEL, number), lines[1]);
         strncat(lines[1], number, FIG_TEXT_MAX - 1 - strlen(lines[1]));
     }
     return count;
 }
 
-psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path,
-                                      psal_error *err) {
-    psal_status status =
-        check_size(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, err);
+psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path, psal_error *err) {
+    psal_status status = check_size(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
     canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
-    status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width,
-                   &painted, err);
+    status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, &painted, err);
     if (status != PSAL_OK) {
         fig_canvas_discard(&canvas);
         return status;
@@ -128,15 +121,13 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     double line = fig_line_height(FIG_FONT_LABEL), heading = fig_line_height(FIG_FONT_PANEL) + 3;
     char lines[4][FIG_TEXT_MAX];
     double caption = 2 * cell + GAP; /* the class names may run below the heat map */
-    int line_count = class_lines(canvas.cr, "predicted", figure->predicted_name,
-                                 figure->predicted_confidence, caption, lines);
-    line_count += class_lines(canvas.cr, "true", figure->true_name, figure->true_confidence,
-                              caption, lines + line_count);
-    double header =
-        fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
+    int line_count = class_lines(canvas.cr, "predicted", figure->predicted_name, figure->predicted_confidence, caption,
+                                 lines);
+    line_count += class_lines(canvas.cr, "true", figure->true_name, figure->true_confidence, caption,
+                              lines + line_count);
+    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
     fig_canvas_start(&canvas, inner + 2 * EDGE,
-                     2 * EDGE + header + heading + height + (line_count ? 5 : 0) +
-                         line_count * line);
+                     2 * EDGE + header + heading + height + (line_count ? 5 : 0) + line_count * line);
 
     cairo_t *cr = canvas.cr;
     fig_header(cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
@@ -150,28 +141,27 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
                     {"overlay", painted + size, CAIRO_FILTER_GOOD}};
     double y = EDGE + header + heading, x = EDGE;
     for (int i = 0; i < 3; i++) {
-        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x + (cell - width) / 2,
-                 y - heading / 2 - 1.5, 0, pictures[i].heading);
-        draw_picture(cr, pictures[i].rgb, figure->height, figure->width, x + (cell - width) / 2, y,
-                     width, height, pictures[i].filter);
+        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x + (cell - width) / 2, y - heading / 2 - 1.5, 0,
+                 pictures[i].heading);
+        draw_picture(cr, pictures[i].rgb, figure->height, figure->width, x + (cell - width) / 2, y, width, height,
+                     pictures[i].filter);
         x += cell + GAP;
     }
     draw_color_bar(cr, x - GAP + 8, y, height);
     for (int i = 0; i < line_count; i++)
-        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, EDGE + (cell - width) / 2,
-                 y + height + 5 + (i + 0.5) * line, 0, lines[i]);
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, EDGE + (cell - width) / 2, y + height + 5 + (i + 0.5) * line, 0,
+                 lines[i]);
     free(painted);
     return fig_canvas_finish(&canvas, err);
 }
 
-psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels,
-                                       int height, int width, const char *path, psal_error *err) {
+psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
+                                       const char *path, psal_error *err) {
     psal_status status = check_size(rgb, grad, channels, height, width, err);
     if (status != PSAL_OK) return status;
     size_t length = path ? strlen(path) : 0;
     if (length < 4 || strcasecmp(path + length - 4, ".png") != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png",
-                         path ? path : "");
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png", path ? path : "");
     uint8_t *painted;
     status = paint(rgb, grad, channels, height, width, &painted, err);
     if (status != PSAL_OK) return status;

@@ -33,8 +33,7 @@ typedef struct drawing {
     fig_axes axes[MAX_PANELS];
     fig_group *groups;
     size_t group_count;
-    double *label_x,
-        *label_size; /* stage names: centres, extents along the axis; size 0: not shown */
+    double *label_x, *label_size; /* stage names: centres, extents along the axis; size 0: not shown */
     bool upright;
     double label_height;
 } drawing;
@@ -44,34 +43,29 @@ static const char *unit_of(const psal_profile_figure *figure) {
 }
 
 static psal_status check(const psal_profile_figure *figure, psal_error *err) {
-    if (figure->filter_count < 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "the profile figure has no filters");
-    psal_status status =
-        fig_layers_check(figure->layers, figure->layer_count, figure->filter_count, err);
+    if (figure->filter_count < 1) return psal_fail(err, PSAL_ERR_ARGUMENT, "the profile figure has no filters");
+    psal_status status = fig_layers_check(figure->layers, figure->layer_count, figure->filter_count, err);
     if (status != PSAL_OK) return status;
     if (!figure->panels || figure->panel_count < 1 || figure->panel_count > MAX_PANELS)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "the profile figure has %zu panels; expected 1 to %d", figure->panel_count,
-                         MAX_PANELS);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "the profile figure has %zu panels; expected 1 to %d",
+                         figure->panel_count, MAX_PANELS);
     for (size_t p = 0; p < figure->panel_count; p++) {
         const psal_profile_panel *panel = &figure->panels[p];
         if (!panel->profiles || panel->profile_count < 1 || panel->profile_count > MAX_PROFILES)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "panel %zu of the profile figure has %zu profiles; expected 1 to %d",
-                             p, panel->profile_count, MAX_PROFILES);
+                             "panel %zu of the profile figure has %zu profiles; expected 1 to %d", p,
+                             panel->profile_count, MAX_PROFILES);
         for (size_t i = 0; i < panel->profile_count; i++)
             for (int64_t f = 0; f < figure->filter_count; f++)
                 if (!isfinite(panel->profiles[i].values[f]))
-                    return psal_fail(err, PSAL_ERR_NUMERIC,
-                                     "profile \"%s\" is %g at filter %" PRId64,
+                    return psal_fail(err, PSAL_ERR_NUMERIC, "profile \"%s\" is %g at filter %" PRId64,
                                      panel->profiles[i].label ? panel->profiles[i].label : "",
                                      (double)panel->profiles[i].values[f], f);
     }
     for (size_t i = 0; i < figure->top_count; i++)
         if (!figure->top || figure->top[i] < 0 || figure->top[i] >= figure->filter_count)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "filter %" PRId64
-                             " is to be marked, but the profile has 0 to %" PRId64,
+                             "filter %" PRId64 " is to be marked, but the profile has 0 to %" PRId64,
                              figure->top ? figure->top[i] : -1, figure->filter_count - 1);
     return PSAL_OK;
 }
@@ -88,12 +82,10 @@ static psal_status sort_profiles(drawing *plan, psal_error *err) {
         for (size_t i = 0; i < figure->panels[p].profile_count; i++) {
             float *sorted = plan->sorted[p][i] = malloc(count * sizeof *sorted);
             if (!sorted)
-                return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu %s",
-                                 count, unit_of(figure));
+                return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu %s", count, unit_of(figure));
             memcpy(sorted, figure->panels[p].profiles[i].values, count * sizeof *sorted);
             for (size_t l = 0; l < figure->layer_count; l++)
-                qsort(sorted + figure->layers[l].first, (size_t)figure->layers[l].count,
-                      sizeof *sorted, descending);
+                qsort(sorted + figure->layers[l].first, (size_t)figure->layers[l].count, sizeof *sorted, descending);
         }
     return PSAL_OK;
 }
@@ -112,8 +104,7 @@ static const psal_figure_layer *layer_of(const psal_profile_figure *figure, int6
 
 /* "the 10 most salient filters: (1) layer4.1.conv3 #527, (2) ..." */
 static void describe_top(const psal_profile_figure *figure, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "the %zu most salient %.60s", figure->top_count,
-                                   unit_of(figure));
+    size_t used = (size_t)snprintf(text, size, "the %zu most salient %.60s", figure->top_count, unit_of(figure));
     for (size_t i = 0; i < figure->top_count && i < NAMED_TOP && used < size; i++) {
         const psal_figure_layer *layer = layer_of(figure, figure->top[i]);
         size_t length = strlen(layer->name);
@@ -121,8 +112,7 @@ static void describe_top(const psal_profile_figure *figure, char *text, size_t s
         used += (size_t)snprintf(text + used, size - used, "%s (%zu) %.*s", i == 0 ? ":" : ",", i + 1,
                                  (int)(length > 100 ? 100 : length), layer->name);
         if (layer->count > 1 && used < size)
-            used += (size_t)snprintf(text + used, size - used, " #%" PRId64,
-                                     figure->top[i] - layer->first);
+            used += (size_t)snprintf(text + used, size - used, " #%" PRId64, figure->top[i] - layer->first);
     }
 }
 
@@ -131,8 +121,7 @@ static void make_legend(drawing *plan, char *top_label, size_t top_label_size) {
     const psal_profile_figure *figure = plan->figure;
     for (size_t p = 0; p < figure->panel_count; p++)
         for (size_t i = 0; i < figure->panels[p].profile_count; i++) {
-            const char *label =
-                figure->panels[p].profiles[i].label ? figure->panels[p].profiles[i].label : "";
+            const char *label = figure->panels[p].profiles[i].label ? figure->panels[p].profiles[i].label : "";
             size_t at = 0;
             while (at < plan->legend_count && strcmp(plan->legend[at].label, label) != 0) at++;
             if (at == plan->legend_count)
@@ -142,8 +131,7 @@ static void make_legend(drawing *plan, char *top_label, size_t top_label_size) {
         }
     if (figure->top_count > 0) {
         describe_top(figure, top_label, top_label_size);
-        plan->legend[plan->legend_count++] =
-            (fig_legend_entry){top_label, FIG_KEY_DOT, {FIG_ACCENT, 0}};
+        plan->legend[plan->legend_count++] = (fig_legend_entry){top_label, FIG_KEY_DOT, {FIG_ACCENT, 0}};
     }
 }
 
@@ -163,8 +151,7 @@ static void set_ranges(drawing *plan) {
         if (panel->log_y) {
             axes->v.scale = FIG_LOG;
             if (!(high > 0)) high = positive = 1;
-            axes->v.low =
-                fmax(positive, high * 1e-6); /* a few tiny values shall not flatten the rest */
+            axes->v.low = fmax(positive, high * 1e-6); /* a few tiny values shall not flatten the rest */
             axes->v.high = high * 1.5;
             if (axes->v.low > axes->v.high / 10) axes->v.low = axes->v.high / 10;
         } else {
@@ -197,12 +184,10 @@ static psal_status place_groups(drawing *plan, double left, double width, psal_e
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu stage names", count);
     }
     plan->label_size = plan->label_x + count;
-    double *size = wanted + count, *placed = wanted + 2 * count,
-           total = (double)plan->figure->filter_count;
+    double *size = wanted + count, *placed = wanted + 2 * count, total = (double)plan->figure->filter_count;
     double low = left - 24, high = left + width + 8, longest = 0;
     for (size_t g = 0; g < count; g++) {
-        wanted[g] = left + ((double)plan->groups[g].first + (double)plan->groups[g].count / 2) /
-                               total * width;
+        wanted[g] = left + ((double)plan->groups[g].first + (double)plan->groups[g].count / 2) / total * width;
         size[g] = fig_text_width(plan->cr, FIG_FONT_TICK, plan->groups[g].name);
         longest = fmax(longest, size[g]);
         shown[g] = g;
@@ -216,18 +201,15 @@ static psal_status place_groups(drawing *plan, double left, double width, psal_e
         for (;;) {
             for (size_t i = 0; i < left_over; i++) {
                 const fig_group *group = &plan->groups[shown[i]];
-                wanted[i] =
-                    left + ((double)group->first + (double)group->count / 2) / total * width;
+                wanted[i] = left + ((double)group->first + (double)group->count / 2) / total * width;
                 size[i] = fig_line_height(FIG_FONT_TICK) - 1;
             }
             moved = fig_place_labels(left_over, wanted, size, 0, low, high, placed);
             if ((moved >= 0 && moved < FAR) || left_over <= 1) break;
             size_t smallest = 0;
             for (size_t i = 1; i < left_over; i++)
-                if (plan->groups[shown[i]].count < plan->groups[shown[smallest]].count)
-                    smallest = i;
-            memmove(shown + smallest, shown + smallest + 1,
-                    (left_over - smallest - 1) * sizeof *shown);
+                if (plan->groups[shown[i]].count < plan->groups[shown[smallest]].count) smallest = i;
+            memmove(shown + smallest, shown + smallest + 1, (left_over - smallest - 1) * sizeof *shown);
             left_over--;
         }
     }
@@ -248,8 +230,7 @@ static void draw_group_names(const drawing *plan) {
     for (size_t g = 0; g < plan->group_count; g++) {
         if (plan->label_size[g] == 0) continue;
         const fig_group *group = &plan->groups[g];
-        double middle = fig_axes_x(axes, (double)group->first + (double)group->count / 2),
-               x = plan->label_x[g];
+        double middle = fig_axes_x(axes, (double)group->first + (double)group->count / 2), x = plan->label_x[g];
         double y = base - LEADER;
         fig_set_color(cr, FIG_QUIET, 0.55);
         cairo_set_line_width(cr, 0.6);
@@ -261,8 +242,8 @@ static void draw_group_names(const drawing *plan) {
             fig_text_fit(cr, FIG_FONT_TICK, group->name, UPRIGHT_MAX, text);
             fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_LEFT, x, y, 90, text);
         } else {
-            fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_CENTER, x,
-                     y - fig_line_height(FIG_FONT_TICK) / 2 + 1, 0, group->name);
+            fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_CENTER, x, y - fig_line_height(FIG_FONT_TICK) / 2 + 1, 0,
+                     group->name);
         }
     }
 }
@@ -308,8 +289,7 @@ static double height_of(const fig_axes *axes, double value) {
  * closer than a fifth of a point to the last one drawn can be left out without losing a peak. */
 static void trace_layer(const fig_axes *axes, const float *sorted, const psal_figure_layer *layer) {
     const double fine = 0.2;
-    double x = fig_axes_x(axes, (double)layer->first),
-           y = height_of(axes, (double)sorted[layer->first]);
+    double x = fig_axes_x(axes, (double)layer->first), y = height_of(axes, (double)sorted[layer->first]);
     cairo_line_to(axes->cr, x, y);
     for (int64_t f = layer->first + 1; f < layer->first + layer->count; f++) {
         double next_x = fig_axes_x(axes, (double)f), next_y = height_of(axes, (double)sorted[f]);
@@ -322,8 +302,7 @@ static void trace_layer(const fig_axes *axes, const float *sorted, const psal_fi
     cairo_line_to(axes->cr, fig_axes_x(axes, (double)(layer->first + layer->count)), y);
 }
 
-static void draw_profile(const drawing *plan, const fig_axes *axes, const float *sorted,
-                         fig_color color, bool filled) {
+static void draw_profile(const drawing *plan, const fig_axes *axes, const float *sorted, fig_color color, bool filled) {
     const psal_profile_figure *figure = plan->figure;
     cairo_t *cr = axes->cr;
     double base = axes->v.scale == FIG_LOG ? axes->y + axes->height : fig_axes_y(axes, 0);
@@ -347,7 +326,8 @@ static void draw_profile(const drawing *plan, const fig_axes *axes, const float 
         int64_t end = layer->first + layer->count;
         cairo_new_sub_path(cr);
         trace_layer(axes, sorted, layer);
-        if (fig_axes_x(axes, (double)end) - fig_axes_x(axes, (double)begin) < STROKE_WIDTH && end < figure->filter_count)
+        if (fig_axes_x(axes, (double)end) - fig_axes_x(axes, (double)begin) < STROKE_WIDTH &&
+            end < figure->filter_count)
             continue;
         cairo_stroke(cr);
         begin = end;
@@ -359,13 +339,11 @@ typedef struct box {
 } box;
 
 static bool overlap(const box *a, const box *b) {
-    return a->x < b->x + b->width && b->x < a->x + a->width && a->y < b->y + b->height &&
-           b->y < a->y + a->height;
+    return a->x < b->x + b->width && b->x < a->x + a->width && a->y < b->y + b->height && b->y < a->y + a->height;
 }
 
 /* Put a rank beside its dot, where it touches no other dot or rank; leave it out otherwise. */
-static void number_mark(const fig_axes *axes, const box *dot, const char *rank, box *taken,
-                        size_t *taken_count) {
+static void number_mark(const fig_axes *axes, const box *dot, const char *rank, box *taken, size_t *taken_count) {
     double width = fig_text_width(axes->cr, FIG_FONT_TICK, rank), height = FIG_FONT_TICK.size;
     double left = dot->x - 2 - width, right = dot->x + dot->width + 2;
     double middle = dot->y + (dot->height - height) / 2, above = dot->y - height + 1;
@@ -376,14 +354,12 @@ static void number_mark(const fig_axes *axes, const box *dot, const char *rank, 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const box *place = &places[i];
         bool free_here = place->x > axes->x + 1 && place->x + width < axes->x + axes->width + 8;
-        for (size_t j = 0; j < *taken_count && free_here; j++)
-            free_here = !overlap(place, &taken[j]);
+        for (size_t j = 0; j < *taken_count && free_here; j++) free_here = !overlap(place, &taken[j]);
         if (!free_here) continue;
         cairo_rectangle(axes->cr, place->x - 1, place->y, width + 2, height);
         cairo_set_source_rgba(axes->cr, 1, 1, 1, 0.8);
         cairo_fill(axes->cr);
-        fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_LEFT, place->x, place->y + height / 2, 0,
-                 rank);
+        fig_text(axes->cr, FIG_FONT_TICK, FIG_INK, FIG_LEFT, place->x, place->y + height / 2, 0, rank);
         taken[(*taken_count)++] = *place;
         return;
     }
@@ -404,8 +380,7 @@ static void draw_top(const drawing *plan, psal_status *status) {
         const float *at = sorted + layer->first;
         float value = values[figure->top[i]];
         while (*at > value) at++; /* its place in the sorted layer */
-        double x = fig_axes_x(axes, (double)(at - sorted) + 0.5),
-               y = height_of(axes, (double)value);
+        double x = fig_axes_x(axes, (double)(at - sorted) + 0.5), y = height_of(axes, (double)value);
         fig_draw_marker(plan->cr, x, y, 6, (fig_style){FIG_ACCENT, 0});
         taken[i] = (box){x - 3.5, y - 3.5, 7, 7};
     }
@@ -429,31 +404,27 @@ static psal_status draw(drawing *plan, fig_canvas *canvas, psal_error *err) {
     /* Measure first: the header, the common left margin, the names of the stages; then the size of
      * the picture. */
     set_ranges(plan);
-    double inner = WIDTH - 2 * EDGE,
-           panel_height = figure->panel_count == 1 ? SINGLE_PANEL_HEIGHT : PANEL_HEIGHT;
+    double inner = WIDTH - 2 * EDGE, panel_height = figure->panel_count == 1 ? SINGLE_PANEL_HEIGHT : PANEL_HEIGHT;
     double margin = 0;
     for (size_t p = 0; p < figure->panel_count; p++)
         margin = fmax(margin, fig_axes_left_margin(&plan->axes[p], panel_height - 40));
     plan->axes[figure->panel_count - 1].h.label = x_label;
     for (size_t p = 0; p < figure->panel_count; p++) plan->axes[p].left_margin = margin;
-    double header = fig_header(plan->cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle,
-                               plan->legend, plan->legend_count);
+    double header = fig_header(plan->cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, plan->legend,
+                               plan->legend_count);
     psal_status status = place_groups(plan, EDGE + margin, inner - margin - 2, err);
     if (status != PSAL_OK) return status;
     double below = fig_line_height(FIG_FONT_TICK) + fig_line_height(FIG_FONT_LABEL);
     fig_canvas_start(canvas, WIDTH,
-                     2 * EDGE - 4 + header + plan->label_height +
-                         panel_height * (double)figure->panel_count + below);
+                     2 * EDGE - 4 + header + plan->label_height + panel_height * (double)figure->panel_count + below);
 
     plan->cr = canvas->cr;
-    fig_header(plan->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, plan->legend,
-               plan->legend_count);
+    fig_header(plan->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, plan->legend, plan->legend_count);
     double y = EDGE + header + plan->label_height;
     for (size_t p = 0; p < figure->panel_count; p++) {
         fig_axes *axes = &plan->axes[p];
         axes->cr = plan->cr;
-        fig_axes_layout(axes, EDGE, y, inner,
-                        panel_height + (p + 1 == figure->panel_count ? below : 0));
+        fig_axes_layout(axes, EDGE, y, inner, panel_height + (p + 1 == figure->panel_count ? below : 0));
         y += panel_height;
         /* The same width for all, whatever the last tick's label needs. */
         axes->width = inner - margin - 2;
@@ -461,29 +432,25 @@ static psal_status draw(drawing *plan, fig_canvas *canvas, psal_error *err) {
         cairo_save(plan->cr);
         fig_axes_clip(axes);
         for (size_t i = figure->panels[p].profile_count; i-- > 0;)
-            draw_profile(plan, axes, plan->sorted[p][i],
-                         plan->legend[plan->color[p][i]].style.color,
+            draw_profile(plan, axes, plan->sorted[p][i], plan->legend[plan->color[p][i]].style.color,
                          figure->panels[p].profile_count == 1);
         cairo_restore(plan->cr);
         fig_axes_draw_frame(axes);
     }
     draw_group_names(plan);
     if (figure->top_count > 0) draw_top(plan, &status);
-    if (status != PSAL_OK)
-        return psal_fail(err, status, "out of memory for %zu marks", figure->top_count);
+    if (status != PSAL_OK) return psal_fail(err, status, "out of memory for %zu marks", figure->top_count);
     return PSAL_OK;
 }
 
-psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path,
-                                      psal_error *err) {
+psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path, psal_error *err) {
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
     drawing plan = {.figure = figure, .cr = canvas.cr};
-    status =
-        fig_groups_make(figure->layers, figure->layer_count, &plan.groups, &plan.group_count, err);
+    status = fig_groups_make(figure->layers, figure->layer_count, &plan.groups, &plan.group_count, err);
     if (status == PSAL_OK) status = sort_profiles(&plan, err);
     if (status == PSAL_OK) status = draw(&plan, &canvas, err);
     for (size_t p = 0; p < MAX_PANELS; p++)

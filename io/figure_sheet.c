@@ -13,26 +13,24 @@
 
 static psal_status check(const psal_sheet_figure *figure, psal_error *err) {
     if (!figure->tiles || figure->tile_count < 1 || figure->tile_count > 1000)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "a contact sheet of %zu pictures; expected 1 to 1000", figure->tile_count);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a contact sheet of %zu pictures; expected 1 to 1000",
+                         figure->tile_count);
     for (size_t i = 0; i < figure->tile_count; i++) {
         const psal_sheet_tile *tile = &figure->tiles[i];
         if (!tile->rgb || tile->height < 1 || tile->width < 1 || tile->height > LARGEST_SIDE ||
             tile->width > LARGEST_SIDE)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "picture %zu of the contact sheet is %d x %d pixels; expected 1 to %d",
-                             i, tile->height, tile->width, LARGEST_SIDE);
+                             "picture %zu of the contact sheet is %d x %d pixels; expected 1 to %d", i, tile->height,
+                             tile->width, LARGEST_SIDE);
         if (isinf(tile->similarity))
-            return psal_fail(err, PSAL_ERR_NUMERIC,
-                             "the similarity of picture %zu of the contact sheet is %g", i,
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the similarity of picture %zu of the contact sheet is %g", i,
                              tile->similarity);
     }
     return PSAL_OK;
 }
 
 /* "role: name", the role quiet, the name in colour and shortened. */
-static void draw_class(cairo_t *cr, double x, double y, const char *role, const char *name,
-                       fig_color color) {
+static void draw_class(cairo_t *cr, double x, double y, const char *role, const char *name, fig_color color) {
     char text[FIG_TEXT_MAX];
     if (!name) return;
     double lead = fig_text_width(cr, FIG_FONT_TICK, role) + 4;
@@ -45,22 +43,19 @@ static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, doub
     double line = fig_line_height(FIG_FONT_TICK), longer = fmax(tile->height, tile->width);
     char text[FIG_TEXT_MAX], number[32] = "";
     if (!isnan(tile->similarity))
-        snprintf(number, sizeof number, fabs(tile->similarity) < 1000 ? "%.3f" : "%.3g",
-                 tile->similarity);
+        snprintf(number, sizeof number, fabs(tile->similarity) < 1000 ? "%.3f" : "%.3g", tile->similarity);
     double number_width = *number ? fig_text_width(cr, FIG_FONT_TICK, number) + 6 : 0;
     fig_text_fit(cr, FIG_FONT_PANEL, tile->heading, PICTURE - number_width, text);
     fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x, y + line / 2, 0, text);
     fig_text(cr, FIG_FONT_TICK, FIG_QUIET, FIG_RIGHT, x + PICTURE, y + line / 2, 0, number);
     y += line + 4;
 
-    double width = fmax(PICTURE * tile->width / longer, 1),
-           height = fmax(PICTURE * tile->height / longer, 1);
+    double width = fmax(PICTURE * tile->width / longer, 1), height = fmax(PICTURE * tile->height / longer, 1);
     cairo_rectangle(cr, x, y, PICTURE, PICTURE);
     cairo_set_source_rgb(cr, 0.95, 0.953, 0.96);
     cairo_fill(cr);
     cairo_surface_t *image = fig_image_from_rgb(tile->rgb, tile->height, tile->width);
-    fig_image_draw(cr, image, x + (PICTURE - width) / 2, y + (PICTURE - height) / 2, width, height,
-                   CAIRO_FILTER_GOOD);
+    fig_image_draw(cr, image, x + (PICTURE - width) / 2, y + (PICTURE - height) / 2, width, height, CAIRO_FILTER_GOOD);
     cairo_surface_destroy(image);
     if (query) {
         cairo_rectangle(cr, x - 1, y - 1, PICTURE + 2, PICTURE + 2);
@@ -70,12 +65,10 @@ static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, doub
     }
     y += PICTURE + 4;
     draw_class(cr, x, y + line / 2, "true", tile->true_name, FIG_INK);
-    draw_class(cr, x, y + line * 1.5, "predicted", tile->predicted_name,
-               tile->correct ? FIG_GOOD : FIG_BAD);
+    draw_class(cr, x, y + line * 1.5, "predicted", tile->predicted_name, tile->correct ? FIG_GOOD : FIG_BAD);
 }
 
-psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path,
-                                    psal_error *err) {
+psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path, psal_error *err) {
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
@@ -92,14 +85,12 @@ psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char 
     double cell = PICTURE + 8 + 3 * fig_line_height(FIG_FONT_TICK) + 12;
     /* A sheet of one or two pictures still needs room for its title. */
     double text_width = fmax(inner, 3 * PICTURE);
-    double header = fig_header(canvas.cr, false, EDGE, EDGE, text_width, figure->title,
-                               figure->subtitle, NULL, 0);
+    double header = fig_header(canvas.cr, false, EDGE, EDGE, text_width, figure->title, figure->subtitle, NULL, 0);
     if (header == 0) text_width = inner;
     fig_canvas_start(&canvas, text_width + 2 * EDGE, 2 * EDGE + header + (double)rows * cell - 12);
     fig_header(canvas.cr, true, EDGE, EDGE, text_width, figure->title, figure->subtitle, NULL, 0);
     for (size_t i = 0; i < figure->tile_count; i++)
-        draw_tile(canvas.cr, &figure->tiles[i], i == 0,
-                  EDGE + (double)(i % columns) * (PICTURE + GAP),
+        draw_tile(canvas.cr, &figure->tiles[i], i == 0, EDGE + (double)(i % columns) * (PICTURE + GAP),
                   EDGE + header + (double)(i / columns) * cell);
     return fig_canvas_finish(&canvas, err);
 }

@@ -59,8 +59,8 @@ static bool has_glyph(cairo_t *cr, const char *character, size_t length) {
     cairo_glyph_t one, *glyphs = &one;
     int count = 1;
     cairo_scaled_font_t *font = cairo_get_scaled_font(cr);
-    if (cairo_scaled_font_text_to_glyphs(font, 0, 0, character, (int)length, &glyphs, &count, NULL,
-                                         NULL, NULL) != CAIRO_STATUS_SUCCESS)
+    if (cairo_scaled_font_text_to_glyphs(font, 0, 0, character, (int)length, &glyphs, &count, NULL, NULL, NULL) !=
+        CAIRO_STATUS_SUCCESS)
         return false;
     bool there = count > 0 && glyphs[0].index != 0;
     if (glyphs != &one) cairo_glyph_free(glyphs);
@@ -70,8 +70,7 @@ static bool has_glyph(cairo_t *cr, const char *character, size_t length) {
 /* The typographic characters psal itself writes, spelled in ASCII where the font (or Cairo's
  * built-in one, when no font is installed) lacks them. */
 static const char *spelled(uint32_t code, bool raised) {
-    static const char *const digits[] = {"^0", "^1", "^2", "^3", "^4",
-                                         "^5", "^6", "^7", "^8", "^9"};
+    static const char *const digits[] = {"^0", "^1", "^2", "^3", "^4", "^5", "^6", "^7", "^8", "^9"};
     switch (code) {
     case 0x2212: /* minus */
         return "-";
@@ -87,8 +86,7 @@ static const char *spelled(uint32_t code, bool raised) {
     case 0xb3:
         return digits[code - 0xb0] + raised;
     default:
-        if (code == 0x2070 || (code >= 0x2074 && code <= 0x2079))
-            return digits[code - 0x2070] + raised;
+        if (code == 0x2070 || (code >= 0x2074 && code <= 0x2079)) return digits[code - 0x2070] + raised;
         return NULL;
     }
 }
@@ -124,8 +122,8 @@ double fig_text_width(cairo_t *cr, fig_font font, const char *text) {
     return advance(cr, clean);
 }
 
-void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, double x, double y,
-              double angle, const char *text) {
+void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, double x, double y, double angle,
+              const char *text) {
     char clean[FIG_TEXT_MAX];
     if (!text || !*text) return;
     cairo_save(cr);
@@ -133,11 +131,7 @@ void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, doub
     double width = advance(cr, clean);
     cairo_translate(cr, x, y);
     if (angle != 0) cairo_rotate(cr, -angle * (M_PI / 180));
-    cairo_move_to(cr,
-                  align == FIG_LEFT     ? 0
-                  : align == FIG_CENTER ? -width / 2
-                                        : -width,
-                  0.36 * font.size);
+    cairo_move_to(cr, align == FIG_LEFT ? 0 : align == FIG_CENTER ? -width / 2 : -width, 0.36 * font.size);
     fig_set_color(cr, color, 1);
     cairo_show_text(cr, clean);
     cairo_restore(cr);
@@ -172,8 +166,7 @@ char *fig_text_fit(cairo_t *cr, fig_font font, const char *text, double width, c
 
 bool fig_text_shortened(const char *line) {
     size_t length = strlen(line);
-    return length >= 3 && (strcmp(line + length - 3, "\xe2\x80\xa6") == 0 ||
-                           strcmp(line + length - 3, "...") == 0);
+    return length >= 3 && (strcmp(line + length - 3, "\xe2\x80\xa6") == 0 || strcmp(line + length - 3, "...") == 0);
 }
 
 int fig_text_wrap(cairo_t *cr, fig_font font, const char *text, double width, int max_lines,

@@ -32,8 +32,7 @@ typedef struct fig_font {
     bool bold;
 } fig_font;
 
-extern const fig_font FIG_FONT_TITLE, FIG_FONT_SUBTITLE, FIG_FONT_LABEL, FIG_FONT_TICK,
-    FIG_FONT_PANEL;
+extern const fig_font FIG_FONT_TITLE, FIG_FONT_SUBTITLE, FIG_FONT_LABEL, FIG_FONT_TICK, FIG_FONT_PANEL;
 
 typedef enum fig_align { FIG_LEFT, FIG_CENTER, FIG_RIGHT } fig_align;
 
@@ -42,8 +41,8 @@ double fig_text_width(cairo_t *cr, fig_font font, const char *text);
 
 /* Draw one line; y is the middle of its lower-case letters' height band (so that text lines up with
  * marks), angle in degrees counter-clockwise around (x, y). */
-void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, double x, double y,
-              double angle, const char *text);
+void fig_text(cairo_t *cr, fig_font font, fig_color color, fig_align align, double x, double y, double angle,
+              const char *text);
 
 /* Copy `text` into out[FIG_TEXT_MAX], shortened with an ellipsis until it is at most `width` wide.
  * Returns out. */

@@ -56,8 +56,7 @@ static size_t mirrored(long index, size_t size) {
 
 /* One direction of the 3×3 Gaussian: `lines` rows of `length` values `step` apart, rows `stride`
  * apart. */
-static void blur(const float *in, float *out, size_t lines, size_t stride, size_t length,
-                 size_t step) {
+static void blur(const float *in, float *out, size_t lines, size_t stride, size_t length, size_t step) {
     for (size_t l = 0; l < lines; l++)
         for (size_t i = 0; i < length; i++) {
             const float *line = in + l * stride;
@@ -67,28 +66,24 @@ static void blur(const float *in, float *out, size_t lines, size_t stride, size_
         }
 }
 
-psal_status psal_heatmap(const float *grad, int channels, int height, int width, float *out,
-                         psal_error *err) {
+psal_status psal_heatmap(const float *grad, int channels, int height, int width, float *out, psal_error *err) {
     if (channels < 1 || height < 1 || width < 1)
-        return psal_fail(err, PSAL_ERR_SHAPE, "an input gradient of %d x %d x %d is no picture",
-                         channels, height, width);
+        return psal_fail(err, PSAL_ERR_SHAPE, "an input gradient of %d x %d x %d is no picture", channels, height,
+                         width);
     size_t pixels = (size_t)height * (size_t)width;
     for (size_t i = 0; i < pixels; i++) {
         float most = grad[i];
         for (size_t c = 0; c < (size_t)channels; c++) {
             float value = grad[c * pixels + i];
             if (!isfinite(value))
-                return psal_fail(err, PSAL_ERR_NUMERIC,
-                                 "the input gradient is %g in channel %zu, row %zu, column %zu",
+                return psal_fail(err, PSAL_ERR_NUMERIC, "the input gradient is %g in channel %zu, row %zu, column %zu",
                                  (double)value, c, i / (size_t)width, i % (size_t)width);
             most = fmaxf(most, value);
         }
         out[i] = fabsf(most);
     }
     float *work = malloc(pixels * sizeof *work);
-    if (!work)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a heat map of %d x %d pixels",
-                         height, width);
+    if (!work) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a heat map of %d x %d pixels", height, width);
     memcpy(work, out, pixels * sizeof *work);
     double low = percentile(work, pixels, 0.90), high = percentile(work, pixels, 0.99);
     if (high > low) {
@@ -126,20 +121,17 @@ void psal_jet(float v, uint8_t rgb[3]) {
     for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)(255 * color[c] + 0.5f);
 }
 
-void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width,
-                          uint8_t *out) {
+void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width, uint8_t *out) {
     size_t pixels = (size_t)height * (size_t)width;
     float colors[256][3], largest = 0;
     for (int i = 0; i < 256; i++) jet(i, colors[i]);
     for (size_t i = 0; i < pixels; i++) {
         const float *color = colors[level(heat[i])];
-        for (size_t c = 0; c < 3; c++)
-            largest = fmaxf(largest, color[c] + (float)rgb[3 * i + c] / 255);
+        for (size_t c = 0; c < 3; c++) largest = fmaxf(largest, color[c] + (float)rgb[3 * i + c] / 255);
     }
     for (size_t i = 0; i < pixels; i++) {
         const float *color = colors[level(heat[i])];
         for (size_t c = 0; c < 3; c++)
-            out[3 * i + c] =
-                (uint8_t)(255 * ((color[c] + (float)rgb[3 * i + c] / 255) / largest) + 0.5f);
+            out[3 * i + c] = (uint8_t)(255 * ((color[c] + (float)rgb[3 * i + c] / 255) / largest) + 0.5f);
     }
 }

@@ -13,8 +13,7 @@ static psal_pickle_value *entry(psal_pth *pth, const char *key, psal_error *err)
 }
 
 /* The tensor under `key`, which must be one-dimensional, in `map`. */
-static const psal_tensor *vector(psal_pth *pth, const char *key, psal_tensor_map *map,
-                                 psal_error *err) {
+static const psal_tensor *vector(psal_pth *pth, const char *key, psal_tensor_map *map, psal_error *err) {
     char text[200];
     bool is_view;
     psal_pickle_value *value = entry(pth, key, err);
@@ -28,8 +27,7 @@ static const psal_tensor *vector(psal_pth *pth, const char *key, psal_tensor_map
     return psal_tensor_map_get(map, key);
 }
 
-static double *doubles(psal_pth *pth, const char *key, psal_tensor_map *map, size_t *count,
-                       psal_error *err) {
+static double *doubles(psal_pth *pth, const char *key, psal_tensor_map *map, size_t *count, psal_error *err) {
     const psal_tensor *tensor = vector(pth, key, map, err);
     if (!tensor) return NULL;
     *count = (size_t)tensor->shape.dim[0];
@@ -41,8 +39,7 @@ static double *doubles(psal_pth *pth, const char *key, psal_tensor_map *map, siz
     return values;
 }
 
-psal_status psal_read_statistics_pth(const char *path, double **mean, double **std, size_t *count,
-                                     psal_error *err) {
+psal_status psal_read_statistics_pth(const char *path, double **mean, double **std, size_t *count, psal_error *err) {
     psal_error local = PSAL_ERROR_INIT;
     if (!err) err = &local;
     *mean = *std = NULL;
@@ -54,12 +51,10 @@ psal_status psal_read_statistics_pth(const char *path, double **mean, double **s
     psal_status status = PSAL_OK;
     if (!map)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    else if (!(*mean = doubles(pth, "mean", map, count, err)) ||
-             !(*std = doubles(pth, "std", map, &std_count, err)))
+    else if (!(*mean = doubles(pth, "mean", map, count, err)) || !(*std = doubles(pth, "std", map, &std_count, err)))
         status = err->status;
     else if (*count != std_count)
-        status = psal_fail(err, PSAL_ERR_FORMAT, "%zu means, but %zu standard deviations", *count,
-                           std_count);
+        status = psal_fail(err, PSAL_ERR_FORMAT, "%zu means, but %zu standard deviations", *count, std_count);
     psal_tensor_map_free(map);
     psal_pth_close(pth);
     if (status == PSAL_OK) return PSAL_OK;
@@ -71,8 +66,7 @@ psal_status psal_read_statistics_pth(const char *path, double **mean, double **s
 }
 
 /* The integers under `key`: a list of numbers, or a tensor. */
-static int64_t *integers(psal_pth *pth, const char *key, psal_tensor_map *map, size_t *count,
-                         psal_error *err) {
+static int64_t *integers(psal_pth *pth, const char *key, psal_tensor_map *map, size_t *count, psal_error *err) {
     psal_pickle_value *value = entry(pth, key, err);
     if (!value) return NULL;
     bool list = value->kind == PSAL_PICKLE_LIST || value->kind == PSAL_PICKLE_TUPLE;
@@ -105,8 +99,7 @@ static int64_t *integers(psal_pth *pth, const char *key, psal_tensor_map *map, s
     return numbers;
 }
 
-psal_status psal_read_inference_results(const char *path, psal_inference_results *results,
-                                        psal_error *err) {
+psal_status psal_read_inference_results(const char *path, psal_inference_results *results, psal_error *err) {
     psal_error local = PSAL_ERROR_INIT;
     if (!err) err = &local;
     *results = (psal_inference_results){0};
@@ -117,12 +110,9 @@ psal_status psal_read_inference_results(const char *path, psal_inference_results
     psal_status status = PSAL_OK;
     if (!map)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    else if (!(results->incorrect_id =
-                   integers(pth, "incorrect_id", map, &results->incorrect_count, err)) ||
-             !(results->incorrect_prediction =
-                   integers(pth, "incorrect_predictions", map, &predictions, err)) ||
-             !(results->correct_id =
-                   integers(pth, "correct_id", map, &results->correct_count, err)))
+    else if (!(results->incorrect_id = integers(pth, "incorrect_id", map, &results->incorrect_count, err)) ||
+             !(results->incorrect_prediction = integers(pth, "incorrect_predictions", map, &predictions, err)) ||
+             !(results->correct_id = integers(pth, "correct_id", map, &results->correct_count, err)))
         status = err->status;
     else if (predictions != results->incorrect_count)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%zu misclassified images, but %zu predictions",

@@ -11,8 +11,7 @@
 /* A dictionary {mean, std} of two tensors of equal length, one entry per filter in the design's
  * order, exactly as in the file (float32 values are widened). The caller frees both arrays; they
  * are NULL on failure. */
-psal_status psal_read_statistics_pth(const char *path, double **mean, double **std, size_t *count,
-                                     psal_error *err);
+psal_status psal_read_statistics_pth(const char *path, double **mean, double **std, size_t *count, psal_error *err);
 
 /* {incorrect_id, incorrect_predictions, correct_id}: numbers of images in the order of the
  * validation set's ImageFolder, and the class each wrong one was taken for. */
@@ -23,9 +22,7 @@ typedef struct psal_inference_results {
 } psal_inference_results;
 
 /* Fill *results, to be emptied with psal_inference_results_free; zeroed on failure. */
-psal_status psal_read_inference_results(const char *path, psal_inference_results *results,
-                                        psal_error *err);
-void psal_inference_results_free(
-    psal_inference_results *results); /* frees the arrays and zeroes it */
+psal_status psal_read_inference_results(const char *path, psal_inference_results *results, psal_error *err);
+void psal_inference_results_free(psal_inference_results *results); /* frees the arrays and zeroes it */
 
 #endif

@@ -26,8 +26,7 @@ static void put(psal_html_report *report, const char *text, size_t length) {
         while (capacity - report->size < length && capacity <= SIZE_MAX / 2) capacity *= 2;
         char *grown = capacity - report->size < length ? NULL : realloc(report->text, capacity);
         if (!grown) {
-            psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for a report of %zu bytes",
-                      report->size);
+            psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for a report of %zu bytes", report->size);
             return;
         }
         report->text = grown;
@@ -48,8 +47,7 @@ static void put_escaped(psal_html_report *report, const char *text) {
     size_t length = strlen(text);
     char *clean = malloc(3 * length + 1);
     if (!clean) {
-        psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for %zu bytes of a report",
-                  length);
+        psal_fail(&report->failure, PSAL_ERR_MEMORY, "out of memory for %zu bytes of a report", length);
         return;
     }
     psal_utf8_clean(text, clean, 3 * length + 1);
@@ -57,8 +55,7 @@ static void put_escaped(psal_html_report *report, const char *text) {
         static const struct {
             char character;
             const char *reference;
-        } table[] = {
-            {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+        } table[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
         size_t i = 0;
         while (i < 5 && table[i].character != *at) i++;
         if (i < 5)
@@ -76,8 +73,7 @@ static void put_base64(psal_html_report *report, const uint8_t *data, size_t siz
         uint32_t left = (uint32_t)(size - i < 3 ? size - i : 3);
         uint32_t bits = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
                         (left > 2 ? data[i + 2] : 0);
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        left > 1 ? digits[bits >> 6 & 63] : '=',
+        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=',
                         left > 2 ? digits[bits & 63] : '='};
         put(report, four, 4);
     }
@@ -124,11 +120,10 @@ psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a report");
         return NULL;
     }
-    put_text(report,
-             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-             "<meta http-equiv=\"Content-Security-Policy\" "
-             "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>");
+    put_text(report, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                     "<meta http-equiv=\"Content-Security-Policy\" "
+                     "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>");
     put_escaped(report, title);
     put_text(report, "</title>\n");
     put_text(report, page_head);
@@ -143,8 +138,7 @@ static void end_thumbnails(psal_html_report *report) {
     report->in_thumbnails = false;
 }
 
-static void put_element(psal_html_report *report, const char *open, const char *text,
-                        const char *close) {
+static void put_element(psal_html_report *report, const char *open, const char *text, const char *close) {
     put_text(report, open);
     put_escaped(report, text);
     put_text(report, close);
@@ -171,9 +165,8 @@ static bool is_number(const char *text) {
     return *text == '\0' || *text == ' ' || *text == '%';
 }
 
-void psal_html_report_table(psal_html_report *report, const char *caption,
-                            const char *const *header, const char *const *cells, size_t row_count,
-                            size_t column_count) {
+void psal_html_report_table(psal_html_report *report, const char *caption, const char *const *header,
+                            const char *const *cells, size_t row_count, size_t column_count) {
     end_thumbnails(report);
     put_text(report, "<div class=\"table\"><table>\n");
     if (caption) put_element(report, "<caption>", caption, "</caption>\n");
@@ -200,8 +193,7 @@ void psal_html_report_table(psal_html_report *report, const char *caption,
 /* What the bytes are; NULL when none of the three. SVG may begin with an XML declaration, comments,
  * a doctype. */
 static const char *media_type(const uint8_t *data, size_t size) {
-    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'},
-                         jpeg[] = {0xff, 0xd8, 0xff};
+    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, jpeg[] = {0xff, 0xd8, 0xff};
     if (size >= sizeof png && memcmp(data, png, sizeof png) == 0) return "image/png";
     if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0) return "image/jpeg";
     size_t head = size < 1024 ? size : 1024;
@@ -209,13 +201,11 @@ static const char *media_type(const uint8_t *data, size_t size) {
     return NULL;
 }
 
-static void put_picture(psal_html_report *report, const uint8_t *data, size_t size,
-                        const char *caption) {
+static void put_picture(psal_html_report *report, const uint8_t *data, size_t size, const char *caption) {
     const char *type = media_type(data, size);
     if (!type) {
         if (report->failure.status == PSAL_OK)
-            psal_fail(&report->failure, PSAL_ERR_FORMAT,
-                      "a picture of the report is neither PNG, JPEG nor SVG");
+            psal_fail(&report->failure, PSAL_ERR_FORMAT, "a picture of the report is neither PNG, JPEG nor SVG");
         return;
     }
     put_text(report, "<figure><img alt=\"");
@@ -229,14 +219,12 @@ static void put_picture(psal_html_report *report, const uint8_t *data, size_t si
     put_text(report, "</figure>\n");
 }
 
-void psal_html_report_picture(psal_html_report *report, const void *data, size_t size,
-                              const char *caption) {
+void psal_html_report_picture(psal_html_report *report, const void *data, size_t size, const char *caption) {
     end_thumbnails(report);
     put_picture(report, data, size, caption);
 }
 
-void psal_html_report_picture_file(psal_html_report *report, const char *path,
-                                   const char *caption) {
+void psal_html_report_picture_file(psal_html_report *report, const char *path, const char *caption) {
     if (report->failure.status != PSAL_OK) return;
     FILE *file = fopen(path, "rb");
     if (!file) {
@@ -257,17 +245,15 @@ void psal_html_report_picture_file(psal_html_report *report, const char *path,
         }
         if (status == PSAL_OK) size += fread(data + size, 1, capacity - size, file);
         if (size > LARGEST_PICTURE)
-            status = psal_fail(&report->failure, PSAL_ERR_UNSUPPORTED, "%s: larger than %zu MiB",
-                               path, LARGEST_PICTURE >> 20);
+            status = psal_fail(&report->failure, PSAL_ERR_UNSUPPORTED, "%s: larger than %zu MiB", path,
+                               LARGEST_PICTURE >> 20);
         if (status == PSAL_OK && ferror(file))
-            status = psal_fail(&report->failure, PSAL_ERR_IO, "%s: cannot be read: %s", path,
-                               strerror(errno));
+            status = psal_fail(&report->failure, PSAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     }
     fclose(file);
     if (status == PSAL_OK) {
         psal_html_report_picture(report, data, size, caption);
-        if (report->failure.status == PSAL_ERR_FORMAT)
-            psal_fail_prefix(&report->failure, "%s", path);
+        if (report->failure.status == PSAL_ERR_FORMAT) psal_fail_prefix(&report->failure, "%s", path);
     }
     free(data);
 }
@@ -276,8 +262,7 @@ void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, in
                                 const char *caption) {
     if (report->failure.status != PSAL_OK) return;
     if (height < 1 || width < 1 || height > 16384 || width > 16384) {
-        psal_fail(&report->failure, PSAL_ERR_ARGUMENT, "a thumbnail of %d x %d pixels", height,
-                  width);
+        psal_fail(&report->failure, PSAL_ERR_ARGUMENT, "a thumbnail of %d x %d pixels", height, width);
         return;
     }
     cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);

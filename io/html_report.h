@@ -26,16 +26,14 @@ void psal_html_report_paragraph(psal_html_report *report, const char *text);
 
 /* cells: row-major, row_count × column_count; a cell that begins like a number is set flush right.
  * header: column_count texts, or NULL for a table without a head. caption may be NULL. */
-void psal_html_report_table(psal_html_report *report, const char *caption,
-                            const char *const *header, const char *const *cells, size_t row_count,
-                            size_t column_count);
+void psal_html_report_table(psal_html_report *report, const char *caption, const char *const *header,
+                            const char *const *cells, size_t row_count, size_t column_count);
 
 /* Embed a picture file (PNG, JPEG or SVG, known by its contents, at most 64 MiB). caption may be
  * NULL. */
 void psal_html_report_picture_file(psal_html_report *report, const char *path, const char *caption);
 /* Embed an encoded picture (PNG, JPEG or SVG) from memory. */
-void psal_html_report_picture(psal_html_report *report, const void *data, size_t size,
-                              const char *caption);
+void psal_html_report_picture(psal_html_report *report, const void *data, size_t size, const char *caption);
 /* Embed 8-bit RGB pixels, height×width×3, as PNG; shown at its own size, several thumbnails in a
  * row. */
 void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, int height, int width,

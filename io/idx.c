@@ -38,8 +38,8 @@ static gzFile open_regular(const char *path, int64_t *file_size, psal_error *err
 }
 
 /* Read exactly `size` bytes. */
-static psal_status read_exactly(gzFile file, const char *path, const char *what, uint8_t *to,
-                                int64_t size, psal_error *err) {
+static psal_status read_exactly(gzFile file, const char *path, const char *what, uint8_t *to, int64_t size,
+                                psal_error *err) {
     int64_t done = 0;
     while (done < size) {
         int64_t wanted = size - done < (1 << 24) ? size - done : (1 << 24);
@@ -53,26 +53,23 @@ static psal_status read_exactly(gzFile file, const char *path, const char *what,
     if (code == Z_ERRNO) return psal_fail(err, PSAL_ERR_IO, "%s: %s", path, strerror(errno));
     if (code != Z_OK && code != Z_BUF_ERROR)
         return psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged gzip file: %s", path, reason);
-    return psal_fail(err, PSAL_ERR_FORMAT, "%s: cut short: %lld of %lld bytes of its %s", path,
-                     (long long)done, (long long)size, what);
+    return psal_fail(err, PSAL_ERR_FORMAT, "%s: cut short: %lld of %lld bytes of its %s", path, (long long)done,
+                     (long long)size, what);
 }
 
-static psal_status read_header(gzFile file, const char *path, int64_t file_size, int ndim,
-                               int64_t *dim, int64_t *bytes, psal_error *err) {
+static psal_status read_header(gzFile file, const char *path, int64_t file_size, int ndim, int64_t *dim, int64_t *bytes,
+                               psal_error *err) {
     uint8_t header[4 + 4 * PSAL_IDX_MAX_DIMS];
     psal_status status = read_exactly(file, path, "header", header, 4, err);
     if (status) return status;
     if (header[0] || header[1])
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "%s: not an IDX file (begins with bytes %02x %02x, expected 00 00)", path,
-                         header[0], header[1]);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: not an IDX file (begins with bytes %02x %02x, expected 00 00)",
+                         path, header[0], header[1]);
     if (header[2] != 8)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "%s: IDX elements of type 0x%02x; only unsigned bytes (0x08) are known",
-                         path, header[2]);
+                         "%s: IDX elements of type 0x%02x; only unsigned bytes (0x08) are known", path, header[2]);
     if (header[3] != ndim)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s: an IDX file of %d dimensions, expected %d%s",
-                         path, header[3], ndim,
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: an IDX file of %d dimensions, expected %d%s", path, header[3], ndim,
                          ndim == 3   ? " (images: count, height, width)"
                          : ndim == 1 ? " (labels)"
                                      : "");
@@ -85,8 +82,8 @@ static psal_status read_header(gzFile file, const char *path, int64_t file_size,
         if (dim[i] == 0) return psal_fail(err, PSAL_ERR_FORMAT, "%s: dimension %d is 0", path, i);
         if (dim[i] > PSAL_IDX_MAX_BYTES / *bytes)
             return psal_fail(err, PSAL_ERR_FORMAT,
-                             "%s: the header announces more than %lld bytes (dimension %d is %lld)",
-                             path, PSAL_IDX_MAX_BYTES, i, (long long)dim[i]);
+                             "%s: the header announces more than %lld bytes (dimension %d is %lld)", path,
+                             PSAL_IDX_MAX_BYTES, i, (long long)dim[i]);
         *bytes *= dim[i];
     }
     int64_t possible = gzdirect(file) ? file_size : file_size * deflate_limit;
@@ -98,8 +95,7 @@ static psal_status read_header(gzFile file, const char *path, int64_t file_size,
     return PSAL_OK;
 }
 
-psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **data,
-                          psal_error *err) {
+psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **data, psal_error *err) {
     int64_t file_size = 0, bytes = 0;
     *data = NULL;
     gzFile file = open_regular(path, &file_size, err);
@@ -109,8 +105,7 @@ psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **da
     if (!status) {
         buffer = malloc((size_t)bytes);
         status = buffer ? read_exactly(file, path, "contents", buffer, bytes, err)
-                        : psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %lld bytes", path,
-                                    (long long)bytes);
+                        : psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %lld bytes", path, (long long)bytes);
     }
     if (!status) {
         /* Reading beyond the end also makes zlib check the length and the CRC. */
@@ -118,12 +113,10 @@ psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **da
         int got = gzread(file, &beyond, 1), code;
         const char *reason = gzerror(file, &code);
         if (got > 0)
-            status = psal_fail(err, PSAL_ERR_FORMAT,
-                               "%s: goes on after the %lld bytes its header announces", path,
+            status = psal_fail(err, PSAL_ERR_FORMAT, "%s: goes on after the %lld bytes its header announces", path,
                                (long long)bytes);
         else if (code == Z_BUF_ERROR)
-            status = psal_fail(err, PSAL_ERR_FORMAT, "%s: cut short: the gzip checksum is missing",
-                               path);
+            status = psal_fail(err, PSAL_ERR_FORMAT, "%s: cut short: the gzip checksum is missing", path);
         else if (got < 0 || code != Z_OK)
             status = psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged gzip file: %s", path, reason);
     }

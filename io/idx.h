@@ -18,7 +18,6 @@
  * it is of another type or number of dimensions, empty in a dimension, larger than
  * PSAL_IDX_MAX_BYTES or than a file of its size can be, cut short, longer than its header says, or
  * its checksum is wrong. */
-psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **data,
-                          psal_error *err);
+psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **data, psal_error *err);
 
 #endif

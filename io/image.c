@@ -12,27 +12,22 @@
 
 /* ---- memory ---- */
 
-psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels,
-                                  psal_error *err) {
+psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels, psal_error *err) {
     if (width > INT32_MAX || height > INT32_MAX || width * height > max_pixels)
         return psal_fail(err, PSAL_ERR_MEMORY,
-                         "the image has %" PRId64 "x%" PRId64 " pixels, the limit is %" PRId64
-                         " pixels",
-                         width, height, max_pixels);
+                         "the image has %" PRId64 "x%" PRId64 " pixels, the limit is %" PRId64 " pixels", width, height,
+                         max_pixels);
     return PSAL_OK;
 }
 
 psal_status psal_image_alloc(int width, int height, psal_image *image, psal_error *err) {
     *image = (psal_image)PSAL_IMAGE_INIT;
     if (width < 1 || height < 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "an image cannot have %dx%d pixels", width,
-                         height);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "an image cannot have %dx%d pixels", width, height);
     psal_status status = psal_image_check_size(width, height, PSAL_IMAGE_MAX_PIXELS, err);
     if (status) return status;
     uint8_t *rgb = malloc((size_t)width * (size_t)height * 3);
-    if (!rgb)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an image of %dx%d pixels", width,
-                         height);
+    if (!rgb) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an image of %dx%d pixels", width, height);
     *image = (psal_image){width, height, rgb};
     return PSAL_OK;
 }
@@ -52,7 +47,7 @@ struct signature {
     const char *name; /* as in "is a GIF image" */
 };
 
-#define SIGNATURE(offset, bytes, name)                                                             \
+#define SIGNATURE(offset, bytes, name) \
     { offset, bytes, sizeof(bytes) - 1, name }
 
 /* Files people mistake for photos; only for the message. */
@@ -99,25 +94,21 @@ static int is_cut_signature(const uint8_t *data, size_t size) {
            (size < png_type.size && memcmp(data, png_type.bytes, size) == 0);
 }
 
-static psal_status decode(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
-                          psal_error *err) {
+static psal_status decode(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image, psal_error *err) {
     if (size == 0) return psal_fail(err, PSAL_ERR_FORMAT, "the file is empty");
-    if (has_signature(data, size, &jpeg_type))
-        return psal_image_decode_jpeg(data, size, max_pixels, image, err);
-    if (has_signature(data, size, &png_type))
-        return psal_image_decode_png(data, size, max_pixels, image, err);
+    if (has_signature(data, size, &jpeg_type)) return psal_image_decode_jpeg(data, size, max_pixels, image, err);
+    if (has_signature(data, size, &png_type)) return psal_image_decode_png(data, size, max_pixels, image, err);
     if (is_cut_signature(data, size))
-        return psal_fail(err, PSAL_ERR_FORMAT, "the image is truncated: it has only %zu byte%s",
-                         size, size == 1 ? "" : "s");
+        return psal_fail(err, PSAL_ERR_FORMAT, "the image is truncated: it has only %zu byte%s", size,
+                         size == 1 ? "" : "s");
     for (size_t i = 0; i < sizeof other_types / sizeof *other_types; i++)
         if (has_signature(data, size, &other_types[i]))
-            return psal_fail(err, PSAL_ERR_FORMAT, "is %s, expected a JPEG or PNG image",
-                             other_types[i].name);
+            return psal_fail(err, PSAL_ERR_FORMAT, "is %s, expected a JPEG or PNG image", other_types[i].name);
     return psal_fail(err, PSAL_ERR_FORMAT, "is neither a JPEG nor a PNG image");
 }
 
-psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels,
-                              psal_image *image, psal_error *err) {
+psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels, psal_image *image,
+                              psal_error *err) {
     *image = (psal_image)PSAL_IMAGE_INIT;
     if (max_pixels <= 0 || max_pixels > PSAL_IMAGE_MAX_PIXELS) max_pixels = PSAL_IMAGE_MAX_PIXELS;
     psal_status status = decode(data, size, max_pixels, image, err);
@@ -131,8 +122,7 @@ psal_status psal_image_decode(const void *data, size_t size, const char *name, i
 static psal_status read_all(int fd, uint8_t **data, size_t *size, psal_error *err) {
     struct stat info;
     if (fstat(fd, &info)) return psal_fail(err, PSAL_ERR_IO, "%s", strerror(errno));
-    if (S_ISDIR(info.st_mode))
-        return psal_fail(err, PSAL_ERR_IO, "is a folder, expected a JPEG or PNG file");
+    if (S_ISDIR(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "is a folder, expected a JPEG or PNG file");
     if (!S_ISREG(info.st_mode))
         return psal_fail(err, PSAL_ERR_IO, "is not a regular file, expected a JPEG or PNG file");
     if (info.st_size > PSAL_IMAGE_MAX_FILE_SIZE)
@@ -157,8 +147,7 @@ static psal_status read_all(int fd, uint8_t **data, size_t *size, psal_error *er
     return PSAL_OK;
 }
 
-psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *image,
-                            psal_error *err) {
+psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *image, psal_error *err) {
     *image = (psal_image)PSAL_IMAGE_INIT;
     /* Not blocking: opening a pipe must not hang before fstat can refuse it. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -34,19 +34,18 @@ typedef struct psal_image {
     uint8_t *rgb;      /* [height][width][3], red first; owned by the image */
 } psal_image;
 
-#define PSAL_IMAGE_INIT                                                                            \
+#define PSAL_IMAGE_INIT \
     { 0, 0, NULL }
 
 /* Read the JPEG or PNG file `path` (the type is told by the content, not the name) into *image,
  * which the caller frees with psal_image_free. `max_pixels` bounds width * height; 0 means
  * PSAL_IMAGE_MAX_PIXELS. Fails with one line naming the file when it is missing, a folder, empty,
  * another type ("is a GIF"), damaged, truncated or too large; *image is then empty. */
-psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *image,
-                            psal_error *err);
+psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *image, psal_error *err);
 
 /* The same from memory; `name` stands for the file in messages. */
-psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels,
-                              psal_image *image, psal_error *err);
+psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels, psal_image *image,
+                              psal_error *err);
 
 /* Reserve an image of the given size; its pixels are not set. Fails when the size is not positive,
  * above PSAL_IMAGE_MAX_PIXELS, or memory is short. */
@@ -69,8 +68,8 @@ typedef struct psal_png_source {
 } psal_png_source;
 
 /* Encode as an 8-bit RGB PNG, handed piece by piece to `write`, which returns whether it could. */
-psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
-                            psal_error *err);
+psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size),
+                            void *to, psal_error *err);
 
 /* Write *image as an 8-bit RGB PNG, packed as a photo, by a temporary name: whole or not at all. */
 psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err);

@@ -7,13 +7,12 @@
 
 #include "io/image.h"
 
-psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max_pixels,
-                                   psal_image *image, psal_error *err);
-psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels,
-                                  psal_image *image, psal_error *err);
+psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
+                                   psal_error *err);
+psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
+                                  psal_error *err);
 
 /* Refuse width x height when it is above max_pixels. */
-psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels,
-                                  psal_error *err);
+psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels, psal_error *err);
 
 #endif

@@ -89,23 +89,20 @@ static void set_up(struct jpeg_reader *reader, const uint8_t *data, size_t size)
 }
 
 /* Read up to the first scan and choose the colours we want from libjpeg. */
-static psal_status read_header(struct jpeg_reader *reader, size_t size, int64_t max_pixels,
-                               psal_error *err) {
+static psal_status read_header(struct jpeg_reader *reader, size_t size, int64_t max_pixels, psal_error *err) {
     j_decompress_ptr cinfo = &reader->cinfo;
     int result;
     do { /* an abbreviated stream of tables may come first */
         result = jpeg_read_header(cinfo, FALSE);
     } while (result == JPEG_HEADER_TABLES_ONLY);
     if (result == JPEG_SUSPENDED)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "the JPEG is truncated: it ends after %zu bytes, before the image data",
+        return psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is truncated: it ends after %zu bytes, before the image data",
                          size);
     int64_t width = cinfo->image_width, height = cinfo->image_height;
     psal_status status = psal_image_check_size(width, height, max_pixels, err);
     if (status) return status;
     if (!cinfo->arith_code && width * height / MAX_PIXELS_PER_BYTE > (int64_t)size)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "the JPEG is damaged or truncated: %dx%d pixels cannot be in %zu bytes",
+        return psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is damaged or truncated: %dx%d pixels cannot be in %zu bytes",
                          (int)width, (int)height, size);
     switch (cinfo->num_components) {
     case 1:
@@ -118,8 +115,7 @@ static psal_status read_header(struct jpeg_reader *reader, size_t size, int64_t 
         cinfo->out_color_space = JCS_CMYK;
         break;
     default:
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "the JPEG has %d colour components, expected 1, 3 or 4",
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the JPEG has %d colour components, expected 1, 3 or 4",
                          cinfo->num_components);
     }
     return PSAL_OK;
@@ -144,8 +140,7 @@ static void inverted_cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb) {
     }
 }
 
-static psal_status read_rows(struct jpeg_reader *reader, size_t size, psal_image *image,
-                             psal_error *err) {
+static psal_status read_rows(struct jpeg_reader *reader, size_t size, psal_image *image, psal_error *err) {
     j_decompress_ptr cinfo = &reader->cinfo;
     /* For a progressive file this reads all scans. */
     int complete = jpeg_start_decompress(cinfo);
@@ -169,10 +164,9 @@ static psal_status read_rows(struct jpeg_reader *reader, size_t size, psal_image
 
 /* Everything between setjmp and the end happens here; what must be freed is in *reader and *image.
  */
-static psal_status decode(struct jpeg_reader *reader, const uint8_t *data, size_t size,
-                          int64_t max_pixels, psal_image *image, psal_error *err) {
-    if (setjmp(reader->escape))
-        return psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is damaged: %s", reader->message);
+static psal_status decode(struct jpeg_reader *reader, const uint8_t *data, size_t size, int64_t max_pixels,
+                          psal_image *image, psal_error *err) {
+    if (setjmp(reader->escape)) return psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is damaged: %s", reader->message);
     set_up(reader, data, size);
     psal_status status = read_header(reader, size, max_pixels, err);
     if (status) return status;
@@ -184,8 +178,8 @@ static psal_status decode(struct jpeg_reader *reader, const uint8_t *data, size_
     return read_rows(reader, size, image, err);
 }
 
-psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max_pixels,
-                                   psal_image *image, psal_error *err) {
+psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
+                                   psal_error *err) {
     struct jpeg_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the JPEG decoder");
     psal_status status = decode(reader, data, size, max_pixels, image, err);

@@ -63,8 +63,7 @@ static void read_palette(struct png_reader *reader) {
 
 /* One row of samples, each of 1 or 2 bytes (high byte first), in 1 (grey, index), 2 (grey, alpha),
  * 3 (RGB) or 4 (RGBA) channels. */
-static void row_to_rgb(const struct png_reader *reader, const uint8_t *samples, int width,
-                       uint8_t *rgb) {
+static void row_to_rgb(const struct png_reader *reader, const uint8_t *samples, int width, uint8_t *rgb) {
     int color_type = png_get_color_type(reader->png, reader->info);
     int channels = png_get_channels(reader->png, reader->info);
     int bytes = png_get_bit_depth(reader->png, reader->info) == 16 ? 2 : 1;
@@ -98,8 +97,7 @@ static psal_status read_header(struct png_reader *reader, int64_t max_pixels, ps
     if (status) return status;
     size_t row_bytes = png_get_rowbytes(reader->png, reader->info);
     if (row_bytes * (size_t)height / DEFLATE_MAX_RATIO > size)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "the PNG is damaged or truncated: %dx%d pixels cannot be in %zu bytes",
+        return psal_fail(err, PSAL_ERR_FORMAT, "the PNG is damaged or truncated: %dx%d pixels cannot be in %zu bytes",
                          (int)width, (int)height, size);
     return PSAL_OK;
 }
@@ -119,15 +117,13 @@ static psal_status read_pixels(struct png_reader *reader, psal_image *image, psa
     size_t rows = passes > 1 ? (size_t)image->height : 1;
     reader->samples = calloc(rows, row_bytes);
     if (!reader->samples)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu rows of %zu bytes", rows,
-                         row_bytes);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu rows of %zu bytes", rows, row_bytes);
     for (int pass = 0; pass < passes; pass++) {
         for (int y = 0; y < image->height; y++) {
             uint8_t *samples = reader->samples + (rows > 1 ? (size_t)y * row_bytes : 0);
             png_read_row(png, samples, NULL);
             if (pass < passes - 1) continue;
-            row_to_rgb(reader, samples, image->width,
-                       image->rgb + (size_t)y * (size_t)image->width * 3);
+            row_to_rgb(reader, samples, image->width, image->rgb + (size_t)y * (size_t)image->width * 3);
         }
     }
     png_read_end(png, NULL);
@@ -136,11 +132,9 @@ static psal_status read_pixels(struct png_reader *reader, psal_image *image, psa
 
 /* Everything between setjmp and the end happens here; what must be freed is in *reader and *image.
  */
-static psal_status decode(struct png_reader *reader, int64_t max_pixels, psal_image *image,
-                          psal_error *err) {
+static psal_status decode(struct png_reader *reader, int64_t max_pixels, psal_image *image, psal_error *err) {
     if (setjmp(png_jmpbuf(reader->png)))
-        return psal_fail(err, PSAL_ERR_FORMAT, "the PNG is damaged or truncated: %s",
-                         reader->message);
+        return psal_fail(err, PSAL_ERR_FORMAT, "the PNG is damaged or truncated: %s", reader->message);
     psal_status status = read_header(reader, max_pixels, err);
     if (status) return status;
     status = psal_image_alloc((int)png_get_image_width(reader->png, reader->info),
@@ -149,11 +143,10 @@ static psal_status decode(struct png_reader *reader, int64_t max_pixels, psal_im
     return read_pixels(reader, image, err);
 }
 
-psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels,
-                                  psal_image *image, psal_error *err) {
+psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
+                                  psal_error *err) {
     struct png_reader reader = {.data = data, .left = size};
-    reader.png =
-        png_create_read_struct(PNG_LIBPNG_VER_STRING, reader.message, on_error, on_warning);
+    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, reader.message, on_error, on_warning);
     if (reader.png) reader.info = png_create_info_struct(reader.png);
     psal_status status;
     if (reader.info)
@@ -192,8 +185,8 @@ static void set_packing(png_structp png, psal_png_content content) {
     png_set_compression_level(png, photo ? 1 : 3);
 }
 
-static psal_status encode(png_structp png, png_infop info, const char *message, const psal_png_source *source, uint8_t *room,
-                          struct png_sink *sink, psal_error *err) {
+static psal_status encode(png_structp png, png_infop info, const char *message, const psal_png_source *source,
+                          uint8_t *room, struct png_sink *sink, psal_error *err) {
     if (setjmp(png_jmpbuf(png))) {
         int reason = errno;
         return psal_fail(err, PSAL_ERR_IO, "cannot write the PNG: %s (%s)", message, strerror(reason));
@@ -201,17 +194,16 @@ static psal_status encode(png_structp png, png_infop info, const char *message, 
     png_set_write_fn(png, sink, on_write, on_flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     set_packing(png, source->content);
-    png_set_IHDR(png, info, (png_uint_32)source->width, (png_uint_32)source->height, 8,
-                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, (png_uint_32)source->width, (png_uint_32)source->height, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
     for (int y = 0; y < source->height; y++) png_write_row(png, source->row(source->from, y, room));
     png_write_end(png, info);
     return PSAL_OK;
 }
 
-psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size), void *to,
-                            psal_error *err) {
+psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size),
+                            void *to, psal_error *err) {
     if (source->width < 1 || source->height < 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there are no pixels to write");
     char message[256] = "";

@@ -9,8 +9,7 @@ json_t *psal_json_parse_object(const void *text, size_t size, psal_error *err) {
     size_t containers = 0;
     for (size_t i = 0; i < size; i++) containers += bytes[i] == '{' || bytes[i] == '[';
     if (containers > MAX_CONTAINERS) {
-        psal_fail(err, PSAL_ERR_FORMAT,
-                  "the JSON holds %zu objects and arrays, at most %d are read", containers,
+        psal_fail(err, PSAL_ERR_FORMAT, "the JSON holds %zu objects and arrays, at most %d are read", containers,
                   MAX_CONTAINERS);
         return NULL;
     }

@@ -169,11 +169,9 @@ static bool write_value(const json_t *value, FILE *stream, int depth) {
 
 psal_status psal_json_write(const json_t *value, FILE *stream, psal_error *err) {
     if (!value) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for JSON output");
-    if (!write_value(value, stream, 0))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "JSON nested deeper than %d", DEEPEST);
+    if (!write_value(value, stream, 0)) return psal_fail(err, PSAL_ERR_ARGUMENT, "JSON nested deeper than %d", DEEPEST);
     putc('\n', stream);
-    if (fflush(stream) || ferror(stream))
-        return psal_fail(err, PSAL_ERR_IO, "cannot write JSON: %s", strerror(errno));
+    if (fflush(stream) || ferror(stream)) return psal_fail(err, PSAL_ERR_IO, "cannot write JSON: %s", strerror(errno));
     return PSAL_OK;
 }
 

@@ -17,7 +17,7 @@
 
 /* New values; the caller owns the reference. NULL only when out of memory. */
 json_t *psal_json_double(double value);
-json_t *psal_json_float(float value); /* as the shortest decimal that reads back as this float */
+json_t *psal_json_float(float value);       /* as the shortest decimal that reads back as this float */
 json_t *psal_json_string(const char *text); /* NULL becomes null */
 json_t *psal_json_doubles(const double *values, size_t count);
 json_t *psal_json_floats(const float *values, size_t count);

@@ -17,9 +17,8 @@ static const struct {
 };
 
 /* Xiao, Rasul, Vollgraf 2017, "Fashion-MNIST", table 1. */
-static const char *const fashion_mnist[10] = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
-                                              "Coat",        "Sandal",    "Shirt",    "Sneaker",
-                                              "Bag",         "Ankle boot"};
+static const char *const fashion_mnist[10] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                              "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 
 const char *psal_imagenet_name(int index) {
     return index >= 0 && index < PSAL_IMAGENET_CLASSES ? imagenet[index].name : NULL;
@@ -94,8 +93,7 @@ static char *normalised(const char *text) {
 
 psal_labels *psal_labels_begin(int count, psal_error *err) {
     if (count < 1 || count > PSAL_MAX_CLASSES) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "%d classes: a label set has 1 to %d", count,
-                  PSAL_MAX_CLASSES);
+        psal_fail(err, PSAL_ERR_ARGUMENT, "%d classes: a label set has 1 to %d", count, PSAL_MAX_CLASSES);
         return NULL;
     }
     psal_labels *labels = calloc(1, sizeof *labels);
@@ -182,8 +180,8 @@ psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err
     else
         labels = psal_labels_load(spec, err);
     if (labels && class_count > 0 && labels->count != class_count) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "label set %s has %d names, but the network %d classes",
-                  spec, labels->count, class_count);
+        psal_fail(err, PSAL_ERR_ARGUMENT, "label set %s has %d names, but the network %d classes", spec, labels->count,
+                  class_count);
         psal_labels_free(labels);
         return NULL;
     }
@@ -249,8 +247,7 @@ int psal_labels_find_wnid(const psal_labels *labels, const char *wnid) {
 static int count_named(const psal_labels *labels, const char *text, int *first) {
     *first = lower_bound(labels->by_name, labels->count, text);
     int found = 0;
-    while (*first + found < labels->count && !strcmp(labels->by_name[*first + found].text, text))
-        found++;
+    while (*first + found < labels->count && !strcmp(labels->by_name[*first + found].text, text)) found++;
     return found;
 }
 
@@ -262,21 +259,18 @@ int psal_labels_find_name(const psal_labels *labels, const char *name) {
     return found == 0 ? -1 : found == 1 ? labels->by_name[first].index : -2;
 }
 
-static psal_status fail_ambiguous(const psal_labels *labels, const char *text, int first, int found,
-                                  psal_error *err) {
+static psal_status fail_ambiguous(const psal_labels *labels, const char *text, int first, int found, psal_error *err) {
     char list[200] = "";
     size_t used = 0;
     for (int i = first; i < first + found && used < sizeof list - 40; i++) {
         int index = labels->by_name[i].index;
         const char *wnid = labels->wnid[index];
-        used +=
-            (size_t)snprintf(list + used, sizeof list - used, "%s%d", i > first ? ", " : "", index);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", i > first ? ", " : "", index);
         if (wnid) used += (size_t)snprintf(list + used, sizeof list - used, " (%.20s)", wnid);
     }
-    return psal_fail(
-        err, PSAL_ERR_ARGUMENT,
-        "class \"%.100s\" is ambiguous: %d classes have that name; give the number: %s", text,
-        found, list);
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "class \"%.100s\" is ambiguous: %d classes have that name; give the number: %s", text, found,
+                     list);
 }
 
 /* Whether every word of `text` (both normalised) begins a word of `name`. */
@@ -296,8 +290,7 @@ static bool words_begin_words(const char *text, const char *name) {
     return true;
 }
 
-static psal_status fail_unknown(const psal_labels *labels, const char *text, const char *normal,
-                                psal_error *err) {
+static psal_status fail_unknown(const psal_labels *labels, const char *text, const char *normal, psal_error *err) {
     if (!labels->named)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "class \"%.100s\" is not a number from 0 to %d, and the classes have no "
@@ -325,10 +318,9 @@ static psal_status fail_unknown(const psal_labels *labels, const char *text, con
         best[at].index = labels->by_name[i].index;
     }
     if (kept == 0)
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "no class is called \"%.100s\"; classes are numbers from 0 to %d, or names", text,
-            labels->count - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "no class is called \"%.100s\"; classes are numbers from 0 to %d, or names", text,
+                         labels->count - 1);
     char list[400] = "";
     size_t used = 0;
     for (int i = 0; i < kept && used < sizeof list - 1; i++) {
@@ -336,12 +328,11 @@ static psal_status fail_unknown(const psal_labels *labels, const char *text, con
                                labels->name[best[i].index], best[i].index);
         used += (size_t)written;
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "no class is called \"%.100s\"; did you mean %s?",
-                     text, list);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "no class is called \"%.100s\"; did you mean %s?", text, list);
 }
 
-static psal_status parse_name(const psal_labels *labels, const char *text, const char *normal,
-                              int *index, psal_error *err) {
+static psal_status parse_name(const psal_labels *labels, const char *text, const char *normal, int *index,
+                              psal_error *err) {
     int first, found = count_named(labels, normal, &first);
     if (found == 0 && strchr(text, ',')) { /* "tench, Tinca tinca": the first of several names */
         char *head = strndup(text, strcspn(text, ","));
@@ -356,22 +347,19 @@ static psal_status parse_name(const psal_labels *labels, const char *text, const
     return PSAL_OK;
 }
 
-psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index,
-                              psal_error *err) {
+psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err) {
     const char *digits = text + (*text == '-' || *text == '+');
     if (*digits && !digits[strspn(digits, "0123456789")]) {
         int64_t number;
         if (!psal_parse_int64(text, &number) || number < 0 || number >= labels->count)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: 0 to %d", text,
-                             labels->count - 1);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: 0 to %d", text, labels->count - 1);
         *index = (int)number;
         return PSAL_OK;
     }
     if (psal_is_wnid(text) && labels->wnids > 0) {
         int found = psal_labels_find_wnid(labels, text);
         if (found < 0)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "WordNet id %s is none of the %d classes",
-                             text, labels->count);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "WordNet id %s is none of the %d classes", text, labels->count);
         *index = found;
         return PSAL_OK;
     }

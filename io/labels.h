@@ -62,7 +62,6 @@ int psal_labels_find_name(const psal_labels *labels, const char *name);
  * "tench, Tinca tinca" the part in front of the comma is enough). The error says the range for a
  * number out of it, the candidates for an ambiguous name, and the nearest names for an unknown one.
  */
-psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index,
-                              psal_error *err);
+psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err);
 
 #endif

@@ -29,22 +29,18 @@ static void free_list(class_list *list) {
     free(list->at);
 }
 
-static psal_status append(class_list *list, const psal_csv_reader *csv, int64_t index,
-                          const char *wnid, const char *name, psal_error *err) {
+static psal_status append(class_list *list, const psal_csv_reader *csv, int64_t index, const char *wnid,
+                          const char *name, psal_error *err) {
     const char *path = psal_csv_path(csv);
     size_t line = psal_csv_line(csv);
-    if (!*name)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class without a name", path, line);
+    if (!*name) return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class without a name", path, line);
     if (strlen(name) > LONGEST_NAME)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class name of more than %d bytes", path,
-                         line, LONGEST_NAME);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a class name of more than %d bytes", path, line, LONGEST_NAME);
     if (wnid && !psal_is_wnid(wnid))
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "%s:%zu: \"%.40s\" is no WordNet id (n and eight digits)", path, line,
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: \"%.40s\" is no WordNet id (n and eight digits)", path, line,
                          wnid);
     if (list->count == PSAL_MAX_CLASSES)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: more than %d classes", path, line,
-                         PSAL_MAX_CLASSES);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: more than %d classes", path, line, PSAL_MAX_CLASSES);
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 64;
         class_line *grown = realloc(list->at, capacity * sizeof *grown);
@@ -54,8 +50,7 @@ static psal_status append(class_list *list, const psal_csv_reader *csv, int64_t 
     }
     class_line *entry = &list->at[list->count++];
     *entry = (class_line){index, line, wnid ? strdup(wnid) : NULL, strdup(name)};
-    if (!entry->name || (wnid && !entry->wnid))
-        return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
+    if (!entry->name || (wnid && !entry->wnid)) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     return PSAL_OK;
 }
 
@@ -105,20 +100,20 @@ static bool read_header(const psal_csv_reader *csv, columns *where) {
     return true;
 }
 
-static psal_status read_csv_record(class_list *list, const psal_csv_reader *csv,
-                                   const columns *where, psal_error *err) {
+static psal_status read_csv_record(class_list *list, const psal_csv_reader *csv, const columns *where,
+                                   psal_error *err) {
     size_t fields = psal_csv_field_count(csv);
     int last = where->index > where->wnid ? where->index : where->wnid;
     if (where->name > last) last = where->name;
     if ((size_t)last >= fields)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: %zu fields, expected %d",
-                         psal_csv_path(csv), psal_csv_line(csv), fields, last + 1);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: %zu fields, expected %d", psal_csv_path(csv),
+                         psal_csv_line(csv), fields, last + 1);
     int64_t index = (int64_t)list->count;
     if (where->index >= 0) {
         const char *text = psal_csv_field(csv, (size_t)where->index);
         if (!psal_parse_int64(text, &index) || index < 0 || index >= PSAL_MAX_CLASSES)
-            return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: \"%.40s\" is no class number",
-                             psal_csv_path(csv), psal_csv_line(csv), text);
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: \"%.40s\" is no class number", psal_csv_path(csv),
+                             psal_csv_line(csv), text);
     }
     const char *wnid = where->wnid >= 0 ? psal_csv_field(csv, (size_t)where->wnid) : NULL;
     return append(list, csv, index, wnid, psal_csv_field(csv, (size_t)where->name), err);
@@ -163,17 +158,16 @@ static psal_labels *make_labels(const class_list *list, const char *path, psal_e
     for (size_t i = 0; i < list->count; i++) {
         const class_line *entry = &list->at[i];
         if (entry->index >= (int64_t)list->count) {
-            psal_fail(
-                err, PSAL_ERR_FORMAT,
-                "%s:%zu: class number %lld, but the file holds only %zu classes (numbers must "
-                "run from 0 without gaps)",
-                path, entry->line, (long long)entry->index, list->count);
+            psal_fail(err, PSAL_ERR_FORMAT,
+                      "%s:%zu: class number %lld, but the file holds only %zu classes (numbers must "
+                      "run from 0 without gaps)",
+                      path, entry->line, (long long)entry->index, list->count);
             psal_labels_free(labels);
             return NULL;
         }
         if (psal_labels_has(labels, (int)entry->index)) {
-            psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: class number %lld comes twice", path,
-                      entry->line, (long long)entry->index);
+            psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: class number %lld comes twice", path, entry->line,
+                      (long long)entry->index);
             psal_labels_free(labels);
             return NULL;
         }

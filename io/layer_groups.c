@@ -23,8 +23,8 @@ static size_t shared_prefix(const psal_figure_layer *layers, size_t layer_count)
     return shared;
 }
 
-char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index,
-                              char *out, size_t size) {
+char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index, char *out,
+                              size_t size) {
     if (layers[index].group) return psal_utf8_clean(layers[index].group, out, size);
     const char *name = layers[index].name;
     size_t length = strlen(name);
@@ -44,20 +44,17 @@ char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_coun
         if (part < length - start) length = start + part;
     }
     char text[512];
-    snprintf(text, sizeof text, "%.*s", (int)(length - start > 500 ? 500 : length - start),
-             name + start);
+    snprintf(text, sizeof text, "%.*s", (int)(length - start > 500 ? 500 : length - start), name + start);
     return psal_utf8_clean(text, out, size);
 }
 
-psal_status fig_layers_check(const psal_figure_layer *layers, size_t layer_count,
-                             int64_t filter_count, psal_error *err) {
-    if (!layers || layer_count == 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "the figure has no layers");
+psal_status fig_layers_check(const psal_figure_layer *layers, size_t layer_count, int64_t filter_count,
+                             psal_error *err) {
+    if (!layers || layer_count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "the figure has no layers");
     int64_t next = 0;
     for (size_t i = 0; i < layer_count; i++) {
         const psal_figure_layer *layer = &layers[i];
-        if (!layer->name)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "layer %zu of the figure has no name", i);
+        if (!layer->name) return psal_fail(err, PSAL_ERR_ARGUMENT, "layer %zu of the figure has no name", i);
         if (layer->first != next || layer->count < 1 || layer->count > INT64_MAX / 16 - next)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
                              "layer %s of the figure begins at filter %" PRId64 " with %" PRId64
@@ -67,17 +64,14 @@ psal_status fig_layers_check(const psal_figure_layer *layers, size_t layer_count
     }
     if (filter_count >= 0 && next != filter_count)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "the layers of the figure have %" PRId64 " filters, the profile %" PRId64,
-                         next, filter_count);
+                         "the layers of the figure have %" PRId64 " filters, the profile %" PRId64, next, filter_count);
     return PSAL_OK;
 }
 
-psal_status fig_groups_make(const psal_figure_layer *layers, size_t layer_count, fig_group **groups,
-                            size_t *count, psal_error *err) {
+psal_status fig_groups_make(const psal_figure_layer *layers, size_t layer_count, fig_group **groups, size_t *count,
+                            psal_error *err) {
     fig_group *made = calloc(layer_count, sizeof *made);
-    if (!made)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the %zu layers of a figure",
-                         layer_count);
+    if (!made) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the %zu layers of a figure", layer_count);
     size_t used = 0;
     for (size_t i = 0; i < layer_count; i++) {
         fig_group *group = &made[used];
@@ -101,8 +95,8 @@ psal_status fig_groups_make(const psal_figure_layer *layers, size_t layer_count,
 /* Least squares under "each at least so far from the one before": with the distances subtracted it
  * is isotonic regression, solved by pooling neighbours that violate the order (Barlow et al. 1972).
  * `placed` holds the block means while it runs; `pool` and `weight` are the blocks' sizes. */
-double fig_place_labels(size_t count, const double *wanted, const double *width, double gap,
-                        double low, double high, double *placed) {
+double fig_place_labels(size_t count, const double *wanted, const double *width, double gap, double low, double high,
+                        double *placed) {
     if (count == 0) return 0;
     double needed = gap * (double)(count - 1);
     for (size_t i = 0; i < count; i++) needed += width[i];

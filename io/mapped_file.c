@@ -13,8 +13,7 @@ psal_status psal_map_file(const char *path, psal_mapped_file *file, psal_error *
     *file = (psal_mapped_file){NULL, 0};
     /* O_NONBLOCK: opening a pipe nobody writes to must not wait for ever. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return psal_fail(err, PSAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fd < 0) return psal_fail(err, PSAL_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     struct stat info;
     psal_status status = PSAL_OK;
     if (fstat(fd, &info) != 0) {

@@ -10,7 +10,7 @@ typedef struct psal_notes {
     size_t count;
 } psal_notes;
 
-#define PSAL_NOTES_INIT                                                                            \
+#define PSAL_NOTES_INIT \
     { NULL, 0 }
 
 /* Append one line; NULL is fine and drops it. More than 100 notes, or too little memory, drop it as

@@ -56,8 +56,7 @@ static bool accept(struct text *text, char wanted) {
 static bool accept_word(struct text *text, const char *word) {
     skip_blanks(text);
     size_t length = strlen(word);
-    if ((size_t)(text->end - text->at) < length || memcmp(text->at, word, length) != 0)
-        return false;
+    if ((size_t)(text->end - text->at) < length || memcmp(text->at, word, length) != 0) return false;
     text->at += length;
     return true;
 }
@@ -91,34 +90,27 @@ static bool tuple(struct text *text, psal_shape *shape) {
     return true;
 }
 
-static psal_status parse_type(const char *descr, size_t length, psal_dtype *dtype,
-                              psal_error *err) {
+static psal_status parse_type(const char *descr, size_t length, psal_dtype *dtype, psal_error *err) {
     bool order = length && memchr("<>=|", *descr, 4);
     if (length > 1 && *descr == '>' && strchr("fiu", descr[1]) && descr[length - 1] != '1')
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "its elements %.*s are big-endian, only little-endian is read",
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements %.*s are big-endian, only little-endian is read",
                          length < 40 ? (int)length : 40, descr);
     if (!psal_numpy_dtype(descr + order, length - order, dtype))
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "its elements have type %.*s, which is not read",
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements have type %.*s, which is not read",
                          length < 40 ? (int)length : 40, descr);
     return PSAL_OK;
 }
 
-static psal_status parse_header(const uint8_t *data, size_t size, struct header *header,
-                                psal_error *err) {
-    if (size < 10 || memcmp(data, "\x93NUMPY", 6) != 0)
-        return psal_fail(err, PSAL_ERR_FORMAT, "is no .npy array");
+static psal_status parse_header(const uint8_t *data, size_t size, struct header *header, psal_error *err) {
+    if (size < 10 || memcmp(data, "\x93NUMPY", 6) != 0) return psal_fail(err, PSAL_ERR_FORMAT, "is no .npy array");
     int version = data[6];
     size_t length, begin = version == 1 ? 10 : 12;
-    if (version < 1 || version > 3)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, ".npy version %d", version);
+    if (version < 1 || version > 3) return psal_fail(err, PSAL_ERR_UNSUPPORTED, ".npy version %d", version);
     if (size < begin) return psal_fail(err, PSAL_ERR_FORMAT, "the .npy header is truncated");
     length = data[8] | (size_t)data[9] << 8;
     if (version > 1) length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
     if (length > MAX_HEADER || length > size - begin)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "a .npy header of %zu bytes does not fit (a truncated file?)", length);
+        return psal_fail(err, PSAL_ERR_FORMAT, "a .npy header of %zu bytes does not fit (a truncated file?)", length);
     header->data_offset = begin + length;
 
     struct text text = {(const char *)data + begin, (const char *)data + begin + length};
@@ -130,8 +122,7 @@ static psal_status parse_header(const uint8_t *data, size_t size, struct header 
         if (!fits) break;
         if (key_length == 5 && memcmp(key, "descr", 5) == 0 && !type) {
             if (!quoted(&text, &descr, &descr_length))
-                return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                                 "its elements are structures, which are not read");
+                return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements are structures, which are not read");
             psal_status status = parse_type(descr, descr_length, &header->dtype, err);
             if (status != PSAL_OK) return status;
             type = true;
@@ -154,8 +145,7 @@ static psal_status parse_header(const uint8_t *data, size_t size, struct header 
     return PSAL_OK;
 }
 
-psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *data, size_t size,
-                         psal_error *err) {
+psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *data, size_t size, psal_error *err) {
     struct header header = {0};
     psal_status status = parse_header(data, size, &header, err);
     if (status != PSAL_OK) return status;
@@ -166,8 +156,7 @@ psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *
     if (count < 0 || (uint64_t)count * element != left)
         return psal_fail(err, PSAL_ERR_FORMAT, "a %s array of %s has not %zu bytes%s", text,
                          psal_dtype_name(header.dtype), left,
-                         count >= 0 && (uint64_t)count * element < left ? ""
-                                                                        : " (a truncated file?)");
+                         count >= 0 && (uint64_t)count * element < left ? "" : " (a truncated file?)");
     const uint8_t *elements = data + header.data_offset;
     if (!header.fortran && (uintptr_t)elements % element == 0)
         return psal_tensor_map_add_view(map, name, header.dtype, &header.shape, elements, err);
@@ -183,8 +172,8 @@ psal_tensor_map *psal_npy_read(const char *path, psal_error *err) {
     psal_mapped_file file;
     if (psal_map_file(path, &file, err) != PSAL_OK) return NULL;
     psal_tensor_map *map = psal_tensor_map_new();
-    if (!map || psal_tensor_map_adopt(map, (void *)(uintptr_t)file.data, file.size,
-                                      psal_mapped_release, err) != PSAL_OK) {
+    if (!map ||
+        psal_tensor_map_adopt(map, (void *)(uintptr_t)file.data, file.size, psal_mapped_release, err) != PSAL_OK) {
         psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
         psal_unmap_file(&file);
     } else if (psal_npy_add(map, "array", file.data, file.size, err) != PSAL_OK) {
@@ -246,8 +235,7 @@ static const char *code_of(psal_dtype dtype) {
 psal_status psal_npy_write(const char *path, const psal_tensor *tensor, psal_error *err) {
     int64_t count = psal_shape_count(&tensor->shape);
     if (count < 0 || !psal_dtype_size(tensor->dtype))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: the array has an impossible shape or type",
-                         path);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: the array has an impossible shape or type", path);
     char shape[PSAL_MAX_DIMS * 24] = "", header[512];
     for (int i = 0; i < tensor->shape.ndim; i++)
         sprintf(shape + strlen(shape), "%" PRId64 "%s", tensor->shape.dim[i],
@@ -255,16 +243,14 @@ psal_status psal_npy_write(const char *path, const psal_tensor *tensor, psal_err
                 : i + 1 < tensor->shape.ndim ? ", "
                                              : "");
     size_t element = tensor->dtype == PSAL_BF16 ? sizeof(float) : psal_dtype_size(tensor->dtype);
-    int length = snprintf(header, sizeof header,
-                          "{'descr': '%c%s', 'fortran_order': False, 'shape': (%s), }",
+    int length = snprintf(header, sizeof header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (%s), }",
                           element == 1 ? '|' : '<', code_of(tensor->dtype), shape);
     /* Magic, version and length (10 bytes), header and newline fill a multiple of 64, so that the
      * data are aligned. */
     size_t total = ((size_t)length + 11 + 63) / 64 * 64 - 10;
     psal_atomic_file *file = psal_atomic_file_open(path, err);
     if (!file) return err ? err->status : PSAL_ERR_IO;
-    const char start[10] = {
-        '\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, (char)(total & 0xff), (char)(total >> 8)};
+    const char start[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, (char)(total & 0xff), (char)(total >> 8)};
     fwrite(start, 1, sizeof start, file->stream);
     fprintf(file->stream, "%-*s\n", (int)total - 1, header);
     if (tensor->dtype == PSAL_BF16) {

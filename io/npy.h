@@ -23,8 +23,7 @@ psal_status psal_npy_write(const char *path, const psal_tensor *tensor, psal_err
 
 /* Add the array in the `size` bytes at `data` (a whole .npy file) to `map`: as a view when aligned
  * and row-major. The bytes must outlive the map. Messages do not name the file. */
-psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *data, size_t size,
-                         psal_error *err);
+psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *data, size_t size, psal_error *err);
 
 /* NumPy's type code without byte order ("f4", "i8", "b1", "?") as an element type; false when psal
  * has none such. */

@@ -34,8 +34,7 @@ struct machine {
 /* ---- the machine's stack, marks and memo ---- */
 
 static bool fail(struct machine *m, const char *what) {
-    psal_fail(m->err, PSAL_ERR_FORMAT, "damaged pickle: %s at byte %zu", what,
-              (size_t)(m->at - m->begin));
+    psal_fail(m->err, PSAL_ERR_FORMAT, "damaged pickle: %s at byte %zu", what, (size_t)(m->at - m->begin));
     return false;
 }
 
@@ -73,8 +72,7 @@ static psal_pickle_value *top(struct machine *m) {
 
 static bool mark(struct machine *m) {
     if (m->mark_count == MAX_MARKS) return fail(m, "nested too deeply");
-    if (!psal_pickle_grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1,
-                          sizeof *m->marks)) {
+    if (!psal_pickle_grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks)) {
         psal_fail(m->err, PSAL_ERR_MEMORY, "out of memory");
         return false;
     }
@@ -93,8 +91,7 @@ static bool pop_mark(struct machine *m, psal_pickle_value ***items, size_t *coun
     return true;
 }
 
-static psal_pickle_value *container(struct machine *m, psal_pickle_kind kind,
-                                    psal_pickle_value **items, size_t count) {
+static psal_pickle_value *container(struct machine *m, psal_pickle_kind kind, psal_pickle_value **items, size_t count) {
     psal_pickle_value *value = psal_pickle_new(m->pickle, kind, m->err);
     if (!value || !count) return value;
     value->list.items = psal_pickle_alloc(m->pickle, count * sizeof *items, m->err);
@@ -109,10 +106,8 @@ static bool memo_put(struct machine *m, uint64_t index) {
     if (!value) return false;
     /* Writers number their memo from 0 upwards, so an honest index is below the number of bytes
      * read so far. */
-    if (index >= (uint64_t)(m->at - m->begin) || index >= MAX_MEMO)
-        return fail(m, "an absurd memo index");
-    if (!psal_pickle_grow((void **)&m->memo, &m->memo_capacity, (size_t)index + 1,
-                          sizeof *m->memo)) {
+    if (index >= (uint64_t)(m->at - m->begin) || index >= MAX_MEMO) return fail(m, "an absurd memo index");
+    if (!psal_pickle_grow((void **)&m->memo, &m->memo_capacity, (size_t)index + 1, sizeof *m->memo)) {
         psal_fail(m->err, PSAL_ERR_MEMORY, "out of memory");
         return false;
     }
@@ -121,8 +116,7 @@ static bool memo_put(struct machine *m, uint64_t index) {
 }
 
 static bool memo_get(struct machine *m, uint64_t index) {
-    if (index >= m->memo_capacity || !m->memo[index])
-        return fail(m, "nothing was remembered under that number");
+    if (index >= m->memo_capacity || !m->memo[index]) return fail(m, "nothing was remembered under that number");
     return push(m, m->memo[index]);
 }
 
@@ -171,8 +165,7 @@ static bool push_text(struct machine *m, psal_pickle_kind kind, const char *byte
 static bool counted_text(struct machine *m, psal_pickle_kind kind, int width) {
     uint64_t size;
     const uint8_t *bytes;
-    return number(m, width, &size) && take(m, size, &bytes) &&
-           push_text(m, kind, (const char *)bytes, (size_t)size);
+    return number(m, width, &size) && take(m, size, &bytes) && push_text(m, kind, (const char *)bytes, (size_t)size);
 }
 
 /* Little-endian two's complement of any length (LONG1, LONG4). */
@@ -208,8 +201,7 @@ static bool text_float(struct machine *m) {
     if (!size || size >= sizeof copy) return fail(m, "a bad number");
     memcpy(copy, text, size);
     copy[size] = '\0';
-    locale_t plain =
-        newlocale(LC_ALL_MASK, "C", (locale_t)0); /* the program's own may want a decimal comma */
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* the program's own may want a decimal comma */
     psal_pickle_value *value = psal_pickle_new(m->pickle, PSAL_PICKLE_FLOAT, m->err);
     if (value) value->real = plain ? strtod_l(copy, &rest, plain) : strtod(copy, &rest);
     if (plain) freelocale(plain);
@@ -236,8 +228,7 @@ static bool text_string(struct machine *m, bool unicode) {
     if (!decoded) return false;
     ptrdiff_t length = unicode ? psal_pickle_unescape_unicode(text, size, decoded)
                                : psal_pickle_unescape_string(text, size, decoded);
-    return length >= 0 ? push_text(m, PSAL_PICKLE_STRING, decoded, (size_t)length)
-                       : fail(m, "a bad string");
+    return length >= 0 ? push_text(m, PSAL_PICKLE_STRING, decoded, (size_t)length) : fail(m, "a bad string");
 }
 
 /* Move what was pushed since the mark to the container below it; `step` 2 for dictionaries. */
@@ -274,11 +265,10 @@ static bool make_tuple(struct machine *m, size_t count) {
     return push(m, container(m, PSAL_PICKLE_TUPLE, m->stack + m->depth, count));
 }
 
-static psal_pickle_value *named(struct machine *m, const char *module, size_t module_size,
-                                const char *name, size_t name_size) {
+static psal_pickle_value *named(struct machine *m, const char *module, size_t module_size, const char *name,
+                                size_t name_size) {
     int row = psal_pickle_find_name(module, module_size, name, name_size, m->err);
-    psal_pickle_value *value =
-        row < 0 ? NULL : psal_pickle_new(m->pickle, PSAL_PICKLE_NAME, m->err);
+    psal_pickle_value *value = row < 0 ? NULL : psal_pickle_new(m->pickle, PSAL_PICKLE_NAME, m->err);
     if (value) value->name = row;
     return value;
 }
@@ -296,12 +286,10 @@ static bool stack_name(struct machine *m) {
     if (!name || !module) return false;
     if (name->kind != PSAL_PICKLE_STRING || module->kind != PSAL_PICKLE_STRING)
         return fail(m, "a name that is no string");
-    return push(m,
-                named(m, module->text.bytes, module->text.size, name->text.bytes, name->text.size));
+    return push(m, named(m, module->text.bytes, module->text.size, name->text.bytes, name->text.size));
 }
 
-static bool call(struct machine *m, const psal_pickle_value *callee,
-                 const psal_pickle_value *arguments) {
+static bool call(struct machine *m, const psal_pickle_value *callee, const psal_pickle_value *arguments) {
     if (!callee || !arguments) return false;
     return push(m, psal_pickle_call(m->pickle, callee, arguments, m->err));
 }
@@ -340,8 +328,7 @@ static bool build(struct machine *m) {
 static bool extension(struct machine *m, int width) {
     uint64_t code;
     if (!number(m, width, &code)) return false;
-    psal_fail(m->err, PSAL_ERR_UNSUPPORTED, "the pickle calls extension code %" PRIu64 ": refused",
-              code);
+    psal_fail(m->err, PSAL_ERR_UNSUPPORTED, "the pickle calls extension code %" PRIu64 ": refused", code);
     return false;
 }
 
@@ -372,16 +359,14 @@ static bool counted_long(struct machine *m, int width) {
 static bool fixed_integer(struct machine *m, int width) {
     uint64_t value;
     if (!number(m, width, &value)) return false;
-    return push_integer(m, width == 4 ? (int32_t)(uint32_t)value
-                                      : (int64_t)value); /* only BININT has a sign */
+    return push_integer(m, width == 4 ? (int32_t)(uint32_t)value : (int64_t)value); /* only BININT has a sign */
 }
 
 /* FRAME and PROTO only describe what follows. */
 static bool skip_frame(struct machine *m) {
     uint64_t size;
     if (!number(m, 8, &size)) return false;
-    return size <= (uint64_t)(m->end - m->at) ||
-           fail(m, "a frame longer than the pickle (truncated?)");
+    return size <= (uint64_t)(m->end - m->at) || fail(m, "a frame longer than the pickle (truncated?)");
 }
 
 static bool protocol(struct machine *m) {
@@ -513,12 +498,10 @@ static bool run(struct machine *m) {
 }
 
 psal_pickle *psal_pickle_read(const uint8_t *data, size_t size, size_t *used, psal_error *err) {
-    size_t limit =
-        size < MAX_MEMORY / MEMORY_FACTOR ? MEMORY_BASE + MEMORY_FACTOR * size : MAX_MEMORY;
+    size_t limit = size < MAX_MEMORY / MEMORY_FACTOR ? MEMORY_BASE + MEMORY_FACTOR * size : MAX_MEMORY;
     psal_pickle *pickle = psal_pickle_create(limit, err);
     if (!pickle) return NULL;
-    struct machine machine = {
-        .pickle = pickle, .begin = data, .at = data, .end = data + size, .err = err};
+    struct machine machine = {.pickle = pickle, .begin = data, .at = data, .end = data + size, .err = err};
     bool whole = run(&machine);
     free(machine.stack);
     free(machine.marks);

@@ -32,12 +32,12 @@ typedef enum psal_pickle_kind {
     PSAL_PICKLE_LIST,    /* list */
     PSAL_PICKLE_TUPLE,   /* list; also torch.Size */
     PSAL_PICKLE_SET,     /* list, repetitions kept */
-    PSAL_PICKLE_DICT,  /* list of key, value, key, value, ...; OrderedDict, defaultdict and Counter
+    PSAL_PICKLE_DICT,    /* list of key, value, key, value, ...; OrderedDict, defaultdict and Counter
                           too */
-    PSAL_PICKLE_DTYPE, /* numpy.dtype or torch.dtype */
+    PSAL_PICKLE_DTYPE,   /* numpy.dtype or torch.dtype */
     PSAL_PICKLE_STORAGE, /* storage */
     PSAL_PICKLE_TENSOR,  /* tensor; also numpy.ndarray and Parameter */
-    PSAL_PICKLE_NAME /* a permitted class or function, not called (a storage's type, a defaultdict's
+    PSAL_PICKLE_NAME     /* a permitted class or function, not called (a storage's type, a defaultdict's
                         factory) */
 } psal_pickle_kind;
 

@@ -10,12 +10,11 @@
 
 /* Where a call does its work: the arguments are a tuple; the result is NULL with *err on any
  * surprise. */
-typedef psal_pickle_value *call_function(psal_pickle *pickle, int row,
-                                         const psal_pickle_value *arguments, psal_error *err);
+typedef psal_pickle_value *call_function(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                         psal_error *err);
 
-static call_function make_dict, make_default_dict, make_set, make_bytes, encode, make_size,
-    make_device, rebuild_tensor, rebuild_parameter, rebuild_from_type, make_numpy_dtype,
-    numpy_scalar, numpy_reconstruct, numpy_frombuffer;
+static call_function make_dict, make_default_dict, make_set, make_bytes, encode, make_size, make_device, rebuild_tensor,
+    rebuild_parameter, rebuild_from_type, make_numpy_dtype, numpy_scalar, numpy_reconstruct, numpy_frombuffer;
 
 /* A row without a function is a class that is only mentioned, never called; `storage` rows have an
  * element type. */
@@ -28,9 +27,9 @@ static const struct {
     {"collections", "OrderedDict", make_dict, false, 0},
     {"collections", "defaultdict", make_default_dict, false, 0},
     {"collections", "Counter", make_dict, false, 0},
-#define BUILTIN(name, call)                                                                        \
-    {"builtins", name, call, false, 0}, {                                                          \
-        "__builtin__", name, call, false, 0                                                        \
+#define BUILTIN(name, call)                 \
+    {"builtins", name, call, false, 0}, {   \
+        "__builtin__", name, call, false, 0 \
     }
     BUILTIN("set", make_set),
     BUILTIN("frozenset", make_set),
@@ -51,9 +50,9 @@ static const struct {
     {"torch.nn.parameter", "Parameter", rebuild_parameter, false, 0},
     {"torch", "Size", make_size, false, 0},
     {"torch", "device", make_device, false, 0},
-#define STORAGE(name, dtype)                                                                       \
-    {"torch", name, NULL, true, dtype}, {                                                          \
-        "torch.cuda", name, NULL, true, dtype                                                      \
+#define STORAGE(name, dtype)                  \
+    {"torch", name, NULL, true, dtype}, {     \
+        "torch.cuda", name, NULL, true, dtype \
     }
     STORAGE("FloatStorage", PSAL_F32),
     STORAGE("DoubleStorage", PSAL_F64),
@@ -99,21 +98,16 @@ static bool begins(const char *text, size_t size, const char *wanted) {
     return size >= strlen(wanted) && memcmp(text, wanted, strlen(wanted)) == 0;
 }
 
-int psal_pickle_find_name(const char *module, size_t module_size, const char *name,
-                          size_t name_size, psal_error *err) {
+int psal_pickle_find_name(const char *module, size_t module_size, const char *name, size_t name_size, psal_error *err) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (same(name, name_size, names[i].name) && same(module, module_size, names[i].module))
-            return (int)i;
+        if (same(name, name_size, names[i].name) && same(module, module_size, names[i].module)) return (int)i;
     const char *hint = "only tensors and plain containers are read";
     if (begins(module, module_size, "__torch__"))
         hint = "this is a TorchScript archive; save the model's state_dict() instead";
-    else if (begins(module, module_size, "torch.nn.modules") ||
-             begins(module, module_size, "torchvision."))
+    else if (begins(module, module_size, "torch.nn.modules") || begins(module, module_size, "torchvision."))
         hint = "the file holds a whole model as Python objects; save its state_dict() instead";
-    psal_fail(err, PSAL_ERR_UNSUPPORTED,
-              "the pickle calls %.*s.%.*s: refused, nothing was run (%s)",
-              module_size < 100 ? (int)module_size : 100, module,
-              name_size < 100 ? (int)name_size : 100, name, hint);
+    psal_fail(err, PSAL_ERR_UNSUPPORTED, "the pickle calls %.*s.%.*s: refused, nothing was run (%s)",
+              module_size < 100 ? (int)module_size : 100, module, name_size < 100 ? (int)name_size : 100, name, hint);
     return -1;
 }
 
@@ -127,37 +121,33 @@ psal_pickle_value *psal_pickle_call(psal_pickle *pickle, const psal_pickle_value
     }
     int row = callee->name;
     if (!names[row].call || arguments->kind != PSAL_PICKLE_TUPLE) {
-        psal_fail(err, PSAL_ERR_UNSUPPORTED, "the pickle calls %s.%s: refused", names[row].module,
-                  names[row].name);
+        psal_fail(err, PSAL_ERR_UNSUPPORTED, "the pickle calls %s.%s: refused", names[row].module, names[row].name);
         return NULL;
     }
     return names[row].call(pickle, row, arguments, err);
 }
 
 static psal_pickle_value *bad_arguments(int row, psal_error *err) {
-    psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: %s.%s is called with arguments it never has",
-              names[row].module, names[row].name);
+    psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: %s.%s is called with arguments it never has", names[row].module,
+              names[row].name);
     return NULL;
 }
 
 /* Argument `index` when it has that kind, else NULL. */
-static psal_pickle_value *argument(const psal_pickle_value *arguments, size_t index,
-                                   psal_pickle_kind kind) {
+static psal_pickle_value *argument(const psal_pickle_value *arguments, size_t index, psal_pickle_kind kind) {
     if (index >= arguments->list.count || arguments->list.items[index]->kind != kind) return NULL;
     return arguments->list.items[index];
 }
 
 static bool is_sequence(const psal_pickle_value *value) {
-    return value->kind == PSAL_PICKLE_LIST || value->kind == PSAL_PICKLE_TUPLE ||
-           value->kind == PSAL_PICKLE_SET;
+    return value->kind == PSAL_PICKLE_LIST || value->kind == PSAL_PICKLE_TUPLE || value->kind == PSAL_PICKLE_SET;
 }
 
 /* ---- containers, bytes ---- */
 
 /* Add the items of a dictionary, or of a sequence of pairs (as Python 2 wrote OrderedDict), to
  * `dict`. */
-static bool add_items(psal_pickle *pickle, psal_pickle_value *dict, const psal_pickle_value *from,
-                      psal_error *err) {
+static bool add_items(psal_pickle *pickle, psal_pickle_value *dict, const psal_pickle_value *from, psal_error *err) {
     for (size_t i = 0; i < from->list.count; i++) {
         psal_pickle_value *item = from->list.items[i];
         if (from->kind == PSAL_PICKLE_DICT) {
@@ -165,8 +155,7 @@ static bool add_items(psal_pickle *pickle, psal_pickle_value *dict, const psal_p
             continue;
         }
         if (!is_sequence(item) || item->list.count != 2) {
-            psal_fail(err, PSAL_ERR_FORMAT,
-                      "damaged pickle: a dictionary made of things that are no pairs");
+            psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: a dictionary made of things that are no pairs");
             return false;
         }
         for (int k = 0; k < 2; k++)
@@ -175,8 +164,8 @@ static bool add_items(psal_pickle *pickle, psal_pickle_value *dict, const psal_p
     return true;
 }
 
-static psal_pickle_value *dict_of(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
-                                  size_t first, psal_error *err) {
+static psal_pickle_value *dict_of(psal_pickle *pickle, int row, const psal_pickle_value *arguments, size_t first,
+                                  psal_error *err) {
     psal_pickle_value *dict = psal_pickle_new(pickle, PSAL_PICKLE_DICT, err);
     if (!dict || arguments->list.count == first) return dict;
     const psal_pickle_value *from = arguments->list.items[first];
@@ -185,19 +174,17 @@ static psal_pickle_value *dict_of(psal_pickle *pickle, int row, const psal_pickl
     return add_items(pickle, dict, from, err) ? dict : NULL;
 }
 
-static psal_pickle_value *make_dict(psal_pickle *pickle, int row,
-                                    const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_dict(psal_pickle *pickle, int row, const psal_pickle_value *arguments, psal_error *err) {
     return dict_of(pickle, row, arguments, 0, err);
 }
 
 /* defaultdict(factory, items): the factory is never called, so the result is a plain dictionary. */
-static psal_pickle_value *make_default_dict(psal_pickle *pickle, int row,
-                                            const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_default_dict(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                            psal_error *err) {
     return dict_of(pickle, row, arguments, arguments->list.count ? 1 : 0, err);
 }
 
-static psal_pickle_value *make_set(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
-                                   psal_error *err) {
+static psal_pickle_value *make_set(psal_pickle *pickle, int row, const psal_pickle_value *arguments, psal_error *err) {
     psal_pickle_value *set = psal_pickle_new(pickle, PSAL_PICKLE_SET, err);
     if (!set || !arguments->list.count) return set;
     const psal_pickle_value *from = arguments->list.items[0];
@@ -208,8 +195,7 @@ static psal_pickle_value *make_set(psal_pickle *pickle, int row, const psal_pick
 }
 
 /* encode(text, 'latin1'): how protocols below 3 write bytes. */
-static psal_pickle_value *encode(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
-                                 psal_error *err) {
+static psal_pickle_value *encode(psal_pickle *pickle, int row, const psal_pickle_value *arguments, psal_error *err) {
     const psal_pickle_value *text = argument(arguments, 0, PSAL_PICKLE_STRING);
     const psal_pickle_value *codec = argument(arguments, 1, PSAL_PICKLE_STRING);
     if (!text || !codec || arguments->list.count != 2 ||
@@ -226,24 +212,23 @@ static psal_pickle_value *encode(psal_pickle *pickle, int row, const psal_pickle
 }
 
 /* bytes(), bytearray(b'...'), bytearray('...', 'latin-1') */
-static psal_pickle_value *make_bytes(psal_pickle *pickle, int row,
-                                     const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_bytes(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                     psal_error *err) {
     if (!arguments->list.count) return psal_pickle_new(pickle, PSAL_PICKLE_BYTES, err);
     if (arguments->list.count == 2) return encode(pickle, row, arguments, err);
     psal_pickle_value *bytes = argument(arguments, 0, PSAL_PICKLE_BYTES);
     return bytes && arguments->list.count == 1 ? bytes : bad_arguments(row, err);
 }
 
-static psal_pickle_value *make_size(psal_pickle *pickle, int row,
-                                    const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_size(psal_pickle *pickle, int row, const psal_pickle_value *arguments, psal_error *err) {
     (void)pickle;
     psal_pickle_value *tuple = argument(arguments, 0, PSAL_PICKLE_TUPLE);
     return tuple && arguments->list.count == 1 ? tuple : bad_arguments(row, err);
 }
 
 /* device('cuda', 0): where it was does not matter here. */
-static psal_pickle_value *make_device(psal_pickle *pickle, int row,
-                                      const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_device(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                      psal_error *err) {
     (void)pickle;
     psal_pickle_value *name = argument(arguments, 0, PSAL_PICKLE_STRING);
     return name ? name : bad_arguments(row, err);
@@ -251,8 +236,7 @@ static psal_pickle_value *make_device(psal_pickle *pickle, int row,
 
 /* ---- torch ---- */
 
-psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle_value *id,
-                                          psal_error *err) {
+psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle_value *id, psal_error *err) {
     /* ('storage', type, key, location, count) and, in the legacy form, None or (view key, offset,
      * count). */
     bool tuple = id->kind == PSAL_PICKLE_TUPLE && (id->list.count == 5 || id->list.count == 6);
@@ -264,8 +248,7 @@ psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle
                          : "something outside it that is no tensor storage");
         return NULL;
     }
-    const psal_pickle_value *type = argument(id, 1, PSAL_PICKLE_NAME),
-                            *key = argument(id, 2, PSAL_PICKLE_STRING);
+    const psal_pickle_value *type = argument(id, 1, PSAL_PICKLE_NAME), *key = argument(id, 2, PSAL_PICKLE_STRING);
     const psal_pickle_value *count = argument(id, 4, PSAL_PICKLE_INT);
     if (!type || !names[type->name].storage || !key || !count || count->integer < 0) {
         psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: a bad description of a tensor storage");
@@ -283,10 +266,9 @@ psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle
         const psal_pickle_value *view = argument(id, 5, PSAL_PICKLE_TUPLE);
         const psal_pickle_value *offset = view ? argument(view, 1, PSAL_PICKLE_INT) : NULL;
         const psal_pickle_value *size = view ? argument(view, 2, PSAL_PICKLE_INT) : NULL;
-        if (!offset || !size || offset->integer < 0 || size->integer < 0 ||
-            offset->integer > count->integer || size->integer > count->integer - offset->integer) {
-            psal_fail(err, PSAL_ERR_FORMAT,
-                      "damaged pickle: a view that is larger than its storage");
+        if (!offset || !size || offset->integer < 0 || size->integer < 0 || offset->integer > count->integer ||
+            size->integer > count->integer - offset->integer) {
+            psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: a view that is larger than its storage");
             return NULL;
         }
         storage->view_offset = offset->integer;
@@ -307,8 +289,8 @@ static bool read_dims(const psal_pickle_value *tuple, int64_t *dim) {
 }
 
 /* _rebuild_tensor(storage, offset, size, stride), _v2(..., requires_grad, hooks[, metadata]) */
-static psal_pickle_value *rebuild_tensor(psal_pickle *pickle, int row,
-                                         const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *rebuild_tensor(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                         psal_error *err) {
     const psal_pickle_value *storage = argument(arguments, 0, PSAL_PICKLE_STORAGE);
     const psal_pickle_value *offset = argument(arguments, 1, PSAL_PICKLE_INT);
     const psal_pickle_value *size = argument(arguments, 2, PSAL_PICKLE_TUPLE);
@@ -317,8 +299,8 @@ static psal_pickle_value *rebuild_tensor(psal_pickle *pickle, int row,
     psal_pickle_tensor *tensor = value ? psal_pickle_alloc(pickle, sizeof *tensor, err) : NULL;
     if (!tensor) return NULL;
     if (size && size->list.count > PSAL_MAX_DIMS) {
-        psal_fail(err, PSAL_ERR_UNSUPPORTED, "a tensor of %zu dimensions, at most %d are read",
-                  size->list.count, PSAL_MAX_DIMS);
+        psal_fail(err, PSAL_ERR_UNSUPPORTED, "a tensor of %zu dimensions, at most %d are read", size->list.count,
+                  PSAL_MAX_DIMS);
         return NULL;
     }
     if (!storage || !offset || !size || !stride || size->list.count != stride->list.count ||
@@ -333,8 +315,8 @@ static psal_pickle_value *rebuild_tensor(psal_pickle *pickle, int row,
 }
 
 /* Parameter(data, ...), _rebuild_parameter(data, requires_grad, hooks): the data. */
-static psal_pickle_value *rebuild_parameter(psal_pickle *pickle, int row,
-                                            const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *rebuild_parameter(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                            psal_error *err) {
     (void)pickle;
     psal_pickle_value *data = argument(arguments, 0, PSAL_PICKLE_TENSOR);
     return data ? data : bad_arguments(row, err);
@@ -342,25 +324,23 @@ static psal_pickle_value *rebuild_parameter(psal_pickle *pickle, int row,
 
 /* _rebuild_from_type_v2(function, type, arguments, state): function(*arguments), with attributes
  * that are dropped. */
-static psal_pickle_value *rebuild_from_type(psal_pickle *pickle, int row,
-                                            const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *rebuild_from_type(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                            psal_error *err) {
     const psal_pickle_value *function = argument(arguments, 0, PSAL_PICKLE_NAME);
     const psal_pickle_value *inner = argument(arguments, 2, PSAL_PICKLE_TUPLE);
     if (!function || !inner) return bad_arguments(row, err);
     call_function *call = names[function->name].call;
-    if (call != rebuild_tensor && call != rebuild_parameter)
-        return bad_arguments(row, err); /* so no recursion */
+    if (call != rebuild_tensor && call != rebuild_parameter) return bad_arguments(row, err); /* so no recursion */
     return call(pickle, function->name, inner, err);
 }
 
 /* ---- numpy ---- */
 
 /* dtype('f8', False, True); its byte order follows by BUILD. */
-static psal_pickle_value *make_numpy_dtype(psal_pickle *pickle, int row,
-                                           const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *make_numpy_dtype(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                           psal_error *err) {
     const psal_pickle_value *code = argument(arguments, 0, PSAL_PICKLE_STRING);
-    if (!code || !code->text.size || code->text.size >= sizeof code->dtype.code)
-        return bad_arguments(row, err);
+    if (!code || !code->text.size || code->text.size >= sizeof code->dtype.code) return bad_arguments(row, err);
     psal_pickle_value *value = psal_pickle_new(pickle, PSAL_PICKLE_DTYPE, err);
     if (!value) return NULL;
     const char *text = code->text.bytes;
@@ -374,8 +354,7 @@ static psal_pickle_value *make_numpy_dtype(psal_pickle *pickle, int row,
 
 static bool is_little_endian(const psal_pickle_value *dtype, psal_error *err) {
     if (!dtype->dtype.big_endian || psal_dtype_size(dtype->dtype.type) == 1) return true;
-    psal_fail(err, PSAL_ERR_UNSUPPORTED, "cannot read a numpy array of big-endian type >%s",
-              dtype->dtype.code);
+    psal_fail(err, PSAL_ERR_UNSUPPORTED, "cannot read a numpy array of big-endian type >%s", dtype->dtype.code);
     return false;
 }
 
@@ -386,8 +365,8 @@ static const psal_pickle_value *bytes_argument(const psal_pickle_value *argument
 }
 
 /* scalar(dtype, bytes): becomes a plain number. */
-static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row,
-                                       const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                       psal_error *err) {
     const psal_pickle_value *dtype = argument(arguments, 0, PSAL_PICKLE_DTYPE);
     const psal_pickle_value *bytes = bytes_argument(arguments, 1);
     if (!dtype || !bytes || arguments->list.count != 2) return bad_arguments(row, err);
@@ -408,8 +387,7 @@ static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row,
     }
     uint64_t bits = 0;
     for (size_t i = size; i-- > 0;) bits = bits << 8 | (uint8_t)bytes->text.bytes[i];
-    psal_pickle_value *value =
-        psal_pickle_new(pickle, kind == 'f' ? PSAL_PICKLE_FLOAT : PSAL_PICKLE_INT, err);
+    psal_pickle_value *value = psal_pickle_new(pickle, kind == 'f' ? PSAL_PICKLE_FLOAT : PSAL_PICKLE_INT, err);
     if (!value) return NULL;
     if (kind == 'f') {
         float single;
@@ -435,9 +413,8 @@ static psal_pickle_value *numpy_scalar(psal_pickle *pickle, int row,
 }
 
 /* Make `value` the array over bytes of the pickle; of a type psal has none for, only its bytes. */
-static bool fill_array(psal_pickle *pickle, psal_pickle_value *value,
-                       const psal_pickle_value *dtype, const psal_pickle_value *shape, bool fortran,
-                       const psal_pickle_value *bytes, psal_error *err) {
+static bool fill_array(psal_pickle *pickle, psal_pickle_value *value, const psal_pickle_value *dtype,
+                       const psal_pickle_value *shape, bool fortran, const psal_pickle_value *bytes, psal_error *err) {
     if (!dtype->dtype.known) {
         value->kind = PSAL_PICKLE_BYTES;
         value->text = bytes->text;
@@ -451,18 +428,15 @@ static bool fill_array(psal_pickle *pickle, psal_pickle_value *value,
     tensor->shape.ndim = (int)shape->list.count;
     int64_t count = read_dims(shape, tensor->shape.dim) ? psal_shape_count(&tensor->shape) : -1;
     if (count < 0 || (uint64_t)count * element != bytes->text.size) {
-        psal_fail(err, PSAL_ERR_FORMAT,
-                  "damaged pickle: a numpy array of another size than its %zu bytes",
+        psal_fail(err, PSAL_ERR_FORMAT, "damaged pickle: a numpy array of another size than its %zu bytes",
                   bytes->text.size);
         return false;
     }
     psal_strided_dense(&tensor->shape, fortran, tensor->stride);
     tensor->dtype = dtype->dtype.type;
     tensor->offset = 0;
-    *storage = (psal_pickle_storage){.dtype = tensor->dtype,
-                                     .count = count,
-                                     .view_count = count,
-                                     .inline_data = (const uint8_t *)bytes->text.bytes};
+    *storage = (psal_pickle_storage){
+        .dtype = tensor->dtype, .count = count, .view_count = count, .inline_data = (const uint8_t *)bytes->text.bytes};
     tensor->storage = storage;
     return true;
 }
@@ -474,37 +448,34 @@ static psal_pickle_value *new_array(psal_pickle *pickle, psal_error *err) {
 }
 
 /* _reconstruct(ndarray, (0,), b'b'): an array whose contents follow by BUILD. */
-static psal_pickle_value *numpy_reconstruct(psal_pickle *pickle, int row,
-                                            const psal_pickle_value *arguments, psal_error *err) {
+static psal_pickle_value *numpy_reconstruct(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                            psal_error *err) {
     const psal_pickle_value *type = argument(arguments, 0, PSAL_PICKLE_NAME);
     if (!type || strcmp(names[type->name].name, "ndarray") != 0) return bad_arguments(row, err);
     return new_array(pickle, err);
 }
 
 /* _frombuffer(bytes, dtype, shape, order): how protocol 5 writes arrays. */
-static psal_pickle_value *numpy_frombuffer(psal_pickle *pickle, int row,
-                                           const psal_pickle_value *arguments, psal_error *err) {
-    const psal_pickle_value *bytes = bytes_argument(arguments, 0),
-                            *dtype = argument(arguments, 1, PSAL_PICKLE_DTYPE);
+static psal_pickle_value *numpy_frombuffer(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
+                                           psal_error *err) {
+    const psal_pickle_value *bytes = bytes_argument(arguments, 0), *dtype = argument(arguments, 1, PSAL_PICKLE_DTYPE);
     const psal_pickle_value *shape = argument(arguments, 2, PSAL_PICKLE_TUPLE);
     const psal_pickle_value *order = argument(arguments, 3, PSAL_PICKLE_STRING);
     if (!bytes || !dtype || !shape || !order) return bad_arguments(row, err);
     psal_pickle_value *value = new_array(pickle, err);
-    if (!value ||
-        !fill_array(pickle, value, dtype, shape, psal_pickle_is_string(order, "F"), bytes, err))
-        return NULL;
+    if (!value || !fill_array(pickle, value, dtype, shape, psal_pickle_is_string(order, "F"), bytes, err)) return NULL;
     return value;
 }
 
-psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object,
-                              const psal_pickle_value *state, psal_error *err) {
+psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object, const psal_pickle_value *state,
+                              psal_error *err) {
     char text[200];
     switch (object->kind) {
     case PSAL_PICKLE_DICT:
         return PSAL_OK;       /* attributes of an OrderedDict: state_dict's _metadata */
     case PSAL_PICKLE_DTYPE: { /* (version, byte order, ...) */
-        const psal_pickle_value *order =
-            state->kind == PSAL_PICKLE_TUPLE ? argument(state, 1, PSAL_PICKLE_STRING) : NULL;
+        const psal_pickle_value *order = state->kind == PSAL_PICKLE_TUPLE ? argument(state, 1, PSAL_PICKLE_STRING)
+                                                                          : NULL;
         if (!order) break;
         object->dtype.big_endian = psal_pickle_is_string(order, ">");
         return PSAL_OK;
@@ -524,13 +495,11 @@ psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object,
             return PSAL_OK;
         }
         if (!shape || !dtype || !fortran || !bytes) break;
-        return fill_array(pickle, object, dtype, shape, fortran->integer != 0, bytes, err)
-                   ? PSAL_OK
-                   : PSAL_ERR_FORMAT;
+        return fill_array(pickle, object, dtype, shape, fortran->integer != 0, bytes, err) ? PSAL_OK : PSAL_ERR_FORMAT;
     }
     case PSAL_PICKLE_NAME:
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the pickle changes %s.%s: refused",
-                         names[object->name].module, names[object->name].name);
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the pickle changes %s.%s: refused", names[object->name].module,
+                         names[object->name].name);
     default:
         break;
     }

@@ -5,38 +5,32 @@
 
 #include "io/pickle.h"
 
-psal_pickle *psal_pickle_create(size_t limit,
-                                psal_error *err); /* empty; values may take `limit` bytes */
+psal_pickle *psal_pickle_create(size_t limit, psal_error *err); /* empty; values may take `limit` bytes */
 void psal_pickle_set_root(psal_pickle *pickle, psal_pickle_value *root);
 
 /* Memory for values, from chunks that are freed together; at most a multiple of the pickle's size.
  */
-void *psal_pickle_alloc(psal_pickle *pickle, size_t size,
-                        psal_error *err); /* zeroed; NULL with *err */
+void *psal_pickle_alloc(psal_pickle *pickle, size_t size, psal_error *err); /* zeroed; NULL with *err */
 psal_pickle_value *psal_pickle_new(psal_pickle *pickle, psal_pickle_kind kind, psal_error *err);
-psal_status psal_pickle_append(psal_pickle *pickle, psal_pickle_value *list,
-                               psal_pickle_value *item, psal_error *err);
-psal_status psal_pickle_register_storage(psal_pickle *pickle, psal_pickle_storage *storage,
-                                         psal_error *err);
+psal_status psal_pickle_append(psal_pickle *pickle, psal_pickle_value *list, psal_pickle_value *item, psal_error *err);
+psal_status psal_pickle_register_storage(psal_pickle *pickle, psal_pickle_storage *storage, psal_error *err);
 
 /* Make room for `wanted` elements in an array on the heap; new ones are zeroed. False when out of
  * memory. */
 bool psal_pickle_grow(void **array, size_t *capacity, size_t wanted, size_t element);
 
 /* The row of a permitted name, or -1 with *err naming it. */
-int psal_pickle_find_name(const char *module, size_t module_size, const char *name,
-                          size_t name_size, psal_error *err);
+int psal_pickle_find_name(const char *module, size_t module_size, const char *name, size_t name_size, psal_error *err);
 
 /* callee(*arguments); NULL with *err, which names the callee, when it is no permitted call. */
 psal_pickle_value *psal_pickle_call(psal_pickle *pickle, const psal_pickle_value *callee,
                                     const psal_pickle_value *arguments, psal_error *err);
 
 /* The BUILD opcode: object.__setstate__(state). */
-psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object,
-                              const psal_pickle_value *state, psal_error *err);
+psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object, const psal_pickle_value *state,
+                              psal_error *err);
 
 /* The BINPERSID opcode: the object outside the pickle that `id` stands for. */
-psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle_value *id,
-                                          psal_error *err);
+psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle_value *id, psal_error *err);
 
 #endif

@@ -19,8 +19,7 @@ size_t psal_pickle_decimal(const char *text, size_t size, uint8_t *bytes) {
         }
         if (carry) bytes[used++] = (uint8_t)carry;
     }
-    if (bytes[used - 1] & 0x80)
-        bytes[used++] = 0; /* room for the sign: at most one digit's worth, hence size + 1 */
+    if (bytes[used - 1] & 0x80) bytes[used++] = 0; /* room for the sign: at most one digit's worth, hence size + 1 */
     if (negative) {
         unsigned carry = 1;
         for (size_t b = 0; b < used; b++) {
@@ -52,8 +51,7 @@ static int64_t hex_number(const char *text, size_t size, size_t digits) {
 }
 
 ptrdiff_t psal_pickle_unescape_string(const char *text, size_t size, char *to) {
-    static const char escapes[] =
-        "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v"; /* letter, meaning, letter, meaning, ... */
+    static const char escapes[] = "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v"; /* letter, meaning, letter, meaning, ... */
     while (size && (text[size - 1] == ' ' || text[size - 1] == '\r')) size--;
     if (size < 2 || (*text != '\'' && *text != '"') || text[size - 1] != *text) return -1;
     size_t out = 0;
@@ -118,10 +116,7 @@ ptrdiff_t psal_pickle_unescape_unicode(const char *text, size_t size, char *to) 
     size_t out = 0;
     for (size_t i = 0; i < size; i++) {
         uint32_t code = (unsigned char)text[i];
-        size_t digits = text[i] == '\\' && i + 1 < size ? (text[i + 1] == 'u'   ? 4
-                                                           : text[i + 1] == 'U' ? 8
-                                                                                : 0)
-                                                        : 0;
+        size_t digits = text[i] == '\\' && i + 1 < size ? (text[i + 1] == 'u' ? 4 : text[i + 1] == 'U' ? 8 : 0) : 0;
         if (digits) {
             int64_t value = hex_number(text + i + 2, size - i - 2, digits);
             if (value < 0 || value > 0x10ffff) return -1;
@@ -139,8 +134,7 @@ ptrdiff_t psal_pickle_latin1(const char *text, size_t size, char *to) {
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x80) {
             /* U+0080 to U+00FF are the two bytes 110000xx 10xxxxxx. */
-            if ((c & 0xfc) != 0xc0 || i + 1 == size || ((unsigned char)text[i + 1] & 0xc0) != 0x80)
-                return -1;
+            if ((c & 0xfc) != 0xc0 || i + 1 == size || ((unsigned char)text[i + 1] & 0xc0) != 0x80) return -1;
             c = (unsigned char)((c & 3) << 6 | ((unsigned char)text[++i] & 0x3f));
         }
         to[out++] = (char)c;

@@ -45,8 +45,7 @@ void psal_pickle_free(psal_pickle *pickle) {
 
 void *psal_pickle_alloc(psal_pickle *pickle, size_t size, psal_error *err) {
     if (size > pickle->limit - pickle->used) {
-        psal_fail(err, PSAL_ERR_FORMAT, "the pickle needs more than %zu bytes of memory: refused",
-                  pickle->limit);
+        psal_fail(err, PSAL_ERR_FORMAT, "the pickle needs more than %zu bytes of memory: refused", pickle->limit);
         return NULL;
     }
     size = (size + 15) & ~(size_t)15;
@@ -75,8 +74,7 @@ psal_pickle_value *psal_pickle_new(psal_pickle *pickle, psal_pickle_kind kind, p
     return value;
 }
 
-psal_status psal_pickle_append(psal_pickle *pickle, psal_pickle_value *list,
-                               psal_pickle_value *item, psal_error *err) {
+psal_status psal_pickle_append(psal_pickle *pickle, psal_pickle_value *list, psal_pickle_value *item, psal_error *err) {
     if (list->list.count == list->list.capacity) {
         size_t capacity = list->list.capacity ? list->list.capacity * 2 : 4;
         psal_pickle_value **items = psal_pickle_alloc(pickle, capacity * sizeof *items, err);
@@ -101,10 +99,9 @@ bool psal_pickle_grow(void **array, size_t *capacity, size_t wanted, size_t elem
     return true;
 }
 
-psal_status psal_pickle_register_storage(psal_pickle *pickle, psal_pickle_storage *storage,
-                                         psal_error *err) {
-    if (!psal_pickle_grow((void **)&pickle->storages, &pickle->storage_capacity,
-                          pickle->storage_count + 1, sizeof *pickle->storages))
+psal_status psal_pickle_register_storage(psal_pickle *pickle, psal_pickle_storage *storage, psal_error *err) {
+    if (!psal_pickle_grow((void **)&pickle->storages, &pickle->storage_capacity, pickle->storage_count + 1,
+                          sizeof *pickle->storages))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     pickle->storages[pickle->storage_count++] = storage;
     return PSAL_OK;
@@ -159,8 +156,8 @@ const char *psal_pickle_describe(const psal_pickle_value *value, char *text, siz
         snprintf(text, size, "the number %g", value->real);
         break;
     case PSAL_PICKLE_STRING:
-        snprintf(text, size, "the string '%.*s'",
-                 value->text.size < 60 ? (int)value->text.size : 60, value->text.bytes);
+        snprintf(text, size, "the string '%.*s'", value->text.size < 60 ? (int)value->text.size : 60,
+                 value->text.bytes);
         break;
     case PSAL_PICKLE_BYTES:
         snprintf(text, size, "%zu bytes", value->text.size);

@@ -10,22 +10,19 @@
 
 psal_status psal_preprocess_check(const psal_preprocess *options, psal_error *err) {
     const psal_preprocess *o = options;
-    if (o->order != PSAL_CHANNELS_RGB && o->order != PSAL_CHANNELS_BGR &&
-        o->order != PSAL_CHANNELS_GREY)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: %d is not a channel order",
-                         (int)o->order);
+    if (o->order != PSAL_CHANNELS_RGB && o->order != PSAL_CHANNELS_BGR && o->order != PSAL_CHANNELS_GREY)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: %d is not a channel order", (int)o->order);
     if (o->resize_shorter < 0 || o->resize_shorter > PSAL_PREPROCESS_MAX_SIZE)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "preprocessing: resize to %d pixels, expected 0 (none) to %d",
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: resize to %d pixels, expected 0 (none) to %d",
                          o->resize_shorter, PSAL_PREPROCESS_MAX_SIZE);
     if (o->crop_height < 0 || o->crop_height > PSAL_PREPROCESS_MAX_SIZE || o->crop_width < 0 ||
         o->crop_width > PSAL_PREPROCESS_MAX_SIZE || !o->crop_height != !o->crop_width)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "preprocessing: crop to %dx%d pixels, expected 1 to %d each, or both 0",
-                         o->crop_height, o->crop_width, PSAL_PREPROCESS_MAX_SIZE);
+                         "preprocessing: crop to %dx%d pixels, expected 1 to %d each, or both 0", o->crop_height,
+                         o->crop_width, PSAL_PREPROCESS_MAX_SIZE);
     if (!isfinite(o->scale) || o->scale <= 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "preprocessing: scale %g, expected a positive number", (double)o->scale);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: scale %g, expected a positive number",
+                         (double)o->scale);
     for (int c = 0; c < psal_preprocess_channels(o); c++)
         if (!isfinite(o->mean[c]) || !isfinite(o->std[c]) || o->std[c] <= 0)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -56,8 +53,8 @@ static int crop_offset(int size, int crop) {
     return (size - crop) % 2 ? half + half % 2 : half;
 }
 
-static psal_status plan(const psal_preprocess *options, int image_width, int image_height,
-                        struct geometry *g, psal_error *err) {
+static psal_status plan(const psal_preprocess *options, int image_width, int image_height, struct geometry *g,
+                        psal_error *err) {
     psal_status status = psal_preprocess_check(options, err);
     if (status) return status;
     if (image_width < 1 || image_height < 1)
@@ -76,8 +73,8 @@ static psal_status plan(const psal_preprocess *options, int image_width, int ima
     }
     if (width > INT_MAX || height > INT_MAX)
         return psal_fail(err, PSAL_ERR_MEMORY,
-                         "the image of %dx%d pixels, its shorter side resized to %" PRId64
-                         ", would have %" PRId64 "x%" PRId64 " pixels",
+                         "the image of %dx%d pixels, its shorter side resized to %" PRId64 ", would have %" PRId64
+                         "x%" PRId64 " pixels",
                          image_width, image_height, shorter, width, height);
     *g = (struct geometry){(int)width, (int)height, 0, 0, (int)width, (int)height};
     if (options->crop_height) {
@@ -89,8 +86,8 @@ static psal_status plan(const psal_preprocess *options, int image_width, int ima
     return PSAL_OK;
 }
 
-psal_status psal_preprocess_size(const psal_preprocess *options, int image_width, int image_height,
-                                 int *height, int *width, psal_error *err) {
+psal_status psal_preprocess_size(const psal_preprocess *options, int image_width, int image_height, int *height,
+                                 int *width, psal_error *err) {
     struct geometry g = {0};
     psal_status status = plan(options, image_width, image_height, &g, err);
     if (status) return status;
@@ -119,8 +116,8 @@ static psal_status make_grey(const psal_image *image, psal_image *grey, psal_err
     return PSAL_OK;
 }
 
-psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_image *image,
-                                   psal_image *pixels, psal_error *err) {
+psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_image *image, psal_image *pixels,
+                                   psal_error *err) {
     *pixels = (psal_image)PSAL_IMAGE_INIT;
     struct geometry g = {0};
     psal_status status = plan(options, image->width, image->height, &g, err);
@@ -140,8 +137,7 @@ psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_im
             clip(g.top + g.height, 0, g.full_height) - top,
         };
         size_t stride = (size_t)g.width * 3;
-        if (part.width < g.width || part.height < g.height)
-            memset(pixels->rgb, 0, stride * (size_t)g.height);
+        if (part.width < g.width || part.height < g.height) memset(pixels->rgb, 0, stride * (size_t)g.height);
         uint8_t *start = pixels->rgb + (size_t)(top - g.top) * stride + (size_t)(left - g.left) * 3;
         status = psal_resize_region(grey.rgb ? &grey : image, &part, start, stride, err);
     }
@@ -152,8 +148,8 @@ psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_im
 
 /* ---- numbers ---- */
 
-psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels,
-                                   float *out, psal_error *err) {
+psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels, float *out,
+                                   psal_error *err) {
     psal_status status = psal_preprocess_check(options, err);
     if (status) return status;
     size_t count = (size_t)pixels->width * (size_t)pixels->height;
@@ -171,8 +167,8 @@ psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_im
     return PSAL_OK;
 }
 
-psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image,
-                                  float *out, psal_error *err) {
+psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image, float *out,
+                                  psal_error *err) {
     psal_image pixels;
     psal_status status = psal_preprocess_pixels(options, image, &pixels, err);
     if (status) return status;

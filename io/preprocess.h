@@ -68,20 +68,19 @@ psal_status psal_preprocess_check(const psal_preprocess *options, psal_error *er
 int psal_preprocess_channels(const psal_preprocess *options);
 
 /* Height and width of the result for an image of the given size; the crop's when there is one. */
-psal_status psal_preprocess_size(const psal_preprocess *options, int image_width, int image_height,
-                                 int *height, int *width, psal_error *err);
+psal_status psal_preprocess_size(const psal_preprocess *options, int image_width, int image_height, int *height,
+                                 int *width, psal_error *err);
 
 /* Resize and crop: the 8-bit RGB pixels (grey: three equal ones) that the network sees, for
  * pictures. The caller frees *pixels with psal_image_free. */
-psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_image *image,
-                                   psal_image *pixels, psal_error *err);
+psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_image *image, psal_image *pixels,
+                                   psal_error *err);
 
 /* The rest: pixels to out[channels][pixels->height][pixels->width]. */
-psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels,
-                                   float *out, psal_error *err);
+psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels, float *out,
+                                   psal_error *err);
 
 /* Both: out[channels][height][width] with the height and width of psal_preprocess_size. */
-psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image,
-                                  float *out, psal_error *err);
+psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image, float *out, psal_error *err);
 
 #endif

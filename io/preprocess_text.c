@@ -12,8 +12,7 @@ static const struct preset {
     psal_preprocess options;
 } presets[] = {
     /* torchvision's references/classification/presets.py; the statistics are ImageNet's. */
-    {"torchvision",
-     {PSAL_CHANNELS_RGB, 256, 224, 224, 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}},
+    {"torchvision", {PSAL_CHANNELS_RGB, 256, 224, 224, 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}},
     /* The training set's mean in Caffe's channel order (Simonyan and Zisserman 2014). */
     {"caffe", {PSAL_CHANNELS_BGR, 256, 224, 224, 1, {103.939f, 116.779f, 123.68f}, {1, 1, 1}}},
     /* To -1..1; the sizes are torchvision's for its Inception_V3_Weights. */
@@ -31,8 +30,7 @@ psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, p
         *options = presets[i].options;
         return PSAL_OK;
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT,
-                     "unknown preprocessing '%.60s', expected torchvision, caffe or inception",
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "unknown preprocessing '%.60s', expected torchvision, caffe or inception",
                      name);
 }
 
@@ -123,8 +121,7 @@ static bool parse_value(size_t key, struct span value, psal_preprocess *options)
     }
 }
 
-static psal_status parse_setting(struct span setting, unsigned *seen, psal_preprocess *options,
-                                 psal_error *err) {
+static psal_status parse_setting(struct span setting, unsigned *seen, psal_preprocess *options, psal_error *err) {
     int length = setting.length > 60 ? 60 : (int)setting.length;
     const char *equal = memchr(setting.start, '=', setting.length);
     size_t name_length = equal ? (size_t)(equal - setting.start) : setting.length;
@@ -135,13 +132,11 @@ static psal_status parse_setting(struct span setting, unsigned *seen, psal_prepr
                          "preprocessing: '%.*s' is not understood, expected resize=, crop=, "
                          "scale=, mean= or std=",
                          length, setting.start);
-    if (*seen & 1u << key)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: %s is given twice", keys[key]);
+    if (*seen & 1u << key) return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: %s is given twice", keys[key]);
     *seen |= 1u << key;
     struct span value = {equal + 1, setting.length - name_length - 1};
     if (!parse_value(key, value, options))
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "preprocessing: '%.*s' is not understood (for %d channel%s)", length,
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: '%.*s' is not understood (for %d channel%s)", length,
                          setting.start, psal_preprocess_channels(options),
                          psal_preprocess_channels(options) == 1 ? "" : "s");
     return PSAL_OK;
@@ -157,11 +152,10 @@ static psal_status parse_base(struct span base, psal_preprocess *options, psal_e
         *options = presets[i].options;
         if (equals(base, presets[i].name)) return PSAL_OK;
     }
-    return psal_fail(
-        err, PSAL_ERR_ARGUMENT,
-        "unknown preprocessing '%.*s', expected torchvision, caffe, inception, or rgb, "
-        "bgr, grey with settings",
-        base.length > 60 ? 60 : (int)base.length, base.start);
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "unknown preprocessing '%.*s', expected torchvision, caffe, inception, or rgb, "
+                     "bgr, grey with settings",
+                     base.length > 60 ? 60 : (int)base.length, base.start);
 }
 
 psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err) {
@@ -170,8 +164,7 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
     psal_preprocess parsed;
     psal_status status = parse_base(field, &parsed, err);
     unsigned seen = 0;
-    while (!status && next_field(&rest, ';', &field))
-        status = parse_setting(field, &seen, &parsed, err);
+    while (!status && next_field(&rest, ';', &field)) status = parse_setting(field, &seen, &parsed, err);
     if (!status) status = psal_preprocess_check(&parsed, err);
     if (!status) *options = parsed;
     return status;
@@ -180,8 +173,8 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
 /* ---- formatting ---- */
 
 static bool same(const psal_preprocess *a, const psal_preprocess *b) {
-    if (a->order != b->order || a->resize_shorter != b->resize_shorter ||
-        a->crop_height != b->crop_height || a->crop_width != b->crop_width || a->scale != b->scale)
+    if (a->order != b->order || a->resize_shorter != b->resize_shorter || a->crop_height != b->crop_height ||
+        a->crop_width != b->crop_width || a->scale != b->scale)
         return false;
     for (int c = 0; c < psal_preprocess_channels(a); c++)
         if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c]) return false;

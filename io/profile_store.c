@@ -21,8 +21,8 @@
 
 enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, COLUMNS };
 
-static const char *const column_name[COLUMNS] = {"index",      "path",              "label", "predicted",
-                                                 "confidence", "target_confidence", "loss",  "scale"};
+static const char *const column_name[COLUMNS] = {
+    "index", "path", "label", "predicted", "confidence", "target_confidence", "loss", "scale"};
 
 static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psal_error *err) {
     bool have;
@@ -45,8 +45,8 @@ static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psa
 }
 
 static psal_status bad_field(const psal_csv_reader *csv, int column, const char *text, psal_error *err) {
-    return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: '%.100s' is no %s", psal_csv_path(csv), psal_csv_line(csv), text,
-                     column_name[column]);
+    return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: '%.100s' is no %s", psal_csv_path(csv), psal_csv_line(csv),
+                     text, column_name[column]);
 }
 
 /* A class number; -1 for an empty field or a negative number. */
@@ -69,18 +69,19 @@ static psal_status read_record(const psal_csv_reader *csv, const size_t column[C
                                psal_profile_store *store, psal_error *err) {
     for (int c = 0; c < COLUMNS; c++)
         if (column[c] != SIZE_MAX && column[c] >= psal_csv_field_count(csv))
-            return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: no field '%s'", psal_csv_path(csv), psal_csv_line(csv),
-                             column_name[c]);
+            return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: no field '%s'", psal_csv_path(csv),
+                             psal_csv_line(csv), column_name[c]);
     int64_t row = position;
     if (column[INDEX] != SIZE_MAX && !psal_parse_int64(psal_csv_field(csv, column[INDEX]), &row))
         return bad_field(csv, INDEX, psal_csv_field(csv, column[INDEX]), err);
     if (row < 0 || row >= store->samples)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: sample %" PRId64 ", but the profiles have %" PRId64 " rows",
-                         psal_csv_path(csv), psal_csv_line(csv), row, store->samples);
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "%s, line %zu: sample %" PRId64 ", but the profiles have %" PRId64 " rows", psal_csv_path(csv),
+                         psal_csv_line(csv), row, store->samples);
     psal_profile_record *record = &store->records[row];
     if (record->path)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: sample %" PRId64 " for the second time", psal_csv_path(csv),
-                         psal_csv_line(csv), row);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s, line %zu: sample %" PRId64 " for the second time",
+                         psal_csv_path(csv), psal_csv_line(csv), row);
     *record = (psal_profile_record){.confidence = NAN, .target_confidence = NAN, .loss = NAN, .scale = 1};
     psal_status status = read_class(csv, LABEL, psal_csv_field(csv, column[LABEL]), &record->label, err);
     if (status == PSAL_OK)
@@ -98,7 +99,8 @@ static psal_status read_record(const psal_csv_reader *csv, const size_t column[C
 
 static psal_status read_records(const char *path, psal_profile_store *store, psal_error *err) {
     store->records = calloc((size_t)store->samples, sizeof *store->records);
-    if (!store->records) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %" PRId64 " records", path, store->samples);
+    if (!store->records)
+        return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %" PRId64 " records", path, store->samples);
     psal_csv_reader *csv = psal_csv_open(path, ',', err);
     if (!csv) return err ? err->status : PSAL_ERR_IO;
     size_t column[COLUMNS];
@@ -109,8 +111,8 @@ static psal_status read_records(const char *path, psal_profile_store *store, psa
         status = read_record(csv, column, count++, store, err);
     psal_csv_close(csv);
     if (status == PSAL_OK && count != store->samples) /* no sample comes twice, so that equal counts mean all of them */
-        status = psal_fail(err, PSAL_ERR_FORMAT, "%s: %" PRId64 " records, but the profiles have %" PRId64 " rows", path,
-                           count, store->samples);
+        status = psal_fail(err, PSAL_ERR_FORMAT, "%s: %" PRId64 " records, but the profiles have %" PRId64 " rows",
+                           path, count, store->samples);
     return status;
 }
 
@@ -137,10 +139,11 @@ static psal_status open_matrix(const char *path, psal_profile_store *store, psal
                          shape);
     uintptr_t data = (uintptr_t)array->data, file = (uintptr_t)store->file.data;
     if (data < file || data >= file + store->file.size) /* a copy: psal_profile_store_release must not touch that */
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "%s: the array is in Fortran order or not aligned; np.save(..., np.ascontiguousarray(a)) writes it "
-                         "as needed here",
-                         path);
+        return psal_fail(
+            err, PSAL_ERR_UNSUPPORTED,
+            "%s: the array is in Fortran order or not aligned; np.save(..., np.ascontiguousarray(a)) writes it "
+            "as needed here",
+            path);
     store->samples = array->shape.dim[0];
     store->length = array->shape.dim[1];
     store->dtype = array->dtype;
@@ -148,7 +151,8 @@ static psal_status open_matrix(const char *path, psal_profile_store *store, psal
     return PSAL_OK;
 }
 
-psal_status psal_profile_store_open(const char *profiles, const char *records, psal_profile_store *store, psal_error *err) {
+psal_status psal_profile_store_open(const char *profiles, const char *records, psal_profile_store *store,
+                                    psal_error *err) {
     memset(store, 0, sizeof *store);
     psal_status status = open_matrix(profiles, store, err);
     if (status == PSAL_OK && records) status = read_records(records, store, err);
@@ -169,7 +173,8 @@ void psal_profile_store_close(psal_profile_store *store) {
 #if defined __x86_64__
 #define AHEAD 2048 /* bytes */
 
-__attribute__((target("avx,f16c"))) static int64_t convert_eights(const uint16_t *in, int64_t count, float factor, float *out) {
+__attribute__((target("avx,f16c"))) static int64_t convert_eights(const uint16_t *in, int64_t count, float factor,
+                                                                  float *out) {
     int64_t i = 0;
     __m256 factors = _mm256_set1_ps(factor);
     for (; i + 8 <= count; i += 8) {
@@ -191,7 +196,8 @@ void psal_halves_to_floats(const uint16_t *in, int64_t count, float factor, floa
     for (; i < count; i++) out[i] = psal_f16_to_f32(in[i]) * factor;
 }
 
-void psal_profile_store_read(const psal_profile_store *store, int64_t sample, int64_t first, int64_t count, float *out) {
+void psal_profile_store_read(const psal_profile_store *store, int64_t sample, int64_t first, int64_t count,
+                             float *out) {
     int64_t at = sample * store->length + first;
     double scale = store->records ? store->records[sample].scale : 1;
     /* A power of two, as psal-stats writes, is a float too; the product is then rounded once, as that in double below. */

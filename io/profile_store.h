@@ -20,8 +20,8 @@
 #include "io/mapped_file.h"
 
 typedef struct psal_profile_record {
-    char *path;           /* as in the table */
-    int label, predicted; /* class numbers; -1: not known */
+    char *path;                                 /* as in the table */
+    int label, predicted;                       /* class numbers; -1: not known */
     double confidence, target_confidence, loss; /* of the predicted class, of the label; NaN: not known */
     double scale;                               /* 1 where the table does not say */
     bool valid;                                 /* has a prediction */
@@ -33,13 +33,14 @@ typedef struct psal_profile_store {
     const void *data;             /* [samples][length], in the mapped file */
     psal_profile_record *records; /* [samples]; NULL when opened without a table */
     psal_mapped_file file;
-    psal_tensor_map *map;         /* the array's header, understood; `data` is a view into `file` */
+    psal_tensor_map *map; /* the array's header, understood; `data` is a view into `file` */
 } psal_profile_store;
 
 /* Open the matrix and its table (NULL: none, every row counts). Fails with a message that names the file, and the line:
  * another type or number of dimensions, a matrix cut short, a column that is missing, a row without a record or with two.
  * *store is zeroed then; psal_profile_store_close empties it otherwise. */
-psal_status psal_profile_store_open(const char *profiles, const char *records, psal_profile_store *store, psal_error *err);
+psal_status psal_profile_store_open(const char *profiles, const char *records, psal_profile_store *store,
+                                    psal_error *err);
 void psal_profile_store_close(psal_profile_store *store); /* zeroed is fine */
 
 /* Elements first .. first+count-1 of row `sample` as float32, times the record's scale. Any number of threads may read. */

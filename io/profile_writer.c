@@ -38,12 +38,14 @@ static void make_header(const psal_profile_writer *w, char header[HEADER_BYTES])
     header[HEADER_BYTES - 1] = '\n';
 }
 
-static psal_status write_at(const psal_profile_writer *w, const void *data, size_t size, off_t offset, psal_error *err) {
+static psal_status write_at(const psal_profile_writer *w, const void *data, size_t size, off_t offset,
+                            psal_error *err) {
     const char *bytes = data;
     for (size_t done = 0; done < size;) {
         ssize_t n = pwrite(w->file, bytes + done, size - done, offset + (off_t)done);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return psal_fail(err, PSAL_ERR_IO, "%s: cannot write: %s", w->partial, strerror(n < 0 ? errno : ENOSPC));
+        if (n <= 0)
+            return psal_fail(err, PSAL_ERR_IO, "%s: cannot write: %s", w->partial, strerror(n < 0 ? errno : ENOSPC));
         done += (size_t)n;
     }
     return PSAL_OK;
@@ -60,7 +62,8 @@ static psal_status begin_file(psal_profile_writer *w, bool resume, psal_error *e
     if (resume) {
         struct stat info;
         if (fstat(w->file, &info) != 0 || info.st_size != size ||
-            pread(w->file, found, sizeof found, 0) != (ssize_t)sizeof found || memcmp(found, header, sizeof header) != 0)
+            pread(w->file, found, sizeof found, 0) != (ssize_t)sizeof found ||
+            memcmp(found, header, sizeof header) != 0)
             return psal_fail(err, PSAL_ERR_FORMAT, "%s: not the profiles of the run that is to go on", w->partial);
         return PSAL_OK;
     }
@@ -77,8 +80,8 @@ static psal_status begin_file(psal_profile_writer *w, bool resume, psal_error *e
 psal_profile_writer *psal_profile_writer_open(const char *path, psal_dtype dtype, int64_t samples, int64_t length,
                                               bool resume, psal_error *err) {
     if (samples < 0 || length < 1 || samples > INT64_MAX / 16 / length || (dtype != PSAL_F16 && dtype != PSAL_F32)) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "%s: no profiles of %lld x %lld %s", path, (long long)samples, (long long)length,
-                  psal_dtype_name(dtype));
+        psal_fail(err, PSAL_ERR_ARGUMENT, "%s: no profiles of %lld x %lld %s", path, (long long)samples,
+                  (long long)length, psal_dtype_name(dtype));
         return NULL;
     }
     psal_profile_writer *w = calloc(1, sizeof *w);
@@ -99,7 +102,8 @@ psal_profile_writer *psal_profile_writer_open(const char *path, psal_dtype dtype
 
 psal_status psal_profile_writer_copy(psal_profile_writer *w, int64_t row, const void *data, psal_error *err) {
     if (row < 0 || row >= w->samples)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: row %lld of %lld", w->partial, (long long)row, (long long)w->samples);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: row %lld of %lld", w->partial, (long long)row,
+                         (long long)w->samples);
     return write_at(w, data, w->row_bytes, (off_t)HEADER_BYTES + (off_t)row * (off_t)w->row_bytes, err);
 }
 

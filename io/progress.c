@@ -79,16 +79,14 @@ void psal_progress_format(const psal_progress_state *state, int width, char *tex
     if (width == 0) {
         if (known) snprintf(percentage, sizeof percentage, " (%d %%)", percent);
         bool unfinished = known && state->done < state->total;
-        snprintf(text, size, "%" PRId64 "%s %s%s, %s/s, %s elapsed%s%s%s", state->done, total,
-                 label, percentage, speed, elapsed, unfinished ? ", " : "",
-                 unfinished ? remaining : "", unfinished ? " left" : "");
+        snprintf(text, size, "%" PRId64 "%s %s%s, %s/s, %s elapsed%s%s%s", state->done, total, label, percentage, speed,
+                 elapsed, unfinished ? ", " : "", unfinished ? remaining : "", unfinished ? " left" : "");
         return;
     }
     if (known) snprintf(percentage, sizeof percentage, "%3d %% ", percent);
     char numbers[256];
-    snprintf(numbers, sizeof numbers, "%s%" PRId64 "%s  %s/s  %s elapsed%s%s%s", percentage,
-             state->done, total, speed, elapsed, known ? "  " : "", known ? remaining : "",
-             known ? " left" : "");
+    snprintf(numbers, sizeof numbers, "%s%" PRId64 "%s  %s/s  %s elapsed%s%s%s", percentage, state->done, total, speed,
+             elapsed, known ? "  " : "", known ? remaining : "", known ? " left" : "");
     int room = width - (int)strlen(label) - 1 - 3 - (int)strlen(numbers);
     char bar[WIDEST_BAR + 1] = "";
     if (known && room >= NARROWEST_BAR) {
@@ -136,8 +134,7 @@ psal_progress *psal_progress_start(const psal_progress_options *options, psal_er
     progress->clock = options->clock ? options->clock : monotonic_clock;
     progress->clock_data = options->clock_data;
     progress->started = progress->last_drawn = progress->clock(progress->clock_data);
-    if (progress->total > 0)
-        progress->last_tenth = (int)(10 * (double)progress->done / (double)progress->total);
+    if (progress->total > 0) progress->last_tenth = (int)(10 * (double)progress->done / (double)progress->total);
     return progress;
 }
 
@@ -156,8 +153,8 @@ static void erase_line(psal_progress *progress) {
 }
 
 static void draw(psal_progress *progress, double now) {
-    psal_progress_state state = {progress->label, progress->total, progress->done,
-                                 progress->done_before, now - progress->started};
+    psal_progress_state state = {progress->label, progress->total, progress->done, progress->done_before,
+                                 now - progress->started};
     char line[LINE_SIZE];
     bool terminal = progress->mode == PSAL_PROGRESS_TERMINAL;
     psal_progress_format(&state, terminal ? terminal_width(progress) : 0, line, sizeof line);
@@ -181,8 +178,7 @@ static void moved(psal_progress *progress) {
         if (since >= terminal_interval) draw(progress, now);
         return;
     }
-    int tenth =
-        progress->total > 0 ? (int)(10 * (double)progress->done / (double)progress->total) : 0;
+    int tenth = progress->total > 0 ? (int)(10 * (double)progress->done / (double)progress->total) : 0;
     bool finished = progress->total > 0 && progress->done >= progress->total;
     if (finished) return; /* psal_progress_finish says it */
     if (since >= log_longest || (since >= log_shortest && tenth > progress->last_tenth)) {

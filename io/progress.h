@@ -48,8 +48,7 @@ void psal_progress_set_total(psal_progress *progress, int64_t total);
 
 /* Write a line of its own, e.g. about a skipped image, without spoiling the meter; in every mode.
  */
-void psal_progress_note(psal_progress *progress, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void psal_progress_note(psal_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Write the final state (how many, how fast, how long) and free the meter. */
 void psal_progress_finish(psal_progress *progress);

@@ -51,8 +51,7 @@ static psal_status open_zip(psal_pth *pth, const char *path, psal_error *err) {
         if (!pth->prefix_text) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     }
     if (entry < 0)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "%s: is a zip archive without data.pkl, no PyTorch file", path);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: is a zip archive without data.pkl, no PyTorch file", path);
     const uint8_t *data;
     size_t size, used;
     psal_status status = psal_zip_data(pth->zip, (size_t)entry, &data, &size, err);
@@ -64,12 +63,10 @@ static psal_status open_zip(psal_pth *pth, const char *path, psal_error *err) {
 }
 
 /* Entry PREFIX/NAME, or -1. */
-static ptrdiff_t find_entry(const psal_pth *pth, const char *folder, const char *name,
-                            size_t name_size) {
+static ptrdiff_t find_entry(const psal_pth *pth, const char *folder, const char *name, size_t name_size) {
     char text[300];
     size_t folder_size = strlen(folder);
-    if (pth->prefix + folder_size + name_size >= sizeof text || memchr(name, 0, name_size))
-        return -1;
+    if (pth->prefix + folder_size + name_size >= sizeof text || memchr(name, 0, name_size)) return -1;
     memcpy(text, pth->prefix_text, pth->prefix);
     memcpy(text + pth->prefix, folder, folder_size);
     memcpy(text + pth->prefix + folder_size, name, name_size);
@@ -80,8 +77,7 @@ static ptrdiff_t find_entry(const psal_pth *pth, const char *folder, const char 
 static psal_status check_byte_order(psal_pth *pth, psal_error *err) {
     const uint8_t *data;
     size_t size;
-    ptrdiff_t entry =
-        find_entry(pth, "", "byteorder", 9); /* since torch 2.0; absent means little */
+    ptrdiff_t entry = find_entry(pth, "", "byteorder", 9); /* since torch 2.0; absent means little */
     if (entry < 0) return PSAL_OK;
     psal_status status = psal_zip_data(pth->zip, (size_t)entry, &data, &size, err);
     if (status == PSAL_OK && (size != 6 || memcmp(data, "little", 6) != 0))
@@ -106,8 +102,7 @@ static psal_status collect_storages(psal_pth *pth, psal_error *err) {
     if (!rows) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < mentions; i++) {
         const psal_pickle_storage *storage = psal_pickle_storage_at(pth->pickle, i);
-        rows[i] =
-            (struct storage){storage->key, storage->key_size, storage->dtype, storage->count, NULL};
+        rows[i] = (struct storage){storage->key, storage->key_size, storage->dtype, storage->count, NULL};
     }
     qsort(rows, mentions, sizeof *rows, compare_keys);
     for (size_t i = 0; i < mentions; i++) {
@@ -141,9 +136,8 @@ static psal_status read_legacy_storages(psal_pth *pth, size_t at, psal_error *er
                              : psal_fail(err, PSAL_ERR_FORMAT, "the list of storages is missing");
     for (size_t i = 0; status == PSAL_OK && i < list->list.count; i++) {
         const psal_pickle_value *key = list->list.items[i];
-        struct storage *storage = key->kind == PSAL_PICKLE_STRING
-                                      ? find_storage(pth, key->text.bytes, key->text.size)
-                                      : NULL;
+        struct storage *storage = key->kind == PSAL_PICKLE_STRING ? find_storage(pth, key->text.bytes, key->text.size)
+                                                                  : NULL;
         if (!storage || storage->data) {
             status = psal_fail(err, PSAL_ERR_FORMAT, "storage number %zu is %s", i,
                                storage ? "listed twice" : "of no tensor");
@@ -187,15 +181,12 @@ static psal_status read_legacy(psal_pth *pth, size_t at, psal_error *err) {
     const psal_pickle_value *version = psal_pickle_root(protocol), *little = NULL;
     bool known = version->kind == PSAL_PICKLE_INT && version->integer == LEGACY_PROTOCOL;
     psal_pickle_free(protocol);
-    if (!known)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "an unknown version of PyTorch's legacy format");
+    if (!known) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "an unknown version of PyTorch's legacy format");
     if (!(machine = next_pickle(pth, &at, err))) return err ? err->status : PSAL_ERR_FORMAT;
     little = psal_pickle_get(psal_pickle_root(machine), "little_endian");
     bool fits = little && little->kind == PSAL_PICKLE_BOOL && little->integer;
     psal_pickle_free(machine);
-    if (!fits)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "it was written by a big-endian machine");
+    if (!fits) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "it was written by a big-endian machine");
     if (!(pth->pickle = next_pickle(pth, &at, err))) return err ? err->status : PSAL_ERR_FORMAT;
     psal_status status = collect_storages(pth, err);
     return status == PSAL_OK ? read_legacy_storages(pth, at, err) : status;
@@ -213,12 +204,10 @@ static psal_status open_pickles(psal_pth *pth, const char *path, psal_error *err
         psal_pickle_free(first);
         status = read_legacy(pth, at, err);
     } else {
-        pth->pickle =
-            first; /* a plain pickle: numpy arrays are in it, storages have nowhere to be */
+        pth->pickle = first; /* a plain pickle: numpy arrays are in it, storages have nowhere to be */
         if (at != pth->file.size)
-            status =
-                psal_fail(err, PSAL_ERR_FORMAT, "%zu bytes behind the pickle are not understood",
-                          pth->file.size - at);
+            status = psal_fail(err, PSAL_ERR_FORMAT, "%zu bytes behind the pickle are not understood",
+                               pth->file.size - at);
     }
     return status == PSAL_OK ? PSAL_OK : psal_fail_prefix(err, "%s", path);
 }
@@ -269,8 +258,8 @@ psal_pickle_value *psal_pth_root(const psal_pth *pth) {
 }
 
 /* The bytes of a whole storage. */
-static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *storage,
-                                 const uint8_t **data, psal_error *err) {
+static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *storage, const uint8_t **data,
+                                 psal_error *err) {
     int key_size = (int)(storage->key_size < 60 ? storage->key_size : 60);
     if (!storage->key) { /* its size was checked when the pickle was read */
         *data = storage->inline_data;
@@ -279,21 +268,17 @@ static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *stora
     if (pth->zip) {
         size_t size, element = psal_dtype_size(storage->dtype);
         ptrdiff_t entry = find_entry(pth, "data/", storage->key, storage->key_size);
-        if (entry < 0)
-            return psal_fail(err, PSAL_ERR_FORMAT, "its storage %.*s is missing", key_size,
-                             storage->key);
+        if (entry < 0) return psal_fail(err, PSAL_ERR_FORMAT, "its storage %.*s is missing", key_size, storage->key);
         psal_status status = psal_zip_data(pth->zip, (size_t)entry, data, &size, err);
         if (status == PSAL_OK && (size % element || size / element != (uint64_t)storage->count))
-            status = psal_fail(
-                err, PSAL_ERR_FORMAT,
-                "its storage %.*s has %zu bytes, %" PRId64 " elements of %s expected", key_size,
-                storage->key, size, storage->count, psal_dtype_name(storage->dtype));
+            status = psal_fail(err, PSAL_ERR_FORMAT,
+                               "its storage %.*s has %zu bytes, %" PRId64 " elements of %s expected", key_size,
+                               storage->key, size, storage->count, psal_dtype_name(storage->dtype));
         return status;
     }
     const struct storage *found = find_storage(pth, storage->key, storage->key_size);
     if (!found || !found->data)
-        return psal_fail(err, PSAL_ERR_FORMAT, "its storage %.*s is missing", key_size,
-                         storage->key);
+        return psal_fail(err, PSAL_ERR_FORMAT, "its storage %.*s is missing", key_size, storage->key);
     *data = found->data;
     return PSAL_OK;
 }
@@ -306,8 +291,7 @@ static psal_status check_view(const psal_pickle_tensor *tensor, psal_error *err)
     psal_shape_format(shape, text, sizeof text);
     if (count < 0) return psal_fail(err, PSAL_ERR_FORMAT, "impossible shape %s", text);
     if (tensor->offset < 0 || tensor->offset > tensor->storage->view_count)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "it begins at element %" PRId64 " of a storage of %" PRId64,
+        return psal_fail(err, PSAL_ERR_FORMAT, "it begins at element %" PRId64 " of a storage of %" PRId64,
                          tensor->offset, tensor->storage->view_count);
     if (!count) return PSAL_OK;
     int64_t room = tensor->storage->view_count - tensor->offset;
@@ -315,8 +299,7 @@ static psal_status check_view(const psal_pickle_tensor *tensor, psal_error *err)
     for (int i = 0; i < shape->ndim; i++) {
         int64_t steps = shape->dim[i] - 1;
         if (tensor->stride[i] < 0)
-            return psal_fail(err, PSAL_ERR_UNSUPPORTED, "a negative stride (%" PRId64 ")",
-                             tensor->stride[i]);
+            return psal_fail(err, PSAL_ERR_UNSUPPORTED, "a negative stride (%" PRId64 ")", tensor->stride[i]);
         if (steps && tensor->stride[i] > (INT64_MAX - last) / steps)
             last = INT64_MAX;
         else
@@ -324,35 +307,30 @@ static psal_status check_view(const psal_pickle_tensor *tensor, psal_error *err)
         if (last >= room) break;
     }
     if (last >= room)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "a view of shape %s reaches past its storage of %" PRId64 " elements",
+        return psal_fail(err, PSAL_ERR_FORMAT, "a view of shape %s reaches past its storage of %" PRId64 " elements",
                          text, tensor->storage->view_count);
     return PSAL_OK;
 }
 
-psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, const char *name,
-                                psal_tensor_map *map, bool *is_view, psal_error *err) {
+psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, const char *name, psal_tensor_map *map,
+                                bool *is_view, psal_error *err) {
     const psal_pickle_tensor *tensor = value->tensor;
     const uint8_t *data = NULL;
     *is_view = false;
-    psal_status status = tensor->storage
-                             ? check_view(tensor, err)
-                             : psal_fail(err, PSAL_ERR_FORMAT, "an array without contents");
+    psal_status status = tensor->storage ? check_view(tensor, err)
+                                         : psal_fail(err, PSAL_ERR_FORMAT, "an array without contents");
     if (status == PSAL_OK) status = storage_bytes(pth, tensor->storage, &data, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "tensor %s", name);
 
     size_t element = psal_dtype_size(tensor->dtype);
     uint64_t bytes = (uint64_t)psal_shape_count(&tensor->shape) * element;
     if (bytes) data += ((size_t)tensor->storage->view_offset + (size_t)tensor->offset) * element;
-    *is_view = psal_strided_is_contiguous(&tensor->shape, tensor->stride) &&
-               (uintptr_t)data % element == 0;
-    if (*is_view)
-        return psal_tensor_map_add_view(map, name, tensor->dtype, &tensor->shape, data, err);
+    *is_view = psal_strided_is_contiguous(&tensor->shape, tensor->stride) && (uintptr_t)data % element == 0;
+    if (*is_view) return psal_tensor_map_add_view(map, name, tensor->dtype, &tensor->shape, data, err);
     if (bytes > pth->copy_limit - pth->copied)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "tensor %s: views that repeat their elements would take more than %" PRIu64
-                         " bytes",
-                         name, pth->copy_limit);
+                         "tensor %s: views that repeat their elements would take more than %" PRIu64 " bytes", name,
+                         pth->copy_limit);
     pth->copied += bytes;
     psal_tensor *copy = psal_tensor_map_add(map, name, tensor->dtype, &tensor->shape, err);
     if (!copy) return err ? err->status : PSAL_ERR_MEMORY;

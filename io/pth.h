@@ -23,9 +23,8 @@ psal_tensor_map *psal_pth_read(const char *path, psal_notes *notes, psal_error *
 
 typedef struct psal_pth psal_pth;
 
-psal_pth *psal_pth_open(const char *path,
-                        psal_error *err); /* NULL with an *err that names the file */
-void psal_pth_close(psal_pth *pth);       /* NULL is fine */
+psal_pth *psal_pth_open(const char *path, psal_error *err); /* NULL with an *err that names the file */
+void psal_pth_close(psal_pth *pth);                         /* NULL is fine */
 
 bool psal_pth_is_legacy(const psal_pth *pth);
 psal_pickle_value *psal_pth_root(const psal_pth *pth); /* valid until psal_pth_close */
@@ -33,7 +32,7 @@ psal_pickle_value *psal_pth_root(const psal_pth *pth); /* valid until psal_pth_c
 /* Add the tensor that `value` (of kind PSAL_PICKLE_TENSOR) describes to `map`: as a view into
  * `pth`, which must outlive the map, when *is_view becomes true, else as a copy. Shape, offset and
  * strides are checked against the storage. Messages name the tensor, not the file. */
-psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, const char *name,
-                                psal_tensor_map *map, bool *is_view, psal_error *err);
+psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, const char *name, psal_tensor_map *map,
+                                bool *is_view, psal_error *err);
 
 #endif

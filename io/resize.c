@@ -44,8 +44,7 @@ static double triangle(double distance) {
 }
 
 /* Fill window->weights; `exact` is scratch of window->count doubles. */
-static void set_weights(const struct axis *axis, int index, const struct window *window,
-                        double *exact) {
+static void set_weights(const struct axis *axis, int index, const struct window *window, double *exact) {
     double center = (index + 0.5) * axis->scale, inverse_radius = 1.0 / axis->radius, sum = 0.0;
     for (int i = 0; i < window->count; i++) {
         exact[i] = triangle((i + window->first - center + 0.5) * inverse_radius);
@@ -68,8 +67,7 @@ static void free_windows(struct windows *windows) {
 }
 
 /* The windows of target pixels start .. start + count - 1; false when out of memory. */
-static int make_windows(int source_size, int target_size, int start, int count,
-                        struct windows *windows) {
+static int make_windows(int source_size, int target_size, int start, int count, struct windows *windows) {
     struct axis axis = make_axis(source_size, target_size);
     *windows = (struct windows){0};
     windows->at = malloc((size_t)count * sizeof *windows->at);
@@ -106,8 +104,7 @@ static uint8_t round_pixel(int32_t sum) {
 }
 
 /* target[count][3]: a row of the source resized. */
-static void resize_row(const uint8_t *source, const struct window *windows, int count,
-                       uint8_t *target) {
+static void resize_row(const uint8_t *source, const struct window *windows, int count, uint8_t *target) {
     for (int x = 0; x < count; x++, target += 3) {
         const uint8_t *pixel = source + 3 * (size_t)windows[x].first;
         const int32_t *weights = windows[x].weights;
@@ -125,8 +122,8 @@ static void resize_row(const uint8_t *source, const struct window *windows, int 
 
 /* target[size]: the weighted sum of window->count rows of `size` bytes, row_stride apart, the first
  * at `rows`. */
-static void blend_rows(const uint8_t *rows, size_t row_stride, const struct window *window,
-                       size_t size, int32_t *sums, uint8_t *target) {
+static void blend_rows(const uint8_t *rows, size_t row_stride, const struct window *window, size_t size, int32_t *sums,
+                       uint8_t *target) {
     for (size_t i = 0; i < size; i++) sums[i] = ONE_HALF;
     for (int k = 0; k < window->count; k++) {
         const uint8_t *row = rows + (size_t)k * row_stride;
@@ -144,12 +141,10 @@ struct resizer {
     int32_t *sums;   /* one row of accumulators */
 };
 
-static psal_status run(struct resizer *resizer, const psal_image *source,
-                       const psal_resize_part *part, uint8_t *rgb, size_t row_stride,
-                       psal_error *err) {
+static psal_status run(struct resizer *resizer, const psal_image *source, const psal_resize_part *part, uint8_t *rgb,
+                       size_t row_stride, psal_error *err) {
     size_t row_bytes = (size_t)part->width * 3;
-    if (!make_windows(source->width, part->full_width, part->left, part->width,
-                      &resizer->columns) ||
+    if (!make_windows(source->width, part->full_width, part->left, part->width, &resizer->columns) ||
         !make_windows(source->height, part->full_height, part->top, part->height, &resizer->rows))
         goto out_of_memory;
     const struct window *last = &resizer->rows.at[part->height - 1];
@@ -159,22 +154,22 @@ static psal_status run(struct resizer *resizer, const psal_image *source,
     if (!resizer->middle || !resizer->sums) goto out_of_memory;
 
     for (int y = first; y < end; y++)
-        resize_row(source->rgb + (size_t)y * (size_t)source->width * 3, resizer->columns.at,
-                   part->width, resizer->middle + (size_t)(y - first) * row_bytes);
+        resize_row(source->rgb + (size_t)y * (size_t)source->width * 3, resizer->columns.at, part->width,
+                   resizer->middle + (size_t)(y - first) * row_bytes);
     for (int y = 0; y < part->height; y++) {
         const struct window *window = &resizer->rows.at[y];
-        blend_rows(resizer->middle + (size_t)(window->first - first) * row_bytes, row_bytes, window,
-                   row_bytes, resizer->sums, rgb + (size_t)y * row_stride);
+        blend_rows(resizer->middle + (size_t)(window->first - first) * row_bytes, row_bytes, window, row_bytes,
+                   resizer->sums, rgb + (size_t)y * row_stride);
     }
     return PSAL_OK;
 
 out_of_memory:
-    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for resizing %dx%d pixels to %dx%d",
-                     source->width, source->height, part->full_width, part->full_height);
+    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for resizing %dx%d pixels to %dx%d", source->width,
+                     source->height, part->full_width, part->full_height);
 }
 
-psal_status psal_resize_region(const psal_image *source, const psal_resize_part *part, uint8_t *rgb,
-                               size_t row_stride, psal_error *err) {
+psal_status psal_resize_region(const psal_image *source, const psal_resize_part *part, uint8_t *rgb, size_t row_stride,
+                               psal_error *err) {
     if (!source->rgb || source->width < 1 || source->height < 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no image to resize");
     if (part->width < 1 || part->height < 1 || part->left < 0 || part->top < 0 ||
@@ -182,13 +177,11 @@ psal_status psal_resize_region(const psal_image *source, const psal_resize_part 
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "the part %dx%d at %d,%d does not lie in the resized image of %dx%d "
                          "pixels",
-                         part->width, part->height, part->left, part->top, part->full_width,
-                         part->full_height);
+                         part->width, part->height, part->left, part->top, part->full_width, part->full_height);
     if (part->full_width == source->width && part->full_height == source->height) {
         for (int y = 0; y < part->height; y++)
             memcpy(rgb + (size_t)y * row_stride,
-                   source->rgb +
-                       ((size_t)(part->top + y) * (size_t)source->width + (size_t)part->left) * 3,
+                   source->rgb + ((size_t)(part->top + y) * (size_t)source->width + (size_t)part->left) * 3,
                    (size_t)part->width * 3);
         return PSAL_OK;
     }
@@ -201,8 +194,7 @@ psal_status psal_resize_region(const psal_image *source, const psal_resize_part 
     return status;
 }
 
-psal_status psal_resize(const psal_image *source, int width, int height, psal_image *target,
-                        psal_error *err) {
+psal_status psal_resize(const psal_image *source, int width, int height, psal_image *target, psal_error *err) {
     psal_status status = psal_image_alloc(width, height, target, err);
     if (status) return status;
     psal_resize_part whole = {width, height, 0, 0, width, height};

@@ -13,8 +13,7 @@
 
 /* Resize *source to width x height pixels into *target, which the caller frees with
  * psal_image_free. Fails when the size is not positive or too large, or memory is short. */
-psal_status psal_resize(const psal_image *source, int width, int height, psal_image *target,
-                        psal_error *err);
+psal_status psal_resize(const psal_image *source, int width, int height, psal_image *target, psal_error *err);
 
 /* A part of a resized image, without computing the rest. */
 typedef struct psal_resize_part {
@@ -25,7 +24,7 @@ typedef struct psal_resize_part {
 
 /* Write `part` of the resized *source to rgb[part.height][part.width][3], whose rows begin
  * row_stride bytes apart. */
-psal_status psal_resize_region(const psal_image *source, const psal_resize_part *part, uint8_t *rgb,
-                               size_t row_stride, psal_error *err);
+psal_status psal_resize_region(const psal_image *source, const psal_resize_part *part, uint8_t *rgb, size_t row_stride,
+                               psal_error *err);
 
 #endif

@@ -16,9 +16,8 @@ static const struct {
     const char *name;
     psal_dtype dtype;
 } dtypes[] = {
-    {"F32", PSAL_F32}, {"F64", PSAL_F64},   {"F16", PSAL_F16}, {"BF16", PSAL_BF16},
-    {"I64", PSAL_I64}, {"I32", PSAL_I32},   {"I16", PSAL_I16}, {"I8", PSAL_I8},
-    {"U8", PSAL_U8},   {"BOOL", PSAL_BOOL},
+    {"F32", PSAL_F32}, {"F64", PSAL_F64}, {"F16", PSAL_F16}, {"BF16", PSAL_BF16}, {"I64", PSAL_I64},
+    {"I32", PSAL_I32}, {"I16", PSAL_I16}, {"I8", PSAL_I8},   {"U8", PSAL_U8},     {"BOOL", PSAL_BOOL},
 };
 _Static_assert(sizeof dtypes / sizeof *dtypes == PSAL_DTYPE_COUNT, "one row per element type");
 
@@ -35,51 +34,41 @@ struct range {
 
 /* Check one header entry and add its tensor; `data` is the buffer of `size` bytes behind the
  * header. */
-static psal_status read_entry(const char *name, json_t *entry, const uint8_t *data, uint64_t size,
-                              psal_tensor_map *map, struct range *range, psal_error *err) {
-    json_t *shape_json = json_object_get(entry, "shape"),
-           *offsets = json_object_get(entry, "data_offsets");
+static psal_status read_entry(const char *name, json_t *entry, const uint8_t *data, uint64_t size, psal_tensor_map *map,
+                              struct range *range, psal_error *err) {
+    json_t *shape_json = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
     const char *type = json_string_value(json_object_get(entry, "dtype"));
     if (!type || !json_is_array(shape_json) || json_array_size(offsets) != 2)
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: dtype, shape or data_offsets missing",
-                         name);
+        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: dtype, shape or data_offsets missing", name);
     int dtype = -1;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(dtypes[i].name, type) == 0) dtype = (int)dtypes[i].dtype;
-    if (dtype < 0)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "tensor %s: cannot read dtype %.40s", name,
-                         type);
+    if (dtype < 0) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "tensor %s: cannot read dtype %.40s", name, type);
 
     if (json_array_size(shape_json) > PSAL_MAX_DIMS)
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: %zu dimensions, at most %d are read",
-                         name, json_array_size(shape_json), PSAL_MAX_DIMS);
+        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: %zu dimensions, at most %d are read", name,
+                         json_array_size(shape_json), PSAL_MAX_DIMS);
     psal_shape shape = {.ndim = (int)json_array_size(shape_json)};
     for (int i = 0; i < shape.ndim; i++) {
         json_t *dim = json_array_get(shape_json, (size_t)i);
-        if (!json_is_integer(dim))
-            return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: bad shape", name);
+        if (!json_is_integer(dim)) return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: bad shape", name);
         shape.dim[i] = json_integer_value(dim);
     }
     char text[200];
     psal_shape_format(&shape, text, sizeof text);
     int64_t count = psal_shape_count(&shape);
-    if (count < 0)
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: impossible shape %s", name, text);
+    if (count < 0) return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: impossible shape %s", name, text);
 
     json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     int64_t begin = json_integer_value(first), end = json_integer_value(last);
-    if (!json_is_integer(first) || !json_is_integer(last) || begin < 0 || end < begin ||
-        (uint64_t)end > size)
+    if (!json_is_integer(first) || !json_is_integer(last) || begin < 0 || end < begin || (uint64_t)end > size)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "tensor %s: bytes %" PRId64 " to %" PRId64
-                         " are outside the data of %" PRIu64 " bytes%s",
+                         "tensor %s: bytes %" PRId64 " to %" PRId64 " are outside the data of %" PRIu64 " bytes%s",
                          name, begin, end, size, end > begin ? " (a truncated file?)" : "");
     size_t element = psal_dtype_size((psal_dtype)dtype);
     if ((uint64_t)(end - begin) != (uint64_t)count * element)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "tensor %s: %s %s needs %" PRIu64 " bytes, the header gives it %" PRId64,
-                         name, psal_dtype_name((psal_dtype)dtype), text, (uint64_t)count * element,
-                         end - begin);
+        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: %s %s needs %" PRIu64 " bytes, the header gives it %" PRId64,
+                         name, psal_dtype_name((psal_dtype)dtype), text, (uint64_t)count * element, end - begin);
     *range = (struct range){(uint64_t)begin, (uint64_t)end, name};
     if ((uintptr_t)(data + begin) % element == 0)
         return psal_tensor_map_add_view(map, name, (psal_dtype)dtype, &shape, data + begin, err);
@@ -91,13 +80,11 @@ static psal_status read_entry(const char *name, json_t *entry, const uint8_t *da
 
 static psal_status read_metadata(json_t *object, psal_tensor_map *map, psal_error *err) {
     if (!json_is_object(object) || json_object_size(object) > MAX_METADATA)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "__metadata__ is not an object of at most %d strings", MAX_METADATA);
+        return psal_fail(err, PSAL_ERR_FORMAT, "__metadata__ is not an object of at most %d strings", MAX_METADATA);
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value) {
-        if (!json_is_string(value))
-            return psal_fail(err, PSAL_ERR_FORMAT, "metadata %s is not a string", key);
+        if (!json_is_string(value)) return psal_fail(err, PSAL_ERR_FORMAT, "metadata %s is not a string", key);
         psal_status status = psal_tensor_map_set_meta(map, key, json_string_value(value), err);
         if (status != PSAL_OK) return status;
     }
@@ -111,35 +98,29 @@ static int compare_ranges(const void *a, const void *b) {
 }
 
 /* The buffer must be divided without overlaps and without bytes that belong to nobody. */
-static psal_status check_ranges(struct range *ranges, size_t count, uint64_t size,
-                                psal_error *err) {
+static psal_status check_ranges(struct range *ranges, size_t count, uint64_t size, psal_error *err) {
     qsort(ranges, count, sizeof *ranges, compare_ranges);
     uint64_t at = 0;
     for (size_t i = 0; i < count; i++) {
         if (ranges[i].begin < at)
-            return psal_fail(err, PSAL_ERR_FORMAT, "tensors %s and %s overlap", ranges[i - 1].name,
-                             ranges[i].name);
+            return psal_fail(err, PSAL_ERR_FORMAT, "tensors %s and %s overlap", ranges[i - 1].name, ranges[i].name);
         if (ranges[i].begin > at)
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "%" PRIu64 " bytes before tensor %s belong to no tensor",
+            return psal_fail(err, PSAL_ERR_FORMAT, "%" PRIu64 " bytes before tensor %s belong to no tensor",
                              ranges[i].begin - at, ranges[i].name);
         at = ranges[i].end;
     }
     if (at != size)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%" PRIu64 " bytes at the end belong to no tensor",
-                         size - at);
+        return psal_fail(err, PSAL_ERR_FORMAT, "%" PRIu64 " bytes at the end belong to no tensor", size - at);
     return PSAL_OK;
 }
 
 static psal_status read_all(const psal_mapped_file *file, psal_tensor_map *map, psal_error *err) {
-    if (file->size < 8)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%zu bytes are no safetensors file", file->size);
+    if (file->size < 8) return psal_fail(err, PSAL_ERR_FORMAT, "%zu bytes are no safetensors file", file->size);
     uint64_t header = little_endian_64(file->data);
     if (header > MAX_HEADER || header > file->size - 8)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "a header of %" PRIu64
-                         " bytes does not fit the file of %zu (a truncated file?)",
-                         header, file->size);
+                         "a header of %" PRIu64 " bytes does not fit the file of %zu (a truncated file?)", header,
+                         file->size);
     const uint8_t *data = file->data + 8 + header;
     uint64_t size = file->size - 8 - header;
     json_t *root = psal_json_parse_object(file->data + 8, (size_t)header, err);
@@ -169,8 +150,8 @@ psal_tensor_map *psal_safetensors_read(const char *path, psal_error *err) {
     psal_mapped_file file;
     if (psal_map_file(path, &file, err) != PSAL_OK) return NULL;
     psal_tensor_map *map = psal_tensor_map_new();
-    psal_status status = map ? psal_tensor_map_adopt(map, (void *)(uintptr_t)file.data, file.size,
-                                                     psal_mapped_release, err)
+    psal_status status = map ? psal_tensor_map_adopt(map, (void *)(uintptr_t)file.data, file.size, psal_mapped_release,
+                                                     err)
                              : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     if (status != PSAL_OK) {
         psal_unmap_file(&file);
@@ -224,13 +205,11 @@ static char *header_text(const psal_tensor_map *map, psal_error *err) {
             for (int d = 0; d < tensor->shape.ndim; d++)
                 failed |= json_array_append_new(shape, json_integer(tensor->shape.dim[d]));
             size_t end = at + bytes_of(tensor);
-            json_t *entry =
-                json_pack("{s:s, s:o, s:[I, I]}", "dtype", type_name(tensor->dtype), "shape", shape,
-                          "data_offsets", (json_int_t)at, (json_int_t)end);
+            json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", type_name(tensor->dtype), "shape", shape,
+                                      "data_offsets", (json_int_t)at, (json_int_t)end);
             if (strcmp(name, "__metadata__") == 0 || json_object_set_new(root, name, entry) != 0) {
                 if (strcmp(name, "__metadata__") == 0) json_decref(entry);
-                psal_fail(err, PSAL_ERR_ARGUMENT,
-                          "tensor name %s cannot be written (not UTF-8, or reserved)", name);
+                psal_fail(err, PSAL_ERR_ARGUMENT, "tensor name %s cannot be written (not UTF-8, or reserved)", name);
                 json_decref(root);
                 return NULL;
             }
@@ -252,14 +231,12 @@ psal_status psal_safetensors_write(const char *path, const psal_tensor_map *map,
         free(text);
         return err->status;
     }
-    size_t length = strlen(text),
-           padding = (HEADER_ALIGNMENT - (8 + length) % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
+    size_t length = strlen(text), padding = (HEADER_ALIGNMENT - (8 + length) % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
     uint64_t total = length + padding;
     uint8_t size[8];
     for (int i = 0; i < 8; i++) size[i] = (uint8_t)(total >> 8 * i);
     /* Short writes show in ferror, which commit looks at; stop early all the same. */
-    bool written =
-        fwrite(size, 1, 8, file->stream) == 8 && fwrite(text, 1, length, file->stream) == length;
+    bool written = fwrite(size, 1, 8, file->stream) == 8 && fwrite(text, 1, length, file->stream) == length;
     for (size_t i = 0; i < padding; i++) fputc(' ', file->stream);
     free(text);
     for (int order = 0; written && order < 4; order++)

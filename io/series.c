@@ -52,8 +52,7 @@ void fig_draw_marker(cairo_t *cr, double x, double y, double size, fig_style sty
     cairo_stroke(cr);
 }
 
-void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const double *y,
-                    fig_style style) {
+void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const double *y, fig_style style) {
     cairo_t *cr = axes->cr;
     cairo_save(cr);
     cairo_save(cr);
@@ -77,19 +76,18 @@ void fig_draw_curve(const fig_axes *axes, size_t count, const double *x, const d
     for (size_t i = 0; i < count; i++) {
         double px = fig_axes_x(axes, x[i]), py = fig_axes_y(axes, y[i]);
         /* Not those below what a logarithmic axis shows. */
-        if (isfinite(px) && py > axes->y - 1 && py < axes->y + axes->height + 1)
-            fig_draw_marker(cr, px, py, 5, style);
+        if (isfinite(px) && py > axes->y - 1 && py < axes->y + axes->height + 1) fig_draw_marker(cr, px, py, 5, style);
     }
     cairo_restore(cr);
 }
 
-void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const double *y,
-                   const double *error, fig_style style) {
+void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const double *y, const double *error,
+                   fig_style style) {
     cairo_t *cr = axes->cr;
     for (size_t start = 0; start < count;) {
         size_t end = start;
-        while (end < count && isfinite(fig_axes_x(axes, x[end])) &&
-               isfinite(fig_axes_y(axes, y[end])) && isfinite(error[end]))
+        while (end < count && isfinite(fig_axes_x(axes, x[end])) && isfinite(fig_axes_y(axes, y[end])) &&
+               isfinite(error[end]))
             end++;
         if (end - start >= 2) {
             double bottom = axes->y + axes->height;
@@ -97,8 +95,7 @@ void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const do
             for (size_t i = start; i < end; i++)
                 cairo_line_to(cr, fig_axes_x(axes, x[i]), fig_axes_y(axes, y[i] + error[i]));
             for (size_t i = end; i-- > start;) {
-                double low =
-                    fig_axes_y(axes, y[i] - error[i]); /* NaN: below what a logarithm can show */
+                double low = fig_axes_y(axes, y[i] - error[i]); /* NaN: below what a logarithm can show */
                 cairo_line_to(cr, fig_axes_x(axes, x[i]), isfinite(low) ? low : bottom);
             }
             cairo_close_path(cr);
@@ -110,8 +107,7 @@ void fig_draw_band(const fig_axes *axes, size_t count, const double *x, const do
 }
 
 void fig_draw_error_bar(const fig_axes *axes, double x, double y, double error, fig_color color) {
-    double px = fig_axes_x(axes, x), top = fig_axes_y(axes, y + error),
-           low = fig_axes_y(axes, y - error);
+    double px = fig_axes_x(axes, x), top = fig_axes_y(axes, y + error), low = fig_axes_y(axes, y - error);
     if (!isfinite(px) || !isfinite(top)) return;
     if (!isfinite(low)) low = axes->y + axes->height;
     cairo_t *cr = axes->cr;
@@ -127,8 +123,7 @@ void fig_draw_error_bar(const fig_axes *axes, double x, double y, double error, 
 }
 
 void fig_draw_bar(const fig_axes *axes, double from, double to, double y, fig_color color) {
-    double base =
-        axes->v.scale == FIG_LINEAR && axes->v.low < 0 ? fmin(0, axes->v.high) : axes->v.low;
+    double base = axes->v.scale == FIG_LINEAR && axes->v.low < 0 ? fmin(0, axes->v.high) : axes->v.low;
     double top = fig_axes_y(axes, y), foot = fig_axes_y(axes, base);
     if (!isfinite(top)) return;
     double left = fig_axes_x(axes, from);
@@ -175,8 +170,8 @@ static void draw_key(cairo_t *cr, double x, double y, const fig_legend_entry *en
     cairo_restore(cr);
 }
 
-static double legend(cairo_t *cr, bool draw, double x, double y, double width,
-                     const fig_legend_entry *entries, size_t count) {
+static double legend(cairo_t *cr, bool draw, double x, double y, double width, const fig_legend_entry *entries,
+                     size_t count) {
     double row = fig_line_height(FIG_FONT_LABEL) + 1, at = x, used = 0;
     char text[FIG_TEXT_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -196,8 +191,8 @@ static double legend(cairo_t *cr, bool draw, double x, double y, double width,
     return used;
 }
 
-double fig_header(cairo_t *cr, bool draw, double x, double y, double width, const char *title,
-                  const char *subtitle, const fig_legend_entry *entries, size_t entry_count) {
+double fig_header(cairo_t *cr, bool draw, double x, double y, double width, const char *title, const char *subtitle,
+                  const fig_legend_entry *entries, size_t entry_count) {
     double top = y;
     char lines[3][FIG_TEXT_MAX];
     const struct {
@@ -210,9 +205,7 @@ double fig_header(cairo_t *cr, bool draw, double x, double y, double width, cons
         int count = fig_text_wrap(cr, texts[i].font, texts[i].text, width, texts[i].lines, lines);
         for (int j = 0; j < count; j++) {
             double height = fig_line_height(texts[i].font);
-            if (draw)
-                fig_text(cr, texts[i].font, texts[i].color, FIG_LEFT, x, y + height / 2, 0,
-                         lines[j]);
+            if (draw) fig_text(cr, texts[i].font, texts[i].color, FIG_LEFT, x, y + height / 2, 0, lines[j]);
             y += height;
         }
     }

@@ -38,8 +38,8 @@ static void blocks_plain(uint32_t state[8], const uint8_t *data, size_t count) {
     for (; count; count--, data += 64) {
         uint32_t w[64];
         for (int t = 0; t < 16; t++)
-            w[t] = (uint32_t)data[4 * t] << 24 | (uint32_t)data[4 * t + 1] << 16 |
-                   (uint32_t)data[4 * t + 2] << 8 | data[4 * t + 3];
+            w[t] = (uint32_t)data[4 * t] << 24 | (uint32_t)data[4 * t + 1] << 16 | (uint32_t)data[4 * t + 2] << 8 |
+                   data[4 * t + 3];
         for (int t = 16; t < 64; t++) {
             uint32_t x = w[t - 15], y = w[t - 2];
             w[t] = w[t - 16] + (rotate(x, 7) ^ rotate(x, 18) ^ x >> 3) + w[t - 7] +
@@ -48,10 +48,8 @@ static void blocks_plain(uint32_t state[8], const uint8_t *data, size_t count) {
         uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
         uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
         for (int t = 0; t < 64; t++) {
-            uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
-                          ((e & f) ^ (~e & g)) + k[t] + w[t];
-            uint32_t t2 =
-                (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+            uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + k[t] + w[t];
+            uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
             h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
         }
         state[0] += a, state[1] += b, state[2] += c, state[3] += d;
@@ -62,28 +60,25 @@ static void blocks_plain(uint32_t state[8], const uint8_t *data, size_t count) {
 #ifdef HAVE_SHA_INSTRUCTIONS
 static int has_sha_instructions(void) {
     unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29) /* SHA */ &&
-           __get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 19) /* SSE4.1 */ &&
-           (c & 1u << 9) /* SSSE3 */;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29) /* SHA */ && __get_cpuid(1, &a, &b, &c, &d) &&
+           (c & 1u << 19) /* SSE4.1 */ && (c & 1u << 9) /* SSSE3 */;
 }
 
 /* The same with the SHA extensions (Intel SDM vol. 2: SHA256RNDS2 does two rounds on the state
  * halves ABEF and CDGH, SHA256MSG1 and MSG2 the message schedule, four words at a time). */
-__attribute__((target("sha,sse4.1,ssse3"))) static void
-blocks_fast(uint32_t state[8], const uint8_t *data, size_t count) {
+__attribute__((target("sha,sse4.1,ssse3"))) static void blocks_fast(uint32_t state[8], const uint8_t *data,
+                                                                    size_t count) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     __m128i abef = _mm_set_epi32((int)state[0], (int)state[1], (int)state[4], (int)state[5]);
     __m128i cdgh = _mm_set_epi32((int)state[2], (int)state[3], (int)state[6], (int)state[7]);
     for (; count; count--, data += 64) {
         __m128i old_abef = abef, old_cdgh = cdgh, w[4];
         for (int i = 0; i < 4; i++)
-            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)),
-                                    swap);
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)), swap);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
             /* w[i & 3] holds words 4i to 4i+3. */
-            __m128i sum =
-                _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(const void *)(k + 4 * i)));
+            __m128i sum = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(const void *)(k + 4 * i)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
             if (i < 12) {
@@ -95,14 +90,10 @@ blocks_fast(uint32_t state[8], const uint8_t *data, size_t count) {
         abef = _mm_add_epi32(abef, old_abef);
         cdgh = _mm_add_epi32(cdgh, old_cdgh);
     }
-    state[0] = (uint32_t)_mm_extract_epi32(abef, 3),
-    state[1] = (uint32_t)_mm_extract_epi32(abef, 2);
-    state[4] = (uint32_t)_mm_extract_epi32(abef, 1),
-    state[5] = (uint32_t)_mm_extract_epi32(abef, 0);
-    state[2] = (uint32_t)_mm_extract_epi32(cdgh, 3),
-    state[3] = (uint32_t)_mm_extract_epi32(cdgh, 2);
-    state[6] = (uint32_t)_mm_extract_epi32(cdgh, 1),
-    state[7] = (uint32_t)_mm_extract_epi32(cdgh, 0);
+    state[0] = (uint32_t)_mm_extract_epi32(abef, 3), state[1] = (uint32_t)_mm_extract_epi32(abef, 2);
+    state[4] = (uint32_t)_mm_extract_epi32(abef, 1), state[5] = (uint32_t)_mm_extract_epi32(abef, 0);
+    state[2] = (uint32_t)_mm_extract_epi32(cdgh, 3), state[3] = (uint32_t)_mm_extract_epi32(cdgh, 2);
+    state[6] = (uint32_t)_mm_extract_epi32(cdgh, 1), state[7] = (uint32_t)_mm_extract_epi32(cdgh, 0);
 }
 #endif
 
@@ -117,8 +108,8 @@ static block_function *best_blocks(void) {
 
 /* The last `left` < 64 bytes, padded by a one bit, zeros and the length in bits (FIPS
  * 180-4, 5.1.1). */
-static void finish(block_function *blocks, uint32_t state[8], const uint8_t *rest, size_t left,
-                   uint64_t size, uint8_t digest[32]) {
+static void finish(block_function *blocks, uint32_t state[8], const uint8_t *rest, size_t left, uint64_t size,
+                   uint8_t digest[32]) {
     uint8_t last[128] = {0};
     if (left) memcpy(last, rest, left);
     last[left] = 0x80;
@@ -180,8 +171,7 @@ psal_status psal_file_sha256(const char *path, char hex[65], psal_error *err) {
         status = psal_fail(err, PSAL_ERR_IO, "%s: cannot be read: %s", path, strerror(reason));
     } else {
         finish(blocks, state, piece, held, size, digest);
-        for (int i = 0; i < 64; i++)
-            hex[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
+        for (int i = 0; i < 64; i++) hex[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
         hex[64] = '\0';
     }
     close(fd);

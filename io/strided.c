@@ -45,8 +45,7 @@ static void copy_run(char *dst, const char *src, size_t element, int64_t count, 
     }
 }
 
-void psal_strided_copy(void *dst, const void *src, size_t element, const psal_shape *shape,
-                       const int64_t *stride) {
+void psal_strided_copy(void *dst, const void *src, size_t element, const psal_shape *shape, const int64_t *stride) {
     int64_t total = psal_shape_count(shape);
     if (total <= 0) return;
     if (psal_strided_is_contiguous(shape, stride)) {

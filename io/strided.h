@@ -18,7 +18,6 @@ bool psal_strided_is_contiguous(const psal_shape *shape, const int64_t *stride);
 
 /* dst[row-major index] = src[sum of index * stride]; elements of 1, 2, 4 or 8 bytes, neither side
  * aligned. The caller has checked that every index lies inside `src`. */
-void psal_strided_copy(void *dst, const void *src, size_t element, const psal_shape *shape,
-                       const int64_t *stride);
+void psal_strided_copy(void *dst, const void *src, size_t element, const psal_shape *shape, const int64_t *stride);
 
 #endif

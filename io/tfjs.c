@@ -18,8 +18,7 @@ static const struct {
     const char *name;
     psal_dtype dtype;
 } dtypes[] = {
-    {"float32", PSAL_F32}, {"float16", PSAL_F16}, {"int32", PSAL_I32},
-    {"uint8", PSAL_U8},    {"bool", PSAL_BOOL},
+    {"float32", PSAL_F32}, {"float16", PSAL_F16}, {"int32", PSAL_I32}, {"uint8", PSAL_U8}, {"bool", PSAL_BOOL},
 };
 
 /* The shards of one group as one run of bytes. */
@@ -64,8 +63,7 @@ static psal_status enter_shard(json_t *seen, const char *path, psal_error *err) 
     *end = '\0';
     psal_status status = PSAL_OK;
     if (json_object_get(seen, plain))
-        status =
-            psal_fail(err, PSAL_ERR_FORMAT, "the weight file '%.200s' is listed twice", path);
+        status = psal_fail(err, PSAL_ERR_FORMAT, "the weight file '%.200s' is listed twice", path);
     else if (json_object_set_new(seen, plain, json_true()))
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     free(plain);
@@ -75,27 +73,23 @@ static psal_status enter_shard(json_t *seen, const char *path, psal_error *err) 
 static psal_status open_group(const char *folder, json_t *paths, json_t *seen, psal_tensor_map *map,
                               struct group *group, psal_error *err) {
     size_t count = json_array_size(paths);
-    if (!count || count > MAX_SHARDS)
-        return psal_fail(err, PSAL_ERR_FORMAT, "a group of %zu weight files", count);
+    if (!count || count > MAX_SHARDS) return psal_fail(err, PSAL_ERR_FORMAT, "a group of %zu weight files", count);
     group->shards = calloc(count, sizeof *group->shards);
     if (!group->shards) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++) {
         const char *name = json_string_value(json_array_get(paths, i));
         char *path = NULL;
         if (!name || !is_inside(name))
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "the weight file '%.200s' is outside the model's folder: refused",
+            return psal_fail(err, PSAL_ERR_FORMAT, "the weight file '%.200s' is outside the model's folder: refused",
                              name ? name : "?");
         psal_status status = enter_shard(seen, name, err);
         if (status != PSAL_OK) return status;
-        if (asprintf(&path, "%s/%s", folder, name) < 0)
-            return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        if (asprintf(&path, "%s/%s", folder, name) < 0) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         psal_mapped_file *shard = &group->shards[group->count];
         status = psal_map_file(path, shard, err);
         free(path);
         if (status == PSAL_OK) {
-            status = psal_tensor_map_adopt(map, (void *)(uintptr_t)shard->data, shard->size,
-                                           psal_mapped_release, err);
+            status = psal_tensor_map_adopt(map, (void *)(uintptr_t)shard->data, shard->size, psal_mapped_release, err);
             if (status != PSAL_OK) psal_unmap_file(shard);
         }
         if (status != PSAL_OK) return status;
@@ -111,12 +105,10 @@ static const uint8_t *next_bytes(struct group *group, size_t size, uint8_t **cop
     uint64_t begin = 0;
     size_t i = 0;
     *copy = NULL;
-    while (i < group->count && group->at >= begin + group->shards[i].size)
-        begin += group->shards[i++].size;
+    while (i < group->count && group->at >= begin + group->shards[i].size) begin += group->shards[i++].size;
     size_t offset = (size_t)(group->at - begin);
     group->at += size;
-    if (i < group->count && size <= group->shards[i].size - offset)
-        return group->shards[i].data + offset;
+    if (i < group->count && size <= group->shards[i].size - offset) return group->shards[i].data + offset;
     uint8_t *to = *copy = malloc(size ? size : 1);
     for (size_t done = 0; to && done < size; i++, offset = 0) {
         size_t part = group->shards[i].size - offset;
@@ -144,8 +136,7 @@ static psal_status read_shape(json_t *entry, const char *name, psal_shape *shape
     *shape = (psal_shape){.ndim = (int)json_array_size(dims)};
     for (int i = 0; i < shape->ndim; i++) {
         json_t *dim = json_array_get(dims, (size_t)i);
-        if (!json_is_integer(dim))
-            return psal_fail(err, PSAL_ERR_FORMAT, "weight %s: bad shape", name);
+        if (!json_is_integer(dim)) return psal_fail(err, PSAL_ERR_FORMAT, "weight %s: bad shape", name);
         shape->dim[i] = json_integer_value(dim);
     }
     char text[200];
@@ -156,8 +147,8 @@ static psal_status read_shape(json_t *entry, const char *name, psal_shape *shape
 }
 
 /* value = stored * scale + min, in double as JavaScript does, then rounded to float32. */
-static void dequantise(const uint8_t *bytes, psal_dtype stored, size_t width, int64_t count,
-                       double scale, double min, float *to) {
+static void dequantise(const uint8_t *bytes, psal_dtype stored, size_t width, int64_t count, double scale, double min,
+                       float *to) {
     for (int64_t i = 0; i < count; i++) {
         uint16_t value = bytes[(size_t)i * width];
         if (width == 2) memcpy(&value, bytes + (size_t)i * 2, 2);
@@ -165,8 +156,7 @@ static void dequantise(const uint8_t *bytes, psal_dtype stored, size_t width, in
     }
 }
 
-static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_map *map,
-                              psal_error *err) {
+static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_map *map, psal_error *err) {
     const char *name = text_of(entry, "name"), *type = text_of(entry, "dtype");
     if (!name) return psal_fail(err, PSAL_ERR_FORMAT, "a weight without a name");
     psal_shape shape;
@@ -180,8 +170,7 @@ static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_ma
     double min = json_number_value(member(quantisation, "min"));
     if (!find_dtype(type, &dtype) || (quantisation && dtype != PSAL_F32) ||
         (!width && !find_dtype(stored_type, &stored)) || (width && !quantisation))
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "weight %s: cannot read dtype %.40s stored as %.40s", name,
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "weight %s: cannot read dtype %.40s stored as %.40s", name,
                          type ? type : "(none)", stored_type ? stored_type : "(none)");
     if (quantisation && stored != PSAL_F16 &&
         (!(width || stored == PSAL_U8) || !json_is_number(member(quantisation, "scale")) ||
@@ -209,8 +198,8 @@ static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_ma
     return copy ? PSAL_OK : err ? err->status : PSAL_ERR_MEMORY;
 }
 
-static psal_status read_group(const char *folder, json_t *group_json, json_t *seen,
-                              psal_tensor_map *map, psal_error *err) {
+static psal_status read_group(const char *folder, json_t *group_json, json_t *seen, psal_tensor_map *map,
+                              psal_error *err) {
     struct group group = {.count = 0};
     json_t *weights = member(group_json, "weights"), *entry;
     size_t i;
@@ -222,24 +211,20 @@ static psal_status read_group(const char *folder, json_t *group_json, json_t *se
         }
     }
     if (status == PSAL_OK && group.at != group.size)
-        status = psal_fail(err, PSAL_ERR_FORMAT,
-                           "the weight files hold %" PRIu64 " bytes, the weights need %" PRIu64,
+        status = psal_fail(err, PSAL_ERR_FORMAT, "the weight files hold %" PRIu64 " bytes, the weights need %" PRIu64,
                            group.size, group.at);
     free(group.shards);
     return status;
 }
 
-static psal_status read_model(const char *folder, json_t *root, psal_tensor_map *map,
-                              psal_error *err) {
+static psal_status read_model(const char *folder, json_t *root, psal_tensor_map *map, psal_error *err) {
     json_t *manifest = member(root, "weightsManifest"), *group;
     size_t i;
     const char *format = text_of(root, "format");
     if (format && strcmp(format, "layers-model") != 0)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                         "its format is %.60s, only layers-model is read", format);
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its format is %.60s, only layers-model is read", format);
     if (!json_is_array(manifest) || !json_array_size(manifest))
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "is JSON without a weightsManifest, no TensorFlow.js model");
+        return psal_fail(err, PSAL_ERR_FORMAT, "is JSON without a weightsManifest, no TensorFlow.js model");
     psal_status status = psal_tensor_map_set_meta(map, "format", "tfjs-layers", err);
     if (status == PSAL_OK) status = psal_tfjs_describe(member(root, "modelTopology"), map, err);
     json_t *seen = json_object(); /* the paths of all shards */
@@ -256,16 +241,12 @@ psal_tensor_map *psal_tfjs_read(const char *path, psal_error *err) {
     bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     char *json_path = NULL, *folder = NULL;
     const char *slash = strrchr(path, '/');
-    int folder_size = is_folder       ? (int)strlen(path)
-                      : slash == path ? 1
-                      : slash         ? (int)(slash - path)
-                                      : 0;
+    int folder_size = is_folder ? (int)strlen(path) : slash == path ? 1 : slash ? (int)(slash - path) : 0;
     psal_tensor_map *map = psal_tensor_map_new();
     psal_mapped_file file = {0};
     psal_status status = PSAL_ERR_MEMORY;
     if (asprintf(&json_path, "%s%s", path, is_folder ? "/model.json" : "") < 0) json_path = NULL;
-    if (asprintf(&folder, "%.*s", folder_size ? folder_size : 1, folder_size ? path : ".") < 0)
-        folder = NULL;
+    if (asprintf(&folder, "%.*s", folder_size ? folder_size : 1, folder_size ? path : ".") < 0) folder = NULL;
     if (!map || !json_path || !folder)
         psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     else
@@ -273,8 +254,7 @@ psal_tensor_map *psal_tfjs_read(const char *path, psal_error *err) {
     if (status == PSAL_OK) {
         json_t *root = NULL;
         if (file.size > MAX_JSON)
-            status = psal_fail(err, PSAL_ERR_FORMAT,
-                               "a model description of %zu bytes, at most %u are read", file.size,
+            status = psal_fail(err, PSAL_ERR_FORMAT, "a model description of %zu bytes, at most %u are read", file.size,
                                MAX_JSON);
         else if (!(root = psal_json_parse_object(file.data, file.size, err)))
             status = err ? err->status : PSAL_ERR_FORMAT;

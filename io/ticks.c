@@ -84,14 +84,13 @@ static void log_label(fig_tick *tick, int digit, int power, bool powers) {
         write_label(tick, number);
         return;
     }
-    static const char *const raised[] = {
-        "\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",     "\xe2\x81\xb4",
-        "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7", "\xe2\x81\xb8", "\xe2\x81\xb9"};
+    static const char *const raised[] = {"\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",
+                                         "\xe2\x81\xb4", "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7",
+                                         "\xe2\x81\xb8", "\xe2\x81\xb9"};
     char digits[16], exponent[16] = "";
     snprintf(digits, sizeof digits, "%d", power);
     for (const char *d = digits; *d; d++)
-        strncat(exponent, *d == '-' ? "\xe2\x81\xbb" : raised[*d - '0'],
-                sizeof exponent - 1 - strlen(exponent));
+        strncat(exponent, *d == '-' ? "\xe2\x81\xbb" : raised[*d - '0'], sizeof exponent - 1 - strlen(exponent));
     if (digit == 1)
         snprintf(tick->label, sizeof tick->label, "10%s", exponent);
     else
@@ -113,8 +112,7 @@ int fig_log_ticks(double low, double high, int max_ticks, fig_tick *ticks) {
         for (int digit = 1; digit <= 9; digit++) {
             double value = digit * pow(10, power);
             if (value < low / slack || value > high * slack) continue;
-            bool labelled =
-                digit == 1 ? power % every == 0 : all_digits && (digit == 2 || digit == 5);
+            bool labelled = digit == 1 ? power % every == 0 : all_digits && (digit == 2 || digit == 5);
             if (!labelled && (decades >= 4 || every > 1)) continue;
             if (count == FIG_TICKS_MAX) return count;
             ticks[count].value = value;

@@ -18,18 +18,16 @@ size_t psal_utf8_sequence(const char *text, size_t left, uint32_t *code) {
         value = value << 6 | (byte[i] & 0x3f);
     }
     static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
-    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
-        return 0;
+    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
     *code = value;
     return length;
 }
 
 static bool must_not_be_drawn(uint32_t code) {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) ||       /* C0, delete, C1 */
-           code == 0x2028 || code == 0x2029 ||                   /* line, paragraph */
-           code == 0x200e || code == 0x200f || code == 0x061c || /* direction marks */
-           (code >= 0x202a && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069) || /* embeddings, isolates */
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) ||                             /* C0, delete, C1 */
+           code == 0x2028 || code == 0x2029 ||                                         /* line, paragraph */
+           code == 0x200e || code == 0x200f || code == 0x061c ||                       /* direction marks */
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || /* embeddings, isolates */
            code == 0xfeff || code == 0xfffe || code == 0xffff;
 }
 

@@ -48,21 +48,16 @@ struct directory {
 
 /* Find the end of the central directory: at the very end, but for a comment of at most 65535 bytes.
  */
-static psal_status find_directory(const psal_mapped_file *file, struct directory *dir,
-                                  psal_error *err) {
+static psal_status find_directory(const psal_mapped_file *file, struct directory *dir, psal_error *err) {
     const uint8_t *data = file->data;
-    if (file->size < END_SIZE)
-        return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive is truncated");
+    if (file->size < END_SIZE) return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive is truncated");
     size_t end = file->size - END_SIZE, lowest = end > 0xffff ? end - 0xffff : 0;
-    while (!is(data + end, 0x06054b50) ||
-           end + END_SIZE + number(data + end + 20, 2) != file->size) {
+    while (!is(data + end, 0x06054b50) || end + END_SIZE + number(data + end + 20, 2) != file->size) {
         if (end == lowest)
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "the zip archive has no central directory (a truncated file?)");
+            return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive has no central directory (a truncated file?)");
         end--;
     }
-    *dir = (struct directory){number(data + end + 16, 4), number(data + end + 12, 4),
-                              number(data + end + 10, 2)};
+    *dir = (struct directory){number(data + end + 16, 4), number(data + end + 12, 4), number(data + end + 10, 2)};
     uint64_t limit = end;
     if (dir->offset == 0xffffffff || dir->size == 0xffffffff || dir->count == 0xffff) {
         uint64_t end64 = 0;
@@ -79,11 +74,10 @@ static psal_status find_directory(const psal_mapped_file *file, struct directory
             return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive's zip64 record is damaged");
         }
     }
-    if (dir->offset > limit || dir->size > limit - dir->offset ||
-        dir->count > dir->size / CENTRAL_SIZE)
+    if (dir->offset > limit || dir->size > limit - dir->offset || dir->count > dir->size / CENTRAL_SIZE)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "the zip archive's central directory (%" PRIu64 " entries, %" PRIu64
-                         " bytes at %" PRIu64 ") does not fit the file of %zu bytes",
+                         "the zip archive's central directory (%" PRIu64 " entries, %" PRIu64 " bytes at %" PRIu64
+                         ") does not fit the file of %zu bytes",
                          dir->count, dir->size, dir->offset, file->size);
     return PSAL_OK;
 }
@@ -116,17 +110,13 @@ static bool read_zip64(const uint8_t *extra, size_t length, struct entry *entry)
 }
 
 /* Check the local header against the directory and find where the data begin. */
-static psal_status read_local(const psal_mapped_file *file, uint64_t limit, struct entry *entry,
-                              psal_error *err) {
+static psal_status read_local(const psal_mapped_file *file, uint64_t limit, struct entry *entry, psal_error *err) {
     size_t name_length = strlen(entry->name);
-    bool fits =
-        entry->local_offset <= limit && limit - entry->local_offset >= LOCAL_SIZE + name_length;
+    bool fits = entry->local_offset <= limit && limit - entry->local_offset >= LOCAL_SIZE + name_length;
     const uint8_t *local = fits ? file->data + entry->local_offset : NULL;
     if (!fits || !is(local, 0x04034b50) || number(local + 26, 2) != name_length ||
-        number(local + 8, 2) != entry->method ||
-        memcmp(local + LOCAL_SIZE, entry->name, name_length) != 0)
-        return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s: its local header is damaged",
-                         entry->name);
+        number(local + 8, 2) != entry->method || memcmp(local + LOCAL_SIZE, entry->name, name_length) != 0)
+        return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s: its local header is damaged", entry->name);
     if (number(local + 6, 2) & 1)
         return psal_fail(err, PSAL_ERR_UNSUPPORTED, "zip entry %.200s is encrypted", entry->name);
     entry->data_offset = entry->local_offset + LOCAL_SIZE + name_length + number(local + 28, 2);
@@ -136,13 +126,12 @@ static psal_status read_local(const psal_mapped_file *file, uint64_t limit, stru
                          " reach past the end of the data at %" PRIu64,
                          entry->name, entry->compressed, entry->data_offset, limit);
     if (entry->method != 0 && entry->method != 8)
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "zip entry %.200s: compression method %u",
-                         entry->name, entry->method);
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "zip entry %.200s: compression method %u", entry->name,
+                         entry->method);
     if (entry->method == 0 && entry->size != entry->compressed)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "zip entry %.200s: stored, yet of two sizes (%" PRIu64 " and %" PRIu64
-                         " bytes)",
-                         entry->name, entry->compressed, entry->size);
+                         "zip entry %.200s: stored, yet of two sizes (%" PRIu64 " and %" PRIu64 " bytes)", entry->name,
+                         entry->compressed, entry->size);
     return PSAL_OK;
 }
 
@@ -152,13 +141,13 @@ static psal_status read_directory(psal_zip *zip, const struct directory *dir, ps
     char *name = zip->names;
     for (uint64_t i = 0; i < dir->count; i++) {
         if (left < CENTRAL_SIZE || !is(at, 0x02014b50))
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "the zip archive's central directory is damaged at entry %" PRIu64, i);
+            return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive's central directory is damaged at entry %" PRIu64,
+                             i);
         size_t name_length = (size_t)number(at + 28, 2), extra_length = (size_t)number(at + 30, 2);
         size_t length = CENTRAL_SIZE + name_length + extra_length + (size_t)number(at + 32, 2);
         if (length > left || memchr(at + CENTRAL_SIZE, 0, name_length))
-            return psal_fail(err, PSAL_ERR_FORMAT,
-                             "the zip archive's central directory is damaged at entry %" PRIu64, i);
+            return psal_fail(err, PSAL_ERR_FORMAT, "the zip archive's central directory is damaged at entry %" PRIu64,
+                             i);
         struct entry *entry = &zip->entries[zip->count++];
         *entry = (struct entry){.name = name,
                                 .compressed = number(at + 20, 4),
@@ -170,18 +159,16 @@ static psal_status read_directory(psal_zip *zip, const struct directory *dir, ps
         name[name_length] = '\0';
         name += name_length + 1;
         if (!read_zip64(at + CENTRAL_SIZE + name_length, extra_length, entry))
-            return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s: its zip64 field is damaged",
-                             entry->name);
+            return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s: its zip64 field is damaged", entry->name);
         psal_status status = read_local(&zip->file, dir->offset, entry, err);
         if (status != PSAL_OK) return status;
         if (entry->method == 8) {
             uint64_t limit = 64 * (uint64_t)zip->file.size + (64u << 20);
             if (entry->size > limit || (unpacked += entry->size) > limit)
-                return psal_fail(
-                    err, PSAL_ERR_FORMAT,
-                    "zip entry %.200s: the archive of %zu bytes would unpack to more than %" PRIu64
-                    " bytes: a compression bomb?",
-                    entry->name, zip->file.size, limit);
+                return psal_fail(err, PSAL_ERR_FORMAT,
+                                 "zip entry %.200s: the archive of %zu bytes would unpack to more than %" PRIu64
+                                 " bytes: a compression bomb?",
+                                 entry->name, zip->file.size, limit);
         }
         at += length;
         left -= length;
@@ -205,14 +192,12 @@ static psal_status check_entries(psal_zip *zip, psal_error *err) {
     for (size_t i = 1; i < zip->count; i++) {
         const struct entry *before = zip->by_name[i - 1], *entry = zip->by_name[i];
         if (before->data_offset + before->compressed > entry->local_offset)
-            return psal_fail(err, PSAL_ERR_FORMAT, "zip entries %.200s and %.200s overlap",
-                             before->name, entry->name);
+            return psal_fail(err, PSAL_ERR_FORMAT, "zip entries %.200s and %.200s overlap", before->name, entry->name);
     }
     qsort(zip->by_name, zip->count, sizeof *zip->by_name, compare_names);
     for (size_t i = 1; i < zip->count; i++)
         if (compare_names(&zip->by_name[i - 1], &zip->by_name[i]) == 0)
-            return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s occurs twice",
-                             zip->by_name[i]->name);
+            return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s occurs twice", zip->by_name[i]->name);
     return PSAL_OK;
 }
 
@@ -235,9 +220,8 @@ psal_zip *psal_zip_open(const char *path, psal_error *err) {
     zip->entries = calloc((size_t)dir.count + 1, sizeof *zip->entries);
     zip->by_name = calloc((size_t)dir.count + 1, sizeof *zip->by_name);
     zip->names = malloc((size_t)(dir.size + dir.count) + 1);
-    psal_status status = zip->entries && zip->by_name && zip->names
-                             ? read_directory(zip, &dir, err)
-                             : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_status status = zip->entries && zip->by_name && zip->names ? read_directory(zip, &dir, err)
+                                                                    : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     if (status != PSAL_OK || check_entries(zip, err) != PSAL_OK) {
         psal_fail_prefix(err, "%s", path);
         psal_zip_close(zip);
@@ -270,8 +254,7 @@ const char *psal_zip_name(const psal_zip *zip, size_t index) {
 
 ptrdiff_t psal_zip_find(const psal_zip *zip, const char *name) {
     struct entry wanted = {.name = name}, *key = &wanted;
-    struct entry **found =
-        bsearch(&key, zip->by_name, zip->count, sizeof *zip->by_name, compare_names);
+    struct entry **found = bsearch(&key, zip->by_name, zip->count, sizeof *zip->by_name, compare_names);
     return found ? *found - zip->entries : -1;
 }
 
@@ -279,12 +262,10 @@ ptrdiff_t psal_zip_find(const psal_zip *zip, const char *name) {
 static psal_status unpack(const psal_zip *zip, struct entry *entry, psal_error *err) {
     entry->unpacked = malloc(entry->size ? (size_t)entry->size : 1);
     if (!entry->unpacked)
-        return psal_fail(err, PSAL_ERR_MEMORY,
-                         "zip entry %.200s: out of memory (%" PRIu64 " bytes)", entry->name,
+        return psal_fail(err, PSAL_ERR_MEMORY, "zip entry %.200s: out of memory (%" PRIu64 " bytes)", entry->name,
                          entry->size);
     z_stream stream = {0};
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     uint64_t in = 0, out = 0;
     int state = Z_OK;
     stream.next_in = (Bytef *)(uintptr_t)(zip->file.data + entry->data_offset);
@@ -302,8 +283,8 @@ static psal_status unpack(const psal_zip *zip, struct entry *entry, psal_error *
     inflateEnd(&stream);
     if (state != Z_STREAM_END || out != entry->size || in != entry->compressed)
         return psal_fail(err, PSAL_ERR_FORMAT,
-                         "zip entry %.200s: its compressed data are damaged (%" PRIu64
-                         " of %" PRIu64 " bytes unpacked)",
+                         "zip entry %.200s: its compressed data are damaged (%" PRIu64 " of %" PRIu64
+                         " bytes unpacked)",
                          entry->name, out, entry->size);
     return PSAL_OK;
 }
@@ -336,8 +317,7 @@ static uint32_t checksum(const uint8_t *data, size_t size) {
     return (uint32_t)crc;
 }
 
-psal_status psal_zip_data(psal_zip *zip, size_t index, const uint8_t **data, size_t *size,
-                          psal_error *err) {
+psal_status psal_zip_data(psal_zip *zip, size_t index, const uint8_t **data, size_t *size, psal_error *err) {
     struct entry *entry = &zip->entries[index];
     if (entry->method == 8 && !entry->unpacked) {
         psal_status status = unpack(zip, entry, err);
@@ -352,8 +332,7 @@ psal_status psal_zip_data(psal_zip *zip, size_t index, const uint8_t **data, siz
     if (entry->checked) return PSAL_OK;
     uint32_t crc = checksum(*data, *size);
     if (crc != entry->crc)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "zip entry %.200s is damaged: CRC-32 %08x, expected %08x", entry->name,
+        return psal_fail(err, PSAL_ERR_FORMAT, "zip entry %.200s is damaged: CRC-32 %08x, expected %08x", entry->name,
                          crc, entry->crc);
     entry->checked = true;
     return PSAL_OK;

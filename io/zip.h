@@ -20,8 +20,7 @@ typedef struct psal_zip psal_zip;
 
 /* Map `path` and read its directory. NULL with an *err that names the file. */
 psal_zip *psal_zip_open(const char *path, psal_error *err);
-void psal_zip_close(
-    psal_zip *zip); /* unmaps and frees all that psal_zip_data handed out; NULL is fine */
+void psal_zip_close(psal_zip *zip); /* unmaps and frees all that psal_zip_data handed out; NULL is fine */
 
 size_t psal_zip_count(const psal_zip *zip);
 size_t psal_zip_file_size(const psal_zip *zip);
@@ -33,7 +32,6 @@ ptrdiff_t psal_zip_find(const psal_zip *zip, const char *name);
 /* The entry's bytes, checked against their CRC at the first call: inside the mapping when stored,
  * unpacked into memory of `zip` when deflated. Valid until psal_zip_close. Messages name the entry,
  * not the file. */
-psal_status psal_zip_data(psal_zip *zip, size_t index, const uint8_t **data, size_t *size,
-                          psal_error *err);
+psal_status psal_zip_data(psal_zip *zip, size_t index, const uint8_t **data, size_t *size, psal_error *err);
 
 #endif

@@ -83,8 +83,7 @@ static void set_layer(net *n, const char *name) {
 /* ---- the list ---- */
 
 /* Append SCOPE.layer.part; its list index, or -1 after an error. */
-static int list(net *n, const char *layer, const char *part, psal_shape shape, bool is_buffer,
-                int published) {
+static int list(net *n, const char *layer, const char *part, psal_shape shape, bool is_buffer, int published) {
     if (n->error.status != PSAL_OK) return -1;
     if (n->count == n->capacity) {
         int capacity = n->capacity ? n->capacity * 2 : 256;
@@ -121,17 +120,14 @@ static psal_node node_of(const net *n, int index) {
 
 /* ---- layers ---- */
 
-static flow convolve(net *n, flow x, const char *name, int channels, int published, bool biased,
-                     window w) {
+static flow convolve(net *n, flow x, const char *name, int channels, int published, bool biased, window w) {
     const int groups = w.groups > 1 ? w.groups : 1;
     set_layer(n, name);
     if (x.channels % groups || channels % groups)
-        net_fail(n, PSAL_ERR_SHAPE,
-                 "%s%s: %d to %d channels do not divide by %d groups at width %g", n->scope, name,
+        net_fail(n, PSAL_ERR_SHAPE, "%s%s: %d to %d channels do not divide by %d groups at width %g", n->scope, name,
                  x.channels, channels, groups, n->options.width);
-    int weight =
-        list(n, name, "weight", PSAL_SHAPE(channels, x.channels / groups, w.height, w.width), false,
-             published);
+    int weight = list(n, name, "weight", PSAL_SHAPE(channels, x.channels / groups, w.height, w.width), false,
+                      published);
     int bias = biased ? list(n, name, "bias", PSAL_SHAPE(channels), false, 0) : -1;
     flow y = {PSAL_NO_NODE, channels, weight};
     if (weight >= 0) n->tensors[weight].norm_shift = bias;
@@ -171,8 +167,8 @@ flow net_batch_norm(net *n, flow x, const char *name) {
     }
     flow y = {PSAL_NO_NODE, x.channels, -1};
     if (makes_nodes(n))
-        y.node = psal_batch_norm(n->graph, x.node, node_of(n, gamma), node_of(n, beta),
-                                 node_of(n, mean), node_of(n, variance), n->options.bn_epsilon);
+        y.node = psal_batch_norm(n->graph, x.node, node_of(n, gamma), node_of(n, beta), node_of(n, mean),
+                                 node_of(n, variance), n->options.bn_epsilon);
     return y;
 }
 
@@ -237,8 +233,7 @@ flow net_avg_pool(net *n, flow x, window w) {
 flow net_pool_flatten(net *n, flow x, int side) {
     flow y = {PSAL_NO_NODE, x.channels * side * side, -1};
     set_layer(n, "avgpool");
-    if (makes_nodes(n))
-        y.node = psal_flatten(n->graph, psal_adaptive_avg_pool2d(n->graph, x.node, side, side));
+    if (makes_nodes(n)) y.node = psal_flatten(n->graph, psal_adaptive_avg_pool2d(n->graph, x.node, side, side));
     return y;
 }
 
@@ -247,8 +242,7 @@ static flow connect(net *n, flow x, const char *name, int outputs, int published
     int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, published);
     int bias = list(n, name, "bias", PSAL_SHAPE(outputs), false, 0);
     flow y = {PSAL_NO_NODE, outputs, -1};
-    if (makes_nodes(n))
-        y.node = psal_linear(n->graph, x.node, node_of(n, weight), node_of(n, bias));
+    if (makes_nodes(n)) y.node = psal_linear(n->graph, x.node, node_of(n, weight), node_of(n, bias));
     return y;
 }
 
@@ -276,8 +270,7 @@ flow net_rescale(net *n, flow x, const float scale[3], const float shift[3]) {
 
 flow net_cut(net *n, flow x) {
     if (!n->in_parts || !makes_nodes(n)) return x;
-    psal_network_part *grown =
-        reallocarray(n->parts, (size_t)n->part_count + 1, sizeof *n->parts);
+    psal_network_part *grown = reallocarray(n->parts, (size_t)n->part_count + 1, sizeof *n->parts);
     if (!grown) {
         net_fail(n, PSAL_ERR_MEMORY, "out of memory");
         return x;

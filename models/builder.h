@@ -46,8 +46,8 @@ typedef struct net {
     net_options options;
     net_tensor *tensors;
     int count, capacity;
-    int detached; /* above 0: list only, although there is a graph */
-    bool in_parts; /* make cuts */
+    int detached;             /* above 0: list only, although there is a graph */
+    bool in_parts;            /* make cuts */
     psal_network_part *parts; /* [part_count] made so far: with cuts, all but the last */
     int part_count;
     char scope[128];
@@ -68,8 +68,7 @@ void net_init(net *n, psal_graph *graph, const net_options *options);
 void net_clear(net *n); /* frees the lists */
 
 /* Record an error (kept only if it is the first). */
-void net_fail(net *n, psal_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void net_fail(net *n, psal_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The width rule: max(1, floor(channels * width + 1/2)). */
 int net_scale(const net *n, int channels);
@@ -116,8 +115,7 @@ flow net_max_pool(net *n, flow x, window w);
 /* Max pooling of relu(x), done as relu of max pooling: the same values and the same gradients (where a window has nothing above 0,
  * whichever element is its largest gets none), without the mask and the memory of a relu before it is pooled. */
 flow net_relu_max_pool(net *n, flow x, window w);
-flow net_avg_pool(net *n, flow x,
-                  window w); /* padding counts as zeros, as PyTorch does by default */
+flow net_avg_pool(net *n, flow x, window w); /* padding counts as zeros, as PyTorch does by default */
 /* Adaptive average to side x side, then flattened: channels * side * side features. */
 flow net_pool_flatten(net *n, flow x, int side);
 /* Fully connected: NAME.weight [outputs, features], NAME.bias. The hidden layers' outputs follow

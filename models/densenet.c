@@ -44,26 +44,29 @@ static flow transition(net *n, flow x, int number) {
 static flow describe(net *n, flow x, const void *depth) {
     const densenet *d = depth;
     net_enter(n, "features");
-    x = net_conv(n, x, "conv0", d->initial, same(7, 2));        /*   64 x 112 x 112 */
-    x = net_batch_norm(n, x, "norm0");                          /*   64 x 112 x 112 */
-    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2)));        /*   64 x  56 x  56 */
-    x = dense_block(n, x, d, 1);                                /*  256 x  56 x  56 */
-    x = transition(n, x, 1);                                    /*  128 x  28 x  28 */
-    x = dense_block(n, x, d, 2);                                /*  512 x  28 x  28 */
-    x = transition(n, x, 2);                                    /*  256 x  14 x  14 */
-    x = dense_block(n, x, d, 3);                                /* 1024 x  14 x  14 */
-    x = transition(n, x, 3);                                    /*  512 x   7 x   7 */
-    x = dense_block(n, x, d, 4);                                /* 1024 x   7 x   7 */
-    x = net_relu(n, net_batch_norm(n, x, "norm5"));             /* 1024 x   7 x   7 */
+    x = net_conv(n, x, "conv0", d->initial, same(7, 2)); /*   64 x 112 x 112 */
+    x = net_batch_norm(n, x, "norm0");                   /*   64 x 112 x 112 */
+    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2))); /*   64 x  56 x  56 */
+    x = dense_block(n, x, d, 1);                         /*  256 x  56 x  56 */
+    x = transition(n, x, 1);                             /*  128 x  28 x  28 */
+    x = dense_block(n, x, d, 2);                         /*  512 x  28 x  28 */
+    x = transition(n, x, 2);                             /*  256 x  14 x  14 */
+    x = dense_block(n, x, d, 3);                         /* 1024 x  14 x  14 */
+    x = transition(n, x, 3);                             /*  512 x   7 x   7 */
+    x = dense_block(n, x, d, 4);                         /* 1024 x   7 x   7 */
+    x = net_relu(n, net_batch_norm(n, x, "norm5"));      /* 1024 x   7 x   7 */
     net_leave(n);
-    x = net_pool_flatten(n, x, 1);                              /* 1024 */
+    x = net_pool_flatten(n, x, 1);                                 /* 1024 */
     return net_linear(n, x, "classifier", n->options.num_classes); /* classes */
 }
 
 #define DENSENET(NAME, GROWTH, INITIAL, ...)                                                       \
     {                                                                                              \
-        NAME, "densenet", 224, 29, 1e-5, false, "classifier.weight", describe,                     \
-            &(const densenet){GROWTH, INITIAL, {__VA_ARGS__}}                                      \
+        NAME, "densenet", 224, 29, 1e-5, false, "classifier.weight", describe, &(const densenet) { \
+            GROWTH, INITIAL, {                                                                     \
+                __VA_ARGS__                                                                        \
+            }                                                                                      \
+        }                                                                                          \
     }
 
 static const net_arch archs[] = {

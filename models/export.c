@@ -14,8 +14,8 @@ static void shortest(double value, char text[32]) {
     }
 }
 
-psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch,
-                               const net_options *options, psal_error *err) {
+psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch, const net_options *options,
+                               psal_error *err) {
     char width[32], epsilon[32], classes[16];
     shortest(options->width, width);
     shortest(options->bn_epsilon, epsilon);
@@ -24,9 +24,7 @@ psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch,
         const char *key, *value;
     } entries[] = {
         {"psal.arch", arch->name},
-        {"psal.variant", !arch->has_variants      ? ""
-                         : options->stride_in_1x1 ? "v1"
-                                                  : "v1.5"},
+        {"psal.variant", !arch->has_variants ? "" : options->stride_in_1x1 ? "v1" : "v1.5"},
         {"psal.width", width},
         {"psal.bn_epsilon", epsilon},
         {"psal.num_classes", classes},
@@ -42,15 +40,13 @@ psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch,
 static psal_status copy_metadata(const psal_model *model, psal_tensor_map *map, psal_error *err) {
     for (size_t i = 0; i < psal_tensor_map_meta_count(model->tensors); i++) {
         const char *key = psal_tensor_map_meta_key(model->tensors, i);
-        psal_status status =
-            psal_tensor_map_set_meta(map, key, psal_tensor_map_meta(model->tensors, key), err);
+        psal_status status = psal_tensor_map_set_meta(map, key, psal_tensor_map_meta(model->tensors, key), err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
 }
 
-psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
-                                   psal_error *err) {
+psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err) {
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
@@ -73,24 +69,19 @@ failed:
     return NULL;
 }
 
-psal_tensor_map *psal_model_blank(const char *arch_name, double width, int num_classes,
-                                  psal_error *err) {
+psal_tensor_map *psal_model_blank(const char *arch_name, double width, int num_classes, psal_error *err) {
     const net_arch *arch = net_arch_find(arch_name);
     if (!arch) {
         psal_fail(err, PSAL_ERR_ARGUMENT, "unknown architecture '%.60s'", arch_name);
         return NULL;
     }
-    if (!(width > 0 && width <= NET_MAX_WIDTH) || num_classes < 1 ||
-        num_classes > NET_MAX_CLASSES) {
-        psal_fail(err, PSAL_ERR_ARGUMENT,
-                  "width %g and %d classes, expected above 0 to %g and 1 to %d", width, num_classes,
-                  NET_MAX_WIDTH, NET_MAX_CLASSES);
+    if (!(width > 0 && width <= NET_MAX_WIDTH) || num_classes < 1 || num_classes > NET_MAX_CLASSES) {
+        psal_fail(err, PSAL_ERR_ARGUMENT, "width %g and %d classes, expected above 0 to %g and 1 to %d", width,
+                  num_classes, NET_MAX_WIDTH, NET_MAX_CLASSES);
         return NULL;
     }
-    const net_options options = {.width = width,
-                                 .bn_epsilon = arch->bn_epsilon,
-                                 .num_classes = num_classes,
-                                 .auxiliary_classes = num_classes};
+    const net_options options = {
+        .width = width, .bn_epsilon = arch->bn_epsilon, .num_classes = num_classes, .auxiliary_classes = num_classes};
     net list;
     net_init(&list, NULL, &options);
     net_describe(&list, arch, (flow){PSAL_NO_NODE, 3, -1});

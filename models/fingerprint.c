@@ -46,7 +46,8 @@ uint64_t psal_model_fingerprint(const psal_model *model) {
 #pragma omp parallel for schedule(dynamic)
     for (int i = 0; i < count; i++) {
         const psal_model_parameter *p = psal_model_get_parameter(model, i);
-        size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape) : 0; /* what is never computed does not count */
+        size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape)
+                                      : 0; /* what is never computed does not count */
         hashes[i] = hash_bytes(p->values, elements * sizeof *p->values, hash_bytes(p->name, strlen(p->name), 1));
     }
     uint64_t fingerprint = hash_bytes(hashes, (size_t)count * sizeof *hashes, 2);

@@ -18,9 +18,8 @@ static flow conv(net *n, flow x, const char *name, int channels, window w) {
     return net_relu(n, linear_conv(n, x, name, channels, w));
 }
 
-#define CONCAT(n, ...)                                                                             \
-    net_concat(n, (const flow[]){__VA_ARGS__},                                                     \
-               (int)(sizeof((const flow[]){__VA_ARGS__}) / sizeof(flow)))
+#define CONCAT(n, ...) \
+    net_concat(n, (const flow[]){__VA_ARGS__}, (int)(sizeof((const flow[]){__VA_ARGS__}) / sizeof(flow)))
 
 /* Figure 5: the 5x5 of the first Inception beside two 3x3. */
 static flow mixed_a(net *n, flow x, const char *name, int pool_channels) {
@@ -132,34 +131,33 @@ static void auxiliary_classifier(net *n, flow x) {
  * which TensorFlow trained this network with. */
 static flow transform_input(net *n, flow x) {
     const float scale[3] = {(float)(0.229 / 0.5), (float)(0.224 / 0.5), (float)(0.225 / 0.5)};
-    const float shift[3] = {(float)((0.485 - 0.5) / 0.5), (float)((0.456 - 0.5) / 0.5),
-                            (float)((0.406 - 0.5) / 0.5)};
+    const float shift[3] = {(float)((0.485 - 0.5) / 0.5), (float)((0.456 - 0.5) / 0.5), (float)((0.406 - 0.5) / 0.5)};
     return net_rescale(n, x, scale, shift);
 }
 
 static flow describe(net *n, flow x, const void *depth) {
     (void)depth; /* there is one Inception-v3 only */
     if (n->options.transform_input) x = transform_input(n, x);
-    x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));    /*   32 x 149 x 149 */
-    x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));    /*   32 x 147 x 147 */
+    x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));         /*   32 x 149 x 149 */
+    x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));         /*   32 x 147 x 147 */
     x = linear_conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1));   /*   64 x 147 x 147 */
     x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*   64 x  73 x  73 */
     x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));          /*   80 x  73 x  73 */
     x = linear_conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /*  192 x  71 x  71 */
     x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*  192 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));       /*  256 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));       /*  288 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));       /*  288 x  35 x  35 */
-    x = net_cut(n, mixed_b(n, x, "Mixed_6a"));           /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6b", 128));      /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6c", 160));      /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6d", 160));      /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6e", 192));      /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));            /*  256 x  35 x  35 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));            /*  288 x  35 x  35 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));            /*  288 x  35 x  35 */
+    x = net_cut(n, mixed_b(n, x, "Mixed_6a"));                /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6b", 128));           /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6c", 160));           /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6d", 160));           /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6e", 192));           /*  768 x  17 x  17 */
     auxiliary_classifier(n, x);
-    x = net_cut(n, mixed_d(n, x, "Mixed_7a"));           /* 1280 x   8 x   8 */
-    x = net_cut(n, mixed_e(n, x, "Mixed_7b"));           /* 2048 x   8 x   8 */
-    x = net_cut(n, mixed_e(n, x, "Mixed_7c"));           /* 2048 x   8 x   8 */
-    x = net_pool_flatten(n, x, 1);                       /* 2048 */
+    x = net_cut(n, mixed_d(n, x, "Mixed_7a"));             /* 1280 x   8 x   8 */
+    x = net_cut(n, mixed_e(n, x, "Mixed_7b"));             /* 2048 x   8 x   8 */
+    x = net_cut(n, mixed_e(n, x, "Mixed_7c"));             /* 2048 x   8 x   8 */
+    x = net_pool_flatten(n, x, 1);                         /* 2048 */
     return net_linear(n, x, "fc", n->options.num_classes); /* classes */
 }
 

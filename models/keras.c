@@ -67,8 +67,8 @@ static bool parse_first_naming(const char *text, weight_name *name) {
  * "conv2_block1_0_bn". */
 static bool parse_later_naming(const char *text, weight_name *name) {
     int stage, block, index;
-    if (!skip(&text, "conv") || !read_number(&text, &stage) || !skip(&text, "_block") ||
-        !read_number(&text, &block) || !skip(&text, "_") || !read_number(&text, &index))
+    if (!skip(&text, "conv") || !read_number(&text, &stage) || !skip(&text, "_block") || !read_number(&text, &block) ||
+        !skip(&text, "_") || !read_number(&text, &index))
         return false;
     if (strcmp(text, "_conv") == 0)
         name->role = CONVOLUTION;
@@ -107,8 +107,7 @@ static bool parse_part(const char *text, weight_name *name) {
                  {"moving_mean", "running_mean", true},
                  {"moving_variance", "running_var", true}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (strcmp(text, parts[i].keras) == 0 &&
-            parts[i].of_normalisation == (name->role == NORMALISATION)) {
+        if (strcmp(text, parts[i].keras) == 0 && parts[i].of_normalisation == (name->role == NORMALISATION)) {
             name->part = parts[i].torch;
             return true;
         }
@@ -132,8 +131,7 @@ static bool parse_weight(const char *keras, weight_name *name) {
 bool net_is_keras_resnet(const psal_tensor_map *checkpoint) {
     for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
         weight_name name;
-        if (parse_weight(psal_tensor_map_name(checkpoint, i), &name) && name.role != CLASSIFIER)
-            return true;
+        if (parse_weight(psal_tensor_map_name(checkpoint, i), &name) && name.role != CLASSIFIER) return true;
     }
     return false;
 }
@@ -150,8 +148,7 @@ static float *floats_of(const psal_tensor *tensor) {
 
 /* [positions, inputs, outputs] to [outputs, inputs, positions]; blocks of outputs and inputs, so
  * that reads and writes stay in cache lines. */
-static void transpose_kernel(const float *src, float *dst, size_t positions, size_t inputs,
-                             size_t outputs) {
+static void transpose_kernel(const float *src, float *dst, size_t positions, size_t inputs, size_t outputs) {
     const size_t block = 16;
     for (size_t o0 = 0; o0 < outputs; o0 += block)
         for (size_t i0 = 0; i0 < inputs; i0 += block)
@@ -162,15 +159,14 @@ static void transpose_kernel(const float *src, float *dst, size_t positions, siz
 }
 
 /* Convolution kernels HWIO to OIHW, the classifier's [in, out] to [out, in]. */
-static psal_status add_kernel(psal_tensor_map *map, const char *keras, const char *torch,
-                              const psal_tensor *tensor, int ndim, psal_error *err) {
+static psal_status add_kernel(psal_tensor_map *map, const char *keras, const char *torch, const psal_tensor *tensor,
+                              int ndim, psal_error *err) {
     const int64_t *dim = tensor->shape.dim;
     char text[96];
     if (tensor->shape.ndim != ndim)
-        return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, expected %d dimensions",
-                         keras, psal_shape_format(&tensor->shape, text, sizeof text), ndim);
-    psal_shape shape =
-        ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]);
+        return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, expected %d dimensions", keras,
+                         psal_shape_format(&tensor->shape, text, sizeof text), ndim);
+    psal_shape shape = ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]);
     psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &shape, err);
     if (!added) return PSAL_ERR_MEMORY;
     float *copy = NULL;
@@ -180,15 +176,13 @@ static psal_status add_kernel(psal_tensor_map *map, const char *keras, const cha
     const size_t count = (size_t)psal_shape_count(&tensor->shape);
     if (count > 0) {
         const size_t outputs = (size_t)dim[ndim - 1], inputs = (size_t)dim[ndim - 2];
-        transpose_kernel(in_place ? tensor->data : copy, added->data, count / outputs / inputs,
-                         inputs, outputs);
+        transpose_kernel(in_place ? tensor->data : copy, added->data, count / outputs / inputs, inputs, outputs);
     }
     free(copy);
     return PSAL_OK;
 }
 
-static psal_status add_copy(psal_tensor_map *map, const char *torch, const psal_tensor *tensor,
-                            psal_error *err) {
+static psal_status add_copy(psal_tensor_map *map, const char *torch, const psal_tensor *tensor, psal_error *err) {
     psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &tensor->shape, err);
     if (!added) return PSAL_ERR_MEMORY;
     psal_tensor_to_f32(tensor, added->data);
@@ -206,19 +200,17 @@ static void norm_of(const char *convolution, char *norm, size_t size) {
 }
 
 /* running mean -= convolution bias */
-static psal_status fold_bias(psal_tensor_map *map, const char *keras, const char *convolution,
-                             const psal_tensor *bias, psal_error *err) {
+static psal_status fold_bias(psal_tensor_map *map, const char *keras, const char *convolution, const psal_tensor *bias,
+                             psal_error *err) {
     char norm[64], mean_name[80], had[96], wanted[96];
     norm_of(convolution, norm, sizeof norm);
     snprintf(mean_name, sizeof mean_name, "%s.running_mean", norm);
     const psal_tensor *mean = psal_tensor_map_get(map, mean_name);
     if (!mean)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "tensor '%s' has no normalisation ('%s') to be folded into", keras,
+        return psal_fail(err, PSAL_ERR_FORMAT, "tensor '%s' has no normalisation ('%s') to be folded into", keras,
                          mean_name);
     if (!psal_shape_equal(&mean->shape, &bias->shape))
-        return psal_fail(err, PSAL_ERR_SHAPE,
-                         "tensor '%s' has shape %s, but its normalisation's mean has %s", keras,
+        return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, but its normalisation's mean has %s", keras,
                          psal_shape_format(&bias->shape, had, sizeof had),
                          psal_shape_format(&mean->shape, wanted, sizeof wanted));
     const size_t count = (size_t)psal_shape_count(&bias->shape);
@@ -264,8 +256,8 @@ static void read_description(const psal_tensor_map *checkpoint, net_origin *orig
     if (number > 0 && number < 1) origin->bn_epsilon = number;
 }
 
-psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tensor_map *map,
-                                    net_origin *origin, psal_error *err) {
+psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tensor_map *map, net_origin *origin,
+                                    psal_error *err) {
     read_description(checkpoint, origin);
     const size_t count = psal_tensor_map_count(checkpoint);
     psal_status status = PSAL_OK;
@@ -275,8 +267,7 @@ psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tens
         weight_name name;
         char torch[80];
         if (!parse_weight(keras, &name)) {
-            status = psal_tensor_map_add_view(map, keras, tensor->dtype, &tensor->shape,
-                                              tensor->data, err);
+            status = psal_tensor_map_add_view(map, keras, tensor->dtype, &tensor->shape, tensor->data, err);
             continue;
         }
         snprintf(torch, sizeof torch, "%s.%s", name.layer, name.part);
@@ -289,8 +280,7 @@ psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tens
     for (size_t i = 0; status == PSAL_OK && i < count; i++) {
         weight_name name;
         const char *keras = psal_tensor_map_name(checkpoint, i);
-        if (parse_weight(keras, &name) && name.role == CONVOLUTION &&
-            strcmp(name.part, "bias") == 0)
+        if (parse_weight(keras, &name) && name.role == CONVOLUTION && strcmp(name.part, "bias") == 0)
             status = fold_bias(map, keras, name.layer, psal_tensor_map_at(checkpoint, i), err);
     }
     return status;

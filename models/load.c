@@ -37,8 +37,7 @@ typedef struct chunk {
 /* All values in chunks, for the caller to free. */
 static chunk *cut(const psal_model *model, int64_t *count) {
     *count = 0;
-    for (int i = 0; i < model->list.count; i++)
-        *count += psal_shape_count(&model->list.tensors[i].shape) / CHUNK + 1;
+    for (int i = 0; i < model->list.count; i++) *count += psal_shape_count(&model->list.tensors[i].shape) / CHUNK + 1;
     chunk *chunks = calloc((size_t)*count, sizeof *chunks);
     int64_t at = 0;
     for (int i = 0; chunks && i < model->list.count; i++) {
@@ -53,8 +52,8 @@ static psal_status name_nonfinite(const psal_model *model, chunk c, psal_error *
     const float *values = model->values[c.entry].values;
     int64_t at = c.first;
     while (!any_nonfinite(&values[at], 1)) at++;
-    return psal_fail(err, PSAL_ERR_NUMERIC, "tensor '%s' holds %f at index %" PRId64,
-                     model->list.tensors[c.entry].name, (double)values[at], at);
+    return psal_fail(err, PSAL_ERR_NUMERIC, "tensor '%s' holds %f at index %" PRId64, model->list.tensors[c.entry].name,
+                     (double)values[at], at);
 }
 
 static psal_status check_finite(const psal_model *model, psal_error *err) {
@@ -66,7 +65,8 @@ static psal_status check_finite(const psal_model *model, psal_error *err) {
     for (int64_t i = 0; i < count; i++) {
         const float *values = model->values[chunks[i].entry].values;
         if (i < worst && any_nonfinite(values + chunks[i].first, chunks[i].count)) worst = i;
-        psal_file_values_passed(values, (size_t)chunks[i].first * sizeof *values, (size_t)chunks[i].count * sizeof *values);
+        psal_file_values_passed(values, (size_t)chunks[i].first * sizeof *values,
+                                (size_t)chunks[i].count * sizeof *values);
     }
     psal_status status = worst < count ? name_nonfinite(model, chunks[worst], err) : PSAL_OK;
     free(chunks);
@@ -81,8 +81,7 @@ static psal_status check_variances(const psal_model *model, psal_error *err) {
         if (length < part || strcmp(tensor->name + length - part, variance) != 0) continue;
         for (int64_t k = 0; k < tensor->shape.dim[0]; k++)
             if (model->values[i].values[k] < 0)
-                return psal_fail(err, PSAL_ERR_NUMERIC,
-                                 "tensor '%s' holds the negative variance %g at index %" PRId64,
+                return psal_fail(err, PSAL_ERR_NUMERIC, "tensor '%s' holds the negative variance %g at index %" PRId64,
                                  tensor->name, (double)model->values[i].values[k], k);
     }
     return PSAL_OK;
@@ -123,16 +122,15 @@ static psal_status take_values(psal_model *model, psal_error *err) {
         values->values = values->owned = calloc((size_t)count, sizeof(float));
         values->absent = !tensor;
         if (!values->owned)
-            return psal_fail(err, PSAL_ERR_MEMORY,
-                             "tensor '%s': out of memory (%" PRId64 " floats)", entry->name, count);
+            return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory (%" PRId64 " floats)", entry->name,
+                             count);
     }
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : failed)
     for (int i = 0; i < model->list.count; i++) {
         const net_values *values = &model->values[i];
         if (values->owned && !values->absent)
-            failed += !convert(psal_tensor_map_get(model->tensors, model->list.tensors[i].name),
-                               values->owned);
+            failed += !convert(psal_tensor_map_get(model->tensors, model->list.tensors[i].name), values->owned);
     }
     return failed ? psal_fail(err, PSAL_ERR_MEMORY, "out of memory") : PSAL_OK;
 }
@@ -157,14 +155,13 @@ static psal_status number_parameters(psal_model *model, psal_error *err) {
         const bool is_filter = entry->shape.ndim == 4;
         model->parameter_of_entry[i] = model->parameter_count;
         model->entry_of_parameter[model->parameter_count] = i;
-        model->parameters[model->parameter_count++] =
-            (psal_model_parameter){.name = entry->name,
-                                   .shape = entry->shape,
-                                   .values = model->values[i].values,
-                                   .is_filter = is_filter,
-                                   .in_graph = entry->in_graph,
-                                   .first_filter = is_filter ? filters : -1,
-                                   .first_element = elements};
+        model->parameters[model->parameter_count++] = (psal_model_parameter){.name = entry->name,
+                                                                             .shape = entry->shape,
+                                                                             .values = model->values[i].values,
+                                                                             .is_filter = is_filter,
+                                                                             .in_graph = entry->in_graph,
+                                                                             .first_filter = is_filter ? filters : -1,
+                                                                             .first_element = elements};
         if (is_filter) filters += (int)entry->shape.dim[0];
         elements += psal_shape_count(&entry->shape);
     }
@@ -174,8 +171,7 @@ static psal_status number_parameters(psal_model *model, psal_error *err) {
     model->parameter_of_filter = calloc((size_t)filters, sizeof *model->parameter_of_filter);
     if (!model->parameter_of_filter) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     for (int p = 0; p < model->parameter_count; p++)
-        for (int k = 0; model->parameters[p].is_filter && k < model->parameters[p].shape.dim[0];
-             k++)
+        for (int k = 0; model->parameters[p].is_filter && k < model->parameters[p].shape.dim[0]; k++)
             model->parameter_of_filter[model->parameters[p].first_filter + k] = p;
     return PSAL_OK;
 }
@@ -185,10 +181,8 @@ static psal_status fill_info(psal_model *model, const net_origin *origin, psal_e
     const net_arch *arch = model->arch;
     psal_model_info *info = &model->info;
     psal_status status = net_write_metadata(model->tensors, arch, &model->options, err);
-    if (status == PSAL_OK && origin->preprocess &&
-        !psal_tensor_map_meta(model->tensors, "psal.preprocess"))
-        status =
-            psal_tensor_map_set_meta(model->tensors, "psal.preprocess", origin->preprocess, err);
+    if (status == PSAL_OK && origin->preprocess && !psal_tensor_map_meta(model->tensors, "psal.preprocess"))
+        status = psal_tensor_map_set_meta(model->tensors, "psal.preprocess", origin->preprocess, err);
     if (status != PSAL_OK) return status;
 
     const char *preprocess = psal_tensor_map_meta(model->tensors, "psal.preprocess");
@@ -234,33 +228,30 @@ static void write_notes(const psal_model *model, char notes[1024]) {
         else if (entry->shape.ndim == 4)
             filters += entry->shape.dim[0];
     }
-    for (size_t i = 0; i < total; i++)
-        counters += ends_with(psal_tensor_map_name(tensors, i), "num_batches_tracked");
+    for (size_t i = 0; i < total; i++) counters += ends_with(psal_tensor_map_name(tensors, i), "num_batches_tracked");
     const int64_t others = (int64_t)total - used - counters;
 
     if (filters > 0)
-        note(notes, "the checkpoint has no auxiliary classifier: its %" PRId64 " filters are zero",
-             filters);
+        note(notes, "the checkpoint has no auxiliary classifier: its %" PRId64 " filters are zero", filters);
     if (counters + others == 0) return;
     note(notes, "%signored ", *notes ? "; " : "");
     if (counters > 0) note(notes, "%" PRId64 " num_batches_tracked", counters);
     if (others == 0) return;
-    note(notes, "%s%" PRId64 " tensor%s the network does not use (", counters ? " and " : "",
-         others, others > 1 ? "s" : "");
+    note(notes, "%s%" PRId64 " tensor%s the network does not use (", counters ? " and " : "", others,
+         others > 1 ? "s" : "");
     int named = 0;
     for (size_t i = 0; i < total && named < 4; i++) {
         const char *name = psal_tensor_map_name(tensors, i);
         bool known = ends_with(name, "num_batches_tracked");
-        for (int k = 0; k < model->list.count && !known; k++)
-            known = strcmp(model->list.tensors[k].name, name) == 0;
+        for (int k = 0; k < model->list.count && !known; k++) known = strcmp(model->list.tensors[k].name, name) == 0;
         if (known) continue;
         note(notes, "%s'%.80s'", named++ ? ", " : "", name);
     }
     note(notes, "%s)", named < others ? ", ..." : "");
 }
 
-psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options,
-                            char notes[1024], psal_error *err) {
+psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options, char notes[1024],
+                            psal_error *err) {
     net_origin origin;
     net_recognised found;
     psal_error local = PSAL_ERROR_INIT;

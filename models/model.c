@@ -55,12 +55,10 @@ int psal_model_find_parameter(const psal_model *model, const char *name) {
 }
 
 int psal_model_filter_parameter(const psal_model *model, int filter) {
-    return filter >= 0 && filter < model->info.filter_count ? model->parameter_of_filter[filter]
-                                                            : -1;
+    return filter >= 0 && filter < model->info.filter_count ? model->parameter_of_filter[filter] : -1;
 }
 
-void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter,
-                            int *shift_parameter) {
+void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter, int *shift_parameter) {
     *scale_parameter = *shift_parameter = -1;
     if (parameter < 0 || parameter >= model->parameter_count) return;
     const net_tensor *entry = &model->list.tensors[model->entry_of_parameter[parameter]];
@@ -70,32 +68,28 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 
 /* ---- the graph ---- */
 
-static psal_status check_image(const psal_model_info *info, int batch, int height, int width,
-                               psal_error *err) {
+static psal_status check_image(const psal_model_info *info, int batch, int height, int width, psal_error *err) {
     if (batch < 1 || batch > MAX_BATCH)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "batch of %d images, expected 1 to %d", batch,
-                         MAX_BATCH);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "batch of %d images, expected 1 to %d", batch, MAX_BATCH);
     if (height < info->min_size || width < info->min_size)
-        return psal_fail(err, PSAL_ERR_SHAPE,
-                         "an image of %d x %d is too small for %s, which takes %d x %d and above",
+        return psal_fail(err, PSAL_ERR_SHAPE, "an image of %d x %d is too small for %s, which takes %d x %d and above",
                          width, height, info->arch, info->min_size, info->min_size);
     if (height > MAX_SIDE || width > MAX_SIDE)
-        return psal_fail(err, PSAL_ERR_SHAPE, "an image of %d x %d is too large (%d x %d at most)",
-                         width, height, MAX_SIDE, MAX_SIDE);
+        return psal_fail(err, PSAL_ERR_SHAPE, "an image of %d x %d is too large (%d x %d at most)", width, height,
+                         MAX_SIDE, MAX_SIDE);
     return PSAL_OK;
 }
 
 /* Fill *network from what was built. One block of nodes: the parameters', then the statistics'. */
-static psal_status keep_nodes(const psal_model *model, const net *n, psal_node logits,
-                              psal_network *network, psal_error *err) {
+static psal_status keep_nodes(const psal_model *model, const net *n, psal_node logits, psal_network *network,
+                              psal_error *err) {
     psal_node *nodes = malloc((size_t)n->count * sizeof *nodes);
     psal_network_part *parts = malloc(((size_t)n->part_count + 1) * sizeof *parts);
     int *parameter_part = malloc(((size_t)model->parameter_count + 1) * sizeof *parameter_part);
     network->parameters = nodes;
     network->parts = parts;
     network->parameter_part = parameter_part;
-    if (!nodes || !parts || !parameter_part)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    if (!nodes || !parts || !parameter_part) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_node *statistics = nodes + model->parameter_count;
     for (int i = 0; i < n->count; i++) {
         if (n->tensors[i].is_buffer) {
@@ -114,8 +108,8 @@ static psal_status keep_nodes(const psal_model *model, const net *n, psal_node l
     return PSAL_OK;
 }
 
-static psal_status build(const psal_model *model, psal_graph *graph, int batch, int height,
-                         int width, bool in_parts, psal_network *network, psal_error *err) {
+static psal_status build(const psal_model *model, psal_graph *graph, int batch, int height, int width, bool in_parts,
+                         psal_network *network, psal_error *err) {
     *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
     psal_status status = check_image(&model->info, batch, height, width, err);
     if (status != PSAL_OK) return status;
@@ -133,14 +127,13 @@ static psal_status build(const psal_model *model, psal_graph *graph, int batch, 
     return status;
 }
 
-psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
-                             int width, psal_network *network, psal_error *err) {
+psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height, int width,
+                             psal_network *network, psal_error *err) {
     return build(model, graph, batch, height, width, false, network, err);
 }
 
-psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch,
-                                      int height, int width, psal_network *network,
-                                      psal_error *err) {
+psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch, int height, int width,
+                                      psal_network *network, psal_error *err) {
     return build(model, graph, batch, height, width, true, network, err);
 }
 
@@ -152,8 +145,7 @@ void psal_network_free(psal_network *network) {
     *network = (psal_network){.image = PSAL_NO_NODE, .logits = PSAL_NO_NODE};
 }
 
-psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan,
-                            psal_error *err) {
+psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan, psal_error *err) {
     const psal_node *parameters = network->parameters, *statistics = network->statistics;
     for (int i = 0; i < model->list.count; i++) {
         psal_node node = model->list.tensors[i].is_buffer ? *statistics++ : *parameters++;

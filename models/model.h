@@ -18,8 +18,7 @@ typedef struct psal_model psal_model;
  * "psal.width", "psal.bn_epsilon", "psal.transform_input", "psal.num_classes"), what its naming
  * implies (Keras: v1 and another epsilon), or torchvision's defaults, in this order. */
 typedef struct psal_model_options {
-    const char
-        *arch; /* "resnet50", "vgg19_bn", "densenet121", "inception_v3", ...; NULL: recognise */
+    const char *arch;    /* "resnet50", "vgg19_bn", "densenet121", "inception_v3", ...; NULL: recognise */
     const char *variant; /* ResNets with bottlenecks: "v1.5" (stride in the 3x3, torchvision) or
                             "v1" (in the first 1x1); NULL: recognise */
     double bn_epsilon;   /* 0: recognise (1e-5; Inception-v3 1e-3) */
@@ -30,18 +29,18 @@ typedef struct psal_model_info {
     const char *arch;    /* as above */
     const char *family;  /* "resnet", "vgg", "densenet", "inception" */
     const char *variant; /* "" where there are none */
-    double width;      /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
+    double width;        /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
                           normally. In DenseNet the first convolution and the growth rate do, and the
                           rest follows. Where the shapes allow several numbers, a likely one */
-    double bn_epsilon; /* 0 where there is no batch normalisation */
+    double bn_epsilon;   /* 0 where there is no batch normalisation */
     bool transform_input;
     const char *preprocess; /* how the image must be prepared, in the words of io/preprocess.h: what
                                the checkpoint's metadata says ("psal.preprocess"), or "caffe" where
                                its naming implies that (Keras), or "" */
     int num_classes;
-    int native_size;  /* the side the architecture was published for: 224, 299 */
-    int min_size;     /* smallest side that does not shrink to nothing */
-    int filter_count; /* output channels of all 4-D convolution weights, auxiliary classifier
+    int native_size;            /* the side the architecture was published for: 224, 299 */
+    int min_size;               /* smallest side that does not shrink to nothing */
+    int filter_count;           /* output channels of all 4-D convolution weights, auxiliary classifier
                          included */
     int64_t parameter_elements; /* elements of all parameters */
 } psal_model_info;
@@ -50,11 +49,11 @@ typedef struct psal_model_info {
 typedef struct psal_model_parameter {
     const char *name; /* "layer1.0.conv1.weight" */
     psal_shape shape;
-    const float *values; /* owned by the model or by the checkpoint it was loaded from */
-    bool is_filter;      /* a 4-D convolution weight: shape.dim[0] filters */
-    bool in_graph;       /* false for Inception's auxiliary classifier: part of the numbering, never
+    const float *values;   /* owned by the model or by the checkpoint it was loaded from */
+    bool is_filter;        /* a 4-D convolution weight: shape.dim[0] filters */
+    bool in_graph;         /* false for Inception's auxiliary classifier: part of the numbering, never
                             computed; its values are zeros when the checkpoint has none */
-    int first_filter;    /* number of its first filter; -1 unless is_filter */
+    int first_filter;      /* number of its first filter; -1 unless is_filter */
     int64_t first_element; /* offset in the concatenation of all parameters */
 } psal_model_parameter;
 
@@ -70,8 +69,8 @@ const char *psal_model_arch_name(int index);
  * architectures, when one is missing or has another shape, when a value is NaN or infinite, or a
  * variance negative. Tensors the network does not use are ignored and named in `notes` (one line;
  * may be NULL; "" when there is nothing to say). */
-psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options,
-                            char notes[1024], psal_error *err);
+psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options, char notes[1024],
+                            psal_error *err);
 void psal_model_free(psal_model *model); /* NULL is fine */
 
 /* A checkpoint with all tensors of an architecture, zeros in all of them (ones in running
@@ -94,20 +93,17 @@ int psal_model_filter_parameter(const psal_model *model, int filter);
  * normalisation has its own bias as shift and no scale. -1 where there is none: in DenseNet the
  * outputs of a dense layer's second convolution and of a transition go to many normalisations
  * beside other channels, so none is theirs. */
-void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter,
-                            int *shift_parameter);
+void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter, int *shift_parameter);
 
 /* A copy of everything as a checkpoint: torchvision's names, running statistics included, float32,
  * with the metadata it had and the "psal.*" entries that let psal_model_load recognise it (an
  * auxiliary classifier that the checkpoint did not have is left out). `values` (may be NULL)
  * replaces parameter i's values where values[i] is not NULL. */
-psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values,
-                                   psal_error *err);
+psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err);
 
 /* Give parameter `index` other values (copied; as many as its shape has). Before plans are bound to
  * the model, and while no other thread uses it. */
-psal_status psal_model_set_parameter(psal_model *model, int index, const float *values,
-                                     psal_error *err);
+psal_status psal_model_set_parameter(psal_model *model, int index, const float *values, psal_error *err);
 
 /* 64 bits that tell one set of weights from another: the same for every file format that holds the
  * same float32 values under the same architecture. Statistics are found by it. Reads all values
@@ -126,25 +122,22 @@ typedef struct psal_network {
     psal_node image;             /* [batch, 3, height, width], preprocessed */
     psal_node logits;            /* [batch, num_classes] */
     const psal_node *parameters; /* node of parameter i, or PSAL_NO_NODE when not in the graph */
-    const psal_node
-        *statistics; /* of the running means and variances, in the order of the layers */
+    const psal_node *statistics; /* of the running means and variances, in the order of the layers */
     int statistics_count;
     const psal_network_part *parts; /* in running order: each reads copies of earlier ones only */
     int part_count;                 /* 1 when it was not cut */
     const int *parameter_part;      /* the part that parameter i is in */
 } psal_network;
 
-psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height,
-                             int width, psal_network *network, psal_error *err);
+psal_status psal_model_build(const psal_model *model, psal_graph *graph, int batch, int height, int width,
+                             psal_network *network, psal_error *err);
 /* The same in parts, each to be planned and run by itself: whoever changes a layer need not run
  * again what comes before it. parts[i].copy must be set to the values of parts[i].output. Residual
  * networks are cut inside their blocks too. */
-psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch,
-                                      int height, int width, psal_network *network,
-                                      psal_error *err);
+psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph, int batch, int height, int width,
+                                      psal_network *network, psal_error *err);
 void psal_network_free(psal_network *network); /* NULL and zeroed are fine */
 /* Bind all parameters and running statistics of the network to the model's values. */
-psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan,
-                            psal_error *err);
+psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan, psal_error *err);
 
 #endif

@@ -28,7 +28,6 @@ struct psal_model {
 };
 
 /* The metadata that lets psal_model_load recognise a network of this kind. */
-psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch,
-                               const net_options *options, psal_error *err);
+psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch, const net_options *options, psal_error *err);
 
 #endif

@@ -16,7 +16,7 @@ typedef struct net_recognised {
 
 /* Find architecture, width and classes of `tensors` (renamed, see rename.h); `wanted` (may be NULL)
  * is followed where set, then `tensors`' metadata, then `origin`, then torchvision's defaults. */
-psal_status net_recognise(const psal_tensor_map *tensors, const psal_model_options *wanted,
-                          const net_origin *origin, net_recognised *recognised, psal_error *err);
+psal_status net_recognise(const psal_tensor_map *tensors, const psal_model_options *wanted, const net_origin *origin,
+                          net_recognised *recognised, psal_error *err);
 
 #endif

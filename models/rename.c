@@ -13,8 +13,7 @@ static bool starts_with(const char *text, const char *prefix) {
 }
 
 static const char *without_prefixes(const char *name) {
-    static const char *const prefixes[] = {"module.", "model.", "state_dict.", "_orig_mod.",
-                                           "net."};
+    static const char *const prefixes[] = {"module.", "model.", "state_dict.", "_orig_mod.", "net."};
     const int count = (int)(sizeof prefixes / sizeof *prefixes);
     for (int i = 0; i < count; i++)
         if (starts_with(name, prefixes[i]) && name[strlen(prefixes[i])]) {
@@ -43,9 +42,8 @@ static bool rename_dense_layer(const char *name, char *text) {
  * same numbers in the same order as the matrices [4096, 512*7*7] and [4096,4096]. (On images other
  * than 224x224 timm moves that window where torchvision averages; psal does as torchvision.) */
 static bool rename_timm_vgg(const char *name, char *text, psal_shape *shape) {
-    static const char *const names[][2] = {{"pre_logits.fc1.", "classifier.0."},
-                                           {"pre_logits.fc2.", "classifier.3."},
-                                           {"head.fc.", "classifier.6."}};
+    static const char *const names[][2] = {
+        {"pre_logits.fc1.", "classifier.0."}, {"pre_logits.fc2.", "classifier.3."}, {"head.fc.", "classifier.6."}};
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
         if (!starts_with(name, names[i][0])) continue;
         snprintf(text, NAME_SIZE, "%s%s", names[i][1], name + strlen(names[i][0]));
@@ -60,16 +58,14 @@ static bool rename_timm_vgg(const char *name, char *text, psal_shape *shape) {
     return false;
 }
 
-static psal_status rename_all(const psal_tensor_map *checkpoint, psal_tensor_map *map,
-                              psal_error *err) {
+static psal_status rename_all(const psal_tensor_map *checkpoint, psal_tensor_map *map, psal_error *err) {
     for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
         const psal_tensor *tensor = psal_tensor_map_at(checkpoint, i);
         const char *original = psal_tensor_map_name(checkpoint, i);
         const char *name = without_prefixes(original);
         psal_shape shape = tensor->shape;
         char text[NAME_SIZE];
-        if (strlen(name) < sizeof text - 16 &&
-            (rename_dense_layer(name, text) || rename_timm_vgg(name, text, &shape)))
+        if (strlen(name) < sizeof text - 16 && (rename_dense_layer(name, text) || rename_timm_vgg(name, text, &shape)))
             name = text;
         /* Two names may come to the same (a network beside its moving average): the first stands.
          */
@@ -81,17 +77,15 @@ static psal_status rename_all(const psal_tensor_map *checkpoint, psal_tensor_map
     return PSAL_OK;
 }
 
-psal_tensor_map *net_rename(const psal_tensor_map *checkpoint, net_origin *origin,
-                            psal_error *err) {
+psal_tensor_map *net_rename(const psal_tensor_map *checkpoint, net_origin *origin, psal_error *err) {
     *origin = (net_origin){0};
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         return NULL;
     }
-    psal_status status = net_is_keras_resnet(checkpoint)
-                             ? net_rename_keras_resnet(checkpoint, map, origin, err)
-                             : rename_all(checkpoint, map, err);
+    psal_status status = net_is_keras_resnet(checkpoint) ? net_rename_keras_resnet(checkpoint, map, origin, err)
+                                                         : rename_all(checkpoint, map, err);
     for (size_t i = 0; status == PSAL_OK && i < psal_tensor_map_meta_count(checkpoint); i++) {
         const char *key = psal_tensor_map_meta_key(checkpoint, i);
         /* The format was that of the file; it does not describe the tensors any longer. */

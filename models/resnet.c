@@ -59,34 +59,30 @@ static flow stage(net *n, flow x, const resnet *r, int number, int planes, int s
 
 static flow describe(net *n, flow x, const void *depth) {
     const resnet *r = depth;
-    x = net_conv(n, x, "conv1", 64, same(7, 2));         /*   64 x 112 x 112 */
-    x = net_batch_norm(n, x, "bn1");                     /*   64 x 112 x 112 */
-    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2))); /*   64 x  56 x  56 */
-    x = stage(n, x, r, 1, 64, 1);                        /*  256 x  56 x  56 (basic:  64) */
-    x = stage(n, x, r, 2, 128, 2);                       /*  512 x  28 x  28 (basic: 128) */
-    x = stage(n, x, r, 3, 256, 2);                       /* 1024 x  14 x  14 (basic: 256) */
-    x = stage(n, x, r, 4, 512, 2);                       /* 2048 x   7 x   7 (basic: 512) */
-    x = net_pool_flatten(n, x, 1);                       /* 2048 */
+    x = net_conv(n, x, "conv1", 64, same(7, 2));           /*   64 x 112 x 112 */
+    x = net_batch_norm(n, x, "bn1");                       /*   64 x 112 x 112 */
+    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2)));   /*   64 x  56 x  56 */
+    x = stage(n, x, r, 1, 64, 1);                          /*  256 x  56 x  56 (basic:  64) */
+    x = stage(n, x, r, 2, 128, 2);                         /*  512 x  28 x  28 (basic: 128) */
+    x = stage(n, x, r, 3, 256, 2);                         /* 1024 x  14 x  14 (basic: 256) */
+    x = stage(n, x, r, 4, 512, 2);                         /* 2048 x   7 x   7 (basic: 512) */
+    x = net_pool_flatten(n, x, 1);                         /* 2048 */
     return net_linear(n, x, "fc", n->options.num_classes); /* classes */
 }
 
-#define RESNET(NAME, B1, B2, B3, B4, BOTTLENECK, GROUPS, WIDTH)                                    \
-    {                                                                                              \
-        NAME, "resnet", 224, 1, 1e-5, BOTTLENECK, "fc.weight", describe,                           \
-            &(const resnet){{B1, B2, B3, B4}, BOTTLENECK, GROUPS, WIDTH}                           \
+#define RESNET(NAME, B1, B2, B3, B4, BOTTLENECK, GROUPS, WIDTH)                            \
+    {                                                                                      \
+        NAME, "resnet", 224, 1, 1e-5, BOTTLENECK, "fc.weight", describe, &(const resnet) { \
+            {B1, B2, B3, B4}, BOTTLENECK, GROUPS, WIDTH                                    \
+        }                                                                                  \
     }
 
 /*          name               blocks         bottleneck  groups  width per group */
 static const net_arch archs[] = {
-    RESNET("resnet18",          2, 2,  2, 2,  false,       1,     64),
-    RESNET("resnet34",          3, 4,  6, 3,  false,       1,     64),
-    RESNET("resnet50",          3, 4,  6, 3,  true,        1,     64),
-    RESNET("resnet101",         3, 4, 23, 3,  true,        1,     64),
-    RESNET("resnet152",         3, 8, 36, 3,  true,        1,     64),
-    RESNET("resnext50_32x4d",   3, 4,  6, 3,  true,       32,      4),
-    RESNET("resnext101_32x8d",  3, 4, 23, 3,  true,       32,      8),
-    RESNET("resnext101_64x4d",  3, 4, 23, 3,  true,       64,      4),
-    RESNET("wide_resnet50_2",   3, 4,  6, 3,  true,        1,    128),
-    RESNET("wide_resnet101_2",  3, 4, 23, 3,  true,        1,    128),
+    RESNET("resnet18", 2, 2, 2, 2, false, 1, 64),         RESNET("resnet34", 3, 4, 6, 3, false, 1, 64),
+    RESNET("resnet50", 3, 4, 6, 3, true, 1, 64),          RESNET("resnet101", 3, 4, 23, 3, true, 1, 64),
+    RESNET("resnet152", 3, 8, 36, 3, true, 1, 64),        RESNET("resnext50_32x4d", 3, 4, 6, 3, true, 32, 4),
+    RESNET("resnext101_32x8d", 3, 4, 23, 3, true, 32, 8), RESNET("resnext101_64x4d", 3, 4, 23, 3, true, 64, 4),
+    RESNET("wide_resnet50_2", 3, 4, 6, 3, true, 1, 128),  RESNET("wide_resnet101_2", 3, 4, 23, 3, true, 1, 128),
 };
 const net_family net_resnet = {archs, sizeof archs / sizeof *archs};

@@ -48,20 +48,17 @@ static flow describe(net *n, flow x, const void *depth) {
     return x;
 }
 
-#define VGG(NAME, EPSILON, BATCH_NORM, ...)                                                        \
-    {                                                                                              \
-        NAME, "vgg", 224, 32, EPSILON, false, "classifier.6.weight", describe,                     \
-            &(const vgg){{__VA_ARGS__}, BATCH_NORM}                                                \
+#define VGG(NAME, EPSILON, BATCH_NORM, ...)                                                   \
+    {                                                                                         \
+        NAME, "vgg", 224, 32, EPSILON, false, "classifier.6.weight", describe, &(const vgg) { \
+            {__VA_ARGS__}, BATCH_NORM                                                         \
+        }                                                                                     \
     }
 
 static const net_arch archs[] = {
-    VGG("vgg11",    0,    false, 1, 1, 2, 2, 2),
-    VGG("vgg11_bn", 1e-5, true,  1, 1, 2, 2, 2),
-    VGG("vgg13",    0,    false, 2, 2, 2, 2, 2),
-    VGG("vgg13_bn", 1e-5, true,  2, 2, 2, 2, 2),
-    VGG("vgg16",    0,    false, 2, 2, 3, 3, 3),
-    VGG("vgg16_bn", 1e-5, true,  2, 2, 3, 3, 3),
-    VGG("vgg19",    0,    false, 2, 2, 4, 4, 4),
-    VGG("vgg19_bn", 1e-5, true,  2, 2, 4, 4, 4),
+    VGG("vgg11", 0, false, 1, 1, 2, 2, 2), VGG("vgg11_bn", 1e-5, true, 1, 1, 2, 2, 2),
+    VGG("vgg13", 0, false, 2, 2, 2, 2, 2), VGG("vgg13_bn", 1e-5, true, 2, 2, 2, 2, 2),
+    VGG("vgg16", 0, false, 2, 2, 3, 3, 3), VGG("vgg16_bn", 1e-5, true, 2, 2, 3, 3, 3),
+    VGG("vgg19", 0, false, 2, 2, 4, 4, 4), VGG("vgg19_bn", 1e-5, true, 2, 2, 4, 4, 4),
 };
 const net_family net_vgg = {archs, sizeof archs / sizeof *archs};

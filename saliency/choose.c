@@ -5,7 +5,8 @@
 #include "saliency/random.h"
 #include "saliency/standardize.h"
 
-static const char *const names[PSAL_CHOICE_COUNT] = {"salient", "random", "random-same-layers", "least", "naive", "all"};
+static const char *const names[PSAL_CHOICE_COUNT] = {"salient", "random", "random-same-layers",
+                                                     "least",   "naive",  "all"};
 
 const char *psal_choice_name(psal_choice choice) {
     return names[choice];
@@ -40,7 +41,8 @@ static void list_candidates(const psal_model *model, int64_t *candidates) {
 
 /* Replace each filter by one of its layer, no filter twice: steps of one Fisher-Yates shuffle per layer, all inside
  * `order`, which starts as order[f] = f and whose first done[layer] places of each layer are used up. */
-static psal_status redraw_in_layers(const psal_model *model, uint64_t seed, int64_t k, int64_t *filters, psal_error *err) {
+static psal_status redraw_in_layers(const psal_model *model, uint64_t seed, int64_t k, int64_t *filters,
+                                    psal_error *err) {
     int64_t n = psal_model_get_info(model)->filter_count;
     int64_t *order = malloc(((size_t)n + 1) * sizeof *order);
     int64_t *done = calloc((size_t)psal_model_parameter_count(model) + 1, sizeof *done);
@@ -63,12 +65,15 @@ static psal_status redraw_in_layers(const psal_model *model, uint64_t seed, int6
 }
 
 /* The k candidates of the largest (sign 1) or smallest values, values given by filter. */
-static psal_status choose_by_value(const int64_t *candidates, int64_t count, const float *naive, const double *standardized,
-                                   bool largest, int64_t k, int64_t *filters, psal_error *err) {
+static psal_status choose_by_value(const int64_t *candidates, int64_t count, const float *naive,
+                                   const double *standardized, bool largest, int64_t k, int64_t *filters,
+                                   psal_error *err) {
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
-    for (int64_t i = 0; i < count; i++) values[i] = standardized ? standardized[candidates[i]] : (double)naive[candidates[i]];
-    psal_status status = largest ? psal_top_k(count, values, k, filters, err) : psal_bottom_k(count, values, k, filters, err);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = standardized ? standardized[candidates[i]] : (double)naive[candidates[i]];
+    psal_status status = largest ? psal_top_k(count, values, k, filters, err)
+                                 : psal_bottom_k(count, values, k, filters, err);
     free(values);
     return status;
 }
@@ -77,15 +82,20 @@ psal_status psal_choose(const psal_model *model, psal_choice choice, const float
                         uint64_t seed, int64_t k, int64_t *filters, psal_error *err) {
     int64_t count = psal_choosable(model);
     if (k < 0 || k > count || (choice == PSAL_CHOICE_ALL && k != count))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters (%s): %s has %lld", (long long)k, names[choice],
-                         psal_model_get_info(model)->arch, (long long)count);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters (%s): %s has %lld", (long long)k,
+                         names[choice], psal_model_get_info(model)->arch, (long long)count);
     int64_t *candidates = malloc(((size_t)count + 1) * sizeof *candidates);
-    if (!candidates) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
+    if (!candidates)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
     list_candidates(model, candidates);
     psal_status status = PSAL_OK;
     switch (choice) {
-    case PSAL_CHOICE_RANDOM: status = psal_random_k(count, seed, k, filters, err); break;
-    case PSAL_CHOICE_NAIVE: status = choose_by_value(candidates, count, naive, NULL, true, k, filters, err); break;
+    case PSAL_CHOICE_RANDOM:
+        status = psal_random_k(count, seed, k, filters, err);
+        break;
+    case PSAL_CHOICE_NAIVE:
+        status = choose_by_value(candidates, count, naive, NULL, true, k, filters, err);
+        break;
     case PSAL_CHOICE_ALL:
         for (int64_t i = 0; i < k; i++) filters[i] = i;
         break;

@@ -59,8 +59,8 @@ psal_classifier *psal_classifier_new(const psal_model *model, const psal_classif
     if (!o->batch) o->batch = 1;
     if (!o->height) o->height = info->native_size;
     if (!o->width) o->width = info->native_size;
-    psal_status status = (o->in_parts ? psal_model_build_in_parts : psal_model_build)(model, c->graph, o->batch, o->height,
-                                                                                      o->width, &c->network, err);
+    psal_status status = (o->in_parts ? psal_model_build_in_parts : psal_model_build)(
+        model, c->graph, o->batch, o->height, o->width, &c->network, err);
     if (status == PSAL_OK) status = plan_parts(c, err);
     if (status == PSAL_OK) return c;
     psal_classifier_free(c);
@@ -176,13 +176,13 @@ const float *psal_classifier_part_output(const psal_classifier_worker *w, int pa
     return psal_workspace_get(w->workspaces[part], w->classifier->network.parts[part].output);
 }
 
-psal_status psal_classifier_rerun(psal_classifier_worker *w, int first, const float *const *values, const float **logits,
-                                  psal_error *err) {
+psal_status psal_classifier_rerun(psal_classifier_worker *w, int first, const float *const *values,
+                                  const float **logits, psal_error *err) {
     const psal_classifier *c = w->classifier;
     int parts = c->network.part_count;
     if (first < 0 || first > w->done)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot run a network from part %d: %d of its %d parts have run", first,
-                         w->done, parts);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot run a network from part %d: %d of its %d parts have run",
+                         first, w->done, parts);
     w->done = first;
     for (int p = first; p < parts; p++) {
         psal_status status = run_part(w, p, values, err);

@@ -17,7 +17,7 @@ typedef struct psal_classifier_options {
     int threads;         /* inside one worker; 0 means 1 */
     size_t memory_limit; /* bytes per worker, 0: none */
     psal_conv2d_method method;
-    bool in_parts;       /* so that psal_classifier_rerun can start in the middle; takes some more memory */
+    bool in_parts; /* so that psal_classifier_rerun can start in the middle; takes some more memory */
 } psal_classifier_options;
 
 typedef struct psal_classifier psal_classifier;
@@ -25,7 +25,7 @@ typedef struct psal_classifier_worker psal_classifier_worker;
 
 /* `model` must outlive the result. */
 psal_classifier *psal_classifier_new(const psal_model *model, const psal_classifier_options *options, psal_error *err);
-void psal_classifier_free(psal_classifier *classifier); /* after its workers; NULL is fine */
+void psal_classifier_free(psal_classifier *classifier);           /* after its workers; NULL is fine */
 size_t psal_classifier_memory(const psal_classifier *classifier); /* bytes that each worker allocates */
 
 /* The part (0, 1, ... in running order) that reads parameter `parameter`; 0 for all where there is one part only. */

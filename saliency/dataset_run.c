@@ -81,7 +81,8 @@ static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *
     psal_status status = r->run->load(r->run->data, sample->index, image, &sample->label, err);
     if (status != PSAL_OK) return status;
     if (sample->label < 0 || sample->label >= r->classes)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "label %d: the network has classes 0 to %d", sample->label, r->classes - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "label %d: the network has classes 0 to %d", sample->label,
+                         r->classes - 1);
     if ((status = psal_saliency_forward(worker, image, err)) != PSAL_OK) return status;
     const float *logits = psal_saliency_logits(worker);
     sample->predicted = psal_predicted_class(logits, r->classes, -1);

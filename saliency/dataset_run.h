@@ -9,7 +9,7 @@
 
 /* What is remembered of every sample. */
 typedef struct psal_sample {
-    int64_t index;     /* in the data set */
+    int64_t index;      /* in the data set */
     psal_status status; /* PSAL_OK, or why there is no profile: the rest but `index` is then without meaning */
     int label, predicted;
     float label_confidence, predicted_confidence; /* softmax */
@@ -45,6 +45,5 @@ typedef struct psal_dataset_run {
  * does not depend on the number of samples. */
 psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model *model, const psal_dataset_run *run,
                                  psal_error *err);
-
 
 #endif

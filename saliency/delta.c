@@ -8,12 +8,13 @@
 static const char FILTERS[] = ".filters", VALUES[] = ".values";
 
 /* Write the edited values of one parameter over edited[psal_shape_count], or only check them when it is NULL. */
-static psal_status edit_parameter(const psal_tensor_map *delta, const char *name, const psal_model *model, float *edited,
-                                  psal_error *err) {
+static psal_status edit_parameter(const psal_tensor_map *delta, const char *name, const psal_model *model,
+                                  float *edited, psal_error *err) {
     char filters_name[512], values_name[512];
     snprintf(filters_name, sizeof filters_name, "%s%s", name, FILTERS);
     snprintf(values_name, sizeof values_name, "%s%s", name, VALUES);
-    const psal_tensor *filters = psal_tensor_map_get(delta, filters_name), *values = psal_tensor_map_get(delta, values_name);
+    const psal_tensor *filters = psal_tensor_map_get(delta, filters_name),
+                      *values = psal_tensor_map_get(delta, values_name);
     int index = psal_model_find_parameter(model, name);
     if (index < 0) return psal_fail(err, PSAL_ERR_SHAPE, "the network has no parameter '%s'", name);
     psal_shape expected = psal_model_get_parameter(model, index)->shape;
@@ -80,7 +81,8 @@ psal_status psal_delta_apply(const psal_tensor_map *delta, psal_model *model, ps
     if (arch && strcmp(arch, info->arch) != 0)
         return psal_fail(err, PSAL_ERR_SHAPE, "a delta of %s, but the network is %s", arch, info->arch);
     if (fingerprint && strtoull(fingerprint, NULL, 16) != psal_model_fingerprint(model))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "a delta made from other weights than these (fingerprint %s)", fingerprint);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a delta made from other weights than these (fingerprint %s)",
+                         fingerprint);
     for (size_t i = 0; i < psal_tensor_map_count(delta); i++) { /* everything is checked before anything changes */
         const char *name = psal_tensor_map_name(delta, i);
         if (!split_name(name, parameter, &is_filters))

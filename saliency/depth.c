@@ -28,7 +28,8 @@ static psal_status check(const psal_profile_source *source, const int64_t *sampl
                          "profiles of %" PRId64 " entries, but layers of %" PRId64 " and statistics of %" PRId64,
                          source->length, end, o->statistics->length);
     if (o->k < 1 || o->k > source->length)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "the %" PRId64 " most salient of %" PRId64 " entries", o->k, source->length);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "the %" PRId64 " most salient of %" PRId64 " entries", o->k,
+                         source->length);
     for (int64_t i = 0; i < count; i++)
         if (samples[i] < 0 || samples[i] >= source->samples)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %" PRId64 " of %" PRId64, samples[i], source->samples);
@@ -47,7 +48,8 @@ static int layer_of(const psal_depth_options *o, int64_t entry) {
     return low;
 }
 
-static psal_status count_sample(const psal_profile_source *source, int64_t sample, const psal_depth_options *o, bench *b) {
+static psal_status count_sample(const psal_profile_source *source, int64_t sample, const psal_depth_options *o,
+                                bench *b) {
     int64_t n = source->length;
     source->read(source->context, sample, 0, n, b->profile);
     double squares = 0;
@@ -55,7 +57,8 @@ static psal_status count_sample(const psal_profile_source *source, int64_t sampl
     if (!isfinite(squares)) return PSAL_ERR_NUMERIC;
     if (o->statistics->normalized && squares > 0)
         for (int64_t i = 0; i < n; i++) b->profile[i] = (float)(b->profile[i] / sqrt(squares));
-    psal_status status = psal_standardize(o->mode, n, b->profile, o->statistics->mean, o->statistics->std, b->standardized, NULL);
+    psal_status status = psal_standardize(o->mode, n, b->profile, o->statistics->mean, o->statistics->std,
+                                          b->standardized, NULL);
     if (status == PSAL_OK) status = psal_top_k(n, b->standardized, o->k, b->top, NULL);
     for (int64_t i = 0; i < o->k && status == PSAL_OK; i++) b->counts[layer_of(o, b->top[i])]++;
     return status;
@@ -93,7 +96,8 @@ psal_status psal_depth_count(const psal_profile_source *source, const int64_t *s
     if (status != PSAL_OK) return status;
     int threads = options->threads < 1 ? 1 : options->threads;
     bench *benches = make_benches(source, options, threads);
-    if (!benches) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %" PRId64 " entries", source->length);
+    if (!benches)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %" PRId64 " entries", source->length);
     int64_t bad = INT64_MAX;
     bool short_of_memory = false;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(min : bad) reduction(|| : short_of_memory)
@@ -109,7 +113,8 @@ psal_status psal_depth_count(const psal_profile_source *source, const int64_t *s
     for (int t = 0; t < threads; t++)
         for (int l = 0; l < options->layer_count; l++) counts[l] += benches[t].counts[l];
     free_benches(benches, threads);
-    if (short_of_memory) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the %" PRId64 " most salient entries", options->k);
+    if (short_of_memory)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the %" PRId64 " most salient entries", options->k);
     if (bad != INT64_MAX)
         return psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
     return PSAL_OK;

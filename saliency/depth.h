@@ -9,13 +9,14 @@
 #include "saliency/statistics.h"
 
 typedef struct psal_depth_options {
-    const psal_statistics *statistics; /* as long as the profiles; with `normalized`, each profile is divided by its L2 norm
+    const psal_statistics
+        *statistics; /* as long as the profiles; with `normalized`, each profile is divided by its L2 norm
                                           first */
     psal_mode mode;
-    int64_t k;                         /* the most salient entries of each sample, at least 1 */
-    const psal_profile_layer *layers;  /* covering all entries, in order */
+    int64_t k;                        /* the most salient entries of each sample, at least 1 */
+    const psal_profile_layer *layers; /* covering all entries, in order */
     int layer_count;
-    int threads;                       /* 0 means 1 */
+    int threads; /* 0 means 1 */
 } psal_depth_options;
 
 /* counts[layer_count]: of the k most salient entries of each of the samples[count] (numbers in the source), how many lie in

@@ -106,12 +106,13 @@ float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *lengt
 float *psal_edit_filter(psal_edit *edit, int64_t filter, int64_t *length, psal_error *err) {
     int filters = psal_model_get_info(edit->model)->filter_count;
     if (filter < 0 || filter >= filters) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "filter %lld: the network has filters 0 to %d", (long long)filter, filters - 1);
+        psal_fail(err, PSAL_ERR_ARGUMENT, "filter %lld: the network has filters 0 to %d", (long long)filter,
+                  filters - 1);
         return NULL;
     }
     int parameter = psal_model_filter_parameter(edit->model, (int)filter);
-    return psal_edit_row(edit, parameter, filter - psal_model_get_parameter(edit->model, parameter)->first_filter, length,
-                         err);
+    return psal_edit_row(edit, parameter, filter - psal_model_get_parameter(edit->model, parameter)->first_filter,
+                         length, err);
 }
 
 const float *const *psal_edit_values(const psal_edit *edit) {
@@ -145,7 +146,8 @@ psal_status psal_edit_check(const psal_edit *edit, psal_error *err) {
         for (int64_t j = first; j < first + length; j++) {
             double value = edit->memory[c.parameter][j];
             if (!isfinite(value))
-                return psal_fail(err, PSAL_ERR_NUMERIC, "filter %lld of '%s' became %g", (long long)c.row, p->name, value);
+                return psal_fail(err, PSAL_ERR_NUMERIC, "filter %lld of '%s' became %g", (long long)c.row, p->name,
+                                 value);
         }
     }
     return PSAL_OK;
@@ -185,7 +187,8 @@ psal_tensor_map *psal_edit_delta(const psal_edit *edit, psal_error *err) {
     char fingerprint[32];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(edit->model));
     psal_status status = psal_tensor_map_set_meta(delta, "psal.format", "delta", err);
-    if (status == PSAL_OK) status = psal_tensor_map_set_meta(delta, "psal.arch", psal_model_get_info(edit->model)->arch, err);
+    if (status == PSAL_OK)
+        status = psal_tensor_map_set_meta(delta, "psal.arch", psal_model_get_info(edit->model)->arch, err);
     if (status == PSAL_OK) status = psal_tensor_map_set_meta(delta, "psal.fingerprint", fingerprint, err);
     for (int i = 0; i < edit->parameters && status == PSAL_OK; i++)
         if (edit->values[i]) status = add_parameter(edit, i, delta, err);

@@ -28,10 +28,10 @@ float *psal_edit_filter(psal_edit *edit, int64_t filter, int64_t *length, psal_e
 const float *const *psal_edit_values(const psal_edit *edit);
 
 typedef struct psal_edit_size {
-    int64_t rows;      /* filters and vector elements asked for with psal_edit_row */
-    int64_t elements;  /* numbers in them */
-    double change;     /* L2 norm of the difference from the model */
-    double relative;   /* the same divided by the norm that these rows have in the model; 0 when both are 0 */
+    int64_t rows;     /* filters and vector elements asked for with psal_edit_row */
+    int64_t elements; /* numbers in them */
+    double change;    /* L2 norm of the difference from the model */
+    double relative;  /* the same divided by the norm that these rows have in the model; 0 when both are 0 */
 } psal_edit_size;
 
 psal_edit_size psal_edit_measure(const psal_edit *edit);

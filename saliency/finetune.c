@@ -150,8 +150,8 @@ const float *psal_tuner_filter_gradient(const psal_tuner_worker *w, int64_t filt
 }
 
 /* The learning rate of a relative step: size |w| / |g|. */
-static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k, double size,
-                                 double *rate, psal_error *err) {
+static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
+                                 double size, double *rate, psal_error *err) {
     double weights = 0, gradients = 0;
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
@@ -167,8 +167,8 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
     return PSAL_OK;
 }
 
-psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k, psal_step step,
-                            double *rate, psal_error *err) {
+psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
+                            psal_step step, double *rate, psal_error *err) {
     psal_error own;
     if (!err) err = &own; /* so that the status of what fails below is known */
     double r = step.size;
@@ -220,8 +220,8 @@ static psal_status corrects(search *s, int64_t k, double relative, bool *right, 
     psal_status status = psal_tuner_step(s->worker, s->edit, s->filters, k, (psal_step){true, relative}, NULL, err);
     if (status == PSAL_OK) {
         int first = first_part(s, k);
-        status = psal_classifier_rerun(s->classifier, first < s->whole ? first : s->whole, psal_edit_values(s->edit), &logits,
-                                       err);
+        status = psal_classifier_rerun(s->classifier, first < s->whole ? first : s->whole, psal_edit_values(s->edit),
+                                       &logits, err);
         s->whole = first;
     }
     s->tries++;
@@ -230,7 +230,8 @@ static psal_status corrects(search *s, int64_t k, double relative, bool *right, 
 }
 
 /* The first rung at which the first k filters correct the sample: *high, and the one below it (or 0): *low. */
-static psal_status climb(search *s, int64_t k, double largest, bool *right, double *low, double *high, psal_error *err) {
+static psal_status climb(search *s, int64_t k, double largest, bool *right, double *low, double *high,
+                         psal_error *err) {
     *low = 0;
     for (int rung = RUNGS - 1; rung >= 0; rung--) {
         *high = ldexp(largest, -rung);
@@ -273,14 +274,15 @@ static psal_status find_k(search *s, int64_t most, double largest, bool *right, 
     return PSAL_OK;
 }
 
-psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier, psal_edit *edit,
-                                    const float *image, int label, const int64_t *filters, int64_t most, double largest,
-                                    psal_search_result *result, psal_error *err) {
+psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier,
+                                    psal_edit *edit, const float *image, int label, const int64_t *filters,
+                                    int64_t most, double largest, psal_search_result *result, psal_error *err) {
     search s = {worker, classifier, edit, image, label, .filters = filters};
     s.classes = psal_model_get_info(worker->tuner->model)->num_classes;
     *result = (psal_search_result){0};
     if (most < 1 || !(largest > 0))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "a search over %lld filters and steps up to %g", (long long)most, largest);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a search over %lld filters and steps up to %g", (long long)most,
+                         largest);
     double low = 0, high = 0;
     bool right = false;
     int64_t k = 0;

@@ -51,8 +51,8 @@ typedef struct psal_search_result {
  * `largest` (tried at largest/128, largest/64, ... largest), then halved back between the last two; then the step between
  * the last one that fails and the first that succeeds is bisected to a sixteenth of that interval. `edit` holds the
  * result, and nothing when none is found. Needs the gradients of the model's own weights (psal_tuner_gradient with NULL). */
-psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier, psal_edit *edit,
-                                    const float *image, int label, const int64_t *filters, int64_t most, double largest,
-                                    psal_search_result *result, psal_error *err);
+psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier,
+                                    psal_edit *edit, const float *image, int label, const int64_t *filters,
+                                    int64_t most, double largest, psal_search_result *result, psal_error *err);
 
 #endif

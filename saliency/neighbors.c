@@ -155,14 +155,15 @@ static int64_t compare_block(const search *s, const batch *b, worker *w, int64_t
     if (b->count < FEW_QUERIES) {
         for (size_t r = 0; r < rows; r += PSAL_COMPARED_ROWS) {
             size_t group = rows - r < PSAL_COMPARED_ROWS ? rows - r : PSAL_COMPARED_ROWS;
-            int64_t bad = psal_profile_space_compare(&s->space, samples + r, (int64_t)group, b->vectors, b->count, w->scratch,
-                                                     w->rows, w->products + r, (int64_t)rows);
+            int64_t bad = psal_profile_space_compare(&s->space, samples + r, (int64_t)group, b->vectors, b->count,
+                                                     w->scratch, w->rows, w->products + r, (int64_t)rows);
             if (bad >= 0) return bad;
         }
     } else {
         for (size_t r = 0; r < rows; r++)
             if (!psal_profile_space_fast(&s->space, samples[r], w->scratch, w->rows + r * width)) return samples[r];
-        psal_gemm(false, true, (size_t)b->count, rows, width, b->vectors, width, w->rows, width, false, w->products, rows);
+        psal_gemm(false, true, (size_t)b->count, rows, width, b->vectors, width, w->rows, width, false, w->products,
+                  rows);
     }
     for (int64_t q = 0; q < b->count; q++)
         for (size_t r = 0; r < rows; r++)
@@ -229,8 +230,8 @@ static psal_status refine(const search *s, const batch *b, int64_t q, psal_neigh
 }
 
 /* One batch with `room` candidates kept per query; certain[q] says whether neighbors[q] is final. */
-static psal_status run_batch(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
-                             bool *certain, psal_error *err) {
+static psal_status run_batch(const search *s, const int64_t *samples, int64_t count, int64_t room,
+                             psal_neighbor *neighbors, bool *certain, psal_error *err) {
     batch b = {.samples = samples, .count = count, .room = room};
     psal_status status = batch_new(s, &b, err);
     int64_t bad = status == PSAL_OK ? fill_queries(s, &b) : -2;
@@ -241,7 +242,8 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
         status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
     for (int64_t q = 0; q < count && status == PSAL_OK; q++) {
         status = refine(s, &b, q, neighbors + q * s->options->top, &certain[q]);
-        if (status != PSAL_OK) psal_fail(err, status, "out of memory for profiles of %" PRId64 " entries", s->space.width);
+        if (status != PSAL_OK)
+            psal_fail(err, status, "out of memory for profiles of %" PRId64 " entries", s->space.width);
     }
     const psal_profile_source *source = s->space.source;
     if (source->release) source->release(source->context, 0, source->samples);
@@ -253,8 +255,8 @@ static psal_status find(const search *s, const int64_t *samples, int64_t count, 
                         psal_error *err);
 
 /* Once more, and keep more candidates, for the queries of which many candidates have nearly the same similarity. */
-static psal_status find_uncertain(const search *s, const int64_t *samples, int64_t count, int64_t room, const bool *certain,
-                                  psal_neighbor *neighbors, psal_error *err) {
+static psal_status find_uncertain(const search *s, const int64_t *samples, int64_t count, int64_t room,
+                                  const bool *certain, psal_neighbor *neighbors, psal_error *err) {
     int64_t left = 0, top = s->options->top;
     for (int64_t q = 0; q < count; q++) left += !certain[q];
     if (left == 0) return PSAL_OK;
@@ -296,10 +298,12 @@ static psal_status find(const search *s, const int64_t *samples, int64_t count, 
     return status;
 }
 
-static psal_status search_all(const psal_profile_source *source, const psal_neighbor_options *options, const float *profile,
-                              const int64_t *queries, int64_t count, psal_neighbor *neighbors, psal_error *err) {
+static psal_status search_all(const psal_profile_source *source, const psal_neighbor_options *options,
+                              const float *profile, const int64_t *queries, int64_t count, psal_neighbor *neighbors,
+                              psal_error *err) {
     if (options->top < 1 || options->top > MAX_KEPT)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " neighbours: must be 1 to %" PRId64, options->top, MAX_KEPT);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " neighbours: must be 1 to %" PRId64, options->top,
+                         MAX_KEPT);
     for (int64_t i = 0; options->candidates && i < options->candidate_count; i++)
         if (options->candidates[i] < 0 || options->candidates[i] >= source->samples ||
             (i > 0 && options->candidates[i] <= options->candidates[i - 1]))
@@ -307,8 +311,8 @@ static psal_status search_all(const psal_profile_source *source, const psal_neig
                              options->candidates[i], source->samples);
     for (int64_t i = 0; !profile && i < count; i++)
         if (queries[i] < 0 || queries[i] >= source->samples)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %" PRId64 ": the samples are numbered 0 to %" PRId64, queries[i],
-                             source->samples - 1);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %" PRId64 ": the samples are numbered 0 to %" PRId64,
+                             queries[i], source->samples - 1);
     search s = {.options = options, .profile = profile, .threads = options->threads < 1 ? 1 : options->threads};
     s.candidate_count = options->candidates ? options->candidate_count : source->samples;
     psal_status status = psal_profile_space_open(source, options, &s.space, err);
@@ -318,7 +322,8 @@ static psal_status search_all(const psal_profile_source *source, const psal_neig
 }
 
 psal_status psal_neighbors_of_samples(const psal_profile_source *source, const psal_neighbor_options *options,
-                                      const int64_t *queries, int64_t query_count, psal_neighbor *neighbors, psal_error *err) {
+                                      const int64_t *queries, int64_t query_count, psal_neighbor *neighbors,
+                                      psal_error *err) {
     return search_all(source, options, NULL, queries, query_count, neighbors, err);
 }
 

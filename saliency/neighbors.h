@@ -29,7 +29,11 @@ typedef struct psal_profile_source {
     const void *context;
 } psal_profile_source;
 
-typedef enum psal_similarity { PSAL_SIMILARITY_COSINE, PSAL_SIMILARITY_PEARSON, PSAL_SIMILARITY_NORMALIZED } psal_similarity;
+typedef enum psal_similarity {
+    PSAL_SIMILARITY_COSINE,
+    PSAL_SIMILARITY_PEARSON,
+    PSAL_SIMILARITY_NORMALIZED
+} psal_similarity;
 
 const char *psal_similarity_name(psal_similarity similarity); /* "cosine", "pearson", "normalized" */
 
@@ -39,14 +43,14 @@ typedef struct psal_entry_range {
 
 typedef struct psal_neighbor_options {
     psal_similarity similarity;
-    const double *mean, *std;          /* [length], of the naive profiles, for `normalized` of the normalized ones; std at or
+    const double *mean, *std; /* [length], of the naive profiles, for `normalized` of the normalized ones; std at or
                                           below 1e-14 counts as 1 */
-    const psal_entry_range *ranges;    /* compare these entries only (increasing, not overlapping); NULL: all */
+    const psal_entry_range *ranges; /* compare these entries only (increasing, not overlapping); NULL: all */
     int64_t range_count;
-    const int64_t *candidates;         /* samples that may be neighbours, increasing; NULL: all */
+    const int64_t *candidates; /* samples that may be neighbours, increasing; NULL: all */
     int64_t candidate_count;
-    int64_t top;                       /* neighbours per query, at least 1 */
-    int threads;                       /* 0 means 1 */
+    int64_t top; /* neighbours per query, at least 1 */
+    int threads; /* 0 means 1 */
 } psal_neighbor_options;
 
 typedef struct psal_neighbor {
@@ -57,7 +61,8 @@ typedef struct psal_neighbor {
 /* The neighbours of samples of the source, each without the sample itself: neighbors[query_count][options->top], best
  * first. Fails with PSAL_ERR_NUMERIC naming the sample when a profile is not finite. */
 psal_status psal_neighbors_of_samples(const psal_profile_source *source, const psal_neighbor_options *options,
-                                      const int64_t *queries, int64_t query_count, psal_neighbor *neighbors, psal_error *err);
+                                      const int64_t *queries, int64_t query_count, psal_neighbor *neighbors,
+                                      psal_error *err);
 
 /* The neighbours of a naive profile[length] that need not be in the source: neighbors[options->top]. */
 psal_status psal_neighbors_of_profile(const psal_profile_source *source, const psal_neighbor_options *options,

@@ -13,7 +13,7 @@
 
 /* Entries, and samples, that are worked on at the same time: together with what belongs to them they fit the first cache. */
 enum { CHUNK = 1024, TOGETHER = 4 };
-_Static_assert(CHUNK * TOGETHER <= PSAL_COMPARED_SCRATCH, "the samples of a chunk must fit");
+_Static_assert(CHUNK *TOGETHER <= PSAL_COMPARED_SCRATCH, "the samples of a chunk must fit");
 _Static_assert(PSAL_COMPARED_ROWS % TOGETHER == 0, "groups must be made of whole ones");
 
 PSAL_CLONES static float dot(const float *a, const float *b, int64_t n) {
@@ -78,13 +78,14 @@ static void compare_group(const psal_profile_space *space, const int64_t *sample
             for (int64_t r = 0; r < rows; r += TOGETHER) {
                 int64_t here = rows - r < TOGETHER ? rows - r : TOGETHER;
                 for (int64_t t = 0; t < here; t++)
-                    source->read(source->context, samples[r + t], space->ranges[g].first + done, n, scratch + t * CHUNK);
+                    source->read(source->context, samples[r + t], space->ranges[g].first + done, n,
+                                 scratch + t * CHUNK);
                 for (int64_t t = here; t < TOGETHER; t++) memset(scratch + t * CHUNK, 0, (size_t)n * sizeof *scratch);
                 for (int64_t q = 0; q < count; q++) {
                     float again[TOGETHER] = {0};
                     memset(dots, 0, sizeof dots);
-                    add_products(scratch, space->inverse + at, space->offset + at, queries + q * space->width + at, n, dots,
-                                 q == 0 ? squares + r : again);
+                    add_products(scratch, space->inverse + at, space->offset + at, queries + q * space->width + at, n,
+                                 dots, q == 0 ? squares + r : again);
                     for (int64_t t = 0; t < here; t++) similarities[q * stride + r + t] += dots[t];
                 }
             }
@@ -93,8 +94,9 @@ static void compare_group(const psal_profile_space *space, const int64_t *sample
 
 #endif
 
-int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_t *samples, int64_t rows, const float *queries,
-                                   int64_t count, float *scratch, float *row, float *similarities, int64_t stride) {
+int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_t *samples, int64_t rows,
+                                   const float *queries, int64_t count, float *scratch, float *row, float *similarities,
+                                   int64_t stride) {
     float squares[PSAL_COMPARED_ROWS] = {0}; /* 0: not compared the quick way */
 #if QUICK
     if (space->quick && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))

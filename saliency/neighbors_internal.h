@@ -18,11 +18,12 @@ typedef struct psal_profile_space {
     psal_similarity similarity;
     const psal_entry_range *ranges;
     int64_t range_count;
-    int64_t width;          /* entries compared */
-    double *shift, *scale;  /* [width]: s^ = (s - shift) / scale */
-    float *shift_high, *shift_low, *inverse; /* for float32: ((s - shift_high) - shift_low) * inverse loses nothing where s
+    int64_t width;         /* entries compared */
+    double *shift, *scale; /* [width]: s^ = (s - shift) / scale */
+    float *shift_high, *shift_low,
+        *inverse;  /* for float32: ((s - shift_high) - shift_low) * inverse loses nothing where s
                                                 is close to the mean */
-    float *offset;          /* [width], mean / std: s * inverse - offset is as good where `quick` */
+    float *offset; /* [width], mean / std: s * inverse - offset is as good where `quick` */
     bool quick;
     psal_entry_range whole; /* what `ranges` points to when all entries are compared */
 } psal_profile_space;
@@ -44,7 +45,8 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
  * products for a few queries. scratch has PSAL_COMPARED_SCRATCH entries, or source->length if that is more; row[width].
  * Returns a sample that is not finite, or -1. */
 enum { PSAL_COMPARED_ROWS = 8, PSAL_COMPARED_SCRATCH = 4096 };
-int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_t *samples, int64_t rows, const float *queries,
-                                   int64_t count, float *scratch, float *row, float *similarities, int64_t stride);
+int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_t *samples, int64_t rows,
+                                   const float *queries, int64_t count, float *scratch, float *row, float *similarities,
+                                   int64_t stride);
 
 #endif

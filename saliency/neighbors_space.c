@@ -33,8 +33,11 @@ static psal_status check_ranges(const psal_profile_space *space, psal_error *err
 
 psal_status psal_profile_space_open(const psal_profile_source *source, const psal_neighbor_options *options,
                                     psal_profile_space *space, psal_error *err) {
-    *space = (psal_profile_space){.source = source, .similarity = options->similarity, .ranges = options->ranges,
-                                  .range_count = options->range_count, .whole = {0, source->length}};
+    *space = (psal_profile_space){.source = source,
+                                  .similarity = options->similarity,
+                                  .ranges = options->ranges,
+                                  .range_count = options->range_count,
+                                  .whole = {0, source->length}};
     if (!space->ranges) {
         space->ranges = &space->whole;
         space->range_count = 1;
@@ -50,7 +53,8 @@ psal_status psal_profile_space_open(const psal_profile_source *source, const psa
     space->shift_low = malloc(width * sizeof(float));
     space->inverse = malloc(width * sizeof(float));
     space->offset = malloc(width * sizeof(float));
-    if (!space->shift || !space->scale || !space->shift_high || !space->shift_low || !space->inverse || !space->offset) {
+    if (!space->shift || !space->scale || !space->shift_high || !space->shift_low || !space->inverse ||
+        !space->offset) {
         psal_profile_space_close(space);
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for statistics of %zu entries", width);
     }
@@ -103,14 +107,14 @@ PSAL_CLONES static float sum(const float *x, int64_t n) {
     return rest;
 }
 
-PSAL_CLONES static void standardize(const float *s, const float *high, const float *low, const float *inverse, int64_t n,
-                             float *out) {
+PSAL_CLONES static void standardize(const float *s, const float *high, const float *low, const float *inverse,
+                                    int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = ((s[i] - high[i]) - low[i]) * inverse[i];
 }
 
 /* With a factor, which float32 would round before the mean is subtracted. */
-PSAL_CLONES static void standardize_scaled(const float *s, double factor, const double *shift, const float *inverse, int64_t n,
-                                    float *out) {
+PSAL_CLONES static void standardize_scaled(const float *s, double factor, const double *shift, const float *inverse,
+                                           int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = (float)(s[i] * factor - shift[i]) * inverse[i];
 }
 
@@ -139,11 +143,13 @@ static double read_entries(const psal_profile_space *space, int64_t sample, cons
             source->read(source->context, sample, 0, source->length, scratch);
         double length = norm(scratch, source->length);
         int64_t at = 0;
-        for (int64_t r = 0; r < space->range_count; r++) { /* ranges increase, so that nothing is overwritten too early */
+        for (int64_t r = 0; r < space->range_count;
+             r++) { /* ranges increase, so that nothing is overwritten too early */
             memmove(scratch + at, scratch + space->ranges[r].first, (size_t)space->ranges[r].count * sizeof *scratch);
             at += space->ranges[r].count;
         }
-        return length > 0 ? 1 / length : 1; /* NaN stays NaN: 1 / NaN below is found by the caller through its entries */
+        return length > 0 ? 1 / length
+                          : 1; /* NaN stays NaN: 1 / NaN below is found by the caller through its entries */
     }
     int64_t at = 0;
     for (int64_t r = 0; r < space->range_count; r++) {
@@ -231,7 +237,8 @@ psal_status psal_neighbors_statistics(const psal_profile_source *source, const i
                                       bool normalized, int threads, double *mean, double *std, psal_error *err) {
     int64_t length = source->length;
     if (!samples) count = source->samples;
-    if (count < 2) return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of %" PRId64 " samples: at least two are needed", count);
+    if (count < 2)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of %" PRId64 " samples: at least two are needed", count);
     if (threads < 1) threads = 1;
     float *rows = malloc((size_t)STATISTICS_ROWS * (size_t)length * sizeof *rows);
     if (!rows) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %" PRId64 " entries", length);

@@ -28,7 +28,8 @@ psal_status psal_check_logits(const float *logits, int images, int classes, psal
     for (int n = 0; n < images; n++)
         for (int i = 0; i < classes; i++) {
             const double z = logits[(size_t)n * (size_t)classes + (size_t)i];
-            if (!isfinite(z)) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
+            if (!isfinite(z))
+                return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
         }
     return PSAL_OK;
 }

@@ -45,7 +45,9 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
         case PSAL_PRUNE_NORMAL:
             for (int64_t j = 0; j < length; j++) w[j] += (float)(scale * psal_random_normal(&random));
             break;
-        default: memset(w, 0, (size_t)length * sizeof *w); break;
+        default:
+            memset(w, 0, (size_t)length * sizeof *w);
+            break;
         }
         if (how != PSAL_PRUNE_CHANNEL) continue;
         psal_status status = zero_norm(edit, model, filters[i], err);
@@ -84,8 +86,9 @@ typedef struct experiment {
     int64_t *filters; /* of all variants */
     size_t used;
     psal_variant *running; /* the same, for psal_variants_run */
-    void (*keep)(struct experiment *e, variant *v, const float *logits); /* what to do with the answers of the image that */
-    int label;                                                           /* runs now, and its label */
+    void (*keep)(struct experiment *e, variant *v,
+                 const float *logits); /* what to do with the answers of the image that */
+    int label;                         /* runs now, and its label */
 } experiment;
 
 static bool is_noisy(psal_prune_how how) {
@@ -122,8 +125,8 @@ static psal_status list_choice(experiment *e, int c, psal_error *err) {
         uint64_t choosing = psal_random_bits(&seeds), noise = psal_random_bits(&seeds);
         int64_t *chosen = e->filters + e->used;
         e->used += (size_t)most;
-        psal_status status =
-            psal_choose(e->model, choice, e->sample->naive, e->sample->standardized, choosing, most, chosen, err);
+        psal_status status = psal_choose(e->model, choice, e->sample->naive, e->sample->standardized, choosing, most,
+                                         chosen, err);
         if (status != PSAL_OK) return status;
         for (int i = 0; i < o->k_count; i++) {
             variant *v = &e->variants[e->count];
@@ -162,8 +165,8 @@ static psal_status list_variants(experiment *e, psal_error *err) {
 static psal_status run_edited(experiment *e, const variant *v, int first, const float **logits, psal_error *err) {
     const psal_prune_options *o = e->options;
     psal_edit_reset(e->edit);
-    psal_status status =
-        psal_prune_filters(e->edit, e->model, o->how, v->off.filters, v->off.count, o->scale, v->noise, err);
+    psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->off.filters, v->off.count, o->scale, v->noise,
+                                            err);
     return status == PSAL_OK ? psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), logits, err) : status;
 }
 
@@ -179,7 +182,8 @@ static psal_status run_alone(experiment *e, psal_error *err) {
         if (filter != INT64_MAX || !logits) {
             int first = 0;
             if (filter != INT64_MAX)
-                first = psal_classifier_part(psal_classifier_of(e->worker), psal_model_filter_parameter(e->model, (int)filter));
+                first = psal_classifier_part(psal_classifier_of(e->worker),
+                                             psal_model_filter_parameter(e->model, (int)filter));
             psal_status status = run_edited(e, v, first, &logits, err);
             if (status != PSAL_OK) return status;
         }
@@ -258,7 +262,8 @@ static psal_status check_options(const psal_model *model, const psal_prune_sampl
                                  psal_error *err) {
     int classes = psal_model_get_info(model)->num_classes;
     if (sample->label < 0 || sample->label >= classes)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "label %d: the network has classes 0 to %d", sample->label, classes - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "label %d: the network has classes 0 to %d", sample->label,
+                         classes - 1);
     if (classes < 2) return psal_fail(err, PSAL_ERR_ARGUMENT, "a network of one class makes no mistakes");
     if (o->k_count < 1 || o->choice_count < 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "pruning needs a number of filters and a way to choose them");

@@ -11,8 +11,8 @@ typedef enum psal_prune_how {
     PSAL_PRUNE_WEIGHTS, /* the filter's weights become 0; its normalisation still adds a constant */
     PSAL_PRUNE_CHANNEL, /* the normalisation's scale and shift of the channel too, so that the channel is exactly 0 (where a
                            normalisation belongs to it: psal_model_filter_norm) */
-    PSAL_PRUNE_NOISE,   /* w <- w (1 + scale N(0,1)): in proportion to the weights */
-    PSAL_PRUNE_NORMAL,  /* w <- w + scale N(0,1) */
+    PSAL_PRUNE_NOISE,  /* w <- w (1 + scale N(0,1)): in proportion to the weights */
+    PSAL_PRUNE_NORMAL, /* w <- w + scale N(0,1) */
     PSAL_PRUNE_COUNT
 } psal_prune_how;
 
@@ -38,8 +38,8 @@ typedef struct psal_prune_options {
     int choice_count;
     const int64_t *k; /* ascending */
     int k_count;
-    int draws;    /* of the random choices and of the noise; 0 means 1 */
-    double scale; /* of the noise */
+    int draws;                 /* of the random choices and of the noise; 0 means 1 */
+    double scale;              /* of the noise */
     const float *const *right; /* images that are classified right by the whole network; may be NULL */
     const int *right_labels;
     int right_count;

@@ -22,6 +22,7 @@ double psal_random_uniform(psal_random *random) {
 }
 
 double psal_random_normal(psal_random *random) {
-    double u = 1 - psal_random_uniform(random), v = psal_random_uniform(random); /* u in (0, 1]: its logarithm is finite */
+    double u = 1 - psal_random_uniform(random),
+           v = psal_random_uniform(random); /* u in (0, 1]: its logarithm is finite */
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }

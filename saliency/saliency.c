@@ -43,9 +43,12 @@ static bool takes_part(const psal_saliency *s, const psal_model_parameter *p) {
 
 static int64_t entries(const psal_saliency *s, const psal_model_parameter *p) {
     switch (s->options.aggregation) {
-    case PSAL_AGGREGATION_FILTER: return p->shape.dim[0];
-    case PSAL_AGGREGATION_TENSOR: return 1;
-    default: return psal_shape_count(&p->shape);
+    case PSAL_AGGREGATION_FILTER:
+        return p->shape.dim[0];
+    case PSAL_AGGREGATION_TENSOR:
+        return 1;
+    default:
+        return psal_shape_count(&p->shape);
     }
 }
 
@@ -68,17 +71,20 @@ static psal_node loss_node(psal_saliency *s) {
     psal_graph *g = s->graph;
     psal_node logits = s->network.logits;
     switch (s->options.loss) {
-    case PSAL_LOSS_LOGIT: return psal_select(g, logits, s->label);
+    case PSAL_LOSS_LOGIT:
+        return psal_select(g, logits, s->label);
     case PSAL_LOSS_LOGIT_DIFFERENCE:
         return psal_sub(g, psal_select(g, logits, s->other), psal_select(g, logits, s->label));
-    default: return psal_cross_entropy(g, logits, s->label);
+    default:
+        return psal_cross_entropy(g, logits, s->label);
     }
 }
 
 /* s_l = mean over each group of |dL/dw| (or of dL/dw) for every parameter that takes part. */
 static psal_status build_profile(psal_saliency *s, psal_error *err) {
     psal_graph *g = s->graph;
-    psal_node *wrt = malloc((size_t)s->layer_count * sizeof *wrt), *gradients = malloc((size_t)s->layer_count * sizeof *wrt);
+    psal_node *wrt = malloc((size_t)s->layer_count * sizeof *wrt),
+              *gradients = malloc((size_t)s->layer_count * sizeof *wrt);
     if (!wrt || !gradients) {
         free(wrt);
         free(gradients);
@@ -99,7 +105,8 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
         }
         psal_node dw = gradients[k++];
         psal_graph_set_layer(g, psal_graph_layer(g, dw)); /* for who reads how long it takes */
-        if (s->options.aggregation == PSAL_AGGREGATION_FILTER && !s->options.input_saliency) /* the signs are not needed */
+        if (s->options.aggregation == PSAL_AGGREGATION_FILTER &&
+            !s->options.input_saliency) /* the signs are not needed */
             s->pieces[i].saliency = psal_filter_mean(g, dw, s->options.is_signed);
         else
             s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
@@ -128,7 +135,8 @@ static psal_status build_input_saliency(psal_saliency *s, psal_error *err) {
 
 static psal_status make_plan(psal_saliency *s, psal_error *err) {
     psal_node *profile = malloc(((size_t)s->layer_count + 1) * sizeof *profile);
-    if (!profile) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", s->layer_count);
+    if (!profile)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %d parameters", s->layer_count);
     profile[0] = s->loss;
     for (int i = 0; i < s->layer_count; i++) profile[i + 1] = s->pieces[i].saliency;
     psal_node input[] = {s->input_gradient};
@@ -161,7 +169,8 @@ psal_saliency *psal_saliency_new(const psal_model *model, const psal_saliency_op
     s->options = *options;
     if (s->options.height == 0) s->options.height = info->native_size;
     if (s->options.width == 0) s->options.width = info->native_size;
-    if (psal_model_build(model, graph, 1, s->options.height, s->options.width, &s->network, err) != PSAL_OK) goto failed;
+    if (psal_model_build(model, graph, 1, s->options.height, s->options.width, &s->network, err) != PSAL_OK)
+        goto failed;
     psal_graph_set_layer(graph, "loss");
     s->label = psal_input(graph, "label", PSAL_SHAPE(1));
     s->other = psal_input(graph, "other label", PSAL_SHAPE(1));
@@ -287,7 +296,8 @@ psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, i
     }
     for (int64_t i = 0; i < s->length; i++)
         if (!isfinite(profile[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is %g", (long long)i, (double)profile[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is %g", (long long)i,
+                             (double)profile[i]);
     if (w->profile) memcpy(w->profile, profile, (size_t)s->length * sizeof *profile);
     w->profiled = true;
     return PSAL_OK;
@@ -298,8 +308,8 @@ float psal_saliency_loss(const psal_saliency_worker *w) {
 }
 
 /* m = <s^, b> / (|s^| |b|) and, per entry, dm/ds = (b / (|s^| |b|) - m s^ / |s^|^2) / scale with s^ = (s - shift) / scale. */
-static double cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale, const double *target,
-                               float *direction) {
+static double cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale,
+                               const double *target, float *direction) {
     double dot = 0, ss = 0, bb = 0;
     for (int64_t i = 0; i < n; i++) {
         double standardized = (profile[i] - (shift ? shift[i] : 0)) / (scale ? scale[i] : 1);
@@ -332,8 +342,8 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, co
     size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
     for (size_t i = 0; i < count; i++)
         if (!isfinite(dx[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "the input saliency at element %zu is %g: is the profile all zeros?", i,
-                             (double)dx[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC,
+                             "the input saliency at element %zu is %g: is the profile all zeros?", i, (double)dx[i]);
     memcpy(gradient, dx, count * sizeof *gradient);
     if (cosine) *cosine = (float)m;
     return PSAL_OK;

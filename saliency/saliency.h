@@ -21,22 +21,22 @@ typedef enum psal_loss {
 } psal_loss;
 
 typedef enum psal_aggregation {
-    PSAL_AGGREGATION_FILTER,    /* mean over each filter of the 4-D convolution weights: psal_model_info.filter_count entries */
+    PSAL_AGGREGATION_FILTER, /* mean over each filter of the 4-D convolution weights: psal_model_info.filter_count entries */
     PSAL_AGGREGATION_PARAMETER, /* every element of every parameter by itself */
     PSAL_AGGREGATION_TENSOR     /* mean over each parameter tensor */
 } psal_aggregation;
 
 typedef struct psal_saliency_options {
-    int height, width;            /* of the image; 0: the architecture's native size */
+    int height, width; /* of the image; 0: the architecture's native size */
     psal_loss loss;
     psal_aggregation aggregation;
-    bool is_signed;               /* keep the sign: mean of dL/dw instead of its magnitude */
-    bool input_saliency;          /* also prepare psal_saliency_input */
-    int threads;                  /* inside one worker; 0 means 1 */
-    size_t memory_limit;          /* bytes per worker, 0: none */
-    psal_conv2d_method method;    /* AUTO: the forward pass is ACCURATE */
-    bool brief;                   /* a worker will see a few samples only (psal_plan_options) */
-    bool lean;                    /* less memory rather than the last percents of speed: for a worker per processor */
+    bool is_signed;            /* keep the sign: mean of dL/dw instead of its magnitude */
+    bool input_saliency;       /* also prepare psal_saliency_input */
+    int threads;               /* inside one worker; 0 means 1 */
+    size_t memory_limit;       /* bytes per worker, 0: none */
+    psal_conv2d_method method; /* AUTO: the forward pass is ACCURATE */
+    bool brief;                /* a worker will see a few samples only (psal_plan_options) */
+    bool lean;                 /* less memory rather than the last percents of speed: for a worker per processor */
 } psal_saliency_options;
 
 typedef struct psal_saliency psal_saliency;
@@ -53,7 +53,7 @@ int psal_saliency_width(const psal_saliency *saliency);
 
 /* One entry group of the profile per parameter tensor that takes part: where it starts and how many entries it has. */
 typedef struct psal_profile_layer {
-    int parameter;   /* index for psal_model_get_parameter */
+    int parameter; /* index for psal_model_get_parameter */
     int64_t first;
     int64_t count;
 } psal_profile_layer;
@@ -73,15 +73,15 @@ const float *psal_saliency_logits(const psal_saliency_worker *worker); /* [num_c
  * label 0 .. num_classes-1 (`other` only for the logit difference); profile[psal_saliency_length] is written.
  * Refused when a logit or a saliency is not finite. Continues from psal_saliency_forward when that ran on the same
  * `image` pointer just before. */
-psal_status psal_saliency_profile(psal_saliency_worker *worker, const float *image, int label, int other, float *profile,
-                                  psal_error *err);
+psal_status psal_saliency_profile(psal_saliency_worker *worker, const float *image, int label, int other,
+                                  float *profile, psal_error *err);
 float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last profile */
 
 /* Input-space saliency of the sample just profiled: gradient[3, height, width] = d cos(s^, target) / dx with
  * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros,
  * scale NULL: ones). Once per profile. */
-psal_status psal_saliency_input(psal_saliency_worker *worker, const double *shift, const double *scale, const double *target,
-                                float *gradient, float *cosine, psal_error *err);
+psal_status psal_saliency_input(psal_saliency_worker *worker, const double *shift, const double *scale,
+                                const double *target, float *gradient, float *cosine, psal_error *err);
 
 /* Where the time went (plan.h), for --profile-ops. */
 psal_workspace *psal_saliency_workspace(psal_saliency_worker *worker);

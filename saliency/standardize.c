@@ -65,7 +65,8 @@ static void sift_down(entry *heap, int64_t size, int64_t i) {
 }
 
 /* Keep the best k in a heap of size k: 25 million parameters need no full sort. */
-static psal_status select_k(int64_t n, const double *values, double sign, int64_t k, int64_t *indices, psal_error *err) {
+static psal_status select_k(int64_t n, const double *values, double sign, int64_t k, int64_t *indices,
+                            psal_error *err) {
     if (k < 0 || k > n)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)n);
     if (k == 0) return PSAL_OK;
@@ -111,7 +112,8 @@ psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices,
     return PSAL_OK;
 }
 
-void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, double *target) {
+void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost,
+                double *target) {
     for (int64_t i = 0; i < n; i++) target[i] = standardized[i];
     for (int64_t i = 0; i < k; i++) target[indices[i]] = standardized[indices[i]] * boost;
 }

@@ -8,17 +8,23 @@
 
 const char *psal_loss_name(psal_loss loss) {
     switch (loss) {
-    case PSAL_LOSS_LOGIT: return "logit";
-    case PSAL_LOSS_LOGIT_DIFFERENCE: return "logit-difference";
-    default: return "cross-entropy";
+    case PSAL_LOSS_LOGIT:
+        return "logit";
+    case PSAL_LOSS_LOGIT_DIFFERENCE:
+        return "logit-difference";
+    default:
+        return "cross-entropy";
     }
 }
 
 const char *psal_aggregation_name(psal_aggregation aggregation) {
     switch (aggregation) {
-    case PSAL_AGGREGATION_PARAMETER: return "parameter";
-    case PSAL_AGGREGATION_TENSOR: return "tensor";
-    default: return "filter";
+    case PSAL_AGGREGATION_PARAMETER:
+        return "parameter";
+    case PSAL_AGGREGATION_TENSOR:
+        return "tensor";
+    default:
+        return "filter";
     }
 }
 
@@ -51,7 +57,8 @@ static psal_status check_vector(const char *name, const psal_tensor *t, psal_err
     return PSAL_OK;
 }
 
-static psal_status check_values(const char *name, const double *values, int64_t n, psal_error *err, bool negative_allowed) {
+static psal_status check_values(const char *name, const double *values, int64_t n, psal_error *err,
+                                bool negative_allowed) {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(values[i]) || (values[i] < 0 && !negative_allowed))
             return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, values[i]);
@@ -112,10 +119,14 @@ psal_tensor_map *psal_statistics_to_tensors(const psal_statistics *s, psal_error
     char count[32], fingerprint[32];
     snprintf(count, sizeof count, "%" PRId64, s->count);
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, s->fingerprint);
-    const char *const meta[][2] = {{"psal.format", "statistics"},     {"psal.arch", s->arch},
-                                   {"psal.count", count},             {"psal.fingerprint", fingerprint},
-                                   {"psal.preprocess", s->preprocess}, {"psal.aggregation", s->aggregation},
-                                   {"psal.loss", s->loss},            {"psal.signed", s->is_signed ? "1" : "0"},
+    const char *const meta[][2] = {{"psal.format", "statistics"},
+                                   {"psal.arch", s->arch},
+                                   {"psal.count", count},
+                                   {"psal.fingerprint", fingerprint},
+                                   {"psal.preprocess", s->preprocess},
+                                   {"psal.aggregation", s->aggregation},
+                                   {"psal.loss", s->loss},
+                                   {"psal.signed", s->is_signed ? "1" : "0"},
                                    {"psal.normalized", s->normalized ? "1" : "0"}};
     bool good = std != NULL;
     for (size_t i = 0; i < sizeof meta / sizeof meta[0] && good; i++)
@@ -125,16 +136,17 @@ psal_tensor_map *psal_statistics_to_tensors(const psal_statistics *s, psal_error
     return NULL;
 }
 
-psal_status psal_statistics_check(const psal_statistics *s, const psal_model *model, const psal_saliency_options *options,
-                                  int64_t length, char warning[256], psal_error *err) {
+psal_status psal_statistics_check(const psal_statistics *s, const psal_model *model,
+                                  const psal_saliency_options *options, int64_t length, char warning[256],
+                                  psal_error *err) {
     const psal_model_info *info = psal_model_get_info(model);
     const char *aggregation = psal_aggregation_name(options->aggregation), *loss = psal_loss_name(options->loss);
     warning[0] = '\0';
     if (*s->arch && strcmp(s->arch, info->arch) != 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of %s, but the network is %s", s->arch, info->arch);
     if (*s->aggregation && strcmp(s->aggregation, aggregation) != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of the aggregation '%s', but '%s' was asked for", s->aggregation,
-                         aggregation);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of the aggregation '%s', but '%s' was asked for",
+                         s->aggregation, aggregation);
     if (*s->loss && strcmp(s->loss, loss) != 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of the loss '%s', but '%s' was asked for", s->loss, loss);
     if (*s->loss && s->is_signed != options->is_signed)

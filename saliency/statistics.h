@@ -11,15 +11,15 @@
 
 typedef struct psal_statistics {
     int64_t length;
-    double *mean, *std;    /* [length]; std unbiased (divided by count - 1) */
-    int64_t count;         /* samples; 0 where the file does not say */
-    char arch[64];         /* "" where the file does not say; likewise below */
-    uint64_t fingerprint;  /* of the weights they were computed with; 0: not said */
-    char preprocess[256];  /* as in io/preprocess.h */
-    char aggregation[16];  /* "filter", ... */
-    char loss[32];         /* "cross-entropy", ... */
+    double *mean, *std;   /* [length]; std unbiased (divided by count - 1) */
+    int64_t count;        /* samples; 0 where the file does not say */
+    char arch[64];        /* "" where the file does not say; likewise below */
+    uint64_t fingerprint; /* of the weights they were computed with; 0: not said */
+    char preprocess[256]; /* as in io/preprocess.h */
+    char aggregation[16]; /* "filter", ... */
+    char loss[32];        /* "cross-entropy", ... */
     bool is_signed;
-    bool normalized;       /* each profile was divided by its L2 norm first */
+    bool normalized; /* each profile was divided by its L2 norm first */
 } psal_statistics;
 
 /* Copy the statistics out of a file's tensors. Fails when mean or std is missing, they are not vectors of one length, or

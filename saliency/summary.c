@@ -79,8 +79,8 @@ static const float *prepared(const psal_summary *s, const float *profile) {
 psal_status psal_summary_add(psal_summary *s, const psal_sample *sample, const float *profile, const float *predicted,
                              psal_error *err) {
     if (sample->index != s->next || s->next >= s->end)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %lld cannot follow %lld samples of %lld", (long long)sample->index,
-                         (long long)s->next, (long long)s->end);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %lld cannot follow %lld samples of %lld",
+                         (long long)sample->index, (long long)s->next, (long long)s->end);
     psal_status status = reserve_records(s, s->next - s->first + 1, err);
     if (status != PSAL_OK) return status;
     s->records[s->next++ - s->first] = *sample;
@@ -99,14 +99,15 @@ psal_status psal_summary_append(psal_summary *s, const psal_summary *behind, psa
         return psal_fail(err, PSAL_ERR_ARGUMENT, "samples %lld to %lld cannot be joined to those up to %lld",
                          (long long)behind->first, (long long)behind->end, (long long)s->end);
     if (behind->length != s->length || behind->normalized != s->normalized)
-        return psal_fail(err, PSAL_ERR_SHAPE, "summaries of %lld and %lld entries cannot be joined", (long long)s->length,
-                         (long long)behind->length);
+        return psal_fail(err, PSAL_ERR_SHAPE, "summaries of %lld and %lld entries cannot be joined",
+                         (long long)s->length, (long long)behind->length);
     size_t here = (size_t)(s->end - s->first), there = (size_t)(behind->end - behind->first);
     psal_status status = reserve_records(s, (int64_t)(here + there), err);
     if (status != PSAL_OK) return status;
     if (there) memcpy(s->records + here, behind->records, there * sizeof *s->records);
     s->next = s->end = behind->end;
-    for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g]; g++) psal_welford_merge(s->groups[g], behind->groups[g], NULL);
+    for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g]; g++)
+        psal_welford_merge(s->groups[g], behind->groups[g], NULL);
     return PSAL_OK;
 }
 
@@ -143,13 +144,27 @@ static void pack_field(const psal_summary *s, field f, void *data) {
     for (int64_t i = 0; i < s->next - s->first; i++) {
         const psal_sample *r = &s->records[i];
         switch (f) {
-        case FIELD_STATUS: ints[i] = (int32_t)r->status; break;
-        case FIELD_LABEL: ints[i] = r->label; break;
-        case FIELD_PREDICTED: ints[i] = r->predicted; break;
-        case FIELD_LABEL_CONFIDENCE: floats[i] = r->label_confidence; break;
-        case FIELD_PREDICTED_CONFIDENCE: floats[i] = r->predicted_confidence; break;
-        case FIELD_LOSS: floats[i] = r->loss; break;
-        default: floats[i] = r->largest; break;
+        case FIELD_STATUS:
+            ints[i] = (int32_t)r->status;
+            break;
+        case FIELD_LABEL:
+            ints[i] = r->label;
+            break;
+        case FIELD_PREDICTED:
+            ints[i] = r->predicted;
+            break;
+        case FIELD_LABEL_CONFIDENCE:
+            floats[i] = r->label_confidence;
+            break;
+        case FIELD_PREDICTED_CONFIDENCE:
+            floats[i] = r->predicted_confidence;
+            break;
+        case FIELD_LOSS:
+            floats[i] = r->loss;
+            break;
+        default:
+            floats[i] = r->largest;
+            break;
         }
     }
 }
@@ -161,18 +176,33 @@ static void unpack_field(psal_summary *s, field f, const void *data) {
         psal_sample *r = &s->records[i];
         r->index = s->first + i;
         switch (f) {
-        case FIELD_STATUS: r->status = ints[i] < 0 || ints[i] > PSAL_ERR_CANCELLED ? PSAL_ERR_FORMAT : (psal_status)ints[i]; break;
-        case FIELD_LABEL: r->label = ints[i]; break;
-        case FIELD_PREDICTED: r->predicted = ints[i]; break;
-        case FIELD_LABEL_CONFIDENCE: r->label_confidence = floats[i]; break;
-        case FIELD_PREDICTED_CONFIDENCE: r->predicted_confidence = floats[i]; break;
-        case FIELD_LOSS: r->loss = floats[i]; break;
-        default: r->largest = floats[i]; break;
+        case FIELD_STATUS:
+            r->status = ints[i] < 0 || ints[i] > PSAL_ERR_CANCELLED ? PSAL_ERR_FORMAT : (psal_status)ints[i];
+            break;
+        case FIELD_LABEL:
+            r->label = ints[i];
+            break;
+        case FIELD_PREDICTED:
+            r->predicted = ints[i];
+            break;
+        case FIELD_LABEL_CONFIDENCE:
+            r->label_confidence = floats[i];
+            break;
+        case FIELD_PREDICTED_CONFIDENCE:
+            r->predicted_confidence = floats[i];
+            break;
+        case FIELD_LOSS:
+            r->loss = floats[i];
+            break;
+        default:
+            r->largest = floats[i];
+            break;
         }
     }
 }
 
-static psal_status add_vector(psal_tensor_map *map, const char *name, const double *values, int64_t length, psal_error *err) {
+static psal_status add_vector(psal_tensor_map *map, const char *name, const double *values, int64_t length,
+                              psal_error *err) {
     psal_shape shape = PSAL_SHAPE(length);
     psal_tensor *t = psal_tensor_map_add(map, name, PSAL_F64, &shape, err);
     if (!t) return err ? err->status : PSAL_ERR_MEMORY;
@@ -235,8 +265,8 @@ static psal_status get_tensor(const psal_tensor_map *map, const char *name, psal
     return PSAL_OK;
 }
 
-static psal_status read_vector(const psal_tensor_map *map, const char *group, const char *what, double *out, int64_t length,
-                               psal_error *err) {
+static psal_status read_vector(const psal_tensor_map *map, const char *group, const char *what, double *out,
+                               int64_t length, psal_error *err) {
     char name[64];
     const void *data = NULL;
     snprintf(name, sizeof name, "%s.%s", group, what);
@@ -244,7 +274,8 @@ static psal_status read_vector(const psal_tensor_map *map, const char *group, co
     if (status != PSAL_OK) return status;
     memcpy(out, data, (size_t)length * sizeof *out);
     for (int64_t i = 0; i < length; i++)
-        if (!isfinite(out[i])) return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, out[i]);
+        if (!isfinite(out[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, out[i]);
     return PSAL_OK;
 }
 
@@ -268,13 +299,14 @@ static psal_status read_groups(psal_summary *s, const psal_tensor_map *map, psal
 
 psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *err) {
     int64_t length, first, next, end, normalized;
-    if (get_number(map, "psal.length", &length, err) != PSAL_OK || get_number(map, "psal.first", &first, err) != PSAL_OK ||
-        get_number(map, "psal.next", &next, err) != PSAL_OK || get_number(map, "psal.end", &end, err) != PSAL_OK ||
+    if (get_number(map, "psal.length", &length, err) != PSAL_OK ||
+        get_number(map, "psal.first", &first, err) != PSAL_OK || get_number(map, "psal.next", &next, err) != PSAL_OK ||
+        get_number(map, "psal.end", &end, err) != PSAL_OK ||
         get_number(map, "psal.normalized", &normalized, err) != PSAL_OK)
         return NULL;
     if (next < first || next > end) {
-        psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: %lld samples of %lld to %lld", (long long)next, (long long)first,
-                  (long long)end);
+        psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: %lld samples of %lld to %lld", (long long)next,
+                  (long long)first, (long long)end);
         return NULL;
     }
     /* What is allocated is in proportion to what is there: a small file may claim any number of samples and entries. */
@@ -299,7 +331,8 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
     return NULL;
 }
 
-psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statistics, psal_tensor_map *map, psal_error *err) {
+psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statistics, psal_tensor_map *map,
+                                psal_error *err) {
     const psal_welford *all = s->groups[PSAL_GROUP_ALL];
     if (all->count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
     if (statistics && all->count == 1)

@@ -21,13 +21,14 @@ typedef enum psal_group {
 #define PSAL_SUMMARY_GROUPS (1 << 20)
 
 typedef struct psal_summary {
-    int64_t length;          /* of a profile */
+    int64_t length; /* of a profile */
     int64_t first, next, end;
-    bool normalized;         /* profiles are divided by their L2 norm before they are added */
-    psal_welford *groups[PSAL_GROUP_COUNT]; /* only that of all samples (others NULL) when length > PSAL_SUMMARY_GROUPS */
-    psal_sample *records;    /* of the samples first .. next-1 */
-    int64_t record_room;     /* as many fit; grows with the samples taken, since `end` may come from a file */
-    float *scratch;          /* [length] */
+    bool normalized; /* profiles are divided by their L2 norm before they are added */
+    psal_welford
+        *groups[PSAL_GROUP_COUNT]; /* only that of all samples (others NULL) when length > PSAL_SUMMARY_GROUPS */
+    psal_sample *records;          /* of the samples first .. next-1 */
+    int64_t record_room;           /* as many fit; grows with the samples taken, since `end` may come from a file */
+    float *scratch;                /* [length] */
 } psal_summary;
 
 psal_summary *psal_summary_new(int64_t length, int64_t first, int64_t end, bool normalized, psal_error *err);

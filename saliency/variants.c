@@ -10,8 +10,8 @@
 #include "saliency/prediction.h"
 
 enum {
-    LANES = 8,    /* more share little more, and each takes memory */
-    TOGETHER = 4, /* lanes in a batch: eight were no faster */
+    LANES = 8,     /* more share little more, and each takes memory */
+    TOGETHER = 4,  /* lanes in a batch: eight were no faster */
     ALIGNMENT = 16 /* floats */
 };
 
@@ -67,8 +67,8 @@ static psal_status plan_network(psal_variants *v, int images, psal_error *err) {
     const psal_classifier_options *options = psal_classifier_get_options(v->classifier);
     network *n = &v->networks[images - 1];
     if (!(n->graph = psal_graph_new())) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a graph");
-    psal_status status =
-        psal_model_build_in_parts(v->model, n->graph, images, options->height, options->width, &n->nodes, err);
+    psal_status status = psal_model_build_in_parts(v->model, n->graph, images, options->height, options->width,
+                                                   &n->nodes, err);
     if (status != PSAL_OK) return status;
     v->part_count = n->nodes.part_count;
     if (!(n->plans = calloc((size_t)v->part_count, sizeof *n->plans)))
@@ -100,13 +100,17 @@ static void choose_together(psal_variants *v) {
             if (parameter->is_filter) weights += (size_t)psal_shape_count(&parameter->shape);
             matrix |= parameter->shape.ndim == 2;
         }
-        v->parts[p].together = weights > v->parts[p].floats && !matrix && !psal_plan_reads(one->plans[p], one->nodes.image);
+        v->parts[p].together = weights > v->parts[p].floats && !matrix &&
+                               !psal_plan_reads(one->plans[p], one->nodes.image);
     }
 }
 
 /* Give every output a place: one whose readers are through is used again. */
 static psal_status place_outputs(psal_variants *v, psal_error *err) {
-    typedef struct place { size_t floats; int free_after; } place;
+    typedef struct place {
+        size_t floats;
+        int free_after;
+    } place;
     const network *one = &v->networks[0];
     place *places = calloc((size_t)v->part_count, sizeof *places);
     int *place_of = calloc((size_t)v->part_count, sizeof *place_of), count = 0;
@@ -198,7 +202,8 @@ static psal_status open_workspaces(psal_variants_worker *w, int images, psal_err
     if (!workspaces) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d parts of a network", v->part_count);
     for (int p = 0; p < v->part_count; p++) {
         const psal_plan *plan = v->networks[images - 1].plans[p];
-        if (plan && !(workspaces[p] = psal_workspace_new_in(plan, w->memory, err))) return err ? err->status : PSAL_ERR_MEMORY;
+        if (plan && !(workspaces[p] = psal_workspace_new_in(plan, w->memory, err)))
+            return err ? err->status : PSAL_ERR_MEMORY;
     }
     return PSAL_OK;
 }
@@ -212,7 +217,8 @@ psal_variants_worker *psal_variants_worker_new(const psal_variants *v, psal_clas
         w->memory = psal_workspace_memory(v->memory);
     }
     if (!w || !w->outputs || !w->memory) {
-        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for variants: %.1f MiB", (double)psal_variants_memory(v) / 1048576);
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for variants: %.1f MiB",
+                  (double)psal_variants_memory(v) / 1048576);
         psal_variants_worker_free(w);
         return NULL;
     }
@@ -300,7 +306,8 @@ static psal_status run_part(psal_variants_worker *w, int p, lane *lanes, int fir
             status = psal_workspace_set(workspace, n->nodes.parts[q].copy, output_of(w, q, first), err);
     if (status == PSAL_OK && psal_plan_reads(n->plans[p], n->nodes.image))
         status = psal_workspace_set(workspace, n->nodes.image, psal_classifier_images(w->base), err);
-    if (status == PSAL_OK) status = psal_workspace_place(workspace, n->nodes.parts[p].output, output_of(w, p, first), err);
+    if (status == PSAL_OK)
+        status = psal_workspace_place(workspace, n->nodes.parts[p].output, output_of(w, p, first), err);
     return status == PSAL_OK ? psal_workspace_run(workspace, 0, err) : status;
 }
 
@@ -310,7 +317,8 @@ static void begin_lane(psal_variants_worker *w, const lane *lanes, int number) {
     for (int q = 0; q < l->begin; q++) {
         const part *before = &w->variants->parts[q];
         if (before->last_reader < l->begin) continue;
-        const float *from = l->parent ? output_of(w, q, (int)(l->parent - lanes)) : psal_classifier_part_output(w->base, q);
+        const float *from = l->parent ? output_of(w, q, (int)(l->parent - lanes))
+                                      : psal_classifier_part_output(w->base, q);
         memcpy(output_of(w, q, number), from, before->floats * sizeof *from);
     }
 }

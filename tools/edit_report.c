@@ -14,8 +14,8 @@
 static_assert(sizeof(psal_edit_result) == PSAL_EDIT_COLUMNS * sizeof(double), "a column per member");
 
 static const char *const columns[PSAL_EDIT_COLUMNS] = {
-    "corrected", "wrong_confidence", "true_confidence", "neighbors_corrected", "others_corrected",
-    "right_broken", "filters", "dead_filters", "weights", "relative_change"};
+    "corrected", "wrong_confidence", "true_confidence", "neighbors_corrected", "others_corrected", "right_broken",
+    "filters",   "dead_filters",     "weights",         "relative_change"};
 
 static size_t variants(const psal_edit_report *r) {
     return (size_t)r->choice_count * (size_t)r->k_count;
@@ -78,8 +78,8 @@ static int best_class(const psal_edit_report *r) {
 static void print_single(const psal_edit_report *r) {
     const psal_subject *one = &r->lab->subjects[first_subject(r)];
     const psal_labels *labels = r->session->labels;
-    printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab->dataset, one->index), psal_labels_name(labels, one->label),
-           psal_labels_name(labels, one->predicted), 100 * one->confidence);
+    printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab->dataset, one->index),
+           psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted), 100 * one->confidence);
     if (variants(r) != 1) return;
     int now = best_class(r);
     printf("now %s (%.1f %%); %s %.1f %% -> %.1f %%\n", psal_labels_name(labels, now), 100 * r->after[now],
@@ -96,7 +96,8 @@ static void print_table(const psal_edit_report *r, double *room) {
     else
         printf("%zu mistakes of %zu samples\n", r->lab->subject_count, psal_dataset_count(r->lab->dataset));
     if (r->until_correct)
-        printf("The smallest step that corrects the sample, of at most %lld filters. Medians where it was found.\n", (long long)r->k[0]);
+        printf("The smallest step that corrects the sample, of at most %lld filters. Medians where it was found.\n",
+               (long long)r->k[0]);
     else
         printf("%d step%s, %s %g. Mean +- standard error.\n", r->steps, r->steps > 1 ? "s" : "",
                r->step.relative ? "relative size" : "learning rate", r->step.size);
@@ -113,7 +114,8 @@ static void print_table(const psal_edit_report *r, double *room) {
         printf("%-19s %6lld  %5.1f +- %5.1f  %+11.4f  %+11.4f", choice_of(r, v), (long long)k_of(r, v), 100 * m[0].mean,
                100 * m[0].error, m[2].mean, m[1].mean);
         if (r->neighbor_count)
-            printf("  %5.2f +- %5.2f  %5.2f +- %5.2f", 100 * m[3].mean, 100 * m[3].error, 100 * m[4].mean, 100 * m[4].error);
+            printf("  %5.2f +- %5.2f  %5.2f +- %5.2f", 100 * m[3].mean, 100 * m[3].error, 100 * m[4].mean,
+                   100 * m[4].error);
         if (r->lab->right_count) printf("  %5.2f +- %5.2f", 100 * m[5].mean, 100 * m[5].error);
         double used = r->until_correct ? median_of(r, v, 6, room) : m[6].mean;
         double change = r->until_correct ? median_of(r, v, 9, room) : m[9].mean;
@@ -199,7 +201,8 @@ static psal_status print_json(const psal_edit_report *r, double *room, psal_erro
         json_t *broken = json_array();
         for (int i = 0; i < r->lab->right_count; i++)
             if (r->broken && r->broken[i])
-                json_array_append_new(broken, psal_json_string(psal_dataset_name(r->lab->dataset, r->lab->right_index[i])));
+                json_array_append_new(broken,
+                                      psal_json_string(psal_dataset_name(r->lab->dataset, r->lab->right_index[i])));
         json_object_set_new(root, "broken", broken);
     }
     json_object_set_new(root, "rows", rows);
@@ -241,9 +244,15 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
     int64_t n = r->neighbor_count, right = r->lab->right_count;
     psal_edit_count counts[3];
     size_t count = 0;
-    if (n) counts[count++] = (psal_edit_count){"nearest neighbours corrected", llround(result->neighbors * (double)n), n, false};
-    if (n) counts[count++] = (psal_edit_count){"random other mistakes corrected", llround(result->others * (double)n), n, false};
-    if (right) counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right, true};
+    if (n)
+        counts[count++] = (psal_edit_count){"nearest neighbours corrected", llround(result->neighbors * (double)n), n,
+                                            false};
+    if (n)
+        counts[count++] = (psal_edit_count){"random other mistakes corrected", llround(result->others * (double)n), n,
+                                            false};
+    if (right)
+        counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right,
+                                            true};
     psal_edit_figure figure = {.title = "One mistake, edited",
                                .subtitle = psal_dataset_name(r->lab->dataset, one->index),
                                .classes = classes,
@@ -279,7 +288,8 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
             mean[v] = 100 * m.mean;
             error[v] = 100 * m.error;
         }
-        panels[measured++] = (psal_curves_panel){.title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
+        panels[measured++] = (psal_curves_panel){
+            .title = wanted[p].title, .y_label = "%", .mean = mean, .error = error};
     }
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);

@@ -31,8 +31,8 @@ typedef struct psal_edit_report {
     int choice_count;
     const int64_t *k;
     int k_count, neighbor_count, steps;
-    int64_t single;            /* the one subject experimented on, or -1: all */
-    int64_t hub;               /* how often the most frequent neighbour is one */
+    int64_t single; /* the one subject experimented on, or -1: all */
+    int64_t hub;    /* how often the most frequent neighbour is one */
     bool until_correct;
     psal_step step;
     psal_edit_result *results; /* [subject][choice][k] */

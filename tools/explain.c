@@ -34,7 +34,8 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient %lld, but the profile of %s has %lld entries",
                          (long long)options->k, session->info->arch, (long long)n);
     if (options->mode != PSAL_MODE_NAIVE) {
-        x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false, x->statistics_path, err);
+        x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false,
+                                                x->statistics_path, err);
         if (!x->statistics) return err->status;
     }
     x->shift = malloc((size_t)n * sizeof *x->shift);
@@ -74,7 +75,8 @@ const char *psal_explain_entry(const psal_explainer *x, int64_t entry, int64_t *
 /* ---- one sample ---- */
 
 static psal_status allocate(const psal_explainer *x, psal_explanation *e, psal_error *err) {
-    size_t n = (size_t)psal_saliency_length(x->saliency), image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t n = (size_t)psal_saliency_length(x->saliency),
+           image = 3 * (size_t)x->session->height * (size_t)x->session->width;
     e->top_count = x->options.top < (int64_t)n ? x->options.top : (int64_t)n;
     e->input = calloc(image, sizeof *e->input);
     e->gradient = calloc(image, sizeof *e->gradient);
@@ -134,7 +136,8 @@ static void draw_free(draw *d) {
 }
 
 static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *err) {
-    size_t n = (size_t)psal_saliency_length(x->saliency), image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t n = (size_t)psal_saliency_length(x->saliency),
+           image = 3 * (size_t)x->session->height * (size_t)x->session->width;
     *d = (draw){.image = malloc(image * sizeof(float)),
                 .naive = malloc(n * sizeof(float)),
                 .target = malloc(n * sizeof(double)),
@@ -197,7 +200,8 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
         if (p == 0) {
             d.image = e->input;
         } else {
-            for (size_t j = 0; j < elements; j++) d.image[j] = (float)((1 - p) * e->input[j] + p * psal_random_normal(&noise));
+            for (size_t j = 0; j < elements; j++)
+                d.image[j] = (float)((1 - p) * e->input[j] + p * psal_random_normal(&noise));
         }
         status = run_draw(x, e, &d, false, 0, e->gradient, err);
         if (status == PSAL_OK && x->options.compare_random)

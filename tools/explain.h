@@ -11,7 +11,7 @@
 typedef struct psal_explain_options {
     psal_saliency_options saliency;
     psal_mode mode;
-    int64_t k;            /* filters boosted */
+    int64_t k; /* filters boosted */
     double boost;
     int noise_iters;      /* draws averaged over; at least 1 */
     double noise_percent; /* p in x <- (1 - p) x + p e */
@@ -29,21 +29,21 @@ typedef struct psal_explainer {
     psal_statistics *statistics; /* NULL in naive mode */
     double *shift, *scale;       /* [length] */
     char statistics_path[4096];
-    json_t *settings;            /* NULL, or psal_explain_settings, for the results of a list; the explainer's */
+    json_t *settings; /* NULL, or psal_explain_settings, for the results of a list; the explainer's */
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = 3 x height x width. */
 typedef struct psal_explanation {
-    const char *path;    /* of the image, the caller's */
-    int label;           /* the class explained against */
-    bool labelled;       /* false: no label was given, the predicted class stands in */
+    const char *path; /* of the image, the caller's */
+    int label;        /* the class explained against */
+    bool labelled;    /* false: no label was given, the predicted class stands in */
     int predicted;
     double confidence, label_confidence, loss;
-    float *input;        /* [image] */
-    float *logits;       /* [classes] */
-    float *naive;        /* [length], averaged over the noise draws */
+    float *input;         /* [image] */
+    float *logits;        /* [classes] */
+    float *naive;         /* [length], averaged over the noise draws */
     double *standardized; /* [length] */
-    int64_t *top;        /* [top_count], best first */
+    int64_t *top;         /* [top_count], best first */
     int64_t top_count;
     float *gradient, *random_gradient; /* [image]; the second NULL unless compare_random */
     float cosine;
@@ -70,8 +70,8 @@ json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explan
 /* The table for people, on standard output. */
 void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);
 /* Pictures, top_filters.csv and result.json into `folder` (made when missing). Adds the names to `files` (an array). */
-psal_status psal_explanation_write(const psal_explainer *explainer, psal_explanation *e, const char *folder, json_t *files,
-                                   psal_error *err);
+psal_status psal_explanation_write(const psal_explainer *explainer, psal_explanation *e, const char *folder,
+                                   json_t *files, psal_error *err);
 /* input.npy, logits.npy, naive.npy, standardized.npy, input_gradient.npy (and input_gradient_random.npy). */
 psal_status psal_explanation_dump(const psal_explainer *explainer, const psal_explanation *e, const char *folder,
                                   psal_error *err);

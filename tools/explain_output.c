@@ -21,9 +21,12 @@ static const char *mode_name(psal_mode mode) {
 
 static const char *entry_unit(const psal_explainer *x) {
     switch (x->options.saliency.aggregation) {
-    case PSAL_AGGREGATION_PARAMETER: return "parameters";
-    case PSAL_AGGREGATION_TENSOR: return "tensors";
-    default: return "filters";
+    case PSAL_AGGREGATION_PARAMETER:
+        return "parameters";
+    case PSAL_AGGREGATION_TENSOR:
+        return "tensors";
+    default:
+        return "filters";
     }
 }
 
@@ -84,8 +87,9 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
 /* ---- the table ---- */
 
 void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) {
-    const char *what = !e->labelled ? " (no label was given: explained against the prediction)"
-                       : e->label == e->predicted ? " (the prediction is right)" : "";
+    const char *what = !e->labelled               ? " (no label was given: explained against the prediction)"
+                       : e->label == e->predicted ? " (the prediction is right)"
+                                                  : "";
     printf("%s\n", e->path);
     printf("  target    %4d  %-28s confidence %.3f%s\n", e->label, class_name(x, e->label), e->label_confidence, what);
     printf("  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted), e->confidence);
@@ -93,8 +97,8 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
         const char *layer = psal_explain_entry(x, e->top[i], &within);
-        printf("  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer, (long long)within,
-               e->standardized[e->top[i]]);
+        printf("  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer,
+               (long long)within, e->standardized[e->top[i]]);
     }
 }
 
@@ -107,7 +111,8 @@ static char *join(const char *folder, const char *name) {
     return path;
 }
 
-static psal_status write_profile(const psal_explainer *x, const psal_explanation *e, const char *path, psal_error *err) {
+static psal_status write_profile(const psal_explainer *x, const psal_explanation *e, const char *path,
+                                 psal_error *err) {
     int count = psal_saliency_layer_count(x->saliency);
     const psal_profile_layer *layers = psal_saliency_layers(x->saliency);
     int64_t n = psal_saliency_length(x->saliency), marked = e->top_count < x->options.k ? e->top_count : x->options.k;
@@ -116,22 +121,22 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
     psal_status status = PSAL_ERR_MEMORY;
     if (drawn && values) {
         for (int i = 0; i < count; i++)
-            drawn[i] = (psal_figure_layer){.name = psal_model_get_parameter(x->session->model, layers[i].parameter)->name,
-                                           .first = layers[i].first,
-                                           .count = layers[i].count};
+            drawn[i] = (psal_figure_layer){
+                .name = psal_model_get_parameter(x->session->model, layers[i].parameter)->name,
+                .first = layers[i].first,
+                .count = layers[i].count};
         for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
         char title[256], subtitle[256];
         snprintf(title, sizeof title, "%s: which %s are responsible", x->session->info->arch, entry_unit(x));
         snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
                  e->label_confidence, class_name(x, e->predicted), e->confidence);
         psal_figure_profile profile = {.label = "this image", .values = values};
-        psal_profile_panel panel = {
-            .y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
-                       : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
-                                                           : "naive saliency",
-            .log_y = false,
-            .profiles = &profile,
-            .profile_count = 1};
+        psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
+                                               : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
+                                                                                   : "naive saliency",
+                                    .log_y = false,
+                                    .profiles = &profile,
+                                    .profile_count = 1};
         psal_profile_figure figure = {.title = title,
                                       .subtitle = subtitle,
                                       .unit = entry_unit(x),
@@ -151,8 +156,8 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
     return status;
 }
 
-static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, const float *gradient, const char *title,
-                                 const char *path, psal_error *err) {
+static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, const float *gradient,
+                                 const char *title, const char *path, psal_error *err) {
     psal_heatmap_figure figure = {.title = title,
                                   .rgb = e->pixels.rgb,
                                   .grad = gradient,
@@ -186,20 +191,26 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
 
 /* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
 enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
-static const char *const file_names[FILES] = {"filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
-                                              "input_saliency_random.png", "top_filters.csv",    "result.json"};
+static const char *const file_names[FILES] = {
+    "filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
+    "input_saliency_random.png", "top_filters.csv",    "result.json"};
 
 static psal_status write_file(const psal_explainer *x, const psal_explanation *e, int file, const char *path,
                               psal_error *err) {
     char title[128];
     snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)x->options.k, entry_unit(x));
     switch (file) {
-    case PROFILE: return write_profile(x, e, path, err);
-    case HEATMAP: return write_heatmap(x, e, e->gradient, title, path, err);
+    case PROFILE:
+        return write_profile(x, e, path, err);
+    case HEATMAP:
+        return write_heatmap(x, e, e->gradient, title, path, err);
     case OVERLAY:
-        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path, err);
-    case RANDOM: return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
-    default: return write_table(x, e, path, err);
+        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path,
+                                          err);
+    case RANDOM:
+        return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
+    default:
+        return write_table(x, e, path, err);
     }
 }
 
@@ -235,7 +246,8 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     return status;
 }
 
-static psal_status dump(const char *folder, const char *name, const float *values, const psal_shape *shape, psal_error *err) {
+static psal_status dump(const char *folder, const char *name, const float *values, const psal_shape *shape,
+                        psal_error *err) {
     char *path = join(folder, name);
     if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_tensor tensor = {PSAL_F32, *shape, (void *)values};
@@ -244,7 +256,8 @@ static psal_status dump(const char *folder, const char *name, const float *value
     return status;
 }
 
-psal_status psal_explanation_dump(const psal_explainer *x, const psal_explanation *e, const char *folder, psal_error *err) {
+psal_status psal_explanation_dump(const psal_explainer *x, const psal_explanation *e, const char *folder,
+                                  psal_error *err) {
     int64_t n = psal_saliency_length(x->saliency);
     psal_shape image = PSAL_SHAPE(3, x->session->height, x->session->width), profile = PSAL_SHAPE(n);
     psal_shape classes = PSAL_SHAPE(x->session->info->num_classes);

@@ -40,7 +40,8 @@ static bool is_class(const json_t *object) {
 
 /* Has it all that a summary takes from it? */
 static bool is_whole(const json_t *result) {
-    const json_t *table = json_object_get(result, "top_filters"), *top = json_array_get(table, 0); /* NULL with --top 0 */
+    const json_t *table = json_object_get(result, "top_filters"),
+                 *top = json_array_get(table, 0); /* NULL with --top 0 */
     const json_t *loss = json_object_get(result, "loss");
     return json_is_string(json_object_get(result, "image")) && is_class(json_object_get(result, "target")) &&
            is_class(json_object_get(result, "predicted")) && json_is_boolean(json_object_get(result, "labelled")) &&
@@ -55,12 +56,15 @@ static void print_value(const json_t *value, char text[80]) {
     free(all);
 }
 
-static psal_status other_run(const char *path, const char *key, const json_t *there, const json_t *here, psal_error *err) {
+static psal_status other_run(const char *path, const char *key, const json_t *there, const json_t *here,
+                             psal_error *err) {
     char was[80], is[80];
     print_value(there, was);
     print_value(here, is);
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: of another run: %s is %s there and %s here; finish that run as it was begun, or leave out --resume",
-                     path, key, was, is);
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "%s: of another run: %s is %s there and %s here; finish that run as it was begun, or leave out --resume", path,
+        key, was, is);
 }
 
 psal_status psal_explain_finished(const char *path, const char *image, int label, json_t *settings, json_t **result,
@@ -73,7 +77,8 @@ psal_status psal_explain_finished(const char *path, const char *image, int label
         return PSAL_OK;
     }
     json_t *name = psal_json_string(image), *class = label >= 0 ? json_integer(label) : json_null();
-    json_t *labelled = json_object_get(found, "labelled"), *target = json_object_get(json_object_get(found, "target"), "class");
+    json_t *labelled = json_object_get(found, "labelled"),
+           *target = json_object_get(json_object_get(found, "target"), "class");
     json_t *there = json_object_get(found, "settings"), *here;
     const char *key;
     if (!json_equal(json_object_get(found, "image"), name))

@@ -17,10 +17,12 @@ static psal_status open_dataset(psal_lab *lab, const psal_options *options, psal
         lab->dataset = psal_dataset_open(data, labels, err);
         if (!lab->dataset) return err->status;
         if (psal_dataset_all_labelled(lab->dataset)) return PSAL_OK;
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels", data);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels",
+                         data);
     }
     if (!image) {
-        if (!lab->session->in_the_box) return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
+        if (!lab->session->in_the_box)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
         psal_status status = psal_box_file("fashion_samples/bag_called_sandal.png", path, err);
         if (status != PSAL_OK) return status;
         image = path;
@@ -154,7 +156,8 @@ static psal_status find_subjects(psal_lab *lab, const psal_options *options, psa
     psal_status status = run_all(lab, "images", count, false, true, predict, all, err);
     if (status == PSAL_OK) status = keep_right(lab, all, count, (size_t)psal_options_int(options, "right"), err);
     for (size_t i = 0; i < count && status == PSAL_OK; i++)
-        if ((named || all[i].predicted != all[i].label) && lab->subject_count < limit) all[lab->subject_count++] = all[i];
+        if ((named || all[i].predicted != all[i].label) && lab->subject_count < limit)
+            all[lab->subject_count++] = all[i];
     lab->subjects = all;
     if (status == PSAL_OK && lab->subject_count == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples", count);
@@ -241,7 +244,8 @@ psal_status psal_bench_load(psal_bench *bench, const psal_subject *subject, psal
     if (status == PSAL_OK)
         status = psal_saliency_profile(bench->saliency, bench->image, subject->label, 0, bench->naive, err);
     if (status != PSAL_OK) return status;
-    return psal_standardize(PSAL_MODE_STD, bench->lab->filters, bench->naive, s->mean, s->std, bench->standardized, err);
+    return psal_standardize(PSAL_MODE_STD, bench->lab->filters, bench->naive, s->mean, s->std, bench->standardized,
+                            err);
 }
 
 /* ---- options ---- */
@@ -256,9 +260,10 @@ psal_status psal_parse_choices(const char *text, psal_choice *choices, int *coun
             if (strlen(name) == length && strncmp(name, text, length) == 0) found = c;
         }
         if (found < 0)
-            return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive or all",
-                             (int)(length > 100 ? 100 : length), text);
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive or all",
+                (int)(length > 100 ? 100 : length), text);
         for (int i = 0; i < *count; i++)
             if ((int)choices[i] == found)
                 return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is named twice", psal_choice_name((psal_choice)found));
@@ -291,8 +296,8 @@ int64_t *psal_lab_ks(const psal_lab *lab, const psal_options *options, const psa
     qsort(k, given, sizeof *k, ascending);
     for (size_t i = 0; i < given; i++) {
         if (k[i] > most && psal_options_given(options, "k")) {
-            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld filters", (long long)k[i], lab->session->info->arch,
-                      (long long)most);
+            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld filters", (long long)k[i],
+                      lab->session->info->arch, (long long)most);
             free(k);
             return NULL;
         }

@@ -11,41 +11,58 @@
 #include "saliency/variants.h"
 #include "tools/session.h"
 
-#define PSAL_LAB_OPTIONS                                                                                               \
-    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                                   \
-        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},                                 \
-        {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,                                                 \
-         "The true class of --image-path: number, name or WordNet id.", .alias = NULL},                                               \
-        {PSAL_OPTION_STRING, "data", 'd', "SET", NULL,                                                                 \
-         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.", .alias = NULL},       \
-        {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9},      \
-        {PSAL_OPTION_INT, "right", 0, "N", "0",                                                                        \
-         "Also run the first N samples of the data set that are right, and count how many break.", .minimum = 0,       \
-         .maximum = 1e6},                                                                                              \
-        {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15}
+#define PSAL_LAB_OPTIONS                                                                                          \
+    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                              \
+        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},             \
+        {PSAL_OPTION_STRING,                                                                                      \
+         "image-target-label",                                                                                    \
+         'l',                                                                                                     \
+         "CLASS",                                                                                                 \
+         NULL,                                                                                                    \
+         "The true class of --image-path: number, name or WordNet id.",                                           \
+         .alias = NULL},                                                                                          \
+        {PSAL_OPTION_STRING,                                                                                      \
+         "data",                                                                                                  \
+         'd',                                                                                                     \
+         "SET",                                                                                                   \
+         NULL,                                                                                                    \
+         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.",   \
+         .alias = NULL},                                                                                          \
+        {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9}, \
+        {PSAL_OPTION_INT,                                                                                         \
+         "right",                                                                                                 \
+         0,                                                                                                       \
+         "N",                                                                                                     \
+         "0",                                                                                                     \
+         "Also run the first N samples of the data set that are right, and count how many break.",                \
+         .minimum = 0,                                                                                            \
+         .maximum = 1e6},                                                                                         \
+    {                                                                                                             \
+        PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15              \
+    }
 
 typedef struct psal_subject {
-    size_t index;              /* in the data set */
+    size_t index; /* in the data set */
     int label, predicted;
-    double confidence;         /* of the predicted class */
+    double confidence; /* of the predicted class */
 } psal_subject;
 
 typedef struct psal_lab {
     psal_session *session;
     psal_dataset *dataset;
     int classes;
-    int64_t filters;           /* length of the profiles */
+    int64_t filters; /* length of the profiles */
     psal_saliency *saliency;
     psal_statistics *statistics;
     psal_classifier *classifier;
-    psal_variants *variants;   /* psal-prune's; NULL where filters are not just switched off */
-    psal_subject *subjects;    /* the mistakes (or the one image that was named, mistake or not) */
+    psal_variants *variants; /* psal-prune's; NULL where filters are not just switched off */
+    psal_subject *subjects;  /* the mistakes (or the one image that was named, mistake or not) */
     size_t subject_count;
-    float **right;             /* [right_count] prepared images of samples that are right, and */
+    float **right; /* [right_count] prepared images of samples that are right, and */
     int *right_labels;
     size_t *right_index;
     int right_count;
-    int workers;               /* experiments at once */
+    int workers; /* experiments at once */
 } psal_lab;
 
 /* Find the samples that the options name. The session is open and outlives the lab. in_parts: see psal_classifier_options. */
@@ -60,9 +77,9 @@ typedef struct psal_bench {
     psal_classifier_worker *classifier;
     psal_variants_worker *variants; /* NULL where the lab has none */
     psal_edit *edit;
-    float *image;          /* [3, height, width], and its */
-    float *naive;          /* [filters] */
-    double *standardized;  /* [filters] */
+    float *image;         /* [3, height, width], and its */
+    float *naive;         /* [filters] */
+    double *standardized; /* [filters] */
 } psal_bench;
 
 psal_status psal_bench_open(psal_bench *bench, const psal_lab *lab, psal_error *err);

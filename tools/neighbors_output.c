@@ -22,15 +22,17 @@ static const psal_profile_record *record_of(const psal_neighbor_report *report, 
 }
 
 /* The neighbours of query q, until the first that is not there. */
-#define FOR_NEIGHBORS(report, q, n)                                                                                    \
-    for (const psal_neighbor *n = (report)->neighbors + (q) * (report)->top, *n##_end = n + (report)->top;             \
+#define FOR_NEIGHBORS(report, q, n)                                                                        \
+    for (const psal_neighbor *n = (report)->neighbors + (q) * (report)->top, *n##_end = n + (report)->top; \
          n < n##_end && n->sample >= 0; n++)
 
 psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub_summary *summary, psal_error *err) {
     *summary = (psal_hub_summary){.hub = -1};
     int64_t *counts = malloc((size_t)report->store->samples * sizeof *counts);
-    if (!counts) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", report->store->samples);
-    summary->hub = psal_neighbors_hubs(report->neighbors, report->query_count * report->top, report->store->samples, counts);
+    if (!counts)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", report->store->samples);
+    summary->hub = psal_neighbors_hubs(report->neighbors, report->query_count * report->top, report->store->samples,
+                                       counts);
     summary->hub_queries = summary->hub < 0 ? 0 : counts[summary->hub];
     free(counts);
     for (int64_t q = 0; q < report->query_count; q++) {
@@ -39,7 +41,8 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
             if (query->predicted >= 0 && other->label == query->predicted) same_class = true;
-            if (query->label >= 0 && other->label == query->label && other->predicted == query->predicted) same_mistake = true;
+            if (query->label >= 0 && other->label == query->label && other->predicted == query->predicted)
+                same_mistake = true;
         }
         summary->same_class_queries += same_class;
         summary->same_mistake_queries += same_mistake;
@@ -77,11 +80,13 @@ void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summ
     if (report->query_count < 2) return;
     double percent = 100.0 / (double)report->query_count;
     printf("%" PRId64 " queries among %" PRId64 " samples, %s similarity of %" PRId64 " entries, top %" PRId64 "\n",
-           report->query_count, report->candidates, psal_similarity_name(report->similarity), report->entries, report->top);
+           report->query_count, report->candidates, psal_similarity_name(report->similarity), report->entries,
+           report->top);
     if (summary->hub >= 0)
         printf("hub: sample %" PRId64 " is a neighbour of %" PRId64 " of them (%.1f %%)\n", summary->hub,
                summary->hub_queries, percent * (double)summary->hub_queries);
-    printf("the predicted class is the true class of a neighbour for %" PRId64 " (%.1f %%), the same mistake is among the "
+    printf("the predicted class is the true class of a neighbour for %" PRId64
+           " (%.1f %%), the same mistake is among the "
            "neighbours for %" PRId64 " (%.1f %%)\n",
            summary->same_class_queries, percent * (double)summary->same_class_queries, summary->same_mistake_queries,
            percent * (double)summary->same_mistake_queries);
@@ -101,9 +106,20 @@ static void csv_class(psal_csv_writer *csv, const psal_labels *labels, int index
 psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return err->status;
-    static const char *const header[] = {"query", "query_path", "query_label", "query_label_name", "query_predicted",
-                                         "query_predicted_name", "rank", "similarity", "sample", "path", "label",
-                                         "label_name", "predicted", "predicted_name"};
+    static const char *const header[] = {"query",
+                                         "query_path",
+                                         "query_label",
+                                         "query_label_name",
+                                         "query_predicted",
+                                         "query_predicted_name",
+                                         "rank",
+                                         "similarity",
+                                         "sample",
+                                         "path",
+                                         "label",
+                                         "label_name",
+                                         "predicted",
+                                         "predicted_name"};
     psal_csv_record(csv, sizeof header / sizeof *header, header);
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample, rank = 0;
@@ -130,13 +146,16 @@ psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const ch
 }
 
 static json_t *class_json(const psal_labels *labels, int index) {
-    return index < 0 ? json_null() : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
+    return index < 0
+               ? json_null()
+               : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
 }
 
 static json_t *record_json(const psal_neighbor_report *report, int64_t sample, const psal_profile_record *record) {
-    json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "sample", sample < 0 ? json_null() : json_integer(sample), "path",
-                               psal_json_string(record->path), "label", class_json(report->labels, record->label),
-                               "predicted", class_json(report->labels, record->predicted));
+    json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "sample", sample < 0 ? json_null() : json_integer(sample),
+                               "path", psal_json_string(record->path), "label",
+                               class_json(report->labels, record->label), "predicted",
+                               class_json(report->labels, record->predicted));
     if (object) {
         json_object_set_new(object, "confidence", psal_json_double(record->confidence));
         json_object_set_new(object, "target_confidence", psal_json_double(record->target_confidence));
@@ -145,7 +164,8 @@ static json_t *record_json(const psal_neighbor_report *report, int64_t sample, c
     return object;
 }
 
-psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const psal_hub_summary *summary, psal_error *err) {
+psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const psal_hub_summary *summary,
+                                     psal_error *err) {
     json_t *queries = json_array();
     bool good = queries != NULL;
     for (int64_t q = 0; q < report->query_count && good; q++) {
@@ -160,14 +180,15 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
         good = json_object_set_new(object, "neighbors", list) == 0 && good;
         good = json_array_append_new(queries, object) == 0 && good;
     }
-    json_t *root = json_pack("{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "similarity",
-                             psal_similarity_name(report->similarity), "statistics", psal_json_string(report->statistics),
-                             "entries", (json_int_t)report->entries, "candidates", (json_int_t)report->candidates, "top",
-                             (json_int_t)report->top, "hub", "sample",
-                             summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
-                             (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
-                             "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries);
-    psal_status status = good && root ? psal_json_write(root, stdout, err) : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    json_t *root = json_pack(
+        "{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "similarity",
+        psal_similarity_name(report->similarity), "statistics", psal_json_string(report->statistics), "entries",
+        (json_int_t)report->entries, "candidates", (json_int_t)report->candidates, "top", (json_int_t)report->top,
+        "hub", "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
+        (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
+        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries);
+    psal_status status = good && root ? psal_json_write(root, stdout, err)
+                                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     json_decref(root);
     return status;
 }
@@ -181,7 +202,8 @@ static psal_status shrink(psal_image *image, psal_error *err) {
     int longer = image->width > image->height ? image->width : image->height;
     if (longer <= THUMBNAIL) return PSAL_OK;
     psal_image small = PSAL_IMAGE_INIT;
-    int width = (int)((int64_t)image->width * THUMBNAIL / longer), height = (int)((int64_t)image->height * THUMBNAIL / longer);
+    int width = (int)((int64_t)image->width * THUMBNAIL / longer),
+        height = (int)((int64_t)image->height * THUMBNAIL / longer);
     psal_status status = psal_resize(image, width > 0 ? width : 1, height > 0 ? height : 1, &small, err);
     if (status != PSAL_OK) return status;
     psal_image_free(image);
@@ -190,7 +212,8 @@ static psal_status shrink(psal_image *image, psal_error *err) {
 }
 
 /* The sample that the store calls `path`: usually number `sample` of the data set it was made from. */
-static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, const char *path, size_t *index, psal_error *err) {
+static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, const char *path, size_t *index,
+                                   psal_error *err) {
     size_t count = psal_dataset_count(dataset);
     for (size_t i = 0; i <= count; i++) {
         size_t at = i == 0 ? (size_t)sample : i - 1;
@@ -226,14 +249,19 @@ typedef struct sheet {
     size_t count;
 } sheet;
 
-static psal_status add_tile(sheet *s, int64_t sample, const psal_profile_record *record, double similarity, psal_error *err) {
+static psal_status add_tile(sheet *s, int64_t sample, const psal_profile_record *record, double similarity,
+                            psal_error *err) {
     psal_status status = load_thumbnail(s->dataset, sample, record->path, &s->images[s->count], err);
     if (status != PSAL_OK) return status;
     const psal_image *image = &s->images[s->count];
     const psal_labels *labels = s->report->labels;
-    s->tiles[s->count] = (psal_sheet_tile){.rgb = image->rgb, .height = image->height, .width = image->width,
-                                           .heading = s->headings[s->count], .similarity = similarity,
-                                           .true_name = record->label < 0 ? NULL : psal_labels_name(labels, record->label),
+    s->tiles[s->count] = (psal_sheet_tile){.rgb = image->rgb,
+                                           .height = image->height,
+                                           .width = image->width,
+                                           .heading = s->headings[s->count],
+                                           .similarity = similarity,
+                                           .true_name = record->label < 0 ? NULL
+                                                                          : psal_labels_name(labels, record->label),
                                            .predicted_name = psal_labels_name(labels, record->predicted),
                                            .correct = record->label == record->predicted};
     s->count++;
@@ -280,8 +308,11 @@ psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const 
         char subtitle[200];
         snprintf(subtitle, sizeof subtitle, "%s similarity of %" PRId64 " entries, among %" PRId64 " samples",
                  psal_similarity_name(report->similarity), report->entries, report->candidates);
-        psal_sheet_figure figure = {.title = "Nearest neighbours in saliency space", .subtitle = subtitle, .tiles = s->tiles,
-                                    .tile_count = s->count, .columns = queries > 1 ? (size_t)row : 0};
+        psal_sheet_figure figure = {.title = "Nearest neighbours in saliency space",
+                                    .subtitle = subtitle,
+                                    .tiles = s->tiles,
+                                    .tile_count = s->count,
+                                    .columns = queries > 1 ? (size_t)row : 0};
         status = psal_sheet_figure_write(&figure, path, err);
     }
     for (size_t i = 0; i < s->count; i++) psal_image_free(&s->images[i]);

@@ -38,7 +38,8 @@ static int sum_operations(psal_timing *t, int count, int *calls) {
 
 void psal_print_op_times(FILE *out, const psal_workspace *workspace) {
     int count = psal_workspace_timing_count(workspace);
-    psal_timing *layers = malloc((size_t)(count + 1) * sizeof *layers), *sums = malloc((size_t)(count + 1) * sizeof *sums);
+    psal_timing *layers = malloc((size_t)(count + 1) * sizeof *layers),
+                *sums = malloc((size_t)(count + 1) * sizeof *sums);
     int *calls = malloc((size_t)(count + 1) * sizeof *calls);
     if (!layers || !sums || !calls || count == 0) goto done;
     psal_workspace_timings(workspace, layers);
@@ -55,7 +56,8 @@ void psal_print_op_times(FILE *out, const psal_workspace *workspace) {
                 joined ? "  (in the pass of the normalisation or bias before)" : "");
     }
     qsort(layers, (size_t)count, sizeof *layers, by_seconds);
-    fprintf(out, "\n%9s %6s %9s  %-5s %-26s %-34s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "layer", "result");
+    fprintf(out, "\n%9s %6s %9s  %-5s %-26s %-34s %s\n", "ms", "share", "GFLOP/s", "stage", "operation", "layer",
+            "result");
     for (int i = 0; i < count && layers[i].seconds > 0.001 * total; i++) {
         char shape[96];
         print_time(out, layers[i].seconds, total, layers[i].flops);

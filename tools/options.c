@@ -51,8 +51,7 @@ static bool is_name(const char *name, const char *text, size_t length) {
 
 /* ---- finding the option meant ---- */
 
-static psal_status fail_ambiguous(const psal_program *program, const char *text, size_t length,
-                                  psal_error *err) {
+static psal_status fail_ambiguous(const psal_program *program, const char *text, size_t length, psal_error *err) {
     char list[400] = "";
     size_t used = 0;
     for (size_t i = 0; i < psal_program_option_count(program); i++) {
@@ -65,8 +64,7 @@ static psal_status fail_ambiguous(const psal_program *program, const char *text,
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--%.*s is ambiguous: %s", (int)length, text, list);
 }
 
-static psal_status fail_unknown(const psal_program *program, const char *text, size_t length,
-                                psal_error *err) {
+static psal_status fail_unknown(const psal_program *program, const char *text, size_t length, psal_error *err) {
     char typed[128];
     snprintf(typed, sizeof typed, "%.*s", (int)length, text);
     for (char *p = typed; *p; p++)
@@ -80,13 +78,12 @@ static psal_status fail_unknown(const psal_program *program, const char *text, s
         nearest = distance;
         suggestion = name;
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "unknown option --%.*s%s%s%s; --help lists them all",
-                     (int)length, text, suggestion ? ", did you mean --" : "",
-                     suggestion ? suggestion : "", suggestion ? "?" : "");
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "unknown option --%.*s%s%s%s; --help lists them all", (int)length, text,
+                     suggestion ? ", did you mean --" : "", suggestion ? suggestion : "", suggestion ? "?" : "");
 }
 
-static psal_status find_long(const psal_program *program, const char *text, size_t length,
-                             size_t *found, psal_error *err) {
+static psal_status find_long(const psal_program *program, const char *text, size_t length, size_t *found,
+                             psal_error *err) {
     size_t matches = 0;
     for (size_t i = 0; i < psal_program_option_count(program); i++) {
         const psal_option *option = psal_program_option(program, i);
@@ -102,12 +99,10 @@ static psal_status find_long(const psal_program *program, const char *text, size
         }
     }
     if (matches == 1) return PSAL_OK;
-    return matches ? fail_ambiguous(program, text, length, err)
-                   : fail_unknown(program, text, length, err);
+    return matches ? fail_ambiguous(program, text, length, err) : fail_unknown(program, text, length, err);
 }
 
-static psal_status find_short(const psal_program *program, char letter, size_t *found,
-                              psal_error *err) {
+static psal_status find_short(const psal_program *program, char letter, size_t *found, psal_error *err) {
     for (size_t i = 0; i < psal_program_option_count(program); i++) {
         if (psal_program_option(program, i)->short_name != letter) continue;
         *found = i;
@@ -123,8 +118,8 @@ static bool looks_like_option(const char *text) {
     return text[0] == '-' && text[1] && !strchr("0123456789.", text[1]);
 }
 
-static psal_status set_value(psal_options *options, size_t index, const char *shown,
-                             const char *text, psal_error *err) {
+static psal_status set_value(psal_options *options, size_t index, const char *shown, const char *text,
+                             psal_error *err) {
     const psal_option *option = psal_program_option(options->program, index);
     psal_setting *setting = &options->settings[index];
     if (!option->repeatable) psal_setting_clear(setting);
@@ -133,20 +128,18 @@ static psal_status set_value(psal_options *options, size_t index, const char *sh
 }
 
 /* The option at argv[*at] needs a value from the next argument. */
-static psal_status take_next(psal_options *options, size_t index, const char *shown, int argc,
-                             char *const *argv, int *at, psal_error *err) {
+static psal_status take_next(psal_options *options, size_t index, const char *shown, int argc, char *const *argv,
+                             int *at, psal_error *err) {
     if (*at + 1 >= argc) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s needs a value", shown);
     if (looks_like_option(argv[*at + 1]))
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "%s needs a value, but \"%.100s\" follows (a value that begins with a dash "
-            "is written %s=VALUE)",
-            shown, argv[*at + 1], shown);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s needs a value, but \"%.100s\" follows (a value that begins with a dash "
+                         "is written %s=VALUE)",
+                         shown, argv[*at + 1], shown);
     return set_value(options, index, shown, argv[++*at], err);
 }
 
-static psal_status parse_long(psal_options *options, int argc, char *const *argv, int *at,
-                              psal_error *err) {
+static psal_status parse_long(psal_options *options, int argc, char *const *argv, int *at, psal_error *err) {
     const char *text = argv[*at] + 2, *value = strchr(text, '=');
     size_t index = 0, length = value ? (size_t)(value - text) : strlen(text);
     psal_status status = find_long(options->program, text, length, &index, err);
@@ -156,8 +149,7 @@ static psal_status parse_long(psal_options *options, int argc, char *const *argv
     snprintf(shown, sizeof shown, "--%.70s", option->name);
     if (option->kind == PSAL_OPTION_FLAG) {
         if (value)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s takes no value, but \"%.100s\" was given",
-                             shown, value + 1);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s takes no value, but \"%.100s\" was given", shown, value + 1);
         options->settings[index].given = true;
         return PSAL_OK;
     }
@@ -166,8 +158,7 @@ static psal_status parse_long(psal_options *options, int argc, char *const *argv
 }
 
 /* "-k5", "-k 5", or flags together: "-qv". */
-static psal_status parse_short(psal_options *options, int argc, char *const *argv, int *at,
-                               psal_error *err) {
+static psal_status parse_short(psal_options *options, int argc, char *const *argv, int *at, psal_error *err) {
     const char *letters = argv[*at] + 1;
     for (size_t i = 0; letters[i]; i++) {
         size_t index = 0;
@@ -207,8 +198,7 @@ static psal_status fill_defaults(psal_options *options, psal_error *err) {
         if (!option->default_text || options->settings[i].given) continue;
         char shown[100];
         snprintf(shown, sizeof shown, "default of --%.70s", option->name);
-        psal_status status =
-            psal_setting_add(&options->settings[i], option, shown, option->default_text, err);
+        psal_status status = psal_setting_add(&options->settings[i], option, shown, option->default_text, err);
         if (status) return status;
     }
     return PSAL_OK;
@@ -227,14 +217,12 @@ static psal_status check_complete(const psal_options *options, psal_error *err) 
                          options->arguments[program->most_arguments]);
     if (count < program->fewest_arguments)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%zu argument%s given, expected %s%zu: %s", count,
-                         count == 1 ? "" : "s",
-                         program->most_arguments > program->fewest_arguments ? "at least " : "",
+                         count == 1 ? "" : "s", program->most_arguments > program->fewest_arguments ? "at least " : "",
                          program->fewest_arguments, program->arguments ? program->arguments : "");
     return PSAL_OK;
 }
 
-psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv,
-                                 psal_error *err) {
+psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv, psal_error *err) {
     psal_options *options = calloc(1, sizeof *options);
     if (options) {
         options->program = program;
@@ -259,8 +247,7 @@ psal_options *psal_options_parse(const psal_program *program, int argc, char *co
 
 void psal_options_free(psal_options *options) {
     if (!options) return;
-    for (size_t i = 0; options->settings && i < options->count; i++)
-        psal_setting_clear(&options->settings[i]);
+    for (size_t i = 0; options->settings && i < options->count; i++) psal_setting_clear(&options->settings[i]);
     free(options->settings);
     free(options->arguments);
     free(options);
@@ -268,12 +255,10 @@ void psal_options_free(psal_options *options) {
 
 /* ---- results ---- */
 
-static const psal_setting *setting_of(const psal_options *options, const char *name,
-                                      const psal_option **option) {
+static const psal_setting *setting_of(const psal_options *options, const char *name, const psal_option **option) {
     for (size_t i = 0; i < options->count; i++) {
         *option = psal_program_option(options->program, i);
-        if ((*option)->name && is_name((*option)->name, name, strlen(name)))
-            return &options->settings[i];
+        if ((*option)->name && is_name((*option)->name, name, strlen(name))) return &options->settings[i];
     }
     assert(!"an option that is in the table");
     static const psal_setting nothing = {.choice = -1};

@@ -37,12 +37,12 @@ typedef struct psal_option {
     char short_name;          /* or 0 */
     const char *value_name;   /* in --help: "FILE"; NULL: N, X, TEXT, FILE, the choices or LIST */
     const char *default_text; /* parsed like a given value; NULL: none */
-    const char *help; /* one or more sentences, wrapped by --help; default and choices are added */
-    double minimum, maximum; /* of numbers; both 0: no limits */
-    const char *choices;     /* "std|norm|naive" */
-    const char *alias;       /* a second name, not shown; or NULL */
-    bool repeatable;         /* every occurrence is kept */
-    bool required;           /* must be given (unless --help or --version is) */
+    const char *help;         /* one or more sentences, wrapped by --help; default and choices are added */
+    double minimum, maximum;  /* of numbers; both 0: no limits */
+    const char *choices;      /* "std|norm|naive" */
+    const char *alias;        /* a second name, not shown; or NULL */
+    bool repeatable;          /* every occurrence is kept */
+    bool required;            /* must be given (unless --help or --version is) */
 } psal_option;
 
 typedef struct psal_program {
@@ -61,8 +61,7 @@ typedef struct psal_options psal_options;
  * names), an ambiguous beginning (with the candidates), a missing, superfluous or invalid value
  * (naming option, value and what is allowed), too few or many arguments. With --help or --version
  * nothing else is checked. The result refers to argv. */
-psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv,
-                                 psal_error *err);
+psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv, psal_error *err);
 void psal_options_free(psal_options *options); /* NULL is fine */
 
 bool psal_options_wants_help(const psal_options *options);

@@ -67,8 +67,7 @@ static size_t left_column(const psal_option *option, char text[LEFT_SIZE]) {
     char letter[5] = "    ";
     if (option->short_name) snprintf(letter, sizeof letter, "-%c, ", option->short_name);
     const char *value = value_name(option);
-    int length =
-        snprintf(text, LEFT_SIZE, "  %s--%s%s%s", letter, option->name, *value ? " " : "", value);
+    int length = snprintf(text, LEFT_SIZE, "  %s--%s%s%s", letter, option->name, *value ? " " : "", value);
     return length < LEFT_SIZE ? (size_t)length : LEFT_SIZE - 1;
 }
 
@@ -84,8 +83,7 @@ static void write_option(FILE *out, const psal_option *option, size_t left, size
     }
     char *whole = NULL;
     bool shows_default = option->default_text && *option->default_text;
-    if (asprintf(&whole, "%s%s%s%s%s", help,
-                 option->repeatable ? " May be given several times." : "",
+    if (asprintf(&whole, "%s%s%s%s%s", help, option->repeatable ? " May be given several times." : "",
                  shows_default ? " (default: " : "", shows_default ? option->default_text : "",
                  shows_default ? ")" : "") < 0)
         whole = NULL;
@@ -98,8 +96,7 @@ char *psal_options_help(const psal_program *program, int width) {
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    size_t count = psal_program_option_count(program), left = 0,
-           columns = width < 40 ? 40 : (size_t)width;
+    size_t count = psal_program_option_count(program), left = 0, columns = width < 40 ? 40 : (size_t)width;
     for (size_t i = 0; i < count; i++) {
         const psal_option *option = psal_program_option(program, i);
         char row[LEFT_SIZE];

@@ -16,8 +16,8 @@ typedef struct psal_setting {
 
 /* Check `text` against the option's kind and limits and append it to *setting. `shown` is how the
  * option was written, for messages. */
-psal_status psal_setting_add(psal_setting *setting, const psal_option *option, const char *shown,
-                             const char *text, psal_error *err);
+psal_status psal_setting_add(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                             psal_error *err);
 void psal_setting_clear(psal_setting *setting);
 
 /* Rows of the table, and --help and --version behind them. */

@@ -15,8 +15,8 @@ static psal_status out_of_memory(const char *shown, psal_error *err) {
     return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", shown);
 }
 
-static psal_status add_text(psal_setting *setting, const char *shown, const char *text,
-                            size_t length, psal_error *err) {
+static psal_status add_text(psal_setting *setting, const char *shown, const char *text, size_t length,
+                            psal_error *err) {
     char **texts = realloc(setting->texts, (setting->text_count + 1) * sizeof *texts);
     if (texts) setting->texts = texts;
     char *copy = texts ? strndup(text, length) : NULL;
@@ -26,11 +26,9 @@ static psal_status add_text(psal_setting *setting, const char *shown, const char
 }
 
 /* Both number types have eight bytes. */
-static psal_status add_number(psal_setting *setting, const char *shown, const void *number,
-                              psal_error *err) {
+static psal_status add_number(psal_setting *setting, const char *shown, const void *number, psal_error *err) {
     if (setting->number_count >= LONGEST_LIST)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a list of more than %d numbers", shown,
-                         LONGEST_LIST);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a list of more than %d numbers", shown, LONGEST_LIST);
     size_t count = setting->number_count;
     if ((count & (count - 1)) == 0) { /* grow at 0, 1, 2, 4, 8, ... */
         void *numbers = realloc(setting->numbers, (count ? 2 * count : 1) * sizeof(int64_t));
@@ -63,11 +61,10 @@ static const char *wanted(const psal_option *option, char text[160]) {
     return text;
 }
 
-static psal_status fail_number(const psal_option *option, const char *shown, const char *text,
-                               psal_error *err) {
+static psal_status fail_number(const psal_option *option, const char *shown, const char *text, psal_error *err) {
     char expected[160];
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: invalid value \"%.200s\", expected %s", shown,
-                     text, wanted(option, expected));
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: invalid value \"%.200s\", expected %s", shown, text,
+                     wanted(option, expected));
 }
 
 static bool in_limits(const psal_option *option, double value) {
@@ -75,16 +72,16 @@ static bool in_limits(const psal_option *option, double value) {
     return value >= option->minimum && value <= option->maximum;
 }
 
-static psal_status add_int(psal_setting *setting, const psal_option *option, const char *shown,
-                           const char *text, psal_error *err) {
+static psal_status add_int(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                           psal_error *err) {
     int64_t value;
     if (!psal_parse_int64(text, &value) || !in_limits(option, (double)value))
         return fail_number(option, shown, text, err);
     return add_number(setting, shown, &value, err);
 }
 
-static psal_status add_double(psal_setting *setting, const psal_option *option, const char *shown,
-                              const char *text, psal_error *err) {
+static psal_status add_double(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                              psal_error *err) {
     double value;
     if (!psal_parse_double(text, &value) || !isfinite(value) || !in_limits(option, value))
         return fail_number(option, shown, text, err);
@@ -92,8 +89,8 @@ static psal_status add_double(psal_setting *setting, const psal_option *option, 
 }
 
 /* "10-20" or "10:20" or "10:20:5": first, last (included when the steps meet it) and step. */
-static psal_status add_range(psal_setting *setting, const psal_option *option, const char *shown,
-                             char *text, psal_error *err) {
+static psal_status add_range(psal_setting *setting, const psal_option *option, const char *shown, char *text,
+                             psal_error *err) {
     int64_t part[3] = {0, 0, 1};
     char kept[64];
     snprintf(kept, sizeof kept, "%s", text);
@@ -121,8 +118,8 @@ static psal_status add_range(psal_setting *setting, const psal_option *option, c
     }
 }
 
-static psal_status add_list(psal_setting *setting, const psal_option *option, const char *shown,
-                            const char *text, psal_error *err) {
+static psal_status add_list(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                            psal_error *err) {
     char *copy = strdup(text);
     if (!copy) return out_of_memory(shown, err);
     psal_status status = PSAL_OK;
@@ -144,8 +141,8 @@ static psal_status add_list(psal_setting *setting, const psal_option *option, co
     return status;
 }
 
-static psal_status add_choice(psal_setting *setting, const psal_option *option, const char *shown,
-                              const char *text, psal_error *err) {
+static psal_status add_choice(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                              psal_error *err) {
     size_t length = strlen(text);
     const char *found = NULL, *nearest = NULL;
     size_t found_length = 0, nearest_length = 0, nearest_distance = psal_spelling_tolerance(text);
@@ -179,19 +176,16 @@ static psal_status add_choice(psal_setting *setting, const psal_option *option, 
         if (*p == '|') list[used++] = ' ';
     }
     list[used] = 0;
-    if (matches > 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: \"%.100s\" fits several of: %s", shown, text,
-                         list);
+    if (matches > 1) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: \"%.100s\" fits several of: %s", shown, text, list);
     if (nearest)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "%s: unknown value \"%.100s\", expected one of: %s; did you mean %.*s?",
-                         shown, text, list, (int)nearest_length, nearest);
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: unknown value \"%.100s\", expected one of: %s",
-                     shown, text, list);
+                         "%s: unknown value \"%.100s\", expected one of: %s; did you mean %.*s?", shown, text, list,
+                         (int)nearest_length, nearest);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: unknown value \"%.100s\", expected one of: %s", shown, text, list);
 }
 
-psal_status psal_setting_add(psal_setting *setting, const psal_option *option, const char *shown,
-                             const char *text, psal_error *err) {
+psal_status psal_setting_add(psal_setting *setting, const psal_option *option, const char *shown, const char *text,
+                             psal_error *err) {
     psal_status status = PSAL_OK;
     switch (option->kind) {
     case PSAL_OPTION_CHOICE:

@@ -18,13 +18,16 @@ static const psal_option options_table[] = {
     {PSAL_OPTION_HEADING, .help = "What the checkpoint does not say"},
     {PSAL_OPTION_STRING, "model", 'm', "NAME", .help = "Architecture (resnet50, ...). Recognised if not given."},
     {PSAL_OPTION_CHOICE, "variant",
-     .help = "Where a ResNet's bottleneck has its stride: v1.5 in the 3x3 (torchvision), v1 in the first 1x1 (Keras, Caffe).",
+     .help = "Where a ResNet's bottleneck has its stride: v1.5 in the 3x3 (torchvision), v1 in the first 1x1 (Keras, "
+             "Caffe).",
      .choices = "v1.5|v1"},
     {PSAL_OPTION_DOUBLE, "bn-epsilon", .help = "Batch-norm epsilon.", .minimum = 1e-12, .maximum = 1},
-    {PSAL_OPTION_FLAG, "transform-input", .help = "Inception-v3: rescale the input as torchvision's pretrained one does."},
+    {PSAL_OPTION_FLAG, "transform-input",
+     .help = "Inception-v3: rescale the input as torchvision's pretrained one does."},
     {PSAL_OPTION_STRING, "preprocess", 0, "TEXT",
-     .help = "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recognised if not "
-             "given, else torchvision."},
+     .help =
+         "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recognised if not "
+         "given, else torchvision."},
     {PSAL_OPTION_CHOICE, "labels", .help = "Class names. If not given: as recorded, else imagenet for 1000 classes.",
      .choices = "imagenet|fashion-mnist|numbers"},
     {PSAL_OPTION_HEADING, .help = "Output"},
@@ -36,8 +39,9 @@ static const psal_option options_table[] = {
 static const psal_program program = {
     .name = "psal-convert",
     .version = PSAL_VERSION,
-    .summary = "Converts a checkpoint (.safetensors, .pth, .npz, TensorFlow.js model.json) into a .safetensors file that "
-               "every program here reads without further options.",
+    .summary =
+        "Converts a checkpoint (.safetensors, .pth, .npz, TensorFlow.js model.json) into a .safetensors file that "
+        "every program here reads without further options.",
     .arguments = "IN OUT.safetensors",
     .fewest_arguments = 2,
     .most_arguments = 2,
@@ -177,8 +181,8 @@ static psal_status run(const psal_options *options, psal_error *err) {
         fprintf(stderr, "%s: note: %s: %s\n", program.name, from, notes.lines[i]);
     psal_notes_free(&notes);
     const char *format = psal_tensor_map_meta(checkpoint, "format");
-    psal_status status =
-        model ? convert(options, model, format ? format : "unknown", err) : psal_fail_prefix(err, "%s", from);
+    psal_status status = model ? convert(options, model, format ? format : "unknown", err)
+                               : psal_fail_prefix(err, "%s", from);
     psal_model_free(model);
     psal_tensor_map_free(checkpoint);
     return status;

@@ -22,19 +22,23 @@ static const psal_option table[] = {
      "Instead of a rate: the change has this fraction of the chosen filters' L2 norm.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "steps", 0, "N", "1", "Steps, each with a new gradient.", .minimum = 1, .maximum = 1e6},
     {PSAL_OPTION_FLAG, "until-correct",
-     .help = "Find the smallest change that corrects the sample: few filters first (at most the largest --k), then larger "
-             "steps (at most --relative, or 0.1)."},
+     .help =
+         "Find the smallest change that corrects the sample: few filters first (at most the largest --k), then larger "
+         "steps (at most --relative, or 0.1)."},
     {PSAL_OPTION_INT, "draws", 0, "N", "1", "Average of N draws of random filters.", .minimum = 1, .maximum = 1e4},
     {PSAL_OPTION_INT, "neighbors", 0, "N", "5",
      "Nearest neighbours in saliency space, among the other mistakes, to look at; and as many random other mistakes.",
      .minimum = 0, .maximum = 1e4},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
-     "Of the neighbours: cosine of the standardized profiles (the paper), pearson (each centred first), or normalized (each "
+     "Of the neighbours: cosine of the standardized profiles (the paper), pearson (each centred first), or normalized "
+     "(each "
      "naive profile divided by its norm, then standardized).",
      .choices = "cosine|pearson|normalized"},
     {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
-     "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of the "
-     "mistakes alone if not given, which find more hubs.", .alias = NULL},
+     "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
+     "the "
+     "mistakes alone if not given, which find more hubs.",
+     .alias = NULL},
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -42,10 +46,13 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .alias = NULL},
     {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .alias = NULL},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.", .alias = NULL},
+     "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.",
+     .alias = NULL},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
-     "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to the "
-     "weights it is given.", .alias = NULL},
+     "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
+     "the "
+     "weights it is given.",
+     .alias = NULL},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -146,7 +153,8 @@ static psal_status find_neighbors(run *r, psal_error *err) {
     if (status == PSAL_OK)
         status = search_neighbors(r, (psal_similarity)psal_options_choice(r->options, "similarity"), err);
     if (status == PSAL_OK) {
-        int64_t hub = psal_neighbors_hubs(r->neighbors, (int64_t)(count * (size_t)r->report.neighbor_count), (int64_t)count, hubs);
+        int64_t hub = psal_neighbors_hubs(r->neighbors, (int64_t)(count * (size_t)r->report.neighbor_count),
+                                          (int64_t)count, hubs);
         r->report.hub = hub < 0 ? 0 : hubs[hub];
     }
     free(hubs);
@@ -160,14 +168,15 @@ typedef struct experiment {
     psal_bench *bench;
     psal_tuner_worker *tuner;
     size_t subject;
-    float *other;            /* another sample's image */
-    double *before, *after;  /* [classes] */
-    int64_t *filters;        /* [largest k] */
+    float *other;           /* another sample's image */
+    double *before, *after; /* [classes] */
+    int64_t *filters;       /* [largest k] */
 } experiment;
 
 static psal_status is_right(experiment *e, const float *image, int label, bool *right, psal_error *err) {
     const float *logits;
-    psal_status status = psal_classifier_run(e->bench->classifier, image, psal_edit_values(e->bench->edit), &logits, err);
+    psal_status status = psal_classifier_run(e->bench->classifier, image, psal_edit_values(e->bench->edit), &logits,
+                                             err);
     if (status == PSAL_OK) *right = psal_predicted_class(logits, e->r->lab.classes, -1) == label;
     return status;
 }
@@ -196,8 +205,8 @@ static psal_status measure(experiment *e, psal_random *random, psal_edit_result 
     const psal_lab *lab = &e->r->lab;
     const psal_subject *subject = &lab->subjects[e->subject];
     const float *logits;
-    psal_status status =
-        psal_classifier_run(e->bench->classifier, e->bench->image, psal_edit_values(e->bench->edit), &logits, err);
+    psal_status status = psal_classifier_run(e->bench->classifier, e->bench->image, psal_edit_values(e->bench->edit),
+                                             &logits, err);
     if (status != PSAL_OK) return status;
     psal_confidences(logits, lab->classes, e->after);
     int wrong = psal_predicted_class(logits, lab->classes, subject->label);
@@ -229,13 +238,14 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
     *used = (double)k;
     if (r->until_correct && status == PSAL_OK) {
         psal_search_result found;
-        status = psal_tune_until_correct(e->tuner, e->bench->classifier, edit, e->bench->image, subject->label, e->filters, k,
-                                         r->largest, &found, err);
+        status = psal_tune_until_correct(e->tuner, e->bench->classifier, edit, e->bench->image, subject->label,
+                                         e->filters, k, r->largest, &found, err);
         if (status != PSAL_OK) return status;
         *used = found.found ? (double)found.k : NAN;
         if (!found.found && (psal_options_has(r->options, "save") || psal_options_has(r->options, "save-delta")))
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "no step of at most %g on %lld filters corrects it; nothing was saved",
-                             r->largest, (long long)k);
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "no step of at most %g on %lld filters corrects it; nothing was saved", r->largest,
+                             (long long)k);
         return PSAL_OK;
     }
     psal_edit_reset(edit);
@@ -250,11 +260,13 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
 static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     run *r = e->r;
     const psal_bench *bench = e->bench;
-    psal_edit_result *results = r->report.results + e->subject * variants(r) + (size_t)choice * (size_t)r->report.k_count;
+    psal_edit_result *results = r->report.results + e->subject * variants(r) +
+                                (size_t)choice * (size_t)r->report.k_count;
     psal_choice which = r->choices[choice];
     int draws = psal_choice_is_random(which) ? r->draws : 1;
-    psal_random random = {((uint64_t)psal_options_int(r->options, "seed") * 1000003u +
-                           r->lab.subjects[e->subject].index) ^ (uint64_t)which << 56};
+    psal_random random = {
+        ((uint64_t)psal_options_int(r->options, "seed") * 1000003u + r->lab.subjects[e->subject].index) ^
+        (uint64_t)which << 56};
     psal_status status = PSAL_OK;
     bool fresh = true; /* the gradient of the whole network is the last one computed */
     if (choice > 0 && r->steps > 1) fresh = false;
@@ -355,16 +367,20 @@ static psal_status prepare(run *r, psal_error *err) {
     if (r->step.relative && psal_options_given(o, "rate"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --rate and --relative");
     if (r->until_correct && (r->steps > 1 || psal_options_given(o, "rate")))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--until-correct makes one step and chooses its size: without --steps and --rate");
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--until-correct makes one step and chooses its size: without --steps and --rate");
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
-    psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count, err);
+    psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count,
+                                            err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
     if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, psal_options_flag(o, "until-correct"), err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err))) return err->status;
+    if ((status = psal_lab_open(&r->lab, &r->session, o, psal_options_flag(o, "until-correct"), err)) != PSAL_OK)
+        return status;
+    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
+        return err->status;
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
         r->report.k_count = 1;
@@ -372,7 +388,8 @@ static psal_status prepare(run *r, psal_error *err) {
     if ((status = choose_single(r, err)) != PSAL_OK) return status;
     bool one = r->report.single >= 0 && variants(r) == 1;
     if (!one && (psal_options_has(o, "save") || psal_options_has(o, "save-delta")))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--save and --save-delta need one sample, one of --choices and one --k");
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--save and --save-delta need one sample, one of --choices and one --k");
     psal_classifier_options forward = {.height = r->session.height,
                                        .width = r->session.width,
                                        .threads = r->lab.workers > 1 ? 1 : r->session.threads,

@@ -15,29 +15,36 @@
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
     {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true},
-    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL, "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
+    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL,
+     "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
      "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "The question"},
     {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
      "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
     {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead; needs --weights.", .alias = NULL},
-    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL, "Its true class (the predicted one if not given).", .alias = NULL},
+    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL, "Its true class (the predicted one if not given).",
+     .alias = NULL},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
-     "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each naive "
+     "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each "
+     "naive "
      "profile by its L2 norm. The last two have fewer hubs.",
      .choices = "cosine|pearson|normalized"},
     {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query.", .minimum = 1, .maximum = 1e5},
     {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
-    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is (repeatable).", .repeatable = true},
+    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is (repeatable).",
+     .repeatable = true},
     {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
-     "Compare only the filters of layers whose name begins so (layer4; repeatable); needs --weights.", .repeatable = true},
+     "Compare only the filters of layers whose name begins so (layer4; repeatable); needs --weights.",
+     .repeatable = true},
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .alias = NULL},
     {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
-    {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).", .alias = NULL},
+    {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).",
+     .alias = NULL},
     {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
-     "The data set the store was made from, for the pictures. The table's paths are opened if not given.", .alias = NULL},
+     "The data set the store was made from, for the pictures. The table's paths are opened if not given.",
+     .alias = NULL},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -56,14 +63,14 @@ typedef struct run {
     psal_session session;
     bool has_session;
     psal_profile_store store;
-    char index[4200];           /* the store's table */
+    char index[4200]; /* the store's table */
     psal_profile_source source;
-    psal_labels *numbers;       /* class names where no network is opened */
+    psal_labels *numbers; /* class names where no network is opened */
     psal_statistics *statistics;
     char statistics_name[4200];
     psal_entry_range *ranges;
     int64_t *candidates, *queries;
-    float *profile;             /* of --image-path */
+    float *profile; /* of --image-path */
     psal_neighbor *neighbors;
     psal_neighbor_options search;
     psal_neighbor_report report;
@@ -135,8 +142,8 @@ static psal_status choose_candidates(run *r, psal_error *err) {
     }
     free(wanted);
     if (status == PSAL_OK && count == 0)
-        status = psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the store is left%s%s", mistakes ? " with --mistakes" : "",
-                           classes ? " in the --class given" : "");
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the store is left%s%s",
+                           mistakes ? " with --mistakes" : "", classes ? " in the --class given" : "");
     r->search.candidates = r->candidates;
     r->search.candidate_count = r->report.candidates = count;
     return status;
@@ -145,7 +152,8 @@ static psal_status choose_candidates(run *r, psal_error *err) {
 /* Add the samples a..b to the queries. */
 static psal_status add_queries(run *r, int64_t first, int64_t last, const char *text, psal_error *err) {
     if (first < 0 || last >= r->store.samples || last < first)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: samples are numbered 0 to %" PRId64, text, r->store.samples - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: samples are numbered 0 to %" PRId64, text,
+                         r->store.samples - 1);
     int64_t count = r->report.query_count + last - first + 1;
     if (count > 100000000) return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: too many", text);
     int64_t *grown = realloc(r->queries, (size_t)count * sizeof *grown);
@@ -184,7 +192,8 @@ static psal_status parse_query(run *r, const char *text, psal_error *err) {
 
 static bool layer_begins(const char *name, const char *prefix) {
     size_t length = strlen(prefix);
-    return strncmp(name, prefix, length) == 0 && (name[length] == '\0' || name[length] == '.' || (length && prefix[length - 1] == '.'));
+    return strncmp(name, prefix, length) == 0 &&
+           (name[length] == '\0' || name[length] == '.' || (length && prefix[length - 1] == '.'));
 }
 
 static psal_status choose_entries(run *r, psal_error *err) {
@@ -192,7 +201,8 @@ static psal_status choose_entries(run *r, psal_error *err) {
     r->report.entries = r->store.length;
     if (prefixes == 0) return PSAL_OK;
     if (r->session.info->filter_count != r->store.length)
-        return psal_fail(err, PSAL_ERR_SHAPE, "--layers: %s has %d filters, but the store's profiles have %" PRId64 " entries",
+        return psal_fail(err, PSAL_ERR_SHAPE,
+                         "--layers: %s has %d filters, but the store's profiles have %" PRId64 " entries",
                          r->session.info->arch, r->session.info->filter_count, r->store.length);
     int parameters = psal_model_parameter_count(r->session.model);
     r->ranges = malloc((size_t)parameters * sizeof *r->ranges);
@@ -230,14 +240,16 @@ static psal_status read_statistics(run *r, const char *path, bool normalized, ps
     psal_tensor_map_free(tensors);
     if (!r->statistics) return psal_fail_prefix(err, "%s", path);
     if (r->statistics->length != r->store.length)
-        return psal_fail(err, PSAL_ERR_SHAPE, "%s: statistics of %" PRId64 " entries, but the store's profiles have %" PRId64,
-                         path, r->statistics->length, r->store.length);
+        return psal_fail(err, PSAL_ERR_SHAPE,
+                         "%s: statistics of %" PRId64 " entries, but the store's profiles have %" PRId64, path,
+                         r->statistics->length, r->store.length);
     if (r->statistics->normalized != normalized)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "%s: statistics of %s profiles; --similarity %s needs those of %s ones (without --stats they are "
-                         "computed from the store)",
-                         path, normalized ? "plain" : "normalized", psal_similarity_name(r->search.similarity),
-                         normalized ? "normalized" : "plain");
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "%s: statistics of %s profiles; --similarity %s needs those of %s ones (without --stats they are "
+            "computed from the store)",
+            path, normalized ? "plain" : "normalized", psal_similarity_name(r->search.similarity),
+            normalized ? "normalized" : "plain");
     snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
     return PSAL_OK;
 }
@@ -250,8 +262,8 @@ static psal_status compute_statistics(run *r, bool normalized, psal_error *err) 
     for (int64_t i = 0; i < r->store.samples && status == PSAL_OK; i++)
         if (r->store.records[i].valid) samples[count++] = i;
     if (status == PSAL_OK)
-        status = psal_neighbors_statistics(&r->source, samples, count, normalized, r->search.threads, r->statistics->mean,
-                                           r->statistics->std, err);
+        status = psal_neighbors_statistics(&r->source, samples, count, normalized, r->search.threads,
+                                           r->statistics->mean, r->statistics->std, err);
     free(samples);
     if (status != PSAL_OK) return psal_fail_prefix(err, "%s", psal_options_string(r->options, "store"));
     snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
@@ -303,13 +315,18 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
 
 static psal_status profile_image(run *r, const char *path, psal_error *err) {
     const psal_session *s = &r->session;
-    psal_saliency_options options = {.height = s->height, .width = s->width, .threads = s->threads, .brief = true,
-                                     .memory_limit = s->memory_limit, .method = s->method};
+    psal_saliency_options options = {.height = s->height,
+                                     .width = s->width,
+                                     .threads = s->threads,
+                                     .brief = true,
+                                     .memory_limit = s->memory_limit,
+                                     .method = s->method};
     psal_image image = PSAL_IMAGE_INIT;
     psal_saliency *saliency = psal_saliency_new(s->model, &options, err);
     psal_status status = saliency ? PSAL_OK : err->status;
     if (status == PSAL_OK && psal_saliency_length(saliency) != r->store.length)
-        status = psal_fail(err, PSAL_ERR_SHAPE, "%s has %" PRId64 " filters, but the store's profiles have %" PRId64 " entries",
+        status = psal_fail(err, PSAL_ERR_SHAPE,
+                           "%s has %" PRId64 " filters, but the store's profiles have %" PRId64 " entries",
                            s->info->arch, psal_saliency_length(saliency), r->store.length);
     if (status == PSAL_OK) status = psal_image_load(path, 0, &image, err);
     if (status == PSAL_OK) {
@@ -326,8 +343,7 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
 static psal_status find(run *r, psal_error *err) {
     const char *image = psal_options_string(r->options, "image-path");
     size_t queries = psal_options_count(r->options, "query");
-    if (!image == !queries)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "give one of --query and --image-path");
+    if (!image == !queries) return psal_fail(err, PSAL_ERR_ARGUMENT, "give one of --query and --image-path");
     psal_status status = image ? profile_image(r, image, err) : PSAL_OK;
     for (size_t i = 0; i < queries && status == PSAL_OK; i++)
         status = parse_query(r, psal_options_string_at(r->options, "query", i), err);
@@ -337,8 +353,8 @@ static psal_status find(run *r, psal_error *err) {
     r->search.top = r->report.top = psal_options_int(r->options, "top");
     r->report.queries = image ? NULL : r->queries;
     if (r->report.query_count > INT64_C(1000000000) / r->search.top)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " queries x --top %" PRId64 " are too many", r->report.query_count,
-                         r->search.top);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%" PRId64 " queries x --top %" PRId64 " are too many",
+                         r->report.query_count, r->search.top);
     r->report.neighbors = r->neighbors = malloc((size_t)(r->report.query_count * r->search.top) * sizeof *r->neighbors);
     if (!r->neighbors) return out_of_memory(err);
     if (image) return psal_neighbors_of_profile(&r->source, &r->search, r->profile, r->neighbors, err);
@@ -354,8 +370,8 @@ static psal_status write_results(run *r, psal_error *err) {
         int64_t shown;
         status = psal_neighbor_write_sheet(&r->report, sheet, psal_options_string(r->options, "data"), &shown, err);
         if (status == PSAL_OK && shown < r->report.query_count && !psal_options_flag(r->options, "quiet"))
-            fprintf(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet, shown,
-                    r->report.query_count);
+            fprintf(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet,
+                    shown, r->report.query_count);
     }
     if (status != PSAL_OK) return status;
     if (psal_options_flag(r->options, "json")) return psal_neighbor_print_json(&r->report, &summary, err);
@@ -366,7 +382,8 @@ static psal_status write_results(run *r, psal_error *err) {
 
 static psal_status run_all(run *r, psal_error *err) {
     const psal_options *o = r->options;
-    static const psal_similarity similarities[] = {PSAL_SIMILARITY_COSINE, PSAL_SIMILARITY_PEARSON, PSAL_SIMILARITY_NORMALIZED};
+    static const psal_similarity similarities[] = {PSAL_SIMILARITY_COSINE, PSAL_SIMILARITY_PEARSON,
+                                                   PSAL_SIMILARITY_NORMALIZED};
     const char *store = psal_options_string(o, "store"), *index = psal_options_string(o, "index");
     snprintf(r->index, sizeof r->index, "%.4095s%s", index ? index : store, index ? "" : ".csv");
     psal_status status = psal_profile_store_open(store, r->index, &r->store, err);

@@ -15,15 +15,18 @@
 static const psal_option table[] = {
     PSAL_LAB_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "How"},
-    {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1, .maximum = 1e9},
+    {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
+     .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
      "Which filters: these, or some of them, separated by commas; all for every filter.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
-     "Zero the weights; or the whole channel (its normalisation too); or disturb the weights in proportion (noise) or by "
+     "Zero the weights; or the whole channel (its normalisation too); or disturb the weights in proportion (noise) or "
+     "by "
      "N(0,1) (normal).",
      .choices = "weights|channel|noise|normal"},
     {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
-    {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1, .maximum = 1e4},
+    {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,
+     .maximum = 1e4},
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -46,8 +49,8 @@ static const psal_program program = {
 
 /* The columns, in the order of psal_prune_result. */
 enum { COLUMNS = 6 };
-static const char *const columns[COLUMNS] = {"wrong_confidence", "true_confidence", "now_right",
-                                             "prediction_changed", "dead_filters", "right_broken"};
+static const char *const columns[COLUMNS] = {"wrong_confidence",   "true_confidence", "now_right",
+                                             "prediction_changed", "dead_filters",    "right_broken"};
 static_assert(sizeof(psal_prune_result) == COLUMNS * sizeof(double), "a column per member");
 
 typedef struct run {
@@ -79,10 +82,11 @@ static psal_status save(run *r, psal_bench *bench, const psal_prune_sample *samp
     if (!path) return PSAL_OK;
     int64_t k = r->k[0], *filters = malloc((size_t)k * sizeof *filters);
     if (!filters) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)k);
-    psal_status status = psal_choose(r->session.model, r->choices[0], sample->naive, sample->standardized, sample->seed, k,
-                                     filters, err);
+    psal_status status = psal_choose(r->session.model, r->choices[0], sample->naive, sample->standardized, sample->seed,
+                                     k, filters, err);
     if (status == PSAL_OK)
-        status = psal_prune_filters(bench->edit, r->session.model, r->prune.how, filters, k, r->prune.scale, sample->seed, err);
+        status = psal_prune_filters(bench->edit, r->session.model, r->prune.how, filters, k, r->prune.scale,
+                                    sample->seed, err);
     psal_tensor_map *map = NULL;
     if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(bench->edit), err)))
         status = err->status;
@@ -97,8 +101,8 @@ static psal_status experiment(void *data, psal_bench *bench, size_t i, psal_erro
     psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
     if (status != PSAL_OK) return status;
     psal_prune_sample sample = sample_of(r, bench, i);
-    status = psal_prune_experiment(r->session.model, bench->classifier, bench->variants, bench->edit, &sample, &r->prune, NULL,
-                                   r->results + i * variants(r), err);
+    status = psal_prune_experiment(r->session.model, bench->classifier, bench->variants, bench->edit, &sample,
+                                   &r->prune, NULL, r->results + i * variants(r), err);
     return status == PSAL_OK ? save(r, bench, &sample, err) : status;
 }
 
@@ -118,20 +122,21 @@ static void print_table(const run *r) {
     if (r->lab.subject_count == 1) {
         const psal_subject *one = &r->lab.subjects[0];
         printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab.dataset, one->index),
-               psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted), 100 * one->confidence);
+               psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted),
+               100 * one->confidence);
     } else {
         printf("%zu mistakes of %zu samples\n", r->lab.subject_count, psal_dataset_count(r->lab.dataset));
     }
     printf("Filters switched off by: %s. Mean +- standard error.\n\n", psal_prune_name(r->prune.how));
-    printf("%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence", "now right %",
-           "changed %", "dead");
+    printf("%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence",
+           "now right %", "changed %", "dead");
     printf("%s\n", r->prune.right_count ? "  broken %" : "");
     for (size_t v = 0; v < variants(r); v++) {
         const psal_mean *m = r->means + v * COLUMNS;
         printf("%-19s %6lld  %+8.4f +- %6.4f  %+8.4f +- %6.4f  %4.1f +- %3.1f  %4.1f +- %3.1f  %7.1f",
-               psal_choice_name(r->choices[v / (size_t)r->prune.k_count]), (long long)r->k[v % (size_t)r->prune.k_count],
-               m[0].mean, m[0].error, m[1].mean, m[1].error, 100 * m[2].mean, 100 * m[2].error, 100 * m[3].mean,
-               100 * m[3].error, m[4].mean);
+               psal_choice_name(r->choices[v / (size_t)r->prune.k_count]),
+               (long long)r->k[v % (size_t)r->prune.k_count], m[0].mean, m[0].error, m[1].mean, m[1].error,
+               100 * m[2].mean, 100 * m[2].error, 100 * m[3].mean, 100 * m[3].error, m[4].mean);
         if (r->prune.right_count) printf("  %5.2f", 100 * m[5].mean);
         printf("\n");
     }
@@ -200,7 +205,8 @@ static psal_status print_json(const run *r, psal_error *err) {
     json_object_set_new(root, "rows", rows);
     for (size_t v = 0; v < variants(r); v++) {
         json_t *row = json_object();
-        json_object_set_new(row, "choice", psal_json_string(psal_choice_name(r->choices[v / (size_t)r->prune.k_count])));
+        json_object_set_new(row, "choice",
+                            psal_json_string(psal_choice_name(r->choices[v / (size_t)r->prune.k_count])));
         json_object_set_new(row, "k", json_integer(r->k[v % (size_t)r->prune.k_count]));
         for (size_t c = 0; c < COLUMNS; c++) {
             char name[64];
@@ -239,8 +245,8 @@ static psal_status draw(const run *r, psal_error *err) {
     for (int c = 0; c < r->prune.choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->prune.k_count; i++) x[i] = (double)r->k[i];
     char subtitle[256];
-    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch, r->lab.subject_count,
-             r->lab.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch,
+             r->lab.subject_count, r->lab.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
     psal_curves_figure figure = {.title = "Filters switched off",
                                  .subtitle = subtitle,
                                  .x_label = "filters switched off",
@@ -267,8 +273,10 @@ static psal_status prepare(run *r, psal_error *err) {
     if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     if ((status = psal_lab_open(&r->lab, &r->session, o, true, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->prune.choice_count, &r->prune.k_count, err))) return err->status;
-    if (psal_options_has(o, "save") && (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
+    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
+        return err->status;
+    if (psal_options_has(o, "save") &&
+        (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
     r->prune.how = (psal_prune_how)psal_options_choice(o, "how");
     if (r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL) {
@@ -283,7 +291,8 @@ static psal_status prepare(run *r, psal_error *err) {
     r->prune.right_labels = r->lab.right_labels;
     r->prune.right_count = r->lab.right_count;
     r->results = calloc(r->lab.subject_count * variants(r), sizeof *r->results);
-    return r->results ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->lab.subject_count);
+    return r->results ? PSAL_OK
+                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->lab.subject_count);
 }
 
 static psal_status run_program(run *r, psal_error *err) {
@@ -296,7 +305,8 @@ static psal_status run_program(run *r, psal_error *err) {
     if (status == PSAL_OK) status = draw(r, err);
     if (status == PSAL_OK) status = print_json(r, err);
     if (status == PSAL_OK && !psal_options_flag(r->options, "json")) print_table(r);
-    if (status == PSAL_OK && fflush(stdout) != 0) status = psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    if (status == PSAL_OK && fflush(stdout) != 0)
+        status = psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
     return status;
 }
 

@@ -15,27 +15,36 @@
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample in the box if none of these is given)"},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo; may be given several times.", .repeatable = true},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo; may be given several times.",
+     .repeatable = true},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
-     "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id.", .repeatable = true},
-    {PSAL_OPTION_PATH, "images", 0, "LIST", NULL, "Table path,label (CSV) of many images, or a folder of class folders.", .alias = NULL},
+     "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id.",
+     .repeatable = true},
+    {PSAL_OPTION_PATH, "images", 0, "LIST", NULL,
+     "Table path,label (CSV) of many images, or a folder of class folders.", .alias = NULL},
     {PSAL_OPTION_STRING, "reference-id", 'r', "N", NULL,
      "Image number N of --imagenet-val-path, or incorrect:N, the Nth misclassified one of --inference-results.",
      .alias = "reference-image-id"},
     {PSAL_OPTION_PATH, "imagenet-val-path", 0, "DIR", NULL,
-     "Data set that --reference-id counts in: a folder of class folders, a list, or idx:IMAGES,LABELS.", .alias = "data"},
+     "Data set that --reference-id counts in: a folder of class folders, a list, or idx:IMAGES,LABELS.",
+     .alias = "data"},
     {PSAL_OPTION_PATH, "inference-results", 0, "FILE", NULL,
-     "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).", .alias = NULL},
+     "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).",
+     .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std", "Standardization: (s - mean) / std, s / mean, or the naive saliency.",
      .choices = "std|norm|naive"},
     {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
      .choices = "filter|parameter|tensor"},
-    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Entries that the input saliency follows.", .minimum = 1, .maximum = 1e9},
-    {PSAL_OPTION_DOUBLE, "boost-factor", 'b', "X", "100", "By how much those are boosted.", .minimum = -1e6, .maximum = 1e6},
+    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Entries that the input saliency follows.", .minimum = 1,
+     .maximum = 1e9},
+    {PSAL_OPTION_DOUBLE, "boost-factor", 'b', "X", "100", "By how much those are boosted.", .minimum = -1e6,
+     .maximum = 1e6},
     {PSAL_OPTION_FLAG, "compare-random", .help = "Also draw the map for k random entries."},
-    {PSAL_OPTION_INT, "noise-iters", 0, "N", "1", "Average over N noisy copies of the image.", .minimum = 1, .maximum = 100000},
-    {PSAL_OPTION_DOUBLE, "noise-percent", 0, "P", "0", "Noise: x <- (1 - P) x + P e, e normal.", .minimum = 0, .maximum = 1},
+    {PSAL_OPTION_INT, "noise-iters", 0, "N", "1", "Average over N noisy copies of the image.", .minimum = 1,
+     .maximum = 100000},
+    {PSAL_OPTION_DOUBLE, "noise-percent", 0, "P", "0", "Noise: x <- (1 - P) x + P e, e normal.", .minimum = 0,
+     .maximum = 1},
     {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of the noise and of the random entries.", .minimum = 0, .maximum = 9e15},
     {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
     {PSAL_OPTION_FLAG, "logit", .help = "The loss is the target's logit instead of the cross-entropy."},
@@ -46,7 +55,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "top", 'n', "N", "20", "Rows of the table.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_PATH, "out", 'o', "DIR", "figures", "Where pictures and tables go; a folder per image for several.",
      .alias = "figure-folder-name"},
-    {PSAL_OPTION_PATH, "dump", 0, "DIR", NULL, "Also write input, logits, profiles and gradient as .npy.", .alias = NULL},
+    {PSAL_OPTION_PATH, "dump", 0, "DIR", NULL, "Also write input, logits, profiles and gradient as .npy.",
+     .alias = NULL},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
     {PSAL_OPTION_FLAG, "resume", .help = "Skip images of the list that an earlier run has finished."},
     {PSAL_OPTION_FLAG, "profile-ops", .help = "Print where the time went, operation by operation."},
@@ -56,7 +66,8 @@ static const psal_option table[] = {
 static const psal_program program = {
     .name = "psal-run",
     .version = PSAL_VERSION,
-    .summary = "Say which filters of an image classifier are responsible for a prediction, and which pixels drive them.",
+    .summary =
+        "Say which filters of an image classifier are responsible for a prediction, and which pixels drive them.",
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-run                                    the network and the mistake in the box\n"
@@ -72,11 +83,11 @@ typedef struct run {
     psal_session session;
     psal_explainer explainer;
     psal_dataset *samples;
-    size_t first, end;  /* of samples */
+    size_t first, end; /* of samples */
     bool many;
     bool json, quiet;
-    json_t *results;    /* array, for --json and the summary */
-    json_t *finished;   /* with --resume, array: for each image the result that an earlier run has left, or null */
+    json_t *results;  /* array, for --json and the summary */
+    json_t *finished; /* with --resume, array: for each image the result that an earlier run has left, or null */
 } run;
 
 /* ---- samples ---- */
@@ -101,7 +112,8 @@ static psal_status open_images(run *r, psal_error *err) {
     int *labels = calloc(count, sizeof *labels);
     psal_status status = paths && labels ? parse_labels(r, count, labels, err)
                                          : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu images", count);
-    for (size_t i = 0; i < count && status == PSAL_OK; i++) paths[i] = psal_options_string_at(r->options, "image-path", i);
+    for (size_t i = 0; i < count && status == PSAL_OK; i++)
+        paths[i] = psal_options_string_at(r->options, "image-path", i);
     if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, labels, count, err))) status = err->status;
     free(paths);
     free(labels);
@@ -134,8 +146,8 @@ static psal_status nth_incorrect(run *r, int64_t n, int64_t *number, psal_error 
     psal_inference_results results;
     if ((status = psal_read_inference_results(path, &results, err)) != PSAL_OK) return status;
     if (n < 1 || (uint64_t)n > results.incorrect_count)
-        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id incorrect:%lld: %s lists 1 to %zu", (long long)n, path,
-                           results.incorrect_count);
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id incorrect:%lld: %s lists 1 to %zu", (long long)n,
+                           path, results.incorrect_count);
     else
         *number = results.incorrect_id[n - 1];
     psal_inference_results_free(&results);
@@ -214,8 +226,9 @@ static psal_status write_summary(const run *r, psal_error *err) {
     snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return err->status;
-    psal_csv_record(csv, 10, (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
-                                              "confidence", "loss", "top_filter", "top_layer"});
+    psal_csv_record(csv, 10,
+                    (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
+                                     "confidence", "loss", "top_filter", "top_layer"});
     size_t i;
     json_t *row;
     json_array_foreach(r->results, i, row) {
@@ -252,7 +265,8 @@ static psal_status find_finished(run *r, psal_error *err) {
         json_t *done;
         sample_folder(r, psal_options_string(r->options, "out"), i, folder);
         snprintf(path, sizeof path, "%s/result.json", folder);
-        status = psal_explain_finished(path, sample_name(r, i), psal_dataset_label(r->samples, i), r->explainer.settings, &done, err);
+        status = psal_explain_finished(path, sample_name(r, i), psal_dataset_label(r->samples, i),
+                                       r->explainer.settings, &done, err);
         json_array_append_new(r->finished, done ? done : json_null());
     }
     return status;
@@ -273,7 +287,8 @@ static psal_status explain_sample(run *r, size_t i, psal_error *err) {
     double start = psal_seconds();
     psal_status status = psal_dataset_load(r->samples, i, &image, err);
     double decoding = psal_seconds() - start;
-    if (status == PSAL_OK && (status = psal_explain(&r->explainer, name, &image, psal_dataset_label(r->samples, i), &e, err)) != PSAL_OK)
+    if (status == PSAL_OK &&
+        (status = psal_explain(&r->explainer, name, &image, psal_dataset_label(r->samples, i), &e, err)) != PSAL_OK)
         psal_fail_prefix(err, "%s", name);
     e.seconds_image += decoding;
     if (status == PSAL_OK && psal_options_has(r->options, "dump")) {
@@ -333,14 +348,16 @@ static psal_status print_results(const run *r, double loading, double total, psa
         json_t *seconds = json_object_get(json_array_get(r->results, 0), "seconds");
         json_t *files = json_object_get(json_array_get(r->results, 0), "files"), *file;
         size_t i;
-        json_array_foreach(files, i, file) printf("%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
+        json_array_foreach(files, i, file)
+            printf("%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
         printf("seconds   loading %.3f", loading);
         const char *key;
         json_t *value;
         json_object_foreach(seconds, key, value) printf(", %s %.3f", key, json_number_value(value));
         printf(", total %.3f\n", total);
     }
-    return fflush(stdout) == 0 && !ferror(stdout) ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return fflush(stdout) == 0 && !ferror(stdout) ? PSAL_OK
+                                                  : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
 }
 
 static psal_status run_program(run *r, psal_error *err) {
@@ -349,21 +366,21 @@ static psal_status run_program(run *r, psal_error *err) {
     r->json = psal_options_flag(o, "json");
     r->quiet = psal_options_flag(o, "quiet");
     bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
-    if (logit && difference) return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --logit and --logit-difference");
-    psal_explain_options options = {
-        .saliency = {.loss = logit        ? PSAL_LOSS_LOGIT
-                             : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
-                                          : PSAL_LOSS_CROSS_ENTROPY,
-                     .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
-                     .is_signed = psal_options_flag(o, "signed")},
-        .mode = (psal_mode)psal_options_choice(o, "mode"),
-        .k = psal_options_int(o, "k-salient"),
-        .boost = psal_options_double(o, "boost-factor"),
-        .noise_iters = (int)psal_options_int(o, "noise-iters"),
-        .noise_percent = psal_options_double(o, "noise-percent"),
-        .seed = (uint64_t)psal_options_int(o, "seed"),
-        .compare_random = psal_options_flag(o, "compare-random"),
-        .top = (int)psal_options_int(o, "top")};
+    if (logit && difference)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --logit and --logit-difference");
+    psal_explain_options options = {.saliency = {.loss = logit        ? PSAL_LOSS_LOGIT
+                                                         : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
+                                                                      : PSAL_LOSS_CROSS_ENTROPY,
+                                                 .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
+                                                 .is_signed = psal_options_flag(o, "signed")},
+                                    .mode = (psal_mode)psal_options_choice(o, "mode"),
+                                    .k = psal_options_int(o, "k-salient"),
+                                    .boost = psal_options_double(o, "boost-factor"),
+                                    .noise_iters = (int)psal_options_int(o, "noise-iters"),
+                                    .noise_percent = psal_options_double(o, "noise-percent"),
+                                    .seed = (uint64_t)psal_options_int(o, "seed"),
+                                    .compare_random = psal_options_flag(o, "compare-random"),
+                                    .top = (int)psal_options_int(o, "top")};
     psal_status status = psal_session_open(&r->session, o, err);
     if (status == PSAL_OK) status = open_samples(r, err);
     if (status == PSAL_OK) options.saliency.brief = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
@@ -375,11 +392,13 @@ static psal_status run_program(run *r, psal_error *err) {
     double loading = psal_seconds() - start;
     r->results = json_array();
     if (r->many)
-        r->explainer.settings = psal_explain_settings(&r->explainer, psal_options_string(o, "mode"), psal_options_string(o, "conv"));
+        r->explainer.settings = psal_explain_settings(&r->explainer, psal_options_string(o, "mode"),
+                                                      psal_options_string(o, "conv"));
     if (r->many && psal_options_flag(o, "resume")) status = find_finished(r, err);
     if (status == PSAL_OK) status = explain_all(r, err);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
-    if (status == PSAL_OK && psal_options_flag(o, "profile-ops")) psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));
+    if (status == PSAL_OK && psal_options_flag(o, "profile-ops"))
+        psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));
     return status;
 }
 

@@ -19,10 +19,13 @@ static const psal_option OPTIONS[] = {
      "A folder of class folders, a table path,label (CSV), or idx:IMAGES,LABELS. For merge: only needed for --records.",
      .alias = "imagenet-val-path"},
     {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Only the first N samples.", .minimum = 1, .maximum = 1e9},
-    {PSAL_OPTION_FLAG, "skip-bad", .help = "Leave out images that cannot be read, and say so; otherwise they end the run."},
+    {PSAL_OPTION_FLAG, "skip-bad",
+     .help = "Leave out images that cannot be read, and say so; otherwise they end the run."},
     {PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,
-     "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. Join "
-     "the parts with 'psal-stats merge OUT PART...'.", .alias = NULL},
+     "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. "
+     "Join "
+     "the parts with 'psal-stats merge OUT PART...'.",
+     .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "What is added up"},
     {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
      .choices = "filter|parameter|tensor"},
@@ -34,17 +37,21 @@ static const psal_option OPTIONS[] = {
     {PSAL_OPTION_FLAG, "predicted", .help = "Also the mean profile of mistakes for the class that was predicted."},
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "out", 'o', "FILE", NULL, "The statistics, as .safetensors.", .alias = NULL},
-    {PSAL_OPTION_PATH, "records", 0, "FILE", NULL, "Also a CSV: label, prediction, confidences and loss of every sample.",
-     .alias = NULL},
+    {PSAL_OPTION_PATH, "records", 0, "FILE", NULL,
+     "Also a CSV: label, prediction, confidences and loss of every sample.", .alias = NULL},
     {PSAL_OPTION_PATH, "profiles", 0, "FILE", NULL,
-     "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples in "
-     "FILE.csv. merge joins the parts' FILE.part-I-of-N.", .alias = NULL},
+     "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples "
+     "in "
+     "FILE.csv. merge joins the parts' FILE.part-I-of-N.",
+     .alias = NULL},
     {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
     {PSAL_OPTION_PATH, "figures", 0, "DIR", NULL,
-     "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the layers in which "
+     "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the "
+     "layers in which "
      "the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it --weights, too.",
      .alias = NULL},
-    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1, .maximum = 1e9},
+    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1,
+     .maximum = 1e9},
     {PSAL_OPTION_FLAG, "resume", .help = "Go on where an interrupted run stopped (OUT.partial)."},
     {PSAL_OPTION_DOUBLE, "save-every", 0, "SECONDS", "60", "How often an interruption's starting point is written.",
      .minimum = 0, .maximum = 1e6},
@@ -54,7 +61,8 @@ static const psal_option OPTIONS[] = {
 static const psal_program PROGRAM = {
     .name = "psal-stats",
     .version = PSAL_VERSION,
-    .summary = "Mean and standard deviation of the naive saliency over a data set, which profiles are standardized with.",
+    .summary =
+        "Mean and standard deviation of the naive saliency over a data set, which profiles are standardized with.",
     .arguments = "[merge OUT PART...]",
     .most_arguments = 100000,
     .options = OPTIONS,
@@ -108,20 +116,24 @@ static psal_status parse_shard(run *r, psal_error *err) {
     int64_t task, lowest, count;
     if (strcmp(text, "auto") != 0) {
         if (sscanf(text, "%lld/%lld%n", &i, &n, &used) != 2 || text[used] || i < 1 || n < i || n > 1000000)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard %s: should be I/N with I from 1 to N, e.g. 2/7, or auto", text);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard %s: should be I/N with I from 1 to N, e.g. 2/7, or auto",
+                             text);
         r->shard = i - 1;
         r->shards = n;
-    } else if (environment_number("SLURM_ARRAY_TASK_ID", &task) && environment_number("SLURM_ARRAY_TASK_COUNT", &count)) {
+    } else if (environment_number("SLURM_ARRAY_TASK_ID", &task) &&
+               environment_number("SLURM_ARRAY_TASK_COUNT", &count)) {
         if (!environment_number("SLURM_ARRAY_TASK_MIN", &lowest)) lowest = 0;
         r->shard = task - lowest;
         r->shards = count;
-    } else if (environment_number("OMPI_COMM_WORLD_RANK", &task) && environment_number("OMPI_COMM_WORLD_SIZE", &count)) {
+    } else if (environment_number("OMPI_COMM_WORLD_RANK", &task) &&
+               environment_number("OMPI_COMM_WORLD_SIZE", &count)) {
         r->shard = task;
         r->shards = count;
     } else {
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor OMPI_COMM_WORLD_RANK and "
-                         "OMPI_COMM_WORLD_SIZE are set: run it from a Slurm job array or mpirun, or say --shard I/N");
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor OMPI_COMM_WORLD_RANK and "
+            "OMPI_COMM_WORLD_SIZE are set: run it from a Slurm job array or mpirun, or say --shard I/N");
     }
     if (r->shards < 1 || r->shard < 0 || r->shard >= r->shards)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -138,7 +150,8 @@ static psal_status choose_paths(run *r, psal_error *err) {
     if (status == PSAL_OK) snprintf(r->partial, sizeof r->partial, "%.4000s.partial", r->out);
     if (status == PSAL_OK && records) status = psal_part_path(records, r->shard, r->shards, r->records, err);
     if (status == PSAL_OK && profiles) status = psal_part_path(profiles, r->shard, r->shards, r->profile_path, err);
-    if (status == PSAL_OK && profiles) snprintf(r->profile_index, sizeof r->profile_index, "%.4000s.csv", r->profile_path);
+    if (status == PSAL_OK && profiles)
+        snprintf(r->profile_index, sizeof r->profile_index, "%.4000s.csv", r->profile_path);
     return status;
 }
 
@@ -200,7 +213,9 @@ static psal_status prepare(run *r, psal_error *err) {
     r->saliency_options = (psal_saliency_options){
         .height = session->height,
         .width = session->width,
-        .loss = logit ? PSAL_LOSS_LOGIT : difference ? PSAL_LOSS_LOGIT_DIFFERENCE : PSAL_LOSS_CROSS_ENTROPY,
+        .loss = logit        ? PSAL_LOSS_LOGIT
+                : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
+                             : PSAL_LOSS_CROSS_ENTROPY,
         .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
         .is_signed = psal_options_flag(o, "signed"),
         .threads = 1,
@@ -215,7 +230,8 @@ static psal_status prepare(run *r, psal_error *err) {
     if (figures && r->shards > 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures needs all parts: give it to psal-stats merge");
     if (figures) {
-        status = psal_stats_figures_begin(figures, psal_saliency_length(r->saliency), psal_options_int(o, "k-salient"), err);
+        status = psal_stats_figures_begin(figures, psal_saliency_length(r->saliency), psal_options_int(o, "k-salient"),
+                                          err);
         if (status != PSAL_OK) return status;
     }
     char preprocess[256];
@@ -233,7 +249,8 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_identity_set(&r->identity, "psal.classes", "%d", session->info->num_classes);
     psal_identity_set(&r->identity, "psal.shard", "%lld", (long long)r->shard + 1);
     psal_identity_set(&r->identity, "psal.shards", "%lld", (long long)r->shards);
-    psal_identity_set(&r->identity, "psal.profiles", "%s", *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
+    psal_identity_set(&r->identity, "psal.profiles", "%s",
+                      *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
     return PSAL_OK;
 }
 
@@ -248,7 +265,8 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
         const char *file = interrupted_run ? r->partial : r->out;
         r->summary = psal_state_read(file, &r->identity, NULL, err);
         /* The file says by itself what it belongs to; whoever adds to it relies on these. */
-        if (r->summary && (r->summary->length != length || r->summary->first != r->first || r->summary->end != r->end)) {
+        if (r->summary &&
+            (r->summary->length != length || r->summary->first != r->first || r->summary->end != r->end)) {
             psal_summary_free(r->summary);
             r->summary = NULL;
             psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples or entries do not fit", file);
@@ -261,7 +279,8 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
     r->saved_next = r->summary->next;
     r->saved_at = psal_seconds();
     if (*finished || !*r->profile_path) return PSAL_OK;
-    r->profiles = psal_profile_writer_open(r->profile_path, r->profile_type, r->end - r->first, length, interrupted_run, err);
+    r->profiles = psal_profile_writer_open(r->profile_path, r->profile_type, r->end - r->first, length, interrupted_run,
+                                           err);
     if (!r->profiles) return err->status;
     /* From here on the profiles' file can be gone on with, even when nothing is in it yet. */
     return interrupted_run ? PSAL_OK : psal_state_write(r->partial, &r->identity, r->summary, err);
@@ -293,7 +312,8 @@ static psal_status take_sample(void *data, const psal_sample *sample, const floa
         if (!r->skip_bad)
             return psal_fail(err, why->status, "%s%s%s (--skip-bad leaves such images out)", named ? "" : name,
                              named ? "" : ": ", why->message);
-        psal_progress_note(r->progress, "%s: skipped %s%s%s", PROGRAM.name, named ? "" : name, named ? "" : ": ", why->message);
+        psal_progress_note(r->progress, "%s: skipped %s%s%s", PROGRAM.name, named ? "" : name, named ? "" : ": ",
+                           why->message);
     }
     psal_status status = PSAL_OK;
     if (profile && r->profiles)
@@ -322,7 +342,8 @@ static void step_run(void *data) {
 }
 
 static psal_status compute(run *r, psal_error *err) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* a second one ends it at once */
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = (int)SA_RESETHAND}; /* a second one ends it at once */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     psal_progress_options progress = {.out = stderr,
@@ -434,9 +455,11 @@ int main(int argc, char **argv) {
         status = joined ? PSAL_OK : err.status;
         psal_summary_free(joined);
     } else {
-        status = psal_fail(&err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is", psal_options_argument(options, 0));
+        status = psal_fail(&err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is",
+                           psal_options_argument(options, 0));
     }
-    if (status == PSAL_OK && fflush(stdout) != 0) status = psal_fail(&err, PSAL_ERR_IO, "standard output: cannot write");
+    if (status == PSAL_OK && fflush(stdout) != 0)
+        status = psal_fail(&err, PSAL_ERR_IO, "standard output: cannot write");
     if (status != PSAL_OK) exit_status = psal_program_fail(&PROGRAM, &err);
     psal_options_free(options);
     return exit_status;

@@ -52,14 +52,16 @@ psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
     char folder[4096], found[4096];
     const char *box = getenv("PSAL_BOX");
     program_folder(folder);
-    const char *const places[][2] = {{box && *box ? box : NULL, "/"},       /* the user's word */
-                                     {folder, "/../../weights/"},          /* build/tools/psal-run in the sources */
-                                     {folder, "/../share/psal/weights/"},  /* bin/psal-run installed */
-                                     {PSAL_DATADIR, "/weights/"},          /* moved elsewhere: the places told by the build */
+    const char *const places[][2] = {{box && *box ? box : NULL, "/"},     /* the user's word */
+                                     {folder, "/../../weights/"},         /* build/tools/psal-run in the sources */
+                                     {folder, "/../share/psal/weights/"}, /* bin/psal-run installed */
+                                     {PSAL_DATADIR, "/weights/"}, /* moved elsewhere: the places told by the build */
                                      {PSAL_SOURCES, "/weights/"}};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (places[i][0] && format_path(found, places[i][0], places[i][1], name) && realpath(found, path)) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_IO, "%s is not in the box: looked in the source tree and in %s/weights", name, PSAL_DATADIR);
+        if (places[i][0] && format_path(found, places[i][0], places[i][1], name) && realpath(found, path))
+            return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_IO, "%s is not in the box: looked in the source tree and in %s/weights", name,
+                     PSAL_DATADIR);
 }
 
 psal_status psal_cache_file(const char *name, char path[4096], psal_error *err) {
@@ -88,10 +90,11 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
         snprintf(name, sizeof name, "%s%s", model, endings[i]);
         if (psal_cache_file(name, s->weights, NULL) == PSAL_OK) return PSAL_OK;
     }
-    return psal_fail(err, PSAL_ERR_IO,
-                     "--model %s without --weights: no such file has been fetched; run 'weights/fetch %s' first, or say "
-                     "--weights FILE",
-                     model, model);
+    return psal_fail(
+        err, PSAL_ERR_IO,
+        "--model %s without --weights: no such file has been fetched; run 'weights/fetch %s' first, or say "
+        "--weights FILE",
+        model, model);
 }
 
 /* ---- opening ---- */
@@ -112,17 +115,17 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     if (!given) text = s->info->preprocess;
     if (!*text) text = "torchvision"; /* 224 x 224 for every network, as the published statistics used it */
     psal_status status = psal_preprocess_parse(text, &s->preprocess, err);
-    if (status != PSAL_OK)
-        return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
+    if (status != PSAL_OK) return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
     if (psal_preprocess_channels(&s->preprocess) != 3)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' makes one plane, but the network takes three", text);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' makes one plane, but the network takes three",
+                         text);
     if (s->preprocess.crop_height == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' gives images of any size: it needs a crop", text);
     s->height = s->preprocess.crop_height;
     s->width = s->preprocess.crop_width;
     if (s->height < s->info->min_size || s->width < s->info->min_size)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "images of %dx%d are too small for %s: at least %dx%d", s->height, s->width,
-                         s->info->arch, s->info->min_size, s->info->min_size);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "images of %dx%d are too small for %s: at least %dx%d", s->height,
+                         s->width, s->info->arch, s->info->min_size, s->info->min_size);
     return PSAL_OK;
 }
 
@@ -176,7 +179,8 @@ void psal_session_close(psal_session *s) {
 }
 
 void psal_session_print_notes(psal_session *s, const char *program) {
-    for (size_t i = 0; i < s->notes.count && !s->quiet; i++) fprintf(stderr, "%s: note: %s\n", program, s->notes.lines[i]);
+    for (size_t i = 0; i < s->notes.count && !s->quiet; i++)
+        fprintf(stderr, "%s: note: %s\n", program, s->notes.lines[i]);
     psal_notes_free(&s->notes);
 }
 
@@ -264,8 +268,9 @@ static psal_statistics *check_statistics(psal_session *s, psal_statistics *stati
     return NULL;
 }
 
-psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options, const psal_saliency_options *saliency,
-                                         int64_t length, bool normalized, char path_out[4096], psal_error *err) {
+psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options,
+                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
+                                         char path_out[4096], psal_error *err) {
     char path[4096];
     const char *given = psal_options_string(options, "stats");
     psal_statistics *statistics;
@@ -276,10 +281,11 @@ psal_statistics *psal_session_statistics(psal_session *s, const psal_options *op
     } else {
         statistics = search_statistics(s, saliency, length, normalized, path);
         if (!statistics) {
-            psal_fail(err, PSAL_ERR_ARGUMENT,
-                      "no statistics known for these weights of %s: make them with 'psal-stats --weights %s --data DIR --out "
-                      "S.safetensors' and give --stats S.safetensors",
-                      s->info->arch, s->weights);
+            psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "no statistics known for these weights of %s: make them with 'psal-stats --weights %s --data DIR --out "
+                "S.safetensors' and give --stats S.safetensors",
+                s->info->arch, s->weights);
             return NULL;
         }
     }

@@ -27,10 +27,12 @@ typedef struct drawing {
 
 psal_status psal_stats_figures_begin(const char *folder, int64_t length, int64_t k, psal_error *err) {
     if (length > PSAL_SUMMARY_GROUPS)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures: profiles of %" PRId64 " entries have no means of groups; at most %d",
-                         length, PSAL_SUMMARY_GROUPS);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--figures: profiles of %" PRId64 " entries have no means of groups; at most %d", length,
+                         PSAL_SUMMARY_GROUPS);
     if (k > length)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient %" PRId64 ", but a profile has %" PRId64 " entries", k, length);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient %" PRId64 ", but a profile has %" PRId64 " entries", k,
+                         length);
     return psal_make_directory(folder, err);
 }
 
@@ -73,10 +75,12 @@ static psal_status standardize_group(drawing *d, psal_group group, psal_error *e
     double *out = d->standardized[group] = malloc((size_t)s->length * sizeof *out);
     psal_status status = PSAL_ERR_MEMORY;
     if (shift && scale && out)
-        status = psal_standardize_map(PSAL_MODE_STD, s->length, d->statistics->mean, d->statistics->std, shift, scale, err);
+        status = psal_standardize_map(PSAL_MODE_STD, s->length, d->statistics->mean, d->statistics->std, shift, scale,
+                                      err);
     else
         psal_fail(err, status, "out of memory for mean profiles of %" PRId64 " entries", s->length);
-    for (int64_t i = 0; i < s->length && status == PSAL_OK; i++) out[i] = (s->groups[group]->mean[i] - shift[i]) / scale[i];
+    for (int64_t i = 0; i < s->length && status == PSAL_OK; i++)
+        out[i] = (s->groups[group]->mean[i] - shift[i]) / scale[i];
     free(shift);
     free(scale);
     return status;
@@ -94,9 +98,10 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
     d->layers = calloc(d->layer_count, sizeof *d->layers);
     if (!d->layers) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu layers", d->layer_count);
     for (size_t l = 0; l < d->layer_count; l++)
-        d->layers[l] = (psal_figure_layer){.name = psal_model_get_parameter(f->session->model, layers[l].parameter)->name,
-                                           .first = layers[l].first,
-                                           .count = layers[l].count};
+        d->layers[l] = (psal_figure_layer){
+            .name = psal_model_get_parameter(f->session->model, layers[l].parameter)->name,
+            .first = layers[l].first,
+            .count = layers[l].count};
     static const char *const names[PSAL_GROUP_COUNT] = {"all samples", "correct", "incorrect, true label",
                                                         "incorrect, predicted label"};
     char number[32];
@@ -106,7 +111,8 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
         if (count_of(d, group) > 0) status = standardize_group(d, group, err);
     }
     snprintf(d->subtitle, sizeof d->subtitle, "%s, %s samples, %.2f %% correct%s", f->session->info->arch,
-             grouped(psal_summary_count(s), number), 100.0 * (double)psal_summary_correct(s) / (double)psal_summary_count(s),
+             grouped(psal_summary_count(s), number),
+             100.0 * (double)psal_summary_correct(s) / (double)psal_summary_count(s),
              s->normalized ? ", each profile divided by its norm" : "");
     return status;
 }
@@ -155,10 +161,17 @@ static psal_status draw_profiles(const drawing *d, const psal_group *groups, int
 }
 
 static psal_status write_profiles_table(const drawing *d, psal_error *err) {
-    static const char *const columns[] = {
-        "filter",       "layer",          "filter_in_layer",     "mean",
-        "std",          "mean_correct",   "mean_incorrect",      "mean_predicted",
-        "standardized_correct", "standardized_incorrect", "standardized_predicted"};
+    static const char *const columns[] = {"filter",
+                                          "layer",
+                                          "filter_in_layer",
+                                          "mean",
+                                          "std",
+                                          "mean_correct",
+                                          "mean_incorrect",
+                                          "mean_predicted",
+                                          "standardized_correct",
+                                          "standardized_incorrect",
+                                          "standardized_predicted"};
     const psal_summary *s = d->figures->summary;
     char path[PATH];
     psal_csv_writer *csv = psal_csv_create(path_of(d, "profiles.csv", path), err);
@@ -204,12 +217,13 @@ static psal_status count_depth(const drawing *d, int64_t *counts, psal_error *er
     if (status != PSAL_OK) return status;
     psal_profile_source source = {store.samples, store.length, read_profile, release_profiles, &store};
     int64_t *mistakes = malloc((size_t)(s->next - s->first) * sizeof *mistakes), count = 0;
-    if (!mistakes) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", s->next - s->first);
+    if (!mistakes)
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", s->next - s->first);
     for (int64_t i = 0; mistakes && i < s->next - s->first; i++)
         if (s->records[i].status == PSAL_OK && s->records[i].label != s->records[i].predicted) mistakes[count++] = i;
     static const psal_mode modes[] = {PSAL_MODE_STD, PSAL_MODE_NAIVE};
     for (int m = 0; m < 2 && status == PSAL_OK; m++) {
-        psal_depth_options options = {d->statistics, modes[m], f->k, psal_saliency_layers(f->saliency),
+        psal_depth_options options = {d->statistics,       modes[m],           f->k, psal_saliency_layers(f->saliency),
                                       (int)d->layer_count, f->session->threads};
         status = psal_depth_count(&source, mistakes, count, &options, counts + (size_t)m * d->layer_count, err);
         if (status != PSAL_OK) psal_fail_prefix(err, "%s", f->store);
@@ -220,8 +234,8 @@ static psal_status count_depth(const drawing *d, int64_t *counts, psal_error *er
 }
 
 static psal_status write_depth_table(const drawing *d, const int64_t *counts, const double *share, psal_error *err) {
-    static const char *const columns[] = {"layer", "filters", "filters_percent", "standardized", "standardized_percent",
-                                          "naive", "naive_percent"};
+    static const char *const columns[] = {
+        "layer", "filters", "filters_percent", "standardized", "standardized_percent", "naive", "naive_percent"};
     char path[PATH];
     psal_csv_writer *csv = psal_csv_create(path_of(d, "depth.csv", path), err);
     if (!csv) return err->status;
@@ -244,8 +258,9 @@ static psal_status draw_depth(const drawing *d, psal_error *err) {
     const psal_stats_figures *f = d->figures;
     int64_t *counts = calloc(2 * d->layer_count, sizeof *counts), mistakes = count_of(d, PSAL_GROUP_INCORRECT);
     double *share = calloc(2 * d->layer_count, sizeof *share);
-    psal_status status = counts && share ? count_depth(d, counts, err)
-                                         : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu layers", d->layer_count);
+    psal_status status = counts && share
+                             ? count_depth(d, counts, err)
+                             : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu layers", d->layer_count);
     char title[160], y_label[96], number[32], path[PATH];
     snprintf(title, sizeof title, "Where the %" PRId64 " most salient %s of %s mistakes lie", f->k, unit_of(f),
              grouped(mistakes, number));
@@ -274,9 +289,11 @@ psal_status psal_stats_figures_write(const psal_stats_figures *figures, psal_not
     psal_status status = open_drawing(&d, figures, err);
     bool any = status == PSAL_OK && d.standardized[PSAL_GROUP_INCORRECT];
     if (status == PSAL_OK)
-        status = draw_profiles(&d, DRAWN, DRAWN_COUNT, "Mean profiles of correct and incorrect samples", "groups.png", err);
+        status = draw_profiles(&d, DRAWN, DRAWN_COUNT, "Mean profiles of correct and incorrect samples", "groups.png",
+                               err);
     if (any && status == PSAL_OK)
-        status = draw_profiles(&d, mistakes, 1, "Mean profile of the mistakes, naive and standardized", "mean_profiles.png", err);
+        status = draw_profiles(&d, mistakes, 1, "Mean profile of the mistakes, naive and standardized",
+                               "mean_profiles.png", err);
     if (status == PSAL_OK) status = write_profiles_table(&d, err);
     if (any && figures->store && status == PSAL_OK) status = draw_depth(&d, err);
     if (status == PSAL_OK && !any) psal_note(notes, "no sample is misclassified: no mean_profiles.png, no depth.png");

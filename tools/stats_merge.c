@@ -47,22 +47,24 @@ static psal_status read_part(joining *j, const char *path, psal_error *err) {
         j->shards = shards;
         j->parts = status == PSAL_OK ? calloc((size_t)shards, sizeof *j->parts) : NULL;
         j->files = status == PSAL_OK ? calloc((size_t)shards, sizeof *j->files) : NULL;
-        if (status == PSAL_OK && (!j->parts || !j->files)) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for parts");
+        if (status == PSAL_OK && (!j->parts || !j->files))
+            status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for parts");
     }
     if (status == PSAL_OK) status = psal_identity_same_run(&found, &j->identity, path, err);
     if (status != PSAL_OK) {
         psal_summary_free(part);
         return status;
     }
-    if (shard < 1 || shard > shards || samples < 0 || samples > PSAL_DATASET_MAX_SAMPLES || part->first != (shard - 1) * samples / shards ||
-        part->end != shard * samples / shards)
+    if (shard < 1 || shard > shards || samples < 0 || samples > PSAL_DATASET_MAX_SAMPLES ||
+        part->first != (shard - 1) * samples / shards || part->end != shard * samples / shards)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples %lld to %lld are not part %lld of %lld", path,
                            (long long)part->first, (long long)part->end, (long long)shard, (long long)shards);
     else if (part->next != part->end)
         status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s: not finished: %lld of %lld samples; --resume goes on", path,
                            (long long)(part->next - part->first), (long long)(part->end - part->first));
     else if (j->parts[shard - 1])
-        status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s and %s are both part %lld", j->files[shard - 1], path, (long long)shard);
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s and %s are both part %lld", j->files[shard - 1], path,
+                           (long long)shard);
     if (status != PSAL_OK) {
         psal_summary_free(part);
         return status;
@@ -75,7 +77,8 @@ static psal_status read_part(joining *j, const char *path, psal_error *err) {
 static psal_status join_parts(joining *j, psal_error *err) {
     for (int64_t i = 0; i < j->shards; i++)
         if (!j->parts[i])
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "part %lld of %lld is missing", (long long)i + 1, (long long)j->shards);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "part %lld of %lld is missing", (long long)i + 1,
+                             (long long)j->shards);
     for (int64_t i = 1; i < j->shards; i++) {
         psal_status status = psal_summary_append(j->parts[0], j->parts[i], err);
         if (status != PSAL_OK) return psal_fail_prefix(err, "%s", j->files[i]);
@@ -107,14 +110,15 @@ static psal_dataset *open_names(const joining *j, const psal_options *options, p
 }
 
 /* Copy the rows of one part's store behind each other. */
-static psal_status copy_rows(psal_profile_writer *writer, const char *path, psal_dtype dtype, int64_t first, int64_t end,
-                             int64_t length, psal_error *err) {
+static psal_status copy_rows(psal_profile_writer *writer, const char *path, psal_dtype dtype, int64_t first,
+                             int64_t end, int64_t length, psal_error *err) {
     psal_tensor_map *map = psal_npy_read(path, err);
     if (!map) return err->status;
     const psal_tensor *rows = psal_tensor_map_at(map, 0);
     psal_status status = PSAL_OK;
     char text[96];
-    if (rows->dtype != dtype || rows->shape.ndim != 2 || rows->shape.dim[0] != end - first || rows->shape.dim[1] != length)
+    if (rows->dtype != dtype || rows->shape.ndim != 2 || rows->shape.dim[0] != end - first ||
+        rows->shape.dim[1] != length)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%s: %s of %s, should be %lldx%lld of %s", path,
                            psal_shape_format(&rows->shape, text, sizeof text), psal_dtype_name(rows->dtype),
                            (long long)(end - first), (long long)length, psal_dtype_name(dtype));
@@ -134,7 +138,8 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
         char part[4096];
         status = psal_part_path(path, i, j->shards, part, err);
         if (status == PSAL_OK)
-            status = copy_rows(writer, part, dtype, i * all->end / j->shards, (i + 1) * all->end / j->shards, all->length, err);
+            status = copy_rows(writer, part, dtype, i * all->end / j->shards, (i + 1) * all->end / j->shards,
+                               all->length, err);
     }
     if (status == PSAL_OK) return psal_profile_writer_commit(writer, err);
     psal_profile_writer_close(writer);
@@ -145,7 +150,8 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
     return status;
 }
 
-static psal_status write_tables(const joining *j, const psal_options *options, const psal_summary *all, psal_error *err) {
+static psal_status write_tables(const joining *j, const psal_options *options, const psal_summary *all,
+                                psal_error *err) {
     const char *records = psal_options_string(options, "records"), *profiles = psal_options_string(options, "profiles");
     if (!records && !profiles) return PSAL_OK;
     const char *type = psal_identity_get(&j->identity, "psal.profiles");
@@ -169,7 +175,8 @@ static psal_status write_tables(const joining *j, const psal_options *options, c
 
 /* The figures need the names of the layers: the network, which must be that of the parts. */
 static psal_status open_network(joining *j, const psal_options *options, psal_error *err) {
-    const char *folder = psal_options_string(options, "figures"), *name = psal_identity_get(&j->identity, "psal.aggregation");
+    const char *folder = psal_options_string(options, "figures"),
+               *name = psal_identity_get(&j->identity, "psal.aggregation");
     int64_t length = j->parts[0]->length;
     psal_session *session = &j->session;
     psal_status status = psal_session_open(session, options, err);
@@ -177,15 +184,17 @@ static psal_status open_network(joining *j, const psal_options *options, psal_er
     char fingerprint[32];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(session->model));
     if (strcmp(fingerprint, psal_identity_get(&j->identity, "psal.fingerprint")) != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures: the parts were made with other weights than %s: give --weights",
-                         session->weights);
-    while (j->aggregation < PSAL_AGGREGATION_TENSOR && strcmp(psal_aggregation_name(j->aggregation), name) != 0) j->aggregation++;
-    psal_saliency_options one = {.height = session->height, .width = session->width, .aggregation = j->aggregation, .threads = 1};
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--figures: the parts were made with other weights than %s: give --weights", session->weights);
+    while (j->aggregation < PSAL_AGGREGATION_TENSOR && strcmp(psal_aggregation_name(j->aggregation), name) != 0)
+        j->aggregation++;
+    psal_saliency_options one = {
+        .height = session->height, .width = session->width, .aggregation = j->aggregation, .threads = 1};
     j->saliency = psal_saliency_new(session->model, &one, err);
     if (!j->saliency) return err->status;
     if (psal_saliency_length(j->saliency) != length)
-        return psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: profiles of %" PRId64 " entries, but %s has %" PRId64, j->files[0],
-                         length, session->weights, psal_saliency_length(j->saliency));
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: profiles of %" PRId64 " entries, but %s has %" PRId64,
+                         j->files[0], length, session->weights, psal_saliency_length(j->saliency));
     return psal_stats_figures_begin(folder, length, psal_options_int(options, "k-salient"), err);
 }
 
@@ -209,12 +218,14 @@ static psal_status write_figures(joining *j, const psal_options *options, psal_e
 psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     size_t count = psal_options_argument_count(options);
     if (count < 3) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "merge needs the name of the result and those of the parts: merge OUT PART...");
+        psal_fail(err, PSAL_ERR_ARGUMENT,
+                  "merge needs the name of the result and those of the parts: merge OUT PART...");
         return NULL;
     }
     joining j = {0};
     psal_status status = PSAL_OK;
-    for (size_t i = 2; i < count && status == PSAL_OK; i++) status = read_part(&j, psal_options_argument(options, i), err);
+    for (size_t i = 2; i < count && status == PSAL_OK; i++)
+        status = read_part(&j, psal_options_argument(options, i), err);
     bool figures = psal_options_string(options, "figures") != NULL;
     if (status == PSAL_OK) status = join_parts(&j, err);
     if (status == PSAL_OK && figures) status = open_network(&j, options, err);

@@ -13,11 +13,22 @@ static const char FORMAT[] = "statistics-part";
 
 /* All keys there are, and what they are called in messages. */
 static const char *const KEYS[][2] = {
-    {"psal.arch", "architecture"},       {"psal.fingerprint", "weights"},    {"psal.preprocess", "preprocessing"},
-    {"psal.aggregation", "aggregation"}, {"psal.loss", "loss"},              {"psal.signed", "--signed"},
-    {"psal.run.normalized", "--normalized"}, {"psal.dataset", "data set"},   {"psal.samples", "number of samples"},
-    {"psal.size", "image size"},         {"psal.conv", "--conv"},            {"psal.predicted", "--predicted"},
-    {"psal.classes", "number of classes"}, {"psal.shard", "shard"},             {"psal.shards", "number of shards"}, {"psal.profiles", "profile store"},
+    {"psal.arch", "architecture"},
+    {"psal.fingerprint", "weights"},
+    {"psal.preprocess", "preprocessing"},
+    {"psal.aggregation", "aggregation"},
+    {"psal.loss", "loss"},
+    {"psal.signed", "--signed"},
+    {"psal.run.normalized", "--normalized"},
+    {"psal.dataset", "data set"},
+    {"psal.samples", "number of samples"},
+    {"psal.size", "image size"},
+    {"psal.conv", "--conv"},
+    {"psal.predicted", "--predicted"},
+    {"psal.classes", "number of classes"},
+    {"psal.shard", "shard"},
+    {"psal.shards", "number of shards"},
+    {"psal.profiles", "profile store"},
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof KEYS[0] };
 
@@ -44,8 +55,8 @@ psal_status psal_identity_check(const psal_identity *identity, const psal_tensor
         const char *want = psal_identity_get(identity, KEYS[i][0]), *have = psal_tensor_map_meta(file, KEYS[i][0]);
         if (!have) have = "";
         if (strcmp(want, have) != 0)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "belongs to another run: its %s is '%s', but here it is '%s'", KEYS[i][1],
-                             have, want);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "belongs to another run: its %s is '%s', but here it is '%s'",
+                             KEYS[i][1], have, want);
     }
     return PSAL_OK;
 }
@@ -61,12 +72,14 @@ psal_status psal_identity_read(psal_identity *identity, const psal_tensor_map *f
     return PSAL_OK;
 }
 
-psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path, psal_error *err) {
+psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path,
+                                   psal_error *err) {
     for (int i = 0; i < KEY_COUNT; i++) {
         const char *a = psal_identity_get(part, KEYS[i][0]), *b = psal_identity_get(other, KEYS[i][0]);
         if (strcmp(KEYS[i][0], "psal.shard") != 0 && strcmp(a, b) != 0)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s belongs to another run than the first part: its %s is '%s', not '%s'",
-                             path, KEYS[i][1], a, b);
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "%s belongs to another run than the first part: its %s is '%s', not '%s'", path,
+                             KEYS[i][1], a, b);
     }
     return PSAL_OK;
 }
@@ -80,7 +93,8 @@ static psal_status set_identity(psal_tensor_map *map, const psal_identity *ident
     return status;
 }
 
-psal_status psal_state_write(const char *path, const psal_identity *identity, const psal_summary *summary, psal_error *err) {
+psal_status psal_state_write(const char *path, const psal_identity *identity, const psal_summary *summary,
+                             psal_error *err) {
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_status status = psal_tensor_map_set_meta(map, "psal.format", FORMAT, err);
@@ -136,15 +150,18 @@ psal_status psal_state_write_statistics(const char *path, const psal_identity *i
 
 static const char *status_name(psal_status status) {
     switch (status) {
-    case PSAL_OK: return "ok";
-    case PSAL_ERR_NUMERIC: return "not finite";
-    default: return "unreadable";
+    case PSAL_OK:
+        return "ok";
+    case PSAL_ERR_NUMERIC:
+        return "not finite";
+    default:
+        return "unreadable";
     }
 }
 
 psal_status psal_state_write_records(const char *path, const psal_dataset *dataset, const psal_summary *summary,
                                      psal_dtype dtype, psal_error *err) {
-    static const char *const columns[] = {"index", "path",       "label", "predicted", "correct", "target_confidence",
+    static const char *const columns[] = {"index",      "path", "label", "predicted", "correct", "target_confidence",
                                           "confidence", "loss", "scale", "status",    "group"};
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return err->status;

@@ -27,9 +27,11 @@ psal_status psal_identity_check(const psal_identity *identity, const psal_tensor
 psal_status psal_identity_read(psal_identity *identity, const psal_tensor_map *file, psal_error *err);
 
 /* Refuse `part`, read from `path`, unless it differs from `other` in the shard's number only. */
-psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path, psal_error *err);
+psal_status psal_identity_same_run(const psal_identity *part, const psal_identity *other, const char *path,
+                                   psal_error *err);
 
-psal_status psal_state_write(const char *path, const psal_identity *identity, const psal_summary *summary, psal_error *err);
+psal_status psal_state_write(const char *path, const psal_identity *identity, const psal_summary *summary,
+                             psal_error *err);
 /* The summary in the file, which must belong to `identity` when that is not NULL, else *found is what it belongs to. */
 psal_summary *psal_state_read(const char *path, const psal_identity *identity, psal_identity *found, psal_error *err);
 

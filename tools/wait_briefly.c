@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 void psal_wait_briefly(char **argv) {
-    static const char *const own[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"};
+    static const char *const own[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES",
+                                      "GOMP_CPU_AFFINITY"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (getenv(own[i])) return;
     char path[4096]; /* its real name: that of the link would be the process's name afterwards */

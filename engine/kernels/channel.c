@@ -58,7 +58,8 @@ void psal_kernel_batch_norm(size_t begin, size_t end, size_t c, size_t p, const 
     }
 }
 
-void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum, const psal_parallel *parallel) {
+void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum,
+                             const psal_parallel *parallel) {
     int threads = use_threads(n * c * p, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t channel = 0; channel < c; channel++) {

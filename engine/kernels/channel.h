@@ -15,7 +15,8 @@ void psal_kernel_batch_norm(size_t begin, size_t end, size_t c, size_t p, const 
                             const psal_real *beta, const psal_real *mean, const psal_real *variance, double epsilon,
                             psal_real *out);
 /* sum[C] over batch and positions; accumulated in double */
-void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
+void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum,
+                             const psal_parallel *parallel);
 /* out[N,C,P] = v[c] */
 void psal_kernel_channel_spread(size_t n, size_t c, size_t p, const psal_real *v, psal_real *out,
                                 const psal_parallel *parallel);

@@ -4,7 +4,8 @@
 #ifndef PSAL_ENGINE_KERNELS_CLONES_H
 #define PSAL_ENGINE_KERNELS_CLONES_H
 
-#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && \
+    !defined __SANITIZE_THREAD__
 #if __GNUC__ >= 12 /* with byte and word instructions, where the compiler knows that name */
 #define PSAL_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #else

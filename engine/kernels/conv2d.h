@@ -31,18 +31,17 @@ typedef struct psal_conv2d_shape {
  * In double precision (PSAL_REAL_DOUBLE) and on processors without AVX2 all of them are GEMM. Errors are the worst seen on ResNet-50's
  * and VGG-19's layers, as a part of the largest value (single precision rounds at 6e-8; GEMM itself is at 5e-7). */
 typedef enum psal_conv2d_method {
-    PSAL_CONV2D_AUTO,    /* the fastest: at stride 1 Winograd's transforms: 3x3 by F(4x4, 3x3), small images by F(2x2), 5x5, and 3
+    PSAL_CONV2D_AUTO, /* the fastest: at stride 1 Winograd's transforms: 3x3 by F(4x4, 3x3), small images by F(2x2), 5x5, and 3
                           * and 7 taps in one direction (x86/winograd_transform.h); 3e-6 */
-    PSAL_CONV2D_GEMM,    /* the reference: im2col and OpenBLAS */
-    PSAL_CONV2D_DIRECT,  /* own kernels, every product of the definition made once; as accurate as GEMM */
+    PSAL_CONV2D_GEMM,   /* the reference: im2col and OpenBLAS */
+    PSAL_CONV2D_DIRECT, /* own kernels, every product of the definition made once; as accurate as GEMM */
     PSAL_CONV2D_ACCURATE /* as AUTO, but no more than F(2x2, 3x3) and in large forward passes F(2x4), and the forward pass adds up
                           * short chains of products, which halves its error; 1e-6 */
 } psal_conv2d_method;
 
 /* The method of a forward pass whose gradient is taken by `method`. It decides which ReLUs let through, and one decided the other
  * way shows in every gradient behind it; what follows is linear, where F(4x4)'s rounding stays as small as it is. */
-static inline psal_conv2d_method psal_conv2d_forward_method(psal_conv2d_method method)
-{
+static inline psal_conv2d_method psal_conv2d_forward_method(psal_conv2d_method method) {
     return method == PSAL_CONV2D_AUTO ? PSAL_CONV2D_ACCURATE : method;
 }
 
@@ -76,8 +75,8 @@ size_t psal_conv2d_signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d
 size_t psal_conv2d_signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
 void psal_conv2d_signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *x,
                                const psal_conv2d_signs *w, psal_real *y, const psal_parallel *parallel);
-void psal_conv2d_signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy, const psal_conv2d_signs *w,
-                          psal_real *dx, const psal_parallel *parallel);
+void psal_conv2d_signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const psal_real *dy,
+                          const psal_conv2d_signs *w, psal_real *dx, const psal_parallel *parallel);
 
 /* mean over each filter (in_channels / groups x kernel) of |dw|, or of dw when is_signed: mean[out_channels]; dw is not stored */
 size_t psal_conv2d_dw_mean_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);

@@ -7,8 +7,7 @@
 #include "engine/kernels/conv2d_lower.h"
 
 /* Positions [*lo, *hi) of the axis whose source coordinate at tap `tap` lies inside the source. */
-static inline void psal_conv2d_inside(const psal_conv2d_axis *axis, int tap, int *lo, int *hi)
-{
+static inline void psal_conv2d_inside(const psal_conv2d_axis *axis, int tap, int *lo, int *hi) {
     long start = axis->offset + (long)tap * axis->offset_step;
     long first = start >= 0 ? 0 : (-start + axis->stride - 1) / axis->stride;
     long end = start >= axis->source ? 0 : (axis->source - 1 - start) / axis->stride + 1;
@@ -25,11 +24,10 @@ typedef struct psal_conv2d_tap {
     ptrdiff_t offset;
 } psal_conv2d_tap;
 
-static inline psal_conv2d_tap psal_conv2d_tap_at(const psal_conv2d_lowered *l, size_t tap)
-{
+static inline psal_conv2d_tap psal_conv2d_tap_at(const psal_conv2d_lowered *l, size_t tap) {
     const int h = (int)(tap / (size_t)l->w.taps), w = (int)(tap % (size_t)l->w.taps);
-    psal_conv2d_tap t = {.offset = ((ptrdiff_t)l->h.offset + (ptrdiff_t)h * l->h.offset_step) * l->w.source + l->w.offset +
-                                   (ptrdiff_t)w * l->w.offset_step};
+    psal_conv2d_tap t = {.offset = ((ptrdiff_t)l->h.offset + (ptrdiff_t)h * l->h.offset_step) * l->w.source +
+                                   l->w.offset + (ptrdiff_t)w * l->w.offset_step};
     psal_conv2d_inside(&l->h, h, &t.h_lo, &t.h_hi);
     psal_conv2d_inside(&l->w, w, &t.w_lo, &t.w_hi);
     return t;
@@ -40,8 +38,7 @@ static inline psal_conv2d_tap psal_conv2d_tap_at(const psal_conv2d_lowered *l, s
 #define PSAL_CONV2D_GATHER_SLACK 15
 #ifndef PSAL_CONV2D_COPY
 #define PSAL_CONV2D_COPY psal_conv2d_copy
-static inline void psal_conv2d_copy(psal_real *dst, const psal_real *src, int n, int stride)
-{
+static inline void psal_conv2d_copy(psal_real *dst, const psal_real *src, int n, int stride) {
     if (stride == 1)
         memcpy(dst, src, (size_t)n * sizeof *dst);
     else
@@ -52,8 +49,7 @@ static inline void psal_conv2d_copy(psal_real *dst, const psal_real *src, int n,
 /* Row (channel, a, b) of the matrix for the plane of that channel: columns first .. first+count-1 of the count_h * count_w
  * positions. */
 static inline void psal_conv2d_gather_plane(const psal_conv2d_lowered *l, const psal_real *plane, int tap_h, int tap_w,
-                                            size_t first, size_t count, psal_real *dst)
-{
+                                            size_t first, size_t count, psal_real *dst) {
     const psal_conv2d_axis *h = &l->h, *w = &l->w;
     int p_lo, p_hi, q_lo, q_hi;
     psal_conv2d_inside(h, tap_h, &p_lo, &p_hi);
@@ -80,8 +76,7 @@ static inline void psal_conv2d_gather_plane(const psal_conv2d_lowered *l, const 
 
 /* Row `row` = (channel, a, b) of the matrix; `source` is channel 0. */
 static inline void psal_conv2d_gather_row(const psal_conv2d_lowered *l, const psal_real *source, size_t row,
-                                          size_t first, size_t count, psal_real *dst)
-{
+                                          size_t first, size_t count, psal_real *dst) {
     size_t taps = psal_conv2d_taps(l), tap = row % taps;
     psal_conv2d_gather_plane(l, source + row / taps * ((size_t)l->h.source * (size_t)l->w.source),
                              (int)(tap / (size_t)l->w.taps), (int)(tap % (size_t)l->w.taps), first, count, dst);
@@ -89,8 +84,7 @@ static inline void psal_conv2d_gather_row(const psal_conv2d_lowered *l, const ps
 
 /* All rows of `channels` consecutive channels: dst[(channel, a, b), column], rows `ld` elements apart. */
 static inline void psal_conv2d_gather(const psal_conv2d_lowered *l, const psal_real *source, int channels, size_t first,
-                                      size_t count, psal_real *dst, size_t ld)
-{
+                                      size_t count, psal_real *dst, size_t ld) {
     size_t rows = (size_t)channels * psal_conv2d_taps(l);
     for (size_t row = 0; row < rows; row++) psal_conv2d_gather_row(l, source, row, first, count, dst + row * ld);
 }

@@ -21,8 +21,7 @@ typedef struct tiling {
     size_t buffer;                  /* elements one thread needs for the gathered columns */
 } tiling;
 
-static tiling make_tiling(size_t rows, size_t depth, size_t positions, size_t images, bool gathered)
-{
+static tiling make_tiling(size_t rows, size_t depth, size_t positions, size_t images, bool gathered) {
     tiling t;
     size_t columns = TILE_BYTES / sizeof(psal_real) / psal_size_max(depth, 1);
     columns = psal_size_max(columns / 16 * 16, MIN_COLUMNS);
@@ -30,36 +29,33 @@ static tiling make_tiling(size_t rows, size_t depth, size_t positions, size_t im
     t.columns = psal_round_up(psal_ceil_div(psal_size_max(positions, 1), t.column_tiles), 16);
     t.column_tiles = psal_ceil_div(psal_size_max(positions, 1), t.columns);
     size_t tasks = t.column_tiles * images;
-    t.row_tiles = tasks >= WANTED_TASKS ? 1 : psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), psal_ceil_div(rows, 16));
+    t.row_tiles = tasks >= WANTED_TASKS ? 1
+                                        : psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), psal_ceil_div(rows, 16));
     t.rows = psal_round_up(psal_ceil_div(rows, t.row_tiles), 8);
     t.row_tiles = psal_ceil_div(rows, t.rows);
     t.buffer = gathered ? psal_round_up(depth * t.columns, 16) : 0;
     return t;
 }
 
-static size_t plane(int height, int width)
-{
+static size_t plane(int height, int width) {
     return (size_t)height * (size_t)width;
 }
 
 /* ---- forward: y[o, P] = w[o, (c,i,j)] * column[(c,i,j), P] ---- */
 
-static tiling forward_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l)
-{
+static tiling forward_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l) {
     size_t depth = (size_t)(s->in_channels / s->groups) * psal_conv2d_taps(l);
     return make_tiling((size_t)(s->out_channels / s->groups), depth, psal_conv2d_positions(l),
                        (size_t)s->batch * (size_t)s->groups, !psal_conv2d_lowered_is_plain(l));
 }
 
-size_t psal_conv2d_gemm_forward_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_conv2d_gemm_forward_scratch(const psal_conv2d_shape *s, int threads) {
     psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     return (size_t)threads * forward_tiling(s, &l).buffer * sizeof(psal_real);
 }
 
 void psal_conv2d_gemm_forward(const psal_conv2d_shape *s, const psal_real *x, const psal_real *w, psal_real *y,
-                              const psal_parallel *parallel)
-{
+                              const psal_parallel *parallel) {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     const tiling t = forward_tiling(s, &l);
     const bool plain = psal_conv2d_lowered_is_plain(&l);
@@ -89,13 +85,11 @@ void psal_conv2d_gemm_forward(const psal_conv2d_shape *s, const psal_real *x, co
 
 /* ---- dx: for each phase, dx[c, P] = permuted[c, (o,a,b)] * column[(o,a,b), P], the columns gathered from dy ---- */
 
-static size_t phase_weights(const psal_conv2d_shape *s, const psal_conv2d_lowered *l)
-{
+static size_t phase_weights(const psal_conv2d_shape *s, const psal_conv2d_lowered *l) {
     return (size_t)(s->in_channels / s->groups) * (size_t)(s->out_channels / s->groups) * psal_conv2d_taps(l);
 }
 
-static tiling dx_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l)
-{
+static tiling dx_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l) {
     size_t rows = (size_t)(s->in_channels / s->groups);
     size_t depth = (size_t)(s->out_channels / s->groups) * psal_conv2d_taps(l);
     bool plain = psal_conv2d_lowered_is_plain(l);
@@ -104,8 +98,7 @@ static tiling dx_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l
     return t;
 }
 
-static void dx_sizes(const psal_conv2d_shape *s, size_t *weights, size_t *buffer)
-{
+static void dx_sizes(const psal_conv2d_shape *s, size_t *weights, size_t *buffer) {
     *weights = *buffer = 0;
     for (int phase = 0; phase < s->stride_height * s->stride_width; phase++) {
         psal_conv2d_lowered l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width);
@@ -115,8 +108,7 @@ static void dx_sizes(const psal_conv2d_shape *s, size_t *weights, size_t *buffer
     }
 }
 
-size_t psal_conv2d_gemm_dx_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_conv2d_gemm_dx_scratch(const psal_conv2d_shape *s, int threads) {
     size_t weights, buffer;
     dx_sizes(s, &weights, &buffer);
     return (weights + (size_t)threads * buffer) * sizeof(psal_real);
@@ -124,8 +116,7 @@ size_t psal_conv2d_gemm_dx_scratch(const psal_conv2d_shape *s, int threads)
 
 /* permuted[g, c, (o, a, b)] = w[g, o, c, kernel(a), kernel(b)] */
 static void permute_weights(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const psal_real *w,
-                            psal_real *permuted, int threads)
-{
+                            psal_real *permuted, int threads) {
     const size_t inputs = (size_t)(s->in_channels / s->groups), outputs = (size_t)(s->out_channels / s->groups);
     const size_t taps_h = (size_t)l->h.taps, taps_w = (size_t)l->w.taps;
     const size_t kernel = plane(s->kernel_height, s->kernel_width);
@@ -145,9 +136,8 @@ static void permute_weights(const psal_conv2d_shape *s, const psal_conv2d_lowere
 }
 
 /* Put product[rows, n] (columns column .. column+n-1 of the phase) where it belongs in dx[rows, in_height, in_width]. */
-static void place_columns(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const psal_real *product, size_t rows,
-                          size_t column, size_t n, psal_real *dx)
-{
+static void place_columns(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const psal_real *product,
+                          size_t rows, size_t column, size_t n, psal_real *dx) {
     for (size_t r = 0; r < rows; r++) {
         psal_real *dst = dx + r * plane(s->in_height, s->in_width);
         size_t p = column / (size_t)l->w.count, q = column % (size_t)l->w.count;
@@ -164,8 +154,7 @@ static void place_columns(const psal_conv2d_shape *s, const psal_conv2d_lowered 
 }
 
 static void dx_phase(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const psal_real *dy, const psal_real *w,
-                     psal_real *dx, psal_real *buffers, size_t buffer, bool permuted, int threads)
-{
+                     psal_real *dx, psal_real *buffers, size_t buffer, bool permuted, int threads) {
     const tiling t = dx_tiling(s, l);
     const bool plain = psal_conv2d_lowered_is_plain(l);
     const size_t rows = (size_t)(s->in_channels / s->groups), channels = (size_t)(s->out_channels / s->groups);
@@ -199,8 +188,7 @@ static void dx_phase(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, c
 }
 
 void psal_conv2d_gemm_dx(const psal_conv2d_shape *s, const psal_real *dy, const psal_real *w, psal_real *dx,
-                         const psal_parallel *parallel)
-{
+                         const psal_parallel *parallel) {
     size_t weights, buffer;
     dx_sizes(s, &weights, &buffer);
     psal_real *permuted = parallel->scratch, *buffers = permuted + weights;
@@ -219,15 +207,15 @@ typedef struct dw_tiling {
     size_t buffer;
 } dw_tiling;
 
-static dw_tiling make_dw_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l)
-{
+static dw_tiling make_dw_tiling(const psal_conv2d_shape *s, const psal_conv2d_lowered *l) {
     dw_tiling t;
     size_t inputs = (size_t)(s->in_channels / s->groups), outputs = (size_t)(s->out_channels / s->groups);
     size_t taps = psal_conv2d_taps(l), positions = psal_conv2d_positions(l);
     t.channels = psal_size_min(psal_size_max(128 / taps, 1), inputs);
     t.channel_tiles = psal_ceil_div(inputs, t.channels);
     size_t tasks = t.channel_tiles * (size_t)s->groups;
-    t.row_tiles = tasks >= WANTED_TASKS ? 1 : psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), psal_ceil_div(outputs, 16));
+    t.row_tiles = tasks >= WANTED_TASKS ? 1
+                                        : psal_size_min(psal_ceil_div(WANTED_TASKS, tasks), psal_ceil_div(outputs, 16));
     t.rows = psal_round_up(psal_ceil_div(outputs, t.row_tiles), 8);
     t.row_tiles = psal_ceil_div(outputs, t.rows);
     t.chunk = psal_size_max(TILE_BYTES / sizeof(psal_real) / (t.channels * taps) / 16 * 16, MIN_COLUMNS);
@@ -236,15 +224,13 @@ static dw_tiling make_dw_tiling(const psal_conv2d_shape *s, const psal_conv2d_lo
     return t;
 }
 
-size_t psal_conv2d_gemm_dw_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_conv2d_gemm_dw_scratch(const psal_conv2d_shape *s, int threads) {
     psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     return (size_t)threads * make_dw_tiling(s, &l).buffer * sizeof(psal_real);
 }
 
 void psal_conv2d_gemm_dw(const psal_conv2d_shape *s, const psal_real *x, const psal_real *dy, psal_real *dw,
-                         const psal_parallel *parallel)
-{
+                         const psal_parallel *parallel) {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     const dw_tiling t = make_dw_tiling(s, &l);
     const bool plain = psal_conv2d_lowered_is_plain(&l);
@@ -281,20 +267,17 @@ void psal_conv2d_gemm_dw(const psal_conv2d_shape *s, const psal_real *x, const p
 
 /* ---- mean of |dw| or dw over each filter: dw made in scratch, then reduced ---- */
 
-static size_t filter_size(const psal_conv2d_shape *s)
-{
+static size_t filter_size(const psal_conv2d_shape *s) {
     return (size_t)(s->in_channels / s->groups) * plane(s->kernel_height, s->kernel_width);
 }
 
-size_t psal_conv2d_gemm_dw_mean_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_conv2d_gemm_dw_mean_scratch(const psal_conv2d_shape *s, int threads) {
     size_t weights = psal_round_up((size_t)s->out_channels * filter_size(s), 16);
     return weights * sizeof(psal_real) + psal_conv2d_gemm_dw_scratch(s, threads);
 }
 
 void psal_conv2d_gemm_dw_mean(const psal_conv2d_shape *s, const psal_real *x, const psal_real *dy, bool is_signed,
-                              psal_real *mean, const psal_parallel *parallel)
-{
+                              psal_real *mean, const psal_parallel *parallel) {
     const size_t filters = (size_t)s->out_channels, size = filter_size(s);
     psal_real *dw = parallel->scratch;
     psal_parallel rest = {parallel->threads, dw + psal_round_up(filters * size, 16)};

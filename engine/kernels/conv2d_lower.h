@@ -38,28 +38,22 @@ psal_conv2d_lowered psal_conv2d_lower_dx(const psal_conv2d_shape *s, int phase_h
 bool psal_conv2d_lowered_is_plain(const psal_conv2d_lowered *l);
 
 /* Small helpers that every method shares. */
-static inline size_t psal_conv2d_taps(const psal_conv2d_lowered *l)
-{
+static inline size_t psal_conv2d_taps(const psal_conv2d_lowered *l) {
     return (size_t)l->h.taps * (size_t)l->w.taps;
 }
-static inline size_t psal_conv2d_positions(const psal_conv2d_lowered *l)
-{
+static inline size_t psal_conv2d_positions(const psal_conv2d_lowered *l) {
     return (size_t)l->h.count * (size_t)l->w.count;
 }
-static inline size_t psal_ceil_div(size_t a, size_t b)
-{
+static inline size_t psal_ceil_div(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
-static inline size_t psal_round_up(size_t a, size_t b)
-{
+static inline size_t psal_round_up(size_t a, size_t b) {
     return psal_ceil_div(a, b) * b;
 }
-static inline size_t psal_size_min(size_t a, size_t b)
-{
+static inline size_t psal_size_min(size_t a, size_t b) {
     return a < b ? a : b;
 }
-static inline size_t psal_size_max(size_t a, size_t b)
-{
+static inline size_t psal_size_max(size_t a, size_t b) {
     return a > b ? a : b;
 }
 

@@ -24,10 +24,10 @@ typedef struct psal_conv2d_x86 {
     /* Filters that are signs; NULL where they are no faster than other numbers. scratch is 0 for a shape that is not taken. */
     size_t (*signs_forward_scratch)(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
     size_t (*signs_dx_scratch)(const psal_conv2d_shape *s, psal_conv2d_method method, int threads);
-    void (*signs_forward)(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const psal_conv2d_signs *w,
-                          float *y, const psal_parallel *parallel);
-    void (*signs_dx)(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w, float *dx,
-                     const psal_parallel *parallel);
+    void (*signs_forward)(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x,
+                          const psal_conv2d_signs *w, float *y, const psal_parallel *parallel);
+    void (*signs_dx)(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w,
+                     float *dx, const psal_parallel *parallel);
 } psal_conv2d_x86;
 
 extern const psal_conv2d_x86 psal_conv2d_x86_avx2, psal_conv2d_x86_avx512, psal_conv2d_x86_amx;

@@ -20,14 +20,12 @@
  * product and put back. (OpenBLAS 0.3.21, common_thread.h: num_cpu_avail.) */
 static pthread_once_t single_threaded_once = PTHREAD_ONCE_INIT;
 
-static void make_single_threaded(void)
-{
+static void make_single_threaded(void) {
     openblas_set_num_threads(1);
 }
 
 void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const psal_real *a, size_t lda,
-               const psal_real *b, size_t ldb, bool accumulate, psal_real *c, size_t ldc)
-{
+               const psal_real *b, size_t ldb, bool accumulate, psal_real *c, size_t ldc) {
     if (m == 0 || n == 0) return;
     if (k == 0) {
         for (size_t i = 0; i < m && !accumulate; i++) memset(c + i * ldc, 0, n * sizeof *c);
@@ -41,8 +39,7 @@ void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
     omp_set_num_threads(threads);
 }
 
-void psal_gemv(size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y)
-{
+void psal_gemv(size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y) {
     const int threads = omp_get_max_threads();
     pthread_once(&single_threaded_once, make_single_threaded);
     omp_set_num_threads(1);

@@ -9,8 +9,9 @@
 #include <stddef.h>
 
 typedef struct psal_parallel {
-    int threads;   /* OpenMP threads to use; 1 means: run in the calling thread, which may itself be one of many */
-    void *scratch; /* 64-byte aligned; as many bytes as the kernel's ..._scratch function asked for; contents undefined */
+    int threads; /* OpenMP threads to use; 1 means: run in the calling thread, which may itself be one of many */
+    void *
+        scratch; /* 64-byte aligned; as many bytes as the kernel's ..._scratch function asked for; contents undefined */
 } psal_parallel;
 
 #endif

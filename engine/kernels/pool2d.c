@@ -56,8 +56,8 @@ enum { PIECE = 128 }; /* outputs of a row that are worked on together, in vector
 
 /* best[k] and its place at[k] against from[k * stride], which is at place + k * stride: a later value only replaces a smaller
  * one, a NaN every other. */
-static inline __attribute__((always_inline)) void take_larger(int count, const psal_real *restrict from, int stride, int place,
-                                                              psal_real *restrict best, int *restrict at) {
+static inline __attribute__((always_inline)) void take_larger(int count, const psal_real *restrict from, int stride,
+                                                              int place, psal_real *restrict best, int *restrict at) {
     for (int k = 0; k < count; k++) {
         psal_real value = from[k * stride];
         bool take = (value > best[k]) | (value != value);
@@ -67,8 +67,8 @@ static inline __attribute__((always_inline)) void take_larger(int count, const p
 }
 
 /* Strides as constants make vectors. */
-PSAL_CLONES static void compare_row(int count, const psal_real *restrict from, int stride, int place, psal_real *restrict best,
-                                    int *restrict at) {
+PSAL_CLONES static void compare_row(int count, const psal_real *restrict from, int stride, int place,
+                                    psal_real *restrict best, int *restrict at) {
     if (stride == 1)
         take_larger(count, from, 1, place, best, at);
     else if (stride == 2)
@@ -78,8 +78,8 @@ PSAL_CLONES static void compare_row(int count, const psal_real *restrict from, i
 }
 
 /* The maxima of `count` windows from output q on, tap by tap in reading order: best, and where they are. */
-static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *index,
-                      psal_real *best) {
+static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count,
+                      psal_real *index, psal_real *best) {
     int at[PIECE];
     const int stride = s->stride_width;
     for (int k = 0; k < count; k++) {
@@ -142,15 +142,17 @@ void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, cons
 /* ---- averages over windows at a stride: tap by tap along the row, so that outputs beside each other make vectors ---- */
 
 /* share[k] = value / number of elements of window q + k, for `count` windows */
-static void divide_piece(const psal_pool2d_shape *s, window rows, int q, int count, const psal_real *value, psal_real *share) {
+static void divide_piece(const psal_pool2d_shape *s, window rows, int q, int count, const psal_real *value,
+                         psal_real *share) {
     for (int k = 0; k < count; k++) {
-        window columns =
-            pool_window(q + k, s->in_width, s->kernel_width, s->stride_width, s->padding_width, s->exclude_padding);
+        window columns = pool_window(q + k, s->in_width, s->kernel_width, s->stride_width, s->padding_width,
+                                     s->exclude_padding);
         share[k] = value[k] / (psal_real)(rows.length * columns.length);
     }
 }
 
-static void average_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count, psal_real *to) {
+static void average_piece(const psal_pool2d_shape *s, const psal_real *from, window rows, int q, int count,
+                          psal_real *to) {
     psal_real sum[PIECE] = {0};
     const int stride = s->stride_width;
     for (int i = rows.begin; i < rows.end; i++)
@@ -163,7 +165,8 @@ static void average_piece(const psal_pool2d_shape *s, const psal_real *from, win
     divide_piece(s, rows, q, count, sum, to);
 }
 
-static void spread_piece(const psal_pool2d_shape *s, const psal_real *dy, window rows, int q, int count, psal_real *to) {
+static void spread_piece(const psal_pool2d_shape *s, const psal_real *dy, window rows, int q, int count,
+                         psal_real *to) {
     psal_real share[PIECE];
     const int stride = s->stride_width;
     divide_piece(s, rows, q, count, dy, share);
@@ -193,8 +196,9 @@ static inline void add_row(int count, const psal_real *restrict from, psal_real 
 
 /* to[out_height, out_width] = sums over kernel_height x kernel_width of from[height, width] / divide_first, padded with zeros;
  * of the taps in a row the last one first when `backwards`. */
-PSAL_CLONES static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width, int kernel_height,
-                        int kernel_width, psal_real divide_first, bool backwards, psal_real divide, psal_real *to) {
+PSAL_CLONES static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width,
+                                    int kernel_height, int kernel_width, psal_real divide_first, bool backwards,
+                                    psal_real divide, psal_real *to) {
     psal_real padded[PLANE_ROOM], sum[PLANE_ROOM];
     const int row = width + 2 * pad_width, rows = height + 2 * pad_height;
     const int out_height = rows - kernel_height + 1, out_width = row - kernel_width + 1;
@@ -202,7 +206,8 @@ PSAL_CLONES static void window_sums(const psal_real *from, int height, int width
     memset(padded, 0, (size_t)rows * (size_t)row * sizeof *padded);
     memset(sum, 0, (size_t)count * sizeof *sum);
     for (int i = 0; i < height; i++)
-        for (int j = 0; j < width; j++) padded[(i + pad_height) * row + pad_width + j] = from[i * width + j] / divide_first;
+        for (int j = 0; j < width; j++)
+            padded[(i + pad_height) * row + pad_width + j] = from[i * width + j] / divide_first;
     for (int i = 0; i < kernel_height; i++)
         for (int tap = 0; tap < kernel_width; tap++)
             add_row(count, padded + i * row + (backwards ? kernel_width - 1 - tap : tap), sum);
@@ -211,17 +216,19 @@ PSAL_CLONES static void window_sums(const psal_real *from, int height, int width
 }
 
 static void average_plane(const psal_pool2d_shape *s, const psal_real *x, psal_real *y) {
-    window_sums(x, s->in_height, s->in_width, s->padding_height, s->padding_width, s->kernel_height, s->kernel_width, 1, false,
-                (psal_real)(s->kernel_height * s->kernel_width), y);
+    window_sums(x, s->in_height, s->in_width, s->padding_height, s->padding_width, s->kernel_height, s->kernel_width, 1,
+                false, (psal_real)(s->kernel_height * s->kernel_width), y);
 }
 
 /* A pixel's windows, the one that has it as its last tap first. */
 static void spread_plane(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx) {
-    window_sums(dy, s->out_height, s->out_width, s->kernel_height - 1 - s->padding_height, s->kernel_width - 1 - s->padding_width,
-                s->kernel_height, s->kernel_width, (psal_real)(s->kernel_height * s->kernel_width), true, 1, dx);
+    window_sums(dy, s->out_height, s->out_width, s->kernel_height - 1 - s->padding_height,
+                s->kernel_width - 1 - s->padding_width, s->kernel_height, s->kernel_width,
+                (psal_real)(s->kernel_height * s->kernel_width), true, 1, dx);
 }
 
-void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel) {
+void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
+                            const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     const bool dense = is_dense(s);
     int threads = use_threads(s->planes * inputs, parallel);
@@ -232,8 +239,8 @@ void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal
             continue;
         }
         for (int p = 0; p < s->out_height; p++) {
-            window rows =
-                pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding);
+            window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height,
+                                      s->exclude_padding);
             psal_real *to = y + plane * outputs + (size_t)p * s->out_width;
             for (int q = 0; q < s->out_width; q += PIECE)
                 average_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
@@ -254,8 +261,8 @@ void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *
         }
         memset(dx + plane * inputs, 0, inputs * sizeof *dx);
         for (int p = 0; p < s->out_height; p++) {
-            window rows =
-                pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height, s->exclude_padding);
+            window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height,
+                                      s->exclude_padding);
             const psal_real *from = dy + plane * outputs + (size_t)p * s->out_width;
             for (int q = 0; q < s->out_width; q += PIECE)
                 spread_piece(s, from + q, rows, q, min_int(PIECE, s->out_width - q), dx + plane * inputs);
@@ -298,7 +305,8 @@ void psal_kernel_adaptive_avg_pool2d_spread(const psal_pool2d_shape *s, const ps
             window rows = adaptive_window(p, s->in_height, s->out_height);
             for (int q = 0; q < s->out_width; q++) {
                 window columns = adaptive_window(q, s->in_width, s->out_width);
-                psal_real share = dy[plane * outputs + (size_t)p * s->out_width + q] / (psal_real)(rows.length * columns.length);
+                psal_real share = dy[plane * outputs + (size_t)p * s->out_width + q] /
+                                  (psal_real)(rows.length * columns.length);
                 for (int i = rows.begin; i < rows.end; i++)
                     for (int j = columns.begin; j < columns.end; j++) to[(size_t)i * s->in_width + j] += share;
             }

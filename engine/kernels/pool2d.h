@@ -30,11 +30,14 @@ void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, cons
 
 /* Means over windows; the divisor is the window's size clipped to the padded image (PyTorch's count_include_pad), or to the
  * image itself with exclude_padding. */
-void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel);
-void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx, const psal_parallel *parallel);
+void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
+                            const psal_parallel *parallel);
+void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
+                                   const psal_parallel *parallel);
 
 /* Means over the windows [floor(i*H/P), ceil((i+1)*H/P)); only the sizes of *s are used. */
-void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y, const psal_parallel *parallel);
+void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
+                                     const psal_parallel *parallel);
 void psal_kernel_adaptive_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
                                             const psal_parallel *parallel);
 

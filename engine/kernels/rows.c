@@ -15,15 +15,15 @@ static double add_lanes(const double *lanes) {
     return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
-#define SUM_ROW(columns, i, term)                                                                                      \
-    double lanes[LANES] = {0};                                                                                         \
-    size_t whole = (columns) / LANES * LANES;                                                                          \
-    for (size_t block = 0; block < whole; block += LANES)                                                              \
-        for (size_t lane = 0; lane < LANES; lane++) {                                                                  \
-            size_t i = block + lane;                                                                                   \
-            lanes[lane] += (term);                                                                                     \
-        }                                                                                                              \
-    for (size_t i = whole; i < (columns); i++) lanes[0] += (term);                                                     \
+#define SUM_ROW(columns, i, term)                                  \
+    double lanes[LANES] = {0};                                     \
+    size_t whole = (columns) / LANES * LANES;                      \
+    for (size_t block = 0; block < whole; block += LANES)          \
+        for (size_t lane = 0; lane < LANES; lane++) {              \
+            size_t i = block + lane;                               \
+            lanes[lane] += (term);                                 \
+        }                                                          \
+    for (size_t i = whole; i < (columns); i++) lanes[0] += (term); \
     return add_lanes(lanes)
 
 static double sum_row(size_t columns, const psal_real *x) {
@@ -42,13 +42,15 @@ static double sum_sign_row(size_t columns, const unsigned char *codes, const psa
     SUM_ROW(columns, i, (codes[i] - 1) * a[i]);
 }
 
-void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel) {
+void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum,
+                         const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++) sum[r] = (psal_real)sum_row(columns, x + r * columns);
 }
 
-void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel) {
+void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean,
+                          const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_row(columns, x + r * columns) / (double)columns);
@@ -59,7 +61,8 @@ PSAL_CLONES static void code_row(size_t n, const psal_real *restrict x, unsigned
     for (size_t i = 0; i < n; i++) codes[i] = (unsigned char)(1 + (x[i] > 0) - (x[i] < 0));
 }
 
-PSAL_CLONES static void decode_row(size_t n, const unsigned char *restrict codes, psal_real value, psal_real *restrict out) {
+PSAL_CLONES static void decode_row(size_t n, const unsigned char *restrict codes, psal_real value,
+                                   psal_real *restrict out) {
     for (size_t i = 0; i < n; i++) out[i] = (psal_real)(codes[i] - 1) * value;
 }
 
@@ -83,11 +86,12 @@ void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, p
         mean_abs_rows(count, columns, x + first * columns, mean + first);
         if (codes && rows > 1) code_row(count * columns, x + first * columns, codes + first * columns);
     }
-    if (codes && rows == 1) psal_kernel_sign_codes(columns, x, codes, parallel); /* one row is no work for several threads */
+    if (codes && rows == 1)
+        psal_kernel_sign_codes(columns, x, codes, parallel); /* one row is no work for several threads */
 }
 
-void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a, psal_real *mean,
-                               const psal_parallel *parallel) {
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a,
+                               psal_real *mean, const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++)
@@ -104,8 +108,8 @@ void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psa
     }
 }
 
-void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v, psal_real factor,
-                                 psal_real *out, const psal_parallel *parallel) {
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v,
+                                 psal_real factor, psal_real *out, const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++) decode_row(columns, codes + r * columns, v[r] * factor, out + r * columns);
@@ -133,7 +137,8 @@ void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_r
     }
 }
 
-void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *y) {
+void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target,
+                                  psal_real *y) {
     for (size_t r = 0; r < rows; r++) {
         const psal_real *from = z + r * columns;
         psal_real *to = y + r * columns, max = row_max(columns, from);
@@ -158,14 +163,16 @@ void psal_kernel_softmax_jacobian(size_t rows, size_t columns, const psal_real *
         size_t top = 0;
         while (from[top] != max && top + 1 < columns) top++;
         double origin = gr[top];
-        for (size_t i = 0; i < columns; i++) mean += exp((double)from[i] - (double)max) / sum * ((double)gr[i] - origin);
         for (size_t i = 0; i < columns; i++)
-            out[r * columns + i] =
-                (psal_real)(exp((double)from[i] - (double)max) / sum * ((double)gr[i] - origin - mean));
+            mean += exp((double)from[i] - (double)max) / sum * ((double)gr[i] - origin);
+        for (size_t i = 0; i < columns; i++)
+            out[r * columns + i] = (psal_real)(exp((double)from[i] - (double)max) / sum *
+                                               ((double)gr[i] - origin - mean));
     }
 }
 
-void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss) {
+void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target,
+                               psal_real *loss) {
     for (size_t r = 0; r < rows; r++) {
         const psal_real *from = z + r * columns;
         psal_real max = row_max(columns, from);

@@ -10,9 +10,11 @@
 #include "engine/real.h"
 
 /* sum[rows] */
-void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum, const psal_parallel *parallel);
+void psal_kernel_row_sum(size_t rows, size_t columns, const psal_real *x, psal_real *sum,
+                         const psal_parallel *parallel);
 /* mean[rows] of x, of |x|; codes, unless NULL, as psal_kernel_sign_codes gives them */
-void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean, const psal_parallel *parallel);
+void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_real *mean,
+                          const psal_parallel *parallel);
 void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, unsigned char *codes,
                               const psal_parallel *parallel);
 /* out[rows, columns] = v[row] * factor */
@@ -22,20 +24,22 @@ void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psa
 /* codes[n] = 1 + sign(x) (of NaN: 1), a byte each */
 void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, const psal_parallel *parallel);
 /* mean[rows] of sign * a; out[rows, columns] = sign * (v[row] * factor) */
-void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a, psal_real *mean,
-                               const psal_parallel *parallel);
-void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v, psal_real factor,
-                                 psal_real *out, const psal_parallel *parallel);
+void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a,
+                               psal_real *mean, const psal_parallel *parallel);
+void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v,
+                                 psal_real factor, psal_real *out, const psal_parallel *parallel);
 
 /* y = exp(z - max) / sum of it, per row */
 void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y);
 /* y = softmax(z) - one_hot(target), formed in double: where the target's probability is nearly 1, one float32 softmax minus 1
  * would keep nothing of the small difference. All NaN in a row whose target is not a column. */
-void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *y);
+void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target,
+                                  psal_real *y);
 /* out = J g with the softmax's Jacobian J = diag(p) - p p^T: p_i * (g_i - <g, p>), in double for the same reason */
 void psal_kernel_softmax_jacobian(size_t rows, size_t columns, const psal_real *z, const psal_real *g, psal_real *out);
 /* loss[rows] = log(sum exp(z)) - z[target], per row; NaN when a target is not a column */
-void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target, psal_real *loss);
+void psal_kernel_cross_entropy(size_t rows, size_t columns, const psal_real *z, const psal_real *target,
+                               psal_real *loss);
 /* y[rows, columns] = 1 in the target's column, else 0; all NaN in a row whose target is not a column */
 void psal_kernel_one_hot(size_t rows, size_t columns, const psal_real *target, psal_real *y);
 

@@ -30,8 +30,7 @@ typedef struct psal_tasks {
 
 /* Where part `index` begins when tasks are parts of so much. Larger and smaller parts take turns, so that a thread's run of them is
  * half of it all, or its third, as nearly as can be. */
-static inline size_t psal_tasks_part(size_t total, size_t parts, size_t index)
-{
+static inline size_t psal_tasks_part(size_t total, size_t parts, size_t index) {
     return total * index / parts;
 }
 
@@ -41,8 +40,7 @@ typedef struct psal_task {
     size_t run, seen; /* whose tasks it takes, and how many runs it has found empty */
 } psal_task;
 
-static inline void psal_tasks_init(psal_tasks *tasks, size_t count, int threads)
-{
+static inline void psal_tasks_init(psal_tasks *tasks, size_t count, int threads) {
     tasks->runs = threads < PSAL_MOST_RUNS ? (size_t)threads : PSAL_MOST_RUNS;
     for (size_t i = 0; i < tasks->runs; i++) {
         atomic_init(&tasks->run[i].next, i * count / tasks->runs);
@@ -50,13 +48,11 @@ static inline void psal_tasks_init(psal_tasks *tasks, size_t count, int threads)
     }
 }
 
-static inline psal_task psal_tasks_begin(const psal_tasks *tasks)
-{
+static inline psal_task psal_tasks_begin(const psal_tasks *tasks) {
     return (psal_task){.run = (size_t)omp_get_thread_num() % tasks->runs};
 }
 
-static inline bool psal_tasks_next(psal_tasks *tasks, psal_task *t)
-{
+static inline bool psal_tasks_next(psal_tasks *tasks, psal_task *t) {
     for (; t->seen < tasks->runs; t->seen++, t->run = (t->run + 1) % tasks->runs) {
         if (atomic_load_explicit(&tasks->run[t->run].next, memory_order_relaxed) >= tasks->run[t->run].end) continue;
         t->number = atomic_fetch_add_explicit(&tasks->run[t->run].next, 1, memory_order_relaxed);

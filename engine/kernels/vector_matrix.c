@@ -6,7 +6,8 @@
 
 enum { TOGETHER = PSAL_VECTOR_MATRIX_SLOTS }; /* rows added in one pass over y */
 
-PSAL_CLONES static void add_rows(size_t columns, const psal_real *x, const psal_real *const *row, psal_real *restrict y) {
+PSAL_CLONES static void add_rows(size_t columns, const psal_real *x, const psal_real *const *row,
+                                 psal_real *restrict y) {
     const psal_real *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3];
     const psal_real x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
     for (size_t i = 0; i < columns; i++) y[i] += (x0 * r0[i] + x1 * r1[i]) + (x2 * r2[i] + x3 * r3[i]);
@@ -16,7 +17,8 @@ PSAL_CLONES static void add_row(size_t columns, psal_real x, const psal_real *ro
     for (size_t i = 0; i < columns; i++) y[i] += x * row[i];
 }
 
-void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of, psal_real *y) {
+void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of,
+                           psal_real *y) {
     psal_real factor[TOGETHER];
     const psal_real *row[TOGETHER];
     size_t waiting = 0;

@@ -15,6 +15,7 @@ void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const p
  * slot. Slots are 0 .. PSAL_VECTOR_MATRIX_SLOTS - 1. */
 enum { PSAL_VECTOR_MATRIX_SLOTS = 4 };
 typedef const psal_real *psal_fetch_row(void *rows_of, size_t row, size_t slot);
-void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of, psal_real *y);
+void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of,
+                           psal_real *y);
 
 #endif

@@ -27,54 +27,68 @@ static const psal_conv2d_method methods[METHODS] = {PSAL_CONV2D_AUTO, PSAL_CONV2
 
 static clockid_t clock_used = CLOCK_MONOTONIC;
 
-static double now(void)
-{
+static double now(void) {
     struct timespec t;
     clock_gettime(clock_used, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void *memory(size_t bytes)
-{
+static void *memory(size_t bytes) {
     float *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
     if (!p) exit(EXIT_FAILURE);
-    for (size_t i = 0; i < (bytes + 127) / 64 * 16; i++) p[i] = (float)((int)((i * 2654435761u) >> 8 & 1023) - 512) / 512;
+    for (size_t i = 0; i < (bytes + 127) / 64 * 16; i++)
+        p[i] = (float)((int)((i * 2654435761u) >> 8 & 1023) - 512) / 512;
     return p;
 }
 
-static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_method method, int threads)
-{
+static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_method method, int threads) {
     switch (op) {
-    case FORWARD: return psal_conv2d_forward_scratch(s, method, threads);
-    case DX: return psal_conv2d_dx_scratch(s, method, threads);
-    case DW: return psal_conv2d_dw_scratch(s, method, threads);
-    case SIGNS: return psal_conv2d_signs_forward_scratch(s, method, threads);
-    case SIGNS_DX: return psal_conv2d_signs_dx_scratch(s, method, threads);
-    default: return psal_conv2d_dw_mean_scratch(s, method, threads);
+    case FORWARD:
+        return psal_conv2d_forward_scratch(s, method, threads);
+    case DX:
+        return psal_conv2d_dx_scratch(s, method, threads);
+    case DW:
+        return psal_conv2d_dw_scratch(s, method, threads);
+    case SIGNS:
+        return psal_conv2d_signs_forward_scratch(s, method, threads);
+    case SIGNS_DX:
+        return psal_conv2d_signs_dx_scratch(s, method, threads);
+    default:
+        return psal_conv2d_dw_mean_scratch(s, method, threads);
     }
 }
 
 typedef struct operands {
     float *x, *w, *y, *scratch[METHODS];
-    float *all_w; /* w is one of `copies`, which follow each other */
+    float *all_w;         /* w is one of `copies`, which follow each other */
     unsigned char *codes; /* as many: signs and a scale for each filter */
     float *scale;
     size_t weights, copies, next;
 } operands;
 
-static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads)
-{
+static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads) {
     psal_parallel parallel = {threads, o->scratch[method]};
     const size_t copy = o->next++ % o->copies;
     o->w = o->all_w + copy * o->weights;
     const psal_conv2d_signs signs = {o->codes + copy * o->weights, o->scale, 1};
     switch (op) {
-    case FORWARD: psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel); break;
-    case DX: psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel); break;
-    case DW: psal_conv2d_dw(s, methods[method], o->x, o->y, o->w, &parallel); break;
-    case SIGNS: psal_conv2d_signs_forward(s, methods[method], o->x, &signs, o->y, &parallel); break;
-    case SIGNS_DX: psal_conv2d_signs_dx(s, methods[method], o->y, &signs, o->x, &parallel); break;
-    default: psal_conv2d_dw_mean(s, methods[method], o->x, o->y, false, o->w, &parallel);
+    case FORWARD:
+        psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel);
+        break;
+    case DX:
+        psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel);
+        break;
+    case DW:
+        psal_conv2d_dw(s, methods[method], o->x, o->y, o->w, &parallel);
+        break;
+    case SIGNS:
+        psal_conv2d_signs_forward(s, methods[method], o->x, &signs, o->y, &parallel);
+        break;
+    case SIGNS_DX:
+        psal_conv2d_signs_dx(s, methods[method], o->y, &signs, o->x, &parallel);
+        break;
+    default:
+        psal_conv2d_dw_mean(s, methods[method], o->x, o->y, false, o->w, &parallel);
     }
 }
 
@@ -86,8 +100,7 @@ typedef struct options {
 } options;
 
 /* Smallest time of one layer for each chosen method, into best[METHODS]. */
-static void time_layer(const psal_conv2d_shape *image, op_kind op, const options *opt, double *best)
-{
+static void time_layer(const psal_conv2d_shape *image, op_kind op, const options *opt, double *best) {
     psal_conv2d_shape batched = *image, *s = &batched;
     s->batch = opt->batch;
     const size_t x = (size_t)s->batch * s->in_channels * s->in_height * s->in_width;
@@ -105,7 +118,8 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
         if (signs) {
             o[i].codes = i == 0 ? (unsigned char *)memory(o[i].copies * w) : o[0].codes;
             o[i].scale = memory((size_t)s->out_channels * sizeof(float));
-            for (size_t k = 0; i == 0 && k < o[i].copies * w; k++) o[i].codes[k] = (unsigned char)((k * 2654435761u >> 16) % 3);
+            for (size_t k = 0; i == 0 && k < o[i].copies * w; k++)
+                o[i].codes[k] = (unsigned char)((k * 2654435761u >> 16) % 3);
         }
         for (int m = 0; m < METHODS; m++)
             if (opt->chosen[m]) o[i].scratch[m] = memory(scratch_bytes(s, op, methods[m], opt->threads));
@@ -137,8 +151,7 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
     free(o);
 }
 
-static double sgemm_peak(int threads)
-{
+static double sgemm_peak(int threads) {
     enum { N = 768 };
     float *a = memory(N * N * 4), *b = memory(N * N * 4), *c = memory(N * N * 4);
     double best = 1e9;
@@ -154,13 +167,11 @@ static double sgemm_peak(int threads)
     return 2e-9 * N * N * N / best * threads;
 }
 
-static double gflop(const psal_conv2d_shape *s)
-{
+static double gflop(const psal_conv2d_shape *s) {
     return 2e-9 * s->out_channels * s->in_channels * s->kernel_height * s->kernel_width * s->out_height * s->out_width;
 }
 
-static void time_network(int index, const options *opt)
-{
+static void time_network(int index, const options *opt) {
     conv_network net;
     conv_network_make(index, &net);
     if (opt->network && strcmp(opt->network, net.name) != 0) return;
@@ -170,8 +181,9 @@ static void time_network(int index, const options *opt)
         for (int i = 0; i < net.layers; i++) {
             const psal_conv2d_shape *s = &net.layer[i].shape;
             char name[100];
-            snprintf(name, sizeof name, "%4dx%3dx%3d -> %4dx%3d k%dx%d s%d x%d", s->in_channels, s->in_height, s->in_width,
-                     s->out_channels, s->out_height, s->kernel_height, s->kernel_width, s->stride_height, net.layer[i].times);
+            snprintf(name, sizeof name, "%4dx%3dx%3d -> %4dx%3d k%dx%d s%d x%d", s->in_channels, s->in_height,
+                     s->in_width, s->out_channels, s->out_height, s->kernel_height, s->kernel_width, s->stride_height,
+                     net.layer[i].times);
             if (opt->only && !strstr(name, opt->only)) continue;
             double best[METHODS];
             time_layer(s, op, opt, best);
@@ -199,16 +211,14 @@ static void time_network(int index, const options *opt)
     fflush(stdout);
 }
 
-static int index_of(const char *name, const char *const *names, int count)
-{
+static int index_of(const char *name, const char *const *names, int count) {
     for (int i = 0; i < count; i++)
         if (strcmp(name, names[i]) == 0) return i;
     fprintf(stderr, "bench_conv2d: unknown name '%s'\n", name);
     exit(EXIT_FAILURE);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     options opt = {.threads = omp_get_num_procs(), .workers = 1, .batch = 1, .seconds = 0.1};
     bool any = false;
     for (int i = 1; i < argc; i++) {
@@ -225,14 +235,22 @@ int main(int argc, char **argv)
             clock_used = CLOCK_THREAD_CPUTIME_ID;
             continue;
         }
-        if (strcmp(argv[i], "--network") == 0) opt.network = value;
-        else if (strcmp(argv[i], "--only") == 0) opt.only = value;
-        else if (strcmp(argv[i], "--op") == 0) opt.op = op_names[index_of(value, op_names, OPS)];
-        else if (strcmp(argv[i], "--method") == 0) opt.chosen[index_of(value, method_names, METHODS)] = any = true;
-        else if (strcmp(argv[i], "--threads") == 0) opt.threads = atoi(value);
-        else if (strcmp(argv[i], "--workers") == 0) opt.workers = atoi(value);
-        else if (strcmp(argv[i], "--batch") == 0) opt.batch = atoi(value);
-        else if (strcmp(argv[i], "--seconds") == 0) opt.seconds = atof(value);
+        if (strcmp(argv[i], "--network") == 0)
+            opt.network = value;
+        else if (strcmp(argv[i], "--only") == 0)
+            opt.only = value;
+        else if (strcmp(argv[i], "--op") == 0)
+            opt.op = op_names[index_of(value, op_names, OPS)];
+        else if (strcmp(argv[i], "--method") == 0)
+            opt.chosen[index_of(value, method_names, METHODS)] = any = true;
+        else if (strcmp(argv[i], "--threads") == 0)
+            opt.threads = atoi(value);
+        else if (strcmp(argv[i], "--workers") == 0)
+            opt.workers = atoi(value);
+        else if (strcmp(argv[i], "--batch") == 0)
+            opt.batch = atoi(value);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            opt.seconds = atof(value);
         else {
             fprintf(stderr, "bench_conv2d: unknown option '%s'\n", argv[i]);
             return EXIT_FAILURE;

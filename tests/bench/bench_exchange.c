@@ -22,7 +22,8 @@ static double now(void) {
 
 static void *answer(void *unused) {
     for (int i = 0; i < TOTAL; i++) {
-        while (atomic_load_explicit(&turn, memory_order_acquire) != 2 * i + 1) {}
+        while (atomic_load_explicit(&turn, memory_order_acquire) != 2 * i + 1) {
+        }
         atomic_store_explicit(&turn, 2 * i + 2, memory_order_release);
     }
     return unused;
@@ -44,7 +45,8 @@ int main(void) {
         const double start = now();
         for (int i = round * EXCHANGES; i < (round + 1) * EXCHANGES; i++) {
             atomic_store_explicit(&turn, 2 * i + 1, memory_order_release);
-            while (atomic_load_explicit(&turn, memory_order_acquire) != 2 * i + 2) {}
+            while (atomic_load_explicit(&turn, memory_order_acquire) != 2 * i + 2) {
+            }
         }
         seconds[round] = now() - start;
     }

@@ -96,14 +96,13 @@ int main(int argc, char **argv) {
     psal_wait_briefly(argv); /* as the programs do */
     psal_error err = PSAL_ERROR_INIT;
     const char *method = argc > 5 ? argv[5] : "auto";
-    psal_saliency_options options = {
-        .height = atoi(argv[2]),
-        .width = atoi(argv[3]),
-        .threads = argc > 4 ? atoi(argv[4]) : 2,
-        .method = strcmp(method, "gemm") == 0     ? PSAL_CONV2D_GEMM
-                  : strcmp(method, "direct") == 0 ? PSAL_CONV2D_DIRECT
-                  : strcmp(method, "auto") == 0   ? PSAL_CONV2D_AUTO
-                                                  : PSAL_CONV2D_ACCURATE};
+    psal_saliency_options options = {.height = atoi(argv[2]),
+                                     .width = atoi(argv[3]),
+                                     .threads = argc > 4 ? atoi(argv[4]) : 2,
+                                     .method = strcmp(method, "gemm") == 0     ? PSAL_CONV2D_GEMM
+                                               : strcmp(method, "direct") == 0 ? PSAL_CONV2D_DIRECT
+                                               : strcmp(method, "auto") == 0   ? PSAL_CONV2D_AUTO
+                                                                               : PSAL_CONV2D_ACCURATE};
     psal_tensor_map *checkpoint = psal_checkpoint_read(argv[1], NULL, &err);
     psal_model_options model_options = {0};
     char notes[1024];

@@ -3,11 +3,20 @@
 #include <string.h>
 
 /* Append a convolution of a square image with a kh x kw kernel; returns the (height of the) result. */
-static int add(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw)
-{
-    psal_conv2d_shape s = {.batch = 1, .in_channels = in, .in_height = size, .in_width = size, .out_channels = out,
-                           .kernel_height = kh, .kernel_width = kw, .stride_height = stride, .stride_width = stride,
-                           .padding_height = ph, .padding_width = pw, .dilation_height = 1, .dilation_width = 1,
+static int add(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw) {
+    psal_conv2d_shape s = {.batch = 1,
+                           .in_channels = in,
+                           .in_height = size,
+                           .in_width = size,
+                           .out_channels = out,
+                           .kernel_height = kh,
+                           .kernel_width = kw,
+                           .stride_height = stride,
+                           .stride_width = stride,
+                           .padding_height = ph,
+                           .padding_width = pw,
+                           .dilation_height = 1,
+                           .dilation_width = 1,
                            .groups = 1};
     s.out_height = (size + 2 * ph - kh) / stride + 1;
     s.out_width = (size + 2 * pw - kw) / stride + 1;
@@ -21,14 +30,12 @@ static int add(conv_network *net, int size, int in, int out, int kh, int kw, int
     return s.out_height;
 }
 
-static int same(conv_network *net, int size, int in, int out, int kernel, int stride)
-{
+static int same(conv_network *net, int size, int in, int out, int kernel, int stride) {
     return add(net, size, in, out, kernel, kernel, stride, kernel / 2, kernel / 2);
 }
 
 /* He et al. 2016, table 1; stride in the 3x3 convolution */
-static void resnet50(conv_network *net)
-{
+static void resnet50(conv_network *net) {
     static const int blocks[] = {3, 4, 6, 3};
     int in = 64, size = same(net, 224, 3, 64, 7, 2) / 2;
     for (int stage = 0; stage < 4; stage++) {
@@ -45,8 +52,7 @@ static void resnet50(conv_network *net)
 }
 
 /* Simonyan and Zisserman 2015, table 1, column E */
-static void vgg19(conv_network *net)
-{
+static void vgg19(conv_network *net) {
     static const int width[] = {64, 128, 256, 512, 512}, convs[] = {2, 2, 4, 4, 4};
     int in = 3, size = 224;
     for (int stage = 0; stage < 5; stage++, size /= 2)
@@ -54,8 +60,7 @@ static void vgg19(conv_network *net)
 }
 
 /* Huang et al. 2017, table 1, growth rate 32 */
-static void densenet121(conv_network *net)
-{
+static void densenet121(conv_network *net) {
     static const int layers[] = {6, 12, 24, 16};
     int in = 64, size = same(net, 224, 3, 64, 7, 2) / 2;
     for (int block = 0; block < 4; block++) {
@@ -71,16 +76,14 @@ static void densenet121(conv_network *net)
     }
 }
 
-static void inception_a(conv_network *net, int in, int pool)
-{
+static void inception_a(conv_network *net, int in, int pool) {
     same(net, 35, in, 64, 1, 1);
     same(net, 35, in, 48, 1, 1), same(net, 35, 48, 64, 5, 1);
     same(net, 35, in, 64, 1, 1), same(net, 35, 64, 96, 3, 1), same(net, 35, 96, 96, 3, 1);
     same(net, 35, in, pool, 1, 1);
 }
 
-static void inception_c(conv_network *net, int mid)
-{
+static void inception_c(conv_network *net, int mid) {
     same(net, 17, 768, 192, 1, 1);
     same(net, 17, 768, mid, 1, 1), add(net, 17, mid, mid, 1, 7, 1, 0, 3), add(net, 17, mid, 192, 7, 1, 1, 3, 0);
     same(net, 17, 768, mid, 1, 1), add(net, 17, mid, mid, 7, 1, 1, 3, 0), add(net, 17, mid, mid, 1, 7, 1, 0, 3);
@@ -88,8 +91,7 @@ static void inception_c(conv_network *net, int mid)
     same(net, 17, 768, 192, 1, 1);
 }
 
-static void inception_e(conv_network *net, int in)
-{
+static void inception_e(conv_network *net, int in) {
     same(net, 8, in, 320, 1, 1);
     same(net, 8, in, 384, 1, 1), add(net, 8, 384, 384, 1, 3, 1, 0, 1), add(net, 8, 384, 384, 3, 1, 1, 1, 0);
     same(net, 8, in, 448, 1, 1), same(net, 8, 448, 384, 3, 1);
@@ -98,8 +100,7 @@ static void inception_e(conv_network *net, int in)
 }
 
 /* Szegedy et al. 2016, as torchvision builds it, 299 x 299 */
-static void inception_v3(conv_network *net)
-{
+static void inception_v3(conv_network *net) {
     add(net, 299, 3, 32, 3, 3, 2, 0, 0);
     add(net, 149, 32, 32, 3, 3, 1, 0, 0);
     same(net, 147, 32, 64, 3, 1);
@@ -115,8 +116,7 @@ static void inception_v3(conv_network *net)
     inception_e(net, 1280), inception_e(net, 2048);
 }
 
-void conv_network_make(int index, conv_network *network)
-{
+void conv_network_make(int index, conv_network *network) {
     static void (*const make[CONV_NETWORKS])(conv_network *) = {resnet50, vgg19, densenet121, inception_v3};
     static const char *const names[CONV_NETWORKS] = {"resnet50", "vgg19", "densenet121", "inception_v3"};
     memset(network, 0, sizeof *network);

@@ -36,7 +36,8 @@ typedef struct fuzz_word {
     const char *bytes;
     size_t size;
 } fuzz_word;
-#define FUZZ_WORD(literal) {literal, sizeof(literal) - 1}
+#define FUZZ_WORD(literal) \
+    { literal, sizeof(literal) - 1 }
 extern const fuzz_word fuzz_words[];
 
 /* How many mutations the replay makes of all seeds together: some hundred milliseconds' worth. */
@@ -73,9 +74,9 @@ uint8_t *fuzz_repair_zip(const uint8_t *data, size_t size);
 uint8_t *fuzz_repair_png(const uint8_t *data, size_t size);
 
 /* End the process unless the condition holds: that is what both programs call a crash. */
-#define FUZZ_CHECK(condition)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) fuzz_failed(__FILE__, __LINE__, #condition);                                                 \
+#define FUZZ_CHECK(condition)                                          \
+    do {                                                               \
+        if (!(condition)) fuzz_failed(__FILE__, __LINE__, #condition); \
     } while (0)
 void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));
 

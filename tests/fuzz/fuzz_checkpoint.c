@@ -9,12 +9,26 @@
 #include "tests/fuzz/pickles.h"
 
 const int fuzz_mutations = 3000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("PK\1\2"), FUZZ_WORD("PK\3\4"), FUZZ_WORD("PK\5\6"), FUZZ_WORD("PK\6\6"), FUZZ_WORD("PK\6\7"),
-    FUZZ_WORD("\1\0\x10\0\xff\xff\xff\xff"), FUZZ_WORD("data.pkl"), FUZZ_WORD("byteorder"), FUZZ_WORD("big"),
-    FUZZ_WORD(".npy"), FUZZ_WORD("\x93NUMPY\1"), FUZZ_WORD("module."), FUZZ_WORD("model."), FUZZ_WORD("_orig_mod."),
-    FUZZ_WORD("\"data_offsets\":[0,4]"), FUZZ_WORD("\"dtype\":\"F32\""), FUZZ_WORD("\"__metadata__\":{"),
-    FUZZ_WORD("psal.arch"), PICKLE_WORDS, {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("PK\1\2"),
+                                FUZZ_WORD("PK\3\4"),
+                                FUZZ_WORD("PK\5\6"),
+                                FUZZ_WORD("PK\6\6"),
+                                FUZZ_WORD("PK\6\7"),
+                                FUZZ_WORD("\1\0\x10\0\xff\xff\xff\xff"),
+                                FUZZ_WORD("data.pkl"),
+                                FUZZ_WORD("byteorder"),
+                                FUZZ_WORD("big"),
+                                FUZZ_WORD(".npy"),
+                                FUZZ_WORD("\x93NUMPY\1"),
+                                FUZZ_WORD("module."),
+                                FUZZ_WORD("model."),
+                                FUZZ_WORD("_orig_mod."),
+                                FUZZ_WORD("\"data_offsets\":[0,4]"),
+                                FUZZ_WORD("\"dtype\":\"F32\""),
+                                FUZZ_WORD("\"__metadata__\":{"),
+                                FUZZ_WORD("psal.arch"),
+                                PICKLE_WORDS,
+                                {NULL, 0}};
 
 static void read_file(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT, model_err = PSAL_ERROR_INIT;
@@ -41,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 static void seed_npz(int method) {
-    uint8_t bytes[8000], npy[128 + 24] = "\x93NUMPY\1\0\x76\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+    uint8_t bytes[8000],
+        npy[128 + 24] = "\x93NUMPY\1\0\x76\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
     struct zip_writer zip = {.to = bytes};
     memset(npy + 68, ' ', 128 - 68);
     npy[127] = '\n';
@@ -80,8 +95,9 @@ void fuzz_make_seeds(void) {
     seed_npz(0);
     seed_npz(8);
     seed_model();
-    FUZZ_SEED("safetensors", "\x58\0\0\0\0\0\0\0{\"module.a\":{\"dtype\":\"F16\",\"shape\":[2,1],\"data_offsets\":[0,4]},"
-                             "\"__metadata__\":{\"psal.arch\":\"x\"}}abcd");
+    FUZZ_SEED("safetensors",
+              "\x58\0\0\0\0\0\0\0{\"module.a\":{\"dtype\":\"F16\",\"shape\":[2,1],\"data_offsets\":[0,4]},"
+              "\"__metadata__\":{\"psal.arch\":\"x\"}}abcd");
     FUZZ_SEED("html", "<!DOCTYPE html><html><title>404</title></html>");
     FUZZ_SEED("json", "{\"weightsManifest\":[]}");
 }

@@ -7,9 +7,9 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 20000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\""), FUZZ_WORD("\"\""), FUZZ_WORD(","), FUZZ_WORD("\r\n"), FUZZ_WORD("\r"), FUZZ_WORD("\n"),
-    FUZZ_WORD(";"), FUZZ_WORD("\xEF\xBB\xBF"), FUZZ_WORD("\"\n"), FUZZ_WORD("\n\"\"\n\"\""), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\""),   FUZZ_WORD("\"\""),         FUZZ_WORD(","), FUZZ_WORD("\r\n"),
+                                FUZZ_WORD("\r"),   FUZZ_WORD("\n"),           FUZZ_WORD(";"), FUZZ_WORD("\xEF\xBB\xBF"),
+                                FUZZ_WORD("\"\n"), FUZZ_WORD("\n\"\"\n\"\""), {NULL, 0}};
 
 /* Read both files side by side. */
 static void compare(const char *first, const char *second) {

@@ -6,12 +6,29 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 3000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("a.png"), FUZZ_WORD("b"), FUZZ_WORD("path,label,group\n"), FUZZ_WORD("path"), FUZZ_WORD("label"),
-    FUZZ_WORD("class"), FUZZ_WORD("group"), FUZZ_WORD("n01440764"), FUZZ_WORD("tench"), FUZZ_WORD("t-shirt"),
-    FUZZ_WORD("crane"), FUZZ_WORD("999"), FUZZ_WORD("-1"), FUZZ_WORD("99999999"), FUZZ_WORD("./"), FUZZ_WORD("/"),
-    FUZZ_WORD(","), FUZZ_WORD("\n"), FUZZ_WORD("\""), FUZZ_WORD(" "), FUZZ_WORD("n01440764 1 2 3 4"), FUZZ_WORD("b.JPEG"),
-    {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("a.png"),
+                                FUZZ_WORD("b"),
+                                FUZZ_WORD("path,label,group\n"),
+                                FUZZ_WORD("path"),
+                                FUZZ_WORD("label"),
+                                FUZZ_WORD("class"),
+                                FUZZ_WORD("group"),
+                                FUZZ_WORD("n01440764"),
+                                FUZZ_WORD("tench"),
+                                FUZZ_WORD("t-shirt"),
+                                FUZZ_WORD("crane"),
+                                FUZZ_WORD("999"),
+                                FUZZ_WORD("-1"),
+                                FUZZ_WORD("99999999"),
+                                FUZZ_WORD("./"),
+                                FUZZ_WORD("/"),
+                                FUZZ_WORD(","),
+                                FUZZ_WORD("\n"),
+                                FUZZ_WORD("\""),
+                                FUZZ_WORD(" "),
+                                FUZZ_WORD("n01440764 1 2 3 4"),
+                                FUZZ_WORD("b.JPEG"),
+                                {NULL, 0}};
 
 enum { KINDS = 4 };
 

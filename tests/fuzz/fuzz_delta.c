@@ -9,10 +9,10 @@
 
 const int fuzz_mutations = 4000;
 const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("psal.format"), FUZZ_WORD("delta"), FUZZ_WORD("psal.arch"), FUZZ_WORD("psal.fingerprint"),
-    FUZZ_WORD("conv1.weight"), FUZZ_WORD("bn1.bias"), FUZZ_WORD("fc.weight"), FUZZ_WORD(".filters"), FUZZ_WORD(".values"),
-    FUZZ_WORD("\"I64\""), FUZZ_WORD("\"F32\""), FUZZ_WORD("[0]"), FUZZ_WORD("[0,3,7,7]"), FUZZ_WORD("[0,0]"),
-    FUZZ_WORD("vgg11"), {NULL, 0}};
+    FUZZ_WORD("psal.format"),  FUZZ_WORD("delta"),    FUZZ_WORD("psal.arch"), FUZZ_WORD("psal.fingerprint"),
+    FUZZ_WORD("conv1.weight"), FUZZ_WORD("bn1.bias"), FUZZ_WORD("fc.weight"), FUZZ_WORD(".filters"),
+    FUZZ_WORD(".values"),      FUZZ_WORD("\"I64\""),  FUZZ_WORD("\"F32\""),   FUZZ_WORD("[0]"),
+    FUZZ_WORD("[0,3,7,7]"),    FUZZ_WORD("[0,0]"),    FUZZ_WORD("vgg11"),     {NULL, 0}};
 
 /* The network is loaded anew for every input, since a delta may change it; its checkpoint stays. */
 static psal_model *network(void) {
@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!fuzz_outcome(map != NULL, &err)) return 0;
     psal_model *model = network();
     uint64_t before = psal_model_fingerprint(model);
-    if (!fuzz_outcome(psal_delta_apply(map, model, &err) == PSAL_OK, &err)) FUZZ_CHECK(psal_model_fingerprint(model) == before);
+    if (!fuzz_outcome(psal_delta_apply(map, model, &err) == PSAL_OK, &err))
+        FUZZ_CHECK(psal_model_fingerprint(model) == before);
     psal_model_free(model);
     psal_tensor_map_free(map);
     return 0;

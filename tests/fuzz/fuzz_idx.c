@@ -10,9 +10,14 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 6000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\0\0\x08\1"), FUZZ_WORD("\0\0\x08\3"), FUZZ_WORD("\0\0\0\1"), FUZZ_WORD("\0\0\0\0"),
-    FUZZ_WORD("\x1f\x8b\x08\0\0\0\0\0\0\3"), FUZZ_WORD("\x40\0\0\0"), FUZZ_WORD("\xff\xff\xff\xff"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\0\0\x08\1"),
+                                FUZZ_WORD("\0\0\x08\3"),
+                                FUZZ_WORD("\0\0\0\1"),
+                                FUZZ_WORD("\0\0\0\0"),
+                                FUZZ_WORD("\x1f\x8b\x08\0\0\0\0\0\0\3"),
+                                FUZZ_WORD("\x40\0\0\0"),
+                                FUZZ_WORD("\xff\xff\xff\xff"),
+                                {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *path = fuzz_write("images", data, size);
@@ -52,7 +57,8 @@ static void seed_gzipped(const char *name, const void *bytes, size_t size) {
 }
 
 void fuzz_make_seeds(void) {
-    static const char images[] = "\0\0\x08\3\0\0\0\2\0\0\0\2\0\0\0\3abcdefghijkl", labels[] = "\0\0\x08\1\0\0\0\4\0\1\2\3";
+    static const char images[] = "\0\0\x08\3\0\0\0\2\0\0\0\2\0\0\0\3abcdefghijkl",
+                      labels[] = "\0\0\x08\1\0\0\0\4\0\1\2\3";
     fuzz_seed("images", images, sizeof images - 1);
     fuzz_seed("labels", labels, sizeof labels - 1);
     seed_gzipped("images.gz", images, sizeof images - 1);

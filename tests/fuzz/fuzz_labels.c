@@ -6,10 +6,22 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 8000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("index,wnid,name\n"), FUZZ_WORD("name"), FUZZ_WORD("index"), FUZZ_WORD("wnid"), FUZZ_WORD("n01440764"),
-    FUZZ_WORD("0,"), FUZZ_WORD("1,"), FUZZ_WORD("\n"), FUZZ_WORD(", "), FUZZ_WORD("'"), FUZZ_WORD("_"), FUZZ_WORD("-"),
-    FUZZ_WORD("999999"), FUZZ_WORD("\xff"), FUZZ_WORD("\xc3\xa9"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("index,wnid,name\n"),
+                                FUZZ_WORD("name"),
+                                FUZZ_WORD("index"),
+                                FUZZ_WORD("wnid"),
+                                FUZZ_WORD("n01440764"),
+                                FUZZ_WORD("0,"),
+                                FUZZ_WORD("1,"),
+                                FUZZ_WORD("\n"),
+                                FUZZ_WORD(", "),
+                                FUZZ_WORD("'"),
+                                FUZZ_WORD("_"),
+                                FUZZ_WORD("-"),
+                                FUZZ_WORD("999999"),
+                                FUZZ_WORD("\xff"),
+                                FUZZ_WORD("\xc3\xa9"),
+                                {NULL, 0}};
 
 static void use(const psal_labels *labels) {
     int count = psal_labels_count(labels);
@@ -21,7 +33,8 @@ static void use(const psal_labels *labels) {
         int index = -1, found = psal_labels_find_name(labels, name);
         FUZZ_CHECK(found < count && (!psal_labels_have_wnids(labels) || wnid));
         if (wnid) FUZZ_CHECK(psal_labels_find_wnid(labels, wnid) >= 0);
-        if (fuzz_outcome(psal_labels_parse(labels, name, &index, &err) == PSAL_OK, &err)) FUZZ_CHECK(index >= 0 && index < count);
+        if (fuzz_outcome(psal_labels_parse(labels, name, &index, &err) == PSAL_OK, &err))
+            FUZZ_CHECK(index >= 0 && index < count);
         char wrong[1100] = "x";
         strcat(wrong, name); /* the nearest names are looked for */
         fuzz_outcome(psal_labels_parse(labels, wrong, &index, &err) == PSAL_OK, &err);

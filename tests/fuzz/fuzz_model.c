@@ -13,16 +13,23 @@
 #include "tests/unit/models/keras_names.h"
 
 const int fuzz_mutations = 150;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\0"), FUZZ_WORD("\4psal.width\0"), FUZZ_WORD("\5" "1e308"), FUZZ_WORD("\7module."),
-    FUZZ_WORD("res2a_branch2a/kernel"), FUZZ_WORD("pre_logits.fc1.weight"), FUZZ_WORD("head.fc.weight"),
-    FUZZ_WORD("features.denseblock1.denselayer1.norm.1.weight"), FUZZ_WORD("AuxLogits.fc.weight"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\0"),
+                                FUZZ_WORD("\4psal.width\0"),
+                                FUZZ_WORD("\5"
+                                          "1e308"),
+                                FUZZ_WORD("\7module."),
+                                FUZZ_WORD("res2a_branch2a/kernel"),
+                                FUZZ_WORD("pre_logits.fc1.weight"),
+                                FUZZ_WORD("head.fc.weight"),
+                                FUZZ_WORD("features.denseblock1.denselayer1.norm.1.weight"),
+                                FUZZ_WORD("AuxLogits.fc.weight"),
+                                {NULL, 0}};
 
 /* As many elements as a tensor here may have: a file would have to hold them. */
 enum { ELEMENTS = 1 << 18, MOST_TENSORS = 2000, NAME = 96 };
 
-static const char *const archs[] = {"resnet18",    "resnet50", "vgg11", "vgg11_bn", "densenet121", "inception_v3",
-                                    "resnext50_32x4d", "resnet18"};
+static const char *const archs[] = {"resnet18",    "resnet50",     "vgg11",           "vgg11_bn",
+                                    "densenet121", "inception_v3", "resnext50_32x4d", "resnet18"};
 
 typedef struct input {
     const uint8_t *data;
@@ -86,16 +93,18 @@ static int list(const psal_tensor_map *map, unsigned naming, row *rows) {
 }
 
 static int64_t strange_number(input *in) {
-    static const int64_t numbers[] = {0, 1, 2, 3, 7, 64, 1000, 1 << 17, 1 << 20, INT32_MAX, (int64_t)1 << 32, (int64_t)1 << 40,
-                                      INT64_MAX / 16, INT64_MAX};
+    static const int64_t numbers[] = {
+        0,        1, 2, 3, 7, 64, 1000, 1 << 17, 1 << 20, INT32_MAX, (int64_t)1 << 32, (int64_t)1 << 40, INT64_MAX / 16,
+        INT64_MAX};
     unsigned choice = take(in);
     return choice < 128 ? numbers[choice % (sizeof numbers / sizeof *numbers)] : (int64_t)take(in);
 }
 
 /* One change: what, which tensor, and more as needed. */
 static void change(input *in, row *rows, int *count, psal_tensor_map *map) {
-    static const char *const keys[] = {"psal.arch", "psal.variant", "psal.width", "psal.bn_epsilon", "psal.num_classes",
-                                       "psal.transform_input", "psal.preprocess", "keras.strides", "keras.batch_norm_epsilon"};
+    static const char *const keys[] = {"psal.arch",       "psal.variant",     "psal.width",
+                                       "psal.bn_epsilon", "psal.num_classes", "psal.transform_input",
+                                       "psal.preprocess", "keras.strides",    "keras.batch_norm_epsilon"};
     static const char *const values[] = {"resnet50", "v1", "1", "0", "1e308", "nan", "-1", "densenet121", "0.3"};
     char text[NAME];
     psal_error err = PSAL_ERROR_INIT;
@@ -112,7 +121,9 @@ static void change(input *in, row *rows, int *count, psal_tensor_map *map) {
         r->shape.dim[dim] = strange_number(in);
         break;
     }
-    case 2: r->shape.ndim = (int)(take(in) % (PSAL_MAX_DIMS + 1)); break;
+    case 2:
+        r->shape.ndim = (int)(take(in) % (PSAL_MAX_DIMS + 1));
+        break;
     case 3: /* one more */
         if (*count == MOST_TENSORS) return;
         r = &rows[(*count)++];
@@ -126,9 +137,15 @@ static void change(input *in, row *rows, int *count, psal_tensor_map *map) {
         psal_tensor_map_set_meta(map, keys[key], value < 128 ? values[value % 9] : text, &err);
         return;
     }
-    case 5: take_text(in, r->name); break;
-    case 6: r->dtype = (psal_dtype)(take(in) % PSAL_DTYPE_COUNT); break;
-    case 7: r->poisoned = true; break;
+    case 5:
+        take_text(in, r->name);
+        break;
+    case 6:
+        r->dtype = (psal_dtype)(take(in) % PSAL_DTYPE_COUNT);
+        break;
+    case 7:
+        r->poisoned = true;
+        break;
     default: /* another tensor's shape */
         r->shape = rows[take(in) % (unsigned)*count].shape;
     }
@@ -169,7 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int count = list(honest((int)arch, (int)width), naming, rows);
     for (int changes = 0; in.size && changes < 40; changes++) change(&in, rows, &count, map);
     for (int i = 0; i < count; i++) /* a name twice: no reader gives that */
-        psal_tensor_map_add_view(map, rows[i].name, rows[i].dtype, &rows[i].shape, rows[i].poisoned ? ones : zeros, NULL);
+        psal_tensor_map_add_view(map, rows[i].name, rows[i].dtype, &rows[i].shape, rows[i].poisoned ? ones : zeros,
+                                 NULL);
 
     const psal_model_options options = {.arch = asked & 1 ? archs[arch] : NULL,
                                         .variant = asked & 2 ? "v1" : NULL,
@@ -191,7 +209,8 @@ void fuzz_make_seeds(void) {
     FUZZ_SEED("inception_v3", "\5\0\x09\0");
     FUZZ_SEED("keras_first", "\1\0\1\2");
     FUZZ_SEED("keras_later", "\1\0\0\3\4\0\0\7\x80\x12res2a_branch2a 2x2\n");
-    FUZZ_SEED("keras_hdf5", "\1\0\1\4\4\0\0\x08\x80\5" "0.002");
+    FUZZ_SEED("keras_hdf5", "\1\0\1\4\4\0\0\x08\x80\5"
+                            "0.002");
     FUZZ_SEED("missing", "\0\0\1\0\0\0\1");
     FUZZ_SEED("shape", "\0\0\0\0\1\0\1\0\2");
     FUZZ_SEED("renamed", "\2\2\0\0\5\0\3\x15pre_logits.fc1.weight\3\0\0\x0ehead.fc.weight");

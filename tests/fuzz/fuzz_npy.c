@@ -4,12 +4,21 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 20000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\x93NUMPY\1\0"), FUZZ_WORD("\x93NUMPY\2\0"),
-    FUZZ_WORD("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"), FUZZ_WORD("'descr'"),
-    FUZZ_WORD("'fortran_order': True"), FUZZ_WORD("'shape': ()"),
-    FUZZ_WORD("(0, 999999999999999999, 999999999999999999)"), FUZZ_WORD("(3L,)"), FUZZ_WORD("'>f8'"), FUZZ_WORD("'|b1'"),
-    FUZZ_WORD("'?'"), FUZZ_WORD("'<i2'"), FUZZ_WORD("'<f2'"), FUZZ_WORD("[('a', '<f4')]"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\x93NUMPY\1\0"),
+                                FUZZ_WORD("\x93NUMPY\2\0"),
+                                FUZZ_WORD("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"),
+                                FUZZ_WORD("'descr'"),
+                                FUZZ_WORD("'fortran_order': True"),
+                                FUZZ_WORD("'shape': ()"),
+                                FUZZ_WORD("(0, 999999999999999999, 999999999999999999)"),
+                                FUZZ_WORD("(3L,)"),
+                                FUZZ_WORD("'>f8'"),
+                                FUZZ_WORD("'|b1'"),
+                                FUZZ_WORD("'?'"),
+                                FUZZ_WORD("'<i2'"),
+                                FUZZ_WORD("'<f2'"),
+                                FUZZ_WORD("[('a', '<f4')]"),
+                                {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;
@@ -36,6 +45,7 @@ void fuzz_make_seeds(void) {
         FUZZ_CHECK(psal_npy_write(path, &tensor, &err) == PSAL_OK);
         fuzz_seed_file(names[i], path);
     }
-    FUZZ_SEED("fortran", "\x93NUMPY\1\0\x3d\0{'descr': '<i2', 'fortran_order': True, 'shape': (2, 1, 3)}\nabcdefghijkl");
+    FUZZ_SEED("fortran",
+              "\x93NUMPY\1\0\x3d\0{'descr': '<i2', 'fortran_order': True, 'shape': (2, 1, 3)}\nabcdefghijkl");
     FUZZ_SEED("version_2", "\x93NUMPY\2\0\x3b\0\0\0{'descr': '|u1', 'fortran_order': False, 'shape': (3L,), }\nabc");
 }

@@ -4,8 +4,7 @@
 #include "tests/fuzz/pickles.h"
 
 const int fuzz_mutations = 20000;
-const fuzz_word fuzz_words[] = {
-    PICKLE_WORDS, {NULL, 0}};
+const fuzz_word fuzz_words[] = {PICKLE_WORDS, {NULL, 0}};
 
 /* Values may form cycles and meet again in many places, so both depth and number are bounded. */
 static void walk(const psal_pickle_value *value, int depth, int *left) {
@@ -27,9 +26,11 @@ static void walk(const psal_pickle_value *value, int depth, int *left) {
         for (size_t i = 0; i < value->text.size; i++) sum = (uint8_t)(sum ^ value->text.bytes[i]);
         break;
     case PSAL_PICKLE_TENSOR:
-        FUZZ_CHECK(value->tensor->shape.ndim <= PSAL_MAX_DIMS); /* there is no storage when an array never got its contents */
+        FUZZ_CHECK(value->tensor->shape.ndim <=
+                   PSAL_MAX_DIMS); /* there is no storage when an array never got its contents */
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -41,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_CHECK(used <= size);
     int left = 10000;
     walk(psal_pickle_root(pickle), 20, &left);
-    for (size_t i = 0; i < psal_pickle_storage_count(pickle); i++) FUZZ_CHECK(psal_pickle_storage_at(pickle, i) != NULL);
+    for (size_t i = 0; i < psal_pickle_storage_count(pickle); i++)
+        FUZZ_CHECK(psal_pickle_storage_at(pickle, i) != NULL);
     psal_pickle_free(pickle);
     return 0;
 }

@@ -8,11 +8,29 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 30000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("torchvision"), FUZZ_WORD("caffe"), FUZZ_WORD("inception"), FUZZ_WORD("rgb"), FUZZ_WORD("bgr"),
-    FUZZ_WORD("grey"), FUZZ_WORD(";resize="), FUZZ_WORD(";crop="), FUZZ_WORD(";scale="), FUZZ_WORD(";mean="),
-    FUZZ_WORD(";std="), FUZZ_WORD("none"), FUZZ_WORD("16384"), FUZZ_WORD("1e-40"), FUZZ_WORD("1e39"), FUZZ_WORD("nan"),
-    FUZZ_WORD("inf"), FUZZ_WORD("0"), FUZZ_WORD("x"), FUZZ_WORD(","), FUZZ_WORD(";"), FUZZ_WORD("-1"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("torchvision"),
+                                FUZZ_WORD("caffe"),
+                                FUZZ_WORD("inception"),
+                                FUZZ_WORD("rgb"),
+                                FUZZ_WORD("bgr"),
+                                FUZZ_WORD("grey"),
+                                FUZZ_WORD(";resize="),
+                                FUZZ_WORD(";crop="),
+                                FUZZ_WORD(";scale="),
+                                FUZZ_WORD(";mean="),
+                                FUZZ_WORD(";std="),
+                                FUZZ_WORD("none"),
+                                FUZZ_WORD("16384"),
+                                FUZZ_WORD("1e-40"),
+                                FUZZ_WORD("1e39"),
+                                FUZZ_WORD("nan"),
+                                FUZZ_WORD("inf"),
+                                FUZZ_WORD("0"),
+                                FUZZ_WORD("x"),
+                                FUZZ_WORD(","),
+                                FUZZ_WORD(";"),
+                                FUZZ_WORD("-1"),
+                                {NULL, 0}};
 
 /* Carry it out on an image of 5x3 pixels. */
 static void run(const psal_preprocess *options) {

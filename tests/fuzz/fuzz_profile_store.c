@@ -9,17 +9,29 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 10000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("path,label,predicted\n"), FUZZ_WORD("index"), FUZZ_WORD("scale"), FUZZ_WORD("confidence"),
-    FUZZ_WORD("target_confidence"), FUZZ_WORD("loss"), FUZZ_WORD("'<f2'"), FUZZ_WORD("'<f4'"), FUZZ_WORD("(2, 3)"),
-    FUZZ_WORD("(1, 1)"), FUZZ_WORD("1e300"), FUZZ_WORD("nan"), FUZZ_WORD("-1"), FUZZ_WORD("9223372036854775807"),
-    FUZZ_WORD("\0\x93NUMPY\1\0"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("path,label,predicted\n"),
+                                FUZZ_WORD("index"),
+                                FUZZ_WORD("scale"),
+                                FUZZ_WORD("confidence"),
+                                FUZZ_WORD("target_confidence"),
+                                FUZZ_WORD("loss"),
+                                FUZZ_WORD("'<f2'"),
+                                FUZZ_WORD("'<f4'"),
+                                FUZZ_WORD("(2, 3)"),
+                                FUZZ_WORD("(1, 1)"),
+                                FUZZ_WORD("1e300"),
+                                FUZZ_WORD("nan"),
+                                FUZZ_WORD("-1"),
+                                FUZZ_WORD("9223372036854775807"),
+                                FUZZ_WORD("\0\x93NUMPY\1\0"),
+                                {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;
     psal_profile_store store;
     fuzz_parts parts = fuzz_split(data, size);
-    const char *array = fuzz_write("p.npy", parts.rest, parts.rest_size), *table = fuzz_write("p.csv", parts.text, parts.text_size);
+    const char *array = fuzz_write("p.npy", parts.rest, parts.rest_size),
+               *table = fuzz_write("p.csv", parts.text, parts.text_size);
     if (fuzz_outcome(psal_profile_store_open(array, *parts.text ? table : NULL, &store, &err) == PSAL_OK, &err)) {
         float *row = malloc((size_t)store.length * sizeof *row);
         FUZZ_CHECK(row != NULL);
@@ -55,7 +67,8 @@ static void seed_store(const char *name, psal_dtype dtype, const char *table) {
 
 void fuzz_make_seeds(void) {
     seed_store("halves", PSAL_F16,
-               "index,path,label,predicted,confidence,target_confidence,loss,scale\n1,a.png,3,4,0.5,nan,1,0.25\n0,b.png,,-1,,,,3\n");
+               "index,path,label,predicted,confidence,target_confidence,loss,scale\n1,a.png,3,4,0.5,nan,1,0.25\n0,b."
+               "png,,-1,,,,3\n");
     seed_store("floats", PSAL_F32, "path,label,predicted\na,1,1\nb,2,1\n");
     seed_store("no_table", PSAL_F16, "");
 }

@@ -8,8 +8,7 @@
 #include "tests/fuzz/pickles.h"
 
 const int fuzz_mutations = 8000;
-const fuzz_word fuzz_words[] = {
-    PICKLE_WORDS, {NULL, 0}};
+const fuzz_word fuzz_words[] = {PICKLE_WORDS, {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT, statistics_err = PSAL_ERROR_INIT, results_err = PSAL_ERROR_INIT;
@@ -32,7 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     double *mean, *std;
     size_t count;
-    if (fuzz_outcome(psal_read_statistics_pth(path, &mean, &std, &count, &statistics_err) == PSAL_OK, &statistics_err) && count)
+    if (fuzz_outcome(psal_read_statistics_pth(path, &mean, &std, &count, &statistics_err) == PSAL_OK,
+                     &statistics_err) &&
+        count)
         FUZZ_CHECK(mean[count - 1] * std[count - 1] != 12345.25);
     free(mean);
     free(std);

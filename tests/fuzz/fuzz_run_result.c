@@ -6,12 +6,27 @@
 #include "tools/explain.h"
 
 const int fuzz_mutations = 8000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\"image\""), FUZZ_WORD("\"target\""), FUZZ_WORD("\"predicted\""), FUZZ_WORD("\"class\""), FUZZ_WORD("\"name\""),
-    FUZZ_WORD("\"confidence\""), FUZZ_WORD("\"labelled\""), FUZZ_WORD("\"loss\""), FUZZ_WORD("\"top_filters\""),
-    FUZZ_WORD("\"filter\""), FUZZ_WORD("\"layer\""), FUZZ_WORD("\"settings\""), FUZZ_WORD("\"k_salient\""), FUZZ_WORD("null"),
-    FUZZ_WORD("true"), FUZZ_WORD("[]"), FUZZ_WORD("{}"), FUZZ_WORD("1e999"), FUZZ_WORD("99999999999999999999"), FUZZ_WORD("\\u0000"),
-    {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\"image\""),
+                                FUZZ_WORD("\"target\""),
+                                FUZZ_WORD("\"predicted\""),
+                                FUZZ_WORD("\"class\""),
+                                FUZZ_WORD("\"name\""),
+                                FUZZ_WORD("\"confidence\""),
+                                FUZZ_WORD("\"labelled\""),
+                                FUZZ_WORD("\"loss\""),
+                                FUZZ_WORD("\"top_filters\""),
+                                FUZZ_WORD("\"filter\""),
+                                FUZZ_WORD("\"layer\""),
+                                FUZZ_WORD("\"settings\""),
+                                FUZZ_WORD("\"k_salient\""),
+                                FUZZ_WORD("null"),
+                                FUZZ_WORD("true"),
+                                FUZZ_WORD("[]"),
+                                FUZZ_WORD("{}"),
+                                FUZZ_WORD("1e999"),
+                                FUZZ_WORD("99999999999999999999"),
+                                FUZZ_WORD("\\u0000"),
+                                {NULL, 0}};
 
 static void check_class(const json_t *of) {
     FUZZ_CHECK(json_is_integer(json_object_get(of, "class")) && json_is_number(json_object_get(of, "confidence")));
@@ -40,15 +55,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 #define CLASS(number) "{\"class\":" number ",\"name\":\"x\",\"confidence\":0.5}"
-#define RESULT(image, labelled, k)                                                                                     \
-    "{\"image\":" image ",\"target\":" CLASS("3") ",\"predicted\":" CLASS("4") ",\"labelled\":" labelled               \
-    ",\"loss\":1.5,\"top_filters\":[{\"filter\":7,\"layer\":\"conv1.weight\"}],\"settings\":{\"mode\":\"std\",\"k_salient\":" k "}}"
+#define RESULT(image, labelled, k)                                                                                  \
+    "{\"image\":" image ",\"target\":" CLASS("3") ",\"predicted\":" CLASS(                                          \
+        "4") ",\"labelled\":" labelled ",\"loss\":1.5,\"top_filters\":[{\"filter\":7,\"layer\":\"conv1.weight\"}]," \
+                                       "\"settings\":{\"mode\":\"std\",\"k_salient\":" k "}}"
 
 void fuzz_make_seeds(void) {
     FUZZ_SEED("labelled", RESULT("\"a.png\"", "true", "10"));
     FUZZ_SEED("unlabelled", RESULT("\"a.png\"", "false", "10"));
     FUZZ_SEED("other_image", RESULT("\"b.png\"", "true", "10"));
-    FUZZ_SEED("other_settings", RESULT("\"a.png\"", "true", "{\"a\":[1,2,\"a long value that a message cuts off, because it is too long for it\"]}"));
+    FUZZ_SEED("other_settings",
+              RESULT("\"a.png\"", "true",
+                     "{\"a\":[1,2,\"a long value that a message cuts off, because it is too long for it\"]}"));
     FUZZ_SEED("array", "[]"); /* these two were once taken, as rows of zeros */
     FUZZ_SEED("empty", "{}");
 }

@@ -4,14 +4,32 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 12000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"), FUZZ_WORD("\"dtype\":\"F64\""),
-    FUZZ_WORD("\"BF16\""), FUZZ_WORD("\"F16\""), FUZZ_WORD("\"I64\""), FUZZ_WORD("\"I32\""), FUZZ_WORD("\"I8\""),
-    FUZZ_WORD("\"U8\""), FUZZ_WORD("\"BOOL\""), FUZZ_WORD("\"shape\":[]"), FUZZ_WORD("[0]"),
-    FUZZ_WORD("[0,9223372036854775807,9223372036854775807]"), FUZZ_WORD("[4294967296,4294967296]"),
-    FUZZ_WORD("\"data_offsets\":[0,0]"), FUZZ_WORD("\"__metadata__\":{\"a\":\"b\"}"), FUZZ_WORD("\\u0000"),
-    FUZZ_WORD("\\u0041"), FUZZ_WORD("9223372036854775807"), FUZZ_WORD("18446744073709551616"), FUZZ_WORD("-1"),
-    FUZZ_WORD("1e3"), FUZZ_WORD("null"), FUZZ_WORD("{"), FUZZ_WORD("}"), FUZZ_WORD(","), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"),
+                                FUZZ_WORD("\"dtype\":\"F64\""),
+                                FUZZ_WORD("\"BF16\""),
+                                FUZZ_WORD("\"F16\""),
+                                FUZZ_WORD("\"I64\""),
+                                FUZZ_WORD("\"I32\""),
+                                FUZZ_WORD("\"I8\""),
+                                FUZZ_WORD("\"U8\""),
+                                FUZZ_WORD("\"BOOL\""),
+                                FUZZ_WORD("\"shape\":[]"),
+                                FUZZ_WORD("[0]"),
+                                FUZZ_WORD("[0,9223372036854775807,9223372036854775807]"),
+                                FUZZ_WORD("[4294967296,4294967296]"),
+                                FUZZ_WORD("\"data_offsets\":[0,0]"),
+                                FUZZ_WORD("\"__metadata__\":{\"a\":\"b\"}"),
+                                FUZZ_WORD("\\u0000"),
+                                FUZZ_WORD("\\u0041"),
+                                FUZZ_WORD("9223372036854775807"),
+                                FUZZ_WORD("18446744073709551616"),
+                                FUZZ_WORD("-1"),
+                                FUZZ_WORD("1e3"),
+                                FUZZ_WORD("null"),
+                                FUZZ_WORD("{"),
+                                FUZZ_WORD("}"),
+                                FUZZ_WORD(","),
+                                {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;

@@ -7,11 +7,22 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 10000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\"mean\""), FUZZ_WORD("\"std\""), FUZZ_WORD("\"F64\""), FUZZ_WORD("\"F32\""), FUZZ_WORD("psal.count"),
-    FUZZ_WORD("psal.arch"), FUZZ_WORD("psal.preprocess"), FUZZ_WORD("psal.aggregation"), FUZZ_WORD("psal.loss"),
-    FUZZ_WORD("psal.signed"), FUZZ_WORD("psal.normalized"), FUZZ_WORD("psal.fingerprint"),
-    FUZZ_WORD("\0\0\0\0\0\0\xf8\x7f"), FUZZ_WORD("99999999999999999999"), FUZZ_WORD("-1"), {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\"mean\""),
+                                FUZZ_WORD("\"std\""),
+                                FUZZ_WORD("\"F64\""),
+                                FUZZ_WORD("\"F32\""),
+                                FUZZ_WORD("psal.count"),
+                                FUZZ_WORD("psal.arch"),
+                                FUZZ_WORD("psal.preprocess"),
+                                FUZZ_WORD("psal.aggregation"),
+                                FUZZ_WORD("psal.loss"),
+                                FUZZ_WORD("psal.signed"),
+                                FUZZ_WORD("psal.normalized"),
+                                FUZZ_WORD("psal.fingerprint"),
+                                FUZZ_WORD("\0\0\0\0\0\0\xf8\x7f"),
+                                FUZZ_WORD("99999999999999999999"),
+                                FUZZ_WORD("-1"),
+                                {NULL, 0}};
 
 static const psal_model *network(void) {
     static psal_tensor_map *map;

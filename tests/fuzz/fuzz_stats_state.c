@@ -7,12 +7,15 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 8000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("00000000"), FUZZ_WORD("psal.first"), FUZZ_WORD("psal.next"), FUZZ_WORD("psal.end"),
-    FUZZ_WORD("psal.length"), FUZZ_WORD("psal.count."), FUZZ_WORD("psal.normalized"), FUZZ_WORD("statistics-part"),
-    FUZZ_WORD("record.status"), FUZZ_WORD("all.mean"), FUZZ_WORD("correct.m2"), FUZZ_WORD("\"2147483647\""),
-    FUZZ_WORD("\"1000000\""), FUZZ_WORD("\"9999999999999999\""), FUZZ_WORD("\"0\""), FUZZ_WORD("[0]"), FUZZ_WORD("[0,0]"),
-    {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("00000000"),        FUZZ_WORD("psal.first"),
+                                FUZZ_WORD("psal.next"),       FUZZ_WORD("psal.end"),
+                                FUZZ_WORD("psal.length"),     FUZZ_WORD("psal.count."),
+                                FUZZ_WORD("psal.normalized"), FUZZ_WORD("statistics-part"),
+                                FUZZ_WORD("record.status"),   FUZZ_WORD("all.mean"),
+                                FUZZ_WORD("correct.m2"),      FUZZ_WORD("\"2147483647\""),
+                                FUZZ_WORD("\"1000000\""),     FUZZ_WORD("\"9999999999999999\""),
+                                FUZZ_WORD("\"0\""),           FUZZ_WORD("[0]"),
+                                FUZZ_WORD("[0,0]"),           {NULL, 0}};
 
 enum { LENGTH = 3 };
 
@@ -62,9 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 static void seed_state(const char *name, int64_t first, int64_t count, int64_t end) {
-    static const char *const keys[] = {"psal.arch", "psal.fingerprint", "psal.preprocess", "psal.aggregation", "psal.loss",
-                                       "psal.signed", "psal.run.normalized", "psal.dataset", "psal.samples", "psal.size",
-                                       "psal.conv", "psal.predicted", "psal.classes", "psal.shard", "psal.shards", "psal.profiles"};
+    static const char *const keys[] = {"psal.arch",    "psal.fingerprint", "psal.preprocess",     "psal.aggregation",
+                                       "psal.loss",    "psal.signed",      "psal.run.normalized", "psal.dataset",
+                                       "psal.samples", "psal.size",        "psal.conv",           "psal.predicted",
+                                       "psal.classes", "psal.shard",       "psal.shards",         "psal.profiles"};
     psal_error err = PSAL_ERROR_INIT;
     psal_identity identity = {0};
     psal_summary *summary = psal_summary_new(LENGTH, first, end, false, &err);

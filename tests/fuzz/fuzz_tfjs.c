@@ -8,17 +8,35 @@
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 4000;
-const fuzz_word fuzz_words[] = {
-    FUZZ_WORD("\"weightsManifest\":["), FUZZ_WORD("\"paths\":[\"weights.bin\"]"), FUZZ_WORD("\"weights\":["),
-    FUZZ_WORD("{\"name\":\"x/kernel\",\"shape\":[1,1,1,1],\"dtype\":\"float32\"},"),
-    FUZZ_WORD("\"quantization\":{\"dtype\":\"uint8\",\"scale\":0.5,\"min\":-1}"), FUZZ_WORD("\"uint16\""),
-    FUZZ_WORD("\"float16\""), FUZZ_WORD("\"int32\""), FUZZ_WORD("\"bool\""),
-    FUZZ_WORD("\"shape\":[0,9223372036854775807]"), FUZZ_WORD("\"modelTopology\":{"), FUZZ_WORD("\"model_config\":{"),
-    FUZZ_WORD("\"config\":{"), FUZZ_WORD("\"layers\":["), FUZZ_WORD("\"strides\":[2,2]"), FUZZ_WORD("\"epsilon\":0.001"),
-    FUZZ_WORD("\"class_name\":\"Conv2D\""), FUZZ_WORD("\"class_name\":\"BatchNormalization\""),
-    FUZZ_WORD("res2a_branch2a"), FUZZ_WORD("bn2a_branch2a"), FUZZ_WORD("conv2_block1_1_conv"), FUZZ_WORD("/moving_mean"),
-    FUZZ_WORD("/kernel"), FUZZ_WORD("../"), FUZZ_WORD("./"), FUZZ_WORD("\\u0000"), FUZZ_WORD("1e999"), FUZZ_WORD("\0"),
-    {NULL, 0}};
+const fuzz_word fuzz_words[] = {FUZZ_WORD("\"weightsManifest\":["),
+                                FUZZ_WORD("\"paths\":[\"weights.bin\"]"),
+                                FUZZ_WORD("\"weights\":["),
+                                FUZZ_WORD("{\"name\":\"x/kernel\",\"shape\":[1,1,1,1],\"dtype\":\"float32\"},"),
+                                FUZZ_WORD("\"quantization\":{\"dtype\":\"uint8\",\"scale\":0.5,\"min\":-1}"),
+                                FUZZ_WORD("\"uint16\""),
+                                FUZZ_WORD("\"float16\""),
+                                FUZZ_WORD("\"int32\""),
+                                FUZZ_WORD("\"bool\""),
+                                FUZZ_WORD("\"shape\":[0,9223372036854775807]"),
+                                FUZZ_WORD("\"modelTopology\":{"),
+                                FUZZ_WORD("\"model_config\":{"),
+                                FUZZ_WORD("\"config\":{"),
+                                FUZZ_WORD("\"layers\":["),
+                                FUZZ_WORD("\"strides\":[2,2]"),
+                                FUZZ_WORD("\"epsilon\":0.001"),
+                                FUZZ_WORD("\"class_name\":\"Conv2D\""),
+                                FUZZ_WORD("\"class_name\":\"BatchNormalization\""),
+                                FUZZ_WORD("res2a_branch2a"),
+                                FUZZ_WORD("bn2a_branch2a"),
+                                FUZZ_WORD("conv2_block1_1_conv"),
+                                FUZZ_WORD("/moving_mean"),
+                                FUZZ_WORD("/kernel"),
+                                FUZZ_WORD("../"),
+                                FUZZ_WORD("./"),
+                                FUZZ_WORD("\\u0000"),
+                                FUZZ_WORD("1e999"),
+                                FUZZ_WORD("\0"),
+                                {NULL, 0}};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT, model_err = PSAL_ERROR_INIT;
@@ -36,10 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
 }
 
-#define TOPOLOGY                                                                                                       \
-    "\"modelTopology\":{\"keras_version\":\"2.2.4\",\"model_config\":{\"class_name\":\"Model\","                       \
-    "\"config\":{\"name\":\"net\",\"layers\":["                                                                        \
-    "{\"class_name\":\"Conv2D\",\"config\":{\"name\":\"res2a_branch2a\",\"strides\":[2,1]}},"                          \
+#define TOPOLOGY                                                                                 \
+    "\"modelTopology\":{\"keras_version\":\"2.2.4\",\"model_config\":{\"class_name\":\"Model\"," \
+    "\"config\":{\"name\":\"net\",\"layers\":["                                                  \
+    "{\"class_name\":\"Conv2D\",\"config\":{\"name\":\"res2a_branch2a\",\"strides\":[2,1]}},"    \
     "{\"class_name\":\"BatchNormalization\",\"config\":{\"name\":\"bn2a_branch2a\",\"epsilon\":0.001}}]}}},"
 #define GROUP "\"weightsManifest\":[{\"paths\":[\"weights.bin\"],\"weights\":["
 #define WEIGHT(name, shape, type, rest) "{\"name\":\"" name "\",\"shape\":" shape ",\"dtype\":\"" type "\"" rest "}"
@@ -47,17 +65,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #define END "]}]}\0"
 
 void fuzz_make_seeds(void) {
-    FUZZ_SEED("keras", "{\"format\":\"layers-model\"," TOPOLOGY GROUP
-              WEIGHT("res2a_branch2a/kernel", "[1,1,2,1]", "float32", "") ","
-              WEIGHT("res2a_branch2a/bias", "[1]", "float32", "") ","
-              WEIGHT("bn2a_branch2a/moving_mean", "[1]", "float32", "") END "abcdefghijklmnop");
-    FUZZ_SEED("quantised", "{" GROUP
-              WEIGHT("a", "[3]", "float32", QUANTISED("uint8", ",\"scale\":0.1,\"min\":-1")) ","
-              WEIGHT("b", "[2]", "float32", QUANTISED("uint16", ",\"scale\":0.5,\"min\":2.25")) ","
-              WEIGHT("c", "[1]", "float32", QUANTISED("float16", "")) END "abcdefghi");
-    FUZZ_SEED("types", "{" GROUP WEIGHT("a", "[]", "bool", "") "," WEIGHT("b", "[1]", "int32", "") ","
-              WEIGHT("c", "[0,4]", "uint8", "") END "abcde");
+    FUZZ_SEED("keras", "{\"format\":\"layers-model\"," TOPOLOGY GROUP WEIGHT(
+                           "res2a_branch2a/kernel", "[1,1,2,1]", "float32",
+                           "") "," WEIGHT("res2a_branch2a/bias", "[1]", "float32",
+                                          "") "," WEIGHT("bn2a_branch2a/moving_mean", "[1]", "float32", "") END
+              "abcdefghijklmnop");
+    FUZZ_SEED("quantised",
+              "{" GROUP WEIGHT("a", "[3]", "float32", QUANTISED("uint8", ",\"scale\":0.1,\"min\":-1")) "," WEIGHT(
+                  "b", "[2]", "float32",
+                  QUANTISED("uint16", ",\"scale\":0.5,\"min\":2.25")) "," WEIGHT("c", "[1]", "float32",
+                                                                                 QUANTISED("float16", "")) END
+              "abcdefghi");
+    FUZZ_SEED("types", "{" GROUP WEIGHT("a", "[]", "bool", "") "," WEIGHT("b", "[1]", "int32", "") "," WEIGHT(
+                           "c", "[0,4]", "uint8", "") END "abcde");
     /* A shard listed twice is refused: listed ten thousand times, it would be as many times as many weights. */
-    FUZZ_SEED("twice", "{\"weightsManifest\":[{\"paths\":[\"weights.bin\",\"./weights.bin\"],\"weights\":["
-              WEIGHT("a", "[4]", "uint8", "") END "ab");
+    FUZZ_SEED("twice", "{\"weightsManifest\":[{\"paths\":[\"weights.bin\",\"./weights.bin\"],\"weights\":[" WEIGHT(
+                           "a", "[4]", "uint8", "") END "ab");
 }

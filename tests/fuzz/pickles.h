@@ -5,14 +5,15 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/io/pickle_writer.h"
 
-#define NUMPY_DTYPE(code) "cnumpy\ndtype\nX\2\0\0\0" code "\x89\x88\x87R(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+#define NUMPY_DTYPE(code) \
+    "cnumpy\ndtype\nX\2\0\0\0" code "\x89\x88\x87R(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
 #define NUMPY_SCALAR "cnumpy.core.multiarray\nscalar\n" NUMPY_DTYPE("i8") "C\x08\2\0\0\0\0\0\0\0\x86R"
-#define NUMPY_ARRAY                                                                                                    \
-    "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85"                                                   \
-    "C\1b\x87R(K\1K\2K\3\x86" NUMPY_DTYPE("i2") "\x88"                                                                 \
-    "C\x0c"                                                                                                            \
-    "abcdefghijkltb"
-#define NUMPY_BUFFER                                                                                                   \
+#define NUMPY_ARRAY                                                  \
+    "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85" \
+    "C\1b\x87R(K\1K\2K\3\x86" NUMPY_DTYPE("i2") "\x88"               \
+                                                "C\x0c"              \
+                                                "abcdefghijkltb"
+#define NUMPY_BUFFER \
     "cnumpy.core.numeric\n_frombuffer\n(C\x08\7\0\0\0\0\0\0\0cnumpy\ndtype\nX\2\0\0\0i8\x85RK\1\x85X\1\0\0\0CtR"
 
 /* The authors' {mean, std}. */

@@ -13,9 +13,9 @@
 #include "tests/fuzz/fuzz.h"
 
 enum {
-    SECONDS = 20,        /* more for one input is a failure (one usually takes less than a millisecond) */
-    MEMORY = 1 << 20,    /* KiB; as much of all inputs of a seed */
-    LONGEST = 1 << 16    /* to which mutations let an input grow */
+    SECONDS = 20,     /* more for one input is a failure (one usually takes less than a millisecond) */
+    MEMORY = 1 << 20, /* KiB; as much of all inputs of a seed */
+    LONGEST = 1 << 16 /* to which mutations let an input grow */
 };
 
 /* ---- mutations ---- */
@@ -47,8 +47,24 @@ static void replace(buffer *b, size_t at, size_t dropped, const uint8_t *bytes, 
 
 /* A number of one, two, four or eight bytes that is at the edge of something, in either byte order. */
 static void put_number(buffer *b, uint64_t *state) {
-    static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
-                                     0xffffffff, 0x100000000, INT64_MAX / 16, INT64_MAX, (uint64_t)INT64_MIN, UINT64_MAX};
+    static const uint64_t edges[] = {0,
+                                     1,
+                                     2,
+                                     0x7f,
+                                     0x80,
+                                     0xff,
+                                     0x100,
+                                     0x7fff,
+                                     0x8000,
+                                     0xffff,
+                                     0x7fffffff,
+                                     0x80000000,
+                                     0xffffffff,
+                                     0x100000000,
+                                     INT64_MAX / 16,
+                                     INT64_MAX,
+                                     (uint64_t)INT64_MIN,
+                                     UINT64_MAX};
     size_t width = (size_t)1 << below(state, 4);
     if (b->size < width) return;
     uint64_t value = edges[below(state, sizeof edges / sizeof *edges)];
@@ -72,7 +88,9 @@ static void mutate(buffer *b, uint64_t *state) {
         if (b->size) b->bytes[at] = (uint8_t)(b->bytes[at] + 1 - 2 * (int)below(state, 2));
         break;
     case 3:
-    case 4: put_number(b, state); break;
+    case 4:
+        put_number(b, state);
+        break;
     case 5: { /* drop a piece */
         size_t count = below(state, draw(state) % 4 ? (left < 16 ? left : 16) : left) + (left > 0);
         replace(b, at, count, NULL, 0);
@@ -89,7 +107,8 @@ static void mutate(buffer *b, uint64_t *state) {
     case 7: { /* a word, inserted or written over what is there */
         if (!words) break;
         const fuzz_word *word = &fuzz_words[below(state, words)];
-        replace(b, at, draw(state) % 2 && word->size <= left ? word->size : 0, (const uint8_t *)word->bytes, word->size);
+        replace(b, at, draw(state) % 2 && word->size <= left ? word->size : 0, (const uint8_t *)word->bytes,
+                word->size);
         break;
     }
     default: { /* go on with another seed */
@@ -159,8 +178,7 @@ static bool run_seed(size_t seed, uint64_t mutations, volatile uint64_t *number)
 }
 
 static int run_all(void) {
-    volatile uint64_t *number =
-        mmap(NULL, sizeof *number, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile uint64_t *number = mmap(NULL, sizeof *number, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     FUZZ_CHECK(number != MAP_FAILED && fuzz_seed_count() > 0);
     int failed = 0, count = (int)fuzz_seed_count();
     for (int i = 0; i < count; i++) failed += !run_seed((size_t)i, (uint64_t)(fuzz_mutations / count), number);

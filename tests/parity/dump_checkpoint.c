@@ -43,8 +43,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--statistics") == 0) return statistics(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--results") == 0) return results(argv[2]);
     if (argc != 3) {
-        fprintf(stderr,
-                "usage: dump_checkpoint IN OUT.safetensors | --statistics IN | --results IN\n");
+        fprintf(stderr, "usage: dump_checkpoint IN OUT.safetensors | --statistics IN | --results IN\n");
         return 2;
     }
     psal_notes notes = PSAL_NOTES_INIT;

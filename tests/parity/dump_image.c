@@ -16,15 +16,14 @@
 #include "io/preprocess.h"
 #include "io/resize.h"
 
-static psal_status save(const char *path, int height, int width, int channels, const void *values,
-                        size_t value_size, psal_error *err) {
+static psal_status save(const char *path, int height, int width, int channels, const void *values, size_t value_size,
+                        psal_error *err) {
     FILE *file = fopen(path, "wb");
     if (!file) return psal_fail(err, PSAL_ERR_IO, "%s: cannot be written", path);
     size_t count = (size_t)height * (size_t)width * (size_t)channels;
     fprintf(file, "%d %d %d\n", height, width, channels);
     size_t written = fwrite(values, value_size, count, file);
-    if (fclose(file) || written != count)
-        return psal_fail(err, PSAL_ERR_IO, "%s: write failed", path);
+    if (fclose(file) || written != count) return psal_fail(err, PSAL_ERR_IO, "%s: write failed", path);
     return PSAL_OK;
 }
 

@@ -26,9 +26,8 @@ static psal_node find_layer(const psal_graph *graph, const char *layer) {
     return found;
 }
 
-static psal_status run(const psal_plan *plan, psal_node image, const float *values,
-                       psal_node wanted, const psal_shape *shape, const char *out,
-                       psal_error *err) {
+static psal_status run(const psal_plan *plan, psal_node image, const float *values, psal_node wanted,
+                       const psal_shape *shape, const char *out, psal_error *err) {
     psal_workspace *workspace = psal_workspace_new(plan, err);
     if (!workspace) return err->status;
     psal_status status = psal_workspace_set(workspace, image, values, err);
@@ -42,8 +41,8 @@ static psal_status run(const psal_plan *plan, psal_node image, const float *valu
     return status;
 }
 
-static psal_status run_model(const psal_model *model, const psal_tensor *images, const char *out,
-                             const char *layer, psal_conv2d_method method, psal_error *err) {
+static psal_status run_model(const psal_model *model, const psal_tensor *images, const char *out, const char *layer,
+                             psal_conv2d_method method, psal_error *err) {
     const int64_t *dim = images->shape.dim;
     if (images->shape.ndim != 4 || images->dtype != PSAL_F32)
         return psal_fail(err, PSAL_ERR_SHAPE, "the input is not a float32 array [n,3,h,w]");
@@ -51,28 +50,23 @@ static psal_status run_model(const psal_model *model, const psal_tensor *images,
     if (!graph) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_network network;
     psal_plan *plan = NULL;
-    psal_status status =
-        psal_model_build(model, graph, (int)dim[0], (int)dim[2], (int)dim[3], &network, err);
+    psal_status status = psal_model_build(model, graph, (int)dim[0], (int)dim[2], (int)dim[3], &network, err);
     psal_node wanted = status || !layer ? network.logits : find_layer(graph, layer);
-    if (!status && wanted == PSAL_NO_NODE)
-        status = psal_fail(err, PSAL_ERR_ARGUMENT, "no layer %s", layer);
+    if (!status && wanted == PSAL_NO_NODE) status = psal_fail(err, PSAL_ERR_ARGUMENT, "no layer %s", layer);
     if (!status) {
         const psal_plan_options options = {
             .outputs = {&wanted}, .output_count = {1}, .stages = 1, .threads = 2, .methods = {method}};
         plan = psal_plan_new(graph, &options, err);
         status = plan ? psal_model_bind(model, &network, plan, err) : err->status;
     }
-    if (!status)
-        status = run(plan, network.image, images->data, wanted, psal_graph_shape(graph, wanted),
-                     out, err);
+    if (!status) status = run(plan, network.image, images->data, wanted, psal_graph_shape(graph, wanted), out, err);
     psal_plan_free(plan);
     psal_network_free(&network);
     psal_graph_free(graph);
     return status;
 }
 
-static psal_status answer(char *const *field, int fields, psal_conv2d_method method,
-                          psal_error *err) {
+static psal_status answer(char *const *field, int fields, psal_conv2d_method method, psal_error *err) {
     if (fields < 3) return psal_fail(err, PSAL_ERR_ARGUMENT, "%d fields, expected 3 or 4", fields);
     psal_tensor_map *checkpoint = psal_safetensors_read(field[0], err);
     psal_tensor_map *input = checkpoint ? psal_npy_read(field[1], err) : NULL;
@@ -80,11 +74,10 @@ static psal_status answer(char *const *field, int fields, psal_conv2d_method met
     psal_status status = err->status;
     if (model) {
         const psal_model_info *info = psal_model_get_info(model);
-        status = run_model(model, psal_tensor_map_at(input, 0), field[2],
-                           fields > 3 ? field[3] : NULL, method, err);
+        status = run_model(model, psal_tensor_map_at(input, 0), field[2], fields > 3 ? field[3] : NULL, method, err);
         if (!status)
-            printf("ok\t%s\t%.17g\t%s\t%.17g\t%d\n", info->arch, info->width, info->variant,
-                   info->bn_epsilon, info->num_classes);
+            printf("ok\t%s\t%.17g\t%s\t%.17g\t%d\n", info->arch, info->width, info->variant, info->bn_epsilon,
+                   info->num_classes);
     }
     psal_model_free(model);
     psal_tensor_map_free(input);

@@ -19,7 +19,8 @@ int main(int argc, char **argv) {
     int64_t length = psal_saliency_length(saliency), live = 0;
     float *profile = calloc((size_t)length, sizeof *profile);
     if (!image || !profile) return 1;
-    if (psal_saliency_profile(worker, image, 3, 0, profile, &err) != PSAL_OK) return fprintf(stderr, "%s\n", err.message), 1;
+    if (psal_saliency_profile(worker, image, 3, 0, profile, &err) != PSAL_OK)
+        return fprintf(stderr, "%s\n", err.message), 1;
     for (int64_t k = 0; k < length; k++) live += profile[k] > 0;
     printf("%s: %lld of %d filters\n", psal_model_get_info(model)->arch, (long long)live,
            psal_model_get_info(model)->filter_count);

@@ -6,26 +6,23 @@ typedef struct channel_pair {
     bool paired;
 } channel_pair;
 
-static channel_pair channels_of(const psal_amx_columns *c, size_t pair)
-{
+static channel_pair channels_of(const psal_amx_columns *c, size_t pair) {
     const psal_amx_group group = psal_amx_group_at(c->channels, pair / STEP_WORDS);
     const size_t i = pair % STEP_WORDS, first = group.start + i;
     return (channel_pair){first, i < group.seconds ? first + group.firsts : first, i < group.seconds};
 }
 
-static vec scale_of(const psal_amx_columns *c, size_t channel)
-{
+static vec scale_of(const psal_amx_columns *c, size_t channel) {
     return vec_broadcast(c->scale ? c->scale[channel] * c->factor : 1);
 }
 
 /* Word row `row`, counted from the first step, of block number `block`. */
-static inline float *panel_row(const psal_amx_panels *p, size_t block, size_t row)
-{
-    return p->to + (block / 2 * p->steps + row / STEP_WORDS) * STEP_FLOATS + block % 2 * TILE_FLOATS + row % STEP_WORDS * BLOCK;
+static inline float *panel_row(const psal_amx_panels *p, size_t block, size_t row) {
+    return p->to + (block / 2 * p->steps + row / STEP_WORDS) * STEP_FLOATS + block % 2 * TILE_FLOATS +
+           row % STEP_WORDS * BLOCK;
 }
 
-static void clear_row(const psal_amx_panels *p, size_t row)
-{
+static void clear_row(const psal_amx_panels *p, size_t row) {
     for (size_t block = 0; block < p->count; block++)
         for (size_t part = 0; part < PARTS; part++)
             vec_store(panel_row(p, block, row) + part * PART_FLOATS, vec_zero());
@@ -34,8 +31,7 @@ static void clear_row(const psal_amx_panels *p, size_t row)
 #define AHEAD 2
 
 /* The columns are the source: row by row, split on the way. */
-static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
-{
+static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p) {
     const size_t first = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS;
     const size_t count = first < c->pairs ? psal_size_min(c->pairs - first, rows) : 0;
     for (size_t row = 0; row < count; row++) {
@@ -62,8 +58,7 @@ static void pack_plain(const psal_amx_columns *c, const psal_amx_panels *p)
 
 /* ---- gathered: tap by tap, block by block, pair by pair ---- */
 
-void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, float *words)
-{
+void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, float *words) {
     const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source;
     const channel_pair channels = channels_of(c, pair);
     const float *first = c->source + (image * c->channels + channels.first) * plane;
@@ -81,10 +76,10 @@ void psal_amx_split_plane(const psal_amx_columns *c, size_t image, size_t pair, 
 }
 
 /* `count` rows of a block, row, row + row_step, ..., of pairs that follow each other */
-static inline __attribute__((always_inline)) void gather(const psal_amx_columns *c, const psal_amx_panels *p, const float *words,
-                                                         const column_run *runs, size_t run_count, int stride, size_t block,
-                                                         size_t row, size_t row_step, size_t count)
-{
+static inline __attribute__((always_inline)) void gather(const psal_amx_columns *c, const psal_amx_panels *p,
+                                                         const float *words, const column_run *runs, size_t run_count,
+                                                         int stride, size_t block, size_t row, size_t row_step,
+                                                         size_t count) {
     const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, step = c->pairs * plane;
     for (size_t i = 0; i < count; i++, row += row_step, words += plane) {
         float *to = panel_row(p, block, row);
@@ -98,8 +93,7 @@ static inline __attribute__((always_inline)) void gather(const psal_amx_columns 
     }
 }
 
-static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
-{
+static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p) {
     const size_t plane = (size_t)c->l.h.source * (size_t)c->l.w.source, width = (size_t)c->l.w.count;
     const size_t start = p->step * STEP_WORDS, rows = p->steps * STEP_WORDS;
     const bool by_taps = c->form == PSAL_AMX_TRANSPOSED;
@@ -125,7 +119,8 @@ static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
             const psal_amx_column_block at = psal_amx_block_at(c, p->first + block);
             const float *words = c->words + (at.image * PARTS * c->pairs + pair) * plane;
             column_run runs[BLOCK];
-            const size_t n = find_runs(&c->l, &at_tap, (int)(at.position / width), (int)(at.position % width), (int)at.n, runs);
+            const size_t n = find_runs(&c->l, &at_tap, (int)(at.position / width), (int)(at.position % width),
+                                       (int)at.n, runs);
             /* by taps, every 16 pairs stand in a step of their own */
             const size_t together = by_taps ? STEP_WORDS : end - pair;
             for (size_t k = 0; k < end - pair; k += together) {
@@ -145,11 +140,11 @@ static void pack_gathered(const psal_amx_columns *c, const psal_amx_panels *p)
         }
     }
     const size_t last = c->pairs * c->taps; /* of the form ROWS: what is left of the last step */
-    for (size_t row = start < last ? psal_size_min(last - start, rows) : 0; row < rows && !by_taps; row++) clear_row(p, row);
+    for (size_t row = start < last ? psal_size_min(last - start, rows) : 0; row < rows && !by_taps; row++)
+        clear_row(p, row);
 }
 
-void psal_amx_pack_columns(const psal_amx_columns *c, const psal_amx_panels *p)
-{
+void psal_amx_pack_columns(const psal_amx_columns *c, const psal_amx_panels *p) {
     if (c->plain)
         pack_plain(c, p);
     else

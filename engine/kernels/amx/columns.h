@@ -22,7 +22,7 @@ typedef struct psal_amx_columns {
     size_t positions, image_blocks; /* of one image */
     const float *scale;             /* NULL, or: channels of the source are taken times scale[channel] * factor */
     float factor;
-    const float *source, *words;    /* [image][channel][plane]; [image][part][pair][plane], NULL when plain */
+    const float *source, *words; /* [image][channel][plane]; [image][part][pair][plane], NULL when plain */
 } psal_amx_columns;
 
 /* Where the columns of a block lie: n positions from `position` on. */
@@ -30,8 +30,7 @@ typedef struct psal_amx_column_block {
     size_t image, position, n;
 } psal_amx_column_block;
 
-static inline psal_amx_column_block psal_amx_block_at(const psal_amx_columns *c, size_t block)
-{
+static inline psal_amx_column_block psal_amx_block_at(const psal_amx_columns *c, size_t block) {
     const size_t position = block % c->image_blocks * BLOCK;
     return (psal_amx_column_block){block / c->image_blocks, position, psal_size_min(BLOCK, c->positions - position)};
 }

@@ -26,9 +26,9 @@ typedef struct dw_plan {
     size_t row_tasks, column_tasks;
     size_t most_rows, most_blocks; /* of a task: filters, blocks of channels */
     size_t image_floats, lines;    /* of a block of channels */
-    size_t product_rows;           /* that a task keeps of dw: all of its own, or those of a block if there is one cut */
-    size_t buffer;                 /* floats per thread */
-    size_t partials;               /* floats (a double each) for the partial sums, in front of the threads' buffers */
+    size_t product_rows; /* that a task keeps of dw: all of its own, or those of a block if there is one cut */
+    size_t buffer;       /* floats per thread */
+    size_t partials;     /* floats (a double each) for the partial sums, in front of the threads' buffers */
 } dw_plan;
 
 /* Some positions of one image, by their numbers. */
@@ -36,18 +36,18 @@ typedef struct dw_cut {
     size_t image, start, steps;
 } dw_cut;
 
-static dw_cut cut_at(const dw_plan *p, size_t n)
-{
+static dw_cut cut_at(const dw_plan *p, size_t n) {
     const size_t steps = psal_ceil_div(p->image.grid.numbers, GROUP), cut = n % p->cuts;
     return (dw_cut){n / p->cuts, even_start(steps, p->cuts, cut) * GROUP, even_share(steps, p->cuts, cut)};
 }
 
 /* Columns are cut up by the shape alone, because the partial sums depend on that, rows by the number of threads. */
-static dw_plan make_plan(const psal_conv2d_shape *s, int threads)
-{
+static dw_plan make_plan(const psal_conv2d_shape *s, int threads) {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
-    dw_plan p = {.image = psal_amx_image_of(&l, (size_t)s->in_channels), .filters = (size_t)s->out_channels,
-                 .channels = (size_t)s->in_channels, .taps = psal_conv2d_taps(&l)};
+    dw_plan p = {.image = psal_amx_image_of(&l, (size_t)s->in_channels),
+                 .filters = (size_t)s->out_channels,
+                 .channels = (size_t)s->in_channels,
+                 .taps = psal_conv2d_taps(&l)};
     const size_t steps = psal_ceil_div(p.image.grid.numbers, GROUP), row_blocks = psal_ceil_div(p.filters, TILE_ROWS);
     p.channel_blocks = psal_ceil_div(p.channels, BLOCK);
     p.cuts = psal_ceil_div(steps, MOST_STEPS);
@@ -76,8 +76,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s, int threads)
     return p;
 }
 
-size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads) {
     const dw_plan p = make_plan(s, threads);
     return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
 }
@@ -85,20 +84,20 @@ size_t psal_amx_dw_scratch(const psal_conv2d_shape *s, int threads)
 /* ---- A: dy ---- */
 
 /* Lanes 0, 1, ...: positions without a gap. */
-static bool without_gaps(vec_mask lanes)
-{
+static bool without_gaps(vec_mask lanes) {
     return (lanes & (lanes + 1u)) == 0;
 }
 
 /* One step of dy: numbers of positions from dy[first] on at the places of `firsts`, and the same for the second elements. Without
  * gaps these are loads, otherwise expansions, which take twice as long. */
-static inline __attribute__((always_inline)) void pack_step(bool gaps, const float *dy, size_t plane, size_t rows, size_t first,
-                                                            vec_mask firsts, size_t second, vec_mask seconds, float *to)
-{
+static inline __attribute__((always_inline)) void pack_step(bool gaps, const float *dy, size_t plane, size_t rows,
+                                                            size_t first, vec_mask firsts, size_t second,
+                                                            vec_mask seconds, float *to) {
     for (size_t row = 0; row < rows; row++, dy += plane, to += STEP_WORDS) {
         vec part[PARTS];
         if (gaps)
-            split_words(_mm512_maskz_expandloadu_ps(firsts, dy + first), _mm512_maskz_expandloadu_ps(seconds, dy + second), part);
+            split_words(_mm512_maskz_expandloadu_ps(firsts, dy + first),
+                        _mm512_maskz_expandloadu_ps(seconds, dy + second), part);
         else
             split_words(vec_load_masked(dy + first, firsts), vec_load_masked(dy + second, seconds), part);
 #pragma GCC unroll 3
@@ -107,8 +106,7 @@ static inline __attribute__((always_inline)) void pack_step(bool gaps, const flo
 }
 
 /* dy of some filters of one image, as psal_amx_pack packs filters. */
-static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, const dw_cut *cut, float *to)
-{
+static void pack_dy(const psal_amx_image *im, const float *dy, size_t rows, const dw_cut *cut, float *to) {
     const size_t plane = (size_t)im->grid.l.h.count * (size_t)im->grid.l.w.count;
     for (size_t step = 0; step < cut->steps; step++, to += STEP_FLOATS) {
         const size_t number = cut->start + step * GROUP;
@@ -128,9 +126,9 @@ typedef struct dw_task {
     size_t row, rows, block, blocks; /* filters, blocks of channels */
 } dw_task;
 
-static dw_task task_at(const dw_plan *p, size_t task)
-{
-    const size_t row_blocks = psal_ceil_div(p->filters, TILE_ROWS), row = task % p->row_tasks, column = task / p->row_tasks;
+static dw_task task_at(const dw_plan *p, size_t task) {
+    const size_t row_blocks = psal_ceil_div(p->filters, TILE_ROWS), row = task % p->row_tasks,
+                 column = task / p->row_tasks;
     dw_task t = {.row = even_start(row_blocks, p->row_tasks, row) * TILE_ROWS,
                  .block = even_start(p->channel_blocks, p->column_tasks, column),
                  .blocks = even_share(p->channel_blocks, p->column_tasks, column)};
@@ -138,8 +136,7 @@ static dw_task task_at(const dw_plan *p, size_t task)
     return t;
 }
 
-static void add_tile(const float *tile, size_t rows, size_t columns, bool add, float *c, size_t ldc)
-{
+static void add_tile(const float *tile, size_t rows, size_t columns, bool add, float *c, size_t ldc) {
     for (size_t r = 0; r < rows; r++, tile += TILE_WIDTH, c += ldc)
         for (size_t j = 0; j < columns; j += BLOCK) {
             const vec_mask mask = vec_first(columns - j);
@@ -150,27 +147,25 @@ static void add_tile(const float *tile, size_t rows, size_t columns, bool add, f
 }
 
 /* Where the tiles of 16 columns begin, number `column` of (block, tap). */
-static const float *tiles_of(const dw_plan *p, const float *image, size_t block_floats, size_t column, size_t steps)
-{
+static const float *tiles_of(const dw_plan *p, const float *image, size_t block_floats, size_t column, size_t steps) {
     return image + column / p->taps * block_floats + psal_amx_image_tap(&p->image, column % p->taps, steps);
 }
 
 /* Columns of a filter, from the order (block, tap, channel) to (channel, tap). */
-static void reorder(const dw_plan *p, const dw_task *t, const float *columns, float *dw)
-{
+static void reorder(const dw_plan *p, const dw_task *t, const float *columns, float *dw) {
     for (size_t block = t->block; block < t->block + t->blocks; block++, columns += p->taps * BLOCK) {
         const size_t channels = psal_size_min(BLOCK, p->channels - block * BLOCK);
         for (size_t tap = 0; tap < p->taps; tap += BLOCK) {
             const size_t taps = psal_size_min(BLOCK, p->taps - tap);
-            transpose_block(columns + tap * BLOCK, BLOCK, taps, channels, dw + block * BLOCK * p->taps + tap, p->taps, taps);
+            transpose_block(columns + tap * BLOCK, BLOCK, taps, channels, dw + block * BLOCK * p->taps + tap, p->taps,
+                            taps);
         }
     }
 }
 
 /* Complete filters, which stand in `products`: into dw, or their partial sums. */
-static void finish(const dw_plan *p, const dw_task *t, size_t row, size_t rows, const float *products, size_t ld, float *dw,
-                   bool is_signed, double *partial)
-{
+static void finish(const dw_plan *p, const dw_task *t, size_t row, size_t rows, const float *products, size_t ld,
+                   float *dw, bool is_signed, double *partial) {
     for (size_t r = row; r < row + rows; r++, products += ld) {
         if (dw)
             reorder(p, t, products, dw + r * p->channels * p->taps);
@@ -182,10 +177,10 @@ static void finish(const dw_plan *p, const dw_task *t, size_t row, size_t rows, 
 /* The part of dw of a task; or, when dw is NULL, of each of its filters the sum over its columns of |dw|, or of dw, into
  * partial[filter * column_tasks]. */
 static void run_task(const dw_plan *p, const dw_task *t, size_t images, const float *x, const float *dy, float *dw,
-                     bool is_signed, double *partial, float *buffer)
-{
+                     bool is_signed, double *partial, float *buffer) {
     const size_t x_image = p->channels * (size_t)p->image.grid.l.h.source * (size_t)p->image.grid.l.w.source;
-    const size_t plane = (size_t)p->image.grid.l.h.count * (size_t)p->image.grid.l.w.count, columns = t->blocks * p->taps;
+    const size_t plane = (size_t)p->image.grid.l.h.count * (size_t)p->image.grid.l.w.count,
+                 columns = t->blocks * p->taps;
     float *a = buffer, *image = a + p->most_steps * STEP_FLOATS, *lines = image + p->most_blocks * p->image_floats;
     float *tile = lines + p->lines, *products = tile + TILE_ROWS * TILE_WIDTH;
     const bool in_place = dw && p->taps == 1; /* the columns' order is that of dw */
@@ -218,8 +213,7 @@ static void run_task(const dw_plan *p, const dw_task *t, size_t images, const fl
 }
 
 void psal_amx_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
-                 const psal_parallel *parallel)
-{
+                 const psal_parallel *parallel) {
     const dw_plan p = make_plan(s, parallel->threads);
     double *partial = parallel->scratch; /* [filters][column_tasks] */
     float *buffers = (float *)parallel->scratch + p.partials;

@@ -3,8 +3,7 @@
 #include "engine/kernels/x86/transpose.h"
 
 /* Words of one row and one step. */
-static inline __attribute__((always_inline)) void store_row(float *to, vec first, vec second)
-{
+static inline __attribute__((always_inline)) void store_row(float *to, vec first, vec second) {
     vec part[PARTS];
     split_words(first, second, part);
 #pragma GCC unroll 3
@@ -12,8 +11,7 @@ static inline __attribute__((always_inline)) void store_row(float *to, vec first
 }
 
 /* Step by step, so that a run of memory is read across the rows and the stores follow each other: half the time of row by row. */
-static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     for (size_t i = 0; i < block->steps; i++, to += STEP_FLOATS) {
         const psal_amx_step step = psal_amx_step_of_rows(f, block->step + i);
         const vec_mask firsts = vec_first(step.firsts), seconds = vec_first(step.seconds);
@@ -24,8 +22,7 @@ static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, fl
 }
 
 /* One element a kernel: 16 rows and 16 channels, over all rows, because a channel's are a run of memory. */
-static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     for (size_t i = 0; i < block->steps; i++, to += STEP_FLOATS) {
         const psal_amx_group group = psal_amx_group_at(f->channels, block->step + i);
         const float *src = f->w + group.start * f->ld + block->row;
@@ -43,8 +40,7 @@ static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *blo
 
 /* In memory the kernels of 16 rows follow each other, for each channel. These runs are transposed into vectors over channels for
  * each (row, kernel element), for the first elements of the words and for the second; taps are taken from there. */
-static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     float elements[2][MOST_KERNEL * BLOCK * BLOCK] __attribute__((aligned(64))); /* [(row, element)][channel] */
     for (size_t step = 0; step < block->steps; step += f->taps, to += f->taps * STEP_FLOATS) {
         const psal_amx_group group = psal_amx_group_at(f->channels, (block->step + step) / f->taps);
@@ -71,14 +67,14 @@ static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, fl
     }
 }
 
-void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+void psal_amx_pack(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     if (f->form == PSAL_AMX_TRANSPOSED && f->kernel == 1) {
         pack_transposed(f, block, to);
         return;
     }
     for (size_t row = 0; row < block->rows; row += TILE_ROWS, to += block->steps * STEP_FLOATS) {
-        const psal_amx_block rows = {block->row + row, psal_size_min(TILE_ROWS, block->rows - row), block->step, block->steps};
+        const psal_amx_block rows = {block->row + row, psal_size_min(TILE_ROWS, block->rows - row), block->step,
+                                     block->steps};
         if (f->form == PSAL_AMX_ROWS)
             pack_rows(f, &rows, to);
         else

@@ -23,7 +23,7 @@
 #define PART_FLOATS (2u * TILE_FLOATS)
 #define STEP_FLOATS (PARTS * PART_FLOATS)
 #define SIGNS_STEP_FLOATS PART_FLOATS /* of A */
-#define MOST_KERNEL 25u /* elements of a kernel of the form TRANSPOSED */
+#define MOST_KERNEL 25u               /* elements of a kernel of the form TRANSPOSED */
 
 #define GROUP (2 * STEP_WORDS) /* channels that share words: as many as a step has products */
 
@@ -33,15 +33,13 @@ typedef struct psal_amx_group {
     size_t start, firsts, seconds;
 } psal_amx_group;
 
-static inline psal_amx_group psal_amx_group_at(size_t channels, size_t group)
-{
+static inline psal_amx_group psal_amx_group_at(size_t channels, size_t group) {
     const size_t start = group * GROUP, n = psal_size_min(channels - start, GROUP), firsts = psal_ceil_div(n, 2);
     return (psal_amx_group){start, firsts, n - firsts};
 }
 
 /* Words that hold all channels at one tap. */
-static inline size_t psal_amx_pairs(size_t channels)
-{
+static inline size_t psal_amx_pairs(size_t channels) {
     return channels / GROUP * STEP_WORDS + psal_ceil_div(channels % GROUP, 2);
 }
 
@@ -50,10 +48,10 @@ typedef enum psal_amx_form { PSAL_AMX_ROWS, PSAL_AMX_TRANSPOSED } psal_amx_form;
 typedef struct psal_amx_filters {
     psal_amx_form form;
     const float *w;
-    const unsigned char *codes;             /* unless NULL, in the place of w: 1 + sign */
+    const unsigned char *codes; /* unless NULL, in the place of w: 1 + sign */
     size_t ld;
     size_t channels, taps;
-    size_t kernel;                          /* TRANSPOSED: elements of a filter's plane, of which the taps are used: */
+    size_t kernel; /* TRANSPOSED: elements of a filter's plane, of which the taps are used: */
     size_t kernel_width, taps_width;
     int row, row_step, column, column_step; /* tap (a, b) is element (row + a*row_step, column + b*column_step) */
 } psal_amx_filters;
@@ -68,18 +66,17 @@ typedef struct psal_amx_step {
     size_t offset, second, firsts, seconds;
 } psal_amx_step;
 
-static inline psal_amx_step psal_amx_step_of_rows(const psal_amx_filters *f, size_t step)
-{
+static inline psal_amx_step psal_amx_step_of_rows(const psal_amx_filters *f, size_t step) {
     const size_t number = psal_size_min(step / f->taps, (f->channels - 1) / GROUP);
     const psal_amx_group group = psal_amx_group_at(f->channels, number);
-    const size_t word = (step - number * f->taps) * STEP_WORDS, firsts = group.firsts * f->taps, seconds = group.seconds * f->taps;
+    const size_t word = (step - number * f->taps) * STEP_WORDS, firsts = group.firsts * f->taps,
+                 seconds = group.seconds * f->taps;
     return (psal_amx_step){group.start * f->taps + word, firsts, firsts > word ? firsts - word : 0,
                            seconds > word ? seconds - word : 0};
 }
 
 /* TRANSPOSED: the place of a tap in the kernel. */
-static inline size_t psal_amx_element(const psal_amx_filters *f, size_t tap)
-{
+static inline size_t psal_amx_element(const psal_amx_filters *f, size_t tap) {
     const int row = f->row + (int)(tap / f->taps_width) * f->row_step;
     const int column = f->column + (int)(tap % f->taps_width) * f->column_step;
     return (size_t)row * f->kernel_width + (size_t)column;

@@ -2,53 +2,45 @@
 
 #include <string.h>
 
-static ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b)
-{
+static ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) {
     return a / b - (a % b < 0);
 }
 
 /* ---- one axis ---- */
 
 /* Taps that are `period` apart have the same remainder. */
-static size_t phases(const psal_conv2d_axis *a)
-{
+static size_t phases(const psal_conv2d_axis *a) {
     int period = 1;
     while ((long)period * a->offset_step % a->stride != 0) period++;
     return (size_t)(period < a->taps ? period : a->taps);
 }
 
-static int shift(const psal_conv2d_axis *a, int tap)
-{
+static int shift(const psal_conv2d_axis *a, int tap) {
     return (int)floor_div(a->offset + tap * a->offset_step, a->stride);
 }
 
-static int remainder_of(const psal_conv2d_axis *a, int tap)
-{
+static int remainder_of(const psal_conv2d_axis *a, int tap) {
     return a->offset + tap * a->offset_step - shift(a, tap) * a->stride;
 }
 
 /* Pixels with a remainder. */
-static int extent(const psal_conv2d_axis *a, int remainder)
-{
+static int extent(const psal_conv2d_axis *a, int remainder) {
     return remainder < a->source ? (a->source - remainder - 1) / a->stride + 1 : 0;
 }
 
-static int least_shift(const psal_conv2d_axis *a)
-{
+static int least_shift(const psal_conv2d_axis *a) {
     const int last = shift(a, a->taps - 1);
     return last < shift(a, 0) ? last : shift(a, 0);
 }
 
-static int most_shift(const psal_conv2d_axis *a)
-{
+static int most_shift(const psal_conv2d_axis *a) {
     const int last = shift(a, a->taps - 1);
     return last > shift(a, 0) ? last : shift(a, 0);
 }
 
 /* ---- the grid ---- */
 
-psal_amx_grid psal_amx_grid_of(const psal_conv2d_lowered *l)
-{
+psal_amx_grid psal_amx_grid_of(const psal_conv2d_lowered *l) {
     psal_amx_grid g = {.l = *l, .row_phases = phases(&l->h), .column_phases = phases(&l->w)};
     const int least = least_shift(&l->w), most = most_shift(&l->w);
     /* Pixels left of a row are the zeros behind the row before, and those right of it its own. */
@@ -61,16 +53,15 @@ psal_amx_grid psal_amx_grid_of(const psal_conv2d_lowered *l)
     return g;
 }
 
-psal_amx_grid_tap psal_amx_grid_tap_at(const psal_amx_grid *g, size_t tap)
-{
+psal_amx_grid_tap psal_amx_grid_tap_at(const psal_amx_grid *g, size_t tap) {
     const psal_conv2d_axis *h = &g->l.h, *w = &g->l.w;
     const int y = (int)(tap / (size_t)w->taps), x = (int)(tap % (size_t)w->taps);
     return (psal_amx_grid_tap){(size_t)y % g->row_phases * g->column_phases + (size_t)x % g->column_phases,
                                (size_t)((ptrdiff_t)shift(h, y) * (ptrdiff_t)g->pitch + shift(w, x) - g->least)};
 }
 
-void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase, ptrdiff_t first, size_t count, float *to)
-{
+void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase, ptrdiff_t first, size_t count,
+                        float *to) {
     const psal_conv2d_axis *h = &g->l.h, *w = &g->l.w;
     const int remainder_h = remainder_of(h, (int)(phase / g->column_phases));
     const int remainder_w = remainder_of(w, (int)(phase % g->column_phases));
@@ -82,7 +73,8 @@ void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase
         const size_t n = psal_size_min(g->pitch - x, count);
         const size_t inside = y < 0 || y >= height || x >= width ? 0 : psal_size_min(width - x, n);
         if (inside > 0) {
-            const size_t row = (size_t)(y * h->stride + remainder_h), column = x * (size_t)w->stride + (size_t)remainder_w;
+            const size_t row = (size_t)(y * h->stride + remainder_h),
+                         column = x * (size_t)w->stride + (size_t)remainder_w;
             strided_copy(to, plane + row * (size_t)w->source + column, (int)inside, w->stride);
         }
         memset(to + inside, 0, (n - inside) * sizeof *to);
@@ -91,8 +83,7 @@ void psal_amx_grid_fill(const psal_amx_grid *g, const float *plane, size_t phase
     }
 }
 
-vec_mask psal_amx_grid_positions(const psal_amx_grid *g, size_t number, size_t *place)
-{
+vec_mask psal_amx_grid_positions(const psal_amx_grid *g, size_t number, size_t *place) {
     const size_t width = (size_t)g->l.w.count;
     *place = number;
     if (g->pitch == width) return vec_first(number < g->numbers ? g->numbers - number : 0);

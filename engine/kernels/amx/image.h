@@ -26,8 +26,8 @@ size_t psal_amx_image_floats(const psal_amx_image *im, size_t steps);
 size_t psal_amx_image_lines(const psal_amx_image *im, size_t steps);
 
 /* Channels 16*block .. 16*block+15 (0 beyond the last) of the image x, over the steps from number `start` on. */
-void psal_amx_image_pack(const psal_amx_image *im, const float *x, size_t block, size_t start, size_t steps, float *lines,
-                         float *to);
+void psal_amx_image_pack(const psal_amx_image *im, const float *x, size_t block, size_t start, size_t steps,
+                         float *lines, float *to);
 
 /* The tiles of a tap in what has been packed over so many steps: their distances, and where they begin, from `to`. */
 psal_amx_right psal_amx_image_tiles(const psal_amx_image *im, size_t steps);

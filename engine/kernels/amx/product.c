@@ -4,7 +4,8 @@
 
 #include "engine/kernels/x86/micro.h"
 
-#define MOST_STEPS 18u     /* of a cut: 576 products, two groups of channels of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
+#define MOST_STEPS \
+    18u /* of a cut: 576 products, two groups of channels of a 3 x 3 kernel; A of a block of rows: 108 KiB, */
 #define MOST_PAIRS 8u      /* of a task, and their panels: 864 KiB of the second-level cache */
 #define MOST_ROW_BLOCKS 4u /* packed together where that makes a longer run of memory: 432 KiB */
 #define FEW_ROWS 128u      /* with few rows and many pairs, when all of A fits there, */
@@ -14,13 +15,11 @@
 #define MOST_WORDS (4u << 20) /* floats of a group's words: 16 MiB, unless one image has more */
 #define C_FLOATS (TILE_ROWS * TILE_WIDTH)
 
-static bool whole_axis(const psal_conv2d_axis *a)
-{
+static bool whole_axis(const psal_conv2d_axis *a) {
     return a->taps == 1 && a->stride == 1 && a->offset == 0 && a->count == a->source;
 }
 
-void psal_amx_product_plan(psal_amx_product *p, int threads)
-{
+void psal_amx_product_plan(psal_amx_product *p, int threads) {
     psal_amx_columns *c = &p->columns;
     c->form = p->filters.form;
     c->plain = whole_axis(&c->l.h) && whole_axis(&c->l.w);
@@ -44,7 +43,8 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS), units = p->steps / p->unit;
     p->cuts = psal_ceil_div(units, psal_size_max(MOST_STEPS / p->unit, 1));
     p->most_steps = p->cuts ? psal_ceil_div(units, p->cuts) * p->unit : 0;
-    p->few_rows = p->steps > 0 && p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS && row_blocks * p->steps <= FEW_BLOCK_STEPS;
+    p->few_rows = p->steps > 0 && p->rows <= FEW_ROWS && p->pairs >= FEW_PAIRS &&
+                  row_blocks * p->steps <= FEW_BLOCK_STEPS;
     size_t most_pairs = MOST_PAIRS;
     if (p->few_rows) most_pairs = psal_size_min(psal_size_max(FEW_PANEL_STEPS / p->most_steps, 1), MOST_PAIRS);
     p->tasks = psal_ceil_div(p->pairs, most_pairs);
@@ -57,8 +57,7 @@ void psal_amx_product_plan(psal_amx_product *p, int threads)
     p->buffer = a_steps * p->a_floats + p->most_pairs * p->most_steps * STEP_FLOATS + C_FLOATS;
 }
 
-size_t psal_amx_product_scratch(const psal_amx_product *p, int threads)
-{
+size_t psal_amx_product_scratch(const psal_amx_product *p, int threads) {
     return (p->words_floats + (size_t)threads * p->buffer) * sizeof(float);
 }
 
@@ -73,13 +72,11 @@ typedef struct product_run {
     size_t blocks, pairs, tasks; /* of these images */
 } product_run;
 
-static size_t cut_start(const psal_amx_product *p, size_t cut)
-{
+static size_t cut_start(const psal_amx_product *p, size_t cut) {
     return even_start(p->steps / p->unit, p->cuts, cut) * p->unit;
 }
 
-static void pack(const product_run *run, const psal_amx_block *block, float *a)
-{
+static void pack(const product_run *run, const psal_amx_block *block, float *a) {
     if (run->p->sums == PSAL_AMX_SIGNS)
         psal_amx_pack_signs(&run->filters, block, a);
     else
@@ -87,15 +84,13 @@ static void pack(const product_run *run, const psal_amx_block *block, float *a)
 }
 
 /* A row of 16 columns of a tile. */
-static inline vec row_of(const product_run *run, const float *tile, size_t row)
-{
+static inline vec row_of(const product_run *run, const float *tile, size_t row) {
     const vec v = vec_load(tile);
     return run->row_scale ? vec_mul(v, vec_broadcast(run->row_scale[row] * run->factor)) : v;
 }
 
 /* Write the columns of some blocks from tile[32][32], or add them. */
-static void place(const product_run *run, const float *tile, size_t block, size_t blocks, const psal_amx_block *rows)
-{
+static void place(const product_run *run, const float *tile, size_t block, size_t blocks, const psal_amx_block *rows) {
     const psal_amx_product *p = run->p;
     const size_t plane = p->result_height * p->result_width, width = (size_t)p->columns.l.w.count;
     const bool add = rows->step > 0;
@@ -115,7 +110,8 @@ static void place(const product_run *run, const float *tile, size_t block, size_
         int offsets[BLOCK] = {0};
         for (size_t i = 0; i < at.n; i++) {
             const size_t y = (at.position + i) / width, x = (at.position + i) % width;
-            offsets[i] = (int)(y * (size_t)p->columns.l.h.place_step * p->result_width + x * (size_t)p->columns.l.w.place_step);
+            offsets[i] = (int)(y * (size_t)p->columns.l.h.place_step * p->result_width +
+                               x * (size_t)p->columns.l.w.place_step);
         }
         const __m512i places = _mm512_loadu_si512(offsets);
         to += (size_t)p->columns.l.h.place * p->result_width + (size_t)p->columns.l.w.place;
@@ -128,9 +124,8 @@ static void place(const product_run *run, const float *tile, size_t block, size_
 }
 
 /* A block of rows times a panel, of the blocks of columns from `block` on. */
-static void multiply(const product_run *run, const psal_amx_block *rows, const float *a, const float *panel, size_t block,
-                     size_t blocks, float *tile)
-{
+static void multiply(const product_run *run, const psal_amx_block *rows, const float *a, const float *panel,
+                     size_t block, size_t blocks, float *tile) {
     const psal_amx_product *p = run->p;
     const size_t plane = p->result_height * p->result_width;
     const psal_amx_column_block at = psal_amx_block_at(&run->columns, block);
@@ -147,8 +142,7 @@ static void multiply(const product_run *run, const psal_amx_block *rows, const f
 
 /* All of A: [cut][block of rows][step of the cut]. Every thread packs its own: reading what another core has written takes
  * longer. */
-static void pack_all_rows(const product_run *run, float *a)
-{
+static void pack_all_rows(const product_run *run, float *a) {
     const psal_amx_product *p = run->p;
     for (size_t cut = 0; cut < p->cuts; cut++) {
         const psal_amx_block block = {0, p->rows, cut_start(p, cut), cut_start(p, cut + 1) - cut_start(p, cut)};
@@ -159,8 +153,7 @@ static void pack_all_rows(const product_run *run, float *a)
 
 /* Some pairs and rows row0 .. row1-1, whose A is what pack_all_rows made of it or, if NULL, is packed here; cut by cut, so that
  * the panels stay in the cache while blocks of rows go by. */
-static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, const float *all, float *buffer)
-{
+static void run_task(const product_run *run, size_t task, size_t row0, size_t row1, const float *all, float *buffer) {
     const psal_amx_product *p = run->p;
     float *tile = buffer, *b = tile + C_FLOATS, *own = b + p->most_pairs * p->most_steps * STEP_FLOATS;
     const size_t first = even_start(run->pairs, run->tasks, task), count = even_share(run->pairs, run->tasks, task);
@@ -183,8 +176,7 @@ static void run_task(const product_run *run, size_t task, size_t row0, size_t ro
     }
 }
 
-static void run_group(product_run *run, size_t images, float *scratch, int threads)
-{
+static void run_group(product_run *run, size_t images, float *scratch, int threads) {
     const psal_amx_product *p = run->p;
     float *words = scratch, *buffers = words + p->words_floats;
     const size_t row_blocks = psal_ceil_div(p->rows, TILE_ROWS);
@@ -216,8 +208,8 @@ static void run_group(product_run *run, size_t images, float *scratch, int threa
     }
 }
 
-void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch, int threads)
-{
+void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch,
+                          int threads) {
     const size_t source_image = p->columns.channels * (size_t)p->columns.l.h.source * (size_t)p->columns.l.w.source;
     const size_t result_image = p->rows * p->result_height * p->result_width;
     const psal_conv2d_signs *signs = operands->signs;

@@ -21,16 +21,16 @@ typedef struct psal_amx_product {
     size_t rows, images;                /* M */
     size_t result_height, result_width; /* the plane of the result, in which the positions have their places */
     /* from here on, and the rest of `columns`, filled in by the plan */
-    bool in_place;                      /* positions fill the result's plane in order */
-    bool few_rows;                      /* all of A packed first */
+    bool in_place;                        /* positions fill the result's plane in order */
+    bool few_rows;                        /* all of A packed first */
     size_t steps, unit, cuts, most_steps; /* of K; cuts have whole units of steps, and at most most_steps */
-    size_t group;                       /* images at a time */
-    size_t pairs, tasks;                /* of a group */
-    size_t row_tasks;                   /* the same pairs, a part of the rows */
-    size_t most_pairs;                  /* of a task */
-    size_t row_blocks;                  /* of A packed together */
-    size_t a_floats;                    /* of a step of A */
-    size_t words_floats, buffer;        /* scratch: words of a group, and per thread */
+    size_t group;                         /* images at a time */
+    size_t pairs, tasks;                  /* of a group */
+    size_t row_tasks;                     /* the same pairs, a part of the rows */
+    size_t most_pairs;                    /* of a task */
+    size_t row_blocks;                    /* of A packed together */
+    size_t a_floats;                      /* of a step of A */
+    size_t words_floats, buffer;          /* scratch: words of a group, and per thread */
 } psal_amx_product;
 
 void psal_amx_product_plan(psal_amx_product *p, int threads);
@@ -45,6 +45,7 @@ typedef struct psal_amx_operands {
 } psal_amx_operands;
 
 /* result[images][rows][plane]; without taps nothing is written */
-void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch, int threads);
+void psal_amx_product_run(const psal_amx_product *p, const psal_amx_operands *operands, float *result, float *scratch,
+                          int threads);
 
 #endif

@@ -3,21 +3,19 @@
 #include "engine/kernels/x86/transpose.h"
 
 /* Lane i: the word of first[i] for i < firsts and second[i] for i < seconds; 0 elsewhere. */
-static inline __attribute__((always_inline)) vec sign_words(const unsigned char *first, size_t firsts, const unsigned char *second,
-                                                            size_t seconds)
-{
+static inline __attribute__((always_inline)) vec sign_words(const unsigned char *first, size_t firsts,
+                                                            const unsigned char *second, size_t seconds) {
     /* [4 * second + first]: bfloat16 of -1, 0, 1 and, for no code, 0 */
-    const __m512i table = _mm512_setr_epi32((int)0xbf80bf80, (int)0xbf800000, (int)0xbf803f80, (int)0xbf800000, 0x0000bf80, 0,
-                                            0x00003f80, 0, 0x3f80bf80, 0x3f800000, 0x3f803f80, 0x3f800000, 0x0000bf80, 0,
-                                            0x00003f80, 0);
+    const __m512i table = _mm512_setr_epi32((int)0xbf80bf80, (int)0xbf800000, (int)0xbf803f80, (int)0xbf800000,
+                                            0x0000bf80, 0, 0x00003f80, 0, 0x3f80bf80, 0x3f800000, 0x3f803f80,
+                                            0x3f800000, 0x0000bf80, 0, 0x00003f80, 0);
     const __m128i none = _mm_set1_epi8(1);
     const __m512i low = _mm512_cvtepu8_epi32(_mm_mask_loadu_epi8(none, vec_first(firsts), first));
     const __m512i high = _mm512_cvtepu8_epi32(_mm_mask_loadu_epi8(none, vec_first(seconds), second));
     return _mm512_castsi512_ps(_mm512_permutexvar_epi32(_mm512_or_si512(low, _mm512_slli_epi32(high, 2)), table));
 }
 
-static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     for (size_t i = 0; i < block->steps; i++, to += SIGNS_STEP_FLOATS) {
         const psal_amx_step step = psal_amx_step_of_rows(f, block->step + i);
         const unsigned char *src = f->codes + block->row * f->ld + step.offset;
@@ -27,9 +25,8 @@ static void pack_rows(const psal_amx_filters *f, const psal_amx_block *block, fl
 }
 
 /* words[j] lane c: those of columns j .. j+15 (j < columns) of channel c of a group; a channel's columns are `step` apart */
-static inline __attribute__((always_inline)) void load_words(const unsigned char *src, size_t step, const psal_amx_group *group,
-                                                             size_t columns, vec words[BLOCK])
-{
+static inline __attribute__((always_inline)) void
+load_words(const unsigned char *src, size_t step, const psal_amx_group *group, size_t columns, vec words[BLOCK]) {
     for (size_t c = 0; c < BLOCK; c++, src += step) {
         const size_t firsts = c < group->firsts ? columns : 0, seconds = c < group->seconds ? columns : 0;
         words[c] = sign_words(src, firsts, src + group->firsts * step, seconds);
@@ -37,8 +34,7 @@ static inline __attribute__((always_inline)) void load_words(const unsigned char
     transpose_registers(words);
 }
 
-static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     for (size_t i = 0; i < block->steps; i++, to += SIGNS_STEP_FLOATS) {
         const psal_amx_group group = psal_amx_group_at(f->channels, block->step + i);
         const unsigned char *src = f->codes + group.start * f->ld + block->row;
@@ -52,8 +48,7 @@ static void pack_transposed(const psal_amx_filters *f, const psal_amx_block *blo
     }
 }
 
-static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     float elements[MOST_KERNEL * BLOCK * BLOCK] __attribute__((aligned(64))); /* [(row, element)][channel] */
     for (size_t step = 0; step < block->steps; step += f->taps, to += f->taps * SIGNS_STEP_FLOATS) {
         const psal_amx_group group = psal_amx_group_at(f->channels, (block->step + step) / f->taps);
@@ -75,14 +70,14 @@ static void pack_taps(const psal_amx_filters *f, const psal_amx_block *block, fl
     }
 }
 
-void psal_amx_pack_signs(const psal_amx_filters *f, const psal_amx_block *block, float *to)
-{
+void psal_amx_pack_signs(const psal_amx_filters *f, const psal_amx_block *block, float *to) {
     if (f->form == PSAL_AMX_TRANSPOSED && f->kernel == 1) {
         pack_transposed(f, block, to);
         return;
     }
     for (size_t row = 0; row < block->rows; row += TILE_ROWS, to += block->steps * SIGNS_STEP_FLOATS) {
-        const psal_amx_block rows = {block->row + row, psal_size_min(TILE_ROWS, block->rows - row), block->step, block->steps};
+        const psal_amx_block rows = {block->row + row, psal_size_min(TILE_ROWS, block->rows - row), block->step,
+                                     block->steps};
         if (f->form == PSAL_AMX_ROWS)
             pack_rows(f, &rows, to);
         else

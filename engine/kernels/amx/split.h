@@ -17,8 +17,7 @@
 #define PARTS 3u
 
 /* part[i] lane l = the word of part i of first[l] (its lower half) and second[l] */
-static inline __attribute__((always_inline)) void split_words(vec first, vec second, vec part[PARTS])
-{
+static inline __attribute__((always_inline)) void split_words(vec first, vec second, vec part[PARTS]) {
     const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32((int)0xffff0000);
 #pragma GCC unroll 3
     for (unsigned i = 0; i < PARTS; i++) {

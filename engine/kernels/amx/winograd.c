@@ -22,22 +22,21 @@
 
 typedef struct plan {
     int m;
-    size_t frequencies;                     /* (m+2)^2 */
+    size_t frequencies; /* (m+2)^2 */
     winograd_tiling t;
-    size_t steps, panels, together;         /* panels that a band multiplies before it transforms */
-    size_t tiles;                           /* of all images */
-    size_t bands, band_rows;                /* rows of A of the largest band: tiles, in whole blocks */
-    size_t v_step, u_step, p_step;          /* between frequencies; odd numbers of cache lines, for the caches' sake */
-    size_t u_floats, u_panel, line, buffer; /* U, and a panel of it; a group's lines of one block of channels; per thread */
+    size_t steps, panels, together; /* panels that a band multiplies before it transforms */
+    size_t tiles;                   /* of all images */
+    size_t bands, band_rows;        /* rows of A of the largest band: tiles, in whole blocks */
+    size_t v_step, u_step, p_step;  /* between frequencies; odd numbers of cache lines, for the caches' sake */
+    size_t u_floats, u_panel, line,
+        buffer; /* U, and a panel of it; a group's lines of one block of channels; per thread */
 } plan;
 
-static winograd_form form_of(int m)
-{
+static winograd_form form_of(int m) {
     return m == 2 ? WINOGRAD_2X2_3X3 : WINOGRAD_4X4_3X3;
 }
 
-static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads)
-{
+static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int threads) {
     const winograd_form form = form_of(m);
     plan p = {.m = m, .frequencies = winograd_products(form), .t = winograd_tiling_of(s, transposed, form)};
     p.steps = psal_ceil_div(p.t.sources, GROUP);
@@ -60,8 +59,7 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, int m, int th
     return p;
 }
 
-size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads)
-{
+size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads) {
     const plan p = make_plan(s, transposed, m, threads);
     return (p.u_floats + (size_t)threads * p.buffer) * sizeof(float);
 }
@@ -71,8 +69,7 @@ size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, in
 /* transform_2d of two tiles or filters whose results share words: out[(i*d.to + j)*out_step + part*PART_FLOATS]. The next ones
  * are asked for if there are many, as they go to as many pages. */
 INLINE void words_2d(transform_1d *one, const direction d, const bool ask, const float *first, const float *second,
-                     ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step)
-{
+                     ptrdiff_t in_row, ptrdiff_t in_step, float *out, ptrdiff_t out_step) {
     const int from = d.from, to = d.to;
     vec middle[2][MOST_TILE * MOST_TILE]; /* [to][from] */
 #pragma GCC unroll 2
@@ -104,28 +101,30 @@ INLINE void words_2d(transform_1d *one, const direction d, const bool ask, const
     }
 }
 
-static void filter_words(int m, bool turned, const float *first, const float *second, float *u, size_t step)
-{
-    const ptrdiff_t start = turned ? 8 * BLOCK : 0, row = turned ? -3 * BLOCK : 3 * BLOCK, tap = turned ? -BLOCK : BLOCK;
+static void filter_words(int m, bool turned, const float *first, const float *second, float *u, size_t step) {
+    const ptrdiff_t start = turned ? 8 * BLOCK : 0, row = turned ? -3 * BLOCK : 3 * BLOCK,
+                    tap = turned ? -BLOCK : BLOCK;
     if (m == 2)
-        words_2d(filter_1d, (direction){WINOGRAD_AXIS_2_3, 3, 4}, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+        words_2d(filter_1d, (direction){WINOGRAD_AXIS_2_3, 3, 4}, false, first + start, second + start, row, tap, u,
+                 (ptrdiff_t)step);
     else
-        words_2d(filter_1d, (direction){WINOGRAD_AXIS_4_3, 3, 6}, false, first + start, second + start, row, tap, u, (ptrdiff_t)step);
+        words_2d(filter_1d, (direction){WINOGRAD_AXIS_4_3, 3, 6}, false, first + start, second + start, row, tap, u,
+                 (ptrdiff_t)step);
 }
 
-static void tile_words(int m, const float *first, const float *second, size_t columns, float *v, size_t step)
-{
+static void tile_words(int m, const float *first, const float *second, size_t columns, float *v, size_t step) {
     if (m == 2)
-        words_2d(input_1d, (direction){WINOGRAD_AXIS_2_3, 4, 4}, false, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+        words_2d(input_1d, (direction){WINOGRAD_AXIS_2_3, 4, 4}, false, first, second, (ptrdiff_t)columns * BLOCK,
+                 BLOCK, v, (ptrdiff_t)step);
     else
-        words_2d(input_1d, (direction){WINOGRAD_AXIS_4_3, 6, 6}, true, first, second, (ptrdiff_t)columns * BLOCK, BLOCK, v, (ptrdiff_t)step);
+        words_2d(input_1d, (direction){WINOGRAD_AXIS_4_3, 6, 6}, true, first, second, (ptrdiff_t)columns * BLOCK, BLOCK,
+                 v, (ptrdiff_t)step);
 }
 
 /* ---- U ---- */
 
 /* U of one panel and step: u[frequency][step][part][result / 16][word][result % 16], 0 beyond the last channel */
-static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t step, float *u)
-{
+static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t step, float *u) {
     float taps[2][BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
     u += panel * p->u_panel + step * STEP_FLOATS;
     for (size_t block = 0; block < 2; block++, u += TILE_FLOATS) {
@@ -133,14 +132,17 @@ static void make_filters(const plan *p, bool transposed, const float *w, size_t 
         const size_t lanes = result < p->t.results ? psal_size_min(BLOCK, p->t.results - result) : 0;
         memset(taps, 0, sizeof taps);
         for (size_t half = 0; half < 2 && lanes; half++) {
-            const size_t c = step * GROUP + half * BLOCK, channels = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
+            const size_t c = step * GROUP + half * BLOCK,
+                         channels = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
             if (!transposed && channels) /* w[result, c, 3, 3] */
-                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, 9, taps[half]);
+                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, 9,
+                                           taps[half]);
             for (size_t i = 0; transposed && i < channels; i++) /* w[c, result, 3, 3] */
                 load_taps(w + ((c + i) * p->t.results + result) * 9, lanes, 9, taps[half] + i * 9 * BLOCK);
         }
         for (size_t word = 0; word < STEP_WORDS; word++)
-            filter_words(p->m, transposed, taps[0] + word * 9 * BLOCK, taps[1] + word * 9 * BLOCK, u + word * BLOCK, p->u_step);
+            filter_words(p->m, transposed, taps[0] + word * 9 * BLOCK, taps[1] + word * 9 * BLOCK, u + word * BLOCK,
+                         p->u_step);
     }
 }
 
@@ -152,16 +154,14 @@ typedef struct tile_run {
 } tile_run;
 
 /* Those from `tile` on that lie in one row of tiles, before `end` and no more than `most`. */
-static tile_run run_at(const plan *p, size_t tile, size_t end, size_t most)
-{
+static tile_run run_at(const plan *p, size_t tile, size_t end, size_t most) {
     const size_t row = tile / p->t.tile_columns, column = tile % p->t.tile_columns;
     const size_t count = psal_size_min(psal_size_min(most, end - tile), p->t.tile_columns - column);
     return (tile_run){tile, count, row / p->t.image_rows, row % p->t.image_rows, column};
 }
 
 /* V: v[frequency][tile / 32][step][part][tile / 16 % 2][tile % 16][word], 0 beyond the last channel */
-static void transform_band(const plan *p, const float *source, size_t start, size_t end, float *v, float *line)
-{
+static void transform_band(const plan *p, const float *source, size_t start, size_t end, float *v, float *line) {
     const size_t plane = (size_t)p->t.source.height * (size_t)p->t.source.width, m = (size_t)p->m;
     for (size_t tile = start; tile < end;) {
         const tile_run run = run_at(p, tile, end, GROUP_TILES);
@@ -172,8 +172,9 @@ static void transform_band(const plan *p, const float *source, size_t start, siz
                 winograd_planes planes = p->t.source;
                 planes.lanes = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
                 if (planes.lanes)
-                    load_lines(source + (run.image * p->t.sources + c) * plane, &planes, (int)(run.row * m) + p->t.row_offset,
-                               (int)(run.column * m) + p->t.column_offset, p->m + 2, (int)columns, line + half * p->line);
+                    load_lines(source + (run.image * p->t.sources + c) * plane, &planes,
+                               (int)(run.row * m) + p->t.row_offset, (int)(run.column * m) + p->t.column_offset,
+                               p->m + 2, (int)columns, line + half * p->line);
                 else
                     memset(line + half * p->line, 0, p->line * sizeof *line);
             }
@@ -181,7 +182,8 @@ static void transform_band(const plan *p, const float *source, size_t start, siz
                 const size_t row = tile + i - start;
                 const float *from = line + i * m * BLOCK;
                 tile_words(p->m, from, from + p->line, columns,
-                           v + (row / TILE_ROWS * p->steps + step) * STEP_FLOATS + row % TILE_ROWS * STEP_WORDS, p->v_step);
+                           v + (row / TILE_ROWS * p->steps + step) * STEP_FLOATS + row % TILE_ROWS * STEP_WORDS,
+                           p->v_step);
             }
         }
         tile += run.count;
@@ -189,40 +191,39 @@ static void transform_band(const plan *p, const float *source, size_t start, siz
 }
 
 /* product[frequency][panel][tile][32] of some panels, all frequencies; one after the other these meet the same rows of V */
-static void multiply(const plan *p, psal_amx_sums sums, size_t rows, size_t panel, size_t panels, const float *v, const float *u,
-                     float *product)
-{
+static void multiply(const plan *p, psal_amx_sums sums, size_t rows, size_t panel, size_t panels, const float *v,
+                     const float *u, float *product) {
     for (size_t f = 0; f < p->frequencies; f++) {
         for (size_t row = 0; row < rows; row += TILE_ROWS) {
             for (size_t i = 0; i < panels; i++) {
                 const float *b = u + (panel + i) * p->u_panel + f * p->u_step;
                 const psal_amx_right right = {b, b + TILE_FLOATS, STEP_FLOATS, PART_FLOATS};
-                psal_amx_multiply(sums, v + f * p->v_step + row * p->steps * (STEP_FLOATS / TILE_ROWS), &right, p->steps,
-                                  product + f * p->p_step + (i * p->band_rows + row) * TILE_WIDTH, TILE_WIDTH);
+                psal_amx_multiply(sums, v + f * p->v_step + row * p->steps * (STEP_FLOATS / TILE_ROWS), &right,
+                                  p->steps, product + f * p->p_step + (i * p->band_rows + row) * TILE_WIDTH,
+                                  TILE_WIDTH);
             }
         }
     }
 }
 
-static void finish(const plan *p, size_t start, size_t end, size_t panel, const float *product, float *line, float *result)
-{
+static void finish(const plan *p, size_t start, size_t end, size_t panel, const float *product, float *line,
+                   float *result) {
     const size_t plane = (size_t)p->t.result.height * (size_t)p->t.result.width, m = (size_t)p->m;
     for (size_t tile = start; tile < end;) {
         const tile_run run = run_at(p, tile, end, p->t.tile_columns);
         for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->t.results); o += BLOCK) {
             winograd_planes planes = p->t.result;
             planes.lanes = psal_size_min(BLOCK, p->t.results - o);
-            psal_winograd_output(form_of(p->m), product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH, run.count,
-                                 line, result + (run.image * p->t.results + o) * plane, &planes, (int)(run.row * m),
-                                 (int)(run.column * m));
+            psal_winograd_output(form_of(p->m), product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step,
+                                 TILE_WIDTH, run.count, line, result + (run.image * p->t.results + o) * plane, &planes,
+                                 (int)(run.row * m), (int)(run.column * m));
         }
         tile += run.count;
     }
 }
 
-void psal_amx_winograd(const psal_conv2d_shape *s, bool transposed, int m, psal_amx_sums sums, const float *source, const float *w,
-                       float *result, const psal_parallel *parallel)
-{
+void psal_amx_winograd(const psal_conv2d_shape *s, bool transposed, int m, psal_amx_sums sums, const float *source,
+                       const float *w, float *result, const psal_parallel *parallel) {
     const plan p = make_plan(s, transposed, m, parallel->threads);
     float *u = parallel->scratch, *buffers = u + p.u_floats;
 #pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)

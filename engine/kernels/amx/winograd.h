@@ -8,7 +8,7 @@
 /* Of shapes that psal_winograd_possible. forward: result y from source x; transposed: result dx from source dy. m = 2 or 4; sums
  * over channels go by `sums`, which are not SIGNS. Scratch in bytes. */
 size_t psal_amx_winograd_scratch(const psal_conv2d_shape *s, bool transposed, int m, int threads);
-void psal_amx_winograd(const psal_conv2d_shape *s, bool transposed, int m, psal_amx_sums sums, const float *source, const float *w,
-                       float *result, const psal_parallel *parallel);
+void psal_amx_winograd(const psal_conv2d_shape *s, bool transposed, int m, psal_amx_sums sums, const float *source,
+                       const float *w, float *result, const psal_parallel *parallel);
 
 #endif

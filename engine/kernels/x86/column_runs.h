@@ -13,8 +13,8 @@ typedef struct column_run {
 
 /* The runs of the n <= BLOCK columns from position (y, x) on at one tap: one for each row of the image, or fewer where rows
  * follow each other in the source as they do in the result. Lanes in no run lie outside the source. */
-static inline size_t find_runs(const psal_conv2d_lowered *l, const psal_conv2d_tap *tap, int y, int x, int n, column_run *runs)
-{
+static inline size_t find_runs(const psal_conv2d_lowered *l, const psal_conv2d_tap *tap, int y, int x, int n,
+                               column_run *runs) {
     size_t count = 0;
     for (int lane = -x; lane < n; lane += l->w.count, y++) { /* lane: that of the row's first position */
         const int from = lane + tap->w_lo > 0 ? lane + tap->w_lo : 0, to = lane + tap->w_hi < n ? lane + tap->w_hi : n;
@@ -32,8 +32,7 @@ static inline size_t find_runs(const psal_conv2d_lowered *l, const psal_conv2d_t
 /* dst[i * dst_step] = the block with these runs in plane i. (Lane 0 of a run may lie in front of it: it is not read.) */
 static inline __attribute__((always_inline)) void load_runs(const float *plane, size_t plane_step, size_t planes,
                                                             const column_run *runs, size_t count, int stride,
-                                                            float *dst, size_t dst_step)
-{
+                                                            float *dst, size_t dst_step) {
     for (size_t i = 0; i < planes; i++, plane += plane_step, dst += dst_step) {
         for (unsigned v = 0; v < BLOCK; v += WIDTH) {
             vec sum = vec_zero();

@@ -8,8 +8,7 @@
  * channels. Measured on Zen 4 and Zen 5; see tests/bench/conv2d.md. Of these ACCURATE takes
  * F(2 x 2, 3 x 3) only: all others round more. */
 static winograd_form tiles_of(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources,
-                              int results)
-{
+                              int results) {
     if (method == PSAL_CONV2D_DIRECT || !winograd_possible(s)) return WINOGRAD_NONE;
     if (sources < 16 || results < 16) return WINOGRAD_NONE;
     if (height < 4 || width < 4) return WINOGRAD_NONE;
@@ -25,8 +24,7 @@ static winograd_form tiles_of(const psal_conv2d_shape *s, psal_conv2d_method met
 }
 
 /* 3 x 3 at stride 2: the filters' transforms want some results, the weight gradient's, which come once for all tiles, fewer of them. */
-static bool strided_tiles(const psal_conv2d_shape *s, psal_conv2d_method method, int least)
-{
+static bool strided_tiles(const psal_conv2d_shape *s, psal_conv2d_method method, int least) {
     return method != PSAL_CONV2D_DIRECT && winograd_strided(s) && s->in_channels >= 16 && s->out_channels >= 16 &&
            s->out_height >= least && s->out_width >= least;
 }
@@ -35,38 +33,35 @@ static bool strided_tiles(const psal_conv2d_shape *s, psal_conv2d_method method,
  * takes F(2 x 4), a quarter fewer of them, whose profiles are still nearer to float64's than PyTorch's; below, a network gains nothing. */
 #define WIDE_PRODUCTS 3e6
 
-static winograd_form forward_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
-{
+static winograd_form forward_tiles(const psal_conv2d_shape *s, psal_conv2d_method method) {
     if (strided_tiles(s, method, 10)) return WINOGRAD_STRIDE_2;
     const winograd_form form = tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
     const double products = (double)s->in_channels * s->out_channels * s->out_height * s->out_width / 4;
-    const bool wide = method == PSAL_CONV2D_ACCURATE && form == WINOGRAD_2X2_3X3 && s->out_width >= 10 && products >= WIDE_PRODUCTS;
+    const bool wide = method == PSAL_CONV2D_ACCURATE && form == WINOGRAD_2X2_3X3 && s->out_width >= 10 &&
+                      products >= WIDE_PRODUCTS;
     return wide ? WINOGRAD_2X4_3X3 : form;
 }
 
-static winograd_form dx_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
-{
-    if (strided_tiles(s, method, 10)) return s->padding_height % 2 ? WINOGRAD_STRIDE_2_DX_ODD : WINOGRAD_STRIDE_2_DX_EVEN;
+static winograd_form dx_tiles(const psal_conv2d_shape *s, psal_conv2d_method method) {
+    if (strided_tiles(s, method, 10))
+        return s->padding_height % 2 ? WINOGRAD_STRIDE_2_DX_ODD : WINOGRAD_STRIDE_2_DX_EVEN;
     return tiles_of(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
 }
 
-static winograd_form dw_tiles(const psal_conv2d_shape *s, psal_conv2d_method method)
-{
+static winograd_form dw_tiles(const psal_conv2d_shape *s, psal_conv2d_method method) {
     if (strided_tiles(s, method, 4)) return WINOGRAD_STRIDE_2;
     /* too few tiles for the way back from the frequencies to pay */
     if (s->out_height < 10 || s->out_width < 10) return WINOGRAD_NONE;
     return tiles_of(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
 }
 
-static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
+static size_t forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads) {
     winograd_form form = forward_tiles(s, method);
     return form ? psal_winograd_conv_scratch(s, false, form, threads) : psal_direct_forward_scratch(s, threads);
 }
 
 static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *w, float *y,
-                    const psal_parallel *parallel)
-{
+                    const psal_parallel *parallel) {
     const winograd_form form = forward_tiles(s, method);
     const bool chains = method == PSAL_CONV2D_ACCURATE;
     if (form)
@@ -75,15 +70,13 @@ static void forward(const psal_conv2d_shape *s, psal_conv2d_method method, const
         psal_direct_forward(s, chains, x, w, y, parallel);
 }
 
-static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
+static size_t dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads) {
     winograd_form form = dx_tiles(s, method);
     return form ? psal_winograd_conv_scratch(s, true, form, threads) : psal_direct_dx_scratch(s, threads);
 }
 
 static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const float *w, float *result,
-               const psal_parallel *parallel)
-{
+               const psal_parallel *parallel) {
     winograd_form form = dx_tiles(s, method);
     if (form)
         psal_winograd_conv(s, true, form, false, dy, w, result, parallel);
@@ -91,15 +84,13 @@ static void dx(const psal_conv2d_shape *s, psal_conv2d_method method, const floa
         psal_direct_dx(s, dy, w, result, parallel);
 }
 
-static size_t dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
+static size_t dw_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads) {
     winograd_form form = dw_tiles(s, method);
     return form ? psal_winograd_dw_scratch(s, form, threads) : psal_direct_dw_scratch(s, threads);
 }
 
 static void dw_or_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy,
-                       float *result, bool is_signed, float *mean, const psal_parallel *parallel)
-{
+                       float *result, bool is_signed, float *mean, const psal_parallel *parallel) {
     winograd_form form = dw_tiles(s, method);
     if (form)
         psal_winograd_dw(s, form, x, dy, result, is_signed, mean, parallel);
@@ -108,14 +99,12 @@ static void dw_or_mean(const psal_conv2d_shape *s, psal_conv2d_method method, co
 }
 
 static void dw(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy, float *result,
-               const psal_parallel *parallel)
-{
+               const psal_parallel *parallel) {
     dw_or_mean(s, method, x, dy, result, false, NULL, parallel);
 }
 
 static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const float *dy,
-                    bool is_signed, float *mean, const psal_parallel *parallel)
-{
+                    bool is_signed, float *mean, const psal_parallel *parallel) {
     dw_or_mean(s, method, x, dy, NULL, is_signed, mean, parallel);
 }
 
@@ -124,8 +113,8 @@ static void dw_mean(const psal_conv2d_shape *s, psal_conv2d_method method, const
 /* ---- signs: tables (signs.h) where other filters do not go by transforms, which save more in large images, and where a table is
  * looked up often enough, by many results or taps; with DIRECT whatever the shape ---- */
 
-static bool signs_by_tables(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources, int results)
-{
+static bool signs_by_tables(const psal_conv2d_shape *s, psal_conv2d_method method, int height, int width, int sources,
+                            int results) {
     if (!psal_signs_possible(s)) return false;
     if (method == PSAL_CONV2D_DIRECT) return true;
     if (results < 16) return false;
@@ -136,28 +125,24 @@ static bool signs_by_tables(const psal_conv2d_shape *s, psal_conv2d_method metho
     return results >= (positions <= 300 ? 128 : 256) && positions <= 1300;
 }
 
-static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
+static size_t signs_forward_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads) {
     const bool tables = signs_by_tables(s, method, s->out_height, s->out_width, s->in_channels, s->out_channels);
     return tables ? psal_signs_conv_scratch(s, false, threads) : 0;
 }
 
-static size_t signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads)
-{
+static size_t signs_dx_scratch(const psal_conv2d_shape *s, psal_conv2d_method method, int threads) {
     const bool tables = signs_by_tables(s, method, s->in_height, s->in_width, s->out_channels, s->in_channels);
     return tables ? psal_signs_conv_scratch(s, true, threads) : 0;
 }
 
-static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x, const psal_conv2d_signs *w,
-                          float *y, const psal_parallel *parallel)
-{
+static void signs_forward(const psal_conv2d_shape *s, psal_conv2d_method method, const float *x,
+                          const psal_conv2d_signs *w, float *y, const psal_parallel *parallel) {
     (void)method;
     psal_signs_conv(s, false, x, w, y, parallel);
 }
 
 static void signs_dx(const psal_conv2d_shape *s, psal_conv2d_method method, const float *dy, const psal_conv2d_signs *w,
-                     float *result, const psal_parallel *parallel)
-{
+                     float *result, const psal_parallel *parallel) {
     (void)method;
     psal_signs_conv(s, true, dy, w, result, parallel);
 }

@@ -17,8 +17,7 @@
 
 #define MOST_COLUMNS (4u << 20) /* floats of columns that col2im may take: 16 MiB */
 
-static psal_product forward_product(const psal_conv2d_shape *s, int threads)
-{
+static psal_product forward_product(const psal_conv2d_shape *s, int threads) {
     psal_product p = {.l = psal_conv2d_lower_forward(s), .form = PSAL_A_ROWS};
     p.plain = psal_conv2d_lowered_is_plain(&p.l);
     p.rows = (size_t)(s->out_channels / s->groups);
@@ -33,16 +32,14 @@ static psal_product forward_product(const psal_conv2d_shape *s, int threads)
     return p;
 }
 
-size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_direct_forward_scratch(const psal_conv2d_shape *s, int threads) {
     if (psal_few_forward_possible(s)) return psal_few_forward_scratch(s, threads);
     psal_product p = forward_product(s, threads);
     return (p.shared_floats + (size_t)threads * p.buffer) * sizeof(float);
 }
 
 void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
-                         const psal_parallel *parallel)
-{
+                         const psal_parallel *parallel) {
     if (psal_few_forward_possible(s)) {
         psal_few_forward(s, chains, x, w, y, parallel);
         return;
@@ -54,16 +51,19 @@ void psal_direct_forward(const psal_conv2d_shape *s, bool chains, const float *x
 
 /* ---- dx ---- */
 
-static size_t kernel_size(const psal_conv2d_shape *s)
-{
+static size_t kernel_size(const psal_conv2d_shape *s) {
     return (size_t)s->kernel_height * (size_t)s->kernel_width;
 }
 
 /* dy seen as it is: one tap, nothing shifted */
-static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images, int threads)
-{
-    const psal_conv2d_axis h = {.count = s->out_height, .stride = 1, .taps = 1, .offset_step = 1, .kernel_step = 1,
-                                .place_step = 1, .source = s->out_height};
+static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images, int threads) {
+    const psal_conv2d_axis h = {.count = s->out_height,
+                                .stride = 1,
+                                .taps = 1,
+                                .offset_step = 1,
+                                .kernel_step = 1,
+                                .place_step = 1,
+                                .source = s->out_height};
     psal_product p = {.l = {h, h}, .form = PSAL_A_TRANSPOSED, .plain = true};
     p.l.w.count = p.l.w.source = s->out_width;
     p.rows = (size_t)(s->in_channels / s->groups) * kernel_size(s);
@@ -77,8 +77,7 @@ static psal_product plain_dx_product(const psal_conv2d_shape *s, size_t images, 
     return p;
 }
 
-static psal_product phase_product(const psal_conv2d_shape *s, int phase, int threads)
-{
+static psal_product phase_product(const psal_conv2d_shape *s, int phase, int threads) {
     psal_product p = {.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
                       .form = PSAL_A_TAPS};
     p.plain = psal_conv2d_lowered_is_plain(&p.l);
@@ -98,8 +97,7 @@ static psal_product phase_product(const psal_conv2d_shape *s, int phase, int thr
 
 typedef enum { DX_PLAIN, DX_FEW, DX_COL2IM, DX_PHASES } dx_way;
 
-static dx_way choose_dx(const psal_conv2d_shape *s)
-{
+static dx_way choose_dx(const psal_conv2d_shape *s) {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     if (psal_conv2d_lowered_is_plain(&l)) return DX_PLAIN;
     if (psal_few_possible(s)) return DX_FEW;
@@ -107,8 +105,7 @@ static dx_way choose_dx(const psal_conv2d_shape *s)
     return columns <= MOST_COLUMNS ? DX_COL2IM : DX_PHASES;
 }
 
-size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads) {
     const dx_way way = choose_dx(s);
     if (way == DX_FEW) return psal_few_dx_scratch(s, threads);
     size_t most = 0;
@@ -126,8 +123,7 @@ size_t psal_direct_dx_scratch(const psal_conv2d_shape *s, int threads)
 }
 
 /* plane[in_height, in_width] = sum over taps of columns[(i,j), P] at their places */
-static void col2im(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const float *columns, float *plane)
-{
+static void col2im(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, const float *columns, float *plane) {
     const size_t positions = psal_conv2d_positions(l), width = (size_t)s->in_width;
     memset(plane, 0, (size_t)s->in_height * width * sizeof *plane);
     for (int i = 0; i < l->h.taps; i++) {
@@ -151,8 +147,7 @@ static void col2im(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, con
     }
 }
 
-void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float *dx, int threads)
-{
+void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float *dx, int threads) {
     const psal_conv2d_lowered l = psal_conv2d_lower_forward(s);
     const size_t channels = (size_t)(s->in_channels / s->groups), channel = kernel_size(s) * psal_conv2d_positions(&l);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
@@ -164,22 +159,20 @@ void psal_direct_col2im(const psal_conv2d_shape *s, const float *columns, float 
 }
 
 static void dx_col2im(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
-                      const psal_parallel *parallel)
-{
+                      const psal_parallel *parallel) {
     const psal_product p = plain_dx_product(s, 1, parallel->threads);
     const size_t channels = (size_t)(s->in_channels / s->groups);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
     float *columns = parallel->scratch, *rest = columns + psal_round_up(p.rows * p.positions, BLOCK);
     for (size_t image = 0; image < (size_t)s->batch * (size_t)s->groups; image++) {
-        psal_product_run(&p, dy + image * p.channels * p.positions,
-                         w + image % (size_t)s->groups * p.rows * p.depth, columns, rest, parallel->threads);
+        psal_product_run(&p, dy + image * p.channels * p.positions, w + image % (size_t)s->groups * p.rows * p.depth,
+                         columns, rest, parallel->threads);
         psal_direct_col2im(s, columns, dx + image * channels * plane, parallel->threads);
     }
 }
 
 void psal_direct_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
-                    const psal_parallel *parallel)
-{
+                    const psal_parallel *parallel) {
     switch (choose_dx(s)) {
     case DX_FEW:
         psal_few_dx(s, dy, w, dx, parallel);

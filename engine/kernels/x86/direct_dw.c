@@ -18,11 +18,12 @@
 #define COLUMNS 128u      /* of a task, whose B is then 128 KiB, */
 #define MOST_COLUMNS 256u /* or more where there are few positions */
 #define WANTED_TASKS 4u
-#define MOST_SHIFTS 25u   /* taps */
+#define MOST_SHIFTS 25u /* taps */
 
 typedef struct dw_plan {
     psal_conv2d_lowered l;
-    bool plain, shifted; /* the columns are the source itself, or, apart from what lies outside, shifted by a constant */
+    bool plain,
+        shifted; /* the columns are the source itself, or, apart from what lies outside, shifted by a constant */
     size_t filters, channels, depth, positions; /* of one group; depth = positions of one image */
     size_t columns;                             /* (c,i,j) of one filter */
     size_t row_tasks, column_tasks, cuts;
@@ -33,16 +34,15 @@ typedef struct dw_plan {
 } dw_plan;
 
 /* Where a task's own part of dw begins in its thread's scratch, behind B and 16 gathered lines. */
-static size_t own_columns(const dw_plan *p)
-{
+static size_t own_columns(const dw_plan *p) {
     return DEPTH * p->most_columns + (DEPTH + 1) * BLOCK;
 }
 
-static dw_plan make_plan(const psal_conv2d_shape *s)
-{
+static dw_plan make_plan(const psal_conv2d_shape *s) {
     dw_plan p = {.l = psal_conv2d_lower_forward(s)};
     p.plain = psal_conv2d_lowered_is_plain(&p.l);
-    p.shifted = p.l.h.stride == 1 && p.l.w.stride == 1 && p.l.w.count == p.l.w.source && psal_conv2d_taps(&p.l) <= MOST_SHIFTS;
+    p.shifted = p.l.h.stride == 1 && p.l.w.stride == 1 && p.l.w.count == p.l.w.source &&
+                psal_conv2d_taps(&p.l) <= MOST_SHIFTS;
     p.filters = (size_t)(s->out_channels / s->groups);
     p.channels = (size_t)(s->in_channels / s->groups);
     p.columns = p.channels * psal_conv2d_taps(&p.l);
@@ -52,7 +52,8 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     const size_t blocks = psal_ceil_div(p.columns, BLOCK), groups = (size_t)s->groups;
     const size_t columns = 2 * p.positions <= DEPTH ? MOST_COLUMNS : COLUMNS;
     p.column_tasks = psal_ceil_div(blocks, columns / BLOCK);
-    if (p.column_tasks > 1) p.column_tasks = psal_round_up(p.column_tasks, 2); /* most often there are two threads, or four */
+    if (p.column_tasks > 1)
+        p.column_tasks = psal_round_up(p.column_tasks, 2); /* most often there are two threads, or four */
     if (p.column_tasks * groups < WANTED_TASKS)
         p.column_tasks = psal_size_max(p.column_tasks, psal_size_min(WANTED_TASKS, blocks / 2));
     p.row_tasks = psal_size_min(psal_ceil_div(WANTED_TASKS, p.column_tasks * groups), psal_ceil_div(p.filters, 28));
@@ -63,8 +64,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s)
     return p;
 }
 
-size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads)
-{
+size_t psal_direct_dw_scratch(const psal_conv2d_shape *s, int threads) {
     if (psal_few_dw_possible(s)) return psal_few_dw_scratch(s, threads);
     const dw_plan p = make_plan(s);
     return (p.partials + (size_t)threads * p.buffer) * sizeof(float);
@@ -76,8 +76,7 @@ typedef struct shift {
     uint16_t inside[DEPTH / BLOCK];
 } shift;
 
-static void find_shifts(const dw_plan *p, size_t start, size_t depth, shift *shifts)
-{
+static void find_shifts(const dw_plan *p, size_t start, size_t depth, shift *shifts) {
     const size_t width = (size_t)p->l.w.count;
     for (size_t i = 0; i < psal_conv2d_taps(&p->l); i++) {
         const psal_conv2d_tap tap = psal_conv2d_tap_at(&p->l, i);
@@ -94,17 +93,15 @@ static void find_shifts(const dw_plan *p, size_t start, size_t depth, shift *shi
 }
 
 /* The source of a chunk's positions by one tap, or 0 */
-static void shift_row(const float *plane, const shift *s, size_t start, size_t depth, float *line)
-{
+static void shift_row(const float *plane, const shift *s, size_t start, size_t depth, float *line) {
     for (size_t k = 0; k < depth; k += WIDTH)
         vec_store(line + k, vec_load_masked(plane + ((ptrdiff_t)(start + k) + s->offset),
                                             vec_chosen((unsigned)s->inside[k / BLOCK] >> k % BLOCK)));
 }
 
 /* B of one chunk: [panel of 16 columns][position][16]; `lines` holds 16 gathered rows. */
-static void pack_columns(const dw_plan *p, const float *source, size_t column, size_t columns, size_t start, size_t depth,
-                         float *lines, float *b)
-{
+static void pack_columns(const dw_plan *p, const float *source, size_t column, size_t columns, size_t start,
+                         size_t depth, float *lines, float *b) {
     const size_t taps = psal_conv2d_taps(&p->l), plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
     shift shifts[MOST_SHIFTS];
     if (p->shifted && !p->plain) find_shifts(p, start, depth, shifts);
@@ -133,9 +130,8 @@ typedef struct dw_part {
 } dw_part;
 
 /* One task: dy rows times columns column .. column+columns-1, over all images of group g. */
-static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *x, const float *dy, size_t g, size_t row,
-                     size_t rows, size_t column, size_t columns, const dw_part *part, float *scratch)
-{
+static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *x, const float *dy, size_t g,
+                     size_t row, size_t rows, size_t column, size_t columns, const dw_part *part, float *scratch) {
     const size_t image = (size_t)s->in_height * (size_t)s->in_width, groups = (size_t)s->groups;
     const size_t tiles = psal_ceil_div(rows, psal_unpacked_rows(psal_size_min(columns, UNPACKED_COLUMNS)));
     const size_t cuts = (size_t)s->batch * p->cuts;
@@ -151,8 +147,8 @@ static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *
             const float *a = dy + ((n * groups + g) * p->filters + row + m) * p->positions + start;
             const float *next = tile + 1 < tiles ? a + tile_rows * p->positions : a;
             for (size_t j = 0; j < columns; j += UNPACKED_COLUMNS)
-                psal_unpacked(PSAL_MICRO_ROWS, tile_rows, psal_size_min(UNPACKED_COLUMNS, columns - j), depth, a, p->positions, next,
-                            b + j * depth, BLOCK, depth * BLOCK, c + j, part->ldc, cut > 0);
+                psal_unpacked(PSAL_MICRO_ROWS, tile_rows, psal_size_min(UNPACKED_COLUMNS, columns - j), depth, a,
+                              p->positions, next, b + j * depth, BLOCK, depth * BLOCK, c + j, part->ldc, cut > 0);
             for (size_t r = 0; r < tile_rows && part->sums && cut + 1 == cuts; r++)
                 part->sums[(m + r) * part->sum_step] = sum_values(c + r * part->ldc, columns, part->is_signed);
         }
@@ -160,8 +156,7 @@ static void run_task(const psal_conv2d_shape *s, const dw_plan *p, const float *
 }
 
 void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
-                    const psal_parallel *parallel)
-{
+                    const psal_parallel *parallel) {
     if (psal_few_dw_possible(s)) {
         psal_few_dw(s, x, dy, dw, is_signed, mean, parallel);
         return;
@@ -180,12 +175,13 @@ void psal_direct_dw(const psal_conv2d_shape *s, const float *x, const float *dy,
         const size_t row = even_start(p.filters, p.row_tasks, row_task);
         const size_t rows = even_share(p.filters, p.row_tasks, row_task);
         const size_t column = psal_tasks_part(blocks, p.column_tasks, column_task) * BLOCK;
-        const size_t columns =
-            psal_size_min(psal_tasks_part(blocks, p.column_tasks, column_task + 1) * BLOCK, p.columns) - column;
+        const size_t columns = psal_size_min(psal_tasks_part(blocks, p.column_tasks, column_task + 1) * BLOCK,
+                                             p.columns) -
+                               column;
         const size_t filter = g * p.filters + row;
         float *buffer = buffers + (size_t)omp_get_thread_num() * p.buffer;
-        dw_part part = {buffer + own_columns(&p), p.most_columns, partial + filter * p.column_tasks + column_task, p.column_tasks,
-                        is_signed};
+        dw_part part = {buffer + own_columns(&p), p.most_columns, partial + filter * p.column_tasks + column_task,
+                        p.column_tasks, is_signed};
         if (dw) part = (dw_part){dw + filter * p.columns + column, p.columns, NULL, 0, is_signed};
         run_task(s, &p, x, dy, g, row, rows, column, columns, &part, buffer);
     }

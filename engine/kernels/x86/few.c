@@ -9,7 +9,7 @@ enum {
     MOST_ROWS = 3,                      /* channels of the result */
     MOST_VECTORS = WIDTH == 16 ? 7 : 3, /* of pixels: 21 or 9 sums, 3 weights and one of dy */
     MOST_TAPS = 16,                     /* of a filter in one direction */
-    CHAIN = 16 /* channels of dy that are added up before they are added to the others */
+    CHAIN = 16                          /* channels of dy that are added up before they are added to the others */
 };
 
 bool psal_few_possible(const psal_conv2d_shape *s) {
@@ -44,7 +44,7 @@ typedef struct strip {
     const float *w;  /* its filter: [line][element of a row][rows] */
     size_t plane, filter, channels;
     int lines, shifts;
-    ptrdiff_t next; /* where the line begins that is wanted next */
+    ptrdiff_t next;                                     /* where the line begins that is wanted next */
     ptrdiff_t line[MOST_TAPS], line_weights[MOST_TAPS]; /* where a line and its weights begin */
     ptrdiff_t shift[MOST_TAPS], shift_weights[MOST_TAPS];
     /* which of the first and the last vector's pixels are reached */
@@ -52,8 +52,8 @@ typedef struct strip {
 } strip;
 
 /* sums[row * step + pixel] (+)= those of channels [channel, end) */
-INLINE void add_channels(const int rows, const int vectors, const strip *s, size_t channel,
-                         size_t end, float *sums, size_t step, bool accumulate) {
+INLINE void add_channels(const int rows, const int vectors, const strip *s, size_t channel, size_t end, float *sums,
+                         size_t step, bool accumulate) {
     vec sum[MOST_ROWS][MOST_VECTORS];
 #pragma GCC unroll 3
     for (int r = 0; r < rows; r++)
@@ -92,20 +92,18 @@ INLINE void add_channels(const int rows, const int vectors, const strip *s, size
 
 INLINE void add_up(const int rows, const int vectors, const strip *s, float *sums, size_t step) {
     for (size_t channel = 0; channel < s->channels; channel += CHAIN)
-        add_channels(rows, vectors, s, channel, psal_size_min(channel + CHAIN, s->channels), sums,
-                     step, channel > 0);
+        add_channels(rows, vectors, s, channel, psal_size_min(channel + CHAIN, s->channels), sums, step, channel > 0);
 }
 
 typedef void strip_function(const strip *s, float *sums, size_t step);
 
-#define DEFINE_STRIP(rows, vectors)                                                                \
-    static void strip_##rows##_##vectors(const strip *s, float *sums, size_t step) {               \
-        add_up(rows, vectors, s, sums, step);                                                      \
+#define DEFINE_STRIP(rows, vectors)                                                  \
+    static void strip_##rows##_##vectors(const strip *s, float *sums, size_t step) { \
+        add_up(rows, vectors, s, sums, step);                                        \
     }
 #define NAME(rows, vectors) strip_##rows##_##vectors,
 #if WIDTH == 16
-#define FOR_EACH_VECTORS(f, rows)                                                                  \
-    f(rows, 1) f(rows, 2) f(rows, 3) f(rows, 4) f(rows, 5) f(rows, 6) f(rows, 7)
+#define FOR_EACH_VECTORS(f, rows) f(rows, 1) f(rows, 2) f(rows, 3) f(rows, 4) f(rows, 5) f(rows, 6) f(rows, 7)
 #else
 #define FOR_EACH_VECTORS(f, rows) f(rows, 1) f(rows, 2) f(rows, 3)
 #endif
@@ -121,8 +119,8 @@ static strip_function *const strips[MOST_ROWS][MOST_VECTORS] = {
 
 /* Of `count` pixels from `pixel` on those that a shift takes inside the row of dy: the first and
  * the last vector's. */
-static void set_masks(const psal_conv2d_axis *a, int shift, int pixel, int vectors, int count,
-                      vec_mask *first, vec_mask *last) {
+static void set_masks(const psal_conv2d_axis *a, int shift, int pixel, int vectors, int count, vec_mask *first,
+                      vec_mask *last) {
     const int start = pixel + shift;
     int low = start < 0 ? -start : 0, high = a->source - start;
     if (high > count) high = count;
@@ -130,8 +128,7 @@ static void set_masks(const psal_conv2d_axis *a, int shift, int pixel, int vecto
     const int step = vectors == 1 ? 1 : vectors - 1;
     for (int v = 0; v < vectors; v += step) {
         unsigned lanes = 0;
-        for (int i = 0; i < WIDTH; i++)
-            lanes |= (unsigned)(v * WIDTH + i >= low && v * WIDTH + i < high) << i;
+        for (int i = 0; i < WIDTH; i++) lanes |= (unsigned)(v * WIDTH + i >= low && v * WIDTH + i < high) << i;
         *(v == 0 ? first : last) = vec_chosen(lanes);
     }
 }
@@ -146,8 +143,8 @@ static bool middle_is_inside(const psal_conv2d_axis *a, int pixel, int vectors) 
 }
 
 /* The pixels of row `row` in phase `l`: sums[channel * step + pixel] */
-static void sum_row(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, int row,
-                    const float *dy, const float *w, float *sums, size_t step) {
+static void sum_row(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, int row, const float *dy, const float *w,
+                    float *sums, size_t step) {
     const psal_conv2d_axis *h = &l->h, *a = &l->w;
     strip t = {.dy = dy,
                .w = w,
@@ -159,18 +156,15 @@ static void sum_row(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, in
         const int from = row + h->offset + i * h->offset_step;
         if (from < 0 || from >= h->source) continue;
         t.line[t.lines] = (ptrdiff_t)from * a->source;
-        t.line_weights[t.lines++] =
-            (ptrdiff_t)(h->kernel + i * h->kernel_step) * s->kernel_width * s->in_channels;
+        t.line_weights[t.lines++] = (ptrdiff_t)(h->kernel + i * h->kernel_step) * s->kernel_width * s->in_channels;
     }
     const int far = row + h->offset + (h->offset_step > 0 ? (h->taps - 1) * h->offset_step : 0);
     const ptrdiff_t next = far + 1 < h->source ? (ptrdiff_t)(far + 1) * a->source : 0;
-    for (int j = 0; j < a->taps; j++)
-        t.shift_weights[j] = (ptrdiff_t)(a->kernel + j * a->kernel_step) * s->in_channels;
+    for (int j = 0; j < a->taps; j++) t.shift_weights[j] = (ptrdiff_t)(a->kernel + j * a->kernel_step) * s->in_channels;
     const int most = (int)psal_ceil_div(psal_ceil_div((size_t)a->count, WIDTH),
                                         psal_ceil_div((size_t)a->count, MOST_VECTORS * WIDTH));
     for (int pixel = 0, vectors; pixel < a->count; pixel += vectors * WIDTH) {
-        vectors =
-            (int)psal_size_min((size_t)most, psal_ceil_div((size_t)(a->count - pixel), WIDTH));
+        vectors = (int)psal_size_min((size_t)most, psal_ceil_div((size_t)(a->count - pixel), WIDTH));
         if (!middle_is_inside(a, pixel, vectors)) vectors = 1;
         for (int j = 0; j < a->taps; j++) {
             const int shift = a->offset + j * a->offset_step;
@@ -183,8 +177,7 @@ static void sum_row(const psal_conv2d_shape *s, const psal_conv2d_lowered *l, in
 }
 
 /* A row of dx from those of its phases. */
-static void spread_row(const psal_conv2d_shape *s, const float *sums, size_t phase_step,
-                       float *row) {
+static void spread_row(const psal_conv2d_shape *s, const float *sums, size_t phase_step, float *row) {
     const size_t stride = (size_t)s->stride_width, width = (size_t)s->in_width;
     if (stride == 2) {
         const float *even = sums, *odd = sums + phase_step;
@@ -202,8 +195,7 @@ static void spread_row(const psal_conv2d_shape *s, const float *sums, size_t pha
 void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
                  const psal_parallel *parallel) {
     const size_t filters = (size_t)s->out_channels, channels = (size_t)s->in_channels;
-    const size_t kernel = (size_t)s->kernel_height * (size_t)s->kernel_width,
-                 filter = filter_floats(s);
+    const size_t kernel = (size_t)s->kernel_height * (size_t)s->kernel_width, filter = filter_floats(s);
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width,
                  image = filters * (size_t)s->out_height * (size_t)s->out_width;
     float *turned = parallel->scratch; /* w[o][element][c] */
@@ -216,16 +208,14 @@ void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, fl
             for (size_t c = 0; c < channels; c++)
                 for (size_t i = 0; i < kernel; i++)
                     turned[o * filter + i * channels + c] = w[o * filter + c * kernel + i];
-        float *sums = turned + psal_round_up(filters * filter, BLOCK) +
-                      (size_t)omp_get_thread_num() * own_floats(s);
+        float *sums = turned + psal_round_up(filters * filter, BLOCK) + (size_t)omp_get_thread_num() * own_floats(s);
         const size_t step = row_floats(s), phase_step = channels * step;
         for (psal_task t = psal_tasks_begin(&rows); psal_tasks_next(&rows, &t);) {
             const size_t n = t.number / (size_t)s->in_height;
             const int y = (int)(t.number % (size_t)s->in_height);
             for (int i = 0; i < s->stride_width; i++) {
                 const psal_conv2d_lowered l = psal_conv2d_lower_dx(s, y % s->stride_height, i);
-                sum_row(s, &l, y / s->stride_height, dy + n * image, turned,
-                        sums + (size_t)i * phase_step, step);
+                sum_row(s, &l, y / s->stride_height, dy + n * image, turned, sums + (size_t)i * phase_step, step);
             }
             for (size_t c = 0; c < channels; c++)
                 spread_row(s, sums + c * step, phase_step,

@@ -27,19 +27,18 @@
 /* One group, at most 3 channels, a filter and a stride that are not huge. */
 bool psal_few_possible(const psal_conv2d_shape *s);
 size_t psal_few_dx_scratch(const psal_conv2d_shape *s, int threads);
-void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx,
-                 const psal_parallel *parallel);
+void psal_few_dx(const psal_conv2d_shape *s, const float *dy, const float *w, float *dx, const psal_parallel *parallel);
 
 /* The same, 16 filters and results in a row. chains: sums by PSAL_MICRO_CHAINS (micro.h) */
 bool psal_few_forward_possible(const psal_conv2d_shape *s);
 size_t psal_few_forward_scratch(const psal_conv2d_shape *s, int threads);
-void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w,
-                      float *y, const psal_parallel *parallel);
+void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
+                      const psal_parallel *parallel);
 
 /* The same and 16 filters. dw, or its filters' means if it is NULL, as psal_direct_dw makes them */
 bool psal_few_dw_possible(const psal_conv2d_shape *s);
 size_t psal_few_dw_scratch(const psal_conv2d_shape *s, int threads);
-void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw,
-                 bool is_signed, float *mean, const psal_parallel *parallel);
+void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
+                 const psal_parallel *parallel);
 
 #endif

@@ -17,8 +17,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    MOST_ELEMENTS =
-        WIDTH == 16 ? 6 : 4, /* of a register tile, with MOST_VECTORS of filters: 24 or 8 sums */
+    MOST_ELEMENTS = WIDTH == 16 ? 6 : 4, /* of a register tile, with MOST_VECTORS of filters: 24 or 8 sums */
     MOST_VECTORS = WIDTH == 16 ? 4 : 2,
     MOST_PARTS = 16,
     CHAIN = 256 /* positions whose products are added up before they are added to the others, if
@@ -64,8 +63,7 @@ size_t psal_few_dw_scratch(const psal_conv2d_shape *s, int threads) {
 /* ---- copies ---- */
 
 /* One row of the copy */
-static void copy_row(const psal_conv2d_shape *s, const few_dw *p, const float *x, size_t number,
-                     float *copy) {
+static void copy_row(const psal_conv2d_shape *s, const few_dw *p, const float *x, size_t number, float *copy) {
     const size_t channel = number / p->padded_height, padding = (size_t)s->padding_width;
     const int row = (int)(number % p->padded_height) - s->padding_height;
     float *to = copy + number * p->padded_width;
@@ -81,19 +79,16 @@ static void turn_rows(const few_dw *p, const float *dy, size_t row, size_t rows,
     dy += row * p->width;
     for (size_t i = 0; i < positions; i += BLOCK)
         for (size_t filter = 0; filter < p->filters; filter += BLOCK)
-            transpose_block(dy + filter * plane + i, plane,
-                            psal_size_min(BLOCK, p->filters - filter),
-                            psal_size_min(BLOCK, positions - i), turned + i * p->lanes + filter,
-                            p->lanes, BLOCK);
+            transpose_block(dy + filter * plane + i, plane, psal_size_min(BLOCK, p->filters - filter),
+                            psal_size_min(BLOCK, positions - i), turned + i * p->lanes + filter, p->lanes, BLOCK);
 }
 
 /* ---- the register tile ---- */
 
 /* sums[element][lane] += products at `count` positions, of which pixel[element] is the first one's
  * and the next ones' are `step` apart */
-INLINE void tile(const int elements, const int vectors, size_t count, const float *const *pixel,
-                 size_t step, const float *turned, size_t lanes,
-                 vec sum[MOST_ELEMENTS][MOST_VECTORS]) {
+INLINE void tile(const int elements, const int vectors, size_t count, const float *const *pixel, size_t step,
+                 const float *turned, size_t lanes, vec sum[MOST_ELEMENTS][MOST_VECTORS]) {
     for (size_t i = 0, at = 0; i < count; i++, at += step, turned += lanes) {
         vec y[MOST_VECTORS];
 #pragma GCC unroll 4
@@ -108,9 +103,8 @@ INLINE void tile(const int elements, const int vectors, size_t count, const floa
 }
 
 /* All positions of some rows */
-INLINE void add_rows(const int elements, const int vectors, const few_dw *p,
-                     const float *const *pixel, size_t step, size_t row_step, size_t rows,
-                     const float *turned, float *sums) {
+INLINE void add_rows(const int elements, const int vectors, const few_dw *p, const float *const *pixel, size_t step,
+                     size_t row_step, size_t rows, const float *turned, float *sums) {
     vec sum[MOST_ELEMENTS][MOST_VECTORS];
     const float *at[MOST_ELEMENTS];
 #pragma GCC unroll 6
@@ -133,27 +127,26 @@ INLINE void add_rows(const int elements, const int vectors, const few_dw *p,
         }
 }
 
-typedef void rows_function(const few_dw *p, const float *const *pixel, size_t step, size_t row_step,
-                           size_t rows, const float *turned, float *sums);
+typedef void rows_function(const few_dw *p, const float *const *pixel, size_t step, size_t row_step, size_t rows,
+                           const float *turned, float *sums);
 
-#define DEFINE_ROWS(elements, vectors)                                                             \
-    static void rows_##elements##_##vectors(const few_dw *p, const float *const *pixel,            \
-                                            size_t step, size_t row_step, size_t rows,             \
-                                            const float *turned, float *sums) {                    \
-        add_rows(elements, vectors, p, pixel, step, row_step, rows, turned, sums);                 \
+#define DEFINE_ROWS(elements, vectors)                                                                                \
+    static void rows_##elements##_##vectors(const few_dw *p, const float *const *pixel, size_t step, size_t row_step, \
+                                            size_t rows, const float *turned, float *sums) {                          \
+        add_rows(elements, vectors, p, pixel, step, row_step, rows, turned, sums);                                    \
     }
 #define NAME(elements, vectors) rows_##elements##_##vectors,
 #if WIDTH == 16
 #define FOR_EACH_VECTORS(f, elements) f(elements, 1) f(elements, 2) f(elements, 3) f(elements, 4)
-#define FOR_EACH_TILE(f)                                                                           \
-    {f(1)}, {f(2)}, {f(3)}, {f(4)}, {f(5)}, {                                                      \
-        f(6)                                                                                       \
+#define FOR_EACH_TILE(f)                      \
+    {f(1)}, {f(2)}, {f(3)}, {f(4)}, {f(5)}, { \
+        f(6)                                  \
     }
 #else
 #define FOR_EACH_VECTORS(f, elements) f(elements, 1) f(elements, 2)
-#define FOR_EACH_TILE(f)                                                                           \
-    {f(1)}, {f(2)}, {f(3)}, {                                                                      \
-        f(4)                                                                                       \
+#define FOR_EACH_TILE(f)      \
+    {f(1)}, {f(2)}, {f(3)}, { \
+        f(4)                  \
     }
 #endif
 #define NAMES(elements) FOR_EACH_VECTORS(NAME, elements)
@@ -172,21 +165,17 @@ static rows_function *const rows_functions[MOST_ELEMENTS][MOST_VECTORS] = {FOR_E
 /* ---- a part of the rows ---- */
 
 /* sums[element][filter] += products at some rows of positions, of whose dy `turned` is made */
-static void add_block(const psal_conv2d_shape *s, const few_dw *p, size_t row, size_t rows,
-                      const float *copy, const float *turned, float *sums) {
+static void add_block(const psal_conv2d_shape *s, const few_dw *p, size_t row, size_t rows, const float *copy,
+                      const float *turned, float *sums) {
     const size_t row_step = (size_t)s->stride_height * p->padded_width, vectors = p->lanes / WIDTH;
     const size_t width = (size_t)s->kernel_width, kernel = (size_t)s->kernel_height * width;
     for (size_t t = 0; t < p->tiles; t++) {
-        const size_t first = t * p->elements / p->tiles,
-                     count = (t + 1) * p->elements / p->tiles - first;
+        const size_t first = t * p->elements / p->tiles, count = (t + 1) * p->elements / p->tiles - first;
         const float *pixel[MOST_ELEMENTS];
         for (size_t e = 0; e < count; e++) {
-            const size_t channel = (first + e) / kernel, i = (first + e) % kernel / width,
-                         j = (first + e) % width;
-            pixel[e] =
-                copy +
-                (channel * p->padded_height + i * (size_t)s->dilation_height) * p->padded_width +
-                j * (size_t)s->dilation_width + row * row_step;
+            const size_t channel = (first + e) / kernel, i = (first + e) % kernel / width, j = (first + e) % width;
+            pixel[e] = copy + (channel * p->padded_height + i * (size_t)s->dilation_height) * p->padded_width +
+                       j * (size_t)s->dilation_width + row * row_step;
         }
         for (size_t v = 0; v < vectors; v += MOST_VECTORS)
             rows_functions[count - 1][psal_size_min(MOST_VECTORS, vectors - v) - 1](
@@ -195,16 +184,15 @@ static void add_block(const psal_conv2d_shape *s, const few_dw *p, size_t row, s
     }
 }
 
-void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw,
-                 bool is_signed, float *mean, const psal_parallel *parallel) {
+void psal_few_dw(const psal_conv2d_shape *s, const float *x, const float *dy, float *dw, bool is_signed, float *mean,
+                 const psal_parallel *parallel) {
     const few_dw p = plan_dw(s);
     const size_t image = (size_t)s->in_channels * (size_t)s->in_height * (size_t)s->in_width;
     float *copy = parallel->scratch, *sums = copy + p.image, *own = sums + p.parts * p.sums;
     psal_tasks tasks;
 #pragma omp parallel num_threads(parallel->threads) if (parallel->threads > 1)
     {
-        float *turned = own + (size_t)omp_get_thread_num() * (p.turned + p.results),
-              *results = turned + p.turned;
+        float *turned = own + (size_t)omp_get_thread_num() * (p.turned + p.results), *results = turned + p.turned;
         for (size_t n = 0; n < (size_t)s->batch; n++) {
 #pragma omp single nowait
             psal_tasks_init(&tasks, p.parts, parallel->threads);

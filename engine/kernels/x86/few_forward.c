@@ -65,8 +65,7 @@ size_t psal_few_forward_scratch(const psal_conv2d_shape *s, int threads) {
 
 /* ---- the copy: [row][channel][phase][line] ---- */
 
-static void copy_row(const psal_conv2d_shape *s, const few_plan *p, const float *x, long row,
-                     float *copy) {
+static void copy_row(const psal_conv2d_shape *s, const few_plan *p, const float *x, long row, float *copy) {
     const size_t plane = (size_t)s->in_height * (size_t)s->in_width;
     memset(copy, 0, p->row * sizeof *copy);
     if (row < 0 || row >= s->in_height) return;
@@ -75,8 +74,7 @@ static void copy_row(const psal_conv2d_shape *s, const few_plan *p, const float 
         for (size_t phase = 0; phase < p->phases; phase++) {
             /* Place i holds pixel i*stride + phase - padding. */
             const size_t padding = (size_t)s->padding_width;
-            const size_t skipped =
-                padding > phase ? psal_ceil_div(padding - phase, p->phases) : 0;
+            const size_t skipped = padding > phase ? psal_ceil_div(padding - phase, p->phases) : 0;
             const size_t first = skipped * p->phases + phase - padding;
             if (first >= (size_t)s->in_width) continue;
             size_t count = psal_ceil_div((size_t)s->in_width - first, p->phases);
@@ -95,8 +93,8 @@ static void copy_row(const psal_conv2d_shape *s, const few_plan *p, const float 
 
 /* c[row * ldc + column] for some filters of `depth` elements and some vectors of results: of element k
  * their pixels lie at lines + offset[k]. */
-INLINE void tile(const int rows, const int vectors, const bool chains, size_t depth, const float *w,
-                 const float *lines, const size_t *offset, float *c, size_t ldc, size_t columns) {
+INLINE void tile(const int rows, const int vectors, const bool chains, size_t depth, const float *w, const float *lines,
+                 const size_t *offset, float *c, size_t ldc, size_t columns) {
     vec acc[MOST_ROWS][MOST_VECTORS], sums[MOST_ROWS][MOST_VECTORS];
 #pragma GCC unroll 8
     for (int m = 0; m < rows; m++)
@@ -132,28 +130,24 @@ INLINE void tile(const int rows, const int vectors, const bool chains, size_t de
         }
 }
 
-typedef void tile_function(size_t depth, const float *w, const float *lines, const size_t *offset,
-                           float *c, size_t ldc, size_t columns);
+typedef void tile_function(size_t depth, const float *w, const float *lines, const size_t *offset, float *c, size_t ldc,
+                           size_t columns);
 
-#define DEFINE_TILE(rows, vectors, chains)                                                         \
-    static void tile_##rows##_##vectors##_##chains(size_t depth, const float *w,                   \
-                                                   const float *lines, const size_t *offset,       \
-                                                   float *c, size_t ldc, size_t columns) {         \
-        tile(rows, vectors, chains, depth, w, lines, offset, c, ldc, columns);                     \
+#define DEFINE_TILE(rows, vectors, chains)                                                                       \
+    static void tile_##rows##_##vectors##_##chains(size_t depth, const float *w, const float *lines,             \
+                                                   const size_t *offset, float *c, size_t ldc, size_t columns) { \
+        tile(rows, vectors, chains, depth, w, lines, offset, c, ldc, columns);                                   \
     }
 #define NAME(rows, vectors, chains) tile_##rows##_##vectors##_##chains,
 #if WIDTH == 16
-#define FOR_EACH_VECTORS(f, rows, chains)                                                          \
-    f(rows, 1, chains) f(rows, 2, chains) f(rows, 3, chains) f(rows, 4, chains)
+#define FOR_EACH_VECTORS(f, rows, chains) f(rows, 1, chains) f(rows, 2, chains) f(rows, 3, chains) f(rows, 4, chains)
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8)
 #else
 #define FOR_EACH_VECTORS(f, rows, chains) f(rows, 1, chains) f(rows, 2, chains)
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #endif
-#define DEFINE_TILES(rows)                                                                         \
-    FOR_EACH_VECTORS(DEFINE_TILE, rows, false) FOR_EACH_VECTORS(DEFINE_TILE, rows, true)
-#define NAMES(rows)                                                                                \
-    {{FOR_EACH_VECTORS(NAME, rows, false)}, {FOR_EACH_VECTORS(NAME, rows, true)}},
+#define DEFINE_TILES(rows) FOR_EACH_VECTORS(DEFINE_TILE, rows, false) FOR_EACH_VECTORS(DEFINE_TILE, rows, true)
+#define NAMES(rows) {{FOR_EACH_VECTORS(NAME, rows, false)}, {FOR_EACH_VECTORS(NAME, rows, true)}},
 
 FOR_EACH_ROWS(DEFINE_TILES)
 
@@ -167,14 +161,13 @@ static void find_offsets(const psal_conv2d_shape *s, const few_plan *p, size_t *
             for (size_t j = 0; j < (size_t)s->kernel_width; j++) {
                 const size_t row = i * (size_t)s->dilation_height;
                 const size_t column = j * (size_t)s->dilation_width;
-                *offset++ = row * p->row + (c * p->phases + column % p->phases) * p->line +
-                            column / p->phases;
+                *offset++ = row * p->row + (c * p->phases + column % p->phases) * p->line + column / p->phases;
             }
 }
 
 /* One row of all filters' results, whose uppermost pixels are the copy's first */
-static void compute_row(const psal_conv2d_shape *s, const few_plan *p, bool chains, const float *copy,
-                        const float *w, const size_t *offset, float *y) {
+static void compute_row(const psal_conv2d_shape *s, const few_plan *p, bool chains, const float *copy, const float *w,
+                        const size_t *offset, float *y) {
     const size_t filters = (size_t)s->out_channels, width = (size_t)s->out_width;
     const size_t plane = (size_t)s->out_height * width;
     for (size_t column = 0, columns; column < width; column += columns) {
@@ -185,14 +178,13 @@ static void compute_row(const psal_conv2d_shape *s, const few_plan *p, bool chai
             const size_t o = even_start(filters, cuts, cut), rows = even_share(filters, cuts, cut);
             float *to = y + o * plane + column;
             for (size_t m = 0; m < rows; m++) prefetch_to_write(to + m * plane, columns);
-            tiles[rows - 1][chains][vectors - 1](p->depth, w + o * p->depth, copy + column, offset,
-                                                 to, plane, columns);
+            tiles[rows - 1][chains][vectors - 1](p->depth, w + o * p->depth, copy + column, offset, to, plane, columns);
         }
     }
 }
 
-void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w,
-                      float *y, const psal_parallel *parallel) {
+void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, const float *w, float *y,
+                      const psal_parallel *parallel) {
     const few_plan p = plan_of(s);
     const size_t image = (size_t)s->in_channels * (size_t)s->in_height * (size_t)s->in_width;
     const size_t width = (size_t)s->out_width, result = (size_t)s->out_channels * (size_t)s->out_height * width;
@@ -207,8 +199,7 @@ void psal_few_forward(const psal_conv2d_shape *s, bool chains, const float *x, c
         const size_t rows = psal_tasks_part((size_t)s->out_height, p.bands, band + 1) - first;
         float *copy = (float *)parallel->scratch + (size_t)omp_get_thread_num() * p.copy;
         const long top = (long)first * s->stride_height - s->padding_height;
-        for (size_t i = 0; i < seen_rows(s, rows); i++)
-            copy_row(s, &p, x + n * image, top + (long)i, copy + i * p.row);
+        for (size_t i = 0; i < seen_rows(s, rows); i++) copy_row(s, &p, x + n * image, top + (long)i, copy + i * p.row);
         for (size_t r = 0; r < rows; r++)
             compute_row(s, &p, chains, copy + r * (size_t)s->stride_height * p.row, w, offset,
                         y + n * result + (first + r) * width);

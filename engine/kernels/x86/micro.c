@@ -7,8 +7,7 @@
  * up in memory: the registers are all taken. */
 INLINE void tile(const int rows, const int vectors, const psal_micro_form form, size_t depth, const float *a,
                  size_t a_step, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,
-                 bool accumulate)
-{
+                 bool accumulate) {
     const bool by_rows = form != PSAL_MICRO_COLUMNS;
     vec acc[MAX_ROWS][2], sums[MAX_ROWS][2];
     const size_t second = WIDTH == BLOCK ? b_block : WIDTH; /* where a tile's second vector lies */
@@ -57,24 +56,23 @@ INLINE void tile(const int rows, const int vectors, const psal_micro_form form, 
 typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step, size_t b_block,
                            float *c, size_t ldc, size_t columns, bool accumulate);
 
-#define DEFINE_TILE(form, rows, vectors)                                                                               \
-    static void tile_##form##_##rows##_##vectors(size_t depth, const float *a, size_t a_step, const float *b,          \
-                                                 size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns,  \
-                                                 bool accumulate)                                                      \
-    {                                                                                                                  \
-        tile(rows, vectors, form, depth, a, a_step, b, b_step, b_block, c, ldc, columns, accumulate);                  \
+#define DEFINE_TILE(form, rows, vectors)                                                                              \
+    static void tile_##form##_##rows##_##vectors(size_t depth, const float *a, size_t a_step, const float *b,         \
+                                                 size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns, \
+                                                 bool accumulate) {                                                   \
+        tile(rows, vectors, form, depth, a, a_step, b, b_step, b_block, c, ldc, columns, accumulate);                 \
     }
-#define DEFINE_TILES(rows)                                                                                             \
-    DEFINE_TILE(PSAL_MICRO_ROWS, rows, 1)                                                                              \
-    DEFINE_TILE(PSAL_MICRO_ROWS, rows, 2)                                                                              \
-    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 1)                                                                           \
-    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 2)                                                                           \
-    DEFINE_TILE(PSAL_MICRO_CHAINS, rows, 1)                                                                            \
+#define DEFINE_TILES(rows)                   \
+    DEFINE_TILE(PSAL_MICRO_ROWS, rows, 1)    \
+    DEFINE_TILE(PSAL_MICRO_ROWS, rows, 2)    \
+    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 1) \
+    DEFINE_TILE(PSAL_MICRO_COLUMNS, rows, 2) \
+    DEFINE_TILE(PSAL_MICRO_CHAINS, rows, 1)  \
     DEFINE_TILE(PSAL_MICRO_CHAINS, rows, 2)
 
-#define NAMED(rows)                                                                                                    \
-    {{tile_PSAL_MICRO_ROWS_##rows##_1, tile_PSAL_MICRO_ROWS_##rows##_2},                                               \
-     {tile_PSAL_MICRO_COLUMNS_##rows##_1, tile_PSAL_MICRO_COLUMNS_##rows##_2},                                         \
+#define NAMED(rows)                                                            \
+    {{tile_PSAL_MICRO_ROWS_##rows##_1, tile_PSAL_MICRO_ROWS_##rows##_2},       \
+     {tile_PSAL_MICRO_COLUMNS_##rows##_1, tile_PSAL_MICRO_COLUMNS_##rows##_2}, \
      {tile_PSAL_MICRO_CHAINS_##rows##_1, tile_PSAL_MICRO_CHAINS_##rows##_2}},
 
 #if MAX_ROWS == 14
@@ -90,8 +88,7 @@ static tile_function *const tiles[MAX_ROWS][3][2] = {FOR_EACH_ROWS(NAMED)};
 #if WIDTH == 16
 
 INLINE void half_tile(const int rows, const psal_micro_form form, size_t depth, const float *a, size_t a_step,
-                      const float *b, size_t b_step, float *c, size_t ldc, size_t columns, bool accumulate)
-{
+                      const float *b, size_t b_step, float *c, size_t ldc, size_t columns, bool accumulate) {
     const bool by_rows = form != PSAL_MICRO_COLUMNS;
     __m256 acc[MAX_ROWS], sums[MAX_ROWS];
 #pragma GCC unroll 16
@@ -127,16 +124,14 @@ INLINE void half_tile(const int rows, const psal_micro_form form, size_t depth, 
 typedef void half_tile_function(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step, float *c,
                                 size_t ldc, size_t columns, bool accumulate);
 
-#define DEFINE_HALF(form, rows)                                                                                        \
-    static void half_##form##_##rows(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step,       \
-                                     float *c, size_t ldc, size_t columns, bool accumulate)                            \
-    {                                                                                                                  \
-        half_tile(rows, form, depth, a, a_step, b, b_step, c, ldc, columns, accumulate);                               \
+#define DEFINE_HALF(form, rows)                                                                                  \
+    static void half_##form##_##rows(size_t depth, const float *a, size_t a_step, const float *b, size_t b_step, \
+                                     float *c, size_t ldc, size_t columns, bool accumulate) {                    \
+        half_tile(rows, form, depth, a, a_step, b, b_step, c, ldc, columns, accumulate);                         \
     }
-#define DEFINE_HALVES(rows)                                                                                            \
+#define DEFINE_HALVES(rows) \
     DEFINE_HALF(PSAL_MICRO_ROWS, rows) DEFINE_HALF(PSAL_MICRO_COLUMNS, rows) DEFINE_HALF(PSAL_MICRO_CHAINS, rows)
-#define NAMED_HALF(rows)                                                                                               \
-    {half_PSAL_MICRO_ROWS_##rows, half_PSAL_MICRO_COLUMNS_##rows, half_PSAL_MICRO_CHAINS_##rows},
+#define NAMED_HALF(rows) {half_PSAL_MICRO_ROWS_##rows, half_PSAL_MICRO_COLUMNS_##rows, half_PSAL_MICRO_CHAINS_##rows},
 
 FOR_EACH_ROWS(DEFINE_HALVES)
 
@@ -145,8 +140,7 @@ static half_tile_function *const half_tiles[MAX_ROWS][3] = {FOR_EACH_ROWS(NAMED_
 #endif
 
 void psal_micro(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
-                const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
-{
+                const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate) {
 #if WIDTH == 16
     /* A last vector at most half full costs half in 256-bit registers. */
     if (columns % WIDTH > 0 && columns % WIDTH <= 8) {

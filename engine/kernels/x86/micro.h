@@ -21,16 +21,14 @@
 typedef enum psal_micro_form { PSAL_MICRO_ROWS, PSAL_MICRO_COLUMNS, PSAL_MICRO_CHAINS } psal_micro_form;
 
 /* Whether a chain, but not the last one, ends with step k, a multiple of BLOCK. */
-static inline bool psal_micro_chain_ends(size_t k, size_t depth)
-{
+static inline bool psal_micro_chain_ends(size_t k, size_t depth) {
     return k < depth && k % (depth < 512 ? BLOCK : 2 * BLOCK) == 0;
 }
 
 /* One does: rows x vectors of acc, `wide` of which are a row of its array, are added to sums and begin again. Inlined into a register
  * tile of constant size, whose acc stays in registers. */
-static inline __attribute__((always_inline)) void psal_micro_end_chains(const int rows, const int vectors, const int wide, vec *acc,
-                                                                        vec *sums)
-{
+static inline __attribute__((always_inline)) void psal_micro_end_chains(const int rows, const int vectors,
+                                                                        const int wide, vec *acc, vec *sums) {
 #pragma GCC unroll 16
     for (int m = 0; m < rows; m++)
 #pragma GCC unroll 4
@@ -47,12 +45,10 @@ void psal_micro(psal_micro_form form, size_t rows, size_t columns, size_t depth,
                 const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate);
 
 /* How `total` rows are best cut into tiles: the size of tile `index` of `tiles`, as even as possible. */
-static inline size_t even_share(size_t total, size_t tiles, size_t index)
-{
+static inline size_t even_share(size_t total, size_t tiles, size_t index) {
     return total / tiles + (index < total % tiles);
 }
-static inline size_t even_start(size_t total, size_t tiles, size_t index)
-{
+static inline size_t even_start(size_t total, size_t tiles, size_t index) {
     return index * (total / tiles) + (index < total % tiles ? index : total % tiles);
 }
 

@@ -5,50 +5,48 @@
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/unpacked.h"
 
-#define DEPTH 160u         /* of a cut of K: a strip of B is 64 x 160 floats, 40 KiB, and stays in the nearest cache, */
-#define LONG_DEPTH 256u    /* but for a forward pass of so few positions that B is one strip, and where A is packed: 14 x 256 floats */
+#define DEPTH 160u /* of a cut of K: a strip of B is 64 x 160 floats, 40 KiB, and stays in the nearest cache, */
+#define LONG_DEPTH \
+    256u /* but for a forward pass of so few positions that B is one strip, and where A is packed: 14 x 256 floats */
 #define COLUMNS 256u       /* columns of B at a time, */
 #define ALONE_COLUMNS 512u /* or, where A is rows, for one thread, which needs no small tasks; */
 #define FEW_COLUMNS 320u   /* so many are one task, */
 #define PACKED_TILES 16u   /* tiles of A packed at a time, so that it is read in long runs: 225 KiB */
-#define TILE_FLOATS ((LONG_DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
-#define PLACES 128u        /* rows of B so many floats apart, or a multiple, share few places of the nearest cache */
-#define WANTED_TASKS 8u    /* enough to share between threads, */
-#define TASK_ROWS 56u      /* of so many rows or more, because each reads all its columns */
+#define TILE_FLOATS \
+    ((LONG_DEPTH + 1) * BLOCK) /* an odd number of lines, lest all tiles want the same part of the cache */
+#define PLACES 128u     /* rows of B so many floats apart, or a multiple, share few places of the nearest cache */
+#define WANTED_TASKS 8u /* enough to share between threads, */
+#define TASK_ROWS 56u   /* of so many rows or more, because each reads all its columns */
 
 /* Whether A is packed, because a row's elements lie apart. */
-static bool packs_a(const psal_product *p)
-{
+static bool packs_a(const psal_product *p) {
     return p->form == PSAL_A_TAPS;
 }
 
 /* Whether B, which is the source itself, is read where it lies. */
-static bool reads_source(const psal_product *p)
-{
+static bool reads_source(const psal_product *p) {
     if (packs_a(p) || !p->plain) return false;
     return p->positions <= UNPACKED_COLUMNS ? psal_unpacked_exact(p->positions) : p->positions % PLACES != 0;
 }
 
 /* How many columns a tile has: all, or, where an image has more than fit, so many of them that none of its registers is left half
  * empty; where A is rows, one column alone would cost more than that. */
-static size_t choose_strip(const psal_product *p)
-{
+static size_t choose_strip(const psal_product *p) {
     if (packs_a(p)) return TILE_COLUMNS;
     if (p->positions <= UNPACKED_COLUMNS) return p->positions;
     const size_t one_more = 3 * WIDTH + 1;
-    return WIDTH == 16 && p->form == PSAL_A_TRANSPOSED && p->column_tasks == 1 && p->positions % one_more == 0 ? one_more
-                                                                                                              : UNPACKED_COLUMNS;
+    return WIDTH == 16 && p->form == PSAL_A_TRANSPOSED && p->column_tasks == 1 && p->positions % one_more == 0
+               ? one_more
+               : UNPACKED_COLUMNS;
 }
 
 /* How many of some columns are read in the source: whole strips of them, lest something behind its end is read. */
-static size_t whole_columns(const psal_product *p, size_t columns)
-{
+static size_t whole_columns(const psal_product *p, size_t columns) {
     return psal_unpacked_exact(columns % p->strip) ? columns : columns - columns % p->strip;
 }
 
 /* The most columns that a task packs of each image */
-static size_t most_packed(const psal_product *p)
-{
+static size_t most_packed(const psal_product *p) {
     if (p->shared) return 0;
     if (!p->in_source) return p->columns;
     if (p->positions % BLOCK == 0 || (p->column_tasks == 1 && whole_columns(p, p->positions) == p->positions)) return 0;
@@ -57,8 +55,7 @@ static size_t most_packed(const psal_product *p)
 
 /* Where there are few columns, tasks are rows, of which each then packs its own only, and threads share the columns; otherwise they are
  * columns, as many for every thread. */
-static void choose_tasks(psal_product *p, int threads)
-{
+static void choose_tasks(psal_product *p, int threads) {
     const size_t blocks = psal_ceil_div(p->positions, BLOCK), team = (size_t)threads;
     size_t most = threads == 1 && p->form == PSAL_A_ROWS ? ALONE_COLUMNS : COLUMNS;
     if (p->positions <= FEW_COLUMNS) most = psal_size_max(most, FEW_COLUMNS);
@@ -68,17 +65,20 @@ static void choose_tasks(psal_product *p, int threads)
     p->together = 1;
     if (p->groups == 1 && p->positions > 0) p->together = psal_size_min(psal_size_max(most / p->columns, 1), p->images);
 
-    const size_t parts = p->column_tasks * psal_ceil_div(p->images, p->together), wanted = psal_size_max(WANTED_TASKS, team);
+    const size_t parts = p->column_tasks * psal_ceil_div(p->images, p->together),
+                 wanted = psal_size_max(WANTED_TASKS, team);
     const size_t least = psal_size_min(psal_ceil_div(team, parts), psal_ceil_div(p->rows, MAX_ROWS));
     const size_t large = p->rows / TASK_ROWS / team * team; /* as many for every thread */
-    p->row_tasks = threads == 1 || parts >= wanted ? 1 : psal_size_max(psal_size_min(psal_ceil_div(wanted, parts), large), least);
+    p->row_tasks = threads == 1 || parts >= wanted
+                       ? 1
+                       : psal_size_max(psal_size_min(psal_ceil_div(wanted, parts), large), least);
 }
 
-void psal_product_plan(psal_product *p, int threads)
-{
+void psal_product_plan(psal_product *p, int threads) {
     p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
     choose_tasks(p, threads);
-    const bool one_strip = p->form == PSAL_A_ROWS && p->positions <= 64; /* whatever the width of a vector, for the same bits */
+    const bool one_strip = p->form == PSAL_A_ROWS &&
+                           p->positions <= 64; /* whatever the width of a vector, for the same bits */
     p->cuts = psal_ceil_div(p->depth, one_strip || packs_a(p) ? LONG_DEPTH : DEPTH);
     p->strip = choose_strip(p);
     p->in_source = reads_source(p);
@@ -91,9 +91,8 @@ void psal_product_plan(psal_product *p, int threads)
 
 /* B of a cut of K, or a part of it: panels of 16 columns, [panel][k][16], where a panel has panel_depth rows. Where a block's
  * elements lie follows from its tap: it is found out once for all channels. */
-static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column, size_t columns,
-                         size_t panel_depth, float *b)
-{
+static void pack_columns(const psal_product *p, const float *source, size_t start, size_t depth, size_t column,
+                         size_t columns, size_t panel_depth, float *b) {
     const size_t taps = psal_conv2d_taps(&p->l), plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t width = (size_t)p->l.w.count, step = taps * BLOCK;
     const int stride = p->l.w.stride;
@@ -134,24 +133,21 @@ typedef struct a_block {
 } a_block;
 
 /* The blocks of a task that has rows row .. row+rows-1, in the order of the work: cut by cut. */
-static a_block nth_block(const psal_product *p, size_t row, size_t rows, size_t blocks, size_t n)
-{
+static a_block nth_block(const psal_product *p, size_t row, size_t rows, size_t blocks, size_t n) {
     const size_t cut = n / blocks, block = n % blocks;
     return (a_block){row + even_start(rows, blocks, block), even_share(rows, blocks, block),
                      even_start(p->depth, p->cuts, cut), even_share(p->depth, p->cuts, cut)};
 }
 
 /* Where the filters' own order has tap number `tap` of a row of memory: PSAL_A_TAPS */
-static size_t tap_offset(const psal_product *p, size_t tap)
-{
+static size_t tap_offset(const psal_product *p, size_t tap) {
     const size_t taps_w = (size_t)p->l.w.taps;
-    return ((size_t)p->l.h.kernel + tap / taps_w * (size_t)p->l.h.kernel_step) * p->kernel_width + (size_t)p->l.w.kernel +
-           tap % taps_w * (size_t)p->l.w.kernel_step;
+    return ((size_t)p->l.h.kernel + tap / taps_w * (size_t)p->l.h.kernel_step) * p->kernel_width +
+           (size_t)p->l.w.kernel + tap % taps_w * (size_t)p->l.w.kernel_step;
 }
 
 /* Ask for steps first .. end-1 of a block; a step is a row of memory, and all taps of a filter lie together. */
-static void prefetch_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end)
-{
+static void prefetch_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end) {
     const size_t taps = psal_conv2d_taps(&p->l);
     for (size_t i = first; i < end; i++)
         if ((block->start + i) % taps == 0)
@@ -160,8 +156,8 @@ static void prefetch_steps(const psal_product *p, const float *w, const a_block 
 
 /* Pack steps first .. end-1 of a block: tiles of rows, each TILE_FLOATS floats after the last, in the micro kernel's form for
  * columns. Tiles inside: w is read in long runs. */
-static void pack_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end, float *a)
-{
+static void pack_steps(const psal_product *p, const float *w, const a_block *block, size_t first, size_t end,
+                       float *a) {
     const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS);
     const size_t taps = psal_conv2d_taps(&p->l), least = block->rows / tiles, larger = block->rows % tiles;
     size_t o = (block->start + first) / taps, tap = (block->start + first) % taps;
@@ -181,14 +177,16 @@ static void pack_steps(const psal_product *p, const float *w, const a_block *blo
 }
 
 /* Put from[rows, ld] (positions column .. column+n-1), or zeros, in their places in the planes of the result. */
-static void place(const psal_product *p, const float *from, size_t ld, size_t rows, size_t column, size_t n, float *result)
-{
+static void place(const psal_product *p, const float *from, size_t ld, size_t rows, size_t column, size_t n,
+                  float *result) {
     const size_t width = (size_t)p->l.w.count, step = (size_t)p->l.w.place_step;
     for (size_t r = 0; r < rows; r++) {
         size_t y = column / width, x = column % width;
         for (size_t i = 0; i < n; x = 0, y++) {
             const size_t run = psal_size_min(width - x, n - i);
-            float *dst = result + (r * p->result_height + (size_t)p->l.h.place + y * (size_t)p->l.h.place_step) * p->result_width +
+            float *dst = result +
+                         (r * p->result_height + (size_t)p->l.h.place + y * (size_t)p->l.h.place_step) *
+                             p->result_width +
                          (size_t)p->l.w.place + x * step;
             for (size_t j = 0; j < run; j++) dst[j * step] = from ? from[r * ld + i + j] : 0;
             i += run;
@@ -210,8 +208,7 @@ typedef struct b_matrices {
     size_t count, k_step, block_step;
 } b_matrices;
 
-static psal_micro_form micro_form(const psal_product *p)
-{
+static psal_micro_form micro_form(const psal_product *p) {
     return p->form != PSAL_A_ROWS ? PSAL_MICRO_COLUMNS : p->chains ? PSAL_MICRO_CHAINS : PSAL_MICRO_ROWS;
 }
 
@@ -221,9 +218,9 @@ typedef struct b_strip {
     size_t k_step, block_step;
 } b_strip;
 
-static b_strip strip_at(const b_matrices *b, size_t image, size_t n, size_t depth)
-{
-    if (n < b->count) return (b_strip){b->first + image * b->step + n / BLOCK * b->block_step + n % BLOCK, b->k_step, b->block_step};
+static b_strip strip_at(const b_matrices *b, size_t image, size_t n, size_t depth) {
+    if (n < b->count)
+        return (b_strip){b->first + image * b->step + n / BLOCK * b->block_step + n % BLOCK, b->k_step, b->block_step};
     n -= b->count;
     return (b_strip){b->tail + image * b->tail_step + n / BLOCK * BLOCK * depth + n % BLOCK, BLOCK, depth * BLOCK};
 }
@@ -231,9 +228,9 @@ static b_strip strip_at(const b_matrices *b, size_t image, size_t n, size_t dept
 /* c[rows of the block, ldc] (+)= A * B for every image. Meanwhile the next block, if there is one, is packed into `next_a`: a
  * share before each tile, and the share after it asked for, because weights are read once a pass and lie far from the
  * processor. */
-static void multiply_packed(const psal_product *p, const float *w, const a_block *block, const float *a, const a_block *next,
-                            float *next_a, const b_matrices *b, size_t images, size_t columns, matrices c, size_t ldc)
-{
+static void multiply_packed(const psal_product *p, const float *w, const a_block *block, const float *a,
+                            const a_block *next, float *next_a, const b_matrices *b, size_t images, size_t columns,
+                            matrices c, size_t ldc) {
     const size_t tiles = psal_ceil_div(block->rows, MAX_ROWS), strips = psal_ceil_div(columns, p->strip);
     const size_t steps = next ? next->depth : 0, shares = tiles * images * strips;
     for (size_t share = 0; share < shares; share++) {
@@ -255,12 +252,12 @@ static void multiply_packed(const psal_product *p, const float *w, const a_block
 
 /* The same with A where it lies: strip by strip, so that one of B stays in the nearest cache. `next_start`: where the next cut of K
  * begins */
-static void multiply_in_place(const psal_product *p, const float *w, const a_block *block, size_t next_start, const b_matrices *b,
-                              size_t images, size_t columns, matrices c, size_t ldc)
-{
+static void multiply_in_place(const psal_product *p, const float *w, const a_block *block, size_t next_start,
+                              const b_matrices *b, size_t images, size_t columns, matrices c, size_t ldc) {
     const bool by_rows = p->form == PSAL_A_ROWS;
     const size_t row_step = by_rows ? p->depth : 1, k_step = by_rows ? 1 : p->rows;
-    const size_t tiles = psal_ceil_div(block->rows, psal_unpacked_rows(p->strip)), strips = psal_ceil_div(columns, p->strip);
+    const size_t tiles = psal_ceil_div(block->rows, psal_unpacked_rows(p->strip)),
+                 strips = psal_ceil_div(columns, p->strip);
     const float *first = w + block->row * row_step + block->start * k_step;
     for (size_t i = 0; i < strips * tiles; i++) {
         const size_t tile = i % tiles, n = i / tiles * p->strip, width = psal_size_min(p->strip, columns - n);
@@ -273,8 +270,8 @@ static void multiply_in_place(const psal_product *p, const float *w, const a_blo
             const b_strip strip = strip_at(b, image, n, block->depth);
             float *tile_c = c.first + image * c.step + m * ldc + n;
             for (size_t r = 0; r < rows && p->in_place; r++) prefetch_to_write(tile_c + r * ldc, width);
-            psal_unpacked(micro_form(p), rows, width, block->depth, first + m * row_step, by_rows ? p->depth : p->rows, next, strip.first,
-                        strip.k_step, strip.block_step, tile_c, ldc, block->start > 0);
+            psal_unpacked(micro_form(p), rows, width, block->depth, first + m * row_step, by_rows ? p->depth : p->rows,
+                          next, strip.first, strip.k_step, strip.block_step, tile_c, ldc, block->start > 0);
         }
     }
 }
@@ -284,8 +281,7 @@ typedef struct task_columns {
     size_t first, count, room;
 } task_columns;
 
-static task_columns columns_of(const psal_product *p, size_t column_task)
-{
+static task_columns columns_of(const psal_product *p, size_t column_task) {
     const size_t blocks = psal_ceil_div(p->positions, BLOCK);
     const size_t first = psal_tasks_part(blocks, p->column_tasks, column_task) * BLOCK;
     const size_t room = psal_tasks_part(blocks, p->column_tasks, column_task + 1) * BLOCK - first;
@@ -293,15 +289,13 @@ static task_columns columns_of(const psal_product *p, size_t column_task)
 }
 
 /* Where `shared` has the panels of an image and column task */
-static size_t shared_start(const psal_product *p, size_t image, size_t column_task)
-{
+static size_t shared_start(const psal_product *p, size_t image, size_t column_task) {
     return (image * p->column_tasks + column_task) * p->depth * p->columns;
 }
 
 /* B of all images and column tasks, [image][column task][cut] of panels, by all threads: of a cut some channels each, as tasks of
  * the operation that wrote the source had rows */
-static void pack_shared(const psal_product *p, const float *source, float *shared, int threads)
-{
+static void pack_shared(const psal_product *p, const float *source, float *shared, int threads) {
     const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t pieces = psal_ceil_div(WANTED_TASKS, psal_size_max(p->cuts, 1));
     psal_tasks tasks;
@@ -313,14 +307,13 @@ static void pack_shared(const psal_product *p, const float *source, float *share
         const task_columns own = columns_of(p, column_task);
         const size_t start = even_start(p->depth, p->cuts, cut), depth = even_share(p->depth, p->cuts, cut);
         const size_t first = even_start(depth, pieces, piece);
-        pack_columns(p, source + image * source_image, start + first, even_share(depth, pieces, piece), own.first, own.count, depth,
-                     shared + shared_start(p, image, column_task) + start * own.room + first * BLOCK);
+        pack_columns(p, source + image * source_image, start + first, even_share(depth, pieces, piece), own.first,
+                     own.count, depth, shared + shared_start(p, image, column_task) + start * own.room + first * BLOCK);
     }
 }
 
 void psal_product_run(const psal_product *p, const float *source, const float *w, float *result, float *scratch,
-                      int threads)
-{
+                      int threads) {
     const size_t source_image = p->channels * (size_t)p->l.h.source * (size_t)p->l.w.source;
     const size_t plane = p->result_height * p->result_width;
     const size_t group_floats = p->form == PSAL_A_TAPS ? p->rows * p->channels * p->kernel : p->rows * p->depth;
@@ -333,7 +326,8 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
     psal_tasks_init(&tasks, parts * p->row_tasks, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
-        const size_t part = t.number / p->row_tasks, row_task = t.number % p->row_tasks, column_task = part % p->column_tasks;
+        const size_t part = t.number / p->row_tasks, row_task = t.number % p->row_tasks,
+                     column_task = part % p->column_tasks;
         const size_t image = part / p->column_tasks * p->together;
         const size_t images = psal_size_min(p->together, p->images - image);
         const size_t row = even_start(p->rows, p->row_tasks, row_task);
@@ -376,7 +370,8 @@ void psal_product_run(const psal_product *p, const float *source, const float *w
             }
             const matrices to = {c.first + (block.row - row) * ldc, c.step};
             if (packs)
-                multiply_packed(p, filters, &block, now, i + 1 < count ? &next : NULL, later, &b, images, columns, to, ldc);
+                multiply_packed(p, filters, &block, now, i + 1 < count ? &next : NULL, later, &b, images, columns, to,
+                                ldc);
             else
                 multiply_in_place(p, filters, &block, next.start, &b, images, columns, to, ldc);
         }

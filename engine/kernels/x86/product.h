@@ -36,8 +36,8 @@ typedef struct psal_product {
     size_t strip;                            /* columns of a tile */
     bool in_source;                          /* B is read where it lies, but for the last columns */
     bool shared;                             /* columns packed beforehand */
-    size_t columns, own_columns;             /* the most positions of a task and image, in whole blocks; those it packs */
-    size_t shared_floats, buffer;            /* scratch: in front, and per thread */
+    size_t columns, own_columns;  /* the most positions of a task and image, in whole blocks; those it packs */
+    size_t shared_floats, buffer; /* scratch: in front, and per thread */
 } psal_product;
 
 #define psal_product_plan PSAL_SIMD_NAME(psal_product_plan)

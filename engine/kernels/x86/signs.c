@@ -12,8 +12,7 @@
 
 bool psal_signs_possible(const psal_conv2d_shape *s) {
     return s->groups == 1 && s->dilation_height == 1 && s->dilation_width == 1 &&
-           s->kernel_height * s->kernel_width <= MOST_TAPS &&
-           s->stride_height * s->stride_width <= MOST_PHASES;
+           s->kernel_height * s->kernel_width <= MOST_TAPS && s->stride_height * s->stride_width <= MOST_PHASES;
 }
 
 static size_t floats_of_thread(const psal_signs_plan *plan) {
@@ -42,14 +41,13 @@ typedef struct region {
 
 /* The tables of three planes times the coefficients of each. */
 static __attribute__((noinline)) void make_tables(const psal_signs_phase *p, const region *r,
-                                                  const float *const plane[PART],
-                                                  const vec coefficients[PART], float *to) {
+                                                  const float *const plane[PART], const vec coefficients[PART],
+                                                  float *to) {
     const vec a = coefficients[0], b = coefficients[1], c = coefficients[2];
     const float *x = plane[0], *y = plane[1], *z = plane[2];
     const int width = p->l.w.source, scale = p->w.scale, column = r->column * scale + p->w.origin;
     int first = column < 0 ? (-column + scale - 1) / scale : 0, end = (int)r->columns;
-    if (column + (end - 1) * scale >= width)
-        end = width > column ? (width - 1 - column) / scale + 1 : 0;
+    if (column + (end - 1) * scale >= width) end = width > column ? (width - 1 - column) / scale + 1 : 0;
     if (first > end) first = end;
     const ptrdiff_t next = (ptrdiff_t)p->l.h.source * width;
     for (size_t i = 0; i < r->rows; i++, to += r->columns * BLOCK) {
@@ -66,8 +64,7 @@ static __attribute__((noinline)) void make_tables(const psal_signs_phase *p, con
         prefetch(y + at + next, run);
         prefetch(z + at + next, run);
         for (int j = first; j < end; j++, at += scale) {
-            const vec one = vec_mul(a, vec_broadcast(x[at])),
-                      two = vec_fma(b, vec_broadcast(y[at]), one);
+            const vec one = vec_mul(a, vec_broadcast(x[at])), two = vec_fma(b, vec_broadcast(y[at]), one);
             vec_store(to + (size_t)j * BLOCK, vec_fma(c, vec_broadcast(z[at]), two));
         }
     }
@@ -87,11 +84,10 @@ INLINE void add_looked_up(vec *sum, vec table, __m512i word, vec sign) {
 
 /* sums[vector][pixel] (+)= what the steps of `quads` words look up; pixel[i] + offset[step] is the
  * table of a pixel at a step. */
-INLINE void tile(const int pixels, const int vectors, size_t quads, const __m512i *words,
-                 size_t words_step, const float *tables, const int *pixel, const int *offset,
-                 float *sums, size_t sums_step, bool accumulate) {
-    const __m512i sign_bit = _mm512_set1_epi32((int)0x80000000),
-                  one = _mm512_set1_epi32(0x3f800000);
+INLINE void tile(const int pixels, const int vectors, size_t quads, const __m512i *words, size_t words_step,
+                 const float *tables, const int *pixel, const int *offset, float *sums, size_t sums_step,
+                 bool accumulate) {
+    const __m512i sign_bit = _mm512_set1_epi32((int)0x80000000), one = _mm512_set1_epi32(0x3f800000);
     vec sum[TILE_PIXELS][TILE_VECTORS];
     const float *at[TILE_PIXELS];
 #pragma GCC unroll 7
@@ -116,8 +112,7 @@ INLINE void tile(const int pixels, const int vectors, size_t quads, const __m512
             for (int i = 0; i < pixels; i++) {
                 const vec table = vec_load(at[i] + there);
 #pragma GCC unroll 3
-                for (int v = 0; v < vectors; v++)
-                    add_looked_up(&sum[i][v], table, word[v], sign[v]);
+                for (int v = 0; v < vectors; v++) add_looked_up(&sum[i][v], table, word[v], sign[v]);
             }
 #pragma GCC unroll 3
             for (int v = 0; v < vectors; v++) word[v] = _mm512_srli_epi32(word[v], 8);
@@ -132,19 +127,16 @@ INLINE void tile(const int pixels, const int vectors, size_t quads, const __m512
         }
 }
 
-typedef void tile_function(size_t quads, const __m512i *words, size_t words_step,
-                           const float *tables, const int *pixel, const int *offset, float *sums,
-                           size_t sums_step, bool accumulate);
+typedef void tile_function(size_t quads, const __m512i *words, size_t words_step, const float *tables, const int *pixel,
+                           const int *offset, float *sums, size_t sums_step, bool accumulate);
 
-#define FOR_EACH_PIXELS(f, vectors)                                                                \
-    f(1, vectors) f(2, vectors) f(3, vectors) f(4, vectors) f(5, vectors) f(6, vectors)            \
-        f(7, vectors)
-#define DEFINE_TILE(pixels, vectors)                                                               \
-    static void tile_##pixels##_##vectors(                                                         \
-        size_t quads, const __m512i *words, size_t words_step, const float *tables,                \
-        const int *pixel, const int *offset, float *sums, size_t sums_step, bool accumulate) {     \
-        tile(pixels, vectors, quads, words, words_step, tables, pixel, offset, sums, sums_step,    \
-             accumulate);                                                                          \
+#define FOR_EACH_PIXELS(f, vectors) \
+    f(1, vectors) f(2, vectors) f(3, vectors) f(4, vectors) f(5, vectors) f(6, vectors) f(7, vectors)
+#define DEFINE_TILE(pixels, vectors)                                                                                  \
+    static void tile_##pixels##_##vectors(size_t quads, const __m512i *words, size_t words_step, const float *tables, \
+                                          const int *pixel, const int *offset, float *sums, size_t sums_step,         \
+                                          bool accumulate) {                                                          \
+        tile(pixels, vectors, quads, words, words_step, tables, pixel, offset, sums, sums_step, accumulate);          \
     }
 #define NAME(pixels, vectors) tile_##pixels##_##vectors,
 
@@ -189,10 +181,9 @@ static void set_pixels(const psal_signs_phase *p, const part *t, const region *r
 }
 
 /* Steps that only fill up a word look at the first table, where they add 0 times what is there. */
-static void set_offsets(const psal_signs_plan *plan, const psal_signs_phase *p, const region *r,
-                        size_t threes, int *offset) {
-    const int first = (p->h.tap * (int)r->columns + p->w.tap) * BLOCK,
-              next = (int)(r->rows * r->columns) * BLOCK;
+static void set_offsets(const psal_signs_plan *plan, const psal_signs_phase *p, const region *r, size_t threes,
+                        int *offset) {
+    const int first = (p->h.tap * (int)r->columns + p->w.tap) * BLOCK, next = (int)(r->rows * r->columns) * BLOCK;
     int taps[MOST_TAPS];
     for (size_t tap = 0; tap < p->taps; tap++)
         taps[tap] = first + ((int)(tap / (size_t)p->l.w.taps) * p->h.tap_step * (int)r->columns +
@@ -204,13 +195,12 @@ static void set_offsets(const psal_signs_plan *plan, const psal_signs_phase *p, 
         for (size_t tap = 0; tap < in_quads; tap++) *offset++ = (int)three * next + taps[tap];
     for (size_t three = 0; three < threes && in_quads < p->taps; three += QUAD)
         for (size_t tap = in_quads; tap < p->taps; tap++)
-            for (size_t i = three; i < three + QUAD; i++)
-                *offset++ = i < threes ? (int)i * next + taps[tap] : first;
+            for (size_t i = three; i < three + QUAD; i++) *offset++ = i < threes ? (int)i * next + taps[tap] : first;
     while (offset < end) *offset++ = first;
 }
 
-static void make_block(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o,
-                       const part *t, const region *r, size_t three, size_t end, float *tables) {
+static void make_block(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o, const part *t,
+                       const region *r, size_t three, size_t end, float *tables) {
     const size_t plane = (size_t)p->l.h.source * (size_t)p->l.w.source;
     const float *source = o->source + t->image * plan->channels * plane;
     for (; three < end; three++, tables += r->rows * r->columns * BLOCK) {
@@ -219,9 +209,7 @@ static void make_block(const psal_signs_plan *plan, const psal_signs_phase *p, c
         for (size_t i = 0; i < PART; i++) {
             const size_t channel = three + i * plan->threes;
             planes[i] = source + (channel < plan->channels ? channel : three) * plane;
-            const float factor = channel >= plan->channels ? 0
-                                 : plan->dx                ? o->w->scale[channel] * o->w->factor
-                                                           : 1;
+            const float factor = channel >= plan->channels ? 0 : plan->dx ? o->w->scale[channel] * o->w->factor : 1;
             coefficients[i] = vec_mul(vec_load(digits[i]), vec_broadcast(factor));
         }
         make_tables(p, r, planes, coefficients, tables);
@@ -237,9 +225,8 @@ INLINE void store_apart(float *to, size_t n, int step, vec values) {
         const unsigned even = 0x55555555u & (n >= BLOCK ? ~0u : (1u << 2 * n) - 1);
         vec_store_masked(to, vec_chosen(even), _mm512_permutexvar_ps(low, values));
         if (n > BLOCK / 2)
-            vec_store_masked(
-                to + BLOCK, vec_chosen(even >> BLOCK),
-                _mm512_permutexvar_ps(_mm512_add_epi32(low, _mm512_set1_epi32(8)), values));
+            vec_store_masked(to + BLOCK, vec_chosen(even >> BLOCK),
+                             _mm512_permutexvar_ps(_mm512_add_epi32(low, _mm512_set1_epi32(8)), values));
     } else {
         float each[BLOCK];
         vec_store(each, values);
@@ -248,24 +235,22 @@ INLINE void store_apart(float *to, size_t n, int step, vec values) {
 }
 
 /* To the result's planes, times the filters' scale unless the tables have it */
-static void store_sums(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o,
-                       const part *t, const float *sums) {
+static void store_sums(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o, const part *t,
+                       const float *sums) {
     const psal_conv2d_axis *h = &p->l.h, *w = &p->l.w;
     const size_t result_width = (size_t)(plan->dx ? plan->s->in_width : plan->s->out_width);
-    const size_t plane =
-        result_width * (size_t)(plan->dx ? plan->s->in_height : plan->s->out_height);
+    const size_t plane = result_width * (size_t)(plan->dx ? plan->s->in_height : plan->s->out_height);
     /* Then a part is one run of a plane. */
     const bool in_order = h->place_step == 1 && w->place_step == 1;
     const size_t runs = in_order ? 1 : t->rows, run = t->rows * t->columns / runs;
     const size_t row_step = (size_t)h->place_step * (in_order ? (size_t)w->count : result_width);
-    const size_t first = (in_order ? 0 : (size_t)h->place * result_width + (size_t)w->place) +
-                         t->row * row_step + t->column * (size_t)w->place_step;
+    const size_t first = (in_order ? 0 : (size_t)h->place * result_width + (size_t)w->place) + t->row * row_step +
+                         t->column * (size_t)w->place_step;
     for (size_t v = t->vector; v < t->last; v++, sums += p->task_positions * BLOCK) {
         const size_t lanes = psal_size_min(BLOCK, plan->results - v * BLOCK);
-        const vec scale = plan->dx
-                              ? vec_broadcast(1)
-                              : vec_mul(vec_load_masked(o->w->scale + v * BLOCK, vec_first(lanes)),
-                                        vec_broadcast(o->w->factor));
+        const vec scale = plan->dx ? vec_broadcast(1)
+                                   : vec_mul(vec_load_masked(o->w->scale + v * BLOCK, vec_first(lanes)),
+                                             vec_broadcast(o->w->factor));
         float *to = o->result + (t->image * plan->results + v * BLOCK) * plane + first;
         const float *from = sums;
         for (size_t r = 0; r < runs; r++, to += row_step) {
@@ -279,15 +264,14 @@ static void store_sums(const psal_signs_plan *plan, const psal_signs_phase *p, c
                 from += n * BLOCK;
                 transpose_registers(row);
                 for (size_t k = 0; k < lanes; k++)
-                    store_apart(to + k * plane + i * (size_t)w->place_step, n, w->place_step,
-                                row[k]);
+                    store_apart(to + k * plane + i * (size_t)w->place_step, n, w->place_step, row[k]);
             }
         }
     }
 }
 
-static void run_part(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o,
-                     const part *t, const scratch *s) {
+static void run_part(const psal_signs_plan *plan, const psal_signs_phase *p, const operands *o, const part *t,
+                     const scratch *s) {
     const region r = region_of(p, t);
     const size_t positions = t->rows * t->columns, sums_step = p->task_positions * BLOCK;
     const size_t strips = psal_ceil_div(positions, TILE_PIXELS);
@@ -296,20 +280,16 @@ static void run_part(const psal_signs_plan *plan, const psal_signs_phase *p, con
     if (p->blocks == 0) memset(s->sums, 0, vectors * sums_step * sizeof *s->sums);
     const __m512i *words = o->words + p->words + t->vector * p->quads;
     for (size_t block = 0; block < p->blocks; block++) {
-        const size_t three = block * p->threes,
-                     end = psal_size_min(three + p->threes, plan->threes);
+        const size_t three = block * p->threes, end = psal_size_min(three + p->threes, plan->threes);
         const size_t quads = psal_signs_quads(plan, p, end - three);
         make_block(plan, p, o, t, &r, three, end, s->tables);
-        if (block == 0 || end - three < p->threes)
-            set_offsets(plan, p, &r, end - three, s->offset);
+        if (block == 0 || end - three < p->threes) set_offsets(plan, p, &r, end - three, s->offset);
         for (size_t g = 0; g < groups; g++) {
             const size_t v = g * vectors / groups, n = (g + 1) * vectors / groups - v;
             for (size_t i = 0; i < strips; i++) {
-                const size_t first = i * positions / strips,
-                             count = (i + 1) * positions / strips - first;
-                tiles[n - 1][count - 1](
-                    quads, words + v * p->quads, p->quads, s->tables, s->pixel + first, s->offset,
-                    s->sums + v * sums_step + first * BLOCK, sums_step, block > 0);
+                const size_t first = i * positions / strips, count = (i + 1) * positions / strips - first;
+                tiles[n - 1][count - 1](quads, words + v * p->quads, p->quads, s->tables, s->pixel + first, s->offset,
+                                        s->sums + v * sums_step + first * BLOCK, sums_step, block > 0);
             }
         }
         words += quads;
@@ -317,8 +297,7 @@ static void run_part(const psal_signs_plan *plan, const psal_signs_phase *p, con
     store_sums(plan, p, o, t, s->sums);
 }
 
-static void run_task(const psal_signs_plan *plan, size_t task, const operands *o,
-                     const scratch *s) {
+static void run_task(const psal_signs_plan *plan, size_t task, const operands *o, const scratch *s) {
     size_t i = plan->phases - 1;
     while (plan->phase[i].first_task > task || plan->phase[i].positions == 0) i--;
     const psal_signs_phase *p = &plan->phase[i];
@@ -336,8 +315,8 @@ static void run_task(const psal_signs_plan *plan, size_t task, const operands *o
     run_part(plan, p, o, &t, s);
 }
 
-void psal_signs_conv(const psal_conv2d_shape *s, bool dx, const float *source,
-                     const psal_conv2d_signs *w, float *result, const psal_parallel *parallel) {
+void psal_signs_conv(const psal_conv2d_shape *s, bool dx, const float *source, const psal_conv2d_signs *w,
+                     float *result, const psal_parallel *parallel) {
     const int threads = parallel->threads;
     const psal_signs_plan plan = psal_signs_plan_new(s, dx, threads);
     __m512i *words = parallel->scratch;
@@ -350,8 +329,7 @@ void psal_signs_conv(const psal_conv2d_shape *s, bool dx, const float *source,
         for (psal_task t = psal_tasks_begin(&packing); psal_tasks_next(&packing, &t);)
             psal_signs_pack(&plan, w->codes, t.number, words);
 #pragma omp barrier
-        float *own =
-            (float *)(words + plan.words) + (size_t)omp_get_thread_num() * floats_of_thread(&plan);
+        float *own = (float *)(words + plan.words) + (size_t)omp_get_thread_num() * floats_of_thread(&plan);
         int *pixel = (int *)(own + plan.tables + plan.sums);
         const scratch memory = {own, own + plan.tables, pixel, pixel + plan.pixels};
         for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)

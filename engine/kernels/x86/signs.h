@@ -27,8 +27,8 @@ bool psal_signs_possible(const psal_conv2d_shape *s);
 
 /* dx: the input gradient; otherwise the convolution. */
 size_t psal_signs_conv_scratch(const psal_conv2d_shape *s, bool dx, int threads);
-void psal_signs_conv(const psal_conv2d_shape *s, bool dx, const float *source,
-                     const psal_conv2d_signs *w, float *result, const psal_parallel *parallel);
+void psal_signs_conv(const psal_conv2d_shape *s, bool dx, const float *source, const psal_conv2d_signs *w,
+                     float *result, const psal_parallel *parallel);
 
 #endif
 #endif

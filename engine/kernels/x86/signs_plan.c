@@ -12,8 +12,7 @@ enum {
 };
 
 static psal_signs_grid grid_of(const psal_conv2d_axis *a) {
-    if (a->taps <= 1)
-        return (psal_signs_grid){.origin = a->offset, .scale = a->stride, .advance = 1};
+    if (a->taps <= 1) return (psal_signs_grid){.origin = a->offset, .scale = a->stride, .advance = 1};
     const int span = (a->taps - 1) * a->offset_step;
     return (psal_signs_grid){.origin = a->offset + (span < 0 ? span : 0),
                              .scale = 1,
@@ -40,13 +39,11 @@ static bool fits(const psal_signs_phase *p, size_t rows, size_t columns) {
 
 /* The positions of a task at most, whole rows or a part of one, and the blocks: by the shape alone,
  * since each block has sums of its own. */
-static void choose_blocks(const psal_signs_plan *plan, psal_signs_phase *p, size_t *most_rows,
-                          size_t *most_columns) {
+static void choose_blocks(const psal_signs_plan *plan, psal_signs_phase *p, size_t *most_rows, size_t *most_columns) {
     const size_t height = (size_t)p->l.h.count, width = (size_t)p->l.w.count;
     const size_t most = psal_size_max(MOST_SUMS / (plan->vectors * BLOCK), LEAST_POSITIONS);
     size_t rows = 1, columns = width;
-    while (columns > LEAST_POSITIONS && (columns > most || !fits(p, 1, columns)))
-        columns = psal_ceil_div(columns, 2);
+    while (columns > LEAST_POSITIONS && (columns > most || !fits(p, 1, columns))) columns = psal_ceil_div(columns, 2);
     if (columns < width && columns > TILE_PIXELS) columns -= columns % TILE_PIXELS;
     if (columns == width)
         while (rows < height && (rows + 1) * width <= most && fits(p, rows + 1, width)) rows++;
@@ -65,8 +62,7 @@ static void choose_blocks(const psal_signs_plan *plan, psal_signs_phase *p, size
 
 /* Where there are fewer tasks than threads, the vectors of results are divided, and then the
  * positions; then these once more where a few tasks are not as many for each thread. */
-static void divide(const psal_signs_plan *plan, psal_signs_phase *p, size_t rows, size_t columns,
-                   size_t team) {
+static void divide(const psal_signs_plan *plan, psal_signs_phase *p, size_t rows, size_t columns, size_t team) {
     const size_t height = (size_t)p->l.h.count, width = (size_t)p->l.w.count;
     const size_t images = (size_t)plan->s->batch;
     p->cuts = psal_ceil_div(width, columns);
@@ -96,8 +92,7 @@ static void plan_phase(psal_signs_plan *plan, psal_signs_phase *p, int threads) 
     size_t rows = 1, columns = (size_t)p->l.w.count;
     if (p->taps > 0) choose_blocks(plan, p, &rows, &columns);
     divide(plan, p, rows, columns, (size_t)threads);
-    p->task_positions = psal_ceil_div((size_t)p->l.h.count, p->bands) *
-                        psal_ceil_div((size_t)p->l.w.count, p->cuts);
+    p->task_positions = psal_ceil_div((size_t)p->l.h.count, p->bands) * psal_ceil_div((size_t)p->l.w.count, p->cuts);
     p->words = plan->words;
     p->first_task = plan->tasks;
 

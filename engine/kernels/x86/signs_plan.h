@@ -78,8 +78,7 @@ size_t psal_signs_quads(const psal_signs_plan *plan, const psal_signs_phase *p, 
  * for the codes a, b and c (0, 1 and 2) of a three; the sum it means is what the table has at |n|,
  * or that with the other sign. A byte of a word is |n|, and its bit 7 tells the sign. No code is 1,
  * so that the number is 0 where there is nothing. */
-void psal_signs_pack(const psal_signs_plan *plan, const unsigned char *codes, size_t task,
-                     __m512i *words);
+void psal_signs_pack(const psal_signs_plan *plan, const unsigned char *codes, size_t task, __m512i *words);
 size_t psal_signs_pack_tasks(const psal_signs_plan *plan);
 
 #endif

@@ -11,8 +11,7 @@
 static __m512i numbers_of(__m512i a, __m512i b, __m512i c) {
     const __m512i three_b = _mm512_add_epi8(b, _mm512_add_epi8(b, b)),
                   nine_c = _mm512_add_epi8(c, _mm512_slli_epi16(c, 3));
-    const __m512i n =
-        _mm512_sub_epi8(_mm512_add_epi8(a, _mm512_add_epi8(three_b, nine_c)), _mm512_set1_epi8(13));
+    const __m512i n = _mm512_sub_epi8(_mm512_add_epi8(a, _mm512_add_epi8(three_b, nine_c)), _mm512_set1_epi8(13));
     return _mm512_or_si512(_mm512_abs_epi8(n), _mm512_and_si512(n, _mm512_set1_epi8((char)0x80)));
 }
 
@@ -34,8 +33,7 @@ static inline void prefetch_codes(const unsigned char *codes, size_t n) {
 }
 
 /* Forward: codes[o][(c, tap)]. The elements of a row come in the order of the steps. */
-static void pack_rows(const psal_signs_plan *plan, const unsigned char *codes, size_t vector,
-                      __m512i *words) {
+static void pack_rows(const psal_signs_plan *plan, const unsigned char *codes, size_t vector, __m512i *words) {
     const psal_signs_phase *p = &plan->phase[0];
     const size_t filter = plan->channels * plan->kernel, part = plan->threes * plan->kernel;
     const size_t lanes = psal_size_min(BLOCK, plan->results - vector * BLOCK);
@@ -66,10 +64,8 @@ static void pack_rows(const psal_signs_plan *plan, const unsigned char *codes, s
 
 /* 128 bits i of r[j] become 128 bits j of r[i]. */
 INLINE void transpose_quarters(__m512i r[4]) {
-    const __m512i a = _mm512_shuffle_i32x4(r[0], r[1], 0x44),
-                  b = _mm512_shuffle_i32x4(r[0], r[1], 0xee);
-    const __m512i c = _mm512_shuffle_i32x4(r[2], r[3], 0x44),
-                  d = _mm512_shuffle_i32x4(r[2], r[3], 0xee);
+    const __m512i a = _mm512_shuffle_i32x4(r[0], r[1], 0x44), b = _mm512_shuffle_i32x4(r[0], r[1], 0xee);
+    const __m512i c = _mm512_shuffle_i32x4(r[2], r[3], 0x44), d = _mm512_shuffle_i32x4(r[2], r[3], 0xee);
     r[0] = _mm512_shuffle_i32x4(a, c, 0x88);
     r[1] = _mm512_shuffle_i32x4(a, c, 0xdd);
     r[2] = _mm512_shuffle_i32x4(b, d, 0x88);
@@ -78,28 +74,24 @@ INLINE void transpose_quarters(__m512i r[4]) {
 
 /* byte i of 4 * dwords, moved to byte `place` */
 INLINE __m512i byte_of(const __m512i *dwords, size_t i, size_t place) {
-    const __m512i high =
-        _mm512_sll_epi32(dwords[i / QUAD], _mm_cvtsi32_si128(8 * (int)(QUAD - 1 - i % QUAD)));
+    const __m512i high = _mm512_sll_epi32(dwords[i / QUAD], _mm_cvtsi32_si128(8 * (int)(QUAD - 1 - i % QUAD)));
     const __m512i byte = _mm512_and_si512(high, _mm512_set1_epi32((int)0xff000000));
     return _mm512_srl_epi32(byte, _mm_cvtsi32_si128(8 * (int)(QUAD - 1 - place)));
 }
 
 /* The words that one three has part in, from dwords with its numbers: lane m of dwords[i] is
  * channel m, elements 4i to 4i + 3 */
-static void place_numbers(const psal_signs_plan *plan, const psal_signs_phase *p,
-                          const unsigned char *element, size_t three, const __m512i *dwords,
-                          __m512i *words) {
-    const size_t full = p->taps / QUAD, rest = p->taps % QUAD, block = three / p->threes,
-                 place = three % p->threes;
+static void place_numbers(const psal_signs_plan *plan, const psal_signs_phase *p, const unsigned char *element,
+                          size_t three, const __m512i *dwords, __m512i *words) {
+    const size_t full = p->taps / QUAD, rest = p->taps % QUAD, block = three / p->threes, place = three % p->threes;
     const size_t threes = psal_size_min(p->threes, plan->threes - block * p->threes);
     words += block * psal_signs_quads(plan, p, p->threes);
     for (size_t q = 0; q < full; q++) {
         const unsigned char *e = element + q * QUAD;
         __m512i word = dwords[q];
         if (p->taps < plan->kernel)
-            word = _mm512_or_si512(
-                _mm512_or_si512(byte_of(dwords, e[0], 0), byte_of(dwords, e[1], 1)),
-                _mm512_or_si512(byte_of(dwords, e[2], 2), byte_of(dwords, e[3], 3)));
+            word = _mm512_or_si512(_mm512_or_si512(byte_of(dwords, e[0], 0), byte_of(dwords, e[1], 1)),
+                                   _mm512_or_si512(byte_of(dwords, e[2], 2), byte_of(dwords, e[3], 3)));
         words[place * full + q] = word;
     }
     words += threes * full + place / QUAD * rest;
@@ -113,12 +105,11 @@ static void place_numbers(const psal_signs_plan *plan, const psal_signs_phase *p
  * vector, those of a channel apart and transposed. Some threes at a time because what was just
  * stored in 64 bytes can not be loaded in 16 that lie across, nor the other way round, before it
  * has reached the cache. */
-static void pack_taps(const psal_signs_plan *plan, const unsigned char *codes, size_t vector,
-                      size_t vectors, __m512i *words) {
+static void pack_taps(const psal_signs_plan *plan, const unsigned char *codes, size_t vector, size_t vectors,
+                      __m512i *words) {
     enum { THREES = 16, ROOM = QUAD * BLOCK * MOST_TAPS + 64 };
     const size_t row_size = plan->results * plan->kernel, first = vector * BLOCK * plan->kernel;
-    const size_t size =
-        psal_size_min(vectors * BLOCK, plan->results - vector * BLOCK) * plan->kernel;
+    const size_t size = psal_size_min(vectors * BLOCK, plan->results - vector * BLOCK) * plan->kernel;
     const __m512i columns = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     unsigned char element[MOST_PHASES][MOST_TAPS];
     unsigned char numbers[THREES][ROOM] __attribute__((aligned(64))),
@@ -126,25 +117,20 @@ static void pack_taps(const psal_signs_plan *plan, const unsigned char *codes, s
     for (size_t i = 0; i < plan->phases; i++) {
         const psal_conv2d_axis *h = &plan->phase[i].l.h, *w = &plan->phase[i].l.w;
         for (int tap = 0; tap < h->taps * w->taps; tap++)
-            element[i][tap] = (unsigned char)((h->kernel + tap / w->taps * h->kernel_step) *
-                                                  plan->s->kernel_width +
+            element[i][tap] = (unsigned char)((h->kernel + tap / w->taps * h->kernel_step) * plan->s->kernel_width +
                                               w->kernel + tap % w->taps * w->kernel_step);
     }
     for (size_t start = 0; start < plan->threes; start += THREES) {
         const size_t threes = psal_size_min(THREES, plan->threes - start);
         for (size_t k = 0; k < threes; k++) {
             for (size_t i = 0; i < PART; i++)
-                prefetch_codes(codes + (start + THREES + k + i * plan->threes) * row_size + first,
-                               size);
+                prefetch_codes(codes + (start + THREES + k + i * plan->threes) * row_size + first, size);
             for (size_t j = 0; j < size; j += 64) {
                 size_t n[PART];
                 for (size_t i = 0; i < PART; i++)
-                    n[i] = start + k + i * plan->threes < plan->channels
-                               ? psal_size_min(size - j, 64)
-                               : 0;
-                _mm512_store_si512(numbers[k] + j,
-                                   load_numbers(codes + (start + k) * row_size + first + j,
-                                                plan->threes * row_size, n));
+                    n[i] = start + k + i * plan->threes < plan->channels ? psal_size_min(size - j, 64) : 0;
+                _mm512_store_si512(numbers[k] + j, load_numbers(codes + (start + k) * row_size + first + j,
+                                                                plan->threes * row_size, n));
             }
             memset(numbers[k] + size, 0, vectors * BLOCK * plan->kernel - size);
         }
@@ -154,14 +140,13 @@ static void pack_taps(const psal_signs_plan *plan, const unsigned char *codes, s
                     for (size_t e = 0; e < plan->kernel; e += 16)
                         _mm_store_si128(
                             (__m128i *)&apart[k][e / 16][m / 4][m % 4 * 16],
-                            _mm_loadu_si128(
-                                (const __m128i *)&numbers[k][(v * BLOCK + m) * plan->kernel + e]));
+                            _mm_loadu_si128((const __m128i *)&numbers[k][(v * BLOCK + m) * plan->kernel + e]));
             for (size_t k = 0; k < threes; k++) {
                 __m512i dwords[MOST_TAPS / QUAD];
                 for (size_t e = 0; e < plan->kernel; e += 16) {
                     for (int i = 0; i < 4; i++)
-                        dwords[e / QUAD + i] = _mm512_permutexvar_epi32(
-                            columns, _mm512_load_si512(apart[k][e / 16][i]));
+                        dwords[e / QUAD + i] = _mm512_permutexvar_epi32(columns,
+                                                                        _mm512_load_si512(apart[k][e / 16][i]));
                     transpose_quarters(dwords + e / QUAD);
                 }
                 for (size_t i = 0; i < plan->phases; i++) {
@@ -177,12 +162,10 @@ static void pack_taps(const psal_signs_plan *plan, const unsigned char *codes, s
 
 /* dx, one tap: codes[o][c]. The numbers of 64 channels for each of four threes, byte by byte:
  * `vectors` <= 4 of them. */
-static void pack_columns(const psal_signs_plan *plan, const psal_signs_phase *p,
-                         const unsigned char *codes, size_t vector, size_t vectors,
-                         __m512i *words) {
+static void pack_columns(const psal_signs_plan *plan, const psal_signs_phase *p, const unsigned char *codes,
+                         size_t vector, size_t vectors, __m512i *words) {
     enum { AHEAD = 4 * QUAD }; /* threes that are asked for meanwhile */
-    const size_t first = vector * BLOCK,
-                 size = psal_size_min(vectors * BLOCK, plan->results - first);
+    const size_t first = vector * BLOCK, size = psal_size_min(vectors * BLOCK, plan->results - first);
     words += p->words + vector * p->quads;
     for (size_t block = 0; block < p->blocks; block++) {
         const size_t end = psal_size_min((block + 1) * p->threes, plan->threes);
@@ -191,13 +174,10 @@ static void pack_columns(const psal_signs_plan *plan, const psal_signs_phase *p,
             for (size_t k = 0; k < QUAD; k++) {
                 size_t n[PART];
                 for (size_t i = 0; i < PART; i++)
-                    n[i] =
-                        start + k < end && start + k + i * plan->threes < plan->channels ? size : 0;
+                    n[i] = start + k < end && start + k + i * plan->threes < plan->channels ? size : 0;
                 for (size_t i = 0; i < PART; i++)
-                    prefetch_codes(
-                        codes + (start + AHEAD + k + i * plan->threes) * plan->results + first, 1);
-                const unsigned char *row =
-                    codes + (n[0] > 0 ? (start + k) * plan->results + first : 0);
+                    prefetch_codes(codes + (start + AHEAD + k + i * plan->threes) * plan->results + first, 1);
+                const unsigned char *row = codes + (n[0] > 0 ? (start + k) * plan->results + first : 0);
                 number[k] = load_numbers(row, plan->threes * plan->results, n);
             }
             pair[0] = _mm512_unpacklo_epi8(number[0], number[1]);
@@ -219,14 +199,12 @@ size_t psal_signs_pack_tasks(const psal_signs_plan *plan) {
     return psal_ceil_div(plan->vectors, QUAD);
 }
 
-void psal_signs_pack(const psal_signs_plan *plan, const unsigned char *codes, size_t task,
-                     __m512i *words) {
+void psal_signs_pack(const psal_signs_plan *plan, const unsigned char *codes, size_t task, __m512i *words) {
     const size_t first = task * QUAD, end = psal_size_min(first + QUAD, plan->vectors);
     if (!plan->dx)
         for (size_t v = first; v < end; v++) pack_rows(plan, codes, v, words);
     else if (plan->kernel == 1)
-        for (size_t i = 0; i < plan->phases; i++)
-            pack_columns(plan, &plan->phase[i], codes, first, end - first, words);
+        for (size_t i = 0; i < plan->phases; i++) pack_columns(plan, &plan->phase[i], codes, first, end - first, words);
     else
         pack_taps(plan, codes, first, end - first, words);
 }

@@ -10,8 +10,7 @@
 #if defined PSAL_SIMD_AVX512
 
 /* In each 128-bit lane, of four rows each: element j of r[4*k + i] becomes element i of r[4*k + j]. */
-static inline __attribute__((always_inline)) void transpose_in_lanes(const int rows, vec *r)
-{
+static inline __attribute__((always_inline)) void transpose_in_lanes(const int rows, vec *r) {
     vec t[16];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i += 2) {
@@ -29,8 +28,7 @@ static inline __attribute__((always_inline)) void transpose_in_lanes(const int r
 }
 
 /* r[i] element j becomes r[j] element i */
-static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
-{
+static inline __attribute__((always_inline)) void transpose_registers(vec r[16]) {
     vec t[16];
     transpose_in_lanes(16, r);
     /* Now lane l of r[4*i + j] holds column 4*l + j of rows 4*i .. 4*i+3: transpose the 4 x 4 lanes. */
@@ -49,8 +47,7 @@ static inline __attribute__((always_inline)) void transpose_registers(vec r[16])
 
 /* r[j] lane i = src[i * step + j] for i < rows, j < columns, and 0 beyond; nothing else is read. */
 static inline __attribute__((always_inline)) void load_transposed(const float *src, size_t step, size_t rows,
-                                                                  size_t columns, vec r[16])
-{
+                                                                  size_t columns, vec r[16]) {
     const vec_mask mask = vec_first(columns);
     if (rows == 16)
 #pragma GCC unroll 16
@@ -64,8 +61,7 @@ static inline __attribute__((always_inline)) void load_transposed(const float *s
 /* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (both <= 16), and 0 for rows <= i < stored, where
  * stored is rows or 16: nothing else is read or written. */
 static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
-                                   size_t dst_step, size_t stored)
-{
+                                   size_t dst_step, size_t stored) {
     vec r[16];
     if (rows == 16 && columns == 16) {
 #pragma GCC unroll 16
@@ -73,8 +69,7 @@ static inline void transpose_block(const float *src, size_t src_step, size_t row
     } else {
         vec_mask mask = vec_first(columns);
 #pragma GCC unroll 16
-        for (size_t i = 0; i < 16; i++)
-            r[i] = i < rows ? vec_load_masked(src + i * src_step, mask) : vec_zero();
+        for (size_t i = 0; i < 16; i++) r[i] = i < rows ? vec_load_masked(src + i * src_step, mask) : vec_zero();
     }
     transpose_registers(r);
     if (columns == 16 && stored == 16) {
@@ -90,8 +85,7 @@ static inline void transpose_block(const float *src, size_t src_step, size_t row
 
 #else
 
-static inline __attribute__((always_inline)) void transpose_registers(vec r[8])
-{
+static inline __attribute__((always_inline)) void transpose_registers(vec r[8]) {
     vec t[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i += 2) {
@@ -116,8 +110,7 @@ static inline __attribute__((always_inline)) void transpose_registers(vec r[8])
 }
 
 static inline void transpose_block(const float *src, size_t src_step, size_t rows, size_t columns, float *dst,
-                                   size_t dst_step, size_t stored)
-{
+                                   size_t dst_step, size_t stored) {
     for (size_t i0 = 0; i0 < stored; i0 += 8) {
         const vec_mask kept = vec_first(stored - i0);
         for (size_t j0 = 0; j0 < columns; j0 += 8) {

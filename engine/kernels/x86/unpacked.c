@@ -12,8 +12,9 @@
 #if WIDTH == 16
 #define MOST_ROWS 8
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8)
-#define FOR_EACH_KIND(f, form, rows)                                                                                   \
-    f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) f(form, rows, 4, false)
+#define FOR_EACH_KIND(f, form, rows)                                                               \
+    f(form, rows, 1, false) f(form, rows, 2, false) f(form, rows, 3, false) f(form, rows, 3, true) \
+        f(form, rows, 4, false)
 #else
 #define MOST_ROWS 6
 #define FOR_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
@@ -21,44 +22,39 @@
 #endif
 enum { THREE_AND_ONE = 3, FOUR, KINDS }; /* in the order of FOR_EACH_KIND: first one, two and three vectors */
 
-static int kind_of(size_t columns)
-{
+static int kind_of(size_t columns) {
     return columns > 3 * WIDTH + 1 ? FOUR : columns > 3 * WIDTH ? THREE_AND_ONE : (int)((columns - 1) / WIDTH);
 }
 
-size_t psal_unpacked_rows(size_t columns)
-{
+size_t psal_unpacked_rows(size_t columns) {
     return kind_of(columns) == FOUR ? 7 : MOST_ROWS;
 }
 
-bool psal_unpacked_exact(size_t columns)
-{
+bool psal_unpacked_exact(size_t columns) {
     return columns % WIDTH == 0 || kind_of(columns) == THREE_AND_ONE;
 }
 
 /* Where vector v of a row of B lies: a panel holds one or two. */
-INLINE size_t place_of(const int v, size_t b_block)
-{
+INLINE size_t place_of(const int v, size_t b_block) {
     return (size_t)(v * WIDTH / BLOCK) * b_block + (size_t)(v * WIDTH % BLOCK);
 }
 
 #if WIDTH == 16
 /* Where turn() puts column k < 16 of a tile's rows */
-INLINE size_t turned_at(size_t k)
-{
+INLINE size_t turned_at(size_t k) {
     return k % 4 * 32 + k / 4 * 8;
 }
 
 /* Up to 16 columns of a tile's rows, each in one piece */
-INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned)
-{
+INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned) {
     vec r[8];
     const vec_mask mask = vec_first(columns);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) r[i] = i < rows ? vec_load_masked(a + (size_t)i * a_step, mask) : vec_zero();
     transpose_in_lanes(8, r);
     /* Now lane l of r[j] and of r[4 + j] holds column 4*l + j of rows 0 .. 3 and 4 .. 7. */
-    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                  high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         const __m512d first = _mm512_castps_pd(r[j]), second = _mm512_castps_pd(r[4 + j]);
@@ -67,23 +63,20 @@ INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, 
     }
 }
 #else
-INLINE size_t turned_at(size_t k)
-{
+INLINE size_t turned_at(size_t k) {
     return k * BLOCK;
 }
 
-INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned)
-{
+INLINE void turn(const float *a, size_t a_step, const int rows, size_t columns, float *turned) {
     transpose_block(a, a_step, (size_t)rows, columns, turned, BLOCK, BLOCK);
 }
 #endif
 
 /* One tile of constant size. `single`: the last vector of B has one column only, which is B's first of that panel. Its accumulator
  * has rows for lanes. */
-INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth, const float *a,
-                 size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc,
-                 size_t columns, bool accumulate)
-{
+INLINE void tile(const int rows, const int vectors, const bool single, const psal_micro_form form, size_t depth,
+                 const float *a, size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block,
+                 float *c, size_t ldc, size_t columns, bool accumulate) {
     const bool by_rows = form != PSAL_MICRO_COLUMNS;
     const vec_mask all = vec_first((size_t)rows);
     vec acc[MOST_ROWS][MOST_VECTORS], sums[MOST_ROWS][MOST_VECTORS];
@@ -147,25 +140,23 @@ INLINE void tile(const int rows, const int vectors, const bool single, const psa
     }
 }
 
-typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_step,
-                           size_t b_block, float *c, size_t ldc, size_t columns, bool accumulate);
+typedef void tile_function(size_t depth, const float *a, size_t a_step, const float *next, const float *b,
+                           size_t b_step, size_t b_block, float *c, size_t ldc, size_t columns, bool accumulate);
 
 #define DEFINE_TILE(form, rows, vectors, single)                                                                       \
-    static void tile_##form##_##rows##_##vectors##_##single(size_t depth, const float *a, size_t a_step,               \
-                                                            const float *next, const float *b, size_t b_step,          \
-                                                            size_t b_block, float *c, size_t ldc, size_t columns,      \
-                                                            bool accumulate)                                           \
-    {                                                                                                                  \
+    static void tile_##form##_##rows##_##vectors##_##single(                                                           \
+        size_t depth, const float *a, size_t a_step, const float *next, const float *b, size_t b_step, size_t b_block, \
+        float *c, size_t ldc, size_t columns, bool accumulate) {                                                       \
         tile(rows, vectors, single, form, depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);    \
     }
-#define DEFINE_TILES(rows)                                                                                             \
-    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_ROWS, rows)                                                                  \
-    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_COLUMNS, rows)                                                               \
+#define DEFINE_TILES(rows)                               \
+    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_ROWS, rows)    \
+    FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_COLUMNS, rows) \
     FOR_EACH_KIND(DEFINE_TILE, PSAL_MICRO_CHAINS, rows)
 #define NAME(form, rows, vectors, single) tile_##form##_##rows##_##vectors##_##single,
-#define NAMES(rows)                                                                                                    \
-    {{FOR_EACH_KIND(NAME, PSAL_MICRO_ROWS, rows)},                                                                     \
-     {FOR_EACH_KIND(NAME, PSAL_MICRO_COLUMNS, rows)},                                                                  \
+#define NAMES(rows)                                   \
+    {{FOR_EACH_KIND(NAME, PSAL_MICRO_ROWS, rows)},    \
+     {FOR_EACH_KIND(NAME, PSAL_MICRO_COLUMNS, rows)}, \
      {FOR_EACH_KIND(NAME, PSAL_MICRO_CHAINS, rows)}},
 
 FOR_EACH_ROWS(DEFINE_TILES)
@@ -173,8 +164,8 @@ FOR_EACH_ROWS(DEFINE_TILES)
 static tile_function *const tiles[MOST_ROWS][3][KINDS] = {FOR_EACH_ROWS(NAMES)};
 
 void psal_unpacked(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
-                   const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate)
-{
+                   const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc,
+                   bool accumulate) {
     assert(rows > 0 && rows <= psal_unpacked_rows(columns) && columns > 0 && columns <= UNPACKED_COLUMNS);
     tiles[rows - 1][form][kind_of(columns)](depth, a, a_step, next, b, b_step, b_block, c, ldc, columns, accumulate);
 }

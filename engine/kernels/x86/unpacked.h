@@ -32,6 +32,7 @@ bool psal_unpacked_exact(size_t columns);
 /* rows in [1, psal_unpacked_rows(columns)], columns in [1, UNPACKED_COLUMNS]. `next` is where A is read afterwards: of as many rows
  * as this tile's or, where it is columns, of depth / UNPACKED_GROUP steps from there, lines are asked for meanwhile. */
 void psal_unpacked(psal_micro_form form, size_t rows, size_t columns, size_t depth, const float *a, size_t a_step,
-                   const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc, bool accumulate);
+                   const float *next, const float *b, size_t b_step, size_t b_block, float *c, size_t ldc,
+                   bool accumulate);
 
 #endif

@@ -11,26 +11,25 @@
 #define psal_winograd_dw PSAL_SIMD_NAME(psal_winograd_dw)
 
 /* The input gradient of such a convolution is the same operation on dy with turned filters and padding r - 1 - padding. */
-static inline bool winograd_possible(const psal_conv2d_shape *s)
-{
-    return s->stride_height == 1 && s->stride_width == 1 && s->dilation_height == 1 && s->dilation_width == 1 && s->groups == 1;
+static inline bool winograd_possible(const psal_conv2d_shape *s) {
+    return s->stride_height == 1 && s->stride_width == 1 && s->dilation_height == 1 && s->dilation_width == 1 &&
+           s->groups == 1;
 }
 
-static inline bool winograd_three_by_three(const psal_conv2d_shape *s)
-{
+static inline bool winograd_three_by_three(const psal_conv2d_shape *s) {
     return winograd_possible(s) && s->kernel_height == 3 && s->kernel_width == 3;
 }
 
 /* 3 x 3 at stride 2 */
-static inline bool winograd_strided(const psal_conv2d_shape *s)
-{
-    return s->stride_height == 2 && s->stride_width == 2 && s->dilation_height == 1 && s->dilation_width == 1 && s->groups == 1 &&
-           s->kernel_height == 3 && s->kernel_width == 3 && s->padding_height % 2 == s->padding_width % 2;
+static inline bool winograd_strided(const psal_conv2d_shape *s) {
+    return s->stride_height == 2 && s->stride_width == 2 && s->dilation_height == 1 && s->dilation_width == 1 &&
+           s->groups == 1 && s->kernel_height == 3 && s->kernel_width == 3 &&
+           s->padding_height % 2 == s->padding_width % 2;
 }
 
 /* A convolution, or with `transposed` its input gradient, in tiles of m x m results. */
 typedef struct winograd_tiling {
-    size_t sources, results;         /* channels */
+    size_t sources, results; /* channels */
     winograd_planes source, result;
     winograd_size height, width;
     int row_offset, column_offset;   /* source corner of tile 0 */
@@ -38,21 +37,21 @@ typedef struct winograd_tiling {
 } winograd_tiling;
 
 /* Where the source has the first element that the first tile of an axis reads */
-static inline int winograd_offset(winograd_axis axis, bool transposed, int padding)
-{
+static inline int winograd_offset(winograd_axis axis, bool transposed, int padding) {
     if (!transposed) return -padding;
     if (axis == WINOGRAD_AXIS_STRIDE_2_DX_EVEN) return padding / 2 - 1;
     if (axis == WINOGRAD_AXIS_STRIDE_2_DX_ODD) return (padding - 1) / 2;
     return padding - (winograd_axis_size(axis).taps - 1);
 }
 
-static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, bool transposed, winograd_form form)
-{
+static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, bool transposed, winograd_form form) {
     const winograd_planes x = {s->in_height, s->in_width, BLOCK}, y = {s->out_height, s->out_width, BLOCK};
     winograd_tiling t = {.sources = (size_t)(transposed ? s->out_channels : s->in_channels),
                          .results = (size_t)(transposed ? s->in_channels : s->out_channels),
-                         .source = transposed ? y : x, .result = transposed ? x : y,
-                         .height = winograd_height(form), .width = winograd_width(form)};
+                         .source = transposed ? y : x,
+                         .result = transposed ? x : y,
+                         .height = winograd_height(form),
+                         .width = winograd_width(form)};
     t.row_offset = winograd_offset(winograd_height_axis(form), transposed, s->padding_height);
     t.column_offset = winograd_offset(winograd_width_axis(form), transposed, s->padding_width);
     t.image_rows = psal_ceil_div((size_t)t.result.height, (size_t)t.height.results);
@@ -61,8 +60,7 @@ static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, boo
 }
 
 /* At least so many floats, an odd number of cache lines: frequencies that far apart do not share places in a cache. */
-static inline size_t winograd_step(size_t floats)
-{
+static inline size_t winograd_step(size_t floats) {
     return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
 }
 

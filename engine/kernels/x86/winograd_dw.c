@@ -12,36 +12,36 @@
 #include "engine/kernels/x86/micro.h"
 #include "engine/kernels/x86/winograd_transform.h"
 
-#define PANEL (2 * BLOCK)            /* columns of a panel of E */
-#define SHARED_FLOATS (3u << 20)     /* the most of V and W together that are made beforehand, 12 MiB, */
-#define LARGE_E_FLOATS (2u << 20)    /* and the least of E, 8 MiB */
-#define SHARED_GROUP 4u              /* blocks of filters of a piece then */
-#define PIECE_FLOATS (144u << 10)    /* otherwise, E of a piece: 576 KiB */
-#define BAND_FLOATS (84u << 10)      /* V and W of a band: 336 KiB */
-#define INPUT_COST 8u                /* of the transform of a block and tile, */
-#define GRADIENT_COST 5u             /* and that of dy */
-#define WANTED_TASKS 8u              /* by several sums of a piece, */
-#define FEWEST_BANDS 3u              /* each over so many bands at least, and */
-#define FEWEST_TASKS 4u              /* by smaller pieces */
+#define PANEL (2 * BLOCK)         /* columns of a panel of E */
+#define SHARED_FLOATS (3u << 20)  /* the most of V and W together that are made beforehand, 12 MiB, */
+#define LARGE_E_FLOATS (2u << 20) /* and the least of E, 8 MiB */
+#define SHARED_GROUP 4u           /* blocks of filters of a piece then */
+#define PIECE_FLOATS (144u << 10) /* otherwise, E of a piece: 576 KiB */
+#define BAND_FLOATS (84u << 10)   /* V and W of a band: 336 KiB */
+#define INPUT_COST 8u             /* of the transform of a block and tile, */
+#define GRADIENT_COST 5u          /* and that of dy */
+#define WANTED_TASKS 8u           /* by several sums of a piece, */
+#define FEWEST_BANDS 3u           /* each over so many bands at least, and */
+#define FEWEST_TASKS 4u           /* by smaller pieces */
 
 typedef struct dw_plan {
     winograd_form form;
-    size_t products, gradients, taps;                  /* frequencies of a tile and of E, elements of a filter's plane */
+    size_t products, gradients, taps; /* frequencies of a tile and of E, elements of a filter's plane */
     winograd_size height, width;
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t groups, panels, group_blocks, panel_blocks; /* pieces are groups x panels of at most so many blocks */
     size_t tile_rows, tile_columns;                    /* of an image */
     bool shared;                                       /* V and W are made beforehand */
-    size_t row_bands, row_parts, bands, tiles;         /* bands of an image are row_bands x row_parts; of at most so many tiles */
-    size_t sums;                                       /* of a piece */
-    size_t x_step, y_step, e_step;                     /* between frequencies */
-    size_t x_floats, y_floats, e_floats;               /* V and W, of all or of a thread; E of a piece */
-    size_t line, partials;                             /* of a thread; partial sums */
+    size_t row_bands, row_parts, bands,
+        tiles;                           /* bands of an image are row_bands x row_parts; of at most so many tiles */
+    size_t sums;                         /* of a piece */
+    size_t x_step, y_step, e_step;       /* between frequencies */
+    size_t x_floats, y_floats, e_floats; /* V and W, of all or of a thread; E of a piece */
+    size_t line, partials;               /* of a thread; partial sums */
 } dw_plan;
 
 /* One band, transformed beforehand */
-static void share_image(dw_plan *p)
-{
+static void share_image(dw_plan *p) {
     p->shared = true;
     p->panels = psal_ceil_div(p->inputs, PANEL);
     p->groups = psal_ceil_div(p->filter_blocks, SHARED_GROUP);
@@ -49,8 +49,7 @@ static void share_image(dw_plan *p)
 }
 
 /* Pieces of whole panels for which V and W are made in the least time, and bands beside them */
-static void cut_pieces(dw_plan *p)
-{
+static void cut_pieces(dw_plan *p) {
     const size_t most = PIECE_FLOATS / (p->gradients * BLOCK * BLOCK);
     size_t best = SIZE_MAX, filters = 1, inputs = 2;
     for (size_t i = 2; i < p->input_blocks + 2 && i <= most; i += 2) {
@@ -76,10 +75,13 @@ static void cut_pieces(dw_plan *p)
     while (p->groups * p->panels * p->sums < FEWEST_TASKS && p->groups < p->filter_blocks) p->groups++;
 }
 
-static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
-{
-    dw_plan p = {.form = form, .products = winograd_products(form), .gradients = winograd_filters(form), .taps = winograd_taps(form),
-                 .height = winograd_height(form), .width = winograd_width(form)};
+static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form) {
+    dw_plan p = {.form = form,
+                 .products = winograd_products(form),
+                 .gradients = winograd_filters(form),
+                 .taps = winograd_taps(form),
+                 .height = winograd_height(form),
+                 .width = winograd_width(form)};
     p.inputs = (size_t)s->in_channels;
     p.filters = (size_t)s->out_channels;
     p.input_blocks = psal_ceil_div(p.inputs, BLOCK);
@@ -107,8 +109,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form)
     return p;
 }
 
-size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, winograd_form form, int threads)
-{
+size_t psal_winograd_dw_scratch(const psal_conv2d_shape *s, winograd_form form, int threads) {
     const dw_plan p = make_plan(s, form);
     const size_t every = (size_t)threads, images = p.shared ? 1 : every;
     const size_t sums = p.sums > 1 ? p.groups * p.panels * p.sums : every;
@@ -130,8 +131,7 @@ typedef struct piece {
     size_t filter_start, filter_blocks, input_start, input_blocks;
 } piece;
 
-static piece piece_of(const dw_plan *p, size_t number)
-{
+static piece piece_of(const dw_plan *p, size_t number) {
     const size_t group = number % p->groups, panel = number / p->groups;
     return (piece){even_start(p->filter_blocks, p->groups, group), even_share(p->filter_blocks, p->groups, group),
                    even_start(p->input_blocks, p->panels, panel), even_share(p->input_blocks, p->panels, panel)};
@@ -142,38 +142,37 @@ typedef struct band {
     size_t image, row, rows, column, columns;
 } band;
 
-static band band_of(const dw_plan *p, size_t number)
-{
+static band band_of(const dw_plan *p, size_t number) {
     const size_t in_image = number % p->bands, down = in_image / p->row_parts, across = in_image % p->row_parts;
-    return (band){number / p->bands, even_start(p->tile_rows, p->row_bands, down), even_share(p->tile_rows, p->row_bands, down),
-                  even_start(p->tile_columns, p->row_parts, across), even_share(p->tile_columns, p->row_parts, across)};
+    return (band){number / p->bands, even_start(p->tile_rows, p->row_bands, down),
+                  even_share(p->tile_rows, p->row_bands, down), even_start(p->tile_columns, p->row_parts, across),
+                  even_share(p->tile_columns, p->row_parts, across)};
 }
 
 /* V of one block of inputs and one row of a band's tiles: its place in v[frequency][block][tile][16] */
-static void transform_input(const call *c, const band *b, size_t block, size_t row, float *v, float *line)
-{
+static void transform_input(const call *c, const band *b, size_t block, size_t row, float *v, float *line) {
     const dw_plan *p = &c->p;
     const psal_conv2d_shape *s = c->s;
     const winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
-    psal_winograd_input(p->form, c->x + (b->image * p->inputs + block * BLOCK) * (size_t)s->in_height * (size_t)s->in_width, &planes,
-                        (int)(b->row + row) * p->height.step - s->padding_height,
-                        (int)b->column * p->width.step - s->padding_width, b->columns, line, v + row * b->columns * BLOCK, p->x_step);
+    psal_winograd_input(
+        p->form, c->x + (b->image * p->inputs + block * BLOCK) * (size_t)s->in_height * (size_t)s->in_width, &planes,
+        (int)(b->row + row) * p->height.step - s->padding_height, (int)b->column * p->width.step - s->padding_width,
+        b->columns, line, v + row * b->columns * BLOCK, p->x_step);
 }
 
 /* The same of W */
-static void transform_gradient(const call *c, const band *b, size_t block, size_t row, float *w, float *line)
-{
+static void transform_gradient(const call *c, const band *b, size_t block, size_t row, float *w, float *line) {
     const dw_plan *p = &c->p;
     const psal_conv2d_shape *s = c->s;
     const winograd_planes planes = {s->out_height, s->out_width, psal_size_min(BLOCK, p->filters - block * BLOCK)};
-    psal_winograd_gradient(p->form, c->dy + (b->image * p->filters + block * BLOCK) * (size_t)s->out_height * (size_t)s->out_width,
-                           &planes, (int)(b->row + row) * p->height.results, (int)b->column * p->width.results, b->columns, line,
-                           w + row * b->columns * BLOCK, p->y_step);
+    psal_winograd_gradient(
+        p->form, c->dy + (b->image * p->filters + block * BLOCK) * (size_t)s->out_height * (size_t)s->out_width,
+        &planes, (int)(b->row + row) * p->height.results, (int)b->column * p->width.results, b->columns, line,
+        w + row * b->columns * BLOCK, p->y_step);
 }
 
 /* Of all blocks and the only band, by all threads */
-static void transform_image(const call *c, float *v, float *w, float *lines, int threads)
-{
+static void transform_image(const call *c, float *v, float *w, float *lines, int threads) {
     const dw_plan *p = &c->p;
     const band all = band_of(p, 0);
     psal_tasks tasks;
@@ -185,29 +184,30 @@ static void transform_image(const call *c, float *v, float *w, float *lines, int
         if (block < p->input_blocks)
             transform_input(c, &all, block, row, v + block * block_floats, line);
         else
-            transform_gradient(c, &all, block - p->input_blocks, row, w + (block - p->input_blocks) * block_floats, line);
+            transform_gradient(c, &all, block - p->input_blocks, row, w + (block - p->input_blocks) * block_floats,
+                               line);
     }
 }
 
 /* Of a piece and a band */
-static void transform_band(const call *c, const piece *q, const band *b, float *v, float *w, float *line)
-{
+static void transform_band(const call *c, const piece *q, const band *b, float *v, float *w, float *line) {
     const size_t block_floats = b->rows * b->columns * BLOCK;
     for (size_t i = 0; i < q->input_blocks; i++)
-        for (size_t row = 0; row < b->rows; row++) transform_input(c, b, q->input_start + i, row, v + i * block_floats, line);
+        for (size_t row = 0; row < b->rows; row++)
+            transform_input(c, b, q->input_start + i, row, v + i * block_floats, line);
     for (size_t i = 0; i < q->filter_blocks; i++)
-        for (size_t row = 0; row < b->rows; row++) transform_gradient(c, b, q->filter_start + i, row, w + i * block_floats, line);
+        for (size_t row = 0; row < b->rows; row++)
+            transform_gradient(c, b, q->filter_start + i, row, w + i * block_floats, line);
 }
 
 /* Where E[frequency][panel][filter][32] of a piece has filter o and block b of inputs, both counted within the piece */
-static size_t place_in_e(const piece *q, size_t o, size_t b)
-{
+static size_t place_in_e(const piece *q, size_t o, size_t b) {
     return (b * BLOCK / PANEL * q->filter_blocks * BLOCK + o) * PANEL + b * BLOCK % PANEL;
 }
 
 /* E (+)= W V of a band */
-static void multiply(const dw_plan *p, const piece *q, const float *xv, const float *yv, size_t tiles, float *e, bool accumulate)
-{
+static void multiply(const dw_plan *p, const piece *q, const float *xv, const float *yv, size_t tiles, float *e,
+                     bool accumulate) {
     const size_t cuts = psal_ceil_div(BLOCK, MAX_ROWS), columns = q->input_blocks * BLOCK;
     for (size_t f = 0; f < p->products; f++) {
         const size_t g = winograd_filter_of(p->form, f);
@@ -217,8 +217,8 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
                 for (size_t cut = 0; cut < cuts; cut++) {
                     const size_t o = even_start(BLOCK, cuts, cut), rows = even_share(BLOCK, cuts, cut);
                     psal_micro(PSAL_MICRO_COLUMNS, rows, psal_size_min(TILE_COLUMNS, columns - j), tiles,
-                               yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK,
-                               xv + f * p->x_step + j * tiles, BLOCK, tiles * BLOCK,
+                               yv + f * p->y_step + block * tiles * BLOCK + o, BLOCK, xv + f * p->x_step + j * tiles,
+                               BLOCK, tiles * BLOCK,
                                e + g * p->e_step + place_in_e(q, block * BLOCK + o, j / BLOCK) + j % BLOCK, PANEL, add);
                 }
             }
@@ -227,8 +227,7 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
 }
 
 /* E of a piece over one of its shares of the bands; V and W are the thread's */
-static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e)
-{
+static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e) {
     const dw_plan *p = &c->p;
     const size_t all = (size_t)c->s->batch * p->bands, first = psal_tasks_part(all, p->sums, share);
     for (size_t number = first; number < psal_tasks_part(all, p->sums, share + 1); number++) {
@@ -239,8 +238,7 @@ static void sum_bands(const call *c, const piece *q, size_t share, float *v, flo
 }
 
 /* The sums of a piece, for one of its blocks of filters, added up in the first */
-static void add_sums(const dw_plan *p, const piece *q, size_t block, float *e)
-{
+static void add_sums(const dw_plan *p, const piece *q, size_t block, float *e) {
     for (size_t f = 0; f < p->gradients; f++) {
         for (size_t o = block * BLOCK; o < (block + 1) * BLOCK; o++) {
             for (size_t b = 0; b < q->input_blocks; b++) {
@@ -256,8 +254,7 @@ static void add_sums(const dw_plan *p, const piece *q, size_t block, float *e)
 }
 
 /* From E to dw, or to a partial sum for each filter and block of inputs, for one of a piece's blocks of filters */
-static void finish(const call *c, const piece *q, size_t block, const float *e)
-{
+static void finish(const call *c, const piece *q, size_t block, const float *e) {
     const dw_plan *p = &c->p;
     const size_t first = q->filter_start * BLOCK, end = psal_size_min((block + 1) * BLOCK, p->filters - first);
     for (size_t o = block * BLOCK; o < end; o++) {
@@ -272,13 +269,13 @@ static void finish(const call *c, const piece *q, size_t block, const float *e)
 }
 
 void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const float *x, const float *dy, float *dw,
-                      bool is_signed, float *mean, const psal_parallel *parallel)
-{
+                      bool is_signed, float *mean, const psal_parallel *parallel) {
     const call c = {make_plan(s, form), s, x, dy, dw, is_signed, parallel->scratch};
     const dw_plan *p = &c.p;
     const int threads = parallel->threads;
     const size_t pieces = p->groups * p->panels, images = p->shared ? 1 : (size_t)threads;
-    float *vs = (float *)parallel->scratch + p->partials, *ws = vs + images * p->x_floats, *lines = ws + images * p->y_floats;
+    float *vs = (float *)parallel->scratch + p->partials, *ws = vs + images * p->x_floats,
+          *lines = ws + images * p->y_floats;
     float *sums = lines + (size_t)threads * p->line;
 
     if (p->shared) transform_image(&c, vs, ws, lines, threads);
@@ -291,9 +288,11 @@ void psal_winograd_dw(const psal_conv2d_shape *s, winograd_form form, const floa
         const size_t thread = (size_t)omp_get_thread_num();
         float *e = sums + (p->sums > 1 ? task : thread) * p->e_floats;
         if (p->shared)
-            multiply(p, &q, vs + q.input_start * p->tiles * BLOCK, ws + q.filter_start * p->tiles * BLOCK, p->tiles, e, false);
+            multiply(p, &q, vs + q.input_start * p->tiles * BLOCK, ws + q.filter_start * p->tiles * BLOCK, p->tiles, e,
+                     false);
         else
-            sum_bands(&c, &q, task % p->sums, vs + thread * p->x_floats, ws + thread * p->y_floats, lines + thread * p->line, e);
+            sum_bands(&c, &q, task % p->sums, vs + thread * p->x_floats, ws + thread * p->y_floats,
+                      lines + thread * p->line, e);
         for (size_t block = 0; block < q.filter_blocks && p->sums == 1; block++) finish(&c, &q, block, e);
     }
     if (p->sums > 1) {

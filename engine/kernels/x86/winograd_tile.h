@@ -11,8 +11,12 @@
 #define INLINE static inline __attribute__((always_inline))
 #define MOST_TILE 8 /* n of F(2, 7) */
 
-INLINE vec scaled(float s, vec v) { return vec_mul(vec_broadcast(s), v); }
-INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s), b, a); } /* a + s*b */
+INLINE vec scaled(float s, vec v) {
+    return vec_mul(vec_broadcast(s), v);
+}
+INLINE vec plus_scaled(vec a, float s, vec b) {
+    return vec_fma(vec_broadcast(s), b, a);
+} /* a + s*b */
 
 /* ---- the one-dimensional transforms; elements of i are i_step apart, those of o o_step ----
  *
@@ -31,8 +35,7 @@ INLINE vec plus_scaled(vec a, float s, vec b) { return vec_fma(vec_broadcast(s),
 
 /* B^T, m+2 -> m+2. m = 2: rows (1 0 -1 0), (0 1 1 0), (0 -1 1 0), (0 1 0 -1).
  * m = 4: rows (1 0 -5/2 0 1 0), (0 -+2a -2 +-a 1 0), (0 -+b/2 -1/2 +-b 1 0), (0 1 0 -5/2 0 1). */
-INLINE void input_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void input_three(const int m, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec d0 = i[0], d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step];
     if (m == 2) {
         o[0] = vec_sub(d0, d2);
@@ -54,8 +57,7 @@ INLINE void input_three(const int m, const vec *i, const int i_step, vec *o, con
 
 /* A^T, m+2 -> m. m = 2: rows (1 1 1 0), (0 1 -1 -1).
  * m = 4: rows (1 1 1 1 1 0), (0 a -a b -b 0), (0 1/2 1/2 2 2 0), (0 a/2 -a/2 2b -2b 1). */
-INLINE void output_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void output_three(const int m, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec p0 = i[0], p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step];
     const vec sum = vec_add(p1, p2), difference = vec_sub(p1, p2);
     if (m == 2) {
@@ -72,8 +74,7 @@ INLINE void output_three(const int m, const vec *i, const int i_step, vec *o, co
 }
 
 /* A, m -> m+2 */
-INLINE void gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec y0 = i[0], y1 = i[i_step];
     o[0] = y0;
     if (m == 2) {
@@ -94,8 +95,7 @@ INLINE void gradient_three(const int m, const vec *i, const int i_step, vec *o, 
 
 /* G, 3 -> m+2. m = 2: rows (1 0 0), (1 1 1)/2, (1 -1 1)/2, (0 0 1).
  * m = 4: rows (1 0 0), -(1 +-a 1/2) 2/3, (1 +-b 2)/6, (0 0 1). */
-INLINE void filter_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_three(const int m, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step];
     if (m == 2) {
         const vec sum = vec_add(g0, g2);
@@ -115,8 +115,7 @@ INLINE void filter_three(const int m, const vec *i, const int i_step, vec *o, co
 }
 
 /* G^T, m+2 -> 3 */
-INLINE void filter_gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_gradient_three(const int m, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec u0 = i[0], u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step];
     const vec sum = vec_add(u1, u2), difference = vec_sub(u1, u2);
     if (m == 2) {
@@ -133,22 +132,19 @@ INLINE void filter_gradient_three(const int m, const vec *i, const int i_step, v
 
 /* ---- r = 5, m = 2: n = 6 and the points are those of r = 3, m = 4, and so is B^T ---- */
 
-INLINE void input_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void input_five(const vec *i, const int i_step, vec *o, const int o_step) {
     input_three(4, i, i_step, o, o_step);
 }
 
 /* A^T, 6 -> 2: rows (1 1 1 1 1 0), (0 a -a b -b 1) */
-INLINE void output_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void output_five(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step];
     o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(p3, p4));
     o[o_step] = plus_scaled(plus_scaled(i[5 * i_step], POINT_A, vec_sub(p1, p2)), POINT_B, vec_sub(p3, p4));
 }
 
 /* A, 2 -> 6 */
-INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec y0 = i[0], y1 = i[i_step];
     o[0] = y0;
     o[o_step] = plus_scaled(y0, POINT_A, y1);
@@ -159,8 +155,7 @@ INLINE void gradient_five(const vec *i, const int i_step, vec *o, const int o_st
 }
 
 /* G, 5 -> 6: rows (1 0 0 0 0), -(1 +-a 1/2 +-a/2 1/4) 2/3, (1 +-b 2 +-2b 4)/6, (0 0 0 0 1) */
-INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step];
     const vec even_a = plus_scaled(plus_scaled(g0, 0.5f, g2), 0.25f, g4), odd_a = plus_scaled(g1, 0.5f, g3);
     const vec even_b = plus_scaled(plus_scaled(g0, 2, g2), 4, g4), odd_b = plus_scaled(g1, 2, g3);
@@ -173,8 +168,7 @@ INLINE void filter_five(const vec *i, const int i_step, vec *o, const int o_step
 }
 
 /* G^T, 6 -> 5 */
-INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step];
     const vec even_a = scaled(-2.0f / 3, vec_add(u1, u2)), odd_a = scaled(-2.0f / 3 * POINT_A, vec_sub(u1, u2));
     const vec even_b = scaled(1.0f / 6, vec_add(u3, u4)), odd_b = scaled(POINT_B / 6, vec_sub(u3, u4));
@@ -193,9 +187,9 @@ INLINE void filter_gradient_five(const vec *i, const int i_step, vec *o, const i
 
 /* B^T, 8 -> 8: rows (1 0 -21/4 0 21/4 0 -1 0), (0 +-1 1 -+17/4 -17/4 +-1 1 0), (0 +-1/2 1/4 -+5/2 -5/4 +-2 1 0),
  * (0 +-2 4 -+5/2 -5 +-1/2 1 0), (0 -1 0 21/4 0 -21/4 0 1) */
-INLINE void input_seven(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step], d4 = i[4 * i_step], d5 = i[5 * i_step], d6 = i[6 * i_step];
+INLINE void input_seven(const vec *i, const int i_step, vec *o, const int o_step) {
+    const vec d1 = i[i_step], d2 = i[2 * i_step], d3 = i[3 * i_step], d4 = i[4 * i_step], d5 = i[5 * i_step],
+              d6 = i[6 * i_step];
     const vec even_1 = plus_scaled(vec_add(d2, d6), -4.25f, d4), odd_1 = plus_scaled(vec_add(d1, d5), -4.25f, d3);
     const vec even_2 = plus_scaled(plus_scaled(d6, 0.25f, d2), -1.25f, d4);
     const vec odd_2 = plus_scaled(plus_scaled(scaled(2, d5), 0.5f, d1), -2.5f, d3);
@@ -212,16 +206,16 @@ INLINE void input_seven(const vec *i, const int i_step, vec *o, const int o_step
 }
 
 /* A^T, 8 -> 2: rows (1 1 1 1 1 1 1 0), (0 1 -1 2 -2 1/2 -1/2 1) */
-INLINE void output_seven(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step], p5 = i[5 * i_step], p6 = i[6 * i_step];
+INLINE void output_seven(const vec *i, const int i_step, vec *o, const int o_step) {
+    const vec p1 = i[i_step], p2 = i[2 * i_step], p3 = i[3 * i_step], p4 = i[4 * i_step], p5 = i[5 * i_step],
+              p6 = i[6 * i_step];
     o[0] = vec_add(vec_add(i[0], vec_add(p1, p2)), vec_add(vec_add(p3, p4), vec_add(p5, p6)));
-    o[o_step] = vec_add(plus_scaled(plus_scaled(vec_sub(p1, p2), 2, vec_sub(p3, p4)), 0.5f, vec_sub(p5, p6)), i[7 * i_step]);
+    o[o_step] = vec_add(plus_scaled(plus_scaled(vec_sub(p1, p2), 2, vec_sub(p3, p4)), 0.5f, vec_sub(p5, p6)),
+                        i[7 * i_step]);
 }
 
 /* A, 2 -> 8 */
-INLINE void gradient_seven(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void gradient_seven(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec y0 = i[0], y1 = i[i_step];
     o[0] = y0;
     o[o_step] = vec_add(y0, y1);
@@ -234,15 +228,13 @@ INLINE void gradient_seven(const vec *i, const int i_step, vec *o, const int o_s
 }
 
 /* g0 + s g1 + s^2 g2 + s^3 g3 */
-INLINE vec cubic(vec g0, vec g1, vec g2, vec g3, float s)
-{
+INLINE vec cubic(vec g0, vec g1, vec g2, vec g3, float s) {
     return plus_scaled(g0, s, plus_scaled(g1, s, plus_scaled(g2, s, g3)));
 }
 
 /* G, 7 -> 8: rows (1 0 0 0 0 0 0), -(1 +-1 1 +-1 1 +-1 1) 2/9, (1 +-2 4 +-8 16 +-32 64)/90, (1 +-1/2 .. 1/64) 32/45,
  * (0 0 0 0 0 0 1) */
-INLINE void filter_seven(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_seven(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec g0 = i[0], g1 = i[i_step], g2 = i[2 * i_step], g3 = i[3 * i_step], g4 = i[4 * i_step], g5 = i[5 * i_step];
     const vec g6 = i[6 * i_step];
     const float points[3] = {1, 2, 0.5f}, scales[3] = {SCALE_1, SCALE_2, SCALE_HALF};
@@ -259,9 +251,9 @@ INLINE void filter_seven(const vec *i, const int i_step, vec *o, const int o_ste
 }
 
 /* G^T, 8 -> 7 */
-INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const int o_step)
-{
-    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step], u5 = i[5 * i_step], u6 = i[6 * i_step];
+INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const int o_step) {
+    const vec u1 = i[i_step], u2 = i[2 * i_step], u3 = i[3 * i_step], u4 = i[4 * i_step], u5 = i[5 * i_step],
+              u6 = i[6 * i_step];
     const vec even_1 = scaled(SCALE_1, vec_add(u1, u2)), odd_1 = scaled(SCALE_1, vec_sub(u1, u2));
     const vec even_2 = scaled(SCALE_2, vec_add(u3, u4)), odd_2 = scaled(2 * SCALE_2, vec_sub(u3, u4));
     const vec even_half = scaled(SCALE_HALF, vec_add(u5, u6)), odd_half = scaled(0.5f * SCALE_HALF, vec_sub(u5, u6));
@@ -281,8 +273,7 @@ INLINE void filter_gradient_seven(const vec *i, const int i_step, vec *o, const 
  * first and the last tap, and the taps themselves. */
 
 /* B^T, 5 -> 5: rows (1 0 -1 0 0), (0 0 1 0 0), (0 0 -1 0 1), (0 1 0 0 0), (0 0 0 1 0) */
-INLINE void input_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void input_stride_2(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec d2 = i[2 * i_step];
     o[0] = vec_sub(i[0], d2);
     o[o_step] = d2;
@@ -292,16 +283,14 @@ INLINE void input_stride_2(const vec *i, const int i_step, vec *o, const int o_s
 }
 
 /* A^T, 5 -> 2: rows (1 1 0 1 0), (0 1 1 0 1) */
-INLINE void output_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void output_stride_2(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec p1 = i[i_step];
     o[0] = vec_add(vec_add(i[0], p1), i[3 * i_step]);
     o[o_step] = vec_add(vec_add(p1, i[2 * i_step]), i[4 * i_step]);
 }
 
 /* A, 2 -> 5 */
-INLINE void gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec y0 = i[0], y1 = i[i_step];
     o[0] = o[3 * o_step] = y0;
     o[o_step] = vec_add(y0, y1);
@@ -310,8 +299,7 @@ INLINE void gradient_stride_2(const vec *i, const int i_step, vec *o, const int 
 
 /* B^T of the input gradient, 3 -> 5: rows (1 -1 0), (0 1 0), (0 -1 1), and (0 1 0), (0 0 1), or (1 0 0), (0 1 0) when the first
  * result sees one tap */
-INLINE void input_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void input_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec c0 = i[0], c1 = i[i_step], c2 = i[2 * i_step];
     o[0] = vec_sub(c0, c1);
     o[o_step] = c1;
@@ -321,8 +309,7 @@ INLINE void input_stride_2_dx(const bool odd, const vec *i, const int i_step, ve
 }
 
 /* A^T of the input gradient, 5 -> 4: rows (1 1 0 0 0), (0 0 0 1 0), (0 1 1 0 0), (0 0 0 0 1); odd: the second, first, fourth, third */
-INLINE void output_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void output_stride_2_dx(const bool odd, const vec *i, const int i_step, vec *o, const int o_step) {
     const vec p1 = i[i_step];
     const int first = odd;
     o[first * o_step] = vec_add(i[0], p1);
@@ -332,8 +319,7 @@ INLINE void output_stride_2_dx(const bool odd, const vec *i, const int i_step, v
 }
 
 /* G, 3 -> 4: rows (1 0 0), (1 0 1), (0 0 1), (0 1 0) */
-INLINE void filter_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_stride_2(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec g0 = i[0], g2 = i[2 * i_step];
     o[0] = g0;
     o[o_step] = vec_add(g0, g2);
@@ -342,8 +328,7 @@ INLINE void filter_stride_2(const vec *i, const int i_step, vec *o, const int o_
 }
 
 /* G^T, 4 -> 3 */
-INLINE void filter_gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step)
-{
+INLINE void filter_gradient_stride_2(const vec *i, const int i_step, vec *o, const int o_step) {
     const vec u1 = i[i_step];
     o[0] = vec_add(i[0], u1);
     o[o_step] = i[3 * i_step];
@@ -353,19 +338,33 @@ INLINE void filter_gradient_stride_2(const vec *i, const int i_step, vec *o, con
 /* ---- all of them ---- */
 
 #define ELEMENTS i, i_step, o, o_step
-#define TRANSFORM_1D(name, dx_even, dx_odd)                                                                            \
-    INLINE void name##_1d(const winograd_axis axis, const vec *i, const int i_step, vec *o, const int o_step)          \
-    {                                                                                                                  \
-        switch (axis) {                                                                                                \
-        case WINOGRAD_AXIS_2_3: name##_three(2, ELEMENTS); return;                                                     \
-        case WINOGRAD_AXIS_4_3: name##_three(4, ELEMENTS); return;                                                     \
-        case WINOGRAD_AXIS_2_5: name##_five(ELEMENTS); return;                                                         \
-        case WINOGRAD_AXIS_2_7: name##_seven(ELEMENTS); return;                                                        \
-        case WINOGRAD_AXIS_STRIDE_2: name##_stride_2(ELEMENTS); return;                                                \
-        case WINOGRAD_AXIS_STRIDE_2_DX_EVEN: dx_even; return;                                                          \
-        case WINOGRAD_AXIS_STRIDE_2_DX_ODD: dx_odd; return;                                                            \
-        case WINOGRAD_AXIS_NONE: o[0] = i[0];                                                                          \
-        }                                                                                                              \
+#define TRANSFORM_1D(name, dx_even, dx_odd)                                                                     \
+    INLINE void name##_1d(const winograd_axis axis, const vec *i, const int i_step, vec *o, const int o_step) { \
+        switch (axis) {                                                                                         \
+        case WINOGRAD_AXIS_2_3:                                                                                 \
+            name##_three(2, ELEMENTS);                                                                          \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_4_3:                                                                                 \
+            name##_three(4, ELEMENTS);                                                                          \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_2_5:                                                                                 \
+            name##_five(ELEMENTS);                                                                              \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_2_7:                                                                                 \
+            name##_seven(ELEMENTS);                                                                             \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_STRIDE_2:                                                                            \
+            name##_stride_2(ELEMENTS);                                                                          \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_STRIDE_2_DX_EVEN:                                                                    \
+            dx_even;                                                                                            \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_STRIDE_2_DX_ODD:                                                                     \
+            dx_odd;                                                                                             \
+            return;                                                                                             \
+        case WINOGRAD_AXIS_NONE:                                                                                \
+            o[0] = i[0];                                                                                        \
+        }                                                                                                       \
     }
 TRANSFORM_1D(input, input_stride_2_dx(false, ELEMENTS), input_stride_2_dx(true, ELEMENTS))
 TRANSFORM_1D(output, output_stride_2_dx(false, ELEMENTS), output_stride_2_dx(true, ELEMENTS))
@@ -385,8 +384,7 @@ typedef struct direction {
 /* Apply a one-dimensional transform to the columns and then to the rows of in[h.from][w.from]: out[h.to][w.to]. Elements are read
  * when they are wanted and written when they are ready, since up to 36 of each would not fit in the registers. */
 INLINE void transform_2d(transform_1d *one, const direction h, const direction w, const float *in, ptrdiff_t in_row,
-                         ptrdiff_t in_step, float *out, ptrdiff_t out_row, ptrdiff_t out_step)
-{
+                         ptrdiff_t in_step, float *out, ptrdiff_t out_row, ptrdiff_t out_step) {
     vec middle[MOST_TILE * MOST_TILE]; /* [h.to][w.from] */
 #pragma GCC unroll 8
     for (int j = 0; j < w.from; j++) {
@@ -405,8 +403,8 @@ INLINE void transform_2d(transform_1d *one, const direction h, const direction w
 }
 
 /* line[r][j][lane] = x[lane, row + r, column + j], zero outside, for r < rows and j < columns. */
-static inline void load_lines(const float *x, const winograd_planes *p, int row, int column, int rows, int columns, float *line)
-{
+static inline void load_lines(const float *x, const winograd_planes *p, int row, int column, int rows, int columns,
+                              float *line) {
     const size_t plane = (size_t)p->height * (size_t)p->width, line_step = (size_t)columns * BLOCK;
     int first = column < 0 ? -column : 0, end = p->width - column < columns ? p->width - column : columns;
     if (first > columns) first = columns;
@@ -428,14 +426,15 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
 #if WIDTH == 16
 /* to[t * 16 + i] = w[i * 9 + t]: eight taps of filters i and i + 8 are a row of two 8 x 8 transpositions; of the ninth taps no two
  * have the same place modulo 16. */
-INLINE void load_nine_taps(const float *w, float *to)
-{
+INLINE void load_nine_taps(const float *w, float *to) {
     vec r[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
-        r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(w + i * 9)), _mm256_loadu_ps(w + (i + 8) * 9), 1);
+        r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(w + i * 9)), _mm256_loadu_ps(w + (i + 8) * 9),
+                                  1);
     transpose_in_lanes(8, r);
-    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         const __m512d low = _mm512_castps_pd(r[j]), high = _mm512_castps_pd(r[j + 4]);
@@ -459,8 +458,7 @@ INLINE void load_nine_taps(const float *w, float *to)
 #endif
 
 /* to[t * WIDTH + i] = w[i * taps + t] for WIDTH lanes, of which only the first `lanes` exist; the others are 0. */
-INLINE void load_taps(const float *w, size_t lanes, const size_t taps, float *to)
-{
+INLINE void load_taps(const float *w, size_t lanes, const size_t taps, float *to) {
 #if WIDTH == 16
     if (taps == 9 && lanes >= WIDTH) {
         load_nine_taps(w, to);

@@ -26,13 +26,21 @@ static void shuffle(double *values, int64_t n, uint64_t *state) {
 static void sample_input(double *values, int64_t n, const psal_case_input *input, uint64_t *state) {
     for (int64_t i = 0; i < n; i++) switch (input->values) {
         case PSAL_VALUES_NORMAL:
-        case PSAL_VALUES_FIXED: values[i] = case_uniform(state, -1.5, 1.5); break;
-        case PSAL_VALUES_POSITIVE: values[i] = case_uniform(state, 0.5, 2); break;
+        case PSAL_VALUES_FIXED:
+            values[i] = case_uniform(state, -1.5, 1.5);
+            break;
+        case PSAL_VALUES_POSITIVE:
+            values[i] = case_uniform(state, 0.5, 2);
+            break;
         case PSAL_VALUES_NONZERO:
             values[i] = case_uniform(state, 0.3, 1.5) * (next_random(state) & 1 ? 1 : -1);
             break;
-        case PSAL_VALUES_DISTINCT: values[i] = -1.5 + 0.013 * (double)i; break;
-        case PSAL_VALUES_CLASSES: values[i] = (double)(next_random(state) % (uint64_t)input->limit); break;
+        case PSAL_VALUES_DISTINCT:
+            values[i] = -1.5 + 0.013 * (double)i;
+            break;
+        case PSAL_VALUES_CLASSES:
+            values[i] = (double)(next_random(state) % (uint64_t)input->limit);
+            break;
         }
     if (input->values == PSAL_VALUES_DISTINCT) shuffle(values, n, state);
 }

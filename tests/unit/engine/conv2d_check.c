@@ -21,21 +21,18 @@ const struct method methods[METHODS] = {
 
 uint64_t random_state = 1;
 
-unsigned random_below(unsigned n)
-{
+unsigned random_below(unsigned n) {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (unsigned)(random_state >> 33) % n;
 }
 
-static float random_real(void)
-{
+static float random_real(void) {
     return (float)random_below(1u << 20) / (1 << 19) - 1;
 }
 
 /* ---- buffers ---- */
 
-float *new_buffer(size_t count, bool random)
-{
+float *new_buffer(size_t count, bool random) {
     float *p = aligned_alloc(64, ((count + SENTINEL) * sizeof *p + 63) / 64 * 64);
     ck_assert_ptr_nonnull(p);
     for (size_t i = 0; i < count; i++) p[i] = random ? random_real() : NAN;
@@ -43,46 +40,50 @@ float *new_buffer(size_t count, bool random)
     return p;
 }
 
-static void check_sentinel(const float *p, size_t count, const char *what)
-{
+static void check_sentinel(const float *p, size_t count, const char *what) {
     for (size_t i = 0; i < SENTINEL; i++)
         ck_assert_msg(p[count + i] == 12345, "%s: element %zu behind the end was written", what, i);
 }
 
-sizes sizes_of(const shape *s)
-{
+sizes sizes_of(const shape *s) {
     return (sizes){(size_t)s->batch * s->in_channels * s->in_height * s->in_width,
                    (size_t)s->out_channels * (s->in_channels / s->groups) * s->kernel_height * s->kernel_width,
                    (size_t)s->batch * s->out_channels * s->out_height * s->out_width};
 }
 
-static int out_size(int in, int kernel, int stride, int padding, int dilation)
-{
+static int out_size(int in, int kernel, int stride, int padding, int dilation) {
     return (in + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
-shape finish(shape s)
-{
+shape finish(shape s) {
     s.out_height = out_size(s.in_height, s.kernel_height, s.stride_height, s.padding_height, s.dilation_height);
     s.out_width = out_size(s.in_width, s.kernel_width, s.stride_width, s.padding_width, s.dilation_width);
     return s;
 }
 
-shape square(int channels, int size, int filters, int kernel, int stride, int padding)
-{
-    return finish((shape){.batch = 1, .in_channels = channels, .in_height = size, .in_width = size,
-                          .out_channels = filters, .kernel_height = kernel, .kernel_width = kernel,
-                          .stride_height = stride, .stride_width = stride, .padding_height = padding,
-                          .padding_width = padding, .dilation_height = 1, .dilation_width = 1, .groups = 1});
+shape square(int channels, int size, int filters, int kernel, int stride, int padding) {
+    return finish((shape){.batch = 1,
+                          .in_channels = channels,
+                          .in_height = size,
+                          .in_width = size,
+                          .out_channels = filters,
+                          .kernel_height = kernel,
+                          .kernel_width = kernel,
+                          .stride_height = stride,
+                          .stride_width = stride,
+                          .padding_height = padding,
+                          .padding_width = padding,
+                          .dilation_height = 1,
+                          .dilation_width = 1,
+                          .groups = 1});
 }
 
-const char *describe(const shape *s)
-{
+const char *describe(const shape *s) {
     static char text[256];
     snprintf(text, sizeof text, "n%d %dx%dx%d -> %dx%dx%d k%dx%d s%d,%d p%d,%d d%d,%d g%d", s->batch, s->in_channels,
-             s->in_height, s->in_width, s->out_channels, s->out_height, s->out_width, s->kernel_height,
-             s->kernel_width, s->stride_height, s->stride_width, s->padding_height, s->padding_width,
-             s->dilation_height, s->dilation_width, s->groups);
+             s->in_height, s->in_width, s->out_channels, s->out_height, s->out_width, s->kernel_height, s->kernel_width,
+             s->stride_height, s->stride_width, s->padding_height, s->padding_width, s->dilation_height,
+             s->dilation_width, s->groups);
     return text;
 }
 
@@ -92,8 +93,7 @@ typedef struct truth {
     double *y, *dx, *dw;
 } truth;
 
-static truth naive(const shape *s, const float *x, const float *w, const float *dy)
-{
+static truth naive(const shape *s, const float *x, const float *w, const float *dy) {
     sizes size = sizes_of(s);
     truth t = {calloc(size.y, sizeof(double)), calloc(size.x, sizeof(double)), calloc(size.w, sizeof(double))};
     const int inputs = s->in_channels / s->groups, outputs = s->out_channels / s->groups;
@@ -118,16 +118,14 @@ static truth naive(const shape *s, const float *x, const float *w, const float *
     return t;
 }
 
-static void free_truth(truth t)
-{
+static void free_truth(truth t) {
     free(t.y);
     free(t.dx);
     free(t.dw);
 }
 
 /* Largest |got - want| as a part of the largest |want|; NaN counts as infinite. */
-double worst_error(const float *got, const double *want, size_t count)
-{
+double worst_error(const float *got, const double *want, size_t count) {
     double scale = 1e-30, worst = 0;
     for (size_t i = 0; i < count; i++) scale = fmax(scale, fabs(want[i]));
     for (size_t i = 0; i < count; i++) {
@@ -145,8 +143,7 @@ typedef size_t scratch_function(const shape *s, psal_conv2d_method method, int t
 typedef void conv_function(const shape *s, psal_conv2d_method method, const float *a, const float *b, float *result,
                            const psal_parallel *parallel);
 
-float *run(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b, int threads)
-{
+float *run(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b, int threads) {
     sizes size = sizes_of(s);
     size_t bytes = op == FORWARD ? psal_conv2d_forward_scratch(s, method, threads)
                    : op == DX    ? psal_conv2d_dx_scratch(s, method, threads)
@@ -171,11 +168,10 @@ float *run(const shape *s, psal_conv2d_method method, operation op, const float 
 }
 
 #ifdef PSAL_HAVE_CONV2D_X86
-static float *run_set(const psal_conv2d_x86 *set, const shape *s, psal_conv2d_method method, operation op, const float *a,
-                      const float *b, size_t count)
-{
-    scratch_function *const scratch_of[] = {set->forward_scratch, set->dx_scratch, set->dw_scratch, set->dw_mean_scratch,
-                                            set->dw_mean_scratch};
+static float *run_set(const psal_conv2d_x86 *set, const shape *s, psal_conv2d_method method, operation op,
+                      const float *a, const float *b, size_t count) {
+    scratch_function *const scratch_of[] = {set->forward_scratch, set->dx_scratch, set->dw_scratch,
+                                            set->dw_mean_scratch, set->dw_mean_scratch};
     conv_function *const run_op[] = {set->forward, set->dx, set->dw};
     const size_t bytes = scratch_of[op](s, method, 1);
     float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
@@ -193,14 +189,14 @@ static float *run_set(const psal_conv2d_x86 *set, const shape *s, psal_conv2d_me
 /* This machine may never choose the AVX-512 build, because it has a matrix unit, and never the AVX2 build: they must run, be as
  * accurate, and give the same bits as each other. */
 void check_vector_sets(const shape *s, psal_conv2d_method method, double tolerance, operation op, const float *a,
-                       const float *b, const double *want, size_t count)
-{
+                       const float *b, const double *want, size_t count) {
     const psal_conv2d_x86 *best = psal_conv2d_x86_best();
     if ((best != &psal_conv2d_x86_avx512 && best != &psal_conv2d_x86_amx) || method == PSAL_CONV2D_GEMM) return;
     float *avx512 = run_set(&psal_conv2d_x86_avx512, s, method, op, a, b, count);
     float *avx2 = run_set(&psal_conv2d_x86_avx2, s, method, op, a, b, count);
     const double error = worst_error(avx512, want, count);
-    ck_assert_msg(error < tolerance, "%s, method %d, %s: AVX-512's error %g", operation_names[op], method, describe(s), error);
+    ck_assert_msg(error < tolerance, "%s, method %d, %s: AVX-512's error %g", operation_names[op], method, describe(s),
+                  error);
     ck_assert_msg(memcmp(avx512, avx2, count * sizeof *avx2) == 0, "%s, method %d, %s: AVX2 gives other bits",
                   operation_names[op], method, describe(s));
     free(avx512);
@@ -212,8 +208,7 @@ void check_vector_sets(const shape *s, psal_conv2d_method method, double toleran
 
 /* A batch, which the fast methods run several images at a time, must give the bits of each image alone. */
 void check_images_alone(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *w,
-                        const float *want)
-{
+                        const float *want) {
     const sizes all = sizes_of(s);
     const size_t images = (size_t)s->batch, in = (op == FORWARD ? all.x : all.y) / images;
     const size_t out = (op == FORWARD ? all.y : all.x) / images;
@@ -224,7 +219,8 @@ void check_images_alone(const shape *s, psal_conv2d_method method, operation op,
         memcpy(image, a + n * in, in * sizeof *image);
         float *result = run(&alone, method, op, image, w, 1);
         ck_assert_msg(memcmp(want + n * out, result, out * sizeof *want) == 0,
-                      "%s, method %d, %s: image %zu has other bits in a batch", operation_names[op], method, describe(s), n);
+                      "%s, method %d, %s: image %zu has other bits in a batch", operation_names[op], method,
+                      describe(s), n);
         free(image);
         free(result);
     }
@@ -232,9 +228,8 @@ void check_images_alone(const shape *s, psal_conv2d_method method, operation op,
 
 /* ---- filters that are signs, against the same filters as numbers ---- */
 
-static float *run_signs(const shape *s, psal_conv2d_method method, operation op, const float *a, const psal_conv2d_signs *w,
-                        int threads)
-{
+static float *run_signs(const shape *s, psal_conv2d_method method, operation op, const float *a,
+                        const psal_conv2d_signs *w, int threads) {
     const sizes size = sizes_of(s);
     const size_t bytes = op == FORWARD ? psal_conv2d_signs_forward_scratch(s, method, threads)
                                        : psal_conv2d_signs_dx_scratch(s, method, threads);
@@ -251,8 +246,7 @@ static float *run_signs(const shape *s, psal_conv2d_method method, operation op,
     return result;
 }
 
-void check_signs(const shape *s)
-{
+void check_signs(const shape *s) {
     const sizes size = sizes_of(s);
     const size_t filters = (size_t)s->out_channels, filter = size.w / filters;
     float *x = new_buffer(size.x, true), *dy = new_buffer(size.y, true), *numbers = new_buffer(size.w, false);
@@ -270,18 +264,20 @@ void check_signs(const shape *s)
         double *want = malloc(count * sizeof *want);
         for (size_t i = 0; i < count; i++) want[i] = reference[i];
         for (int m = 0; m < METHODS; m++) {
-            float *one = run_signs(s, methods[m].method, op, a, &w, 1), *many = run_signs(s, methods[m].method, op, a, &w, 3);
+            float *one = run_signs(s, methods[m].method, op, a, &w, 1),
+                  *many = run_signs(s, methods[m].method, op, a, &w, 3);
             shape alone = *s;
             alone.batch = 1;
             float *first = run_signs(&alone, methods[m].method, op, a, &w, 1);
             const double error = worst_error(one, want, count);
-            ck_assert_msg(error < methods[m].tolerance, "signs' %s, %s, %s: error %g", operation_names[op], methods[m].name,
-                          describe(s), error);
+            ck_assert_msg(error < methods[m].tolerance, "signs' %s, %s, %s: error %g", operation_names[op],
+                          methods[m].name, describe(s), error);
             ck_assert_msg(memcmp(one, many, count * sizeof *one) == 0, "signs' %s, %s, %s: other bits with 3 threads",
                           operation_names[op], methods[m].name, describe(s));
             if (methods[m].method != PSAL_CONV2D_GEMM)
-                ck_assert_msg(memcmp(one, first, one_image * sizeof *one) == 0, "signs' %s, %s, %s: other bits in a batch",
-                              operation_names[op], methods[m].name, describe(s));
+                ck_assert_msg(memcmp(one, first, one_image * sizeof *one) == 0,
+                              "signs' %s, %s, %s: other bits in a batch", operation_names[op], methods[m].name,
+                              describe(s));
             free(one);
             free(many);
             free(first);
@@ -296,8 +292,7 @@ void check_signs(const shape *s)
     free(codes);
 }
 
-void check_shape(const shape *s)
-{
+void check_shape(const shape *s) {
     sizes size = sizes_of(s);
     float *x = new_buffer(size.x, true), *w = new_buffer(size.w, true), *dy = new_buffer(size.y, true);
     truth t = naive(s, x, w, dy);
@@ -317,16 +312,16 @@ void check_shape(const shape *s)
             double error = worst_error(one, want[op], count[op]);
             ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op], methods[m].name,
                           describe(s), error);
-            check_vector_sets(s, methods[m].method, methods[m].tolerance, op, first[op], second[op], want[op], count[op]);
+            check_vector_sets(s, methods[m].method, methods[m].tolerance, op, first[op], second[op], want[op],
+                              count[op]);
             if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
                 check_images_alone(s, methods[m].method, op, first[op], w, one);
             static const int teams[] = {2, 4, 9};
             for (size_t i = 0; i < sizeof teams / sizeof teams[0]; i++) {
                 const int threads = teams[i];
                 float *many = run(s, methods[m].method, op, first[op], second[op], threads);
-                ck_assert_msg(memcmp(one, many, count[op] * sizeof *one) == 0,
-                              "%s, %s, %s: other bits with %d threads", operation_names[op], methods[m].name,
-                              describe(s), threads);
+                ck_assert_msg(memcmp(one, many, count[op] * sizeof *one) == 0, "%s, %s, %s: other bits with %d threads",
+                              operation_names[op], methods[m].name, describe(s), threads);
                 free(many);
             }
             free(one);

@@ -41,7 +41,8 @@ static bool probe_build(probe *p, const psal_op_case *c, const case_values *v, u
         p->inputs[i] = psal_input(p->graph, name, c->inputs[i].shape);
     }
     psal_node y = c->build(p->graph, p->inputs);
-    if (psal_graph_check(p->graph, &err) != PSAL_OK) return snprintf(message, 512, "cannot build: %s", err.message), false;
+    if (psal_graph_check(p->graph, &err) != PSAL_OK)
+        return snprintf(message, 512, "cannot build: %s", err.message), false;
     psal_shape y_shape = *psal_graph_shape(p->graph, y);
     p->inputs[c->input_count] = psal_input(p->graph, "u", y_shape);
     p->u_count = psal_shape_count(&y_shape);
@@ -54,7 +55,8 @@ static bool probe_build(probe *p, const psal_op_case *c, const case_values *v, u
     for (int i = 0; i < c->input_count; i++)
         if (v->differentiable[i]) wrt[count++] = p->inputs[i];
     psal_gradient(p->graph, p->first, wrt, count, gradients);
-    for (int i = 0, k = 0; i < c->input_count; i++) p->d_first[i] = v->differentiable[i] ? gradients[k++] : PSAL_NO_NODE;
+    for (int i = 0, k = 0; i < c->input_count; i++)
+        p->d_first[i] = v->differentiable[i] ? gradients[k++] : PSAL_NO_NODE;
 
     p->second = psal_constant_fill(p->graph, 0, (psal_shape){.ndim = 0});
     for (int k = 0; k < count; k++) {
@@ -70,7 +72,8 @@ static bool probe_build(probe *p, const psal_op_case *c, const case_values *v, u
     memcpy(wrt2, wrt, sizeof wrt);
     wrt2[count] = p->inputs[c->input_count];
     psal_gradient(p->graph, p->second, wrt2, count + 1, gradients);
-    for (int i = 0, k = 0; i < c->input_count; i++) p->d_second[i] = v->differentiable[i] ? gradients[k++] : PSAL_NO_NODE;
+    for (int i = 0, k = 0; i < c->input_count; i++)
+        p->d_second[i] = v->differentiable[i] ? gradients[k++] : PSAL_NO_NODE;
     p->d_second[c->input_count] = gradients[count];
 
     psal_node outputs[2 * CHECK_MAX_INPUTS + 3] = {p->first, p->second};
@@ -104,15 +107,24 @@ static bool spoil(double *gradient, int64_t n, broken_rule rule) {
     double last = gradient[n - 1], *before = malloc((size_t)n * sizeof *before);
     memcpy(before, gradient, (size_t)n * sizeof *before);
     switch (rule) {
-    case BROKEN_NOT: break;
-    case BROKEN_SIGN: for (int64_t i = 0; i < n; i++) gradient[i] = -gradient[i]; break;
-    case BROKEN_FACTOR: for (int64_t i = 0; i < n; i++) gradient[i] *= 1.01; break;
+    case BROKEN_NOT:
+        break;
+    case BROKEN_SIGN:
+        for (int64_t i = 0; i < n; i++) gradient[i] = -gradient[i];
+        break;
+    case BROKEN_FACTOR:
+        for (int64_t i = 0; i < n; i++) gradient[i] *= 1.01;
+        break;
     case BROKEN_INDEX:
         memmove(gradient + 1, gradient, (size_t)(n - 1) * sizeof *gradient);
         gradient[0] = last;
         break;
-    case BROKEN_NAN: gradient[n / 2] = NAN; break;
-    case BROKEN_ZERO: memset(gradient, 0, (size_t)n * sizeof *gradient); break;
+    case BROKEN_NAN:
+        gradient[n / 2] = NAN;
+        break;
+    case BROKEN_ZERO:
+        memset(gradient, 0, (size_t)n * sizeof *gradient);
+        break;
     }
     bool changed = false;
     for (int64_t i = 0; i < n; i++) changed |= !(fabs(gradient[i] - before[i]) <= 1e-4);
@@ -155,14 +167,15 @@ bool check_case(const psal_op_case *c, uint64_t seed, broken_rule break_gradient
         if (!v.differentiable[i]) continue;
         char what[64];
         snprintf(what, sizeof what, "first derivative in input %d", i);
-        good = compare(&p, p.first, p.d_first[i], v.values[i], v.count[i], break_gradient, what, &nonzero,
-                       spoilt, message);
+        good = compare(&p, p.first, p.d_first[i], v.values[i], v.count[i], break_gradient, what, &nonzero, spoilt,
+                       message);
         snprintf(what, sizeof what, "second derivative in input %d", i);
-        good = good && compare(&p, p.second, p.d_second[i], v.values[i], v.count[i], BROKEN_NOT, what,
-                               &ignored, &ignored, message);
+        good = good && compare(&p, p.second, p.d_second[i], v.values[i], v.count[i], BROKEN_NOT, what, &ignored,
+                               &ignored, message);
     }
-    if (good) good = compare(&p, p.second, p.d_second[c->input_count], p.u, p.u_count, BROKEN_NOT,
-                             "second derivative in the output weights", &ignored, &ignored, message);
+    if (good)
+        good = compare(&p, p.second, p.d_second[c->input_count], p.u, p.u_count, BROKEN_NOT,
+                       "second derivative in the output weights", &ignored, &ignored, message);
     if (good && nonzero == c->zero_gradient) {
         snprintf(message, 512, nonzero ? "gradient should be zero by definition" : "all gradients are zero");
         good = false;

@@ -12,11 +12,11 @@
 
 typedef enum broken_rule {
     BROKEN_NOT,
-    BROKEN_SIGN,    /* gradients have the wrong sign */
-    BROKEN_FACTOR,  /* ... are 1.01 times too large */
-    BROKEN_INDEX,   /* ... are shifted by one element */
-    BROKEN_NAN,     /* ... have one NaN */
-    BROKEN_ZERO     /* ... are all zeros */
+    BROKEN_SIGN,   /* gradients have the wrong sign */
+    BROKEN_FACTOR, /* ... are 1.01 times too large */
+    BROKEN_INDEX,  /* ... are shifted by one element */
+    BROKEN_NAN,    /* ... have one NaN */
+    BROKEN_ZERO    /* ... are all zeros */
 } broken_rule;
 
 /* Check one case; on failure `message` says which derivative, index, expected, got. `break_gradient` spoils the analytic

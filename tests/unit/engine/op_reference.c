@@ -15,15 +15,13 @@ typedef struct operands {
 
 /* ---- convolution: one set of loops over all products x[xi] w[wi] that enter y[yi] ---- */
 
-static int64_t conv_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation)
-{
+static int64_t conv_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
     int64_t outputs = 0; /* how many windows start inside and end inside the padded image */
     for (int64_t start = -padding; start + dilation * (kernel - 1) < size + padding; start += stride) outputs++;
     return outputs;
 }
 
-static const char *conv2d(const operands *o, psal_op_kind kind, const psal_conv2d_shape *s, double *out)
-{
+static const char *conv2d(const operands *o, psal_op_kind kind, const psal_conv2d_shape *s, double *out) {
     int64_t group_in = s->in_channels / s->groups, group_out = s->out_channels / s->groups;
     int64_t kh = s->kernel_height, kw = s->kernel_width, ih = s->in_height, iw = s->in_width;
     int64_t oh = conv_extent(ih, kh, s->stride_height, s->padding_height, s->dilation_height);
@@ -55,8 +53,7 @@ static const char *conv2d(const operands *o, psal_op_kind kind, const psal_conv2
     return o->node->op != PSAL_OP_CONV2D_DW_MEAN && !psal_shape_equal(&o->node->shape, result) ? WRONG_SHAPE : NULL;
 }
 
-static const char *conv2d_dw_mean(const operands *o)
-{
+static const char *conv2d_dw_mean(const operands *o) {
     static double dw[65536];
     const psal_conv2d_shape *s = &o->node->attr.conv2d_mean.conv2d;
     int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width;
@@ -73,8 +70,7 @@ static const char *conv2d_dw_mean(const operands *o)
 
 /* ---- matrices ---- */
 
-static const char *matmul(const operands *o)
-{
+static const char *matmul(const operands *o) {
     bool ta = o->node->attr.matmul.transpose_a, tb = o->node->attr.matmul.transpose_b;
     const int64_t *a = o->shapes[0]->dim, *b = o->shapes[1]->dim;
     int64_t m = ta ? a[1] : a[0], k = ta ? a[0] : a[1], n = tb ? b[0] : b[1];
@@ -89,30 +85,50 @@ static const char *matmul(const operands *o)
 
 /* ---- elementwise ---- */
 
-static double sign(double x)
-{
+static double sign(double x) {
     return x > 0 ? 1 : x < 0 ? -1 : 0;
 }
 
-static const char *elementwise(const operands *o)
-{
+static const char *elementwise(const operands *o) {
     double number = o->node->attr.number.value;
     for (int i = 0; i < o->node->input_count; i++)
         if (!psal_shape_equal(o->shapes[i], &o->node->shape)) return WRONG_SHAPE;
     for (int64_t i = 0; i < o->count; i++) {
         double a = o->in[0][i], b = o->node->input_count > 1 ? o->in[1][i] : 0, y = NAN;
         switch ((int)o->node->op) {
-        case PSAL_OP_ADD: y = a + b; break;
-        case PSAL_OP_SUB: y = a - b; break;
-        case PSAL_OP_MUL: y = a * b; break;
-        case PSAL_OP_DIV: y = a / b; break;
-        case PSAL_OP_SCALE: y = a * number; break;
-        case PSAL_OP_SQRT: y = sqrt(a); break;
-        case PSAL_OP_RSQRT: y = 1 / sqrt(a + number); break;
-        case PSAL_OP_ABS: y = fabs(a); break;
-        case PSAL_OP_SIGN: y = sign(a); break;
-        case PSAL_OP_RELU: y = a > 0 ? a : 0; break;
-        case PSAL_OP_RELU_MASK: y = b > 0 ? a : 0; break;
+        case PSAL_OP_ADD:
+            y = a + b;
+            break;
+        case PSAL_OP_SUB:
+            y = a - b;
+            break;
+        case PSAL_OP_MUL:
+            y = a * b;
+            break;
+        case PSAL_OP_DIV:
+            y = a / b;
+            break;
+        case PSAL_OP_SCALE:
+            y = a * number;
+            break;
+        case PSAL_OP_SQRT:
+            y = sqrt(a);
+            break;
+        case PSAL_OP_RSQRT:
+            y = 1 / sqrt(a + number);
+            break;
+        case PSAL_OP_ABS:
+            y = fabs(a);
+            break;
+        case PSAL_OP_SIGN:
+            y = sign(a);
+            break;
+        case PSAL_OP_RELU:
+            y = a > 0 ? a : 0;
+            break;
+        case PSAL_OP_RELU_MASK:
+            y = b > 0 ? a : 0;
+            break;
         }
         o->out[i] = y;
     }
@@ -121,14 +137,12 @@ static const char *elementwise(const operands *o)
 
 /* ---- channels: of element i of a tensor shaped N, C, ... ---- */
 
-static int64_t channel_of(const psal_shape *s, int64_t i)
-{
+static int64_t channel_of(const psal_shape *s, int64_t i) {
     for (int d = s->ndim - 1; d > 1; d--) i /= s->dim[d];
     return i % s->dim[1];
 }
 
-static const char *channels(const operands *o)
-{
+static const char *channels(const operands *o) {
     bool sums = o->node->op == PSAL_OP_CHANNEL_SUM;
     const psal_shape *image = sums ? o->shapes[0] : &o->node->shape;
     int64_t n = psal_shape_count(image);
@@ -137,15 +151,25 @@ static const char *channels(const operands *o)
     for (int64_t i = 0; i < n; i++) {
         int64_t c = channel_of(image, i);
         switch ((int)o->node->op) {
-        case PSAL_OP_CHANNEL_AFFINE: o->out[i] = o->in[0][i] * o->in[1][c] + o->in[2][c]; break;
+        case PSAL_OP_CHANNEL_AFFINE:
+            o->out[i] = o->in[0][i] * o->in[1][c] + o->in[2][c];
+            break;
         case PSAL_OP_BATCH_NORM:
             o->out[i] = (o->in[0][i] - o->in[3][c]) / sqrt(o->in[4][c] + o->node->attr.number.value) * o->in[1][c] +
                         o->in[2][c];
             break;
-        case PSAL_OP_CHANNEL_MUL: o->out[i] = o->in[0][i] * o->in[1][c]; break;
-        case PSAL_OP_CHANNEL_ADD: o->out[i] = o->in[0][i] + o->in[1][c]; break;
-        case PSAL_OP_CHANNEL_SUM: o->out[c] += o->in[0][i]; break;
-        case PSAL_OP_CHANNEL_SPREAD: o->out[i] = o->in[0][c]; break;
+        case PSAL_OP_CHANNEL_MUL:
+            o->out[i] = o->in[0][i] * o->in[1][c];
+            break;
+        case PSAL_OP_CHANNEL_ADD:
+            o->out[i] = o->in[0][i] + o->in[1][c];
+            break;
+        case PSAL_OP_CHANNEL_SUM:
+            o->out[c] += o->in[0][i];
+            break;
+        case PSAL_OP_CHANNEL_SPREAD:
+            o->out[i] = o->in[0][c];
+            break;
         }
     }
     return NULL;
@@ -154,8 +178,7 @@ static const char *channels(const operands *o)
 /* ---- pooling ---- */
 
 /* Windows along one axis: in ceil mode the last may reach beyond the padding, but must start before the right padding. */
-static int64_t pool_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode)
-{
+static int64_t pool_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode) {
     int64_t outputs = 0;
     for (int64_t start = -padding;; start += stride, outputs++) {
         bool whole = start + kernel <= size + padding;
@@ -164,29 +187,26 @@ static int64_t pool_extent(int64_t size, int64_t kernel, int64_t stride, int64_t
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
+static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static int64_t most(int64_t a, int64_t b)
-{
+static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-static const char *pool(const operands *o)
-{
+static const char *pool(const operands *o) {
     const psal_pool2d_shape *s = &o->node->attr.pool2d;
     psal_op_kind op = o->node->op;
     bool spreads = op == PSAL_OP_AVG_POOL2D_SPREAD || op == PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD;
     bool adaptive = op == PSAL_OP_ADAPTIVE_AVG_POOL2D || op == PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD;
-    const psal_shape *image = spreads ? &o->node->shape : o->shapes[0], *pooled = spreads ? o->shapes[0] : &o->node->shape;
+    const psal_shape *image = spreads ? &o->node->shape : o->shapes[0],
+                     *pooled = spreads ? o->shapes[0] : &o->node->shape;
     int64_t h = image->dim[2], w = image->dim[3], oh = pooled->dim[2], ow = pooled->dim[3];
     if (image->ndim != 4 || pooled->ndim != 4 || image->dim[0] != pooled->dim[0] || image->dim[1] != pooled->dim[1])
         return WRONG_SHAPE;
-    if (!adaptive &&
-        (oh != pool_extent(h, s->kernel_height, s->stride_height, s->padding_height, s->ceil_mode) ||
-         ow != pool_extent(w, s->kernel_width, s->stride_width, s->padding_width, s->ceil_mode)))
+    if (!adaptive && (oh != pool_extent(h, s->kernel_height, s->stride_height, s->padding_height, s->ceil_mode) ||
+                      ow != pool_extent(w, s->kernel_width, s->stride_width, s->padding_width, s->ceil_mode)))
         return WRONG_SHAPE;
     for (int64_t plane = 0; plane < image->dim[0] * image->dim[1]; plane++)
         for (int64_t p = 0; p < oh; p++)
@@ -221,8 +241,7 @@ static const char *pool(const operands *o)
     return NULL;
 }
 
-static const char *pool_by_index(const operands *o)
-{
+static const char *pool_by_index(const operands *o) {
     bool scatter = o->node->op == PSAL_OP_POOL_SCATTER;
     const psal_shape *image = scatter ? &o->node->shape : o->shapes[0], *index = o->shapes[1];
     int64_t planes = image->dim[0] * image->dim[1], pixels = image->dim[2] * image->dim[3];
@@ -240,23 +259,20 @@ static const char *pool_by_index(const operands *o)
 
 /* ---- moving numbers: element by element, by coordinates ---- */
 
-static void coordinates(const psal_shape *s, int64_t i, int64_t *at)
-{
+static void coordinates(const psal_shape *s, int64_t i, int64_t *at) {
     for (int d = s->ndim - 1; d >= 0; d--) {
         at[d] = i % s->dim[d];
         i /= s->dim[d];
     }
 }
 
-static int64_t element(const psal_shape *s, const int64_t *at)
-{
+static int64_t element(const psal_shape *s, const int64_t *at) {
     int64_t i = 0;
     for (int d = 0; d < s->ndim; d++) i = i * s->dim[d] + at[d];
     return i;
 }
 
-static const char *concat(const operands *o)
-{
+static const char *concat(const operands *o) {
     int axis = o->node->attr.slice.axis;
     int64_t offset = 0, at[PSAL_MAX_DIMS];
     for (int part = 0; part < o->node->input_count; part++) {
@@ -270,8 +286,7 @@ static const char *concat(const operands *o)
     return offset == o->node->shape.dim[axis] ? NULL : WRONG_SHAPE;
 }
 
-static const char *slice(const operands *o)
-{
+static const char *slice(const operands *o) {
     bool undo = o->node->op == PSAL_OP_UNSLICE;
     const psal_shape *part = undo ? o->shapes[0] : &o->node->shape, *whole = undo ? &o->node->shape : o->shapes[0];
     int64_t at[PSAL_MAX_DIMS];
@@ -284,8 +299,7 @@ static const char *slice(const operands *o)
     return NULL;
 }
 
-static const char *copy(const operands *o)
-{
+static const char *copy(const operands *o) {
     if (psal_shape_count(o->shapes[0]) != o->count) return WRONG_SHAPE;
     memcpy(o->out, o->in[0], (size_t)o->count * sizeof *o->out);
     return NULL;
@@ -293,8 +307,7 @@ static const char *copy(const operands *o)
 
 /* ---- losses: z is [rows, classes] ---- */
 
-static const char *losses(const operands *o)
-{
+static const char *losses(const operands *o) {
     bool one_hot = o->node->op == PSAL_OP_ONE_HOT;
     const psal_shape *z = one_hot ? &o->node->shape : o->shapes[0];
     int64_t rows = z->dim[0], classes = z->dim[1];
@@ -318,8 +331,12 @@ static const char *losses(const operands *o)
                     o->out[n * classes + c] += ((c == d ? pc : 0) - pc * pd) * o->in[1][n * classes + d];
                 }
             break;
-        case PSAL_OP_CROSS_ENTROPY: o->out[n] = log(sum) - o->in[0][n * classes + (int64_t)o->in[1][n]]; break;
-        case PSAL_OP_ONE_HOT: o->out[n * classes + (int64_t)o->in[0][n]] = 1; break;
+        case PSAL_OP_CROSS_ENTROPY:
+            o->out[n] = log(sum) - o->in[0][n * classes + (int64_t)o->in[1][n]];
+            break;
+        case PSAL_OP_ONE_HOT:
+            o->out[n * classes + (int64_t)o->in[0][n]] = 1;
+            break;
         }
     }
     return NULL;
@@ -328,35 +345,35 @@ static const char *losses(const operands *o)
 /* ---- sums over everything, rows and groups: all are `rows` rows of `length` numbers ---- */
 
 /* Sign codes: bytes 1 + sign in the memory of floats. */
-static const char *sign_codes(const operands *o)
-{
+static const char *sign_codes(const operands *o) {
     int64_t n = psal_shape_count(o->shapes[0]);
     if (o->count != (n + 3) / 4) return WRONG_SHAPE;
     for (int64_t word = 0; word < o->count; word++) {
         unsigned char bytes[4] = {0};
         float value;
-        for (int64_t i = word * 4; i < n && i < word * 4 + 4; i++) bytes[i % 4] = (unsigned char)(1 + sign(o->in[0][i]));
+        for (int64_t i = word * 4; i < n && i < word * 4 + 4; i++)
+            bytes[i % 4] = (unsigned char)(1 + sign(o->in[0][i]));
         memcpy(&value, bytes, sizeof value);
         o->out[word] = value;
     }
     return NULL;
 }
 
-static double coded_sign(const operands *o, int64_t i)
-{
+static double coded_sign(const operands *o, int64_t i) {
     float value = (float)o->in[0][i / 4];
     unsigned char bytes[4];
     memcpy(bytes, &value, sizeof bytes);
     return bytes[i % 4] - 1;
 }
 
-static const char *conv2d_signs(const operands *o, psal_op_kind kind)
-{
+static const char *conv2d_signs(const operands *o, psal_op_kind kind) {
     static double w[65536];
     const psal_conv2d_shape *s = &o->node->attr.conv2d;
-    const int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width, count = s->out_channels * row;
+    const int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width,
+                  count = s->out_channels * row;
     const psal_shape shape = PSAL_SHAPE(s->out_channels, s->in_channels / s->groups, s->kernel_height, s->kernel_width);
-    if (count > 65536 || psal_shape_count(o->shapes[1]) != (count + 3) / 4 || psal_shape_count(o->shapes[2]) != s->out_channels)
+    if (count > 65536 || psal_shape_count(o->shapes[1]) != (count + 3) / 4 ||
+        psal_shape_count(o->shapes[2]) != s->out_channels)
         return WRONG_SHAPE;
     const operands codes = {.in = o->in + 1};
     for (int64_t i = 0; i < count; i++) w[i] = coded_sign(&codes, i) * o->in[2][i / row] / (double)row;
@@ -366,8 +383,7 @@ static const char *conv2d_signs(const operands *o, psal_op_kind kind)
     return conv2d(&numbers, kind, s, o->out);
 }
 
-static const char *rows(const operands *o)
-{
+static const char *rows(const operands *o) {
     psal_op_kind op = o->node->op;
     bool spreads = op == PSAL_OP_SPREAD || op == PSAL_OP_ROW_SPREAD || op == PSAL_OP_GROUP_SPREAD ||
                    op == PSAL_OP_GROUP_SIGN_SPREAD;
@@ -382,38 +398,55 @@ static const char *rows(const operands *o)
         double n = (double)length;
         switch ((int)op) {
         case PSAL_OP_SUM:
-        case PSAL_OP_ROW_SUM: o->out[g] += o->in[0][i]; break;
+        case PSAL_OP_ROW_SUM:
+            o->out[g] += o->in[0][i];
+            break;
         case PSAL_OP_SPREAD:
-        case PSAL_OP_ROW_SPREAD: o->out[i] = vector[g]; break;
-        case PSAL_OP_GROUP_MEAN_ABS: o->out[g] += fabs(o->in[0][i]) / n; break;
-        case PSAL_OP_GROUP_MEAN: o->out[g] += o->in[0][i] / n; break;
-        case PSAL_OP_GROUP_SPREAD: o->out[i] = vector[g] / n; break;
-        case PSAL_OP_GROUP_SIGN_SPREAD: o->out[i] = coded_sign(o, i) * vector[g] / n; break;
-        case PSAL_OP_GROUP_SIGN_MEAN: o->out[g] += coded_sign(o, i) * o->in[1][i] / n; break;
+        case PSAL_OP_ROW_SPREAD:
+            o->out[i] = vector[g];
+            break;
+        case PSAL_OP_GROUP_MEAN_ABS:
+            o->out[g] += fabs(o->in[0][i]) / n;
+            break;
+        case PSAL_OP_GROUP_MEAN:
+            o->out[g] += o->in[0][i] / n;
+            break;
+        case PSAL_OP_GROUP_SPREAD:
+            o->out[i] = vector[g] / n;
+            break;
+        case PSAL_OP_GROUP_SIGN_SPREAD:
+            o->out[i] = coded_sign(o, i) * vector[g] / n;
+            break;
+        case PSAL_OP_GROUP_SIGN_MEAN:
+            o->out[g] += coded_sign(o, i) * o->in[1][i] / n;
+            break;
         }
     }
     return NULL;
 }
 
-static const char *fill(const operands *o)
-{
+static const char *fill(const operands *o) {
     for (int64_t i = 0; i < o->count; i++) o->out[i] = o->node->attr.result.value;
     return NULL;
 }
 
 const char *op_reference(const psal_node_record *node, const psal_shape *const *in_shapes, const double *const *in,
-                         double *out)
-{
+                         double *out) {
     operands o = {node, in_shapes, in, out, psal_shape_count(&node->shape)};
     memset(out, 0, (size_t)o.count * sizeof *out);
     switch ((int)node->op) {
     case PSAL_OP_CONV2D:
     case PSAL_OP_CONV2D_DX:
-    case PSAL_OP_CONV2D_DW: return conv2d(&o, node->op, &node->attr.conv2d, out);
-    case PSAL_OP_CONV2D_DW_MEAN: return conv2d_dw_mean(&o);
-    case PSAL_OP_CONV2D_SIGNS: return conv2d_signs(&o, PSAL_OP_CONV2D);
-    case PSAL_OP_CONV2D_SIGNS_DX: return conv2d_signs(&o, PSAL_OP_CONV2D_DX);
-    case PSAL_OP_MATMUL: return matmul(&o);
+    case PSAL_OP_CONV2D_DW:
+        return conv2d(&o, node->op, &node->attr.conv2d, out);
+    case PSAL_OP_CONV2D_DW_MEAN:
+        return conv2d_dw_mean(&o);
+    case PSAL_OP_CONV2D_SIGNS:
+        return conv2d_signs(&o, PSAL_OP_CONV2D);
+    case PSAL_OP_CONV2D_SIGNS_DX:
+        return conv2d_signs(&o, PSAL_OP_CONV2D_DX);
+    case PSAL_OP_MATMUL:
+        return matmul(&o);
     case PSAL_OP_ADD:
     case PSAL_OP_SUB:
     case PSAL_OP_MUL:
@@ -424,29 +457,37 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_ABS:
     case PSAL_OP_SIGN:
     case PSAL_OP_RELU:
-    case PSAL_OP_RELU_MASK: return elementwise(&o);
+    case PSAL_OP_RELU_MASK:
+        return elementwise(&o);
     case PSAL_OP_CHANNEL_AFFINE:
     case PSAL_OP_BATCH_NORM:
     case PSAL_OP_CHANNEL_MUL:
     case PSAL_OP_CHANNEL_ADD:
     case PSAL_OP_CHANNEL_SUM:
-    case PSAL_OP_CHANNEL_SPREAD: return channels(&o);
+    case PSAL_OP_CHANNEL_SPREAD:
+        return channels(&o);
     case PSAL_OP_MAX_POOL2D_INDEX:
     case PSAL_OP_AVG_POOL2D:
     case PSAL_OP_AVG_POOL2D_SPREAD:
     case PSAL_OP_ADAPTIVE_AVG_POOL2D:
-    case PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD: return pool(&o);
+    case PSAL_OP_ADAPTIVE_AVG_POOL2D_SPREAD:
+        return pool(&o);
     case PSAL_OP_POOL_GATHER:
-    case PSAL_OP_POOL_SCATTER: return pool_by_index(&o);
-    case PSAL_OP_CONCAT: return concat(&o);
+    case PSAL_OP_POOL_SCATTER:
+        return pool_by_index(&o);
+    case PSAL_OP_CONCAT:
+        return concat(&o);
     case PSAL_OP_SLICE:
-    case PSAL_OP_UNSLICE: return slice(&o);
-    case PSAL_OP_RESHAPE: return copy(&o);
+    case PSAL_OP_UNSLICE:
+        return slice(&o);
+    case PSAL_OP_RESHAPE:
+        return copy(&o);
     case PSAL_OP_SOFTMAX:
     case PSAL_OP_SOFTMAX_RESIDUAL:
     case PSAL_OP_SOFTMAX_JACOBIAN:
     case PSAL_OP_CROSS_ENTROPY:
-    case PSAL_OP_ONE_HOT: return losses(&o);
+    case PSAL_OP_ONE_HOT:
+        return losses(&o);
     case PSAL_OP_ROW_SUM:
     case PSAL_OP_ROW_SPREAD:
     case PSAL_OP_SUM:
@@ -455,9 +496,12 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_GROUP_MEAN:
     case PSAL_OP_GROUP_SPREAD:
     case PSAL_OP_GROUP_SIGN_SPREAD:
-    case PSAL_OP_GROUP_SIGN_MEAN: return rows(&o);
-    case PSAL_OP_SIGN_CODES: return sign_codes(&o);
-    case PSAL_OP_FILL: return fill(&o);
+    case PSAL_OP_GROUP_SIGN_MEAN:
+        return rows(&o);
+    case PSAL_OP_SIGN_CODES:
+        return sign_codes(&o);
+    case PSAL_OP_FILL:
+        return fill(&o);
     }
     return "there is no reference for this operation";
 }

@@ -67,17 +67,17 @@ END_TEST
 
 START_TEST(test_utf8) {
     expect("Ünïcode 日本 🦈 ok", "Ünïcode 日本 🦈 ok");
-    expect("\200\277", "??");                   /* continuations alone */
-    expect("\303", "?");                        /* a beginning alone */
-    expect("\303a", "?a");                      /* the next character survives */
-    expect("\342\202", "??");                   /* two of three */
-    expect("\342\202\254", "\342\202\254");     /* U+20AC */
-    expect("\300\257", "??");                   /* "/" in two bytes */
-    expect("\340\200\257", "???");              /* and in three */
-    expect("\340\240\200", "\340\240\200");     /* U+0800, the first of three bytes */
-    expect("\355\237\277", "\355\237\277");     /* U+D7FF */
-    expect("\355\240\200", "???");              /* U+D800, a surrogate */
-    expect("\360\217\277\277", "????");         /* U+FFFF in four bytes */
+    expect("\200\277", "??");               /* continuations alone */
+    expect("\303", "?");                    /* a beginning alone */
+    expect("\303a", "?a");                  /* the next character survives */
+    expect("\342\202", "??");               /* two of three */
+    expect("\342\202\254", "\342\202\254"); /* U+20AC */
+    expect("\300\257", "??");               /* "/" in two bytes */
+    expect("\340\200\257", "???");          /* and in three */
+    expect("\340\240\200", "\340\240\200"); /* U+0800, the first of three bytes */
+    expect("\355\237\277", "\355\237\277"); /* U+D7FF */
+    expect("\355\240\200", "???");          /* U+D800, a surrogate */
+    expect("\360\217\277\277", "????");     /* U+FFFF in four bytes */
     expect("\360\220\200\200", "\360\220\200\200");
     expect("\364\217\277\277", "\364\217\277\277"); /* U+10FFFF */
     expect("\364\220\200\200", "????");
@@ -94,8 +94,7 @@ START_TEST(test_cut_character) {
         psal_fail(&err, PSAL_ERR_IO, "%*s\360\237\246\210", before, "");
         size_t length = strlen(err.message);
         ck_assert_uint_eq(length, before + 4 < SIZE ? before + 4 : SIZE - 1);
-        for (size_t i = (size_t)before; i < length; i++)
-            ck_assert((err.message[i] == '?') == (before + 4 >= SIZE));
+        for (size_t i = (size_t)before; i < length; i++) ck_assert((err.message[i] == '?') == (before + 4 >= SIZE));
     }
 }
 END_TEST

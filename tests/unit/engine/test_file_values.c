@@ -113,7 +113,8 @@ static void products(bool transposed, int threads, const float *b, const float *
     const psal_node x = psal_input(g, "x", PSAL_SHAPE(1, transposed ? LENGTH : ROWS));
     const psal_node matrix = psal_parameter(g, "b", PSAL_SHAPE(ROWS, LENGTH));
     const psal_node product = psal_matmul(g, x, false, matrix, transposed);
-    psal_plan *plan = plan_of(g, &(psal_plan_options){.outputs = {&product}, .output_count = {1}, .stages = 1, .threads = threads});
+    psal_plan *plan = plan_of(
+        g, &(psal_plan_options){.outputs = {&product}, .output_count = {1}, .stages = 1, .threads = threads});
     psal_workspace *ws = workspace_of(plan);
     psal_plan_bind(plan, matrix, b, NULL);
     psal_workspace_set(ws, x, a, NULL);
@@ -126,7 +127,8 @@ static void products(bool transposed, int threads, const float *b, const float *
 
 START_TEST(products_do_not_depend_on_where_a_matrix_lies) {
     const bool transposed = _i % 2;
-    const size_t size = (size_t)ROWS * LENGTH * sizeof(float), results = transposed ? ROWS : LENGTH, inputs = transposed ? LENGTH : ROWS;
+    const size_t size = (size_t)ROWS * LENGTH * sizeof(float), results = transposed ? ROWS : LENGTH,
+                 inputs = transposed ? LENGTH : ROWS;
     char *mapped;
     const int fd = known_file(size, &mapped);
     float *heap = calloc((size_t)ROWS * LENGTH, sizeof *heap), *a = malloc(inputs * sizeof *a);

@@ -41,8 +41,7 @@ START_TEST(cases_exercise_their_operation) {
         for (int i = 0; i < op->cases[c].input_count; i++) in[i] = psal_input(g, "x", op->cases[c].inputs[i].shape);
         op->cases[c].build(g, in);
         bool found = false;
-        for (psal_node n = 0; n < psal_graph_node_count(g); n++)
-            found |= psal_graph_node(g, n)->op == (psal_op_kind)_i;
+        for (psal_node n = 0; n < psal_graph_node_count(g); n++) found |= psal_graph_node(g, n)->op == (psal_op_kind)_i;
         ck_assert_msg(found, "case '%s' has no %s", op->cases[c].name, psal_op_kind_name((psal_op_kind)_i));
         psal_graph_free(g);
     }

@@ -9,8 +9,7 @@
 
 /* ---- errors ---- */
 
-START_TEST(the_first_error_stays)
-{
+START_TEST(the_first_error_stays) {
     psal_graph *g = psal_graph_new();
     psal_error err = PSAL_ERROR_INIT;
     psal_graph_set_layer(g, "layer1.0.conv1");
@@ -34,7 +33,8 @@ START_TEST(the_first_error_stays)
     ck_assert_int_eq(psal_graph_node_count(g), nodes);
     ck_assert_int_eq(psal_graph_check(g, NULL), PSAL_ERR_SHAPE);
     ck_assert_int_eq(psal_graph_check(g, &err), PSAL_ERR_SHAPE);
-    ck_assert_str_eq(err.message, "layer1.0.conv1: conv2d of 1x3x5x5 with 4x2x3x3 in 1 groups: the channels do not match");
+    ck_assert_str_eq(err.message,
+                     "layer1.0.conv1: conv2d of 1x3x5x5 with 4x2x3x3 in 1 groups: the channels do not match");
     psal_plan_options options = {.outputs = {&x}, .output_count = {1}, .stages = 1};
     psal_error of_plan = PSAL_ERROR_INIT;
     ck_assert_ptr_null(psal_plan_new(g, &options, &of_plan));
@@ -53,14 +53,19 @@ typedef struct refusal {
     const char *message;
 } refusal;
 
-#define BUILD(name, expression)                                                                                        \
-    static psal_node name(psal_graph *g, const psal_node *n)                                                           \
-    {                                                                                                                  \
-        (void)n;                                                                                                       \
-        return expression;                                                                                             \
+#define BUILD(name, expression)                                \
+    static psal_node name(psal_graph *g, const psal_node *n) { \
+        (void)n;                                               \
+        return expression;                                     \
     }
-#define OPTIONS(...) &(psal_conv2d_options){__VA_ARGS__}
-#define WINDOW(...) &(psal_pool2d_options){__VA_ARGS__}
+#define OPTIONS(...)         \
+    &(psal_conv2d_options) { \
+        __VA_ARGS__          \
+    }
+#define WINDOW(...)          \
+    &(psal_pool2d_options) { \
+        __VA_ARGS__          \
+    }
 
 BUILD(conv_vector, psal_conv2d(g, n[VECTOR3], n[WEIGHT], NULL))
 BUILD(conv_stride, psal_conv2d(g, n[IMAGE], n[WEIGHT], OPTIONS(.stride_height = -1)))
@@ -86,11 +91,16 @@ BUILD(affine_channels, psal_channel_affine(g, n[IMAGE], n[VECTOR3], n[VECTOR2]))
 BUILD(channel_vector, psal_channel_sum(g, n[VECTOR3]))
 BUILD(channel_spread, psal_channel_spread(g, n[VECTOR2], PSAL_SHAPE(2, 3, 2)))
 BUILD(pool_matrix, psal_max_pool2d(g, n[MATRIX], WINDOW(.kernel_height = 2, .kernel_width = 2)))
-BUILD(pool_padding, psal_max_pool2d(g, n[IMAGE], WINDOW(.kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1, .padding_height = 2, .padding_width = 1)))
+BUILD(pool_padding, psal_max_pool2d(g, n[IMAGE],
+                                    WINDOW(.kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
+                                           .padding_height = 2, .padding_width = 1)))
 BUILD(pool_no_window, psal_avg_pool2d(g, n[IMAGE], WINDOW(.kernel_height = 0, .kernel_width = 2)))
 BUILD(pool_large, psal_avg_pool2d(g, n[IMAGE], WINDOW(.kernel_height = 9, .kernel_width = 2)))
-BUILD(pool_stride, psal_avg_pool2d(g, n[IMAGE], WINDOW(.kernel_height = 2, .kernel_width = 2, .stride_height = -1, .stride_width = 1)))
-BUILD(avg_spread_shape, psal_avg_pool2d_spread(g, n[IMAGE], PSAL_SHAPE(2, 3, 5, 6), WINDOW(.kernel_height = 2, .kernel_width = 2)))
+BUILD(pool_stride,
+      psal_avg_pool2d(g, n[IMAGE],
+                      WINDOW(.kernel_height = 2, .kernel_width = 2, .stride_height = -1, .stride_width = 1)))
+BUILD(avg_spread_shape,
+      psal_avg_pool2d_spread(g, n[IMAGE], PSAL_SHAPE(2, 3, 5, 6), WINDOW(.kernel_height = 2, .kernel_width = 2)))
 BUILD(gather_index, psal_pool_gather(g, n[IMAGE], n[WEIGHT]))
 BUILD(scatter_shape, psal_pool_scatter(g, n[IMAGE], n[IMAGE], PSAL_SHAPE(2, 4, 9, 9)))
 BUILD(adaptive_empty, psal_adaptive_avg_pool2d(g, n[IMAGE], 0, 1))
@@ -121,10 +131,15 @@ BUILD(cosine_shapes, psal_cosine(g, n[VECTOR3], n[VECTOR2]))
 BUILD(groups_uneven, psal_group_mean_abs(g, n[IMAGE], 7))
 BUILD(groups_none, psal_group_mean(g, n[IMAGE], 0))
 BUILD(group_spread_scalar, psal_group_spread(g, n[SCALAR], PSAL_SHAPE(4)))
-BUILD(signs_codes, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
-BUILD(signs_scale, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], *psal_graph_shape(g, n[WEIGHT]), NULL))
-BUILD(signs_no_node, psal_conv2d_by_signs(g, PSAL_NO_NODE, psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
-BUILD(signs_dx_shape, psal_conv2d_by_signs_input_gradient(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], *psal_graph_shape(g, n[WEIGHT]), PSAL_SHAPE(2, 3, 5, 6), NULL))
+BUILD(signs_codes,
+      psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_scale, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3],
+                                        *psal_graph_shape(g, n[WEIGHT]), NULL))
+BUILD(signs_no_node,
+      psal_conv2d_by_signs(g, PSAL_NO_NODE, psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_dx_shape,
+      psal_conv2d_by_signs_input_gradient(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3],
+                                          *psal_graph_shape(g, n[WEIGHT]), PSAL_SHAPE(2, 3, 5, 6), NULL))
 BUILD(group_sign_spread_uneven, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(2)))
 BUILD(group_sign_spread_codes, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR3]), n[VECTOR2], PSAL_SHAPE(2, 3)))
 BUILD(group_sign_mean_codes, psal_group_sign_mean(g, n[MATRIX], n[VECTOR2], 1))
@@ -209,8 +224,7 @@ static const refusal refusals[] = {
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };
 
-START_TEST(wrong_operands_are_refused_with_their_layer)
-{
+START_TEST(wrong_operands_are_refused_with_their_layer) {
     const refusal *r = &refusals[_i];
     psal_graph *g = psal_graph_new();
     psal_error err = PSAL_ERROR_INIT;
@@ -229,8 +243,7 @@ START_TEST(wrong_operands_are_refused_with_their_layer)
 }
 END_TEST
 
-START_TEST(nodes_know_themselves)
-{
+START_TEST(nodes_know_themselves) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(2, 3));
     char layer[] = "conv1";
@@ -256,8 +269,7 @@ END_TEST
 /* ---- differentiation ---- */
 
 /* Values of one node; all leaves are constants. */
-static void evaluate(const psal_graph *g, psal_node node, float *values)
-{
+static void evaluate(const psal_graph *g, psal_node node, float *values) {
     psal_error err = PSAL_ERROR_INIT;
     psal_plan_options options = {.outputs = {&node}, .output_count = {1}, .stages = 1};
     psal_plan *plan = psal_plan_new(g, &options, &err);
@@ -270,8 +282,7 @@ static void evaluate(const psal_graph *g, psal_node node, float *values)
 }
 
 /* x^4 has the derivatives 4 x^3, 12 x^2, 24 x, 24, 0. */
-START_TEST(gradient_of_gradient_of_gradient)
-{
+START_TEST(gradient_of_gradient_of_gradient) {
     const float at[] = {-1.5f, 0.25f, 2};
     psal_graph *g = psal_graph_new();
     psal_node x = psal_constant(g, at, PSAL_SHAPE(3)), square = psal_mul(g, x, x), y = psal_mul(g, square, square);
@@ -290,8 +301,7 @@ START_TEST(gradient_of_gradient_of_gradient)
 END_TEST
 
 /* The third derivative of a network's loss: along v, of exp-like curvature. L(z) = log(1 + e^z1) for logits (0, z1). */
-START_TEST(third_derivative_of_the_loss)
-{
+START_TEST(third_derivative_of_the_loss) {
     psal_graph *g = psal_graph_new();
     const float logits[] = {0, 0.7f};
     psal_node z = psal_constant(g, logits, PSAL_SHAPE(1, 2)), target = psal_constant(g, (float[]){0}, PSAL_SHAPE(1));
@@ -309,8 +319,7 @@ START_TEST(third_derivative_of_the_loss)
 }
 END_TEST
 
-START_TEST(what_does_not_matter_has_zero_gradient)
-{
+START_TEST(what_does_not_matter_has_zero_gradient) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_constant(g, (float[]){1, 2, 3, 4, 5, 6}, PSAL_SHAPE(2, 3));
     psal_node apart = psal_constant(g, (float[]){7, 8}, PSAL_SHAPE(2));
@@ -335,8 +344,7 @@ START_TEST(what_does_not_matter_has_zero_gradient)
 END_TEST
 
 /* Asking for one weight builds neither the other weight's gradient nor the image's. */
-START_TEST(only_what_is_wanted_is_built)
-{
+START_TEST(only_what_is_wanted_is_built) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 2, 4, 4)), w1 = psal_parameter(g, "w1", PSAL_SHAPE(2, 2, 3, 3));
     psal_node w2 = psal_parameter(g, "w2", PSAL_SHAPE(2, 2, 1, 1));
@@ -354,8 +362,7 @@ START_TEST(only_what_is_wanted_is_built)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("engine/graph");
     TCase *tests = tcase_create("graph");
     tcase_add_test(tests, the_first_error_stays);

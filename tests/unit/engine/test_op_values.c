@@ -12,8 +12,7 @@
 
 static const double TOLERANCE = 1e-5; /* of the largest value of the tensor, or of 1 */
 
-static bool is_leaf(psal_op_kind kind)
-{
+static bool is_leaf(psal_op_kind kind) {
     return kind == PSAL_OP_INPUT || kind == PSAL_OP_PARAMETER || kind == PSAL_OP_CONSTANT;
 }
 
@@ -27,8 +26,7 @@ typedef struct built {
     float *values[CHECK_MAX_INPUTS];
 } built;
 
-static built build(const psal_op_case *c, uint64_t seed)
-{
+static built build(const psal_op_case *c, uint64_t seed) {
     built b = {.graph = psal_graph_new()};
     psal_error err = PSAL_ERROR_INIT;
     case_values_sample(&b.v, c, seed);
@@ -45,8 +43,7 @@ static built build(const psal_op_case *c, uint64_t seed)
     return b;
 }
 
-static void built_free(built *b)
-{
+static void built_free(built *b) {
     psal_graph_free(b->graph);
     case_values_free(&b->v);
     for (int i = 0; i < CHECK_MAX_INPUTS; i++) free(b->values[i]);
@@ -54,8 +51,7 @@ static void built_free(built *b)
 }
 
 /* Nothing may read memory that no operation of this run wrote: NaN all over arena and scratch. */
-static void poison(const psal_plan *plan, const psal_workspace *ws)
-{
+static void poison(const psal_plan *plan, const psal_workspace *ws) {
     for (int n = 0; n < plan->nodes; n++)
         if (plan->offset[n] != SIZE_MAX) {
             char *arena = (char *)(uintptr_t)psal_workspace_get(ws, n) - plan->offset[n];
@@ -65,8 +61,7 @@ static void poison(const psal_plan *plan, const psal_workspace *ws)
 }
 
 /* Values of all nodes, one buffer each. */
-static float **run(const built *b, const psal_op_case *c, psal_conv2d_method method, int threads)
-{
+static float **run(const built *b, const psal_op_case *c, psal_conv2d_method method, int threads) {
     psal_error err = PSAL_ERROR_INIT;
     psal_plan_options options = {
         .outputs = {b->all}, .output_count = {b->nodes}, .stages = 1, .threads = threads, .methods = {method}};
@@ -89,15 +84,13 @@ static float **run(const built *b, const psal_op_case *c, psal_conv2d_method met
     return results;
 }
 
-static void results_free(float **results, int nodes)
-{
+static void results_free(float **results, int nodes) {
     for (int n = 0; n < nodes; n++) free(results[n]);
     free(results);
 }
 
 /* The definition's values of all nodes. */
-static double **define(const built *b, const psal_op_case *c)
-{
+static double **define(const built *b, const psal_op_case *c) {
     double **values = calloc((size_t)b->nodes, sizeof *values);
     for (int n = 0; n < b->nodes; n++) {
         const psal_node_record *node = psal_graph_node(b->graph, n);
@@ -124,8 +117,8 @@ static double **define(const built *b, const psal_op_case *c)
     return values;
 }
 
-static void compare(const built *b, const psal_op_case *c, float *const *got, double *const *expected, const char *what)
-{
+static void compare(const built *b, const psal_op_case *c, float *const *got, double *const *expected,
+                    const char *what) {
     for (int n = 0; n < b->nodes; n++) {
         int64_t count = psal_shape_count(psal_graph_shape(b->graph, n));
         bool exact = psal_graph_node(b->graph, n)->op == PSAL_OP_SIGN_CODES; /* bytes, tiny when read as numbers */
@@ -139,8 +132,7 @@ static void compare(const built *b, const psal_op_case *c, float *const *got, do
     }
 }
 
-START_TEST(values_match_the_definition)
-{
+START_TEST(values_match_the_definition) {
     static const psal_conv2d_method methods[] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM, PSAL_CONV2D_DIRECT,
                                                  PSAL_CONV2D_ACCURATE};
     const psal_op *op = psal_op_get((psal_op_kind)_i);
@@ -172,14 +164,12 @@ START_TEST(values_match_the_definition)
 END_TEST
 
 /* A leaf in the table, but one that runs. */
-static psal_node fill_case(psal_graph *g, const psal_node *in)
-{
+static psal_node fill_case(psal_graph *g, const psal_node *in) {
     (void)in;
     return psal_constant_fill(g, -2.5f, PSAL_SHAPE(3, 5));
 }
 
-START_TEST(fill_matches_the_definition)
-{
+START_TEST(fill_matches_the_definition) {
     const psal_op_case c = {"fill", fill_case, 0, {{{0, {0}}, PSAL_VALUES_NORMAL, 0}}, true};
     built b = build(&c, 1);
     double **expected = define(&b, &c);
@@ -193,12 +183,12 @@ START_TEST(fill_matches_the_definition)
 END_TEST
 
 /* Of equal numbers the first is the maximum, and large logits do not overflow: the two corners that random numbers miss. */
-START_TEST(corners_match_the_definition)
-{
+START_TEST(corners_match_the_definition) {
     psal_graph *g = psal_graph_new();
     psal_error err = PSAL_ERROR_INIT;
     psal_pool2d_options window = {.kernel_height = 2, .kernel_width = 2};
-    psal_node x = psal_constant(g, (float[]){1, 1, 2, 2, 0, 1, 3, 3, -1, -1, -2, -2, -1, -1, -2, -1}, PSAL_SHAPE(1, 1, 4, 4));
+    psal_node x = psal_constant(g, (float[]){1, 1, 2, 2, 0, 1, 3, 3, -1, -1, -2, -2, -1, -1, -2, -1},
+                                PSAL_SHAPE(1, 1, 4, 4));
     psal_node index = psal_max_pool2d_index(g, x, &window);
     psal_node z = psal_constant(g, (float[]){1000, 998, -1000, -1000, -1000, -1000}, PSAL_SHAPE(2, 3));
     psal_node loss = psal_cross_entropy(g, z, psal_constant(g, (float[]){1, 2}, PSAL_SHAPE(2)));
@@ -229,8 +219,7 @@ START_TEST(corners_match_the_definition)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("engine/op_values");
     TCase *tests = tcase_create("table");
     tcase_set_timeout(tests, 120);

@@ -12,15 +12,13 @@
 /* ---- elementwise steps in one pass ---- */
 
 /* The same plan with a pass for each step. */
-static psal_plan *separate_plan(const psal_graph *g, const psal_plan_options *options)
-{
+static psal_plan *separate_plan(const psal_graph *g, const psal_plan_options *options) {
     psal_plan *plan = plan_of(g, options);
     for (int step = 0; step < plan->step_count; step++) plan->steps[step].follow = 0;
     return plan;
 }
 
-static int longest_pass(const psal_plan *plan)
-{
+static int longest_pass(const psal_plan *plan) {
     int longest = 0;
     for (int step = 0; step < plan->step_count; step++)
         if (plan->steps[step].follow >= longest) longest = plan->steps[step].follow + 1;
@@ -29,15 +27,15 @@ static int longest_pass(const psal_plan *plan)
 
 /* What a gradient does between two convolutions, on several pieces: add, mask, add, and scale by what is made of parameters
  * in between; a value inside the pass is read later too. Then the mean of a filter with its signs. */
-START_TEST(a_gradient_takes_one_pass_between_convolutions)
-{
+START_TEST(a_gradient_takes_one_pass_between_convolutions) {
     enum { C = 5, SIDE = 83, COUNT = C * SIDE * SIDE };
     const psal_shape image = PSAL_SHAPE(1, C, SIDE, SIDE);
     psal_graph *g = psal_graph_new();
     psal_node in[4], vectors[2];
     for (int i = 0; i < 4; i++) in[i] = psal_input(g, "image", image);
     for (int i = 0; i < 2; i++) vectors[i] = psal_input(g, "vector", PSAL_SHAPE(C));
-    psal_node masked = psal_relu_mask(g, psal_add(g, psal_scale(g, in[0], 2), in[1]), in[2]), sum = psal_add(g, masked, in[3]);
+    psal_node masked = psal_relu_mask(g, psal_add(g, psal_scale(g, in[0], 2), in[1]), in[2]),
+              sum = psal_add(g, masked, in[3]);
     psal_node scaled = psal_channel_mul(g, sum, psal_mul(g, vectors[0], psal_rsqrt(g, vectors[1], 1e-3)));
     psal_node mean = psal_group_mean_abs(g, scaled, C), codes = psal_sign_codes(g, scaled);
     psal_node row = psal_softmax(g, psal_reshape(g, scaled, PSAL_SHAPE(1, COUNT)));
@@ -74,14 +72,14 @@ START_TEST(a_gradient_takes_one_pass_between_convolutions)
 END_TEST
 
 /* Where the maxima are and what they are take one pass; what is elsewhere does not, though it is read next. */
-START_TEST(a_maximum_is_found_with_its_place)
-{
+START_TEST(a_maximum_is_found_with_its_place) {
     enum { C = 3, SIDE = 6, POOLED = C * SIDE / 2 * SIDE / 2 };
     psal_graph *g = psal_graph_new();
     const psal_node x = psal_input(g, "x", PSAL_SHAPE(1, C, SIDE, SIDE));
     const psal_pool2d_options halves = {.kernel_height = 2, .kernel_width = 2};
     const psal_node maxima = psal_max_pool2d(g, x, &halves);
-    const psal_node least = psal_max_pool2d_index(g, psal_scale(g, x, -1), &halves), largest = psal_max_pool2d_index(g, x, &halves);
+    const psal_node least = psal_max_pool2d_index(g, psal_scale(g, x, -1), &halves),
+                    largest = psal_max_pool2d_index(g, x, &halves);
     psal_node wanted[] = {maxima, least, largest, psal_pool_gather(g, x, least)};
     float values[C * SIDE * SIDE];
     uint64_t state = 7;
@@ -102,7 +100,8 @@ START_TEST(a_maximum_is_found_with_its_place)
     }
     ck_assert_int_eq(together, 1);
     for (int k = 0; k < 4; k++)
-        ck_assert_mem_eq(psal_workspace_get(ws[0], wanted[k]), psal_workspace_get(ws[1], wanted[k]), POOLED * sizeof(float));
+        ck_assert_mem_eq(psal_workspace_get(ws[0], wanted[k]), psal_workspace_get(ws[1], wanted[k]),
+                         POOLED * sizeof(float));
     for (int k = 0; k < 2; k++) {
         psal_workspace_free(ws[k]);
         psal_plan_free(plans[k]);
@@ -120,13 +119,11 @@ typedef struct block {
     float values[2][VALUES], numbers[4][CHANNELS];
 } block;
 
-static psal_node keep_inner(block *k, psal_node n)
-{
+static psal_node keep_inner(block *k, psal_node n) {
     return k->inner[k->inner_count++] = n;
 }
 
-static block make_block(void)
-{
+static block make_block(void) {
     uint64_t state = 5;
     block k = {.g = psal_graph_new()};
     psal_graph *g = k.g;
@@ -153,8 +150,7 @@ static block make_block(void)
     return k;
 }
 
-static psal_workspace *open_block(const block *k, const psal_plan *plan)
-{
+static psal_workspace *open_block(const block *k, const psal_plan *plan) {
     psal_workspace *ws = workspace_of(plan);
     psal_workspace_set(ws, k->a, k->values[0], NULL);
     psal_workspace_set(ws, k->b, k->values[1], NULL);
@@ -162,8 +158,7 @@ static psal_workspace *open_block(const block *k, const psal_plan *plan)
     return ws;
 }
 
-START_TEST(one_pass_gives_the_bits_of_several)
-{
+START_TEST(one_pass_gives_the_bits_of_several) {
     block k = make_block();
     psal_node all[FINALS + 8];
     memcpy(all, k.finals, sizeof k.finals);
@@ -203,7 +198,8 @@ START_TEST(one_pass_gives_the_bits_of_several)
     /* An output in the caller's memory */
     float elsewhere[VALUES] = {0};
     ck_assert_int_eq(psal_workspace_place(one, k.finals[1], elsewhere, NULL), PSAL_OK);
-    ck_assert_int_eq(psal_workspace_place(one, k.norm, elsewhere, NULL), PSAL_ERR_ARGUMENT); /* no output of this plan */
+    ck_assert_int_eq(psal_workspace_place(one, k.norm, elsewhere, NULL),
+                     PSAL_ERR_ARGUMENT); /* no output of this plan */
     run(one, 0);
     ck_assert_ptr_eq(psal_workspace_get(one, k.finals[1]), elsewhere);
     for (int i = 0; i < FINALS; i++)
@@ -222,14 +218,12 @@ END_TEST
 
 enum { NODES = 60, ROWS = 4, COLUMNS = 1234 }; /* several pieces of a pass */
 
-static int pick(uint64_t *state, int n)
-{
+static int pick(uint64_t *state, int n) {
     return (int)case_uniform(state, 0, n);
 }
 
 /* Nodes of shape [ROWS, COLUMNS], made from random earlier ones by in-place, out-of-place and view operations. */
-static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
-{
+static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes) {
     int count = 0;
     psal_shape shape = PSAL_SHAPE(ROWS, COLUMNS);
     nodes[count++] = psal_input(g, "a", shape);
@@ -239,28 +233,58 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes)
         psal_node a = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)];
         psal_node b = nodes[pick(state, 3) ? count - 1 - pick(state, count < 5 ? count : 5) : pick(state, count)], n;
         switch (pick(state, 14)) {
-        case 0: n = psal_add(g, a, b); break;
-        case 1: n = psal_sub(g, a, b); break;
-        case 2: n = psal_scale(g, psal_mul(g, a, b), 0.5); break;
-        case 3: n = psal_relu_mask(g, a, b); break;
-        case 4: n = psal_scale(g, psal_abs(g, a), -0.75); break;
-        case 5: n = psal_reshape(g, psal_relu(g, psal_reshape(g, a, PSAL_SHAPE(COLUMNS, ROWS))), shape); break;
-        case 6: n = psal_reshape(g, psal_reshape(g, a, PSAL_SHAPE(ROWS * COLUMNS)), shape); break;
-        case 7: n = psal_row_spread(g, psal_row_sum(g, psal_scale(g, a, 1.2 / COLUMNS)), COLUMNS); break;
-        case 8: n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a)); break;
-        case 9: n = psal_softmax(g, a); break;
-        case 10: n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS); break;
-        case 11: n = psal_concat(g, (psal_node[]){psal_slice(g, a, 0, 1, 2), psal_slice(g, b, 0, 0, 1), psal_slice(g, b, 0, 3, 1)}, 3, 0); break;
-        case 12: n = psal_slice(g, psal_concat(g, (psal_node[]){a, psal_relu(g, b), a}, 3, 0), 0, pick(state, 2 * ROWS), ROWS); break;
-        default: n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape); break;
+        case 0:
+            n = psal_add(g, a, b);
+            break;
+        case 1:
+            n = psal_sub(g, a, b);
+            break;
+        case 2:
+            n = psal_scale(g, psal_mul(g, a, b), 0.5);
+            break;
+        case 3:
+            n = psal_relu_mask(g, a, b);
+            break;
+        case 4:
+            n = psal_scale(g, psal_abs(g, a), -0.75);
+            break;
+        case 5:
+            n = psal_reshape(g, psal_relu(g, psal_reshape(g, a, PSAL_SHAPE(COLUMNS, ROWS))), shape);
+            break;
+        case 6:
+            n = psal_reshape(g, psal_reshape(g, a, PSAL_SHAPE(ROWS * COLUMNS)), shape);
+            break;
+        case 7:
+            n = psal_row_spread(g, psal_row_sum(g, psal_scale(g, a, 1.2 / COLUMNS)), COLUMNS);
+            break;
+        case 8:
+            n = psal_channel_affine(g, a, psal_channel_sum(g, psal_scale(g, b, 0.1)), psal_channel_sum(g, a));
+            break;
+        case 9:
+            n = psal_softmax(g, a);
+            break;
+        case 10:
+            n = psal_unslice(g, psal_slice(g, a, 1, 2, 3), 1, 1, COLUMNS);
+            break;
+        case 11:
+            n = psal_concat(
+                g, (psal_node[]){psal_slice(g, a, 0, 1, 2), psal_slice(g, b, 0, 0, 1), psal_slice(g, b, 0, 3, 1)}, 3,
+                0);
+            break;
+        case 12:
+            n = psal_slice(g, psal_concat(g, (psal_node[]){a, psal_relu(g, b), a}, 3, 0), 0, pick(state, 2 * ROWS),
+                           ROWS);
+            break;
+        default:
+            n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape);
+            break;
         }
         nodes[count++] = n;
     }
     return count;
 }
 
-static psal_workspace *run_random(const psal_plan *plan, const psal_node *nodes, const float *a, const float *b)
-{
+static psal_workspace *run_random(const psal_plan *plan, const psal_node *nodes, const float *a, const float *b) {
     psal_workspace *ws = workspace_of(plan);
     ck_assert_int_eq(psal_workspace_set(ws, nodes[0], a, NULL), PSAL_OK);
     ck_assert_int_eq(psal_workspace_set(ws, nodes[1], b, NULL), PSAL_OK);
@@ -273,8 +297,7 @@ static psal_workspace *run_random(const psal_plan *plan, const psal_node *nodes,
     return ws;
 }
 
-START_TEST(planning_changes_no_value)
-{
+START_TEST(planning_changes_no_value) {
     for (uint64_t seed = 1; seed <= 100; seed++) {
         uint64_t state = seed * 100 + (uint64_t)_i;
         psal_graph *g = psal_graph_new();
@@ -304,15 +327,16 @@ START_TEST(planning_changes_no_value)
             psal_workspace *ws = run_random(plan, nodes, a, b);
             for (int s = 0; s < few.stages; s++) /* the first stages' outputs, after the last stage ran */
                 for (int k = 0; k < 2; k++)
-                    ck_assert_msg(memcmp(psal_workspace_get(ws, wanted[s][k]), psal_workspace_get(reference, wanted[s][k]),
-                                         sizeof a) == 0,
+                    ck_assert_msg(memcmp(psal_workspace_get(ws, wanted[s][k]),
+                                         psal_workspace_get(reference, wanted[s][k]), sizeof a) == 0,
                                   "seed %d: node %d (%s) of stage %d differs", (int)state, wanted[s][k],
                                   psal_graph_op_name(g, wanted[s][k]), s);
             ck_assert_uint_le(psal_plan_memory(plan), psal_plan_memory(full));
             psal_workspace_free(ws);
             psal_plan_free(plan);
         }
-        for (int i = 0; i < ROWS * COLUMNS; i++) ck_assert(isfinite(psal_workspace_get(reference, nodes[NODES - 1])[i]));
+        for (int i = 0; i < ROWS * COLUMNS; i++)
+            ck_assert(isfinite(psal_workspace_get(reference, nodes[NODES - 1])[i]));
         psal_workspace_free(reference);
         psal_plan_free(full);
         psal_graph_free(g);
@@ -321,8 +345,7 @@ START_TEST(planning_changes_no_value)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("engine/passes");
     TCase *tests = tcase_create("passes");
     tcase_set_timeout(tests, 120);

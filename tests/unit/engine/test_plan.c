@@ -9,8 +9,7 @@
 #include "engine/plan_internal.h"
 #include "plan_helpers.h"
 
-static void refuse(psal_workspace *ws, int stage, const char *message)
-{
+static void refuse(psal_workspace *ws, int stage, const char *message) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_int_eq(psal_workspace_run(ws, stage, &err), PSAL_ERR_ARGUMENT);
     ck_assert_str_eq(err.message, message);
@@ -25,8 +24,7 @@ typedef struct staged {
     psal_workspace *ws;
 } staged;
 
-static staged make_staged(void)
-{
+static staged make_staged(void) {
     staged s = {.g = psal_graph_new()};
     s.x = psal_input(s.g, "x", PSAL_SHAPE(40));
     s.y = psal_input(s.g, "y", PSAL_SHAPE(40));
@@ -39,15 +37,13 @@ static staged make_staged(void)
     return s;
 }
 
-static void staged_free(staged *s)
-{
+static void staged_free(staged *s) {
     psal_workspace_free(s->ws);
     psal_plan_free(s->plan);
     psal_graph_free(s->g);
 }
 
-START_TEST(stages_continue_and_outputs_stay)
-{
+START_TEST(stages_continue_and_outputs_stay) {
     staged s = make_staged();
     float x[40], y[40];
     for (int round = 0; round < 3; round++) {
@@ -72,19 +68,20 @@ START_TEST(stages_continue_and_outputs_stay)
 }
 END_TEST
 
-START_TEST(stages_out_of_order_are_refused)
-{
+START_TEST(stages_out_of_order_are_refused) {
     staged s = make_staged();
     float x[40] = {0};
     psal_workspace_set(s.ws, s.x, x, NULL);
     psal_workspace_set(s.ws, s.y, x, NULL);
     const struct {
         int run, refused, done;
-    } steps[] = {{-1, 1, 0}, {-1, 2, 0}, {-1, 3, 0}, {-1, -1, 0}, {0, 2, 1}, {1, 1, 2}, {-1, 3, 2}, {2, 2, 3}, {0, 2, 1}};
+    } steps[] = {{-1, 1, 0}, {-1, 2, 0}, {-1, 3, 0}, {-1, -1, 0}, {0, 2, 1},
+                 {1, 1, 2},  {-1, 3, 2}, {2, 2, 3},  {0, 2, 1}};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         char message[128];
         if (steps[i].run >= 0) run(s.ws, steps[i].run);
-        snprintf(message, sizeof message, "stage %d cannot run now: the plan has 3 stages, of which %d have run since the first",
+        snprintf(message, sizeof message,
+                 "stage %d cannot run now: the plan has 3 stages, of which %d have run since the first",
                  steps[i].refused, steps[i].done);
         refuse(s.ws, steps[i].refused, message);
     }
@@ -92,8 +89,7 @@ START_TEST(stages_out_of_order_are_refused)
 }
 END_TEST
 
-START_TEST(unbound_leaves_are_named)
-{
+START_TEST(unbound_leaves_are_named) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "image", PSAL_SHAPE(2)), w = psal_parameter(g, "conv1.weight", PSAL_SHAPE(2));
     psal_node unused = psal_input(g, "unused", PSAL_SHAPE(2)), late = psal_input(g, "label", PSAL_SHAPE(2));
@@ -140,8 +136,7 @@ START_TEST(unbound_leaves_are_named)
 }
 END_TEST
 
-START_TEST(impossible_plans_are_refused)
-{
+START_TEST(impossible_plans_are_refused) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(1 << 20)), y = psal_scale(g, x, 2), none = 7;
     const struct {
@@ -178,8 +173,7 @@ START_TEST(impossible_plans_are_refused)
 END_TEST
 
 /* A chain of elementwise steps needs the memory of one value, a long chain of sums that of two. */
-START_TEST(memory_is_reused)
-{
+START_TEST(memory_is_reused) {
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(1024)), y = psal_scale(g, x, 2);
     for (int i = 0; i < 100; i++) y = psal_relu(g, psal_add(g, y, x));
@@ -198,8 +192,7 @@ START_TEST(memory_is_reused)
 END_TEST
 
 /* Of a chain of large values each is also read by something small, which was made last of all: it must not keep them. */
-START_TEST(last_readers_do_not_wait)
-{
+START_TEST(last_readers_do_not_wait) {
     enum { LINKS = 12, COUNT = 1024 };
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(COUNT)), w = psal_parameter(g, "w", PSAL_SHAPE(COUNT));
@@ -224,8 +217,7 @@ END_TEST
 
 /* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
  * a mean behind is gone before the next one is made, even when the code is for a later stage. */
-START_TEST(spread_values_are_made_again)
-{
+START_TEST(spread_values_are_made_again) {
     enum { ROWS_OF = 8, LONG = 4096, LAYERS = 10 };
     const size_t large = LONG * sizeof(float);
     psal_graph *g = psal_graph_new();
@@ -237,7 +229,8 @@ START_TEST(spread_values_are_made_again)
         spread[i] = psal_group_sign_spread(g, psal_sign_codes(g, value), v, PSAL_SHAPE(ROWS_OF, LONG / ROWS_OF));
         last = i == 0 ? psal_sum(g, spread[i]) : psal_add(g, last, psal_sum(g, spread[i]));
     }
-    for (int i = 0; i < LAYERS; i++) last = psal_add(g, last, psal_sum(g, psal_abs(g, spread[i]))); /* the second readers */
+    for (int i = 0; i < LAYERS; i++)
+        last = psal_add(g, last, psal_sum(g, psal_abs(g, spread[i]))); /* the second readers */
     psal_plan_options options = {.outputs = {means, &last}, .output_count = {LAYERS, 1}, .stages = 2};
     psal_plan *plan = plan_of(g, &options);
     ck_assert_uint_lt(psal_plan_memory(plan), LAYERS * large / 4 + large + large / 2);
@@ -252,7 +245,8 @@ START_TEST(spread_values_are_made_again)
     double want = 0;
     for (int i = 0; i < LAYERS; i++)
         for (int k = 0; k < LONG; k++) {
-            double row = LONG / ROWS_OF, value = values[k] * (i - 4.5), spread_value = factors[k / (LONG / ROWS_OF)] / row;
+            double row = LONG / ROWS_OF, value = values[k] * (i - 4.5),
+                   spread_value = factors[k / (LONG / ROWS_OF)] / row;
             if (value != 0) want += (value > 0 ? spread_value : -spread_value) + spread_value;
         }
     ck_assert_double_eq_tol(*psal_workspace_get(ws, last), want, 1e-4 * fabs(want));
@@ -262,8 +256,7 @@ START_TEST(spread_values_are_made_again)
 }
 END_TEST
 
-static int count_steps(const psal_plan *plan, psal_op_kind op)
-{
+static int count_steps(const psal_plan *plan, psal_op_kind op) {
     int count = 0;
     for (int step = 0; step < plan->step_count; step++)
         count += psal_graph_node(plan->graph, plan->steps[step].node)->op == op;
@@ -271,8 +264,7 @@ static int count_steps(const psal_plan *plan, psal_op_kind op)
 }
 
 /* Two readers one right after the other read the same copy; another one in between makes it two. */
-START_TEST(neighbours_share_a_spread_value)
-{
+START_TEST(neighbours_share_a_spread_value) {
     psal_graph *g = psal_graph_new();
     psal_node v = psal_input(g, "v", PSAL_SHAPE(4)), spread = psal_group_spread(g, v, PSAL_SHAPE(4, 100));
     psal_node first = psal_softmax(g, spread), second = psal_mul(g, spread, spread);
@@ -297,8 +289,7 @@ END_TEST
 
 /* A convolution that needs much scratch memory while few values are kept shares it with those that come later; a small value that
  * was made when the memory was full and is kept to the end is not in its way. */
-START_TEST(scratch_lies_where_values_are_not)
-{
+START_TEST(scratch_lies_where_values_are_not) {
     enum { CHANNELS = 8, SIDE = 32, COUNT = CHANNELS * SIDE * SIDE, KEPT = 40 };
     const size_t large = COUNT * sizeof(float);
     const psal_conv2d_options padded = {.padding_height = 1, .padding_width = 1};
@@ -306,12 +297,12 @@ START_TEST(scratch_lies_where_values_are_not)
     psal_node x = psal_input(g, "x", PSAL_SHAPE(1, CHANNELS, SIDE, SIDE));
     psal_node w = psal_parameter(g, "w", PSAL_SHAPE(CHANNELS, CHANNELS, 3, 3));
     psal_node first = psal_conv2d(g, x, w, &padded), kept[KEPT], outputs[2], sum = PSAL_NO_NODE;
-    for (int i = 0; i < KEPT; i++) kept[i] = psal_softmax(g, psal_reshape(g, i ? kept[i - 1] : first, PSAL_SHAPE(1, COUNT)));
+    for (int i = 0; i < KEPT; i++)
+        kept[i] = psal_softmax(g, psal_reshape(g, i ? kept[i - 1] : first, PSAL_SHAPE(1, COUNT)));
     outputs[0] = psal_sum(g, kept[KEPT - 1]);
     for (int i = 0; i < KEPT; i++) sum = i ? psal_add(g, sum, kept[i]) : kept[i];
     outputs[1] = psal_sum(g, psal_conv2d(g, psal_reshape(g, sum, PSAL_SHAPE(1, CHANNELS, SIDE, SIDE)), w, &padded));
-    psal_plan_options options = {
-        .outputs = {outputs}, .output_count = {2}, .stages = 1, .methods = {PSAL_CONV2D_GEMM}};
+    psal_plan_options options = {.outputs = {outputs}, .output_count = {2}, .stages = 1, .methods = {PSAL_CONV2D_GEMM}};
     psal_plan *plan = plan_of(g, &options);
     const size_t scratch = psal_conv2d_forward_scratch(&psal_graph_node(g, first)->attr.conv2d, PSAL_CONV2D_GEMM, 1);
     ck_assert_uint_gt(scratch, 8 * large);
@@ -336,8 +327,7 @@ START_TEST(scratch_lies_where_values_are_not)
 END_TEST
 
 /* A lean plan makes pooled values again for their second readers, and the results have the same bits. */
-START_TEST(lean_plans_pool_again)
-{
+START_TEST(lean_plans_pool_again) {
     enum { LAYERS = 6, SIDE = 24, COUNT = 2 * SIDE * SIDE };
     const psal_pool2d_options smooth = {3, 3, 1, 1, 1, 1, false, false}, halved = {2, 2, 0, 0, 0, 0, false, false};
     float image[COUNT], results[2][2];
@@ -351,7 +341,8 @@ START_TEST(lean_plans_pool_again)
             value = psal_mul(g, pooled[i], psal_scale(g, value, 3)); /* each value is kept for the loop below */
         }
         outputs[0] = psal_sum(g, psal_max_pool2d(g, value, &halved));
-        for (int i = LAYERS - 1; i >= 0; i--) value = psal_add(g, psal_mul(g, value, pooled[i]), i ? psal_graph_node(g, pooled[i])->inputs[0] : x);
+        for (int i = LAYERS - 1; i >= 0; i--)
+            value = psal_add(g, psal_mul(g, value, pooled[i]), i ? psal_graph_node(g, pooled[i])->inputs[0] : x);
         outputs[1] = psal_sum(g, value);
         psal_plan_options options = {.outputs = {outputs}, .output_count = {2}, .stages = 1, .lean = lean};
         psal_plan *plan = plan_of(g, &options);
@@ -372,8 +363,7 @@ START_TEST(lean_plans_pool_again)
 END_TEST
 
 /* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
-START_TEST(parts_lie_in_the_whole)
-{
+START_TEST(parts_lie_in_the_whole) {
     enum { LAYERS = 6, PLANE_OF = 1024 };
     psal_graph *g = psal_graph_new();
     psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 1, 32, 32)), all = psal_scale(g, x, 2);
@@ -394,8 +384,7 @@ START_TEST(parts_lie_in_the_whole)
     psal_workspace_set(ws, x, values, NULL);
     run(ws, 0);
     run(ws, 1);
-    for (int i = 0; i < LAYERS - 1; i++)
-        ck_assert_double_eq(psal_workspace_get(ws, sum)[i], (i % 2 ? -2 : 2) * total);
+    for (int i = 0; i < LAYERS - 1; i++) ck_assert_double_eq(psal_workspace_get(ws, sum)[i], (i % 2 ? -2 : 2) * total);
     ck_assert_double_eq(*psal_workspace_get(ws, last), 3 * total);
     psal_workspace_free(ws);
     psal_plan_free(plan);
@@ -403,8 +392,7 @@ START_TEST(parts_lie_in_the_whole)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("engine/plan");
     TCase *tests = tcase_create("plan");
     tcase_set_timeout(tests, 120);

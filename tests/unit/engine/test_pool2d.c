@@ -61,7 +61,8 @@ START_TEST(pools_follow_the_definition) {
     state = (uint64_t)_i + 1;
     psal_pool2d_shape s = random_shape();
     size_t in = (size_t)(s.in_height * s.in_width), out = (size_t)(s.out_height * s.out_width);
-    float *x = malloc(PLANES * in * sizeof *x), *dy = malloc(PLANES * out * sizeof *dy), *dx = malloc(PLANES * in * sizeof *dx);
+    float *x = malloc(PLANES * in * sizeof *x), *dy = malloc(PLANES * out * sizeof *dy),
+          *dx = malloc(PLANES * in * sizeof *dx);
     float *index = malloc(PLANES * out * sizeof *index), *mean = malloc(PLANES * out * sizeof *mean);
     double *spread = calloc(PLANES * in, sizeof *spread);
     for (size_t i = 0; i < PLANES * in; i++) x[i] = pick(60) ? (float)(pick(9) - 4) : -INFINITY; /* many ties */

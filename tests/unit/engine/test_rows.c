@@ -15,8 +15,8 @@ static void logits(float *z, double lead, int top) {
 }
 
 static void expect(double got, double expected, const char *what, double lead, int i) {
-    ck_assert_msg(fabs(got - expected) <= 1e-6 * fabs(expected), "%s, lead %g, [%d]: got %.9g, expected %.9g", what, lead, i, got,
-                  expected);
+    ck_assert_msg(fabs(got - expected) <= 1e-6 * fabs(expected), "%s, lead %g, [%d]: got %.9g, expected %.9g", what,
+                  lead, i, got, expected);
 }
 
 START_TEST(sure_predictions_keep_their_digits) {
@@ -53,7 +53,8 @@ END_TEST
 
 START_TEST(means_come_with_their_signs) {
     enum { MOST = 40000 };
-    static const size_t sizes[][2] = {{1, 1}, {1, MOST}, {3, 1}, {MOST, 1}, {7, 13}, {500, 64}, {3000, 13}, {5, 4097}, {2, 20000}};
+    static const size_t sizes[][2] = {{1, 1},    {1, MOST},  {3, 1},    {MOST, 1}, {7, 13},
+                                      {500, 64}, {3000, 13}, {5, 4097}, {2, 20000}};
     static float x[MOST], mean[MOST], again[MOST];
     static unsigned char codes[MOST + 1];
     const size_t rows = sizes[_i][0], columns = sizes[_i][1], n = rows * columns;

@@ -23,8 +23,8 @@ START_TEST(each_task_is_done_once) {
             done[t.number < MOST_TASKS ? t.number : MOST_TASKS]++;
         }
         for (size_t i = 0; i <= MOST_TASKS; i++)
-            ck_assert_msg(done[i] == (i < counts[c]), "%d threads, %zu tasks: number %zu was done %d times", threads, counts[c], i,
-                          done[i]);
+            ck_assert_msg(done[i] == (i < counts[c]), "%d threads, %zu tasks: number %zu was done %d times", threads,
+                          counts[c], i, done[i]);
     }
 }
 END_TEST

@@ -41,15 +41,13 @@ START_TEST(test_shapes) {
     ck_assert_int_eq(psal_shape_count(&scalar), 1);
     ck_assert_str_eq(psal_shape_format(&scalar, text, sizeof text), "scalar");
 
-    psal_shape empty = PSAL_SHAPE(0, INT64_MAX, INT64_MAX),
-               empty_last = PSAL_SHAPE(INT64_MAX, INT64_MAX, 0);
+    psal_shape empty = PSAL_SHAPE(0, INT64_MAX, INT64_MAX), empty_last = PSAL_SHAPE(INT64_MAX, INT64_MAX, 0);
     ck_assert_int_eq(psal_shape_count(&empty), 0);
     ck_assert_int_eq(psal_shape_count(&empty_last), 0);
     psal_shape negative = PSAL_SHAPE(3, -1), zero_and_negative = PSAL_SHAPE(0, -1);
     ck_assert_int_eq(psal_shape_count(&negative), -1);
     ck_assert_int_eq(psal_shape_count(&zero_and_negative), -1);
-    psal_shape huge = PSAL_SHAPE(INT64_MAX),
-               square = PSAL_SHAPE(INT64_C(1) << 32, INT64_C(1) << 32);
+    psal_shape huge = PSAL_SHAPE(INT64_MAX), square = PSAL_SHAPE(INT64_C(1) << 32, INT64_C(1) << 32);
     ck_assert_int_eq(psal_shape_count(&huge), -1);
     ck_assert_int_eq(psal_shape_count(&square), -1);
     psal_shape largest = PSAL_SHAPE(INT64_MAX / 16), beyond = PSAL_SHAPE(INT64_MAX / 16 + 1);
@@ -85,15 +83,13 @@ START_TEST(test_f16_every_value) {
         float value = psal_f16_to_f32((uint16_t)half);
         double expected = f16_value((uint16_t)half);
         if (isnan(expected)) {
-            ck_assert_msg(isnan(value) && isnan(psal_f16_to_f32(psal_f16_from_f32(value))),
-                          "half %04x", half);
+            ck_assert_msg(isnan(value) && isnan(psal_f16_to_f32(psal_f16_from_f32(value))), "half %04x", half);
             ck_assert_uint_eq(bits_of(value) >> 31, half >> 15);
             continue;
         }
-        ck_assert_msg(value == expected && bits_of(value) >> 31 == half >> 15,
-                      "half %04x: %g, expected %g", half, value, expected);
-        ck_assert_msg(psal_f16_from_f32(value) == half, "half %04x comes back as %04x", half,
-                      psal_f16_from_f32(value));
+        ck_assert_msg(value == expected && bits_of(value) >> 31 == half >> 15, "half %04x: %g, expected %g", half,
+                      value, expected);
+        ck_assert_msg(psal_f16_from_f32(value) == half, "half %04x comes back as %04x", half, psal_f16_from_f32(value));
     }
 }
 END_TEST
@@ -105,8 +101,7 @@ START_TEST(test_f16_rounds_to_nearest_even) {
         float low = psal_f16_to_f32((uint16_t)half), high = psal_f16_to_f32((uint16_t)(half + 1));
         float middle = low + (high - low) / 2; /* exact: one bit more than a half has */
         uint16_t even = (uint16_t)(half & 1 ? half + 1 : half);
-        ck_assert_msg(psal_f16_from_f32(middle) == even, "tie above %04x gives %04x", half,
-                      psal_f16_from_f32(middle));
+        ck_assert_msg(psal_f16_from_f32(middle) == even, "tie above %04x gives %04x", half, psal_f16_from_f32(middle));
         ck_assert_uint_eq(psal_f16_from_f32(-middle), even | 0x8000);
         ck_assert_uint_eq(psal_f16_from_f32(nextafterf(middle, -1)), half);
         ck_assert_uint_eq(psal_f16_from_f32(nextafterf(middle, 1e9f)), half + 1);
@@ -137,8 +132,8 @@ static void expect_values(psal_dtype dtype, void *data, double first, double sec
     psal_tensor_to_f64(&tensor, f64);
     ck_assert_msg(f32[0] == (float)first && f32[1] == (float)second && f32[2] == 77, "%s: %g %g",
                   psal_dtype_name(dtype), f32[0], f32[1]);
-    ck_assert_msg(f64[0] == first && f64[1] == second && f64[2] == 77, "%s: %g %g",
-                  psal_dtype_name(dtype), f64[0], f64[1]);
+    ck_assert_msg(f64[0] == first && f64[1] == second && f64[2] == 77, "%s: %g %g", psal_dtype_name(dtype), f64[0],
+                  f64[1]);
 }
 
 START_TEST(test_conversions) {

@@ -40,11 +40,9 @@ START_TEST(test_refusals) {
     ck_assert_str_eq(err.message, "tensor a occurs twice");
     ck_assert_ptr_null(psal_tensor_map_add(map, "b", PSAL_F32, &negative, &err));
     ck_assert_int_eq(err.status, PSAL_ERR_SHAPE);
-    ck_assert_msg(strstr(err.message, "tensor b") && strstr(err.message, "4x-2"), "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, "tensor b") && strstr(err.message, "4x-2"), "%s", err.message);
     ck_assert_ptr_null(psal_tensor_map_add(map, "b", PSAL_DTYPE_COUNT, &two, &err));
-    ck_assert_int_eq(psal_tensor_map_add_view(map, "b", (psal_dtype)-1, &two, &two, &err),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_tensor_map_add_view(map, "b", (psal_dtype)-1, &two, &two, &err), PSAL_ERR_ARGUMENT);
     ck_assert_ptr_null(psal_tensor_map_add(map, "a", PSAL_F32, &two, NULL));
     ck_assert_uint_eq(psal_tensor_map_count(map), 1);
     psal_tensor_map_free(map);
@@ -110,8 +108,7 @@ START_TEST(test_many_names) {
     }
     ck_assert_uint_eq(psal_tensor_map_count(map), (size_t)count);
     ck_assert_int_ne(psal_tensor_map_rename(map, 0, names[1], &err), PSAL_OK);
-    ck_assert_msg(strstr(err.message, names[0]) && strstr(err.message, names[1]), "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, names[0]) && strstr(err.message, names[1]), "%s", err.message);
     ck_assert_int_eq(psal_tensor_map_rename(map, 0, names[0], &err), PSAL_OK);
     ck_assert_int_eq(psal_tensor_map_rename(map, (size_t)count, "x", &err), PSAL_ERR_ARGUMENT);
     psal_tensor_map_remove(map, (size_t)count);
@@ -132,9 +129,7 @@ START_TEST(test_metadata) {
     ck_assert_str_eq(psal_tensor_map_meta_key(map, 1), "classes");
     ck_assert_ptr_null(psal_tensor_map_meta_key(map, 2));
     /* A value may be replaced by (a part of) itself. */
-    ck_assert_int_eq(
-        psal_tensor_map_set_meta(map, "classes", psal_tensor_map_meta(map, "classes") + 1, &err),
-        PSAL_OK);
+    ck_assert_int_eq(psal_tensor_map_set_meta(map, "classes", psal_tensor_map_meta(map, "classes") + 1, &err), PSAL_OK);
     ck_assert_str_eq(psal_tensor_map_meta(map, "classes"), "000");
     psal_tensor_map_free(map);
 }

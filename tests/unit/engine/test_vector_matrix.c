@@ -27,8 +27,8 @@ START_TEST(rows_are_added_and_zeros_skipped) {
             double sum = 0;
             for (size_t r = 0; r < rows; r++)
                 if (x[r] != 0) sum += (double)x[r] * (double)a[r * LENGTH + i];
-            ck_assert_msg(fabs(y[i] - sum) <= 2e-6, "%zu rows, pattern %zu, [%zu]: got %.9g, expected %.9g", rows, pattern, i,
-                          (double)y[i], sum);
+            ck_assert_msg(fabs(y[i] - sum) <= 2e-6, "%zu rows, pattern %zu, [%zu]: got %.9g, expected %.9g", rows,
+                          pattern, i, (double)y[i], sum);
         }
         ck_assert(y[COLUMNS] == 12345);
         free(a);

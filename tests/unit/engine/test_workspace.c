@@ -19,8 +19,7 @@ typedef struct network {
     float image[2 * 3 * 16 * 16], weight[8 * 3 * 3 * 3];
 } network;
 
-static network *make_network(int threads)
-{
+static network *make_network(int threads) {
     network *n = calloc(1, sizeof *n);
     n->g = psal_graph_new();
     n->x = psal_input(n->g, "x", PSAL_SHAPE(2, 3, 16, 16));
@@ -45,8 +44,7 @@ static network *make_network(int threads)
     return n;
 }
 
-static void network_free(network *n)
-{
+static void network_free(network *n) {
     psal_workspace_free(n->ws);
     psal_plan_free(n->plan);
     psal_graph_free(n->g);
@@ -54,8 +52,7 @@ static void network_free(network *n)
 }
 
 /* Two workspaces in the same memory, one after the other */
-START_TEST(workspaces_share_memory)
-{
+START_TEST(workspaces_share_memory) {
     network *n = make_network(1), *other = make_network(1);
     enum { VALUES = sizeof n->image / sizeof(float) };
     for (int i = 0; i < VALUES; i++) other->image[i] *= -0.7f;
@@ -105,40 +102,34 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
-void *malloc(size_t size)
-{
+void *malloc(size_t size) {
     allocations++;
     return __libc_malloc(size);
 }
 
-void *calloc(size_t count, size_t size)
-{
+void *calloc(size_t count, size_t size) {
     allocations++;
     return __libc_calloc(count, size);
 }
 
-void *realloc(void *memory, size_t size)
-{
+void *realloc(void *memory, size_t size) {
     allocations++;
     return __libc_realloc(memory, size);
 }
 
-void *aligned_alloc(size_t alignment, size_t size)
-{
+void *aligned_alloc(size_t alignment, size_t size) {
     allocations++;
     return __libc_memalign(alignment, size);
 }
 
-int posix_memalign(void **memory, size_t alignment, size_t size)
-{
+int posix_memalign(void **memory, size_t alignment, size_t size) {
     allocations++;
     *memory = __libc_memalign(alignment, size);
     return *memory ? 0 : 12; /* ENOMEM */
 }
 #endif
 
-START_TEST(running_again_allocates_nothing)
-{
+START_TEST(running_again_allocates_nothing) {
     network *n = make_network(_i);
     run(n->ws, 0);
     run(n->ws, 1); /* OpenMP and OpenBLAS have made their threads and buffers */
@@ -160,8 +151,7 @@ START_TEST(running_again_allocates_nothing)
 }
 END_TEST
 
-START_TEST(running_again_gives_the_same_bits)
-{
+START_TEST(running_again_gives_the_same_bits) {
     network *n = make_network(1), *four = make_network(4);
     float dx[2 * 3 * 16 * 16], dw[8 * 3 * 3 * 3];
     run(n->ws, 0);
@@ -181,8 +171,7 @@ START_TEST(running_again_gives_the_same_bits)
 }
 END_TEST
 
-START_TEST(timings_name_the_steps)
-{
+START_TEST(timings_name_the_steps) {
     network *n = make_network(1);
     ck_assert_int_eq(psal_workspace_timing_count(n->ws), 0); /* not asked for */
     psal_workspace_profile(n->ws, false);
@@ -228,8 +217,7 @@ START_TEST(timings_name_the_steps)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("engine/workspace");
     TCase *tests = tcase_create("workspace");
     tcase_set_timeout(tests, 120);

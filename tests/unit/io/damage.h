@@ -74,17 +74,13 @@ static inline int damage_everywhere(const uint8_t *bytes, size_t size, const cha
         psal_error err = PSAL_ERROR_INIT;
         write_bytes(path, bytes, cut);
         bool took = reader(path, &err);
-        ck_assert_msg(took || (err.status != PSAL_OK && strstr(err.message, path)),
-                      "cut at %zu: no reason: %s", cut, err.message);
+        ck_assert_msg(took || (err.status != PSAL_OK && strstr(err.message, path)), "cut at %zu: no reason: %s", cut,
+                      err.message);
         taken += took;
     }
     for (size_t at = 0; at < size; at++) {
-        const uint8_t others[] = {(uint8_t)(bytes[at] ^ 1),
-                                  (uint8_t)(bytes[at] ^ 0x80),
-                                  0,
-                                  0xff,
-                                  (uint8_t)(bytes[at] + 1),
-                                  '.'};
+        const uint8_t others[] = {
+            (uint8_t)(bytes[at] ^ 1), (uint8_t)(bytes[at] ^ 0x80), 0, 0xff, (uint8_t)(bytes[at] + 1), '.'};
         for (size_t k = 0; k < sizeof others; k++) {
             psal_error err = PSAL_ERROR_INIT;
             memcpy(copy, bytes, size);

@@ -38,8 +38,8 @@ static inline void expect_samples(psal_dataset *data, const char *expected) {
     static char got[8192];
     got[0] = 0;
     for (size_t i = 0; i < psal_dataset_count(data); i++)
-        snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s:%d", i ? " " : "",
-                 psal_dataset_name(data, i), psal_dataset_label(data, i));
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s:%d", i ? " " : "", psal_dataset_name(data, i),
+                 psal_dataset_label(data, i));
     ck_assert_str_eq(got, expected);
     psal_dataset_free(data);
 }

@@ -43,8 +43,7 @@ static inline psal_image noise_image(void) {
 
 /* Decode a copy that ends where its memory does, so that AddressSanitizer sees reads beyond it;
  * whatever comes out must hold together. */
-static inline psal_status decode_copy(const uint8_t *bytes, size_t size, psal_image *image,
-                                      psal_error *err) {
+static inline psal_status decode_copy(const uint8_t *bytes, size_t size, psal_image *image, psal_error *err) {
     uint8_t *copy = malloc(size ? size : 1);
     ck_assert_ptr_nonnull(copy);
     memcpy(copy, bytes, size);
@@ -54,8 +53,7 @@ static inline psal_status decode_copy(const uint8_t *bytes, size_t size, psal_im
         ck_assert_int_eq(err->status, status);
         ck_assert_msg(strncmp(err->message, "sample: ", 8) == 0, "%s", err->message);
         ck_assert_msg(!strchr(err->message, '\n'), "%s", err->message);
-        ck_assert_msg(!image->rgb && !image->width && !image->height,
-                      "pixels in spite of an error");
+        ck_assert_msg(!image->rgb && !image->width && !image->height, "pixels in spite of an error");
     } else {
         ck_assert_int_ge(image->width, 1);
         ck_assert_int_ge(image->height, 1);
@@ -77,8 +75,7 @@ static inline void check_golden(const char *prefix) {
         ck_assert_msg(status == PSAL_OK, "%s: %s", sample->name, err.message);
         ck_assert_int_eq(image.width, sample->width);
         ck_assert_int_eq(image.height, sample->height);
-        ck_assert_msg(image_crc(&image) == sample->crc, "%s: other pixels than Pillow's",
-                      sample->name);
+        ck_assert_msg(image_crc(&image) == sample->crc, "%s: other pixels than Pillow's", sample->name);
         psal_image_free(&image);
         count++;
     }
@@ -93,10 +90,9 @@ static inline void check_cuts(const struct golden_image *sample, size_t optional
         psal_status status = decode_copy(sample->bytes, size, &image, &err);
         psal_image_free(&image);
         if (size + optional >= sample->size) continue;
-        ck_assert_msg(status != PSAL_OK, "%s cut at %zu of %zu is accepted", sample->name, size,
-                      sample->size);
-        ck_assert_msg(strstr(err.message, "truncated") || strstr(err.message, "empty"),
-                      "%s cut at %zu: %s", sample->name, size, err.message);
+        ck_assert_msg(status != PSAL_OK, "%s cut at %zu of %zu is accepted", sample->name, size, sample->size);
+        ck_assert_msg(strstr(err.message, "truncated") || strstr(err.message, "empty"), "%s cut at %zu: %s",
+                      sample->name, size, err.message);
     }
 }
 

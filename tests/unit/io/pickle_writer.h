@@ -41,9 +41,8 @@ static inline void put_tuple(struct pickle_writer *to, int count, const int64_t 
 
 /* A tensor over the storage `key` of `count` elements of `type` ("FloatStorage"). `legacy` adds the
  * sixth field. */
-static inline void put_tensor(struct pickle_writer *to, const char *type, const char *key,
-                              int64_t count, int64_t offset, int ndim, const int64_t *dim,
-                              const int64_t *stride, int legacy) {
+static inline void put_tensor(struct pickle_writer *to, const char *type, const char *key, int64_t count,
+                              int64_t offset, int ndim, const int64_t *dim, const int64_t *stride, int legacy) {
     char name[100];
     PUT(to, "ctorch._utils\n_rebuild_tensor_v2\n((");
     put_string(to, "storage");
@@ -88,9 +87,8 @@ static inline size_t make_zip_form(uint8_t *to, const struct pickle_writer *pick
     return zip_end(&zip);
 }
 
-static const char legacy_head[] =
-    "\x80\x02\x8a\nl\xfc\x9c"
-    "F\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.";
+static const char legacy_head[] = "\x80\x02\x8a\nl\xfc\x9c"
+                                  "F\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.";
 
 /* The legacy form: the same. */
 static inline size_t make_legacy_form(uint8_t *to, const struct pickle_writer *pickle) {

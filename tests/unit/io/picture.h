@@ -29,8 +29,7 @@ static inline png_picture read_picture(const char *path) {
     cairo_surface_t *surface = cairo_image_surface_create_from_png(path);
     ck_assert_msg(cairo_surface_status(surface) == CAIRO_STATUS_SUCCESS, "%s is no PNG: %s", path,
                   cairo_status_to_string(cairo_surface_status(surface)));
-    png_picture picture = {cairo_image_surface_get_width(surface),
-                           cairo_image_surface_get_height(surface), NULL};
+    png_picture picture = {cairo_image_surface_get_width(surface), cairo_image_surface_get_height(surface), NULL};
     picture.pixel = malloc((size_t)picture.width * (size_t)picture.height * 4);
     for (int y = 0; y < picture.height; y++) {
         const unsigned char *row = cairo_image_surface_get_data(surface) +
@@ -73,8 +72,7 @@ typedef struct color_patch {
     int count, left, right, top, bottom; /* inclusive */
 } color_patch;
 
-static inline color_patch find_color(const png_picture *picture, uint32_t color, int x0, int y0,
-                                     int x1, int y1) {
+static inline color_patch find_color(const png_picture *picture, uint32_t color, int x0, int y0, int x1, int y1) {
     color_patch found = {0, picture->width, -1, picture->height, -1};
     for (int y = y0; y < y1; y++)
         for (int x = x0; x < x1; x++)
@@ -96,12 +94,9 @@ static inline color_patch find_everywhere(const png_picture *picture, uint32_t c
 static inline void expect_clean_edge(const png_picture *picture, int border) {
     for (int y = 0; y < picture->height; y++)
         for (int x = 0; x < picture->width; x++) {
-            if (x >= border && y >= border && x < picture->width - border &&
-                y < picture->height - border)
-                continue;
+            if (x >= border && y >= border && x < picture->width - border && y < picture->height - border) continue;
             if (pixel_at(picture, x, y) != 0xffffff)
-                ck_abort_msg("ink at the edge: %d, %d of %d x %d", x, y, picture->width,
-                             picture->height);
+                ck_abort_msg("ink at the edge: %d, %d of %d x %d", x, y, picture->width, picture->height);
         }
 }
 
@@ -135,8 +130,7 @@ static inline void expect_well_formed(const char *text) {
             size_t length = strspn(at + 1, "#abcdefghijklmnopqrstuvwxyz0123456789");
             ck_assert_msg(length > 0 && at[1 + length] == ';', "a bare '&': %.40s", at);
         }
-        if ((unsigned char)*at < 0x20 && *at != '\n')
-            ck_abort_msg("a control character: %.20s", at + 1);
+        if ((unsigned char)*at < 0x20 && *at != '\n') ck_abort_msg("a control character: %.20s", at + 1);
         if (*at != '<') continue;
         bool closing = at[1] == '/';
         const char *name = at + 1 + closing;
@@ -177,8 +171,7 @@ static inline void expect_same_bytes(const char *a, const char *b) {
  * a missing folder are refused and leave nothing behind. `write` draws one valid figure. */
 static inline void expect_all_formats(psal_status (*write)(const char *path, psal_error *err)) {
     psal_error err = PSAL_ERROR_INIT;
-    static const char *const names[][2] = {
-        {"a.png", "b.PNG"}, {"a.svg", "b.svg"}, {"a.pdf", "b.pdf"}};
+    static const char *const names[][2] = {{"a.png", "b.PNG"}, {"a.svg", "b.svg"}, {"a.pdf", "b.pdf"}};
     for (int i = 0; i < 3; i++) {
         ck_assert_msg(write(in_scratch(names[i][0]), &err) == PSAL_OK, "%s", err.message);
         ck_assert_msg(write(in_scratch(names[i][1]), &err) == PSAL_OK, "%s", err.message);
@@ -218,8 +211,8 @@ static inline void expect_all_formats(psal_status (*write)(const char *path, psa
 }
 
 /* Text no one should trust: invalid UTF-8, control and direction characters, markup, very long. */
-#define HOSTILE                                                                                    \
-    "\xff\xfe\xc0\xaf<b>&\x01\x1b[31m\xe2\x80\xae\xed\xa0\x80\xf4\x90\x80\x80 \xf0\x9f\x90\x8b "   \
+#define HOSTILE                                                                                  \
+    "\xff\xfe\xc0\xaf<b>&\x01\x1b[31m\xe2\x80\xae\xed\xa0\x80\xf4\x90\x80\x80 \xf0\x9f\x90\x8b " \
     "tail\xe2"
 
 static inline char *long_text(size_t length) {

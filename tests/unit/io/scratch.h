@@ -63,13 +63,13 @@ static inline char *read_text(const char *path) {
     return text;
 }
 
-#define EXPECT_ERROR(err, code, ...)                                                               \
-    do {                                                                                           \
-        const char *const parts[] = {__VA_ARGS__};                                                 \
-        ck_assert_msg((err).status == (code), "status %d: %s", (err).status, (err).message);       \
-        for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)                         \
-            ck_assert_msg(strstr((err).message, parts[part]) != NULL, "\"%s\" lacks \"%s\"",       \
-                          (err).message, parts[part]);                                             \
+#define EXPECT_ERROR(err, code, ...)                                                                        \
+    do {                                                                                                    \
+        const char *const parts[] = {__VA_ARGS__};                                                          \
+        ck_assert_msg((err).status == (code), "status %d: %s", (err).status, (err).message);                \
+        for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)                                  \
+            ck_assert_msg(strstr((err).message, parts[part]) != NULL, "\"%s\" lacks \"%s\"", (err).message, \
+                          parts[part]);                                                                     \
     } while (0)
 
 /* Run a suite of one test case and give main's exit status. */

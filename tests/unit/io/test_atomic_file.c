@@ -84,8 +84,7 @@ START_TEST(test_full_disk_is_named) {
     psal_error err = PSAL_ERROR_INIT;
     char *big = calloc(1, 1 << 20);
     ck_assert_int_eq(psal_atomic_file_write("/dev/full", big, 1 << 20, &err), PSAL_ERR_IO);
-    ck_assert_msg(strstr(err.message, "/dev/full") && strstr(err.message, "No space left"), "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, "/dev/full") && strstr(err.message, "No space left"), "%s", err.message);
     /* Small enough to fail only when the buffer is flushed. */
     ck_assert_int_eq(psal_atomic_file_write("/dev/full", "x", 1, &err), PSAL_ERR_IO);
     ck_assert_msg(strstr(err.message, "No space left") != NULL, "%s", err.message);
@@ -154,8 +153,7 @@ END_TEST
 START_TEST(test_unwritable) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_ptr_null(psal_atomic_file_open(folder, &err));
-    ck_assert_msg(strstr(err.message, folder) && strstr(err.message, "directory"), "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, folder) && strstr(err.message, "directory"), "%s", err.message);
     ck_assert_ptr_null(psal_atomic_file_open(in_folder("missing/out"), &err));
     ck_assert_msg(strstr(err.message, "missing/out") != NULL, "%s", err.message);
     ck_assert_ptr_null(psal_atomic_file_open("", &err));

@@ -13,16 +13,15 @@ static void expect_refused(const char *path, const char *reason) {
     psal_notes notes = PSAL_NOTES_INIT;
     psal_tensor_map *map = psal_checkpoint_read(path, &notes, &err);
     ck_assert_msg(map == NULL, "taken, expected: %s", reason);
-    ck_assert_msg(strstr(err.message, path) && strstr(err.message, reason), "expected %s, got %s",
-                  reason, err.message);
+    ck_assert_msg(strstr(err.message, path) && strstr(err.message, reason), "expected %s, got %s", reason, err.message);
     ck_assert_ptr_null(psal_checkpoint_read(path, NULL, NULL));
     psal_notes_free(&notes);
 }
 
-#define EXPECT_REFUSED(contents, reason)                                                           \
-    do {                                                                                           \
-        write_bytes(in_folder("file"), contents, sizeof(contents) - 1);                            \
-        expect_refused(in_folder("file"), reason);                                                 \
+#define EXPECT_REFUSED(contents, reason)                                \
+    do {                                                                \
+        write_bytes(in_folder("file"), contents, sizeof(contents) - 1); \
+        expect_refused(in_folder("file"), reason);                      \
     } while (0)
 
 START_TEST(test_what_it_is_instead) {
@@ -128,14 +127,12 @@ START_TEST(test_every_form) {
 END_TEST
 
 /* Names in, names out, how many notes. */
-static void expect_names(const char *const *names, const char *const *expected, size_t count,
-                         size_t note_count) {
+static void expect_names(const char *const *names, const char *const *expected, size_t count, size_t note_count) {
     psal_error err = PSAL_ERROR_INIT;
     psal_notes notes = PSAL_NOTES_INIT;
     psal_tensor_map *map = psal_tensor_map_new();
     psal_shape six = PSAL_SHAPE(6);
-    for (size_t i = 0; i < count; i++)
-        psal_tensor_map_add_view(map, names[i], PSAL_F32, &six, sample_floats, &err);
+    for (size_t i = 0; i < count; i++) psal_tensor_map_add_view(map, names[i], PSAL_F32, &six, sample_floats, &err);
     ck_assert_int_eq(psal_safetensors_write(in_folder("file"), map, &err), PSAL_OK);
     psal_tensor_map_free(map);
     map = psal_checkpoint_read(in_folder("file"), &notes, &err);
@@ -153,8 +150,7 @@ static void expect_names(const char *const *names, const char *const *expected, 
 START_TEST(test_prefixes) {
     expect_names(NAMES{"module.a", "module.b.c"}, NAMES{"a", "b.c"}, 2, 1);
     expect_names(NAMES{"module.module.a", "module.module.b"}, NAMES{"a", "b"}, 2, 2);
-    expect_names(NAMES{"model.module._orig_mod.net.a", "model.module._orig_mod.net.b"},
-                 NAMES{"a", "b"}, 2, 4);
+    expect_names(NAMES{"model.module._orig_mod.net.a", "model.module._orig_mod.net.b"}, NAMES{"a", "b"}, 2, 4);
     expect_names(NAMES{"module.a", "b"}, NAMES{"module.a", "b"}, 2, 0);
     expect_names(NAMES{"module.", "module.b"}, NAMES{"module.", "module.b"}, 2, 0);
     expect_names(NAMES{"module.a", "module.module.a"}, NAMES{"module.a", "module.module.a"}, 2, 0);

@@ -65,9 +65,8 @@ START_TEST(line_ends_and_mark) {
 END_TEST
 
 START_TEST(quotes) {
-    psal_csv_reader *csv =
-        open_text("\"a,b\",\"say \"\"hi\"\"\",\"\"\n\"two\nlines\r\n\",x\n5\" disk,\"q\"\n"
-                  "\"\"\n\xEF\xBB,1\n");
+    psal_csv_reader *csv = open_text("\"a,b\",\"say \"\"hi\"\"\",\"\"\n\"two\nlines\r\n\",x\n5\" disk,\"q\"\n"
+                                     "\"\"\n\xEF\xBB,1\n");
     expect(csv, 1, "a,b|say \"hi\"|");
     expect(csv, 2, "two\nlines\r\n|x");
     expect(csv, 5, "5\" disk|q");
@@ -93,8 +92,7 @@ START_TEST(other_separators_and_whole_lines) {
 END_TEST
 
 /* Read all; the last call must fail so. */
-static void expect_failure(psal_csv_reader *csv, psal_status status, const char *place,
-                           const char *reason) {
+static void expect_failure(psal_csv_reader *csv, psal_status status, const char *place, const char *reason) {
     bool have = true;
     err = (psal_error)PSAL_ERROR_INIT;
     while (!psal_csv_next(csv, &have, &err) && have) {
@@ -125,15 +123,12 @@ START_TEST(enormous_records) {
     char *text = malloc(size);
     memset(text, 'x', size);
     memcpy(text, "a\n", 2);
-    expect_failure(open_bytes(text, size, ','), PSAL_ERR_FORMAT,
-                   "t.csv:2:", "more than 1048576 bytes");
-    expect_failure(open_bytes(text, size, PSAL_CSV_WHOLE_LINES), PSAL_ERR_FORMAT,
-                   "t.csv:2:", "more than");
+    expect_failure(open_bytes(text, size, ','), PSAL_ERR_FORMAT, "t.csv:2:", "more than 1048576 bytes");
+    expect_failure(open_bytes(text, size, PSAL_CSV_WHOLE_LINES), PSAL_ERR_FORMAT, "t.csv:2:", "more than");
     text[2] = '"';
     expect_failure(open_bytes(text, size, ','), PSAL_ERR_FORMAT, "t.csv:2:", "more than");
     memset(text, ',', size);
-    expect_failure(open_bytes(text, size, ','), PSAL_ERR_FORMAT,
-                   "t.csv:1:", "more than 4096 fields");
+    expect_failure(open_bytes(text, size, ','), PSAL_ERR_FORMAT, "t.csv:1:", "more than 4096 fields");
     /* Just within the limits. */
     memset(text, 'x', PSAL_CSV_MAX_RECORD);
     psal_csv_reader *csv = open_bytes(text, PSAL_CSV_MAX_RECORD, ',');

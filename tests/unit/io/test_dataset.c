@@ -71,10 +71,9 @@ END_TEST
 
 START_TEST(fashion_mnist) {
     psal_labels *labels = psal_labels_fashion_mnist(&err);
-    psal_dataset *data =
-        open_data("idx:/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz,"
-                  "/usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz",
-                  labels);
+    psal_dataset *data = open_data("idx:/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz,"
+                                   "/usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz",
+                                   labels);
     if (!data && err.status == PSAL_ERR_IO) {
         printf("SKIPPED fashion_mnist: package dataset-fashion-mnist is not installed\n");
         psal_labels_free(labels);
@@ -156,13 +155,11 @@ START_TEST(fingerprints) {
     write_image("d/b.png", 1);
     uint64_t seen[16];
     int count = 0;
-    static const char *const lists[] = {"a.png,1\nb.png,2\n",   "b.png,2\na.png,1\n",
-                                        "a.png,1\nb.png,1\n",   "a.png,1\n",
-                                        "a.png,1\nb.png\n",     "a.png,1,g\nb.png,2\n",
-                                        "a.png,1\nb.png,2,g\n", "a.png,1\nb.png,2\nb.png,2\n"};
+    static const char *const lists[] = {
+        "a.png,1\nb.png,2\n", "b.png,2\na.png,1\n",   "a.png,1\nb.png,1\n",   "a.png,1\n",
+        "a.png,1\nb.png\n",   "a.png,1,g\nb.png,2\n", "a.png,1\nb.png,2,g\n", "a.png,1\nb.png,2\nb.png,2\n"};
     for (int i = 0; i < 8; i++) seen[count++] = fingerprint(write_text("d/l.csv", lists[i]), NULL);
-    uint64_t again =
-        fingerprint(write_text("d/l.csv", "path,label\n\"a.png\",1\r\nb.png,2\r\n"), NULL);
+    uint64_t again = fingerprint(write_text("d/l.csv", "path,label\n\"a.png\",1\r\nb.png,2\r\n"), NULL);
     ck_assert(again == seen[0]); /* the same samples, otherwise written */
     write_text("d/l.csv", lists[0]);
     ck_assert_int_eq(rename(in_scratch("d"), in_scratch("e")), 0);
@@ -197,8 +194,7 @@ START_TEST(shards_cover_the_set) {
         for (int64_t i = 0; i < shards; i++) {
             ck_assert(!psal_dataset_shard(data, i, shards, &first, &end, &err));
             ck_assert_uint_eq(first, next);
-            ck_assert(end - first == 100 / (size_t)shards ||
-                      end - first == 100 / (size_t)shards + 1);
+            ck_assert(end - first == 100 / (size_t)shards || end - first == 100 / (size_t)shards + 1);
             next = end;
         }
         ck_assert_uint_eq(next, 100);
@@ -233,8 +229,7 @@ START_TEST(loads_from_many_threads) {
     }
     psal_dataset *data = open_data(in_scratch("d"), NULL);
     pthread_t thread[4];
-    for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(pthread_create(&thread[i], NULL, load_all, data), 0);
+    for (int i = 0; i < 4; i++) ck_assert_int_eq(pthread_create(&thread[i], NULL, load_all, data), 0);
     for (int i = 0; i < 4; i++) {
         void *result;
         pthread_join(thread[i], &result);

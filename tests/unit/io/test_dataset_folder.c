@@ -39,8 +39,7 @@ START_TEST(whole_paths_are_sorted) {
     write_image("d/c/a-b/1.png", 1);
     write_image("d/c/a/1.png", 1);
     write_image("d/c/a.b/1.png", 1);
-    expect_samples(open_data(in_scratch("d"), NULL),
-                   "c/a/1.png:0 c/a-b/1.png:0 c/a.b/1.png:0 c/a/x/1.png:0");
+    expect_samples(open_data(in_scratch("d"), NULL), "c/a/1.png:0 c/a-b/1.png:0 c/a.b/1.png:0 c/a/x/1.png:0");
 }
 END_TEST
 
@@ -48,16 +47,15 @@ START_TEST(order_is_by_code_point) {
     /* U+FF5E is EF BD 9E, U+1F600 is F0 9F 98 80: bytes and code points agree. A byte that is not
      * UTF-8 sorts as U+DCxx in Python: in front of U+FF5E, though the byte FF is the largest. */
     make_folder("d/c");
-    static const char *const names[] = {"\xef\xbd\x9e.png", "\xf0\x9f\x98\x80.png", "\xff.png",
-                                        "\xc3\xa9.png", "z.png"};
+    static const char *const names[] = {"\xef\xbd\x9e.png", "\xf0\x9f\x98\x80.png", "\xff.png", "\xc3\xa9.png",
+                                        "z.png"};
     for (int i = 0; i < 5; i++) {
         char name[50];
         snprintf(name, sizeof name, "d/c/%s", names[i]);
         touch(name);
     }
-    expect_samples(open_data(in_scratch("d"), NULL),
-                   "c/z.png:0 c/\xc3\xa9.png:0 c/\xff.png:0 "
-                   "c/\xef\xbd\x9e.png:0 c/\xf0\x9f\x98\x80.png:0");
+    expect_samples(open_data(in_scratch("d"), NULL), "c/z.png:0 c/\xc3\xa9.png:0 c/\xff.png:0 "
+                                                     "c/\xef\xbd\x9e.png:0 c/\xf0\x9f\x98\x80.png:0");
 }
 END_TEST
 
@@ -89,9 +87,8 @@ START_TEST(imagenet_folders) {
     ck_assert_ptr_null(open_data(in_scratch("d"), labels));
     EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "/d/n99999999:", "WordNet id n99999999");
     /* Without ImageNet's labels the same folders are just five classes. */
-    expect_samples(open_data(in_scratch("d"), NULL),
-                   "7/a.png:0 n01440764/a.png:1 n01484850/a.png:2 n99999999/a.png:3 "
-                   "toilet_tissue/a.png:4");
+    expect_samples(open_data(in_scratch("d"), NULL), "7/a.png:0 n01440764/a.png:1 n01484850/a.png:2 n99999999/a.png:3 "
+                                                     "toilet_tissue/a.png:4");
     psal_labels_free(labels);
 }
 END_TEST
@@ -101,8 +98,7 @@ START_TEST(named_folders) {
     write_image("d/ankle-boot/a.png", 1);
     write_image("d/Bag/a.png", 1);
     write_image("d/coat/a.png", 1);
-    expect_samples(open_data(in_scratch("d"), labels),
-                   "Bag/a.png:8 ankle-boot/a.png:9 coat/a.png:4");
+    expect_samples(open_data(in_scratch("d"), labels), "Bag/a.png:8 ankle-boot/a.png:9 coat/a.png:4");
     write_image("d/cota/a.png", 1);
     ck_assert_ptr_null(open_data(in_scratch("d"), labels));
     EXPECT_ERROR(err, PSAL_ERR_FORMAT, "/d/cota:", "3 of the 4");

@@ -5,8 +5,7 @@ START_TEST(csv_lists) {
     write_image("d/a.png", 1);
     write_image("d/b, c.png", 2);
     char text[800];
-    snprintf(text, sizeof text,
-             "path,label\r\na.png,2\r\n\"b, c.png\",great_white_shark\r\n%s/d/a.png,n01440764",
+    snprintf(text, sizeof text, "path,label\r\na.png,2\r\n\"b, c.png\",great_white_shark\r\n%s/d/a.png,n01440764",
              scratch);
     psal_dataset *data = open_data(write_text("d/list.csv", text), labels);
     ck_assert_msg(data != NULL, "%s", err.message);
@@ -22,8 +21,7 @@ START_TEST(csv_lists) {
     ck_assert(!psal_dataset_all_labelled(data));
     expect_samples(data, "a.png:5000 a.png:-1 a.png:-1");
     /* Columns by their titles, others ignored. */
-    data = open_data(write_text("d/list.csv", "index,Group,class,File,loss\n0,g,7,a.png,0.5\n"),
-                     labels);
+    data = open_data(write_text("d/list.csv", "index,Group,class,File,loss\n0,g,7,a.png,0.5\n"), labels);
     ck_assert_msg(data != NULL, "%s", err.message);
     ck_assert_str_eq(psal_dataset_group(data, 0), "g");
     expect_samples(data, "a.png:7");
@@ -57,8 +55,8 @@ START_TEST(bad_csv_lists) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_msg(!open_data(write_text("list.csv", cases[i].text), labels), "case %zu", i);
         ck_assert_msg(err.status != PSAL_OK, "case %zu", i);
-        ck_assert_msg(strstr(err.message, cases[i].place) && strstr(err.message, cases[i].reason),
-                      "case %zu: %s", i, err.message);
+        ck_assert_msg(strstr(err.message, cases[i].place) && strstr(err.message, cases[i].reason), "case %zu: %s", i,
+                      err.message);
     }
     ck_assert_ptr_null(open_data(write_bytes("list.csv", "a.png,1\n\0\0", 10), labels));
     EXPECT_ERROR(err, PSAL_ERR_FORMAT, "list.csv:2:", "NUL");
@@ -83,9 +81,7 @@ START_TEST(flat_folders) {
     write_image("val/a.JPEG", 2);
     touch("val/notes.txt");
     char spec[1200];
-    write_text(
-        "l.csv",
-        "ImageId,PredictionString\nb,n01440764 1 2 3 4 n01440764 5 6 7 8\na,n01484850 1 2 3 4\n");
+    write_text("l.csv", "ImageId,PredictionString\nb,n01440764 1 2 3 4 n01440764 5 6 7 8\na,n01484850 1 2 3 4\n");
     snprintf(spec, sizeof spec, "flat:%s/val,%s/l.csv", scratch, scratch);
     psal_dataset *data = open_data(spec, labels);
     ck_assert_msg(data != NULL, "%s", err.message);
@@ -121,8 +117,7 @@ END_TEST
 START_TEST(file_lists_and_single_images) {
     write_image("d/a b.png", 1);
     write_image("d/\"c\".png", 2);
-    expect_samples(open_data(write_text("d/list.txt", "a b.png\r\n\n\"c\".png"), NULL),
-                   "a b.png:-1 \"c\".png:-1");
+    expect_samples(open_data(write_text("d/list.txt", "a b.png\r\n\n\"c\".png"), NULL), "a b.png:-1 \"c\".png:-1");
     char spec[700], expected[700];
     snprintf(spec, sizeof spec, "files:%s", write_text("d/list", "a b.png\n"));
     expect_samples(open_data(spec, NULL), "a b.png:-1");

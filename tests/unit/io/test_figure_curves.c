@@ -21,8 +21,7 @@ static const double flat[2 * POINTS] = {4, 4, 4, 4, 4, 1, 1, 1, 1, 1};
 static const double errors[2 * POINTS] = {1, 1, 1, 1, 1, 0.2, 0.2, NAN, 0.2, 0.2};
 
 static psal_status write_simple(const char *path, psal_error *err) {
-    static const psal_curves_panel panels[] = {{"a", "%", false, flat, errors},
-                                               {"b", "%", true, flat, NULL}};
+    static const psal_curves_panel panels[] = {{"a", "%", false, flat, errors}, {"b", "%", true, flat, NULL}};
     psal_curves_figure figure = simple(panels);
     figure.panel_count = 2;
     return psal_curves_figure_write(&figure, path, err);
@@ -46,17 +45,10 @@ START_TEST(test_gap) {
     ck_assert_int_gt(blue.right - blue.left, 700);
     ck_assert_int_lt(blue.bottom, red.top);
     int width = blue.right - blue.left, middle = (blue.left + blue.right) / 2;
-    ck_assert_int_eq(
-        find_color(&picture, BLUE, middle - width / 5, 100, middle + width / 5, picture.height)
-            .count,
-        0);
-    ck_assert_int_gt(
-        find_color(&picture, VERMILION, middle - width / 5, 100, middle + width / 5, picture.height)
-            .count,
-        200);
-    ck_assert_int_gt(
-        find_color(&picture, BLUE, blue.left, 100, blue.left + width / 5, picture.height).count,
-        200);
+    ck_assert_int_eq(find_color(&picture, BLUE, middle - width / 5, 100, middle + width / 5, picture.height).count, 0);
+    ck_assert_int_gt(find_color(&picture, VERMILION, middle - width / 5, 100, middle + width / 5, picture.height).count,
+                     200);
+    ck_assert_int_gt(find_color(&picture, BLUE, blue.left, 100, blue.left + width / 5, picture.height).count, 200);
     free_picture(&picture);
 }
 END_TEST
@@ -84,8 +76,7 @@ END_TEST
 /* Bars: heights in proportion, downwards below zero, with error bars in ink. */
 START_TEST(test_bars) {
     static const char *const choices[] = {"zero weights", "remove the channel truly", HOSTILE};
-    static const double values[] = {4, 8, NAN, -2, -4, -8},
-                        error[] = {NAN, NAN, NAN, NAN, NAN, NAN};
+    static const double values[] = {4, 8, NAN, -2, -4, -8}, error[] = {NAN, NAN, NAN, NAN, NAN, NAN};
     const psal_curves_panel panel = {NULL, NULL, false, values, error};
     psal_curves_figure figure = simple(&panel);
     figure.x_scale = PSAL_SCALE_CATEGORY;
@@ -93,14 +84,12 @@ START_TEST(test_bars) {
     figure.x_name = choices;
     figure.x_count = 3;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s", err.message);
     png_picture picture = read_picture(in_scratch("c.png"));
     color_patch blue = find_color(&picture, BLUE, 0, 100, picture.width, picture.height);
     color_patch red = find_color(&picture, VERMILION, 0, 100, picture.width, picture.height);
     ck_assert_int_le(abs(red.top - blue.bottom), 6); /* both stand on zero */
-    ck_assert_double_eq_tol((red.bottom - red.top) / (double)(blue.bottom - blue.top), 1,
-                            0.03); /* 8 and −8 */
+    ck_assert_double_eq_tol((red.bottom - red.top) / (double)(blue.bottom - blue.top), 1, 0.03); /* 8 and −8 */
     int third = (picture.width - 100) / 3;
     color_patch first = find_color(&picture, BLUE, 60, 100, 60 + third, picture.height);
     ck_assert_double_eq_tol((blue.bottom - blue.top) / (double)(first.bottom - first.top), 2, 0.05);
@@ -122,12 +111,10 @@ START_TEST(test_extremes) {
     for (int scale = 0; scale <= PSAL_SCALE_CATEGORY; scale++)
         for (size_t count = 1; count <= 5; count++) {
             const char *const classes[] = {text, HOSTILE, "a", "", NULL};
-            psal_curves_figure figure = {text, HOSTILE, text,  (psal_figure_scale)scale,
-                                         k,    classes, count, long_names,
-                                         2,    panels,  5,     count};
+            psal_curves_figure figure = {
+                text, HOSTILE, text, (psal_figure_scale)scale, k, classes, count, long_names, 2, panels, 5, count};
             /* x_count = count: the arrays are read as [2][count]. */
-            ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK,
-                          "%s", err.message);
+            ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s", err.message);
             png_picture picture = read_picture(in_scratch("c.png"));
             expect_clean_edge(&picture, 6);
             free_picture(&picture);

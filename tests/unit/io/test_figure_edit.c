@@ -1,10 +1,8 @@
 #include "tests/unit/io/picture.h"
 
-static const psal_edit_class classes[] = {{"killer whale (predicted)", 0.8, 0.2},
-                                          {"great white shark (true)", 0, 0.4}};
-static const psal_edit_count counts[] = {{"neighbours corrected", 3, 10, false},
-                                         {"right samples broken", 0, 200, true},
-                                         {"not tested", 0, 0, false}};
+static const psal_edit_class classes[] = {{"killer whale (predicted)", 0.8, 0.2}, {"great white shark (true)", 0, 0.4}};
+static const psal_edit_count counts[] = {
+    {"neighbours corrected", 3, 10, false}, {"right samples broken", 0, 200, true}, {"not tested", 0, 0, false}};
 static const char *const facts[] = {"25 filters", HOSTILE};
 
 static psal_edit_figure simple(void) {
@@ -27,16 +25,12 @@ START_TEST(test_bar_lengths) {
     ck_assert_int_eq(write_simple(in_scratch("e.png"), NULL), PSAL_OK);
     png_picture picture = read_picture(in_scratch("e.png"));
     color_patch after = find_color(&picture, BLUE, 0, 100, picture.width, picture.height);
-    color_patch first =
-        find_color(&picture, BLUE, 0, 100, picture.width, (after.top + after.bottom) / 2);
-    ck_assert_double_eq_tol((after.right - after.left) / (double)(first.right - first.left), 2,
-                            0.03);
+    color_patch first = find_color(&picture, BLUE, 0, 100, picture.width, (after.top + after.bottom) / 2);
+    ck_assert_double_eq_tol((after.right - after.left) / (double)(first.right - first.left), 2, 0.03);
     color_patch corrected = find_everywhere(&picture, GREEN);
     ck_assert_int_gt(corrected.left, picture.width / 2);
-    color_patch track =
-        find_color(&picture, 0xecedf0, corrected.left, 0, picture.width, picture.height);
-    ck_assert_double_eq_tol(
-        (corrected.right - corrected.left) / (double)(track.right - corrected.left), 0.3, 0.01);
+    color_patch track = find_color(&picture, 0xecedf0, corrected.left, 0, picture.width, picture.height);
+    ck_assert_double_eq_tol((corrected.right - corrected.left) / (double)(track.right - corrected.left), 0.3, 0.01);
     ck_assert_int_eq(find_everywhere(&picture, VERMILION).count, 0);
     free_picture(&picture);
 }
@@ -50,8 +44,7 @@ START_TEST(test_extremes) {
     psal_edit_figure figure = {text, text, &class, 1, &count, 1, fact, 2};
     psal_error err = PSAL_ERROR_INIT;
     for (int i = 0; i < 2; i++) {
-        ck_assert_msg(psal_edit_figure_write(&figure, in_scratch("e.png"), &err) == PSAL_OK, "%s",
-                      err.message);
+        ck_assert_msg(psal_edit_figure_write(&figure, in_scratch("e.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("e.png"));
         expect_clean_edge(&picture, 6);
         free_picture(&picture);

@@ -48,10 +48,8 @@ START_TEST(test_three_pictures) {
     ck_assert_int_le(abs(green.bottom - green.top - 354), 6);
     ck_assert_int_lt(green.right, picture.width / 3);
     /* The heat map beside it: dark blue around dark red. */
-    color_patch blue =
-        find_color(&picture, 0x000080, green.right, 0, picture.width * 2 / 3 - 40, picture.height);
-    color_patch red =
-        find_color(&picture, 0x800000, green.right, 0, picture.width * 2 / 3 - 40, picture.height);
+    color_patch blue = find_color(&picture, 0x000080, green.right, 0, picture.width * 2 / 3 - 40, picture.height);
+    color_patch red = find_color(&picture, 0x800000, green.right, 0, picture.width * 2 / 3 - 40, picture.height);
     ck_assert_int_gt(blue.count, 100000);
     ck_assert_int_gt(red.count, 4000);
     ck_assert(red.left > blue.left + 100 && red.right < blue.right - 100);
@@ -67,24 +65,18 @@ START_TEST(test_overlay_alone) {
     ck_assert_int_eq(psal_heatmap(grad, 2, HEIGHT, WIDTH, heat, NULL), PSAL_OK);
     psal_heatmap_overlay(heat, photo, HEIGHT, WIDTH, expected);
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.png"),
-                                             &err) == PSAL_OK,
-                  "%s", err.message);
+    ck_assert_msg(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.png"), &err) == PSAL_OK, "%s",
+                  err.message);
     png_picture picture = read_picture(in_scratch("o.png"));
     ck_assert_int_eq(picture.width, WIDTH);
     ck_assert_int_eq(picture.height, HEIGHT);
     for (int i = 0; i < PIXELS; i++)
-        ck_assert_uint_eq(picture.pixel[i], (uint32_t)expected[3 * i] << 16 |
-                                                (uint32_t)expected[3 * i + 1] << 8 |
-                                                expected[3 * i + 2]);
+        ck_assert_uint_eq(picture.pixel[i],
+                          (uint32_t)expected[3 * i] << 16 | (uint32_t)expected[3 * i + 1] << 8 | expected[3 * i + 2]);
     free_picture(&picture);
-    ck_assert_int_ne(
-        psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.svg"), &err),
-        PSAL_OK);
+    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.svg"), &err), PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "o.svg", ".png");
-    ck_assert_int_ne(
-        psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("no/o.png"), &err),
-        PSAL_OK);
+    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("no/o.png"), &err), PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_IO, "no/o.png");
 }
 END_TEST
@@ -101,8 +93,7 @@ START_TEST(test_extremes) {
         figure.predicted_name = HOSTILE;
         figure.true_confidence = NAN;
         psal_error err = PSAL_ERROR_INIT;
-        ck_assert_msg(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err) == PSAL_OK,
-                      "%s", err.message);
+        ck_assert_msg(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("h.png"));
         expect_clean_edge(&picture, 6);
         free_picture(&picture);
@@ -117,19 +108,15 @@ START_TEST(test_refused) {
     grad[WIDTH + 2] = NAN;
     ck_assert_int_ne(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err), PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_NUMERIC, "channel 0", "row 1", "column 2");
-    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), NULL),
-                     PSAL_ERR_NUMERIC);
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), NULL), PSAL_ERR_NUMERIC);
     figure = simple();
     figure.height = 0;
-    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err), PSAL_ERR_ARGUMENT);
     figure.height = 1 << 20;
-    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err), PSAL_ERR_ARGUMENT);
     figure = simple();
     figure.rgb = NULL;
-    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), &err), PSAL_ERR_ARGUMENT);
     ck_assert_int_ne(access(in_scratch("h.png"), F_OK), 0);
 }
 END_TEST

@@ -3,8 +3,7 @@
 enum { FILTERS = 300 };
 
 static float rising[FILTERS], falling[FILTERS];
-static const psal_figure_layer layers[] = {{"conv1.weight", 0, 100, NULL},
-                                           {"conv2.weight", 100, 200, NULL}};
+static const psal_figure_layer layers[] = {{"conv1.weight", 0, 100, NULL}, {"conv2.weight", 100, 200, NULL}};
 static const int64_t top[] = {299, 298, 99};
 
 static void fill(void) {
@@ -134,8 +133,7 @@ START_TEST(test_logarithmic_panel) {
     psal_profile_figure figure = simple(panels);
     figure.panel_count = 2;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("p.png"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("p.png"), &err) == PSAL_OK, "%s", err.message);
     png_picture picture = read_picture(in_scratch("p.png"));
     expect_clean_edge(&picture, 8);
     ck_assert_int_gt(find_everywhere(&picture, BLUE).count, 500);
@@ -156,10 +154,8 @@ START_TEST(test_extremes) {
     psal_profile_panel panel = {HOSTILE, HOSTILE, false, &profile, 1};
     const int64_t first[] = {0};
     psal_profile_figure figure = {HOSTILE, HOSTILE, HOSTILE, 1, &single, 1, &panel, 1, first, 1};
-    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.png"), &err) == PSAL_OK, "%s",
-                  err.message);
-    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.svg"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.png"), &err) == PSAL_OK, "%s", err.message);
+    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.svg"), &err) == PSAL_OK, "%s", err.message);
     size_t size;
     unsigned char *svg = read_bytes(in_scratch("one.svg"), &size);
     expect_well_formed((char *)svg);
@@ -170,8 +166,8 @@ START_TEST(test_extremes) {
     static char names[MANY][120];
     float *values = calloc(MANY * 5, sizeof *values);
     for (int i = 0; i < MANY; i++) {
-        snprintf(names[i], sizeof names[i],
-                 "features.block%d_with_a_rather_long_name_that_nobody_wants.conv.weight", i / 2);
+        snprintf(names[i], sizeof names[i], "features.block%d_with_a_rather_long_name_that_nobody_wants.conv.weight",
+                 i / 2);
         many[i] = (psal_figure_layer){names[i], i * 5, 5, NULL};
     }
     values[7] = 3.0e38f;
@@ -180,8 +176,7 @@ START_TEST(test_extremes) {
     char *text = long_text(3000);
     panel = (psal_profile_panel){text, text, false, &profile, 1};
     figure = (psal_profile_figure){text, text, text, MANY * 5, many, MANY, &panel, 1, first, 1};
-    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("many.png"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("many.png"), &err) == PSAL_OK, "%s", err.message);
     png_picture picture = read_picture(in_scratch("many.png"));
     expect_clean_edge(&picture, 6);
     free_picture(&picture);

@@ -12,8 +12,7 @@ static const uint8_t *plain(int height, int width, uint8_t r, uint8_t g, uint8_t
 static psal_status write_simple(const char *path, psal_error *err) {
     const psal_sheet_tile tiles[] = {
         {plain(40, 40, 200, 10, 10), 40, 40, "query", "shark", "whale", false, NAN},
-        {plain(64, 32, 10, 200, 10), 64, 32, "1", "tench, Tinca tinca and many more names of it",
-         "tench", true, 0.91},
+        {plain(64, 32, 10, 200, 10), 64, 32, "1", "tench, Tinca tinca and many more names of it", "tench", true, 0.91},
         {plain(10, 60, 10, 10, 200), 10, 60, "2", HOSTILE, HOSTILE, false, -0.5}};
     psal_sheet_figure figure = {"Neighbours", NULL, tiles, 3, 2};
     return psal_sheet_figure_write(&figure, path, err);
@@ -25,17 +24,15 @@ START_TEST(test_formats) {
 END_TEST
 
 static void expect_size(const color_patch *patch, int width, int height) {
-    ck_assert_msg(abs(patch->right - patch->left + 1 - width) <= 2 &&
-                      abs(patch->bottom - patch->top + 1 - height) <= 2,
-                  "%d x %d, expected %d x %d", patch->right - patch->left + 1,
-                  patch->bottom - patch->top + 1, width, height);
+    ck_assert_msg(abs(patch->right - patch->left + 1 - width) <= 2 && abs(patch->bottom - patch->top + 1 - height) <= 2,
+                  "%d x %d, expected %d x %d", patch->right - patch->left + 1, patch->bottom - patch->top + 1, width,
+                  height);
 }
 
 START_TEST(test_thumbnails) {
     ck_assert_int_eq(write_simple(in_scratch("s.png"), NULL), PSAL_OK);
     png_picture picture = read_picture(in_scratch("s.png"));
-    color_patch red = find_everywhere(&picture, 0xc80a0a),
-                green = find_everywhere(&picture, 0x0ac80a),
+    color_patch red = find_everywhere(&picture, 0xc80a0a), green = find_everywhere(&picture, 0x0ac80a),
                 blue = find_everywhere(&picture, 0x0a0ac8);
     expect_size(&red, 256, 256);
     expect_size(&green, 128, 256);
@@ -44,13 +41,9 @@ START_TEST(test_thumbnails) {
     ck_assert(green.left > red.right && abs(green.top - red.top) <= 2);
     ck_assert(blue.top > red.bottom && abs(blue.left - red.left) <= 2);
     /* The query's frame; the right prediction in green, the wrong ones in vermilion. */
-    ck_assert_int_gt(find_color(&picture, BLUE, 0, 0, green.left - 10, red.bottom + 10).count,
-                     2000);
-    ck_assert_int_gt(
-        find_color(&picture, GREEN, green.left - 70, green.bottom, picture.width, blue.top).count,
-        8);
-    ck_assert_int_gt(
-        find_color(&picture, VERMILION, 0, red.bottom, green.left - 70, blue.top).count, 8);
+    ck_assert_int_gt(find_color(&picture, BLUE, 0, 0, green.left - 10, red.bottom + 10).count, 2000);
+    ck_assert_int_gt(find_color(&picture, GREEN, green.left - 70, green.bottom, picture.width, blue.top).count, 8);
+    ck_assert_int_gt(find_color(&picture, VERMILION, 0, red.bottom, green.left - 70, blue.top).count, 8);
     free_picture(&picture);
 }
 END_TEST
@@ -65,17 +58,14 @@ START_TEST(test_extremes) {
     static const size_t sizes[][2] = {{1, 0}, {2, 100}, {60, 0}};
     for (int i = 0; i < 3; i++) {
         psal_sheet_figure figure = {text, text, tiles, sizes[i][0], sizes[i][1]};
-        ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s",
-                      err.message);
+        ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("s.png"));
         expect_clean_edge(&picture, 6);
         free_picture(&picture);
     }
-    for (int i = 0; i < MANY; i++)
-        tiles[i].heading = tiles[i].true_name = tiles[i].predicted_name = NULL;
+    for (int i = 0; i < MANY; i++) tiles[i].heading = tiles[i].true_name = tiles[i].predicted_name = NULL;
     psal_sheet_figure figure = {NULL, NULL, tiles, MANY, 0};
-    ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s", err.message);
     free(tiles);
     free(text);
 }

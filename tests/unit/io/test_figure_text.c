@@ -27,9 +27,8 @@ END_TEST
 START_TEST(test_fit) {
     char out[FIG_TEXT_MAX];
     double whole = fig_text_width(canvas.cr, FIG_FONT_LABEL, "great white shark, white shark");
-    ck_assert_str_eq(
-        fig_text_fit(canvas.cr, FIG_FONT_LABEL, "great white shark, white shark", whole, out),
-        "great white shark, white shark");
+    ck_assert_str_eq(fig_text_fit(canvas.cr, FIG_FONT_LABEL, "great white shark, white shark", whole, out),
+                     "great white shark, white shark");
     ck_assert(!fig_text_shortened(out));
     size_t longest = 100;
     for (double width = whole - 0.1; width > 0; width -= 3.7) {
@@ -40,8 +39,7 @@ START_TEST(test_fit) {
         longest = strlen(out);
     }
     /* Cut between characters, never inside one. */
-    static const char accents[] =
-        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9";
+    static const char accents[] = "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9";
     for (double width = 60; width > 0; width -= 1.3) {
         char clean[FIG_TEXT_MAX];
         fig_text_fit(canvas.cr, FIG_FONT_LABEL, accents, width, out);
@@ -62,20 +60,16 @@ END_TEST
 START_TEST(test_wrap) {
     char lines[4][FIG_TEXT_MAX];
     double width = fig_text_width(canvas.cr, FIG_FONT_LABEL, "one two three");
-    ck_assert_int_eq(
-        fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "one two three four five", width, 4, lines), 2);
+    ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "one two three four five", width, 4, lines), 2);
     ck_assert_str_eq(lines[0], "one two three");
     ck_assert_str_eq(lines[1], "four five");
-    ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "one two three four five six seven",
-                                   width, 2, lines),
-                     2);
+    ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "one two three four five six seven", width, 2, lines), 2);
     ck_assert(fig_text_shortened(lines[1]));
     ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "", width, 4, lines), 0);
     ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "   ", width, 4, lines), 0);
     ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, NULL, width, 4, lines), 0);
     /* A word wider than the line is shortened, the next goes on. */
-    ck_assert_int_eq(
-        fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "incomprehensibilities abc", width, 4, lines), 2);
+    ck_assert_int_eq(fig_text_wrap(canvas.cr, FIG_FONT_LABEL, "incomprehensibilities abc", width, 4, lines), 2);
     ck_assert(fig_text_shortened(lines[0]));
     ck_assert_str_eq(lines[1], "abc");
 }

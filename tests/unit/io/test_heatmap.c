@@ -16,11 +16,10 @@ static void expect_heat(int channels, int height, int width, const float *expect
     float grad[200], heat[200];
     psal_error err = PSAL_ERROR_INIT;
     fill(grad, (size_t)(channels * height * width));
-    ck_assert_msg(psal_heatmap(grad, channels, height, width, heat, &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_heatmap(grad, channels, height, width, heat, &err) == PSAL_OK, "%s", err.message);
     for (int i = 0; i < height * width; i++)
-        ck_assert_msg(fabsf(heat[i] - expected[i]) <= 2e-6f, "pixel %d: %.8g, expected %.8g", i,
-                      (double)heat[i], (double)expected[i]);
+        ck_assert_msg(fabsf(heat[i] - expected[i]) <= 2e-6f, "pixel %d: %.8g, expected %.8g", i, (double)heat[i],
+                      (double)expected[i]);
 }
 
 /* Computed with NumPy: abs(g.max(0)), np.percentile 99 and 90, np.pad(mode="reflect"), the two [1 2
@@ -149,8 +148,8 @@ START_TEST(test_jet) {
         uint8_t rgb[3];
         psal_jet(table[i].v, rgb);
         for (int c = 0; c < 3; c++)
-            ck_assert_msg(abs(rgb[c] - table[i].rgb[c]) <= 1, "jet(%g)[%d] = %d, expected %d",
-                          (double)table[i].v, c, rgb[c], table[i].rgb[c]);
+            ck_assert_msg(abs(rgb[c] - table[i].rgb[c]) <= 1, "jet(%g)[%d] = %d, expected %d", (double)table[i].v, c,
+                          rgb[c], table[i].rgb[c]);
     }
 }
 END_TEST
@@ -160,10 +159,8 @@ START_TEST(test_jet_levels) {
     for (int k = 0; k < 256; k++) {
         uint8_t rgb[3];
         psal_jet((float)k / 255, rgb);
-        double v = k / 255.0,
-               exact[3] = {1.5 - fabs(4 * v - 3), 1.5 - fabs(4 * v - 2), 1.5 - fabs(4 * v - 1)};
-        for (int c = 0; c < 3; c++)
-            ck_assert_int_le(abs(rgb[c] - (int)lround(255 * fmin(fmax(exact[c], 0), 1))), 1);
+        double v = k / 255.0, exact[3] = {1.5 - fabs(4 * v - 3), 1.5 - fabs(4 * v - 2), 1.5 - fabs(4 * v - 1)};
+        for (int c = 0; c < 3; c++) ck_assert_int_le(abs(rgb[c] - (int)lround(255 * fmin(fmax(exact[c], 0), 1))), 1);
     }
 }
 END_TEST

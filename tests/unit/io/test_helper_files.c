@@ -27,43 +27,36 @@ START_TEST(test_statistics) {
     double *mean, *std;
     size_t count;
     write_bytes(in_folder("s.pth"), bytes, make_statistics("std", 3));
-    ck_assert_msg(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err) ==
-                      PSAL_OK,
-                  "%s", err.message);
+    ck_assert_msg(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err) == PSAL_OK, "%s",
+                  err.message);
     ck_assert_uint_eq(count, 3);
-    for (int i = 0; i < 3; i++)
-        ck_assert(mean[i] == (double)mean_values[i] && std[i] == std_values[i]);
+    for (int i = 0; i < 3; i++) ck_assert(mean[i] == (double)mean_values[i] && std[i] == std_values[i]);
     free(mean);
     free(std);
 
     write_bytes(in_folder("s.pth"), bytes, make_statistics("std", 2));
-    ck_assert_int_eq(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err),
-                     PSAL_ERR_FORMAT);
-    ck_assert_msg(strstr(err.message, "3 means, but 2") && strstr(err.message, "s.pth"), "%s",
-                  err.message);
+    ck_assert_int_eq(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err), PSAL_ERR_FORMAT);
+    ck_assert_msg(strstr(err.message, "3 means, but 2") && strstr(err.message, "s.pth"), "%s", err.message);
     ck_assert_ptr_null(mean);
     ck_assert_uint_eq(count, 0);
     write_bytes(in_folder("s.pth"), bytes, make_statistics("var", 3));
-    ck_assert_int_eq(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err),
-                     PSAL_ERR_FORMAT);
+    ck_assert_int_eq(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err), PSAL_ERR_FORMAT);
     ck_assert_msg(strstr(err.message, "no entry 'std'") != NULL, "%s", err.message);
-    ck_assert_int_ne(psal_read_statistics_pth(in_folder("missing"), &mean, &std, &count, NULL),
-                     PSAL_OK);
+    ck_assert_int_ne(psal_read_statistics_pth(in_folder("missing"), &mean, &std, &count, NULL), PSAL_OK);
 }
 END_TEST
 
 #define I8 "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\x00\x00\x00i8\x89\x88\x87RC\x08"
-#define RESULTS                                                                                    \
-    "\x80\x03}(X\x0c\x00\x00\x00incorrect_id](" I8 "\x02\0\0\0\0\0\0\0\x86R"                       \
-    "K\x09"                                                                                        \
-    "e"                                                                                            \
-    "X\x15\x00\x00\x00incorrect_predictions](K\x04K\x05"                                           \
-    "e"                                                                                            \
-    "X\x0a\x00\x00\x00"                                                                            \
+#define RESULTS                                                              \
+    "\x80\x03}(X\x0c\x00\x00\x00incorrect_id](" I8 "\x02\0\0\0\0\0\0\0\x86R" \
+    "K\x09"                                                                  \
+    "e"                                                                      \
+    "X\x15\x00\x00\x00incorrect_predictions](K\x04K\x05"                     \
+    "e"                                                                      \
+    "X\x0a\x00\x00\x00"                                                      \
     "correct_id"
 
-static psal_status read_results(const void *text, size_t size, psal_inference_results *results,
-                                psal_error *err) {
+static psal_status read_results(const void *text, size_t size, psal_inference_results *results, psal_error *err) {
     write_bytes(in_folder("r.pth"), text, size);
     return psal_read_inference_results(in_folder("r.pth"), results, err);
 }
@@ -98,15 +91,13 @@ START_TEST(test_results) {
     ck_assert_int_eq(READ(RESULTS "](K\x01N"
                                   "eu."),
                      PSAL_ERR_FORMAT);
-    ck_assert_msg(strstr(err.message, "entry 1 of 'correct_id' is None") &&
-                      strstr(err.message, "r.pth"),
-                  "%s", err.message);
+    ck_assert_msg(strstr(err.message, "entry 1 of 'correct_id' is None") && strstr(err.message, "r.pth"), "%s",
+                  err.message);
     ck_assert_ptr_null(results.incorrect_id);
     ck_assert_int_eq(READ(RESULTS "K\x01u."), PSAL_ERR_FORMAT);
     ck_assert_msg(strstr(err.message, "'correct_id' is the number 1") != NULL, "%s", err.message);
     ck_assert_int_eq(READ(RESULTS "]uX\x15\x00\x00\x00incorrect_predictions]s."), PSAL_ERR_FORMAT);
-    ck_assert_msg(strstr(err.message, "2 misclassified images, but 0 predictions") != NULL, "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, "2 misclassified images, but 0 predictions") != NULL, "%s", err.message);
     ck_assert_int_eq(READ("\x80\x02]."), PSAL_ERR_FORMAT);
     ck_assert_int_ne(psal_read_inference_results(in_folder("missing"), &results, NULL), PSAL_OK);
 }
@@ -116,8 +107,7 @@ static bool reader(const char *path, psal_error *err) {
     double *mean, *std, sum = 0;
     size_t count;
     psal_inference_results results;
-    if (psal_read_inference_results(path, &results, err) == PSAL_OK)
-        psal_inference_results_free(&results);
+    if (psal_read_inference_results(path, &results, err) == PSAL_OK) psal_inference_results_free(&results);
     if (psal_read_statistics_pth(path, &mean, &std, &count, err) != PSAL_OK) return false;
     for (size_t i = 0; i < count; i++) sum += mean[i] + std[i];
     free(mean);
@@ -126,13 +116,10 @@ static bool reader(const char *path, psal_error *err) {
 }
 
 START_TEST(test_damage) {
-    ck_assert_int_eq(damage_everywhere(bytes, make_statistics("std", 3), in_folder("bad"), reader),
-                     0);
+    ck_assert_int_eq(damage_everywhere(bytes, make_statistics("std", 3), in_folder("bad"), reader), 0);
     const char results[] = RESULTS "](K\x01K\x02K\x03"
                                    "eu.";
-    ck_assert_int_eq(
-        damage_everywhere((const uint8_t *)results, sizeof results - 1, in_folder("bad"), reader),
-        0);
+    ck_assert_int_eq(damage_everywhere((const uint8_t *)results, sizeof results - 1, in_folder("bad"), reader), 0);
 }
 END_TEST
 

@@ -87,9 +87,7 @@ START_TEST(test_pictures) {
     psal_html_report_thumbnail(report, rgb, 3, 2, "thumb 2");
     psal_html_report_paragraph(report, "after");
     char *text = finish(report);
-    expect_has(
-        text,
-        "<img alt=\"three\" src=\"data:image/jpeg;base64,/9j/\"><figcaption>three</figcaption>");
+    expect_has(text, "<img alt=\"three\" src=\"data:image/jpeg;base64,/9j/\"><figcaption>three</figcaption>");
     expect_has(text, "<img alt=\"\" src=\"data:image/jpeg;base64,/9j/4A==\"></figure>");
     expect_has(text, "data:image/jpeg;base64,/9j/4AA=\">");
     expect_has(text, "data:image/svg+xml;base64,PD94bWwgdmVyc2lvbj0iMS4wIj8+Cjxzdmc+PC9zdmc+\">");

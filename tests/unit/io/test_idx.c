@@ -7,9 +7,8 @@
 static psal_error err;
 
 /* Three images of 2x4, as an IDX file. */
-static const uint8_t whole[16 + 24] = {0,   0,   8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0,
-                                       0,   4,   9, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2,
-                                       255, 254, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4};
+static const uint8_t whole[16 + 24] = {0, 0, 8, 3, 0, 0, 0, 3, 0,   0,   0, 2, 0, 0, 0, 4, 9, 1, 2, 3,
+                                       4, 5, 6, 7, 8, 0, 1, 2, 255, 254, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4};
 
 static size_t gzipped(const void *data, size_t size, uint8_t *out, size_t room) {
     z_stream z = {0};
@@ -54,8 +53,7 @@ END_TEST
 START_TEST(every_truncation) {
     for (size_t size = 0; size < sizeof whole; size++) {
         expect_failure(write_bytes("x", whole, size), 3);
-        ck_assert_msg(strstr(err.message, "cut short") || strstr(err.message, "cannot hold"), "%s",
-                      err.message);
+        ck_assert_msg(strstr(err.message, "cut short") || strstr(err.message, "cannot hold"), "%s", err.message);
     }
     uint8_t packed[200];
     size_t all = gzipped(whole, sizeof whole, packed, sizeof packed);

@@ -45,12 +45,10 @@ START_TEST(test_type_is_told_by_content) {
     const struct golden_image *jpeg = golden("jpeg_rgb"), *png = golden("png_rgb_8");
     psal_image image;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(psal_image_load(write_file("a.png", jpeg->bytes, jpeg->size), 0, &image, &err),
-                     PSAL_OK);
+    ck_assert_int_eq(psal_image_load(write_file("a.png", jpeg->bytes, jpeg->size), 0, &image, &err), PSAL_OK);
     ck_assert_uint_eq(image_crc(&image), jpeg->crc);
     psal_image_free(&image);
-    ck_assert_int_eq(psal_image_load(write_file("a.jpg", png->bytes, png->size), 0, &image, &err),
-                     PSAL_OK);
+    ck_assert_int_eq(psal_image_load(write_file("a.jpg", png->bytes, png->size), 0, &image, &err), PSAL_OK);
     ck_assert_uint_eq(image_crc(&image), png->crc);
     psal_image_free(&image);
     psal_image_free(&image); /* empty: fine */
@@ -60,18 +58,15 @@ END_TEST
 
 START_TEST(test_files_that_are_no_images) {
     expect_refusal(write_file("empty.jpg", "", 0), PSAL_ERR_FORMAT, "empty");
-    expect_refusal(write_file("a.jpg", "GIF89a......", 12), PSAL_ERR_FORMAT,
-                   "is a GIF image, expected a JPEG or PNG");
+    expect_refusal(write_file("a.jpg", "GIF89a......", 12), PSAL_ERR_FORMAT, "is a GIF image, expected a JPEG or PNG");
     expect_refusal(write_file("b.jpg", "RIFF\1\2\3\4WEBPVP8 ", 16), PSAL_ERR_FORMAT, "WebP");
     expect_refusal(write_file("c.jpg",
                               "\0\0\0\x18"
                               "ftypheic....",
                               16),
                    PSAL_ERR_FORMAT, "HEIC");
-    expect_refusal(write_file("d.jpg", "<!DOCTYPE html><title>404", 25), PSAL_ERR_FORMAT,
-                   "an HTML page");
-    expect_refusal(write_file("e.jpg", "hello, world", 12), PSAL_ERR_FORMAT,
-                   "neither a JPEG nor a PNG");
+    expect_refusal(write_file("d.jpg", "<!DOCTYPE html><title>404", 25), PSAL_ERR_FORMAT, "an HTML page");
+    expect_refusal(write_file("e.jpg", "hello, world", 12), PSAL_ERR_FORMAT, "neither a JPEG nor a PNG");
     expect_refusal(write_file("f.jpg", "\xff\xd8", 2), PSAL_ERR_FORMAT, "truncated");
     expect_refusal(write_file("g.png", "\x89PNG\r\n", 6), PSAL_ERR_FORMAT, "truncated");
 }

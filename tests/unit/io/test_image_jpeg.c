@@ -9,8 +9,8 @@ static size_t find_frame(const uint8_t *bytes, size_t size, uint8_t marker) {
 }
 
 /* The golden image with one byte of its frame header replaced. */
-static psal_status decode_patched(const char *name, uint8_t marker, size_t field,
-                                  const uint8_t *value, size_t count, psal_error *err) {
+static psal_status decode_patched(const char *name, uint8_t marker, size_t field, const uint8_t *value, size_t count,
+                                  psal_error *err) {
     const struct golden_image *sample = golden(name);
     uint8_t *copy = malloc(sample->size);
     memcpy(copy, sample->bytes, sample->size);
@@ -58,35 +58,27 @@ START_TEST(test_size_limits) {
     const struct golden_image *sample = golden("jpeg_rgb");
     psal_image image;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(psal_image_decode(sample->bytes, sample->size, "x", 19 * 13, &image, &err),
-                     PSAL_OK);
+    ck_assert_int_eq(psal_image_decode(sample->bytes, sample->size, "x", 19 * 13, &image, &err), PSAL_OK);
     psal_image_free(&image);
-    ck_assert_int_eq(psal_image_decode(sample->bytes, sample->size, "x", 19 * 13 - 1, &image, &err),
-                     PSAL_ERR_MEMORY);
+    ck_assert_int_eq(psal_image_decode(sample->bytes, sample->size, "x", 19 * 13 - 1, &image, &err), PSAL_ERR_MEMORY);
     ck_assert_str_eq(err.message, "x: the image has 19x13 pixels, the limit is 246 pixels");
 
-    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){250, 0, 250, 0}, 4, &err),
-                     PSAL_ERR_MEMORY);
+    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){250, 0, 250, 0}, 4, &err), PSAL_ERR_MEMORY);
     ck_assert_msg(strstr(err.message, "64000x64000"), "%s", err.message);
     /* Under the limit, but the file is far too short for it. */
-    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){40, 0, 40, 0}, 4, &err),
-                     PSAL_ERR_FORMAT);
+    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){40, 0, 40, 0}, 4, &err), PSAL_ERR_FORMAT);
     ck_assert_msg(strstr(err.message, "10240x10240 pixels cannot be in"), "%s", err.message);
-    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){0, 0}, 2, &err),
-                     PSAL_ERR_FORMAT);
+    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 3, (uint8_t[]){0, 0}, 2, &err), PSAL_ERR_FORMAT);
 }
 END_TEST
 
 START_TEST(test_unusual_frames_are_refused) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 2, (uint8_t[]){12}, 1, &err),
-                     PSAL_ERR_FORMAT);
+    ck_assert_int_eq(decode_patched("jpeg_rgb", 0xc0, 2, (uint8_t[]){12}, 1, &err), PSAL_ERR_FORMAT);
     ck_assert_msg(strstr(err.message, "precision 12"), "%s", err.message);
     /* Lossless and hierarchical processes. */
-    ck_assert_int_ne(decode_patched("jpeg_rgb", 0xc0, (size_t)-1, (uint8_t[]){0xc3}, 1, &err),
-                     PSAL_OK);
-    ck_assert_int_ne(decode_patched("jpeg_rgb", 0xc0, (size_t)-1, (uint8_t[]){0xc5}, 1, &err),
-                     PSAL_OK);
+    ck_assert_int_ne(decode_patched("jpeg_rgb", 0xc0, (size_t)-1, (uint8_t[]){0xc3}, 1, &err), PSAL_OK);
+    ck_assert_int_ne(decode_patched("jpeg_rgb", 0xc0, (size_t)-1, (uint8_t[]){0xc5}, 1, &err), PSAL_OK);
 
     /* Two components: cut the third off the frame (3 bytes) and the scan (2 bytes). */
     const struct golden_image *sample = golden("jpeg_444");
@@ -118,8 +110,7 @@ START_TEST(test_endless_scans_are_refused) {
         uint8_t *bytes = malloc(size), *end = bytes;
         memcpy(end, sample->bytes, last);
         end += last;
-        for (int i = 0; i < copies; i++, end += last - scan)
-            memcpy(end, sample->bytes + scan, last - scan);
+        for (int i = 0; i < copies; i++, end += last - scan) memcpy(end, sample->bytes + scan, last - scan);
         memcpy(end, sample->bytes + last, 2);
         psal_image image;
         psal_error err = PSAL_ERROR_INIT;

@@ -4,8 +4,7 @@
 #include "image_samples.h"
 
 static uint8_t *put_chunk(uint8_t *out, const char *kind, const void *data, uint32_t size) {
-    const uint8_t length[] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
-                              (uint8_t)size};
+    const uint8_t length[] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size};
     memcpy(out, length, 4);
     memcpy(out + 4, kind, 4);
     if (size) memcpy(out + 8, data, size);
@@ -16,14 +15,12 @@ static uint8_t *put_chunk(uint8_t *out, const char *kind, const void *data, uint
 }
 
 /* A PNG of the given header, with one chunk more and these rows (filter bytes included). */
-static size_t make_png(uint8_t *out, uint32_t width, uint32_t height, int depth, int colour,
-                       const char *extra_kind, const void *extra, size_t extra_size,
-                       const void *rows, size_t rows_size) {
+static size_t make_png(uint8_t *out, uint32_t width, uint32_t height, int depth, int colour, const char *extra_kind,
+                       const void *extra, size_t extra_size, const void *rows, size_t rows_size) {
     uint8_t *start = out;
     const uint8_t header[13] = {
-        (uint8_t)(width >> 24),  (uint8_t)(width >> 16),  (uint8_t)(width >> 8),  (uint8_t)width,
-        (uint8_t)(height >> 24), (uint8_t)(height >> 16), (uint8_t)(height >> 8), (uint8_t)height,
-        (uint8_t)depth,          (uint8_t)colour};
+        (uint8_t)(width >> 24),  (uint8_t)(width >> 16), (uint8_t)(width >> 8), (uint8_t)width, (uint8_t)(height >> 24),
+        (uint8_t)(height >> 16), (uint8_t)(height >> 8), (uint8_t)height,       (uint8_t)depth, (uint8_t)colour};
     uint8_t body[1000];
     uLongf body_size = sizeof body;
     ck_assert_int_eq(compress(body, &body_size, rows, rows_size), Z_OK);
@@ -112,8 +109,8 @@ START_TEST(test_hostile_headers) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t png[500];
         const uint8_t row[] = {0, 1, 2, 3};
-        size_t size = make_png(png, cases[i].width, cases[i].height, cases[i].depth,
-                               cases[i].colour, NULL, NULL, 0, row, sizeof row);
+        size_t size = make_png(png, cases[i].width, cases[i].height, cases[i].depth, cases[i].colour, NULL, NULL, 0,
+                               row, sizeof row);
         psal_image image;
         psal_error err = PSAL_ERROR_INIT;
         ck_assert_int_ne(psal_image_decode(png, size, "sample", 0, &image, &err), PSAL_OK);
@@ -200,8 +197,7 @@ START_TEST(test_write_failures) {
     ck_assert_int_eq(psal_image_write_png("/no/such/folder/a.png", &image, &err), PSAL_ERR_IO);
     ck_assert_msg(strstr(err.message, "/no/such/folder/a.png"), "%s", err.message);
     ck_assert_int_eq(psal_image_write_png("/dev/full", &image, &err), PSAL_ERR_IO);
-    ck_assert_msg(strstr(err.message, "/dev/full") && strstr(err.message, "No space left"), "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, "/dev/full") && strstr(err.message, "No space left"), "%s", err.message);
     ck_assert_int_eq(psal_image_write_png(path, &nothing, &err), PSAL_ERR_ARGUMENT);
     psal_image_free(&image);
 }

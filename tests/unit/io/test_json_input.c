@@ -33,8 +33,7 @@ START_TEST(test_bounds) {
     memset(text, '[', size);
     ck_assert_ptr_null(psal_json_parse_object(text, size, &err));
     ck_assert_msg(strstr(err.message, "objects and arrays") != NULL, "%s", err.message);
-    ck_assert_ptr_null(
-        psal_json_parse_object(text, 900000, &err)); /* deep: stopped by the parser's own limit */
+    ck_assert_ptr_null(psal_json_parse_object(text, 900000, &err)); /* deep: stopped by the parser's own limit */
     ck_assert_msg(strstr(err.message, "bad JSON") != NULL, "%s", err.message);
     free(text);
 }

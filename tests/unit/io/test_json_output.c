@@ -22,11 +22,11 @@ static char *text_of(json_t *value) {
     return text;
 }
 
-#define WRITTEN(value, expected)                                                                   \
-    do {                                                                                           \
-        char *got = text_of(value);                                                                \
-        ck_assert_str_eq(got, expected);                                                           \
-        free(got);                                                                                 \
+#define WRITTEN(value, expected)         \
+    do {                                 \
+        char *got = text_of(value);      \
+        ck_assert_str_eq(got, expected); \
+        free(got);                       \
     } while (0)
 
 START_TEST(numbers) {
@@ -72,15 +72,13 @@ START_TEST(numbers_read_back) {
 END_TEST
 
 START_TEST(strings) {
-    WRITTEN(psal_json_string("a \"b\" \\ \n\t\x01/\x7f"),
-            "\"a \\\"b\\\" \\\\ \\n\\t\\u0001/\\u007f\"");
+    WRITTEN(psal_json_string("a \"b\" \\ \n\t\x01/\x7f"), "\"a \\\"b\\\" \\\\ \\n\\t\\u0001/\\u007f\"");
     WRITTEN(psal_json_string("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
     WRITTEN(psal_json_string("a\xff\xc3"
                              "b\xe2\x82"),
             "\"a\xef\xbf\xbd\xef\xbf\xbd"
             "b\xef\xbf\xbd\xef\xbf\xbd\"");
-    WRITTEN(psal_json_string("\xed\xa0\x80"),
-            "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* a surrogate */
+    WRITTEN(psal_json_string("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* a surrogate */
     WRITTEN(psal_json_string(""), "\"\"");
     WRITTEN(psal_json_string(NULL), "null");
 }
@@ -98,9 +96,8 @@ START_TEST(structures) {
     json_array_append_new(rows, row);
     json_array_append_new(rows, json_object());
     json_object_set_new(object, "rows", rows);
-    WRITTEN(object,
-            "{\n  \"zebra\": 1.5,\n  \"ape\": [0.1, null],\n  \"none\": [],\n  \"d\": [0.25],\n"
-            "  \"rows\": [\n    {\n      \"i\\\"d\": [1, -2]\n    },\n    {}\n  ]\n}");
+    WRITTEN(object, "{\n  \"zebra\": 1.5,\n  \"ape\": [0.1, null],\n  \"none\": [],\n  \"d\": [0.25],\n"
+                    "  \"rows\": [\n    {\n      \"i\\\"d\": [1, -2]\n    },\n    {}\n  ]\n}");
 }
 END_TEST
 

@@ -178,8 +178,7 @@ static psal_labels *load(const char *name, const char *text) {
 }
 
 START_TEST(label_files) {
-    psal_labels *labels =
-        load("a.txt", "\xEF\xBB\xBFtench, Tinca tinca\r\n  goldfish  \r\n\r\nshark \"x\"");
+    psal_labels *labels = load("a.txt", "\xEF\xBB\xBFtench, Tinca tinca\r\n  goldfish  \r\n\r\nshark \"x\"");
     ck_assert_msg(labels != NULL, "%s", err.message);
     ck_assert_int_eq(psal_labels_count(labels), 3);
     ck_assert_str_eq(psal_labels_name(labels, 0), "tench, Tinca tinca");

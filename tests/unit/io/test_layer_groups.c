@@ -34,8 +34,7 @@ START_TEST(test_stage_of_a_name) {
 END_TEST
 
 START_TEST(test_few_layers_stand_for_themselves) {
-    const psal_figure_layer few[] = {{"features.0.weight", 0, 4, NULL},
-                                     {"features.3.weight", 4, 4, "second"}};
+    const psal_figure_layer few[] = {{"features.0.weight", 0, 4, NULL}, {"features.3.weight", 4, 4, "second"}};
     char out[32];
     ck_assert_str_eq(psal_figure_layer_group(few, 2, 0, out, sizeof out), "features.0");
     ck_assert_str_eq(psal_figure_layer_group(few, 2, 1, out, sizeof out), "second");
@@ -44,8 +43,7 @@ START_TEST(test_few_layers_stand_for_themselves) {
 END_TEST
 
 START_TEST(test_neighbours_are_joined) {
-    const psal_figure_layer four[] = {
-        {"a", 0, 4, "one"}, {"b", 4, 1, "one"}, {"c", 5, 2, "two"}, {"d", 7, 3, "one"}};
+    const psal_figure_layer four[] = {{"a", 0, 4, "one"}, {"b", 4, 1, "one"}, {"c", 5, 2, "two"}, {"d", 7, 3, "one"}};
     fig_group *groups;
     size_t count;
     psal_error err = PSAL_ERROR_INIT;
@@ -114,8 +112,7 @@ START_TEST(test_labels_never_touch) {
         ck_assert(total - 1 > 400 ? moved < 0 : moved >= 0);
         if (moved < 0) continue;
         ck_assert(placed[0] - width[0] / 2 > -1e-9 && placed[49] + width[49] / 2 < 400 + 1e-9);
-        for (int i = 1; i < 50; i++)
-            ck_assert(placed[i] - placed[i - 1] >= (width[i] + width[i - 1]) / 2 + 1 - 1e-9);
+        for (int i = 1; i < 50; i++) ck_assert(placed[i] - placed[i - 1] >= (width[i] + width[i - 1]) / 2 + 1 - 1e-9);
     }
 }
 END_TEST

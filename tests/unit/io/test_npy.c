@@ -16,8 +16,7 @@ static size_t make_npy(uint8_t *to, const char *header, const void *data, size_t
     return 10 + length + size;
 }
 
-static psal_tensor_map *read_made(const char *header, const void *data, size_t size,
-                                  psal_error *err) {
+static psal_tensor_map *read_made(const char *header, const void *data, size_t size, psal_error *err) {
     uint8_t bytes[1000];
     write_bytes(in_folder("a.npy"), bytes, make_npy(bytes, header, data, size));
     psal_tensor_map *map = psal_npy_read(in_folder("a.npy"), err);
@@ -30,12 +29,11 @@ START_TEST(test_round_trip_of_every_type) {
     for (int dtype = 0; dtype < PSAL_DTYPE_COUNT; dtype++) {
         uint8_t data[48];
         for (int i = 0; i < 48; i++) data[i] = (uint8_t)(dtype == PSAL_BOOL ? i % 2 : i * 5 + 1);
-        psal_shape shapes[] = {PSAL_SHAPE(2, 3), PSAL_SHAPE(6), psal_shape_make(0, NULL),
-                               PSAL_SHAPE(0, 3), PSAL_SHAPE(1, 1, 1, 2, 1, 1, 1, 3)};
+        psal_shape shapes[] = {PSAL_SHAPE(2, 3), PSAL_SHAPE(6), psal_shape_make(0, NULL), PSAL_SHAPE(0, 3),
+                               PSAL_SHAPE(1, 1, 1, 2, 1, 1, 1, 3)};
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             psal_tensor tensor = {(psal_dtype)dtype, shapes[s], data};
-            ck_assert_msg(psal_npy_write(in_folder("a.npy"), &tensor, &err) == PSAL_OK, "%s",
-                          err.message);
+            ck_assert_msg(psal_npy_write(in_folder("a.npy"), &tensor, &err) == PSAL_OK, "%s", err.message);
             psal_tensor_map *map = psal_npy_read(in_folder("a.npy"), &err);
             ck_assert_msg(map != NULL, "%s", err.message);
             const psal_tensor *got = psal_tensor_map_get(map, "array");
@@ -47,13 +45,11 @@ START_TEST(test_round_trip_of_every_type) {
                     ck_assert(((float *)got->data)[i] ==
                               psal_bf16_to_f32((uint16_t)(data[2 * i] | data[2 * i + 1] << 8)));
             else
-                ck_assert_mem_eq(got->data, data,
-                                 (size_t)count * psal_dtype_size((psal_dtype)dtype));
+                ck_assert_mem_eq(got->data, data, (size_t)count * psal_dtype_size((psal_dtype)dtype));
             psal_tensor_map_free(map);
         }
     }
-    psal_tensor bad = {PSAL_F32, PSAL_SHAPE(-1), NULL},
-                good = {PSAL_F32, PSAL_SHAPE(1), &(float){1}};
+    psal_tensor bad = {PSAL_F32, PSAL_SHAPE(-1), NULL}, good = {PSAL_F32, PSAL_SHAPE(1), &(float){1}};
     ck_assert_int_eq(psal_npy_write(in_folder("b.npy"), &bad, &err), PSAL_ERR_ARGUMENT);
     ck_assert_int_eq(psal_npy_write("/dev/full", &good, &err), PSAL_ERR_IO);
     ck_assert_int_eq(psal_npy_write(in_folder("no/b.npy"), &good, &err), PSAL_ERR_IO);
@@ -63,8 +59,7 @@ END_TEST
 START_TEST(test_headers) {
     psal_error err = PSAL_ERROR_INIT;
     const float data[6] = {0, 1, 2, 3, 4, 5};
-    psal_tensor_map *map =
-        read_made("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", data, 24, &err);
+    psal_tensor_map *map = read_made("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", data, 24, &err);
     ck_assert_msg(map != NULL, "%s", err.message);
     /* Column by column in the file: element (i, j) is i + 2 j. */
     for (int i = 0; i < 2; i++)
@@ -113,8 +108,8 @@ START_TEST(test_headers) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         map = read_made(bad[i].header, data, 24, &err);
         ck_assert_msg(map == NULL, "taken: %s", bad[i].header);
-        ck_assert_msg(strstr(err.message, bad[i].reason) && strstr(err.message, "a.npy"), "%s: %s",
-                      bad[i].header, err.message);
+        ck_assert_msg(strstr(err.message, bad[i].reason) && strstr(err.message, "a.npy"), "%s: %s", bad[i].header,
+                      err.message);
     }
 }
 END_TEST
@@ -154,8 +149,8 @@ static bool npz_reader(const char *path, psal_error *err) {
 
 START_TEST(test_damaged_npy) {
     uint8_t bytes[200];
-    size_t size = make_npy(bytes, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n",
-                           (float[6]){1, 2, 3}, 24);
+    size_t size = make_npy(bytes, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", (float[6]){1, 2, 3},
+                           24);
     ck_assert_int_eq(damage_everywhere(bytes, size, in_folder("bad.npy"), npy_reader), 0);
 }
 END_TEST
@@ -163,11 +158,10 @@ END_TEST
 static size_t make_npz(uint8_t *to, int method) {
     struct zip_writer zip = {.to = to};
     uint8_t bytes[200];
-    size_t size = make_npy(bytes, "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }\n",
-                           (float[6]){1, 2, 3}, 24);
+    size_t size = make_npy(bytes, "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }\n", (float[6]){1, 2, 3},
+                           24);
     zip_add(&zip, "layer.weight.npy", bytes, size, method);
-    size = make_npy(bytes, "{'descr': '<i8', 'fortran_order': False, 'shape': (), }\n",
-                    &(int64_t){-3}, 8);
+    size = make_npy(bytes, "{'descr': '<i8', 'fortran_order': False, 'shape': (), }\n", &(int64_t){-3}, 8);
     zip_add(&zip, "steps.npy", bytes, size, method);
     return zip_end(&zip);
 }
@@ -189,8 +183,7 @@ START_TEST(test_npz) {
     zip_add(&zip, "readme.txt", "hello", 5, 0);
     write_bytes(in_folder("a.npz"), bytes, zip_end(&zip));
     ck_assert_ptr_null(psal_npz_read(in_folder("a.npz"), &err));
-    ck_assert_msg(strstr(err.message, "readme.txt is no .npy") && strstr(err.message, "a.npz"),
-                  "%s", err.message);
+    ck_assert_msg(strstr(err.message, "readme.txt is no .npy") && strstr(err.message, "a.npz"), "%s", err.message);
 }
 END_TEST
 

@@ -49,9 +49,8 @@ START_TEST(doubles) {
         ck_assert_msg(value == right[i].value, "\"%s\" is %g", right[i].text, value);
     }
     ck_assert(psal_parse_double("NaN", &value) && isnan(value));
-    static const char *const wrong[] = {"",      ".",      "-",        "e5",    "1e",
-                                        "1e+",   " 1",     "1 ",       "0x1p3", "1,5",
-                                        "1e400", "nan(1)", "infinite", "1.2.3", "--1"};
+    static const char *const wrong[] = {"",      ".",   "-",     "e5",     "1e",       "1e+",   " 1", "1 ",
+                                        "0x1p3", "1,5", "1e400", "nan(1)", "infinite", "1.2.3", "--1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         value = 77;
         ck_assert_msg(!psal_parse_double(wrong[i], &value), "\"%s\" taken", wrong[i]);
@@ -83,8 +82,7 @@ START_TEST(every_number_comes_back) {
         memcpy(&number, &bits, sizeof number);
         if (isfinite(number)) {
             psal_format_double(number, text);
-            ck_assert_msg(psal_parse_double(text, &back) && back == number, "%a became %s", number,
-                          text);
+            ck_assert_msg(psal_parse_double(text, &back) && back == number, "%a became %s", number, text);
         }
         uint32_t short_bits = (uint32_t)(bits >> 32);
         float single;
@@ -106,8 +104,7 @@ END_TEST
  * installed, since the reference system has only C locales. */
 START_TEST(other_locales) {
     char command[300];
-    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1",
-             scratch);
+    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1", scratch);
     if (system(command) != 0) {
         printf("SKIPPED other_locales: no localedef with the de_DE sources\n");
         return;

@@ -13,14 +13,10 @@ static psal_pickle *read_pickle(const uint8_t *data, size_t size, psal_error *er
 
 /* A rendering of a value, like Python's repr; cycles and depth end in "...". */
 static void render(const psal_pickle_value *value, char *to, size_t room, int depth) {
-    static const char *const open[] = {[PSAL_PICKLE_LIST] = "[",
-                                       [PSAL_PICKLE_TUPLE] = "(",
-                                       [PSAL_PICKLE_SET] = "<",
-                                       [PSAL_PICKLE_DICT] = "{"};
-    static const char *const shut[] = {[PSAL_PICKLE_LIST] = "]",
-                                       [PSAL_PICKLE_TUPLE] = ")",
-                                       [PSAL_PICKLE_SET] = ">",
-                                       [PSAL_PICKLE_DICT] = "}"};
+    static const char *const open[] = {
+        [PSAL_PICKLE_LIST] = "[", [PSAL_PICKLE_TUPLE] = "(", [PSAL_PICKLE_SET] = "<", [PSAL_PICKLE_DICT] = "{"};
+    static const char *const shut[] = {
+        [PSAL_PICKLE_LIST] = "]", [PSAL_PICKLE_TUPLE] = ")", [PSAL_PICKLE_SET] = ">", [PSAL_PICKLE_DICT] = "}"};
     char text[300];
     size_t used = strlen(to);
     if (depth > 6) {
@@ -70,8 +66,7 @@ static void expect_from(const uint8_t *data, size_t size, const char *expected) 
     /* Cut anywhere, it is refused with a reason. */
     for (size_t cut = 0; cut < size; cut++) {
         psal_error reason = PSAL_ERROR_INIT;
-        uint8_t *copy =
-            malloc(cut ? cut : 1); /* of that size exactly, so that reading past it is found */
+        uint8_t *copy = malloc(cut ? cut : 1); /* of that size exactly, so that reading past it is found */
         memcpy(copy, data, cut);
         pickle = read_pickle(copy, cut, &reason);
         ck_assert_msg(pickle == NULL && reason.message[0], "%s, cut at %zu", expected, cut);
@@ -136,8 +131,7 @@ START_TEST(test_text) {
     expect("c_codecs\nencode\nX\x03\x00\x00\x00\xc3\xbf\x00U\x06latin1\x86R.", "b'ff00'");
     expect("c__builtin__\nbytes\n)R.", "b''");
     expect("cbuiltins\nbytearray\nC\x01\x05\x85R.", "b'05'");
-    expect("cbuiltins\nbytearray\nX\x02\x00\x00\x00\xc3\xbfX\x07\x00\x00\x00latin-1\x86R.",
-           "b'ff'");
+    expect("cbuiltins\nbytearray\nX\x02\x00\x00\x00\xc3\xbfX\x07\x00\x00\x00latin-1\x86R.", "b'ff'");
     expect_refused("S'abc\n.", "bad string");
     expect_refused("S'\\x4'\n.", "bad string");
     expect_refused("V\\u00e\n.", "bad string");
@@ -151,8 +145,7 @@ START_TEST(test_text) {
     expect_refused("\x8e\x00\x00\x00\x00\x00\x00\x00\x80"
                    "abc.",
                    "truncated");
-    expect_refused("c_codecs\nencode\nX\x03\x00\x00\x00\xe2\x82\xacU\x06latin1\x86R.",
-                   "_codecs.encode");
+    expect_refused("c_codecs\nencode\nX\x03\x00\x00\x00\xe2\x82\xacU\x06latin1\x86R.", "_codecs.encode");
     expect_refused("c_codecs\nencode\nX\x01\x00\x00\x00xU\x05rot13\x86R.", "_codecs.encode");
 }
 END_TEST
@@ -262,8 +255,7 @@ START_TEST(test_calls_are_refused) {
                    "dict.__class_\x93.",
                    "dict.__class_: refused");
     expect_refused("ctorch\nload\n.", "torch.load: refused");
-    expect_refused("ctorch.storage\n_load_from_bytes\n.",
-                   "torch.storage._load_from_bytes: refused");
+    expect_refused("ctorch.storage\n_load_from_bytes\n.", "torch.storage._load_from_bytes: refused");
     expect_refused("c__torch__.net\nNet\n.", "TorchScript");
     expect_refused("ctorchvision.models.resnet\nResNet\n.", "state_dict");
     expect_refused("\x82\x01.", "extension code 1: refused");
@@ -285,9 +277,9 @@ START_TEST(test_calls_are_refused) {
 }
 END_TEST
 
-#define STORAGE                                                                                    \
-    "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00"                             \
-    "0X\x03\x00\x00\x00"                                                                           \
+#define STORAGE                                                        \
+    "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00" \
+    "0X\x03\x00\x00\x00"                                               \
     "cpuK\x06tQ"
 
 START_TEST(test_tensors) {
@@ -336,27 +328,21 @@ START_TEST(test_tensors) {
                    "0X\x03\x00\x00\x00"
                    "cpuJ\xff\xff\xff\xfftQ.",
                    "bad description");
-    expect_refused("(X\x07\x00\x00\x00storagectorch\nComplexFloatStorage\n",
-                   "torch.ComplexFloatStorage: refused");
-    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00K\x06\x85)tR.",
-                   "_rebuild_tensor is called");
-    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00N\x85K\x01\x85tR.",
-                   "_rebuild_tensor is called");
-    expect_refused("ctorch._utils\n_rebuild_tensor\n(K\x01K\x00K\x06\x85K\x01\x85tR.",
-                   "_rebuild_tensor is called");
-    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00(NNNNNNNNNtq\x01h\x01tR.",
-                   "9 dimensions");
+    expect_refused("(X\x07\x00\x00\x00storagectorch\nComplexFloatStorage\n", "torch.ComplexFloatStorage: refused");
+    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00K\x06\x85)tR.", "_rebuild_tensor is called");
+    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00N\x85K\x01\x85tR.", "_rebuild_tensor is called");
+    expect_refused("ctorch._utils\n_rebuild_tensor\n(K\x01K\x00K\x06\x85K\x01\x85tR.", "_rebuild_tensor is called");
+    expect_refused("ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\x00(NNNNNNNNNtq\x01h\x01tR.", "9 dimensions");
     expect_refused("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_"
                    "v2\nctorch\nTensor\n)}tR.",
                    "called with arguments");
-    expect_refused(
-        "ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nctorch\nTensor\n)}tR.",
-        "called with arguments");
+    expect_refused("ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nctorch\nTensor\n)}tR.",
+                   "called with arguments");
 }
 END_TEST
 
-#define DTYPE(code)                                                                                \
-    "cnumpy\ndtype\nX\x02\x00\x00\x00" code                                                        \
+#define DTYPE(code)                         \
+    "cnumpy\ndtype\nX\x02\x00\x00\x00" code \
     "\x89\x88\x87R(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
 #define SCALAR "cnumpy.core.multiarray\nscalar\n"
 
@@ -364,8 +350,7 @@ START_TEST(test_numpy) {
     expect(SCALAR DTYPE("i8") "C\x08\xfe\xff\xff\xff\xff\xff\xff\xff\x86R.", "-2");
     expect(SCALAR DTYPE("i2") "C\x02\xfe\xff\x86R.", "-2");
     expect(SCALAR DTYPE("u1") "C\x01\xfe\x86R.", "254");
-    expect(SCALAR DTYPE("u8") "C\x08\xff\xff\xff\xff\xff\xff\xff\xff\x86R.",
-           "1.8446744073709552e+19f");
+    expect(SCALAR DTYPE("u8") "C\x08\xff\xff\xff\xff\xff\xff\xff\xff\x86R.", "1.8446744073709552e+19f");
     expect(SCALAR DTYPE("f4") "C\x04\x00\x00\xc0\x3f\x86R.", "1.5f");
     expect(SCALAR DTYPE("f2") "C\x02\x00\x3e\x86R.", "1.5f");
     expect("cnumpy._core.multiarray\nscalar\n" DTYPE(
@@ -373,19 +358,17 @@ START_TEST(test_numpy) {
                      "U\x06latin1\x86R\x86R.",
            "1.5f");
     expect(SCALAR DTYPE("b1") "C\x01\x01\x86R.", "True");
-    expect_refused(SCALAR DTYPE("i8") "C\x04\xfe\xff\xff\xff\x86R.",
-                   "numpy scalar of type i8 in 4 bytes");
+    expect_refused(SCALAR DTYPE("i8") "C\x04\xfe\xff\xff\xff\x86R.", "numpy scalar of type i8 in 4 bytes");
     expect(SCALAR DTYPE("U1") "C\x04\x41\x00\x00\x00\x86R.", "b'41000000'");
     expect_refused(SCALAR DTYPE("f8") "C\x04\x41\x00\x00\x00\x86R.", "type f8 in 4 bytes");
     expect_refused(SCALAR DTYPE("f1") "C\x01\x41\x86R.", "arguments");
-    expect_refused(SCALAR
-                   "cnumpy\ndtype\nX\x02\x00\x00\x00i8\x89\x88\x87R(K\x03X\x01\x00\x00\x00>tbC\x08"
-                   "12345678\x86R.",
+    expect_refused(SCALAR "cnumpy\ndtype\nX\x02\x00\x00\x00i8\x89\x88\x87R(K\x03X\x01\x00\x00\x00>tbC\x08"
+                          "12345678\x86R.",
                    "type >i8");
 
-#define ARRAY                                                                                      \
-    "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85"                             \
-    "C\x01"                                                                                        \
+#define ARRAY                                                          \
+    "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" \
+    "C\x01"                                                            \
     "b\x87R"
     const char array[] = ARRAY "(K\x01K\x02K\x03\x86" DTYPE("i2") "\x88"
                                                                   "C\x0c"
@@ -406,10 +389,9 @@ START_TEST(test_numpy) {
                                                             "C\x0c"
                                                             "abcdefghijkltb.",
                    "another size");
-    expect_refused(ARRAY "(K\x01(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7ft" DTYPE(
-                       "i2") "\x88"
-                             "C\x0c"
-                             "abcdefghijkltb.",
+    expect_refused(ARRAY "(K\x01(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7ft" DTYPE("i2") "\x88"
+                                                                                                   "C\x0c"
+                                                                                                   "abcdefghijkltb.",
                    "another size");
     expect(ARRAY "(K\x01K\x03\x85" DTYPE("O8") "\x89]tb.", "b''");
     expect(ARRAY "(K\x01K\x01\x85" DTYPE("u4") "\x89"
@@ -464,18 +446,17 @@ START_TEST(test_bounds) {
 END_TEST
 
 START_TEST(test_flipped_bytes) {
-    static const char good[] =
-        "\x80\x02}q\x00(X\x01\x00\x00\x00wq\x01" TENSOR "q\x02X\x01\x00\x00\x00sq\x03" SCALAR DTYPE(
-            "i8") "c_codecs\nencode\nX\x08\x00\x00\x00"
-                  "12345678X\x06\x00\x00\x00latin1\x86R\x86R"
-                  "X\x01\x00\x00\x00"
-                  "aq\x05" ARRAY
-                  "(K\x01K\x02K\x03\x86" DTYPE("i2") "\x88"
-                                                     "C\x0c"
-                                                     "abcdefghijkltbX\x01\x00\x00\x00oq\x06"
-                                                     "ccollections\nOrderedDict\n)R}bu.";
-    expect_from(BYTES(good),
-                "{'w':a float32 tensor 6,'s':4050765991979987505,'a':a int16 tensor 2x3,'o':{}}");
+    static const char good[] = "\x80\x02}q\x00(X\x01\x00\x00\x00wq\x01" TENSOR
+                               "q\x02X\x01\x00\x00\x00sq\x03" SCALAR DTYPE(
+                                   "i8") "c_codecs\nencode\nX\x08\x00\x00\x00"
+                                         "12345678X\x06\x00\x00\x00latin1\x86R\x86R"
+                                         "X\x01\x00\x00\x00"
+                                         "aq\x05" ARRAY
+                                         "(K\x01K\x02K\x03\x86" DTYPE("i2") "\x88"
+                                                                            "C\x0c"
+                                                                            "abcdefghijkltbX\x01\x00\x00\x00oq\x06"
+                                                                            "ccollections\nOrderedDict\n)R}bu.";
+    expect_from(BYTES(good), "{'w':a float32 tensor 6,'s':4050765991979987505,'a':a int16 tensor 2x3,'o':{}}");
     size_t size = sizeof good - 1;
     uint8_t *copy = malloc(size);
     int taken = 0;

@@ -27,9 +27,7 @@ START_TEST(test_results_are_torchvisions) {
         psal_preprocess options = torchvision(crop->resize, crop->height, crop->width);
         psal_image pixels;
         int height, width;
-        ck_assert_int_eq(
-            psal_preprocess_size(&options, NOISE_WIDTH, NOISE_HEIGHT, &height, &width, NULL),
-            PSAL_OK);
+        ck_assert_int_eq(psal_preprocess_size(&options, NOISE_WIDTH, NOISE_HEIGHT, &height, &width, NULL), PSAL_OK);
         ck_assert_int_eq(psal_preprocess_pixels(&options, &source, &pixels, NULL), PSAL_OK);
         ck_assert_int_eq(pixels.height, height);
         ck_assert_int_eq(pixels.width, width);
@@ -37,8 +35,7 @@ START_TEST(test_results_are_torchvisions) {
         size_t count = 3 * (size_t)height * (size_t)width;
         float *tensor = malloc(count * sizeof *tensor);
         ck_assert_int_eq(psal_preprocess_image(&options, &source, tensor, NULL), PSAL_OK);
-        ck_assert_msg(crc_of(tensor, count * sizeof *tensor) == crop->tensor_crc,
-                      "case %zu: another tensor", i);
+        ck_assert_msg(crc_of(tensor, count * sizeof *tensor) == crop->tensor_crc, "case %zu: another tensor", i);
         free(tensor);
         psal_image_free(&pixels);
     }
@@ -72,8 +69,7 @@ START_TEST(test_values_of_the_presets) {
     float out[3];
     psal_preprocess options = preset("caffe");
     ck_assert_int_eq(psal_preprocess_tensor(&options, &pixel, out, NULL), PSAL_OK);
-    ck_assert(out[0] == 50.0f - 103.939f && out[1] == 100.0f - 116.779f &&
-              out[2] == 200.0f - 123.68f);
+    ck_assert(out[0] == 50.0f - 103.939f && out[1] == 100.0f - 116.779f && out[2] == 200.0f - 123.68f);
     options = preset("inception");
     ck_assert_int_eq(psal_preprocess_tensor(&options, &pixel, out, NULL), PSAL_OK);
     ck_assert(out[0] == (200.0f / 255.0f - 0.5f) / 0.5f);
@@ -83,11 +79,9 @@ START_TEST(test_values_of_the_presets) {
 }
 END_TEST
 
-static void expect_size(psal_preprocess options, int width, int height, int want_width,
-                        int want_height) {
+static void expect_size(psal_preprocess options, int width, int height, int want_width, int want_height) {
     int got_width, got_height;
-    ck_assert_int_eq(psal_preprocess_size(&options, width, height, &got_height, &got_width, NULL),
-                     PSAL_OK);
+    ck_assert_int_eq(psal_preprocess_size(&options, width, height, &got_height, &got_width, NULL), PSAL_OK);
     ck_assert_int_eq(got_width, want_width);
     ck_assert_int_eq(got_height, want_height);
 }
@@ -116,8 +110,8 @@ START_TEST(test_crop_offsets) {
         psal_image image = {cases[i].size, 1, row}, pixels;
         psal_preprocess options = torchvision(0, 1, cases[i].crop);
         ck_assert_int_eq(psal_preprocess_pixels(&options, &image, &pixels, NULL), PSAL_OK);
-        ck_assert_msg(pixels.rgb[0] == cases[i].first, "%d of %d begins at %d, expected %d",
-                      cases[i].crop, cases[i].size, pixels.rgb[0], cases[i].first);
+        ck_assert_msg(pixels.rgb[0] == cases[i].first, "%d of %d begins at %d, expected %d", cases[i].crop,
+                      cases[i].size, pixels.rgb[0], cases[i].first);
         psal_image_free(&pixels);
     }
     /* Padding: the odd pixel of black at the right and bottom. */
@@ -144,8 +138,7 @@ START_TEST(test_narrow_image) {
 
     int height, width;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(psal_preprocess_size(&options, 1, 100000000, &height, &width, &err),
-                     PSAL_ERR_MEMORY);
+    ck_assert_int_eq(psal_preprocess_size(&options, 1, 100000000, &height, &width, &err), PSAL_ERR_MEMORY);
     ck_assert_msg(strstr(err.message, "256x25600000000"), "%s", err.message);
     options.crop_height = options.crop_width = 0;
     image = (psal_image){1, INT_MAX / 256, (uint8_t[]){0, 0, 0}}; /* refused before it is read */
@@ -175,8 +168,7 @@ START_TEST(test_refusals) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_msg(psal_preprocess_check(&bad[i], &err) == PSAL_ERR_ARGUMENT, "case %zu", i);
         ck_assert_int_eq(psal_preprocess_image(&bad[i], &source, out, &err), PSAL_ERR_ARGUMENT);
-        ck_assert_int_eq(psal_preprocess_pixels(&bad[i], &source, &pixels, &err),
-                         PSAL_ERR_ARGUMENT);
+        ck_assert_int_eq(psal_preprocess_pixels(&bad[i], &source, &pixels, &err), PSAL_ERR_ARGUMENT);
         ck_assert_ptr_null(pixels.rgb);
     }
     ck_assert_int_eq(psal_preprocess_image(&good, &nothing, out, &err), PSAL_ERR_ARGUMENT);

@@ -35,15 +35,12 @@ START_TEST(test_texts) {
     expect_text("rgb;std=0.229,0.224,0.225;mean=0.485,0.456,0.406;scale=255;crop=224x224;"
                 "resize=256",
                 "torchvision");
-    expect_text("torchvision;resize=none;crop=97x131",
-                "rgb;resize=none;crop=97x131;scale=255;mean=0.485,0.456,0.406;"
-                "std=0.229,0.224,0.225");
-    expect_text("inception;crop=none;std=2",
-                "rgb;resize=342;crop=none;scale=255;mean=0.5,0.5,0.5;std=2,2,2");
+    expect_text("torchvision;resize=none;crop=97x131", "rgb;resize=none;crop=97x131;scale=255;mean=0.485,0.456,0.406;"
+                                                       "std=0.229,0.224,0.225");
+    expect_text("inception;crop=none;std=2", "rgb;resize=342;crop=none;scale=255;mean=0.5,0.5,0.5;std=2,2,2");
     expect_text("grey;crop=28;scale=255;mean=0.286;std=0.353",
                 "grey;resize=none;crop=28;scale=255;mean=0.286;std=0.353");
-    expect_text("caffe;resize=0;crop=0",
-                "bgr;resize=none;crop=none;scale=1;mean=103.939,116.779,123.68;std=1,1,1");
+    expect_text("caffe;resize=0;crop=0", "bgr;resize=none;crop=none;scale=1;mean=103.939,116.779,123.68;std=1,1,1");
     expect_text("grey;mean=-1e-3;std=1e30", "grey;resize=none;crop=none;scale=1;mean=-0.001;"
                                             "std=1e+30");
 }
@@ -62,8 +59,7 @@ START_TEST(test_every_float_survives) {
         psal_preprocess_format(&options, text, sizeof text);
         again = parsed(text);
         for (int c = 0; c < 3; c++)
-            ck_assert_msg(again.mean[c] == options.mean[c] && again.std[c] == options.std[c], "%s",
-                          text);
+            ck_assert_msg(again.mean[c] == options.mean[c] && again.std[c] == options.std[c], "%s", text);
     }
 }
 END_TEST
@@ -87,53 +83,52 @@ START_TEST(test_longest_text_fits) {
 END_TEST
 
 START_TEST(test_refused_texts) {
-    static const char *const texts[] = {
-        "",
-        ";",
-        "RGB",
-        "torchvision ",
-        "imagenet",
-        "rgb;",
-        "rgb;;crop=3",
-        "rgb;crop",
-        "rgb;crop=",
-        "rgb;crop=0x5",
-        "rgb;crop=-1",
-        "rgb;crop=3x",
-        "rgb;crop=x3",
-        "rgb;crop=3x4x5",
-        "rgb;crop=3.0",
-        "rgb;crop=99999",
-        "rgb;crop=9999999999999999999999",
-        "rgb;resize=1e2",
-        "rgb;resize= 3",
-        "rgb;resize=16385",
-        "rgb;scale=0",
-        "rgb;scale=-1",
-        "rgb;scale=inf",
-        "rgb;scale=nan",
-        "rgb;scale=0x10",
-        "rgb;scale=1e99",
-        "rgb;scale=1,2",
-        "rgb;scale=255 ",
-        "rgb;mean=1,2",
-        "rgb;mean=1,2,3,4",
-        "rgb;mean=1,,3",
-        "rgb;mean=",
-        "grey;mean=1,2,3",
-        "rgb;std=0",
-        "rgb;std=1,0,1",
-        "rgb;std=-1",
-        "rgb;crop=3;crop=3",
-        "rgb;flip=1",
-        "rgb;=3",
-        "rgb;mean=1111111111111111111111111111111111111111111111111111111111111",
-        "rgb;scale=1e-60"};
+    static const char *const texts[] = {"",
+                                        ";",
+                                        "RGB",
+                                        "torchvision ",
+                                        "imagenet",
+                                        "rgb;",
+                                        "rgb;;crop=3",
+                                        "rgb;crop",
+                                        "rgb;crop=",
+                                        "rgb;crop=0x5",
+                                        "rgb;crop=-1",
+                                        "rgb;crop=3x",
+                                        "rgb;crop=x3",
+                                        "rgb;crop=3x4x5",
+                                        "rgb;crop=3.0",
+                                        "rgb;crop=99999",
+                                        "rgb;crop=9999999999999999999999",
+                                        "rgb;resize=1e2",
+                                        "rgb;resize= 3",
+                                        "rgb;resize=16385",
+                                        "rgb;scale=0",
+                                        "rgb;scale=-1",
+                                        "rgb;scale=inf",
+                                        "rgb;scale=nan",
+                                        "rgb;scale=0x10",
+                                        "rgb;scale=1e99",
+                                        "rgb;scale=1,2",
+                                        "rgb;scale=255 ",
+                                        "rgb;mean=1,2",
+                                        "rgb;mean=1,2,3,4",
+                                        "rgb;mean=1,,3",
+                                        "rgb;mean=",
+                                        "grey;mean=1,2,3",
+                                        "rgb;std=0",
+                                        "rgb;std=1,0,1",
+                                        "rgb;std=-1",
+                                        "rgb;crop=3;crop=3",
+                                        "rgb;flip=1",
+                                        "rgb;=3",
+                                        "rgb;mean=1111111111111111111111111111111111111111111111111111111111111",
+                                        "rgb;scale=1e-60"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         psal_preprocess options = {.scale = 77};
         psal_error err = PSAL_ERROR_INIT;
-        ck_assert_msg(psal_preprocess_parse(texts[i], &options, &err) == PSAL_ERR_ARGUMENT,
-                      "'%s' is accepted", texts[i]);
+        ck_assert_msg(psal_preprocess_parse(texts[i], &options, &err) == PSAL_ERR_ARGUMENT, "'%s' is accepted",
+                      texts[i]);
         ck_assert_msg(strstr(err.message, "preprocessing"), "%s", err.message);
         ck_assert(options.scale == 77); /* untouched */
     }

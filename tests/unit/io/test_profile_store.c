@@ -28,7 +28,8 @@ START_TEST(test_rows_and_records) {
     const char *records = write_text("r.csv", RECORDS);
     for (int half = 0; half < 2; half++) {
         psal_profile_store store;
-        ck_assert_msg(psal_profile_store_open(write_profiles(half ? PSAL_F16 : PSAL_F32), records, &store, &err) == PSAL_OK,
+        ck_assert_msg(psal_profile_store_open(write_profiles(half ? PSAL_F16 : PSAL_F32), records, &store, &err) ==
+                          PSAL_OK,
                       "%s", err.message);
         ck_assert(store.samples == 4 && store.length == 5);
         for (int i = 0; i < 4; i++) {
@@ -41,7 +42,8 @@ START_TEST(test_rows_and_records) {
         }
         ck_assert_str_eq(store.records[1].path, "b,c.png");
         ck_assert(store.records[1].label == 3 && store.records[1].predicted == 4 && store.records[1].valid);
-        ck_assert(store.records[1].confidence == 0.75 && store.records[1].target_confidence == 0.125 && store.records[1].loss == 2);
+        ck_assert(store.records[1].confidence == 0.75 && store.records[1].target_confidence == 0.125 &&
+                  store.records[1].loss == 2);
         ck_assert(store.records[2].label == -1 && store.records[2].valid && isnan(store.records[2].loss));
         ck_assert(store.records[3].label == 1 && !store.records[3].valid);
         psal_profile_store_close(&store);
@@ -53,8 +55,10 @@ END_TEST
 START_TEST(test_scale_and_other_order_of_columns_and_rows) {
     psal_error err = PSAL_ERROR_INIT;
     psal_profile_store store;
-    const char *records = write_text("r.csv", "predicted,extra,scale,label,path,index\n1,x,0.5,1,d,3\n1,x,2,1,a,0\n1,x,,1,c,2\n1,x,1,1,b,1\n");
-    ck_assert_msg(psal_profile_store_open(write_profiles(PSAL_F16), records, &store, &err) == PSAL_OK, "%s", err.message);
+    const char *records = write_text(
+        "r.csv", "predicted,extra,scale,label,path,index\n1,x,0.5,1,d,3\n1,x,2,1,a,0\n1,x,,1,c,2\n1,x,1,1,b,1\n");
+    ck_assert_msg(psal_profile_store_open(write_profiles(PSAL_F16), records, &store, &err) == PSAL_OK, "%s",
+                  err.message);
     float row[5];
     static const float scale[] = {2, 1, 1, 0.5f};
     static const char *const path[] = {"a", "b", "c", "d"};
@@ -131,7 +135,8 @@ START_TEST(test_bad_profiles) {
     expect(in_scratch("e.npy"), NULL, PSAL_ERR_SHAPE, "shape 0x8");
     expect(in_scratch("d.npy"), NULL, PSAL_ERR_UNSUPPORTED, "float64");
     expect(in_scratch("none.npy"), NULL, PSAL_ERR_IO, "cannot be opened");
-    char fortran[] = "\x93NUMPY\x01\x00\x47\x00{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), }            \n................";
+    char fortran[] = "\x93NUMPY\x01\x00\x47\x00{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), }            "
+                     "\n................";
     expect(write_bytes("f.npy", fortran, sizeof fortran - 1), NULL, PSAL_ERR_UNSUPPORTED, "Fortran");
 }
 END_TEST

@@ -108,8 +108,7 @@ START_TEST(log_lines) {
     for (int i = 0; i < 100; i++) advance(progress, 1, 1);
     psal_progress_finish(progress);
     fclose(out);
-    ck_assert_ptr_nonnull(
-        strstr(written, "10/100 images (10 %), 1.00/s, 0:10 elapsed, 1:30 left\n"));
+    ck_assert_ptr_nonnull(strstr(written, "10/100 images (10 %), 1.00/s, 0:10 elapsed, 1:30 left\n"));
     size_t count = 0;
     for (char *p = written; *p; p++) count += *p == '\n';
     ck_assert_uint_eq(count, 10); /* 10, 20, ... 90, and the end once */
@@ -198,11 +197,9 @@ static void *work(void *progress) {
 START_TEST(many_threads) {
     FILE *file = fopen(in_scratch("log"), "w");
     psal_progress_options options = {.out = file, .label = "steps", .total = 80000};
-    psal_progress *progress =
-        psal_progress_start(&options, NULL); /* the real clock; a file: log mode */
+    psal_progress *progress = psal_progress_start(&options, NULL); /* the real clock; a file: log mode */
     pthread_t thread[8];
-    for (int i = 0; i < 8; i++)
-        ck_assert_int_eq(pthread_create(&thread[i], NULL, work, progress), 0);
+    for (int i = 0; i < 8; i++) ck_assert_int_eq(pthread_create(&thread[i], NULL, work, progress), 0);
     for (int i = 0; i < 8; i++) pthread_join(thread[i], NULL);
     psal_progress_finish(progress);
     fclose(file);

@@ -6,8 +6,7 @@
 static uint8_t bytes[40000];
 
 /* Write the pickle in one of the forms (0 zip, 8 deflated, 1 legacy) and read it. */
-static psal_tensor_map *read_form(const struct pickle_writer *pickle, int form, psal_notes *notes,
-                                  psal_error *err) {
+static psal_tensor_map *read_form(const struct pickle_writer *pickle, int form, psal_notes *notes, psal_error *err) {
     write_bytes(in_folder("a.pth"), bytes,
                 form == 1 ? make_legacy_form(bytes, pickle) : make_zip_form(bytes, pickle, form));
     psal_tensor_map *map = psal_pth_read(in_folder("a.pth"), notes, err);
@@ -63,8 +62,7 @@ START_TEST(test_wrapper_and_notes) {
         expect_sample(map, form ? "pth-legacy" : "pth");
         ck_assert_uint_eq(notes.count, 2);
         ck_assert_str_eq(notes.lines[0], "took the weights under 'state_dict'");
-        ck_assert_str_eq(notes.lines[1],
-                         "ignored 2 entries beside the weights: epoch, the number 5");
+        ck_assert_str_eq(notes.lines[1], "ignored 2 entries beside the weights: epoch, the number 5");
         psal_notes_free(&notes);
         psal_tensor_map_free(map);
         map = read_form(&pickle, form, NULL, &err);
@@ -92,8 +90,8 @@ START_TEST(test_cycles) {
 END_TEST
 
 /* One tensor "w" over the sample's first storage, in both forms. */
-static void expect_tensor(int64_t count, int64_t offset, int ndim, const int64_t *dim,
-                          const int64_t *stride, const char *reason) {
+static void expect_tensor(int64_t count, int64_t offset, int ndim, const int64_t *dim, const int64_t *stride,
+                          const char *reason) {
     for (int form = 0; form < 2; form++) {
         psal_error err = PSAL_ERROR_INIT;
         struct pickle_writer pickle = {.size = 0};
@@ -106,10 +104,9 @@ static void expect_tensor(int64_t count, int64_t offset, int ndim, const int64_t
         psal_tensor_map *map = read_form(&pickle, form, NULL, &err);
         if (reason) {
             ck_assert_ptr_null(map);
-            bool named = strstr(err.message, "a.pth") && (strstr(err.message, "tensor w") ||
-                                                          strstr(err.message, "storage number 1"));
-            ck_assert_msg(named &&
-                              (strstr(err.message, reason) || strstr(err.message, "announced")),
+            bool named = strstr(err.message, "a.pth") &&
+                         (strstr(err.message, "tensor w") || strstr(err.message, "storage number 1"));
+            ck_assert_msg(named && (strstr(err.message, reason) || strstr(err.message, "announced")),
                           "expected %s, got %s", reason, err.message);
         } else {
             ck_assert_msg(map != NULL, "%s", err.message);
@@ -121,8 +118,7 @@ static void expect_tensor(int64_t count, int64_t offset, int ndim, const int64_t
 START_TEST(test_view_bounds) {
     const int64_t far = INT64_MAX;
     expect_tensor(6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, NULL);
-    expect_tensor(6, 5, 1, (int64_t[]){1}, (int64_t[]){far},
-                  NULL); /* a single element: its stride is never used */
+    expect_tensor(6, 5, 1, (int64_t[]){1}, (int64_t[]){far}, NULL); /* a single element: its stride is never used */
     expect_tensor(6, 6, 1, (int64_t[]){0}, (int64_t[]){1}, NULL);
     expect_tensor(6, 0, 2, (int64_t[]){100, 6}, (int64_t[]){0, 1}, NULL);
     expect_tensor(6, 1, 1, (int64_t[]){6}, (int64_t[]){1}, "reaches past");
@@ -133,8 +129,7 @@ START_TEST(test_view_bounds) {
     expect_tensor(6, 5, 1, (int64_t[]){2}, (int64_t[]){-1}, "negative stride");
     expect_tensor(6, 0, 1, (int64_t[]){2}, (int64_t[]){far}, "reaches past");
     expect_tensor(6, 0, 2, (int64_t[]){3, 3}, (int64_t[]){far / 2, far / 2}, "reaches past");
-    expect_tensor(6, 0, 2, (int64_t[]){INT64_C(1) << 40, INT64_C(1) << 40}, (int64_t[]){0, 0},
-                  "impossible shape");
+    expect_tensor(6, 0, 2, (int64_t[]){INT64_C(1) << 40, INT64_C(1) << 40}, (int64_t[]){0, 0}, "impossible shape");
     expect_tensor(6, 0, 2, (int64_t[]){INT64_C(1) << 30, 16}, (int64_t[]){0, 0}, "repeat");
     expect_tensor(6, 0, 1, (int64_t[]){-6}, (int64_t[]){1}, "impossible shape");
     expect_tensor(7, 0, 1, (int64_t[]){6}, (int64_t[]){1}, "24 bytes");
@@ -165,8 +160,7 @@ START_TEST(test_legacy_storage_views) {
     ck_assert_msg(map != NULL, "%s", err.message);
     ck_assert_mem_eq(psal_tensor_map_get(map, "w")->data, sample_floats + 4, 8);
     psal_tensor_map_free(map);
-    uint8_t *last =
-        memchr(pickle.bytes + pickle.size - 10, 0x02, 10); /* K\x02: begin one further */
+    uint8_t *last = memchr(pickle.bytes + pickle.size - 10, 0x02, 10); /* K\x02: begin one further */
     *last = 3;
     ck_assert_ptr_null(read_form(&pickle, 1, NULL, &err));
     ck_assert_msg(strstr(err.message, "reaches past its storage of 4") != NULL, "%s", err.message);
@@ -210,8 +204,8 @@ START_TEST(test_legacy_lists) {
         put_bytes(&file, &sample_steps, 8);
         write_bytes(in_folder("a.pth"), file.bytes, file.size);
         ck_assert_ptr_null(psal_pth_read(in_folder("a.pth"), NULL, &err));
-        ck_assert_msg(strstr(err.message, lists[i].reason) != NULL, "expected %s, got %s",
-                      lists[i].reason, err.message);
+        ck_assert_msg(strstr(err.message, lists[i].reason) != NULL, "expected %s, got %s", lists[i].reason,
+                      err.message);
     }
 }
 END_TEST
@@ -222,8 +216,7 @@ START_TEST(test_refusals) {
     PUT(&pickle, "cos\nsystem\nX\x02\x00\x00\x00id\x85R.");
     for (int form = 0; form < 2; form++) {
         ck_assert_ptr_null(read_form(&pickle, form, NULL, &err));
-        ck_assert_msg(strstr(err.message, "a.pth") && strstr(err.message, "os.system: refused"),
-                      "%s", err.message);
+        ck_assert_msg(strstr(err.message, "a.pth") && strstr(err.message, "os.system: refused"), "%s", err.message);
     }
     struct pickle_writer list = {.size = 0}, nul = {.size = 0};
     PUT(&list, "](K\x01K\x02"
@@ -255,16 +248,13 @@ START_TEST(test_object_access) {
     ck_assert(!psal_pth_is_legacy(pth));
     psal_tensor_map *map = psal_tensor_map_new();
     bool is_view;
-    ck_assert_int_eq(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "w"), "a", map,
-                                         &is_view, &err),
+    ck_assert_int_eq(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "w"), "a", map, &is_view, &err),
                      PSAL_OK);
     ck_assert(is_view); /* stored and aligned: not copied */
-    ck_assert_int_eq(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "t"), "b", map,
-                                         &is_view, &err),
+    ck_assert_int_eq(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "t"), "b", map, &is_view, &err),
                      PSAL_OK);
     ck_assert(!is_view);
-    ck_assert_int_ne(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "t"), "b", map,
-                                         &is_view, &err),
+    ck_assert_int_ne(psal_pth_add_tensor(pth, psal_pickle_get(psal_pth_root(pth), "t"), "b", map, &is_view, &err),
                      PSAL_OK);
     psal_tensor_map_free(map);
     psal_pth_close(pth);
@@ -287,12 +277,10 @@ START_TEST(test_contradictions) {
         put_string(&pickle, "steps");
         put_tensor(&pickle, "LongStorage", "1", 1, 0, 0, NULL, NULL, 1);
         put_string(&pickle, "v");
-        put_tensor(&pickle, others[i].type, "0", others[i].count, 0, 1, (int64_t[]){5},
-                   (int64_t[]){1}, 1);
+        put_tensor(&pickle, others[i].type, "0", others[i].count, 0, 1, (int64_t[]){5}, (int64_t[]){1}, 1);
         PUT(&pickle, "u.");
         ck_assert_ptr_null(read_form(&pickle, 1, NULL, &err));
-        ck_assert_msg(strstr(err.message, "storage 0 is described in two ways") != NULL, "%s",
-                      err.message);
+        ck_assert_msg(strstr(err.message, "storage 0 is described in two ways") != NULL, "%s", err.message);
     }
 }
 END_TEST
@@ -307,24 +295,21 @@ static bool reader(const char *path, psal_error *err) {
 START_TEST(test_damaged_zip) {
     struct pickle_writer pickle = {.size = 0};
     put_sample(&pickle, 0);
-    ck_assert_int_eq(
-        damage_everywhere(bytes, make_zip_form(bytes, &pickle, 0), in_folder("bad"), reader), 0);
+    ck_assert_int_eq(damage_everywhere(bytes, make_zip_form(bytes, &pickle, 0), in_folder("bad"), reader), 0);
 }
 END_TEST
 
 START_TEST(test_damaged_deflated) {
     struct pickle_writer pickle = {.size = 0};
     put_sample(&pickle, 0);
-    ck_assert_int_eq(
-        damage_everywhere(bytes, make_zip_form(bytes, &pickle, 8), in_folder("bad"), reader), 0);
+    ck_assert_int_eq(damage_everywhere(bytes, make_zip_form(bytes, &pickle, 8), in_folder("bad"), reader), 0);
 }
 END_TEST
 
 START_TEST(test_damaged_legacy) {
     struct pickle_writer pickle = {.size = 0};
     put_sample(&pickle, 1);
-    ck_assert_int_eq(
-        damage_everywhere(bytes, make_legacy_form(bytes, &pickle), in_folder("bad"), reader), 0);
+    ck_assert_int_eq(damage_everywhere(bytes, make_legacy_form(bytes, &pickle), in_folder("bad"), reader), 0);
 }
 END_TEST
 

@@ -18,9 +18,8 @@ START_TEST(test_pixels_are_pillows) {
     psal_image source = noise_image();
     for (size_t i = 0; i < sizeof golden_resizes / sizeof *golden_resizes; i++) {
         psal_image target = resized(&source, golden_resizes[i].width, golden_resizes[i].height);
-        ck_assert_msg(image_crc(&target) == golden_resizes[i].crc,
-                      "%dx%d: other pixels than Pillow's", golden_resizes[i].width,
-                      golden_resizes[i].height);
+        ck_assert_msg(image_crc(&target) == golden_resizes[i].crc, "%dx%d: other pixels than Pillow's",
+                      golden_resizes[i].width, golden_resizes[i].height);
         psal_image_free(&target);
     }
     ck_assert_uint_eq(image_crc(&source), NOISE_CRC); /* untouched */
@@ -47,8 +46,7 @@ START_TEST(test_follows_the_definition) {
         psal_image target = resized(&source, width, source.height);
         for (int x = 0; x < width; x++) {
             const uint8_t *row = source.rgb + (size_t)(x % source.height) * NOISE_WIDTH * 3;
-            const uint8_t *got =
-                target.rgb + ((size_t)(x % source.height) * (size_t)width + (size_t)x) * 3;
+            const uint8_t *got = target.rgb + ((size_t)(x % source.height) * (size_t)width + (size_t)x) * 3;
             for (int c = 0; c < 3; c++) {
                 double exact = definition(row + c, 3, NOISE_WIDTH, (double)NOISE_WIDTH / width, x);
                 ck_assert_double_le(fabs(got[c] - exact), 0.501);
@@ -80,15 +78,13 @@ START_TEST(test_region_is_a_part) {
         int full_width = sizes[i][0], full_height = sizes[i][1];
         psal_image whole = resized(&source, full_width, full_height);
         for (int k = 1; k <= 3; k++) {
-            psal_resize_part part = {full_width, full_height,        k,
-                                     2 * k,      full_width - 5 * k, full_height - 3 * k};
+            psal_resize_part part = {full_width, full_height, k, 2 * k, full_width - 5 * k, full_height - 3 * k};
             size_t stride = (size_t)part.width * 3 + 5;
             uint8_t *rgb = malloc(stride * (size_t)part.height);
             memset(rgb, 77, stride * (size_t)part.height);
             ck_assert_int_eq(psal_resize_region(&source, &part, rgb, stride, NULL), PSAL_OK);
             for (int y = 0; y < part.height; y++) {
-                const uint8_t *row =
-                    whole.rgb + ((size_t)(y + part.top) * (size_t)full_width + (size_t)k) * 3;
+                const uint8_t *row = whole.rgb + ((size_t)(y + part.top) * (size_t)full_width + (size_t)k) * 3;
                 ck_assert_mem_eq(rgb + (size_t)y * stride, row, (size_t)part.width * 3);
                 for (size_t gap = (size_t)part.width * 3; gap < stride; gap++)
                     ck_assert_uint_eq(rgb[(size_t)y * stride + gap], 77);
@@ -121,9 +117,8 @@ START_TEST(test_refusals) {
     ck_assert_int_eq(psal_resize(&source, 100000, 100000, &target, &err), PSAL_ERR_MEMORY);
     ck_assert_int_eq(psal_resize(&nothing, 5, 5, &target, &err), PSAL_ERR_ARGUMENT);
     ck_assert_ptr_null(target.rgb);
-    const psal_resize_part parts[] = {{10, 10, 9, 9, 2, 1},  {10, 10, 9, 9, 1, 2},
-                                      {10, 10, -1, 0, 1, 1}, {10, 10, 0, -1, 1, 1},
-                                      {10, 10, 0, 0, 0, 1},  {10, 10, 2147483647, 0, 1, 1}};
+    const psal_resize_part parts[] = {{10, 10, 9, 9, 2, 1},  {10, 10, 9, 9, 1, 2}, {10, 10, -1, 0, 1, 1},
+                                      {10, 10, 0, -1, 1, 1}, {10, 10, 0, 0, 0, 1}, {10, 10, 2147483647, 0, 1, 1}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_int_eq(psal_resize_region(&source, &parts[i], rgb, 3, &err), PSAL_ERR_ARGUMENT);
     psal_image_free(&source);

@@ -29,8 +29,7 @@ static void expect_equal(const psal_tensor_map *got, const psal_tensor_map *expe
         ck_assert_msg(b != NULL, "%s is missing", psal_tensor_map_name(expected, i));
         ck_assert_int_eq(a->dtype, b->dtype);
         ck_assert(psal_shape_equal(&a->shape, &b->shape));
-        ck_assert_mem_eq(a->data, b->data,
-                         (size_t)psal_shape_count(&a->shape) * psal_dtype_size(a->dtype));
+        ck_assert_mem_eq(a->data, b->data, (size_t)psal_shape_count(&a->shape) * psal_dtype_size(a->dtype));
     }
     ck_assert_uint_eq(psal_tensor_map_meta_count(got), psal_tensor_map_meta_count(expected));
     for (size_t i = 0; i < psal_tensor_map_meta_count(expected); i++) {
@@ -88,8 +87,8 @@ static void expect_refused(const char *header, size_t data, const char *reason) 
         return;
     }
     ck_assert_msg(map == NULL, "taken: %s", header);
-    ck_assert_msg(strstr(err.message, path) && strstr(err.message, reason), "expected %s, got: %s",
-                  reason, err.message);
+    ck_assert_msg(strstr(err.message, path) && strstr(err.message, reason), "expected %s, got: %s", reason,
+                  err.message);
 }
 
 START_TEST(test_refusals) {
@@ -98,34 +97,21 @@ START_TEST(test_refusals) {
                    NULL); /* unaligned: copied */
     expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 7,
                    "tensor w: bytes 0 to 8 are outside");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 9,
-                   "1 bytes at the end");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8,
-                   "needs 12 bytes");
-    expect_refused("{\"w\":{\"dtype\":\"C64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8,
-                   "dtype C64");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8,
-                   "shape -2");
-    expect_refused(
-        "{\"w\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,8]}}", 8,
-        "impossible shape");
-    expect_refused(
-        "{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
-        "impossible shape");
-    expect_refused(
-        "{\"w\":{\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,8]}}", 8,
-        "bad JSON");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", 8,
-                   "bad shape");
-    expect_refused(
-        "{\"w\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8,
-        "9 dimensions");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8,
-                   "outside");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8,
-                   "outside");
-    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,16]}}", 8,
-                   "data_offsets missing");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 9, "1 bytes at the end");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8, "needs 12 bytes");
+    expect_refused("{\"w\":{\"dtype\":\"C64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, "dtype C64");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8, "shape -2");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,8]}}", 8,
+                   "impossible shape");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
+                   "impossible shape");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,8]}}", 8, "bad JSON");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", 8, "bad shape");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8,
+                   "9 dimensions");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8, "outside");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8, "outside");
+    expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,16]}}", 8, "data_offsets missing");
     expect_refused("{\"w\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "data_offsets missing");
     expect_refused("{\"w\":3}", 0, "missing");
     expect_refused("{\"w\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"

@@ -51,8 +51,7 @@ START_TEST(test_files) {
     }
     free(bytes);
     ck_assert_int_eq(psal_file_sha256(in_folder("missing"), hex, &err), PSAL_ERR_IO);
-    ck_assert_msg(strstr(err.message, "missing: cannot be read: No such file") != NULL, "%s",
-                  err.message);
+    ck_assert_msg(strstr(err.message, "missing: cannot be read: No such file") != NULL, "%s", err.message);
     ck_assert_int_eq(psal_file_sha256(damage_folder, hex, &err), PSAL_ERR_IO);
     ck_assert_msg(strstr(err.message, "directory") != NULL, "%s", err.message);
 }

@@ -21,9 +21,8 @@ START_TEST(distances) {
                  {"a", "b", 1},
                  {"flaw", "lawn", 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ck_assert_msg(psal_edit_distance(cases[i].a, cases[i].b) == cases[i].distance,
-                      "%s to %s: %zu", cases[i].a, cases[i].b,
-                      psal_edit_distance(cases[i].a, cases[i].b));
+        ck_assert_msg(psal_edit_distance(cases[i].a, cases[i].b) == cases[i].distance, "%s to %s: %zu", cases[i].a,
+                      cases[i].b, psal_edit_distance(cases[i].a, cases[i].b));
         ck_assert_uint_eq(psal_edit_distance(cases[i].b, cases[i].a), cases[i].distance);
     }
 }

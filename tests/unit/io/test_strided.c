@@ -18,8 +18,7 @@ static void expect_copy(int ndim, const int64_t *dim, const int64_t *stride, boo
                 at += rest % dim[d] * stride[d];
                 rest /= dim[d];
             }
-            ck_assert_mem_eq(dst + 1 + (size_t)i * element, src + 1 + (size_t)at * element,
-                             element);
+            ck_assert_mem_eq(dst + 1 + (size_t)i * element, src + 1 + (size_t)at * element, element);
         }
         ck_assert_uint_eq(dst[0], 0xee);
         ck_assert_uint_eq(dst[1 + (size_t)count * element], 0xee);
@@ -38,7 +37,7 @@ START_TEST(test_copies) {
     expect_copy(3, (int64_t[]){2, 1, 4}, (int64_t[]){4, 77, 1}, true);
     expect_copy(3, (int64_t[]){4, 5, 6}, (int64_t[]){1, 24, 4}, false);
     expect_copy(4, (int64_t[]){2, 3, 4, 5}, (int64_t[]){60, 1, 15, 3}, false); /* channels last */
-    expect_copy(2, (int64_t[]){6, 5}, (int64_t[]){2, 1}, false); /* overlapping windows */
+    expect_copy(2, (int64_t[]){6, 5}, (int64_t[]){2, 1}, false);               /* overlapping windows */
     expect_copy(3, (int64_t[]){0, 5, 2}, (int64_t[]){9, 9, 9}, true);
     expect_copy(8, (int64_t[]){2, 1, 2, 1, 2, 1, 2, 1}, (int64_t[]){1, 0, 2, 0, 4, 0, 8, 0}, false);
 }

@@ -12,10 +12,9 @@ static const char topology[] =
     "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b2\", \"epsilon\": 0.001}},"
     "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c2\", \"strides\": [1, 1]}}]}}}";
 
-static const char weights[] =
-    "{\"name\": \"c1/kernel\", \"shape\": [2, 2], \"dtype\": \"float32\"},"
-    "{\"name\": \"flag\", \"shape\": [], \"dtype\": \"bool\"},"
-    "{\"name\": \"c1/bias\", \"shape\": [3], \"dtype\": \"float32\"}";
+static const char weights[] = "{\"name\": \"c1/kernel\", \"shape\": [2, 2], \"dtype\": \"float32\"},"
+                              "{\"name\": \"flag\", \"shape\": [], \"dtype\": \"bool\"},"
+                              "{\"name\": \"c1/bias\", \"shape\": [3], \"dtype\": \"float32\"}";
 
 /* 16 + 1 + 12 bytes in three shards: the second weight shifts the third off its alignment. */
 static void write_model(const char *paths, const char *entries, const char *rest) {
@@ -41,13 +40,11 @@ START_TEST(test_reading) {
     psal_error err = PSAL_ERROR_INIT;
     write_model(PATHS, weights, topology);
     for (int folder = 0; folder < 2; folder++) {
-        psal_tensor_map *map =
-            psal_tfjs_read(folder ? damage_folder : in_folder("model.json"), &err);
+        psal_tensor_map *map = psal_tfjs_read(folder ? damage_folder : in_folder("model.json"), &err);
         ck_assert_msg(map != NULL, "%s", err.message);
         touch(map);
         ck_assert_uint_eq(psal_tensor_map_count(map), 3);
-        const psal_tensor *kernel = psal_tensor_map_get(map, "c1/kernel"),
-                          *bias = psal_tensor_map_get(map, "c1/bias");
+        const psal_tensor *kernel = psal_tensor_map_get(map, "c1/kernel"), *bias = psal_tensor_map_get(map, "c1/bias");
         ck_assert_int_eq(kernel->shape.ndim, 2);
         ck_assert(((float *)kernel->data)[3] == 3);
         ck_assert(((float *)bias->data)[0] == 10.5f && ((float *)bias->data)[2] == 12.5f);
@@ -114,20 +111,18 @@ START_TEST(test_quantised) {
 }
 END_TEST
 
-static void expect_refused(const char *paths, const char *entries, const char *rest,
-                           const char *reason) {
+static void expect_refused(const char *paths, const char *entries, const char *rest, const char *reason) {
     psal_error err = PSAL_ERROR_INIT;
     write_model(paths, entries, rest);
     psal_tensor_map *map = psal_tfjs_read(damage_folder, &err);
     ck_assert_msg(map == NULL, "taken, expected %s", reason);
-    ck_assert_msg(strstr(err.message, damage_folder) && strstr(err.message, reason),
-                  "expected %s, got %s", reason, err.message);
+    ck_assert_msg(strstr(err.message, damage_folder) && strstr(err.message, reason), "expected %s, got %s", reason,
+                  err.message);
 }
 
 START_TEST(test_refusals) {
     expect_refused("", weights, "", "group of 0 weight files");
-    expect_refused("\"1.bin\", \"2.bin\"", weights, "",
-                   "c1/bias needs 12 bytes, the weight files hold 5 more");
+    expect_refused("\"1.bin\", \"2.bin\"", weights, "", "c1/bias needs 12 bytes, the weight files hold 5 more");
     write_bytes(in_folder("4.bin"), "0123456789abcdef", 16);
     expect_refused(PATHS ", \"4.bin\"", weights, "", "hold 45 bytes, the weights need 29");
     expect_refused(PATHS ", \"1.bin\"", weights, "", "'1.bin' is listed twice");
@@ -144,23 +139,15 @@ START_TEST(test_refusals) {
     expect_refused("\"sub\"", weights, "", "is a folder");
     expect_refused(PATHS, "{\"shape\": [1], \"dtype\": \"float32\"}", "", "without a name");
     expect_refused(PATHS, "{\"name\": \"x\", \"dtype\": \"float32\"}", "", "x: bad shape");
-    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [-4], \"dtype\": \"float32\"}", "",
-                   "impossible shape");
-    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1.5], \"dtype\": \"float32\"}", "",
-                   "bad shape");
-    expect_refused(PATHS,
-                   "{\"name\": \"x\", \"shape\": [1,1,1,1,1,1,1,1,1], \"dtype\": \"float32\"}", "",
-                   "bad shape");
-    expect_refused(PATHS,
-                   "{\"name\": \"x\", \"shape\": [500000000000000000], \"dtype\": \"float32\"}", "",
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [-4], \"dtype\": \"float32\"}", "", "impossible shape");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1.5], \"dtype\": \"float32\"}", "", "bad shape");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1,1,1,1,1,1,1,1,1], \"dtype\": \"float32\"}", "", "bad shape");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [500000000000000000], \"dtype\": \"float32\"}", "",
                    "x needs 2000000000000000000 bytes");
-    expect_refused(PATHS,
-                   "{\"name\": \"x\", \"shape\": [4611686018427387904, 4], \"dtype\": \"float32\"}",
-                   "", "impossible shape");
-    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1], \"dtype\": \"string\"}", "",
-                   "cannot read dtype string");
-    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1], \"dtype\": \"uint16\"}", "",
-                   "cannot read dtype uint16");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [4611686018427387904, 4], \"dtype\": \"float32\"}", "",
+                   "impossible shape");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1], \"dtype\": \"string\"}", "", "cannot read dtype string");
+    expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1], \"dtype\": \"uint16\"}", "", "cannot read dtype uint16");
     expect_refused(PATHS, "{\"name\": \"x\", \"shape\": [1]}", "", "cannot read dtype (none)");
     expect_refused(PATHS,
                    "{\"name\": \"x\", \"shape\": [1], \"dtype\": \"float32\", \"quantization\": "
@@ -188,8 +175,7 @@ static bool reader(const char *path, psal_error *err) {
     psal_tensor_map_free(map);
     /* Some damage is to the name of a shard: the message then names that one, in the same folder.
      */
-    if (!map && err->status != PSAL_OK && strstr(err->message, damage_folder))
-        psal_fail_prefix(err, "%s", path);
+    if (!map && err->status != PSAL_OK && strstr(err->message, damage_folder)) psal_fail_prefix(err, "%s", path);
     return map != NULL;
 }
 

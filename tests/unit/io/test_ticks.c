@@ -5,14 +5,13 @@
 
 #include "tests/unit/io/scratch.h"
 
-static void expect_labels(int count, const fig_tick *ticks, int expected,
-                          const char *const *labels) {
+static void expect_labels(int count, const fig_tick *ticks, int expected, const char *const *labels) {
     ck_assert_int_eq(count, expected);
     for (int i = 0; i < count; i++) ck_assert_str_eq(ticks[i].label, labels[i]);
 }
 
-#define LABELS(count, ...)                                                                         \
-    expect_labels(count, ticks, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),     \
+#define LABELS(count, ...)                                                                     \
+    expect_labels(count, ticks, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), \
                   (const char *[]){__VA_ARGS__})
 
 START_TEST(test_linear) {
@@ -36,15 +35,14 @@ START_TEST(test_linear) {
 END_TEST
 
 START_TEST(test_linear_ticks_stay_inside) {
-    static const double ends[][2] = {
-        {0, 1}, {-1, 1}, {1e-12, 3e-12},    {-7e8, 1e9},       {0.1, 0.3},
-        {0, 0}, {5, -5}, {1e30, 1.0001e30}, {-3.4e38, 3.4e38}, {1 - 1e-15, 1 + 1e-15}};
+    static const double ends[][2] = {{0, 1}, {-1, 1}, {1e-12, 3e-12},    {-7e8, 1e9},       {0.1, 0.3},
+                                     {0, 0}, {5, -5}, {1e30, 1.0001e30}, {-3.4e38, 3.4e38}, {1 - 1e-15, 1 + 1e-15}};
     fig_tick ticks[FIG_TICKS_MAX];
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         for (int most = 2; most <= 12; most++) {
             int count = fig_linear_ticks(ends[i][0], ends[i][1], most, ticks);
-            ck_assert_msg(count >= 1 && count <= most, "%d ticks for %g to %g, at most %d", count,
-                          ends[i][0], ends[i][1], most);
+            ck_assert_msg(count >= 1 && count <= most, "%d ticks for %g to %g, at most %d", count, ends[i][0],
+                          ends[i][1], most);
             for (int t = 1; t < count; t++) ck_assert(ticks[t].value > ticks[t - 1].value);
             double low = fmin(ends[i][0], ends[i][1]), high = fmax(ends[i][0], ends[i][1]);
             if (high - low > 1e-6 * high)
@@ -78,9 +76,8 @@ START_TEST(test_logarithmic) {
     ck_assert_str_eq(labels, "1 2 5 10 20 50 100 200 ");
     ck_assert_int_gt(count, 15); /* and minor ticks between */
 
-    LABELS(fig_log_ticks(1e-5, 1, 6, ticks), "10\xe2\x81\xbb\xe2\x81\xb5",
-           "10\xe2\x81\xbb\xe2\x81\xb4", "10\xe2\x81\xbb\xc2\xb3", "10\xe2\x81\xbb\xc2\xb2",
-           "10\xe2\x81\xbb\xc2\xb9", "10\xe2\x81\xb0");
+    LABELS(fig_log_ticks(1e-5, 1, 6, ticks), "10\xe2\x81\xbb\xe2\x81\xb5", "10\xe2\x81\xbb\xe2\x81\xb4",
+           "10\xe2\x81\xbb\xc2\xb3", "10\xe2\x81\xbb\xc2\xb2", "10\xe2\x81\xbb\xc2\xb9", "10\xe2\x81\xb0");
     count = fig_log_ticks(1e-30, 1e30, 6, ticks);
     ck_assert_int_ge(count, 2);
     ck_assert_int_le(count, 7);

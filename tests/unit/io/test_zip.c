@@ -16,8 +16,8 @@ static void expect_refused(const uint8_t *bytes, size_t size, const char *reason
     write_bytes(in_folder("a.zip"), bytes, size);
     psal_zip *zip = psal_zip_open(in_folder("a.zip"), &err);
     ck_assert_msg(zip == NULL, "taken, expected: %s", reason);
-    ck_assert_msg(strstr(err.message, reason) && strstr(err.message, "a.zip"),
-                  "expected %s, got: %s", reason, err.message);
+    ck_assert_msg(strstr(err.message, reason) && strstr(err.message, "a.zip"), "expected %s, got: %s", reason,
+                  err.message);
 }
 
 START_TEST(test_entries) {
@@ -75,8 +75,7 @@ START_TEST(test_wrong_crc) {
         size_t size;
         for (int twice = 0; twice < 2; twice++) {
             ck_assert_int_eq(psal_zip_data(zip, 0, &data, &size, &err), PSAL_ERR_FORMAT);
-            ck_assert_msg(strstr(err.message, "data is damaged: CRC-32") != NULL, "%s",
-                          err.message);
+            ck_assert_msg(strstr(err.message, "data is damaged: CRC-32") != NULL, "%s", err.message);
         }
         psal_zip_close(zip);
     }
@@ -107,8 +106,8 @@ START_TEST(test_crc_of_large_entries) {
             const uint8_t *data;
             size_t size;
             const psal_status status = psal_zip_data(zip, 0, &data, &size, &err);
-            ck_assert_msg(status == (damage < NOWHERE ? PSAL_ERR_FORMAT : PSAL_OK), "%zu bytes, damage %zu: %s", sizes[n], damage,
-                          err.message);
+            ck_assert_msg(status == (damage < NOWHERE ? PSAL_ERR_FORMAT : PSAL_OK), "%zu bytes, damage %zu: %s",
+                          sizes[n], damage, err.message);
             if (damage == NOWHERE) ck_assert(size == sizes[n] && memcmp(data, content, size) == 0);
             psal_zip_close(zip);
         }
@@ -119,8 +118,7 @@ START_TEST(test_crc_of_large_entries) {
 END_TEST
 
 /* Change one field of the only entry in both headers or one of them, then expect `reason`. */
-static void spoil(int method, int central, int local, uint64_t value, int width,
-                  const char *reason) {
+static void spoil(int method, int central, int local, uint64_t value, int width, const char *reason) {
     uint8_t bytes[4000];
     struct zip_writer writer = {.to = bytes};
     zip_add(&writer, "data", "some bytes, some bytes, some bytes", 34, method);
@@ -191,8 +189,7 @@ START_TEST(test_bombs) {
         ck_assert_ptr_nonnull(zip);
         const uint8_t *data;
         ck_assert_int_eq(psal_zip_data(zip, 0, &data, &size, &err), PSAL_ERR_FORMAT);
-        ck_assert_msg(strstr(err.message, "compressed data are damaged") != NULL, "%s",
-                      err.message);
+        ck_assert_msg(strstr(err.message, "compressed data are damaged") != NULL, "%s", err.message);
         psal_zip_close(zip);
     }
     free(zeros);

@@ -23,18 +23,15 @@ static inline void zip_put(uint8_t *to, uint64_t value, int bytes) {
 
 /* Method 0 stores, 8 deflates. The data of stored entries begin at a multiple of 64, as PyTorch
  * pads them. */
-static inline void zip_add(struct zip_writer *zip, const char *name, const void *data, size_t size,
-                           int method) {
+static inline void zip_add(struct zip_writer *zip, const char *name, const void *data, size_t size, int method) {
     size_t length = strlen(name), local = zip->size, packed = size;
     size_t padding = method == 0 ? (64 - (local + 30 + length + 4) % 64) % 64 + 4 : 0;
     uint8_t *at = zip->to + local + 30 + length + padding;
     if (method == 0) {
         memcpy(at, data, size);
     } else {
-        z_stream stream = {.next_in = (Bytef *)(uintptr_t)data,
-                           .avail_in = (uInt)size,
-                           .next_out = at,
-                           .avail_out = 1u << 30};
+        z_stream stream = {
+            .next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)size, .next_out = at, .avail_out = 1u << 30};
         if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
             deflate(&stream, Z_FINISH) != Z_STREAM_END)
             abort(); /* the fuzz targets, which have no Check, use this too */

@@ -18,8 +18,8 @@ static inline psal_tensor_map *bare(const char *arch, double width, int classes)
     psal_tensor_map *map = psal_tensor_map_new();
     for (size_t i = 0; i < psal_tensor_map_count(blank); i++) {
         const psal_tensor *tensor = psal_tensor_map_at(blank, i);
-        psal_tensor *copy = psal_tensor_map_add(map, psal_tensor_map_name(blank, i), tensor->dtype,
-                                                &tensor->shape, &err);
+        psal_tensor *copy = psal_tensor_map_add(map, psal_tensor_map_name(blank, i), tensor->dtype, &tensor->shape,
+                                                &err);
         ck_assert_msg(copy != NULL, "%s", err.message);
     }
     psal_tensor_map_free(blank);
@@ -34,8 +34,8 @@ static inline psal_model *load(const psal_tensor_map *map, const psal_model_opti
 }
 
 /* Loading fails with exactly this. */
-static inline void refuse(const psal_tensor_map *map, const psal_model_options *options,
-                          psal_status status, const char *message) {
+static inline void refuse(const psal_tensor_map *map, const psal_model_options *options, psal_status status,
+                          const char *message) {
     psal_error err = PSAL_ERROR_INIT;
     psal_model *model = psal_model_load(map, options, NULL, &err);
     ck_assert_msg(model == NULL, "loaded, expected: %s", message);
@@ -63,14 +63,12 @@ static inline void drop(psal_tensor_map *map, const char *name) {
 static inline void reshape(psal_tensor_map *map, const char *name, psal_shape shape) {
     psal_error err = PSAL_ERROR_INIT;
     drop(map, name);
-    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s",
-                  err.message);
+    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s", err.message);
 }
 
 static inline void add(psal_tensor_map *map, const char *name, psal_shape shape) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s",
-                  err.message);
+    ck_assert_msg(psal_tensor_map_add(map, name, PSAL_F32, &shape, &err) != NULL, "%s", err.message);
 }
 
 static inline float *floats(const psal_tensor_map *map, const char *name) {
@@ -95,8 +93,7 @@ static inline void fill(psal_tensor_map *map) {
         const int64_t count = psal_shape_count(&tensor->shape);
         const bool matrix = tensor->shape.ndim > 1;
         const bool around_one = !matrix && (strstr(name, "running_var") || strstr(name, "weight"));
-        const float range =
-            matrix ? sqrtf(6.0f * (float)tensor->shape.dim[0] / (float)count) : 0.25f;
+        const float range = matrix ? sqrtf(6.0f * (float)tensor->shape.dim[0] / (float)count) : 0.25f;
         for (int64_t k = 0; k < count; k++) {
             state = state * 1664525u + 1013904223u;
             const float unit = (float)(state >> 8) / (1 << 23) - 1;
@@ -118,10 +115,10 @@ static inline int run_tests(const char *name, const TTest *const *tests, int cou
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
-#define RUN_TESTS(name, ...)                                                                       \
-    int main(void) {                                                                               \
-        const TTest *const tests[] = {__VA_ARGS__};                                                \
-        return run_tests(name, tests, (int)(sizeof tests / sizeof *tests));                        \
+#define RUN_TESTS(name, ...)                                                \
+    int main(void) {                                                        \
+        const TTest *const tests[] = {__VA_ARGS__};                         \
+        return run_tests(name, tests, (int)(sizeof tests / sizeof *tests)); \
     }
 
 #endif

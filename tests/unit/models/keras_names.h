@@ -26,8 +26,7 @@ static inline void keras_name(const char *torch, keras_naming how, char *text) {
         const char *number = strpbrk(strchr(strchr(torch, '.') + 1, '.'), "123");
         index = strstr(torch, "downsample") ? 0 : *number - '0';
         if (how == KERAS_LATER)
-            sprintf(layer, "conv%d_block%d_%d_%s", stage + 1, block + 1, index,
-                    norm ? "bn" : "conv");
+            sprintf(layer, "conv%d_block%d_%d_%s", stage + 1, block + 1, index, norm ? "bn" : "conv");
         else if (how == KERAS_HDF5 && block > 0)
             sprintf(layer, "%s%db%d_branch%s", norm ? "bn" : "res", stage + 1, block,
                     (const char *[]){"1", "2a", "2b", "2c"}[index]);

@@ -11,8 +11,7 @@
 
 static uint32_t add_line(uint32_t crc, const char *name, const psal_shape *shape) {
     char line[300], text[96];
-    int length =
-        snprintf(line, sizeof line, "%s %s\n", name, psal_shape_format(shape, text, sizeof text));
+    int length = snprintf(line, sizeof line, "%s %s\n", name, psal_shape_format(shape, text, sizeof text));
     return (uint32_t)crc32(crc, (const Bytef *)line, (uInt)length);
 }
 
@@ -21,14 +20,13 @@ START_TEST(test_names_and_shapes) {
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *map = psal_model_blank(f->arch, f->width, f->num_classes, &err);
     ck_assert_msg(map != NULL, "%s", err.message);
-    ck_assert_msg((int)psal_tensor_map_count(map) == f->tensors,
-                  "%s at %g: %zu tensors, expected %d", f->arch, f->width,
-                  psal_tensor_map_count(map), f->tensors);
+    ck_assert_msg((int)psal_tensor_map_count(map) == f->tensors, "%s at %g: %zu tensors, expected %d", f->arch,
+                  f->width, psal_tensor_map_count(map), f->tensors);
     uint32_t crc = 0;
     for (size_t i = 0; i < psal_tensor_map_count(map); i++)
         crc = add_line(crc, psal_tensor_map_name(map, i), &psal_tensor_map_at(map, i)->shape);
-    ck_assert_msg(crc == f->tensor_crc, "%s at %g: tensors have CRC %08x, expected %08x", f->arch,
-                  f->width, crc, f->tensor_crc);
+    ck_assert_msg(crc == f->tensor_crc, "%s at %g: tensors have CRC %08x, expected %08x", f->arch, f->width, crc,
+                  f->tensor_crc);
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -41,8 +39,7 @@ START_TEST(test_recognised) {
     ck_assert_str_eq(info->arch, f->arch);
     ck_assert_int_eq(info->num_classes, f->num_classes);
     /* 0.08 and 0.25 are the shortest numbers that give these shapes */
-    ck_assert_msg(info->width == f->width, "%s: width %g, expected %g", f->arch, info->width,
-                  f->width);
+    ck_assert_msg(info->width == f->width, "%s: width %g, expected %g", f->arch, info->width, f->width);
 
     ck_assert_int_eq(psal_model_parameter_count(model), f->parameters);
     ck_assert_int_eq(info->filter_count, f->filters);
@@ -66,8 +63,8 @@ START_TEST(test_recognised) {
         }
         elements += psal_shape_count(&p->shape);
     }
-    ck_assert_msg(crc == f->parameter_crc, "%s at %g: parameters have CRC %08x, expected %08x",
-                  f->arch, f->width, crc, f->parameter_crc);
+    ck_assert_msg(crc == f->parameter_crc, "%s at %g: parameters have CRC %08x, expected %08x", f->arch, f->width, crc,
+                  f->parameter_crc);
     ck_assert_int_eq(psal_model_filter_parameter(model, filters), -1);
     ck_assert_int_eq(psal_model_filter_parameter(model, -1), -1);
     psal_model_free(model);
@@ -80,8 +77,7 @@ START_TEST(test_published_filter_counts) {
     static const struct {
         const char *arch;
         int filters;
-    } published[] = {
-        {"resnet50", 26560}, {"vgg19", 5504}, {"densenet121", 10240}, {"inception_v3", 18112}};
+    } published[] = {{"resnet50", 26560}, {"vgg19", 5504}, {"densenet121", 10240}, {"inception_v3", 18112}};
     for (int i = 0; i < 4; i++) {
         psal_tensor_map *map = bare(published[i].arch, 1, 1000);
         psal_model *model = load(map, NULL);

@@ -135,8 +135,7 @@ START_TEST(test_groups) {
     check_shape(&n.tensors[0].shape, "12x2x3x3");
     net_enter(&n, "layer1");
     x = net_conv_exact(&n, x, "bad", 6, grouped);
-    ck_assert_str_eq(n.error.message,
-                     "layer1.bad: 12 to 6 channels do not divide by 4 groups at width 0.5");
+    ck_assert_str_eq(n.error.message, "layer1.bad: 12 to 6 channels do not divide by 4 groups at width 0.5");
     net_conv_exact(&n, x, "later", 7, grouped);
     ck_assert_int_eq(n.count, 1); /* nothing after the error, which stays the first */
     ck_assert_ptr_nonnull(strstr(n.error.message, "bad"));
@@ -192,5 +191,5 @@ START_TEST(test_too_many_parts) {
 }
 END_TEST
 
-RUN_TESTS("builder", test_list, test_graph, test_scale, test_groups, test_errors_stop_the_graph,
-          test_scopes, test_too_many_parts)
+RUN_TESTS("builder", test_list, test_graph, test_scale, test_groups, test_errors_stop_the_graph, test_scopes,
+          test_too_many_parts)

@@ -23,8 +23,8 @@ START_TEST(test_round_trip) {
         set_meta(map, "psal.preprocess", "grey;crop=28");
         set_meta(map, "psal.future", "kept");
         set_meta(map, "other", "not ours");
-        psal_model *model = load(map, &(psal_model_options){.variant = cases[i].variant,
-                                                            .bn_epsilon = cases[i].epsilon});
+        psal_model *model = load(map,
+                                 &(psal_model_options){.variant = cases[i].variant, .bn_epsilon = cases[i].epsilon});
         psal_tensor_map *out = psal_model_export(model, NULL, &err);
         ck_assert_msg(out != NULL, "%s", err.message);
         ck_assert_uint_eq(psal_tensor_map_count(out), psal_tensor_map_count(map));
@@ -89,14 +89,12 @@ START_TEST(test_blank) {
     ck_assert_ptr_null(psal_model_blank("vgg12", 1, 2, &err));
     ck_assert_str_eq(err.message, "unknown architecture 'vgg12'");
     ck_assert_ptr_null(psal_model_blank("vgg11", 0, 2, &err));
-    ck_assert_str_eq(err.message,
-                     "width 0 and 2 classes, expected above 0 to 64 and 1 to 10000000");
+    ck_assert_str_eq(err.message, "width 0 and 2 classes, expected above 0 to 64 and 1 to 10000000");
     ck_assert_ptr_null(psal_model_blank("vgg11", 1, 0, &err));
     ck_assert_ptr_null(psal_model_blank("vgg11", 65, 1, &err));
     ck_assert_ptr_null(psal_model_blank("resnext50_32x4d", 0.3, 2, &err));
-    ck_assert_str_eq(err.message,
-                     "resnext50_32x4d: layer1.0.conv2: 38 to 38 channels do not divide "
-                     "by 32 groups at width 0.3");
+    ck_assert_str_eq(err.message, "resnext50_32x4d: layer1.0.conv2: 38 to 38 channels do not divide "
+                                  "by 32 groups at width 0.3");
     ck_assert_int_eq(err.status, PSAL_ERR_SHAPE);
 }
 END_TEST

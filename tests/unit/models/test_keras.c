@@ -6,13 +6,11 @@
 /* O,I,H,W to H,W,I,O; O,I to I,O. */
 static void add_transposed(psal_tensor_map *map, const char *name, const psal_tensor *t) {
     const int64_t *d = t->shape.dim, plane = t->shape.ndim == 4 ? d[2] * d[3] : 1;
-    add(map, name,
-        t->shape.ndim == 4 ? PSAL_SHAPE(d[2], d[3], d[1], d[0]) : PSAL_SHAPE(d[1], d[0]));
+    add(map, name, t->shape.ndim == 4 ? PSAL_SHAPE(d[2], d[3], d[1], d[0]) : PSAL_SHAPE(d[1], d[0]));
     float *to = floats(map, name), *from = t->data;
     for (int64_t o = 0; o < d[0]; o++)
         for (int64_t i = 0; i < d[1]; i++)
-            for (int64_t p = 0; p < plane; p++)
-                to[(p * d[1] + i) * d[0] + o] = from[(o * d[1] + i) * plane + p];
+            for (int64_t p = 0; p < plane; p++) to[(p * d[1] + i) * d[0] + o] = from[(o * d[1] + i) * plane + p];
 }
 
 static psal_tensor_map *as_keras(const psal_tensor_map *torch, keras_naming how) {
@@ -50,8 +48,7 @@ START_TEST(test_conversion) {
     ck_assert_double_eq(info->bn_epsilon, _i == KERAS_LATER ? 1.001e-5 : 1e-3);
     ck_assert_str_eq(info->preprocess, "caffe");
     for (int i = 0; i < psal_model_parameter_count(model); i++) {
-        const psal_model_parameter *a = psal_model_get_parameter(expected, i),
-                                   *b = psal_model_get_parameter(model, i);
+        const psal_model_parameter *a = psal_model_get_parameter(expected, i), *b = psal_model_get_parameter(model, i);
         ck_assert_str_eq(a->name, b->name);
         for (int64_t k = 0; k < psal_shape_count(&a->shape); k++)
             ck_assert_msg(a->values[k] == b->values[k], "%s[%d]: %g, expected %g", a->name, (int)k,
@@ -65,8 +62,7 @@ START_TEST(test_conversion) {
         const float *was = floats(torch, name), *is = floats(out, name);
         const int64_t count = psal_shape_count(&psal_tensor_map_at(torch, i)->shape);
         const bool mean = strstr(name, "running_mean");
-        for (int64_t k = 0; k < count; k++)
-            ck_assert_float_eq(is[k], mean ? was[k] - 0.125f * (float)(k % 5) : was[k]);
+        for (int64_t k = 0; k < count; k++) ck_assert_float_eq(is[k], mean ? was[k] - 0.125f * (float)(k % 5) : was[k]);
     }
     psal_tensor_map_free(out);
     psal_model_free(model);
@@ -138,12 +134,10 @@ START_TEST(test_errors) {
            "looks like resnet50 (width 0.0625, 3 classes), but tensor 'layer2.1.conv1.weight' is "
            "missing");
     add(keras, "res3b_branch2a/kernel", PSAL_SHAPE(1, 1, 32));
-    refuse(keras, NULL, PSAL_ERR_SHAPE,
-           "tensor 'res3b_branch2a/kernel' has shape 1x1x32, expected 4 dimensions");
+    refuse(keras, NULL, PSAL_ERR_SHAPE, "tensor 'res3b_branch2a/kernel' has shape 1x1x32, expected 4 dimensions");
     reshape(keras, "res3b_branch2a/kernel", PSAL_SHAPE(1, 1, 32, 8));
     reshape(keras, "fc1000/kernel", PSAL_SHAPE(128, 3, 1));
-    refuse(keras, NULL, PSAL_ERR_SHAPE,
-           "tensor 'fc1000/kernel' has shape 128x3x1, expected 2 dimensions");
+    refuse(keras, NULL, PSAL_ERR_SHAPE, "tensor 'fc1000/kernel' has shape 128x3x1, expected 2 dimensions");
     reshape(keras, "fc1000/kernel", PSAL_SHAPE(128, 3));
     psal_model_free(load(keras, NULL)); /* repaired */
     reshape(keras, "res2a_branch1/bias", PSAL_SHAPE(17));
@@ -151,10 +145,9 @@ START_TEST(test_errors) {
            "tensor 'res2a_branch1/bias' has shape 17, but its normalisation's mean has 16");
     reshape(keras, "res2a_branch1/bias", PSAL_SHAPE(16));
     drop(keras, "bn2a_branch1/moving_mean");
-    refuse(
-        keras, NULL, PSAL_ERR_FORMAT,
-        "tensor 'res2a_branch1/bias' has no normalisation ('layer1.0.downsample.1.running_mean') "
-        "to be folded into");
+    refuse(keras, NULL, PSAL_ERR_FORMAT,
+           "tensor 'res2a_branch1/bias' has no normalisation ('layer1.0.downsample.1.running_mean') "
+           "to be folded into");
     add(keras, "bn2a_branch1/moving_mean", PSAL_SHAPE(16));
     add(keras, "conv1_conv/kernel", PSAL_SHAPE(7, 7, 3, 4)); /* conv1 by its later name */
     refuse(keras, NULL, PSAL_ERR_FORMAT, "tensor conv1.weight occurs twice");

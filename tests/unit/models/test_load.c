@@ -13,8 +13,7 @@ START_TEST(test_types) {
         float *values = t->data;
         /* every second tensor as double, half, or left; halves are exact for these */
         const psal_dtype dtype = (psal_dtype[]){PSAL_F32, PSAL_F64, PSAL_F16}[i % 3];
-        psal_tensor *copy =
-            psal_tensor_map_add(other, psal_tensor_map_name(map, i), dtype, &t->shape, &err);
+        psal_tensor *copy = psal_tensor_map_add(other, psal_tensor_map_name(map, i), dtype, &t->shape, &err);
         for (int64_t k = 0; k < count; k++) {
             values[k] = psal_f16_to_f32(psal_f16_from_f32(values[k]));
             if (dtype == PSAL_F16) ((uint16_t *)copy->data)[k] = psal_f16_from_f32(values[k]);
@@ -24,8 +23,7 @@ START_TEST(test_types) {
     }
     psal_model *a = load(map, NULL), *b = load(other, NULL);
     for (int i = 0; i < psal_model_parameter_count(a); i++) {
-        const psal_model_parameter *p = psal_model_get_parameter(a, i),
-                                   *q = psal_model_get_parameter(b, i);
+        const psal_model_parameter *p = psal_model_get_parameter(a, i), *q = psal_model_get_parameter(b, i);
         ck_assert_mem_eq(p->values, q->values, (size_t)psal_shape_count(&p->shape) * sizeof(float));
         const psal_tensor *t = psal_tensor_map_get(other, p->name);
         ck_assert_int_eq(q->values == t->data, t->dtype == PSAL_F32);
@@ -77,8 +75,7 @@ START_TEST(test_not_finite) {
     const int64_t places[] = {0, 1, 262143, 262144, 262145, count - 1};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         values[places[i]] = NAN;
-        snprintf(message, sizeof message, "tensor 'classifier.0.weight' holds nan at index %d",
-                 (int)places[i]);
+        snprintf(message, sizeof message, "tensor 'classifier.0.weight' holds nan at index %d", (int)places[i]);
         refuse(map, NULL, PSAL_ERR_NUMERIC, message);
         values[places[i]] = 0;
     }
@@ -125,13 +122,11 @@ START_TEST(test_auxiliary_classifier) {
     const int conv = psal_model_find_parameter(with, "AuxLogits.conv1.conv.weight");
     ck_assert_int_gt(conv, psal_model_find_parameter(with, "Mixed_6e.branch_pool.bn.bias"));
     ck_assert_int_lt(conv, psal_model_find_parameter(with, "Mixed_7a.branch3x3_1.conv.weight"));
-    ck_assert_ptr_eq(psal_model_get_parameter(with, conv)->values,
-                     floats(map, "AuxLogits.conv1.conv.weight"));
+    ck_assert_ptr_eq(psal_model_get_parameter(with, conv)->values, floats(map, "AuxLogits.conv1.conv.weight"));
     psal_model_free(with);
 
     for (size_t i = psal_tensor_map_count(map); i-- > 0;)
-        if (strncmp(psal_tensor_map_name(map, i), "AuxLogits.", 10) == 0)
-            psal_tensor_map_remove(map, i);
+        if (strncmp(psal_tensor_map_name(map, i), "AuxLogits.", 10) == 0) psal_tensor_map_remove(map, i);
     psal_model *without = psal_model_load(map, NULL, notes, &err);
     ck_assert_msg(without != NULL, "%s", err.message);
     ck_assert_str_eq(notes, "the checkpoint has no auxiliary classifier: its 112 filters are zero");
@@ -178,8 +173,7 @@ START_TEST(test_notes) {
         add(map, name, PSAL_SHAPE(1));
     }
     psal_model_free(psal_model_load(map, NULL, notes, &err));
-    ck_assert_int_eq(strncmp(notes, "ignored 2 num_batches_tracked and 6 tensors the network", 54),
-                     0);
+    ck_assert_int_eq(strncmp(notes, "ignored 2 num_batches_tracked and 6 tensors the network", 54), 0);
     ck_assert_str_eq(notes + strlen(notes) - 6, ", ...)");
     psal_tensor_map_free(map);
 }
@@ -193,12 +187,10 @@ static uint32_t draw(uint32_t *state, size_t count) {
 
 /* Whatever is broken in a checkpoint, it loads or is refused with a message, and nothing leaks. */
 START_TEST(test_damaged) {
-    static const char *const archs[] = {"resnet18", "resnet50", "vgg11_bn", "densenet121",
-                                        "inception_v3"};
-    static const char *const names[] = {
-        "conv1.weight",         "features.0.weight",   "fc.weight",
-        "conv1/kernel",         "bn2a_branch2a/gamma", "module.fc.bias",
-        "pre_logits.fc1.weight"};
+    static const char *const archs[] = {"resnet18", "resnet50", "vgg11_bn", "densenet121", "inception_v3"};
+    static const char *const names[] = {"conv1.weight",         "features.0.weight",   "fc.weight",
+                                        "conv1/kernel",         "bn2a_branch2a/gamma", "module.fc.bias",
+                                        "pre_logits.fc1.weight"};
     uint32_t state = 2463534242u + (uint32_t)_i;
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *map = bare(archs[draw(&state, 5)], 0.01, 2);
@@ -216,8 +208,7 @@ START_TEST(test_damaged) {
             reshape(map, name, shape);
             break;
         case 2:
-            psal_tensor_map_add(map, names[draw(&state, 7)],
-                                (psal_dtype)draw(&state, PSAL_DTYPE_COUNT), &shape, NULL);
+            psal_tensor_map_add(map, names[draw(&state, 7)], (psal_dtype)draw(&state, PSAL_DTYPE_COUNT), &shape, NULL);
             break;
         default:
             psal_tensor_map_rename(map, index, names[draw(&state, 7)], NULL);

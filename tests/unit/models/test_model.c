@@ -3,8 +3,7 @@
 
 #include "fixtures.h"
 
-static void check_norm(const psal_model *model, const char *convolution, const char *scale,
-                       const char *shift) {
+static void check_norm(const psal_model *model, const char *convolution, const char *scale, const char *shift) {
     int s = 77, t = 77;
     psal_model_filter_norm(model, psal_model_find_parameter(model, convolution), &s, &t);
     ck_assert_int_eq(s, scale ? psal_model_find_parameter(model, scale) : -1);
@@ -17,22 +16,19 @@ START_TEST(test_filter_norm) {
     } cases[] = {
         {"resnet50", "conv1.weight", "bn1.weight", "bn1.bias"},
         {"resnet50", "layer2.0.conv3.weight", "layer2.0.bn3.weight", "layer2.0.bn3.bias"},
-        {"resnet50", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight",
-         "layer2.0.downsample.1.bias"},
+        {"resnet50", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight", "layer2.0.downsample.1.bias"},
         {"resnet50", "fc.weight", NULL, NULL},
         {"resnet50", "bn1.weight", NULL, NULL},
         {"vgg11", "features.3.weight", NULL, "features.3.bias"},
         {"vgg11_bn", "features.4.weight", "features.5.weight", "features.5.bias"},
         {"densenet121", "features.conv0.weight", "features.norm0.weight", "features.norm0.bias"},
         {"densenet121", "features.denseblock2.denselayer3.conv1.weight",
-         "features.denseblock2.denselayer3.norm2.weight",
-         "features.denseblock2.denselayer3.norm2.bias"},
+         "features.denseblock2.denselayer3.norm2.weight", "features.denseblock2.denselayer3.norm2.bias"},
         {"densenet121", "features.denseblock2.denselayer3.conv2.weight", NULL, NULL},
         {"densenet121", "features.transition1.conv.weight", NULL, NULL},
         {"inception_v3", "Mixed_7c.branch_pool.conv.weight", "Mixed_7c.branch_pool.bn.weight",
          "Mixed_7c.branch_pool.bn.bias"},
-        {"inception_v3", "AuxLogits.conv0.conv.weight", "AuxLogits.conv0.bn.weight",
-         "AuxLogits.conv0.bn.bias"},
+        {"inception_v3", "AuxLogits.conv0.conv.weight", "AuxLogits.conv0.bn.weight", "AuxLogits.conv0.bn.bias"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_tensor_map *map = bare(cases[i].arch, 0.125, 3);
@@ -71,8 +67,7 @@ static void run(const psal_model *model, int batch, int height, int width) {
     const int classes = psal_model_get_info(model)->num_classes;
     psal_graph *graph = psal_graph_new();
     psal_network network;
-    ck_assert_msg(!psal_model_build(model, graph, batch, height, width, &network, &err), "%s",
-                  err.message);
+    ck_assert_msg(!psal_model_build(model, graph, batch, height, width, &network, &err), "%s", err.message);
     char expected[96];
     snprintf(expected, sizeof expected, "%dx3x%dx%d", batch, height, width);
     check_shape(psal_graph_shape(graph, network.image), expected);
@@ -81,13 +76,10 @@ static void run(const psal_model *model, int batch, int height, int width) {
     for (int i = 0; i < psal_model_parameter_count(model); i++) {
         const psal_model_parameter *p = psal_model_get_parameter(model, i);
         ck_assert_int_eq(network.parameters[i] != PSAL_NO_NODE, p->in_graph);
-        if (p->in_graph)
-            ck_assert(psal_shape_equal(psal_graph_shape(graph, network.parameters[i]), &p->shape));
+        if (p->in_graph) ck_assert(psal_shape_equal(psal_graph_shape(graph, network.parameters[i]), &p->shape));
     }
     psal_plan *plan = psal_plan_new(
-        graph,
-        &(psal_plan_options){
-            .outputs = {&network.logits}, .output_count = {1}, .stages = 1, .threads = 1},
+        graph, &(psal_plan_options){.outputs = {&network.logits}, .output_count = {1}, .stages = 1, .threads = 1},
         &err);
     ck_assert_msg(plan != NULL, "%s", err.message);
     ck_assert_msg(!psal_model_bind(model, &network, plan, &err), "%s", err.message);
@@ -116,9 +108,8 @@ START_TEST(test_image_sizes) {
     static const struct {
         const char *arch;
         double width;
-    } cases[] = {{"resnet18", 0.125},    {"resnet50", 0.0625}, {"resnext50_32x4d", 0.25},
-                 {"vgg11", 0.03},        {"vgg13_bn", 0.03},   {"densenet121", 0.25},
-                 {"inception_v3", 0.125}};
+    } cases[] = {{"resnet18", 0.125}, {"resnet50", 0.0625},  {"resnext50_32x4d", 0.25}, {"vgg11", 0.03},
+                 {"vgg13_bn", 0.03},  {"densenet121", 0.25}, {"inception_v3", 0.125}};
     psal_tensor_map *map = bare(cases[_i].arch, cases[_i].width, 7);
     fill(map);
     psal_model *model = load(map, NULL);
@@ -132,20 +123,15 @@ START_TEST(test_image_sizes) {
     psal_network network;
     char message[200];
     if (smallest > 1) {
-        ck_assert_int_eq(psal_model_build(model, graph, 1, smallest, smallest - 1, &network, &err),
-                         PSAL_ERR_SHAPE);
-        snprintf(message, sizeof message,
-                 "an image of %d x %d is too small for %s, which takes %d x %d and above",
+        ck_assert_int_eq(psal_model_build(model, graph, 1, smallest, smallest - 1, &network, &err), PSAL_ERR_SHAPE);
+        snprintf(message, sizeof message, "an image of %d x %d is too small for %s, which takes %d x %d and above",
                  smallest - 1, smallest, cases[_i].arch, smallest, smallest);
         ck_assert_str_eq(err.message, message);
-        ck_assert_int_eq(psal_model_build(model, graph, 1, smallest - 1, 400, &network, &err),
-                         PSAL_ERR_SHAPE);
+        ck_assert_int_eq(psal_model_build(model, graph, 1, smallest - 1, 400, &network, &err), PSAL_ERR_SHAPE);
     }
-    ck_assert_int_eq(psal_model_build(model, graph, 0, 200, 200, &network, &err),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_model_build(model, graph, 0, 200, 200, &network, &err), PSAL_ERR_ARGUMENT);
     ck_assert_int_eq(psal_model_build(model, graph, 1, -5, 200, &network, &err), PSAL_ERR_SHAPE);
-    ck_assert_int_eq(psal_model_build(model, graph, 1, 200, 1 << 30, &network, &err),
-                     PSAL_ERR_SHAPE);
+    ck_assert_int_eq(psal_model_build(model, graph, 1, 200, 1 << 30, &network, &err), PSAL_ERR_SHAPE);
     ck_assert_ptr_null(network.parameters);
     psal_network_free(&network);
     psal_graph_free(graph);
@@ -162,8 +148,7 @@ static float first_logit(const psal_tensor_map *map, const psal_model_options *o
     psal_network network;
     ck_assert(!psal_model_build(model, graph, 1, side, side, &network, &err));
     psal_plan *plan = psal_plan_new(
-        graph, &(psal_plan_options){.outputs = {&network.logits}, .output_count = {1}, .stages = 1},
-        &err);
+        graph, &(psal_plan_options){.outputs = {&network.logits}, .output_count = {1}, .stages = 1}, &err);
     ck_assert(!psal_model_bind(model, &network, plan, &err));
     psal_workspace *workspace = psal_workspace_new(plan, &err);
     float *image = calloc((size_t)(3 * side * side), sizeof *image);
@@ -190,8 +175,7 @@ START_TEST(test_options_reach_the_graph) {
     psal_tensor_map_free(map);
     map = bare("inception_v3", 0.125, 3);
     fill(map);
-    ck_assert_float_ne(first_logit(map, &(psal_model_options){.transform_input = 1}, 75),
-                       first_logit(map, NULL, 75));
+    ck_assert_float_ne(first_logit(map, &(psal_model_options){.transform_input = 1}, 75), first_logit(map, NULL, 75));
     psal_tensor_map_free(map);
 }
 END_TEST

@@ -11,17 +11,16 @@ START_TEST(test_widths) {
     static const struct {
         const char *arch;
         double width, recognised;
-    } cases[] = {
-        {"resnet18", 0.5, 0.5},       {"resnet18", 0.123, 0.123}, {"vgg11", 0.1875, 0.1875},
-        {"inception_v3", 2, 2},       {"densenet121", 1.5, 1.5},  {"resnet50", 1.25, 1.25},
-        {"vgg16_bn", 0.0002, 0.0001}, {"resnet34", 0.01, 0.01},   {"resnext50_32x4d", 0.5, 0.5}};
+    } cases[] = {{"resnet18", 0.5, 0.5},       {"resnet18", 0.123, 0.123}, {"vgg11", 0.1875, 0.1875},
+                 {"inception_v3", 2, 2},       {"densenet121", 1.5, 1.5},  {"resnet50", 1.25, 1.25},
+                 {"vgg16_bn", 0.0002, 0.0001}, {"resnet34", 0.01, 0.01},   {"resnext50_32x4d", 0.5, 0.5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_tensor_map *map = bare(cases[i].arch, cases[i].width, 3);
         psal_model *model;
         const psal_model_info *info = info_of(map, NULL, &model);
         ck_assert_str_eq(info->arch, cases[i].arch);
-        ck_assert_msg(info->width == cases[i].recognised, "%s: %.17g, expected %.17g",
-                      cases[i].arch, info->width, cases[i].recognised);
+        ck_assert_msg(info->width == cases[i].recognised, "%s: %.17g, expected %.17g", cases[i].arch, info->width,
+                      cases[i].recognised);
         psal_model_free(model);
         psal_tensor_map_free(map);
     }
@@ -118,8 +117,7 @@ START_TEST(test_ambiguous) {
     set_meta(map, "psal.arch", "vgg11"); /* which it cannot be */
     ck_assert_str_eq(info_of(map, NULL, &model)->arch, "resnet50");
     psal_model_free(model);
-    ck_assert_str_eq(info_of(map, &(psal_model_options){.arch = "wide_resnet50_2"}, &model)->arch,
-                     "wide_resnet50_2");
+    ck_assert_str_eq(info_of(map, &(psal_model_options){.arch = "wide_resnet50_2"}, &model)->arch, "wide_resnet50_2");
     psal_model_free(model);
     psal_tensor_map_free(map);
 }
@@ -130,18 +128,13 @@ START_TEST(test_bad_options) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_ptr_null(psal_model_load(map, &(psal_model_options){.arch = "vgg12"}, NULL, &err));
     ck_assert_int_eq(err.status, PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(
-        strncmp(err.message, "unknown architecture 'vgg12': known are resnet18, resnet34, ", 59),
-        0);
+    ck_assert_int_eq(strncmp(err.message, "unknown architecture 'vgg12': known are resnet18, resnet34, ", 59), 0);
     ck_assert_ptr_nonnull(strstr(err.message, "inception_v3"));
-    refuse(map, &(psal_model_options){.variant = "v2"}, PSAL_ERR_ARGUMENT,
-           "variant 'v2' is neither v1 nor v1.5");
-    refuse(map, &(psal_model_options){.variant = "v1"}, PSAL_ERR_ARGUMENT,
-           "variant v1 is for ResNets, not for vgg11");
+    refuse(map, &(psal_model_options){.variant = "v2"}, PSAL_ERR_ARGUMENT, "variant 'v2' is neither v1 nor v1.5");
+    refuse(map, &(psal_model_options){.variant = "v1"}, PSAL_ERR_ARGUMENT, "variant v1 is for ResNets, not for vgg11");
     refuse(map, &(psal_model_options){.transform_input = 1}, PSAL_ERR_ARGUMENT,
            "transform_input is for inception_v3, not for vgg11");
-    refuse(map, &(psal_model_options){.bn_epsilon = -1}, PSAL_ERR_ARGUMENT,
-           "batch-norm epsilon -1 is not above 0");
+    refuse(map, &(psal_model_options){.bn_epsilon = -1}, PSAL_ERR_ARGUMENT, "batch-norm epsilon -1 is not above 0");
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -156,8 +149,7 @@ START_TEST(test_bad_metadata) {
         {"psal.bn_epsilon", "nan", "metadata psal.bn_epsilon is 'nan', expected a number"},
         {"psal.bn_epsilon", "-1", "metadata psal.bn_epsilon is '-1', expected a number"},
         {"psal.variant", "v3", "metadata: variant 'v3' is neither v1 nor v1.5"},
-        {"psal.transform_input", "maybe",
-         "metadata psal.transform_input is 'maybe', expected 0 or 1"},
+        {"psal.transform_input", "maybe", "metadata psal.transform_input is 'maybe', expected 0 or 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_tensor_map *map = bare("resnet18", 0.125, 4);
@@ -171,8 +163,7 @@ END_TEST
 START_TEST(test_unknown_network) {
     psal_tensor_map *map = psal_tensor_map_new();
     refuse(map, NULL, PSAL_ERR_FORMAT, "the checkpoint holds no tensors");
-    refuse(map, &(psal_model_options){.arch = "vgg19"}, PSAL_ERR_FORMAT,
-           "the checkpoint holds no tensors");
+    refuse(map, &(psal_model_options){.arch = "vgg19"}, PSAL_ERR_FORMAT, "the checkpoint holds no tensors");
     add(map, "a", PSAL_SHAPE(1));
     refuse(map, NULL, PSAL_ERR_FORMAT,
            "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3): "
@@ -202,9 +193,8 @@ START_TEST(test_missing_tensor) {
            "looks like resnet50 (width 0.25, 10 classes), but tensor 'conv1.weight' is missing "
            "(and 2 more do not fit)");
     drop(map, "fc.weight"); /* the classes cannot be counted any more */
-    refuse(
-        map, &(psal_model_options){.arch = "resnet50"}, PSAL_ERR_FORMAT,
-        "not a checkpoint of resnet50: tensor 'conv1.weight' is missing (and 4 more do not fit)");
+    refuse(map, &(psal_model_options){.arch = "resnet50"}, PSAL_ERR_FORMAT,
+           "not a checkpoint of resnet50: tensor 'conv1.weight' is missing (and 4 more do not fit)");
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -249,21 +239,18 @@ START_TEST(test_another_architecture) {
     refuse(map, &(psal_model_options){.arch = "vgg19"}, PSAL_ERR_FORMAT,
            "not a checkpoint of vgg19: tensor 'features.0.weight' is missing (and 37 more do not "
            "fit); its tensors are those of resnet50");
-    refuse(
-        map, &(psal_model_options){.arch = "wide_resnet50_2"}, PSAL_ERR_SHAPE,
-        "not a checkpoint of wide_resnet50_2: tensor 'layer1.0.conv1.weight' has shape 64x64x1x1, "
-        "expected 128x64x1x1 (and 175 more do not fit); its tensors are those of resnet50");
+    refuse(map, &(psal_model_options){.arch = "wide_resnet50_2"}, PSAL_ERR_SHAPE,
+           "not a checkpoint of wide_resnet50_2: tensor 'layer1.0.conv1.weight' has shape 64x64x1x1, "
+           "expected 128x64x1x1 (and 175 more do not fit); its tensors are those of resnet50");
     psal_tensor_map_free(map);
     map = bare("resnet18", 1, 1000);
-    refuse(
-        map, &(psal_model_options){.arch = "resnet34"}, PSAL_ERR_FORMAT,
-        "not a checkpoint of resnet34: tensor 'layer1.2.conv1.weight' is missing (and 79 more do "
-        "not fit); its tensors are those of resnet18");
+    refuse(map, &(psal_model_options){.arch = "resnet34"}, PSAL_ERR_FORMAT,
+           "not a checkpoint of resnet34: tensor 'layer1.2.conv1.weight' is missing (and 79 more do "
+           "not fit); its tensors are those of resnet18");
     drop(map, "conv1.weight");
-    refuse(
-        map, &(psal_model_options){.arch = "inception_v3"}, PSAL_ERR_FORMAT,
-        "not a checkpoint of inception_v3: tensor 'Conv2d_1a_3x3.conv.weight' is missing (and 470 "
-        "more do not fit)");
+    refuse(map, &(psal_model_options){.arch = "inception_v3"}, PSAL_ERR_FORMAT,
+           "not a checkpoint of inception_v3: tensor 'Conv2d_1a_3x3.conv.weight' is missing (and 470 "
+           "more do not fit)");
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -272,13 +259,10 @@ END_TEST
 START_TEST(test_absurd_shapes) {
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *map = psal_tensor_map_new();
-    const psal_shape absurd = PSAL_SHAPE(INT64_MAX / 16, 1, 1, 1),
-                     flat = PSAL_SHAPE(INT64_MAX / 16, 1);
+    const psal_shape absurd = PSAL_SHAPE(INT64_MAX / 16, 1, 1, 1), flat = PSAL_SHAPE(INT64_MAX / 16, 1);
     static float nothing;
-    ck_assert_int_eq(
-        psal_tensor_map_add_view(map, "conv1.weight", PSAL_F32, &absurd, &nothing, &err), PSAL_OK);
-    ck_assert_int_eq(psal_tensor_map_add_view(map, "fc.weight", PSAL_F32, &flat, &nothing, &err),
-                     PSAL_OK);
+    ck_assert_int_eq(psal_tensor_map_add_view(map, "conv1.weight", PSAL_F32, &absurd, &nothing, &err), PSAL_OK);
+    ck_assert_int_eq(psal_tensor_map_add_view(map, "fc.weight", PSAL_F32, &flat, &nothing, &err), PSAL_OK);
     ck_assert_ptr_null(psal_model_load(map, NULL, NULL, &err));
     ck_assert_ptr_null(psal_model_load(map, &(psal_model_options){.arch = "resnet50"}, NULL, &err));
     ck_assert_ptr_nonnull(strstr(err.message, "not a checkpoint of resnet50"));
@@ -286,6 +270,6 @@ START_TEST(test_absurd_shapes) {
 }
 END_TEST
 
-RUN_TESTS("recognise", test_widths, test_recorded_width, test_defaults, test_order, test_ambiguous,
-          test_bad_options, test_bad_metadata, test_unknown_network, test_missing_tensor,
-          test_wrong_shape, test_another_architecture, test_absurd_shapes)
+RUN_TESTS("recognise", test_widths, test_recorded_width, test_defaults, test_order, test_ambiguous, test_bad_options,
+          test_bad_metadata, test_unknown_network, test_missing_tensor, test_wrong_shape, test_another_architecture,
+          test_absurd_shapes)

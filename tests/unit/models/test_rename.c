@@ -13,9 +13,7 @@ static psal_tensor_map *renamed(const psal_tensor_map *map,
         psal_shape shape = tensor->shape;
         char text[200];
         if (change(name, text, &shape)) changed++, name = text;
-        ck_assert_int_eq(
-            psal_tensor_map_add_view(other, name, tensor->dtype, &shape, tensor->data, &err),
-            PSAL_OK);
+        ck_assert_int_eq(psal_tensor_map_add_view(other, name, tensor->dtype, &shape, tensor->data, &err), PSAL_OK);
     }
     ck_assert_int_gt(changed, 0);
     return other;
@@ -24,8 +22,7 @@ static psal_tensor_map *renamed(const psal_tensor_map *map,
 static void same_values(const psal_model *a, const psal_model *b) {
     ck_assert_int_eq(psal_model_parameter_count(a), psal_model_parameter_count(b));
     for (int i = 0; i < psal_model_parameter_count(a); i++)
-        ck_assert_ptr_eq(psal_model_get_parameter(a, i)->values,
-                         psal_model_get_parameter(b, i)->values);
+        ck_assert_ptr_eq(psal_model_get_parameter(a, i)->values, psal_model_get_parameter(b, i)->values);
 }
 
 static void check_same(const char *arch, bool (*change)(const char *, char *, psal_shape *)) {
@@ -131,8 +128,7 @@ START_TEST(test_odd_names) {
     char notes[1024];
     psal_model *model = psal_model_load(map, NULL, notes, &err);
     ck_assert_msg(model != NULL, "%s", err.message);
-    ck_assert_ptr_eq(strstr(notes, "ignored 6 tensors the network does not use ('denselayer1."),
-                     notes);
+    ck_assert_ptr_eq(strstr(notes, "ignored 6 tensors the network does not use ('denselayer1."), notes);
     psal_model_free(model);
     psal_tensor_map_free(map);
     free(name);

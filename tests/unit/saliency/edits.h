@@ -35,10 +35,14 @@ static inline void open_small(small_network *n, const char *arch, uint64_t seed)
         int64_t count = psal_shape_count(&t->shape), fan = t->shape.ndim > 1 ? count / t->shape.dim[0] : 1;
         for (int64_t j = 0; j < count; j++) {
             double value = psal_random_normal(&random);
-            if (strstr(name, "running_var")) value = 0.5 + psal_random_uniform(&random);
-            else if (t->shape.ndim > 1) value *= sqrt(2.0 / (double)fan);
-            else if (strstr(name, "weight")) value = 1 + 0.2 * value;
-            else value *= 0.2;
+            if (strstr(name, "running_var"))
+                value = 0.5 + psal_random_uniform(&random);
+            else if (t->shape.ndim > 1)
+                value *= sqrt(2.0 / (double)fan);
+            else if (strstr(name, "weight"))
+                value = 1 + 0.2 * value;
+            else
+                value *= 0.2;
             ((float *)t->data)[j] = (float)value;
         }
     }

@@ -6,7 +6,8 @@ enum { K = 40 };
 
 static void choose(const small_network *n, psal_choice choice, uint64_t seed, int64_t k, int64_t *filters) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, seed, k, filters, &err) == PSAL_OK, "%s", err.message);
+    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, seed, k, filters, &err) == PSAL_OK, "%s",
+                  err.message);
 }
 
 START_TEST(test_order) {
@@ -76,7 +77,8 @@ START_TEST(test_all_and_too_many) {
                      PSAL_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.message, "resnet18 has"));
     ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_ALL, n.naive, n.standardized, 1, 3, f, NULL), PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, 1, -1, f, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, 1, -1, f, NULL),
+                     PSAL_ERR_ARGUMENT);
     n.naive[3] = n.naive[5] = 0;
     n.naive[4] = 1;
     ck_assert_int_eq(psal_count_dead(n.naive, (int64_t[]){3, 4, 5}, 3), 2);

@@ -43,7 +43,8 @@ START_TEST(test_rerun) {
     psal_edit *edit = psal_edit_new(n.model, &err);
     const float *logits;
     float whole[CLASSES], parts[CLASSES], edited[CLASSES];
-    ck_assert_int_eq(psal_classifier_rerun(p.run_parts, 1, NULL, &logits, NULL), PSAL_ERR_ARGUMENT); /* nothing has run */
+    ck_assert_int_eq(psal_classifier_rerun(p.run_parts, 1, NULL, &logits, NULL),
+                     PSAL_ERR_ARGUMENT); /* nothing has run */
     ck_assert_int_eq(psal_classifier_rerun(p.run_parts, -1, NULL, &logits, NULL), PSAL_ERR_ARGUMENT);
     keep(whole, psal_classifier_run(p.run_whole, n.image, NULL, &logits, &err), &logits, &err);
     keep(parts, psal_classifier_run(p.run_parts, n.image, NULL, &logits, &err), &logits, &err);
@@ -67,7 +68,8 @@ START_TEST(test_rerun) {
         keep(edited, psal_classifier_rerun(p.run_parts, 0, NULL, &logits, &err), &logits, &err);
         ck_assert_mem_eq(edited, parts, sizeof parts);
         /* The part with the filter is left out: nothing changes. */
-        keep(edited, psal_classifier_rerun(p.run_parts, part + 1, psal_edit_values(edit), &logits, &err), &logits, &err);
+        keep(edited, psal_classifier_rerun(p.run_parts, part + 1, psal_edit_values(edit), &logits, &err), &logits,
+             &err);
         ck_assert_mem_eq(edited, parts, sizeof parts);
         used += memcmp(whole, parts, sizeof whole) != 0;
     }
@@ -112,19 +114,29 @@ START_TEST(test_experiment) {
                              PSAL_CHOICE_NAIVE};
     enum { CHOICES = sizeof choices / sizeof choices[0], KS = 4 };
     const float *right[] = {second, n.image};
-    psal_prune_options options = {.how = (psal_prune_how)(_i / 2), .choices = choices, .choice_count = CHOICES,
-                                  .k = (int64_t[KS]){1, 2, 9, 40}, .k_count = KS, .draws = 3, .scale = 0.5, .right = right,
-                                  .right_labels = (int[]){0, 2}, .right_count = 2};
+    psal_prune_options options = {.how = (psal_prune_how)(_i / 2),
+                                  .choices = choices,
+                                  .choice_count = CHOICES,
+                                  .k = (int64_t[KS]){1, 2, 9, 40},
+                                  .k_count = KS,
+                                  .draws = 3,
+                                  .scale = 0.5,
+                                  .right = right,
+                                  .right_labels = (int[]){0, 2},
+                                  .right_count = 2};
     psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, 5};
     psal_prune_result whole[CHOICES * KS], parts[CHOICES * KS], together[CHOICES * KS];
     psal_variants *variants = psal_variants_new(p.parts, options.how == PSAL_PRUNE_CHANNEL, &err);
     psal_variants_worker *run_variants = variants ? psal_variants_worker_new(variants, p.run_parts, &err) : NULL;
     ck_assert_msg(run_variants != NULL, "%s", err.message);
-    ck_assert_msg(!psal_prune_experiment(n.model, p.run_whole, NULL, edit, &sample, &options, NULL, whole, &err), "%s", err.message);
-    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, NULL, edit, &sample, &options, NULL, parts, &err), "%s", err.message);
-    ck_assert_mem_eq(whole, parts, sizeof whole);
-    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, run_variants, edit, &sample, &options, NULL, together, &err), "%s",
+    ck_assert_msg(!psal_prune_experiment(n.model, p.run_whole, NULL, edit, &sample, &options, NULL, whole, &err), "%s",
                   err.message);
+    ck_assert_msg(!psal_prune_experiment(n.model, p.run_parts, NULL, edit, &sample, &options, NULL, parts, &err), "%s",
+                  err.message);
+    ck_assert_mem_eq(whole, parts, sizeof whole);
+    ck_assert_msg(
+        !psal_prune_experiment(n.model, p.run_parts, run_variants, edit, &sample, &options, NULL, together, &err), "%s",
+        err.message);
     ck_assert_mem_eq(whole, together, sizeof whole);
     int differ = 0;
     for (int i = 1; i < CHOICES * KS; i++) differ += whole[i].wrong != whole[i - 1].wrong;

@@ -17,7 +17,7 @@ typedef struct lab {
     psal_model *model;
     psal_saliency *saliency;
     psal_summary *summary;
-    int64_t bad;    /* the sample that cannot be loaded; -1: none */
+    int64_t bad; /* the sample that cannot be loaded; -1: none */
     bool skip, predicted;
     int64_t stop_at; /* pause fails there; 0: never */
     int steps;
@@ -35,7 +35,8 @@ static void open_lab(lab *l) {
             ((float *)t->data)[k] = (float)(0.3 * psal_random_normal(&random) + (t->shape.ndim == 1));
     }
     l->model = psal_model_load(l->map, &(psal_model_options){0}, NULL, NULL);
-    l->saliency = psal_saliency_new(l->model, &(psal_saliency_options){.height = SIDE, .width = SIDE, .threads = 1}, NULL);
+    l->saliency = psal_saliency_new(l->model, &(psal_saliency_options){.height = SIDE, .width = SIDE, .threads = 1},
+                                    NULL);
     ck_assert_ptr_nonnull(l->saliency);
     l->bad = -1;
 }
@@ -89,8 +90,16 @@ static void step(void *data) {
 static psal_status go(lab *l, int threads, int64_t end, psal_error *err) {
     if (!l->summary) l->summary = psal_summary_new(psal_saliency_length(l->saliency), 0, end, false, NULL);
     memset(l->ahead, 0, sizeof l->ahead);
-    psal_dataset_run run = {.first = l->summary->next, .end = end, .threads = threads, .predicted_profiles = l->predicted,
-                            .data = l, .load = load, .ahead = announce, .take = take, .pause = pause_at, .step = step};
+    psal_dataset_run run = {.first = l->summary->next,
+                            .end = end,
+                            .threads = threads,
+                            .predicted_profiles = l->predicted,
+                            .data = l,
+                            .load = load,
+                            .ahead = announce,
+                            .take = take,
+                            .pause = pause_at,
+                            .step = step};
     return psal_dataset_run_all(l->saliency, l->model, &run, err);
 }
 
@@ -136,7 +145,8 @@ START_TEST(profiles_are_those_of_a_single_worker) {
         ck_assert_int_eq(r->label, label);
         ck_assert_float_eq(r->loss, psal_saliency_loss(worker));
         ck_assert_double_eq_tol((double)r->label_confidence, exp(-(double)r->loss), 1e-5);
-        ck_assert(r->predicted_confidence >= r->label_confidence && (r->predicted == label) == (r->predicted_confidence == r->label_confidence));
+        ck_assert(r->predicted_confidence >= r->label_confidence &&
+                  (r->predicted == label) == (r->predicted_confidence == r->label_confidence));
     }
     const psal_welford *all = l.summary->groups[PSAL_GROUP_ALL];
     ck_assert_int_eq(memcmp(all->mean, expected->mean, (size_t)all->length * sizeof(double)), 0);
@@ -216,7 +226,8 @@ START_TEST(parts_join_and_only_neighbours_do) {
     ck_assert_int_eq(psal_summary_append(parts[1], parts[0], &err), PSAL_ERR_ARGUMENT);
     ck_assert_int_eq(psal_summary_append(parts[0], parts[1], &err), PSAL_OK);
     ck_assert_int_eq(psal_summary_correct(parts[0]), psal_summary_correct(whole.summary));
-    psal_statistics *a = psal_statistics_new(whole.summary->length, NULL), *b = psal_statistics_new(whole.summary->length, NULL);
+    psal_statistics *a = psal_statistics_new(whole.summary->length, NULL),
+                    *b = psal_statistics_new(whole.summary->length, NULL);
     ck_assert_int_eq(psal_summary_finish(whole.summary, a, NULL, NULL), PSAL_OK);
     ck_assert_int_eq(psal_summary_finish(parts[0], b, NULL, NULL), PSAL_OK);
     ck_assert_int_eq(b->count, 20);
@@ -249,7 +260,8 @@ START_TEST(damaged_summaries_are_refused) {
         if (i < tensors)
             psal_tensor_map_remove(map, i);
         else
-            psal_tensor_map_set_meta(map, psal_tensor_map_meta_key(map, (i - tensors) / 5), values[(i - tensors) % 5], NULL);
+            psal_tensor_map_set_meta(map, psal_tensor_map_meta_key(map, (i - tensors) / 5), values[(i - tensors) % 5],
+                                     NULL);
         psal_error err = PSAL_ERROR_INIT;
         bool overflow = i >= tensors && (i - tensors) % 5 == 3 && /* "normalized" takes any number */
                         strcmp(psal_tensor_map_meta_key(map, (i - tensors) / 5), "psal.normalized") == 0;

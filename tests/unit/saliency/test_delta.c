@@ -68,8 +68,8 @@ START_TEST(applying_equals_editing) {
             float now = was[i];
             if (strcmp(parameter->name, "conv1.weight") == 0) now = expected[i];
             if (strcmp(parameter->name, "bn1.bias") == 0 && i == 2) now = -9;
-            ck_assert_msg(parameter->values[i] == now, "%s [%d]: expected %g, got %g", parameter->name, (int)i, (double)now,
-                          (double)parameter->values[i]);
+            ck_assert_msg(parameter->values[i] == now, "%s [%d]: expected %g, got %g", parameter->name, (int)i,
+                          (double)now, (double)parameter->values[i]);
         }
     }
     ck_assert_float_eq(original[5], kept); /* the checkpoint itself is not touched */
@@ -83,7 +83,8 @@ static void refuse_delta(fixture *f, psal_status status, const char *message) {
     uint64_t before = psal_model_fingerprint(f->model);
     psal_error err = PSAL_ERROR_INIT;
     psal_status got = psal_delta_apply(f->delta, f->model, &err);
-    ck_assert_msg(got == status && strstr(err.message, message), "expected '%s', got %d '%s'", message, got, err.message);
+    ck_assert_msg(got == status && strstr(err.message, message), "expected '%s', got %d '%s'", message, got,
+                  err.message);
     ck_assert_int_eq(psal_delta_apply(f->delta, f->model, NULL), status);
     ck_assert_msg(psal_model_fingerprint(f->model) == before, "a refused delta changed the model: %s", message);
     fixture_free(f);

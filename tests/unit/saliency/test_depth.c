@@ -81,10 +81,12 @@ START_TEST(test_counts_are_those_of_the_definition) {
                 statistics.normalized = normalized;
                 psal_depth_options options = options_with(mode ? PSAL_MODE_NAIVE : PSAL_MODE_STD, k);
                 psal_error err = PSAL_ERROR_INIT;
-                ck_assert_msg(psal_depth_count(&source, samples, 6, &options, counts, &err) == PSAL_OK, "%s", err.message);
+                ck_assert_msg(psal_depth_count(&source, samples, 6, &options, counts, &err) == PSAL_OK, "%s",
+                              err.message);
                 define(samples, 6, options.mode, k, expected);
                 for (int l = 0; l < LAYERS; l++) {
-                    ck_assert_msg(counts[l] == expected[l], "k %d, layer %d: %d, not %d", k, l, (int)counts[l], (int)expected[l]);
+                    ck_assert_msg(counts[l] == expected[l], "k %d, layer %d: %d, not %d", k, l, (int)counts[l],
+                                  (int)expected[l]);
                     total += counts[l];
                 }
                 ck_assert_int_eq(total, 6 * k);

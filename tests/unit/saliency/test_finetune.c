@@ -65,7 +65,8 @@ START_TEST(test_gradient) {
     rate = 0.005 * loss / norm;
     ck_assert_int_eq(psal_tuner_step(s.worker, s.edit, top, 3, (psal_step){false, rate}, NULL, NULL), PSAL_OK);
     double after = loss_of(&s);
-    ck_assert_msg(fabs((loss - after) / (rate * norm) - 1) < 0.1, "loss %g -> %g, expected a fall by %g", loss, after, rate * norm);
+    ck_assert_msg(fabs((loss - after) / (rate * norm) - 1) < 0.1, "loss %g -> %g, expected a fall by %g", loss, after,
+                  rate * norm);
     close_setup(&s);
 }
 END_TEST
@@ -90,7 +91,8 @@ START_TEST(test_step_changes_chosen_filters_only) {
         ck_assert_double_eq_tol(w[i], expected, 1e-6 * fabs(expected) + 1e-12);
     }
     /* A rate so large that values overflow is refused. */
-    ck_assert_int_eq(psal_tuner_step(s.worker, s.edit, filters, 2, (psal_step){false, 1e300}, NULL, NULL), PSAL_ERR_NUMERIC);
+    ck_assert_int_eq(psal_tuner_step(s.worker, s.edit, filters, 2, (psal_step){false, 1e300}, NULL, NULL),
+                     PSAL_ERR_NUMERIC);
     ck_assert_int_eq(psal_tuner_gradient(s.worker, s.n.image, CLASSES, NULL, NULL, NULL), PSAL_ERR_ARGUMENT);
     close_setup(&s);
 }
@@ -107,7 +109,8 @@ START_TEST(test_until_correct) {
     ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_NAIVE, s.n.naive, NULL, 0, 64, filters, &err), PSAL_OK);
     ck_assert_int_eq(psal_tuner_gradient(s.worker, s.n.image, label, NULL, NULL, &err), PSAL_OK);
     psal_search_result r;
-    ck_assert_msg(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 64, 0.5, &r, &err) == PSAL_OK,
+    ck_assert_msg(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 64, 0.5, &r, &err) ==
+                      PSAL_OK,
                   "%s", err.message);
     ck_assert(r.found);
     ck_assert_int_eq(psal_classifier_run(s.classify, s.n.image, psal_edit_values(s.edit), &logits, &err), PSAL_OK);
@@ -119,12 +122,14 @@ START_TEST(test_until_correct) {
     psal_classifier *classifier = psal_classifier_new(s.n.model, &options, &err);
     psal_classifier_worker *parts = psal_classifier_worker_new(classifier, &err);
     psal_search_result again;
-    ck_assert_int_eq(psal_tune_until_correct(s.worker, parts, s.edit, s.n.image, label, filters, 64, 0.5, &again, &err), PSAL_OK);
+    ck_assert_int_eq(psal_tune_until_correct(s.worker, parts, s.edit, s.n.image, label, filters, 64, 0.5, &again, &err),
+                     PSAL_OK);
     ck_assert(again.found && again.k == r.k && again.relative == r.relative && again.tries == r.tries);
     psal_classifier_worker_free(parts);
     psal_classifier_free(classifier);
     /* Far too small a step finds nothing and leaves nothing. */
-    ck_assert_int_eq(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 2, 1e-9, &r, &err), PSAL_OK);
+    ck_assert_int_eq(
+        psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 2, 1e-9, &r, &err), PSAL_OK);
     ck_assert(!r.found);
     ck_assert_int_eq(psal_edit_measure(s.edit).rows, 0);
     close_setup(&s);

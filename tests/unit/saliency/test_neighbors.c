@@ -35,7 +35,8 @@ static void make_profiles(void) {
 
 /* ---- the definition ---- */
 
-static void unit_vector(int i, psal_similarity similarity, const psal_entry_range *ranges, int count, double *out, int *width) {
+static void unit_vector(int i, psal_similarity similarity, const psal_entry_range *ranges, int count, double *out,
+                        int *width) {
     double norm = 0, sum = 0, squares = 0;
     for (int j = 0; j < LENGTH; j++) norm += (double)profiles[i][j] * profiles[i][j];
     norm = similarity == PSAL_SIMILARITY_NORMALIZED && norm > 0 ? sqrt(norm) : 1;
@@ -72,7 +73,8 @@ static void check(const psal_neighbor_options *options, int query, const psal_ne
         int best = -1;
         for (int i = 0; i < SAMPLES; i++)
             if (open[i] && (best < 0 || similarity[i] > similarity[best])) best = i;
-        ck_assert_msg(found[k].sample == best, "query %d, neighbour %d: %d, not %d", query, (int)k, (int)found[k].sample, best);
+        ck_assert_msg(found[k].sample == best, "query %d, neighbour %d: %d, not %d", query, (int)k,
+                      (int)found[k].sample, best);
         if (best < 0) continue;
         ck_assert_double_eq_tol(found[k].similarity, similarity[best], 1e-12);
         open[best] = false;
@@ -85,7 +87,8 @@ static void check_all(const psal_neighbor_options *options) {
     int64_t queries[SAMPLES];
     psal_error err = PSAL_ERROR_INIT;
     for (int i = 0; i < SAMPLES; i++) queries[i] = i;
-    ck_assert_msg(psal_neighbors_of_samples(&source, options, queries, SAMPLES, found, &err) == PSAL_OK, "%s", err.message);
+    ck_assert_msg(psal_neighbors_of_samples(&source, options, queries, SAMPLES, found, &err) == PSAL_OK, "%s",
+                  err.message);
     for (int i = 0; i < SAMPLES; i++) check(options, i, found + i * options->top);
 }
 
@@ -99,8 +102,8 @@ START_TEST(test_all_pairs_are_those_of_the_definition) {
     for (int similarity = 0; similarity < 3; similarity++) {
         statistics(similarity == PSAL_SIMILARITY_NORMALIZED);
         for (int threads = 1; threads <= 3; threads++)
-            check_all(&(psal_neighbor_options){.similarity = (psal_similarity)similarity, .mean = mean, .std = std, .top = 7,
-                                               .threads = threads});
+            check_all(&(psal_neighbor_options){
+                .similarity = (psal_similarity)similarity, .mean = mean, .std = std, .top = 7, .threads = threads});
     }
 }
 END_TEST
@@ -112,8 +115,14 @@ START_TEST(test_single_queries_ranges_and_candidates) {
     for (int i = 0; i < SAMPLES / 3; i++) candidates[i] = 3 * i;
     for (int similarity = 0; similarity < 3; similarity++) {
         statistics(similarity == PSAL_SIMILARITY_NORMALIZED);
-        psal_neighbor_options options = {.similarity = (psal_similarity)similarity, .mean = mean, .std = std, .top = 5,
-                                         .threads = 2, .ranges = ranges, .range_count = 3, .candidates = candidates,
+        psal_neighbor_options options = {.similarity = (psal_similarity)similarity,
+                                         .mean = mean,
+                                         .std = std,
+                                         .top = 5,
+                                         .threads = 2,
+                                         .ranges = ranges,
+                                         .range_count = 3,
+                                         .candidates = candidates,
                                          .candidate_count = SAMPLES / 3};
         check_all(&options);
         psal_error err = PSAL_ERROR_INIT;
@@ -220,7 +229,8 @@ START_TEST(test_fewer_candidates_than_wanted) {
     make_profiles();
     statistics(false);
     int64_t candidates[] = {2, 9}, query = 9;
-    psal_neighbor_options options = {.mean = mean, .std = std, .top = 3, .candidates = candidates, .candidate_count = 2};
+    psal_neighbor_options options = {
+        .mean = mean, .std = std, .top = 3, .candidates = candidates, .candidate_count = 2};
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_int_eq(psal_neighbors_of_samples(&source, &options, &query, 1, found, &err), PSAL_OK);
     ck_assert_int_eq(found[0].sample, 2);
@@ -232,10 +242,10 @@ START_TEST(test_fewer_candidates_than_wanted) {
 }
 END_TEST
 
-#define EXPECT(status, expected, text)                                                                                 \
-    do {                                                                                                               \
-        ck_assert_int_eq(status, expected);                                                                            \
-        ck_assert_msg(strstr(err.message, text) != NULL, "\"%s\" lacks \"%s\"", err.message, text);                    \
+#define EXPECT(status, expected, text)                                                              \
+    do {                                                                                            \
+        ck_assert_int_eq(status, expected);                                                         \
+        ck_assert_msg(strstr(err.message, text) != NULL, "\"%s\" lacks \"%s\"", err.message, text); \
     } while (0)
 
 START_TEST(test_what_is_refused) {
@@ -264,11 +274,13 @@ START_TEST(test_what_is_refused) {
         options = good;
         options.similarity = (psal_similarity)similarity;
         float nan_profile[LENGTH] = {[50] = NAN};
-        EXPECT(psal_neighbors_of_profile(&source, &options, nan_profile, found, &err), PSAL_ERR_NUMERIC, "compare with");
+        EXPECT(psal_neighbors_of_profile(&source, &options, nan_profile, found, &err), PSAL_ERR_NUMERIC,
+               "compare with");
         float kept = profiles[123][50];
         profiles[123][50] = similarity ? NAN : INFINITY;
         EXPECT(psal_neighbors_of_samples(&source, &options, &query, 1, found, &err), PSAL_ERR_NUMERIC, "sample 123");
-        EXPECT(psal_neighbors_statistics(&source, NULL, 0, similarity, 2, mean, std, &err), PSAL_ERR_NUMERIC, "sample 123");
+        EXPECT(psal_neighbors_statistics(&source, NULL, 0, similarity, 2, mean, std, &err), PSAL_ERR_NUMERIC,
+               "sample 123");
         profiles[123][50] = kept;
         statistics(false);
     }

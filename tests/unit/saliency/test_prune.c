@@ -120,27 +120,38 @@ START_TEST(test_experiment) {
     int best = 0;
     for (int c = 1; c < CLASSES; c++)
         if (plain[c] > plain[best]) best = c;
-    psal_prune_options options = {.choices = choices, .choice_count = 3, .k = k, .k_count = 2, .draws = 2, .right = right,
-                                  .right_labels = &best, .right_count = 1};
+    psal_prune_options options = {.choices = choices,
+                                  .choice_count = 3,
+                                  .k = k,
+                                  .k_count = 2,
+                                  .draws = 2,
+                                  .right = right,
+                                  .right_labels = &best,
+                                  .right_count = 1};
     psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5};
     psal_prune_result results[6];
-    ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) ==
+                      PSAL_OK,
+                  "%s", err.message);
     ck_assert_mem_eq(before, plain, sizeof before);
     int64_t filters[20];
-    ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, 0, 20, filters, &err), PSAL_OK);
+    ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, 0, 20, filters, &err),
+                     PSAL_OK);
     ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_PRUNE_WEIGHTS, filters, 20, 0, 0, &err), PSAL_OK);
     confidences(&s, psal_edit_values(s.edit), after);
     ck_assert_double_eq_tol(results[1].wrong, after[wrong] - before[wrong], 1e-12);
     ck_assert_double_eq_tol(results[1].truth, after[label] - before[label], 1e-12);
     for (int i = 0; i < 6; i++) ck_assert_double_eq_tol(results[i].broken, results[i].changed, 1e-12);
     options.k = (int64_t[]){20, 1};
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL),
+                     PSAL_ERR_ARGUMENT);
     options.k = (int64_t[]){1, s.n.filters + 1};
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL),
+                     PSAL_ERR_ARGUMENT);
     options.k = k;
     sample.label = CLASSES;
-    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, NULL, results, NULL),
+                     PSAL_ERR_ARGUMENT);
     close_setup(&s);
 }
 END_TEST

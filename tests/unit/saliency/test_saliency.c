@@ -90,8 +90,14 @@ START_TEST(gradients_match_finite_differences) {
     psal_loss loss = (psal_loss)_i;
     psal_saliency_options options = {.loss = loss, .aggregation = PSAL_AGGREGATION_PARAMETER, .is_signed = true};
     float *g = profile_of(f, options, 3, 1, NULL);
-    const char *layers[] = {"conv1.weight", "layer2.0.conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.conv2.weight",
-                            "bn1.weight", "layer3.0.bn2.bias", "fc.weight", "fc.bias"};
+    const char *layers[] = {"conv1.weight",
+                            "layer2.0.conv1.weight",
+                            "layer2.0.downsample.0.weight",
+                            "layer4.1.conv2.weight",
+                            "bn1.weight",
+                            "layer3.0.bn2.bias",
+                            "fc.weight",
+                            "fc.bias"};
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
         int p = psal_model_find_parameter(f->model, layers[l]);
         const psal_model_parameter *parameter = psal_model_get_parameter(f->model, p);
@@ -119,8 +125,8 @@ START_TEST(gradients_match_finite_differences) {
         }
         ck_assert_int_eq(psal_model_set_parameter(f->model, p, original, NULL), PSAL_OK);
         double numeric = change / (2 * step);
-        ck_assert_msg(norm > 1e-6 && fabs(numeric - norm) <= 0.06 * norm, "%s, filter %d, loss %d: differences %g, gradient %g",
-                      layers[l], (int)best, _i, numeric, norm);
+        ck_assert_msg(norm > 1e-6 && fabs(numeric - norm) <= 0.06 * norm,
+                      "%s, filter %d, loss %d: differences %g, gradient %g", layers[l], (int)best, _i, numeric, norm);
         free(original);
         free(moved);
     }
@@ -141,7 +147,7 @@ START_TEST(aggregations_agree) {
     float *g = profile_of(f, options, 2, 0, &elements);
     ck_assert_int_eq(elements, info->parameter_elements);
     bool negative = false, positive = false;
-    for (int64_t i = 0; i < elements; i++) negative |= g[i] < 0, positive |= g[i] > 0;
+    for (int64_t i = 0; i < elements; i++) negative |= g[i]<0, positive |= g[i]> 0;
     ck_assert(negative && positive);
     for (int aggregation = 0; aggregation < 3; aggregation++)
         for (int is_signed = 0; is_signed < 2; is_signed++) {
@@ -152,7 +158,8 @@ START_TEST(aggregations_agree) {
             for (int p = 0; p < psal_model_parameter_count(f->model); p++) {
                 const psal_model_parameter *parameter = psal_model_get_parameter(f->model, p);
                 int64_t n = psal_shape_count(&parameter->shape);
-                int64_t groups = aggregation == PSAL_AGGREGATION_FILTER    ? parameter->is_filter ? parameter->shape.dim[0] : 0
+                int64_t groups = aggregation == PSAL_AGGREGATION_FILTER
+                                     ? parameter->is_filter ? parameter->shape.dim[0] : 0
                                  : aggregation == PSAL_AGGREGATION_TENSOR ? 1
                                                                           : n;
                 for (int64_t k = 0; k < groups; k++, at++) {
@@ -163,8 +170,8 @@ START_TEST(aggregations_agree) {
                         size += fabs(v);
                     }
                     sum /= (double)(n / groups), size /= (double)(n / groups);
-                    ck_assert_msg(fabs(profile[at] - sum) <= 1e-6 * size, "%s: entry %d of %s: expected %.9g, got %.9g", archs[_i],
-                                  (int)k, parameter->name, sum, (double)profile[at]);
+                    ck_assert_msg(fabs(profile[at] - sum) <= 1e-6 * size, "%s: entry %d of %s: expected %.9g, got %.9g",
+                                  archs[_i], (int)k, parameter->name, sum, (double)profile[at]);
                 }
             }
             ck_assert_int_eq(at, length);
@@ -284,8 +291,8 @@ static void avoid_kinks(fixture *f) {
 START_TEST(input_saliency_matches_finite_differences) {
     fixture *f = make("resnet18", 0.125);
     avoid_kinks(f);
-    psal_saliency_options options = {.input_saliency = true, .method = PSAL_CONV2D_DIRECT, .is_signed = _i == 1,
-                                     .loss = PSAL_LOSS_CROSS_ENTROPY};
+    psal_saliency_options options = {
+        .input_saliency = true, .method = PSAL_CONV2D_DIRECT, .is_signed = _i == 1, .loss = PSAL_LOSS_CROSS_ENTROPY};
     psal_saliency *s = saliency_of(f, options);
     psal_saliency_worker *w = worker_of(s);
     int64_t n = psal_saliency_length(s), pixels = 3 * HEIGHT * WIDTH;
@@ -311,7 +318,8 @@ START_TEST(input_saliency_matches_finite_differences) {
         profile_into(w, moved, 3, 0, profile);
         change += side * cosine(profile, shift, scale, target, n);
     }
-    ck_assert_msg(fabs(change / (2 * step) - norm) <= 0.05 * norm, "differences %g, gradient %g", change / (2 * step), norm);
+    ck_assert_msg(fabs(change / (2 * step) - norm) <= 0.05 * norm, "differences %g, gradient %g", change / (2 * step),
+                  norm);
     free(profile);
     free(shift);
     free(scale);

@@ -58,8 +58,11 @@ START_TEST(missing_statistics_are_refused) {
     const struct {
         psal_mode mode;
         const double *mean, *std;
-    } cases[] = {{PSAL_MODE_STD, NULL, NULL}, {PSAL_MODE_STD, mean, NULL}, {PSAL_MODE_STD, NULL, std},
-                 {PSAL_MODE_NORM, NULL, NULL}, {PSAL_MODE_NORM, NULL, std}};
+    } cases[] = {{PSAL_MODE_STD, NULL, NULL},
+                 {PSAL_MODE_STD, mean, NULL},
+                 {PSAL_MODE_STD, NULL, std},
+                 {PSAL_MODE_NORM, NULL, NULL},
+                 {PSAL_MODE_NORM, NULL, std}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_error err = PSAL_ERROR_INIT;
         ck_assert_int_eq(psal_standardize(cases[i].mode, N, naive, cases[i].mean, cases[i].std, got, &err),
@@ -174,5 +177,6 @@ START_TEST(boost_multiplies_the_chosen) {
 END_TEST
 
 RUN_TESTS("saliency/standardize", std_subtracts_and_divides, norm_divides_by_the_mean, naive_changes_nothing,
-          missing_statistics_are_refused, top_and_bottom_put_the_best_first_and_ties_by_index, top_k_agrees_with_sorting,
-          random_k_are_different_and_reproducible, impossible_k_are_refused, boost_multiplies_the_chosen)
+          missing_statistics_are_refused, top_and_bottom_put_the_best_first_and_ties_by_index,
+          top_k_agrees_with_sorting, random_k_are_different_and_reproducible, impossible_k_are_refused,
+          boost_multiplies_the_chosen)

@@ -3,7 +3,8 @@
 
 #include "tests/unit/models/fixtures.h"
 
-static psal_tensor_map *vectors(psal_dtype mean_type, psal_shape mean_shape, psal_dtype std_type, psal_shape std_shape) {
+static psal_tensor_map *vectors(psal_dtype mean_type, psal_shape mean_shape, psal_dtype std_type,
+                                psal_shape std_shape) {
     psal_tensor_map *map = psal_tensor_map_new();
     ck_assert_ptr_nonnull(psal_tensor_map_add(map, "mean", mean_type, &mean_shape, NULL));
     ck_assert_ptr_nonnull(psal_tensor_map_add(map, "std", std_type, &std_shape, NULL));
@@ -88,7 +89,8 @@ START_TEST(overlong_metadata_is_cut) {
     char long_text[1000];
     memset(long_text, 'x', sizeof long_text);
     long_text[999] = '\0';
-    const char *keys[] = {"psal.arch", "psal.preprocess", "psal.aggregation", "psal.loss", "psal.count", "psal.fingerprint"};
+    const char *keys[] = {"psal.arch", "psal.preprocess", "psal.aggregation",
+                          "psal.loss", "psal.count",      "psal.fingerprint"};
     for (int i = 0; i < 6; i++) set_meta(map, keys[i], long_text);
     psal_statistics *s = psal_statistics_from_tensors(map, NULL);
     ck_assert_ptr_nonnull(s);

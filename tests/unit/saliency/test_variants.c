@@ -40,7 +40,7 @@ static void make_variants(psal_variant *list, int64_t filters[VARIANTS][MOST], i
         if (i % 7 == 6) kept = count = list[i - 1].count;
         for (int64_t f = 0; f < count; f++) {
             filters[i][f] = f < kept && f < list[i - 1].count ? filters[i - 1][f]
-                                                             : (int64_t)(psal_random_bits(random) % (uint64_t)total);
+                                                              : (int64_t)(psal_random_bits(random) % (uint64_t)total);
             for (int64_t g = 0; g < f; g++)
                 if (filters[i][g] == filters[i][f]) f--, g = f; /* drawn before: once more */
         }
@@ -49,8 +49,8 @@ static void make_variants(psal_variant *list, int64_t filters[VARIANTS][MOST], i
     }
 }
 
-static void check_variants(const small_network *n, psal_classifier_worker *base, psal_edit *edit, const psal_variant *list,
-                           bool whole_channel, const float *image) {
+static void check_variants(const small_network *n, psal_classifier_worker *base, psal_edit *edit,
+                           const psal_variant *list, bool whole_channel, const float *image) {
     psal_error err = PSAL_ERROR_INIT;
     answers a = {.times = {0}};
     const float *logits;
@@ -159,7 +159,8 @@ START_TEST(test_not_finite) {
     const float *logits;
     int kept = 0;
     ck_assert_int_eq(psal_classifier_run(base, n.image, NULL, &logits, &err), PSAL_ERR_NUMERIC);
-    ck_assert_int_eq(psal_variants_run(worker, &(psal_variant){(int64_t[]){3}, 1}, 1, count, &kept, &err), PSAL_ERR_NUMERIC);
+    ck_assert_int_eq(psal_variants_run(worker, &(psal_variant){(int64_t[]){3}, 1}, 1, count, &kept, &err),
+                     PSAL_ERR_NUMERIC);
     ck_assert_int_eq(kept, 0);
     psal_variants_worker_free(worker);
     psal_variants_free(variants);

@@ -34,7 +34,8 @@ static void check_against_definition(const psal_welford *w, int first, int end) 
     for (int k = 0; k < LENGTH; k++) {
         long double mean = 0, squares = 0;
         for (int i = first; i < end; i++) mean += (long double)samples[i][k] / (end - first);
-        for (int i = first; i < end; i++) squares += ((long double)samples[i][k] - mean) * ((long double)samples[i][k] - mean);
+        for (int i = first; i < end; i++)
+            squares += ((long double)samples[i][k] - mean) * ((long double)samples[i][k] - mean);
         double expected = (double)sqrtl(squares / (end - first - 1));
         ck_assert_double_eq_tol(w->mean[k], (double)mean, 1e-12 * (fabs((double)mean) + expected));
         ck_assert_double_eq_tol(std[k], expected, 1e-11 * expected);

@@ -10,10 +10,7 @@
 static const psal_option table[] = {
     {.kind = PSAL_OPTION_HEADING, .help = "What to explain"},
     {.kind = PSAL_OPTION_PATH, .name = "image-path", .repeatable = true, .help = "The photo."},
-    {.kind = PSAL_OPTION_STRING,
-     .name = "image-target-label",
-     .short_name = 'l',
-     .help = "Its class."},
+    {.kind = PSAL_OPTION_STRING, .name = "image-target-label", .short_name = 'l', .help = "Its class."},
     {.kind = PSAL_OPTION_HEADING, .help = "How"},
     {.kind = PSAL_OPTION_INT,
      .name = "k-salient",
@@ -39,12 +36,7 @@ static const psal_option table[] = {
     {.kind = PSAL_OPTION_FLAG, .name = "logit-difference", .help = "Or the difference."},
     {.kind = PSAL_OPTION_FLAG, .name = "quiet", .short_name = 'q', .help = "No progress."},
     {.kind = PSAL_OPTION_FLAG, .name = "json", .short_name = 'j', .help = "Print JSON."},
-    {.kind = PSAL_OPTION_INTS,
-     .name = "k",
-     .default_text = "1,5",
-     .minimum = 1,
-     .maximum = 1000,
-     .help = "Several k."},
+    {.kind = PSAL_OPTION_INTS, .name = "k", .default_text = "1,5", .minimum = 1, .maximum = 1000, .help = "Several k."},
     {.kind = PSAL_OPTION_DOUBLES, .name = "relative", .help = "Relative steps."},
     {.kind = PSAL_OPTION_PATH,
      .name = "out",
@@ -75,15 +67,14 @@ static psal_options *parse(const char *first, ...) {
     words[word_count++] = (char *)"psal-test";
     va_list args;
     va_start(args, first);
-    for (const char *word = first; word; word = va_arg(args, const char *))
-        words[word_count++] = (char *)(size_t)word;
+    for (const char *word = first; word; word = va_arg(args, const char *)) words[word_count++] = (char *)(size_t)word;
     va_end(args);
     err = (psal_error)PSAL_ERROR_INIT;
     return psal_options_parse(&program, word_count, words, &err);
 }
 
-#define PARSED(...)                                                                                \
-    psal_options *options = parse(__VA_ARGS__, (char *)NULL);                                      \
+#define PARSED(...)                                           \
+    psal_options *options = parse(__VA_ARGS__, (char *)NULL); \
     ck_assert_msg(options != NULL, "%s", err.message)
 
 /* The command line must be refused with a message that contains all the given texts. */
@@ -128,8 +119,8 @@ START_TEST(defaults) {
 END_TEST
 
 START_TEST(the_original_command_line) {
-    PARSED("--image_path", "a b.jpg", "--image_target_label", "2", "--k_salient=5",
-           "--boost_factor", "1e2", "--logit_difference");
+    PARSED("--image_path", "a b.jpg", "--image_target_label", "2", "--k_salient=5", "--boost_factor", "1e2",
+           "--logit_difference");
     ck_assert_str_eq(psal_options_string(options, "image-path"), "a b.jpg");
     ck_assert_str_eq(psal_options_string(options, "image_target_label"), "2");
     ck_assert_int_eq(psal_options_int(options, "k-salient"), 5);
@@ -142,8 +133,8 @@ START_TEST(the_original_command_line) {
 END_TEST
 
 START_TEST(short_long_and_beginnings) {
-    PARSED("-k7", "-qj", "-l", "great white shark", "--figure_folder", "x", "--off=-5",
-           "--image-p=1", "--image-path", "2", "weights.pth", "--logit", "--k", "9");
+    PARSED("-k7", "-qj", "-l", "great white shark", "--figure_folder", "x", "--off=-5", "--image-p=1", "--image-path",
+           "2", "weights.pth", "--logit", "--k", "9");
     ck_assert_int_eq(psal_options_int(options, "k-salient"), 7);
     ck_assert(psal_options_flag(options, "quiet") && psal_options_flag(options, "json"));
     ck_assert_str_eq(psal_options_string(options, "image-target-label"), "great white shark");
@@ -155,8 +146,7 @@ START_TEST(short_long_and_beginnings) {
     ck_assert_uint_eq(psal_options_argument_count(options), 1);
     ck_assert_str_eq(psal_options_argument(options, 0), "weights.pth");
     /* "--logit" and "--k" are whole names, though others begin with them. */
-    ck_assert(psal_options_flag(options, "logit") &&
-              !psal_options_flag(options, "logit-difference"));
+    ck_assert(psal_options_flag(options, "logit") && !psal_options_flag(options, "logit-difference"));
     size_t count;
     const int64_t *list = psal_options_ints(options, "k", &count);
     ck_assert(count == 1 && list[0] == 9);
@@ -165,8 +155,7 @@ START_TEST(short_long_and_beginnings) {
 END_TEST
 
 START_TEST(values_with_dashes) {
-    PARSED("--offset", "-3", "--image-path=-x.jpg", "--relative", "-.5,1", "--out", "-", "--",
-           "--json");
+    PARSED("--offset", "-3", "--image-path=-x.jpg", "--relative", "-.5,1", "--out", "-", "--", "--json");
     ck_assert_int_eq(psal_options_int(options, "offset"), -3);
     ck_assert_str_eq(psal_options_string(options, "image-path"), "-x.jpg");
     ck_assert_str_eq(psal_options_string(options, "out"), "-");
@@ -180,8 +169,8 @@ START_TEST(values_with_dashes) {
 END_TEST
 
 START_TEST(the_last_one_counts) {
-    PARSED("-k", "5", "--k-salient", "6", "--k", "1,2,3", "--k", "4", "--mode", "norm",
-           "--mode=naive", "--image-target-label", "");
+    PARSED("-k", "5", "--k-salient", "6", "--k", "1,2,3", "--k", "4", "--mode", "norm", "--mode=naive",
+           "--image-target-label", "");
     ck_assert_int_eq(psal_options_int(options, "k-salient"), 6);
     ck_assert_uint_eq(psal_options_count(options, "k-salient"), 1);
     size_t count;
@@ -268,8 +257,7 @@ START_TEST(missing_and_wrong_values) {
     REFUSED(("-k", NULL), "-k needs a value");
     REFUSED(("-k", "-q", NULL), "-k needs a value");
     REFUSED(("--image-path", "", NULL), "--image-path", "empty");
-    REFUSED(("--k-salient", "ten", NULL), "--k-salient", "\"ten\"",
-            "a whole number from 1 to 100000");
+    REFUSED(("--k-salient", "ten", NULL), "--k-salient", "\"ten\"", "a whole number from 1 to 100000");
     REFUSED(("--k-salient", "0", NULL), "\"0\"", "from 1 to 100000");
     REFUSED(("--k-salient", "1.5", NULL), "\"1.5\"");
     REFUSED(("--k-salient", " 5", NULL), "\" 5\"");
@@ -283,13 +271,9 @@ START_TEST(missing_and_wrong_values) {
 END_TEST
 
 START_TEST(needed_arguments_and_options) {
-    static const psal_option needs[] = {
-        {.kind = PSAL_OPTION_STRING, .name = "data", .required = true}, {0}};
-    psal_program other = {.name = "x",
-                          .arguments = "IN OUT",
-                          .fewest_arguments = 2,
-                          .most_arguments = 2,
-                          .options = needs};
+    static const psal_option needs[] = {{.kind = PSAL_OPTION_STRING, .name = "data", .required = true}, {0}};
+    psal_program other = {
+        .name = "x", .arguments = "IN OUT", .fewest_arguments = 2, .most_arguments = 2, .options = needs};
     char *line[] = {(char *)"x", (char *)"--data=d", (char *)"in", (char *)"out"};
     ck_assert_ptr_null(psal_options_parse(&other, 3, line, &err));
     ck_assert_str_eq(err.message, "1 argument given, expected 2: IN OUT");
@@ -334,8 +318,7 @@ START_TEST(help_and_version) {
         for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
             size_t length = strcspn(line, "\n");
             ck_assert_msg(length <= widest, "width %d: %.*s", width, (int)length, line);
-            ck_assert_msg(length == 0 || line[length - 1] != ' ', "trailing blank: %.*s|",
-                          (int)length, line);
+            ck_assert_msg(length == 0 || line[length - 1] != ' ', "trailing blank: %.*s|", (int)length, line);
         }
         free(text);
     }
@@ -343,8 +326,7 @@ START_TEST(help_and_version) {
 END_TEST
 
 START_TEST(all_defaults_are_valid_and_free_takes_null) {
-    static const psal_option wrong[] = {
-        {.kind = PSAL_OPTION_INT, .name = "n", .default_text = "five"}, {0}};
+    static const psal_option wrong[] = {{.kind = PSAL_OPTION_INT, .name = "n", .default_text = "five"}, {0}};
     psal_program other = {.name = "x", .options = wrong};
     char *line[] = {(char *)"x"};
     ck_assert_ptr_null(psal_options_parse(&other, 1, line, &err));
