@@ -27,10 +27,14 @@ typedef struct psal_error {
     { PSAL_OK, "" }
 
 /* Fill *err (ignored when NULL) and return `status`, so that callers can write `return psal_fail(err, ...)`. In the
- * formatted text (which may hold a hostile tensor or file name) control characters and bytes that are no UTF-8 are replaced
- * by '?'; what does not fit is cut. The arguments may include err->message. */
+ * formatted text (which may hold a hostile tensor or file name) what is not printable (engine/text.h) is replaced by
+ * '?'; what does not fit is cut. The arguments may include err->message. */
 psal_status psal_fail(psal_error *err, psal_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Why a constructor that was given `err` returned NULL, for callers that return a status: never PSAL_OK. Without `err`
+ * nobody knows: PSAL_ERR_ARGUMENT; who wants to know gives one. */
+psal_status psal_error_status(const psal_error *err);
 
 /* Put "<formatted text>: " in front of the message already in *err; keeps its status. For callers that know more (the
  * file's name) than the function that failed. */

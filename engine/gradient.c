@@ -1,4 +1,5 @@
-/* Reverse-mode differentiation by appending nodes: gradients are ordinary nodes, so they can be differentiated again. */
+/* Reverse-mode differentiation by appending nodes: gradients are ordinary nodes, so they can be differentiated
+ * again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +14,6 @@ static void mark_dependent(const psal_graph *graph, psal_node last, const psal_n
         if (dependent[n] || !psal_op_get(node->op)->gradient) continue;
         for (int i = 0; i < node->input_count && !dependent[n]; i++) dependent[n] = dependent[node->inputs[i]];
     }
-}
-
-static psal_node add_adjoints(psal_graph *graph, psal_node a, psal_node b) {
-    psal_node parts = psal_add_parts(graph, a, b);
-    return parts != PSAL_NO_NODE ? parts : psal_add(graph, a, b);
 }
 
 void psal_gradient(psal_graph *graph, psal_node of, const psal_node *wrt, int count, psal_node *gradients) {
@@ -70,7 +66,7 @@ void psal_gradient(psal_graph *graph, psal_node of, const psal_node *wrt, int co
         for (int i = 0; i < node.input_count; i++) {
             if (!wanted[i] || dx[i] == PSAL_NO_NODE) continue;
             psal_node *sum = &adjoint[node.inputs[i]];
-            *sum = *sum == PSAL_NO_NODE ? dx[i] : add_adjoints(graph, *sum, dx[i]);
+            *sum = *sum == PSAL_NO_NODE ? dx[i] : psal_add(graph, *sum, dx[i]);
         }
     }
     psal_graph_set_layer(graph, layer);

@@ -91,20 +91,24 @@ int psal_graph_node_count(const psal_graph *graph) {
     return graph->count;
 }
 
+/* What stands for a node that was never made: builders ask for shapes before anybody has looked at the graph's
+ * error. */
+static const psal_node_record nothing = {.op = PSAL_OP_INPUT, .layer = ""};
+
 const psal_node_record *psal_graph_node(const psal_graph *graph, psal_node node) {
-    return &graph->nodes[node];
+    return node >= 0 && node < graph->count ? &graph->nodes[node] : &nothing;
 }
 
 const psal_shape *psal_graph_shape(const psal_graph *graph, psal_node node) {
-    return &graph->nodes[node].shape;
+    return &psal_graph_node(graph, node)->shape;
 }
 
 const char *psal_graph_layer(const psal_graph *graph, psal_node node) {
-    return graph->nodes[node].layer;
+    return psal_graph_node(graph, node)->layer;
 }
 
 const char *psal_graph_op_name(const psal_graph *graph, psal_node node) {
-    return psal_op_kind_name(graph->nodes[node].op);
+    return psal_op_kind_name(psal_graph_node(graph, node)->op);
 }
 
 psal_node psal_graph_reader(const psal_graph *graph, psal_node node) {
@@ -133,6 +137,17 @@ bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node nod
     return false;
 }
 
+/* For one more node; false (and an error in the graph) when out of memory. */
+static bool make_room(psal_graph *graph) {
+    if (graph->count < graph->capacity) return true;
+    const int capacity = graph->capacity ? graph->capacity * 2 : 256;
+    psal_node_record *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);
+    if (!nodes) return psal_graph_fail(graph, PSAL_ERR_MEMORY, "out of memory for %d graph nodes", capacity), false;
+    graph->nodes = nodes;
+    graph->capacity = capacity;
+    return true;
+}
+
 psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *inputs, int count,
                          const psal_attributes *attr) {
     if (graph->error.status != PSAL_OK) return PSAL_NO_NODE;
@@ -142,13 +157,7 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
                                row->inputs, count);
     for (int i = 0; i < count; i++)
         if (!psal_graph_has(graph, op, i, inputs[i])) return PSAL_NO_NODE;
-    if (graph->count == graph->capacity) {
-        int capacity = graph->capacity ? graph->capacity * 2 : 256;
-        psal_node_record *nodes = realloc(graph->nodes, (size_t)capacity * sizeof *nodes);
-        if (!nodes) return psal_graph_fail(graph, PSAL_ERR_MEMORY, "out of memory for %d graph nodes", capacity);
-        graph->nodes = nodes;
-        graph->capacity = capacity;
-    }
+    if (!make_room(graph)) return PSAL_NO_NODE;
     psal_node_record node = {.op = op, .input_count = count, .layer = graph->layer};
     if (attr) node.attr = *attr;
     if (count) {
@@ -166,6 +175,25 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
     }
     graph->nodes[graph->count] = node;
     return graph->count++;
+}
+
+psal_node psal_graph_copy(psal_graph *graph, const psal_node_record *original, const psal_node *inputs) {
+    psal_node *copy = NULL;
+    if (original->input_count) {
+        copy = psal_graph_check(graph, NULL) == PSAL_OK
+                   ? arena_alloc(graph, (size_t)original->input_count * sizeof *copy)
+                   : NULL;
+        if (!copy) return PSAL_NO_NODE;
+        memcpy(copy, inputs, (size_t)original->input_count * sizeof *copy);
+    }
+    if (!make_room(graph)) return PSAL_NO_NODE;
+    graph->nodes[graph->count] = *original;
+    graph->nodes[graph->count].inputs = copy;
+    return graph->count++;
+}
+
+void psal_graph_share_layer(psal_graph *graph, const char *layer) {
+    graph->layer = layer;
 }
 
 /* ---- leaves ---- */

@@ -1,14 +1,16 @@
 /* op.h - the operation table (internal to engine/).
  *
- * To add an operation: write one `const psal_op psal_op_NAME` beside its family in engine/op_FAMILY.c (shape rule, kernel
- * call, gradient rule, check cases) and add one row X(NAME, name) to PSAL_OPS below. The enum, the table and the names
- * come from that list, the planner, the printer and the gradient checker read the table; nothing else needs to know. */
+ * To add an operation: write one `const psal_op psal_op_NAME` beside its family in engine/op_FAMILY.c (shape rule,
+ * kernel call, gradient rule, check cases) and add one row X(NAME, name) to PSAL_OPS below. The enum, the table and the
+ * names come from that list, the planner, the printer and the gradient checker read the table; nothing else needs to
+ * know. What is done for single operations because it is faster is in the rewrites and the plan's passes
+ * (rewrite_rules.c, plan_*.c). */
 #ifndef PSAL_ENGINE_OP_H
 #define PSAL_ENGINE_OP_H
 
 #include "engine/graph.h"
 #include "engine/kernels/channel.h"
-#include "engine/kernels/conv2d.h"
+#include "engine/kernels/conv2d/conv2d.h"
 #include "engine/kernels/parallel.h"
 #include "engine/kernels/pool2d.h"
 
@@ -18,11 +20,12 @@
     X(CONSTANT, constant)                                     \
     X(FILL, fill)                                             \
     X(CONV2D, conv2d)                                         \
+    X(CONV2D_DY, conv2d_dy)                                   \
     X(CONV2D_DX, conv2d_dx)                                   \
     X(CONV2D_DW, conv2d_dw)                                   \
     X(CONV2D_DW_MEAN, conv2d_dw_mean)                         \
-    X(CONV2D_SIGNS, conv2d_signs)                             \
-    X(CONV2D_SIGNS_DX, conv2d_signs_dx)                       \
+    X(CONV2D_TERNARY, conv2d_ternary)                         \
+    X(CONV2D_TERNARY_DX, conv2d_ternary_dx)                   \
     X(MATMUL, matmul)                                         \
     X(ADD, add)                                               \
     X(SUB, sub)                                               \
@@ -35,6 +38,20 @@
     X(SIGN, sign)                                             \
     X(RELU, relu)                                             \
     X(RELU_MASK, relu_mask)                                   \
+    X(EXP, exp)                                               \
+    X(LOG, log)                                               \
+    X(POW, pow)                                               \
+    X(SIGMOID, sigmoid)                                       \
+    X(TANH, tanh)                                             \
+    X(ERF, erf)                                               \
+    X(SHIFT, shift)                                           \
+    X(CLIP, clip)                                             \
+    X(CLIP_MASK, clip_mask)                                   \
+    X(EXPAND, expand)                                         \
+    X(SUM_TO, sum_to)                                         \
+    X(PERMUTE, permute)                                       \
+    X(GATHER, gather)                                         \
+    X(SCATTER, scatter)                                       \
     X(CHANNEL_AFFINE, channel_affine)                         \
     X(BATCH_NORM, batch_norm)                                 \
     X(CHANNEL_MUL, channel_mul)                               \
@@ -53,6 +70,8 @@
     X(UNSLICE, unslice)                                       \
     X(RESHAPE, reshape)                                       \
     X(SOFTMAX, softmax)                                       \
+    X(ROW_NORMALIZE, row_normalize)                           \
+    X(RSQRT_VARIANCE, rsqrt_variance)                         \
     X(SOFTMAX_RESIDUAL, softmax_residual)                     \
     X(SOFTMAX_JACOBIAN, softmax_jacobian)                     \
     X(CROSS_ENTROPY, cross_entropy)                           \
@@ -64,9 +83,9 @@
     X(GROUP_MEAN_ABS, group_mean_abs)                         \
     X(GROUP_MEAN, group_mean)                                 \
     X(GROUP_SPREAD, group_spread)                             \
-    X(SIGN_CODES, sign_codes)                                 \
-    X(GROUP_SIGN_SPREAD, group_sign_spread)                   \
-    X(GROUP_SIGN_MEAN, group_sign_mean)
+    X(TERNARY_CODES, ternary_codes)                           \
+    X(GROUP_TERNARY_SPREAD, group_ternary_spread)             \
+    X(GROUP_TERNARY_MEAN, group_ternary_mean)
 
 typedef enum psal_op_kind {
 #define X(KIND, name) PSAL_OP_##KIND,
@@ -85,18 +104,27 @@ typedef union psal_attributes {
     psal_pool2d_shape pool2d;
     struct {
         bool transpose_a, transpose_b;
-        int64_t rows, inner, columns;
+        int64_t batch, rows, inner, columns;
     } matmul;
     struct {
         int axis;
-        int64_t offset, total; /* total: length of the whole axis (unslice) */
+        int64_t offset, total; /* total: length of the whole axis (unslice, scatter) */
     } slice;
     struct {
-        double value; /* scale: the factor; rsqrt, batch_norm: epsilon */
+        int axes[PSAL_MAX_DIMS];
+    } permute;
+    struct {
+        /* scale: the factor; shift: what is added; pow: the exponent; rsqrt, batch_norm, row_normalize: epsilon */
+        double value;
     } number;
     struct {
-        psal_shape shape; /* of the result, where the inputs do not tell it: fill, reshape, ..._spread */
-        double value;     /* fill */
+        double low, high;
+        bool closed; /* whether the derivative at a bound is 1 */
+    } clip;
+    struct {
+        psal_shape
+            shape;    /* of the result, where the inputs do not tell it: fill, reshape, expand, sum_to, ..._spread */
+        double value; /* fill */
     } result;
     struct {
         int64_t groups;
@@ -123,10 +151,16 @@ typedef struct psal_op_call {
     const psal_shape *const *in_shapes;
     const psal_real *const *in;
     psal_real *out;
-    psal_real *also; /* NULL, or where the result of psal_op.also is to go */
-    psal_conv2d_method method;
+    psal_real *also; /* NULL, or where a second result goes that the kernel makes on the way (plan_fuse.c) */
+    const psal_convolution *convolution; /* NULL, or what prepare chose */
     psal_parallel parallel;
 } psal_op_call;
+
+/* What is made once, with the plan */
+typedef struct psal_prepared {
+    size_t scratch;                /* bytes that run needs */
+    psal_convolution *convolution; /* of a convolution: its algorithm, which the plan frees */
+} psal_prepared;
 
 /* ---- check cases: what the gradient checker feeds each operation ---- */
 typedef enum psal_case_values {
@@ -152,28 +186,22 @@ typedef struct psal_op_case {
     bool zero_gradient; /* every derivative is zero by definition; otherwise an all-zero gradient fails */
 } psal_op_case;
 
-/* Between its readers, a result ... */
-typedef enum psal_keeping {
-    PSAL_KEPT,
-    PSAL_KEPT_UNLESS_LEAN, /* made quickly from what is kept anyway: a lean plan makes it anew for each reader */
-    PSAL_RECOMPUTED        /* large from little, and quickly: every plan does */
-} psal_keeping;
-
 enum { PSAL_VARIADIC = -1, PSAL_MAX_INPUTS = 5 /* of an operation with run_elements */ };
 
 typedef struct psal_op {
     int inputs; /* how many, or PSAL_VARIADIC */
     /* Check the inputs and node->attr, complete them and set node->shape; errors through psal_graph_fail. */
     void (*infer)(psal_graph *graph, psal_node_record *node);
-    /* Compute call->out. At most one of the two; none: nothing to run (leaves; views, which share their input's memory).
-     * run_elements computes the elements [begin, end), in the calling thread. These depend on the same elements of the inputs
-     * that in_place names and on the other inputs as a whole: several such operations on one value are done piece by piece,
-     * while a piece is in the cache, by all threads. */
+    /* Compute call->out. At most one of the two; none: nothing to run (leaves; views). run_elements computes the
+     * elements [begin, end), in the calling thread. These depend on the same elements of the inputs that in_place names
+     * and on the other inputs as a whole: several such operations on one value are done piece by piece, while a piece
+     * is in the cache, by all threads. */
     void (*run)(const psal_op_call *call);
     void (*run_elements)(const psal_op_call *call, size_t begin, size_t end);
-    psal_op_kind
-        also; /* run may be asked for the result of this operation on the same input (and this result) too; INPUT: none */
-    size_t (*scratch)(const psal_node_record *node, psal_conv2d_method method, int threads); /* NULL: none */
+    /* NULL, or: everything that follows from the node alone, once for a plan; run then only runs. *prepared is
+     * zeroed. */
+    psal_status (*prepare)(const psal_node_record *node, psal_conv2d_settings conv, int threads,
+                           psal_prepared *prepared, psal_error *err);
     /* dx[i] = derivative in input i of <out, dy>, for each i with wanted[i]; PSAL_NO_NODE means zero. May only use
      * operations that have a rule themselves. NULL: zero almost everywhere or not a number; then say why: */
     void (*gradient)(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx);
@@ -181,10 +209,6 @@ typedef struct psal_op {
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
     unsigned in_place; /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;      /* out is input 0's memory under another shape */
-    /* NULL, or: out can share input 0's memory, from element *offset of it on, and run then leaves that as it is: the larger one
-     * of them holds both. False where the numbers do not lie like that. */
-    bool (*shares)(const psal_node_record *node, size_t *offset);
-    psal_keeping keeping;
     const psal_op_case *cases;
     int case_count;
 } psal_op;
@@ -203,15 +227,19 @@ const psal_node_record *psal_graph_node(const psal_graph *graph, psal_node node)
 /* Append a node of `op`; attr may be NULL. The one door through which nodes enter. */
 psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *inputs, int count,
                          const psal_attributes *attr);
-/* Whether `node`, input `input` of an `op` to be made, exists; else the graph fails as psal_graph_add would. For builders
- * that look at a shape before they add. */
+/* Whether `node`, input `input` of an `op` to be made, exists; else the graph fails as psal_graph_add would. For
+ * builders that look at a shape before they add. */
 bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node);
 /* Shape of input i of a node being inferred. */
 const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_node_record *node, int input);
-/* a + b where both are zero but for parts of one tensor side by side (psal_unslice); PSAL_NO_NODE where they are not. Zeros
- * keep their signs. */
-psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b);
-int64_t psal_sign_code_count(const psal_shape *x); /* of numbers that hold the sign codes of x (psal_sign_codes) */
+int64_t
+psal_ternary_code_count(const psal_shape *x); /* of numbers that hold the ternary codes of x (psal_ternary_codes) */
 const char *psal_graph_current_layer(const psal_graph *graph);
+
+/* ---- for who makes one graph from another, which outlives it: names, layers and constants are not copied ---- */
+/* Append a node as it is there, with these inputs. */
+psal_node psal_graph_copy(psal_graph *graph, const psal_node_record *original, const psal_node *inputs);
+/* psal_graph_set_layer */
+void psal_graph_share_layer(psal_graph *graph, const char *layer);
 
 #endif

@@ -1,7 +1,7 @@
 /* Operations with one number per channel: x is [N, C, ...], s and t are [C].
  *
- * channel_mul and channel_sum are each other's rule, channel_spread is the adjoint of channel_sum. Batch normalisation in
- * evaluation mode is composed of them; its gradients never use the training formula. */
+ * channel_mul and channel_sum are each other's rule, channel_spread is the adjoint of channel_sum. Batch normalisation
+ * in evaluation mode is composed of them; its gradients never use the training formula. */
 #include "engine/kernels/channel.h"
 #include "engine/op.h"
 
@@ -217,8 +217,8 @@ const psal_op psal_op_channel_spread = {.inputs = 1,
 
 /* ---- batch normalisation, evaluation mode: y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c] ----
  *
- * One operation rather than channel_affine of a scale and a shift made before: those would be rounded, and their rounding,
- * the same in a whole plane, adds up from layer to layer. */
+ * One operation rather than channel_affine of a scale and a shift made before: those would be rounded, and their
+ * rounding, the same in a whole plane, adds up from layer to layer. */
 
 enum { X, GAMMA, BETA, MEAN, VARIANCE };
 

@@ -1,14 +1,19 @@
 /* 2-D convolution and its adjoints: a family closed under differentiation.
  *
  *   y  = conv2d(x, w)         in x:  conv2d_dx(dy, w)    in w:  conv2d_dw(x, dy)
- *   dx = conv2d_dx(dy, w)     in dy: conv2d(g, w)        in w:  conv2d_dw(g, dy)
- *   dw = conv2d_dw(x, dy)     in x:  conv2d_dx(dy, g)    in dy: conv2d(x, g)
+ *   dx = conv2d_dx(dy, w)     in dy: conv2d_dy(g, w)     in w:  conv2d_dw(g, dy)
+ *   dw = conv2d_dw(x, dy)     in x:  conv2d_dx(dy, g)    in dy: conv2d_dy(x, g)
  *
- * (the last two also with filters that are signs: op_conv2d_signs.c)
+ * (the last two also with ternary filters: op_conv2d_ternary.c)
  *
  * All three are bilinear: <conv2d(x, w), dy> = <x, conv2d_dx(dy, w)> = <w, conv2d_dw(x, dy)> (Dumoulin & Visin 2016,
- * "A guide to convolution arithmetic"); each is the derivative of that one number in one of its three arguments. */
+ * "A guide to convolution arithmetic"); each is the derivative of that one number in one of its three arguments.
+ *
+ * conv2d_dy is conv2d in a derivative, where no ReLU and no maximum depends on its last bit: it may go by transforms,
+ * whose rounding depends on the place in the image. conv2d may not (kernels/conv2d/conv2d.h). */
 #include "engine/op_conv2d.h"
+
+#include <stddef.h>
 
 static int extent(int size, int kernel, int stride, int padding, int dilation) {
     int64_t span = (int64_t)size + 2 * (int64_t)padding - (int64_t)dilation * (kernel - 1) - 1;
@@ -105,6 +110,25 @@ double psal_conv2d_flops(const psal_node_record *node) {
            s->kernel_height * s->kernel_width;
 }
 
+/* Every convolution has its shape at the beginning of its attributes. */
+_Static_assert(offsetof(psal_attributes, conv2d) == offsetof(psal_attributes, conv2d_mean.conv2d), "one shape for all");
+
+psal_status psal_conv2d_prepare(const psal_node_record *node, psal_conv2d_settings conv, int threads,
+                                psal_prepared *prepared, psal_error *err) {
+    const psal_conv2d_direction direction = node->op == PSAL_OP_CONV2D           ? PSAL_CONV2D_FORWARD
+                                            : node->op == PSAL_OP_CONV2D_DY      ? PSAL_CONV2D_DY
+                                            : node->op == PSAL_OP_CONV2D_DX      ? PSAL_CONV2D_DX
+                                            : node->op == PSAL_OP_CONV2D_DW      ? PSAL_CONV2D_DW
+                                            : node->op == PSAL_OP_CONV2D_DW_MEAN ? PSAL_CONV2D_DW_MEAN
+                                            : node->op == PSAL_OP_CONV2D_TERNARY ? PSAL_CONV2D_TERNARY_DY
+                                                                                 : PSAL_CONV2D_TERNARY_DX;
+    psal_error reason = PSAL_ERROR_INIT;
+    prepared->convolution = psal_conv2d_choose(&node->attr.conv2d, direction, conv, threads, &reason);
+    if (!prepared->convolution) return psal_fail(err, reason.status, "%s", reason.message);
+    prepared->scratch = psal_conv2d_scratch(prepared->convolution);
+    return PSAL_OK;
+}
+
 /* ---- y = conv2d(x, w) ---- */
 
 psal_node psal_conv2d(psal_graph *graph, psal_node x, psal_node weight, const psal_conv2d_options *options) {
@@ -119,11 +143,8 @@ static void conv2d_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void conv2d_run(const psal_op_call *c) {
-    psal_conv2d_forward(&c->node->attr.conv2d, c->method, c->in[0], c->in[1], c->out, &c->parallel);
-}
-
-static size_t conv2d_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
-    return psal_conv2d_forward_scratch(&node->attr.conv2d, method, threads);
+    psal_conv2d_run(c->convolution, &(psal_conv2d_operands){.x = c->in[0], .w = c->in[1], .result = c->out},
+                    c->parallel.scratch);
 }
 
 static void conv2d_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -189,10 +210,37 @@ static const psal_op_case conv2d_cases[] = {
 const psal_op psal_op_conv2d = {.inputs = 2,
                                 .infer = conv2d_infer,
                                 .run = conv2d_run,
-                                .scratch = conv2d_scratch,
+                                .prepare = psal_conv2d_prepare,
                                 .gradient = conv2d_gradient,
                                 .flops = psal_conv2d_flops,
                                 PSAL_CASES(conv2d_cases)};
+
+/* ---- y = conv2d_dy(x, w): the same in a derivative ---- */
+
+psal_node psal_conv2d_output_gradient(psal_graph *graph, psal_node x, psal_node weight,
+                                      const psal_conv2d_options *options) {
+    psal_attributes attr = {.conv2d = psal_conv2d_options_to_shape(options)};
+    return psal_graph_add(graph, PSAL_OP_CONV2D_DY, (psal_node[]){x, weight}, 2, &attr);
+}
+
+static psal_node case_dy_padded(psal_graph *g, const psal_node *in) {
+    return psal_conv2d_output_gradient(g, in[0], in[1], &padded_stride2);
+}
+static psal_node case_dy_grouped(psal_graph *g, const psal_node *in) {
+    return psal_conv2d_output_gradient(g, in[0], in[1], &grouped);
+}
+static const psal_op_case conv2d_dy_cases[] = {
+    {"3x3 padded, stride 2", case_dy_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
+    {"two groups", case_dy_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
+};
+
+const psal_op psal_op_conv2d_dy = {.inputs = 2,
+                                   .infer = conv2d_infer,
+                                   .run = conv2d_run,
+                                   .prepare = psal_conv2d_prepare,
+                                   .gradient = conv2d_gradient,
+                                   .flops = psal_conv2d_flops,
+                                   PSAL_CASES(conv2d_dy_cases)};
 
 /* ---- dx = conv2d_dx(dy, w) ---- */
 
@@ -212,11 +260,8 @@ static void conv2d_dx_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void conv2d_dx_run(const psal_op_call *c) {
-    psal_conv2d_dx(&c->node->attr.conv2d, c->method, c->in[0], c->in[1], c->out, &c->parallel);
-}
-
-static size_t input_gradient_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
-    return psal_conv2d_dx_scratch(&node->attr.conv2d, method, threads);
+    psal_conv2d_run(c->convolution, &(psal_conv2d_operands){.dy = c->in[0], .w = c->in[1], .result = c->out},
+                    c->parallel.scratch);
 }
 
 static void conv2d_dx_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
@@ -224,7 +269,7 @@ static void conv2d_dx_gradient(psal_graph *graph, psal_node node, psal_node g, c
     psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
     if (wanted[1])
         dx[1] = psal_conv2d_weight_gradient(graph, g, n.inputs[0], psal_conv2d_weight_shape(&n.attr.conv2d), &o);
-    if (wanted[0]) dx[0] = psal_conv2d(graph, g, n.inputs[1], &o);
+    if (wanted[0]) dx[0] = psal_conv2d_output_gradient(graph, g, n.inputs[1], &o);
 }
 
 static psal_node case_dx_plain(psal_graph *g, const psal_node *in) {
@@ -257,7 +302,7 @@ static const psal_op_case conv2d_dx_cases[] = {
 const psal_op psal_op_conv2d_dx = {.inputs = 2,
                                    .infer = conv2d_dx_infer,
                                    .run = conv2d_dx_run,
-                                   .scratch = input_gradient_scratch,
+                                   .prepare = psal_conv2d_prepare,
                                    .gradient = conv2d_dx_gradient,
                                    .flops = psal_conv2d_flops,
                                    PSAL_CASES(conv2d_dx_cases)};
@@ -280,29 +325,15 @@ static void conv2d_dw_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void conv2d_dw_run(const psal_op_call *c) {
-    psal_conv2d_dw(&c->node->attr.conv2d, c->method, c->in[0], c->in[1], c->out, &c->parallel);
+    psal_conv2d_run(c->convolution, &(psal_conv2d_operands){.x = c->in[0], .dy = c->in[1], .result = c->out},
+                    c->parallel.scratch);
 }
 
-static size_t weight_gradient_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
-    return psal_conv2d_dw_scratch(&node->attr.conv2d, method, threads);
-}
-
-/* Where g is signs times a number for each filter, as the derivative of mean |dw| is, and these are faster as such, they are not
- * spread out. */
 static void conv2d_dw_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
-    const psal_node_record n = *psal_graph_node(graph, node), v = *psal_graph_node(graph, g);
-    const psal_conv2d_shape *s = &n.attr.conv2d;
-    psal_conv2d_options o = psal_conv2d_shape_to_options(s);
-    const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
-    if (v.op == PSAL_OP_GROUP_SIGN_SPREAD && psal_graph_shape(graph, v.inputs[1])->dim[0] == s->out_channels &&
-        psal_conv2d_takes_signs(s)) {
-        if (wanted[0])
-            dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], v.inputs[0], v.inputs[1], w, x, &o);
-        if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], v.inputs[0], v.inputs[1], w, &o);
-        return;
-    }
-    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], g, x, &o);
-    if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], g, &o);
+    const psal_node_record n = *psal_graph_node(graph, node);
+    psal_conv2d_options o = psal_conv2d_shape_to_options(&n.attr.conv2d);
+    if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], g, psal_conv2d_x_shape(&n.attr.conv2d), &o);
+    if (wanted[1]) dx[1] = psal_conv2d_output_gradient(graph, n.inputs[0], g, &o);
 }
 
 static psal_node case_dw_plain(psal_graph *g, const psal_node *in) {
@@ -335,7 +366,7 @@ static const psal_op_case conv2d_dw_cases[] = {
 const psal_op psal_op_conv2d_dw = {.inputs = 2,
                                    .infer = conv2d_dw_infer,
                                    .run = conv2d_dw_run,
-                                   .scratch = weight_gradient_scratch,
+                                   .prepare = psal_conv2d_prepare,
                                    .gradient = conv2d_dw_gradient,
                                    .flops = psal_conv2d_flops,
                                    PSAL_CASES(conv2d_dw_cases)};
@@ -352,17 +383,6 @@ psal_node psal_conv2d_weight_gradient_mean(psal_graph *graph, psal_node x, psal_
     return psal_graph_add(graph, PSAL_OP_CONV2D_DW_MEAN, (psal_node[]){x, dy}, 2, &attr);
 }
 
-psal_node psal_filter_mean(psal_graph *graph, psal_node dw, bool is_signed) {
-    if (!psal_graph_has(graph, PSAL_OP_GROUP_MEAN, 0, dw)) return PSAL_NO_NODE;
-    const psal_node_record node = *psal_graph_node(graph, dw);
-    if (node.op == PSAL_OP_CONV2D_DW) {
-        psal_conv2d_options o = psal_conv2d_shape_to_options(&node.attr.conv2d);
-        return psal_conv2d_weight_gradient_mean(graph, node.inputs[0], node.inputs[1], node.shape, &o, is_signed);
-    }
-    int64_t filters = node.shape.ndim > 0 ? node.shape.dim[0] : 1;
-    return is_signed ? psal_group_mean(graph, dw, filters) : psal_group_mean_abs(graph, dw, filters);
-}
-
 static void dw_mean_infer(psal_graph *graph, psal_node_record *node) {
     psal_shape y = psal_conv2d_y_shape(&node->attr.conv2d_mean.conv2d);
     if (psal_conv2d_same_shape(graph, "conv2d_dw_mean: dy", &y, psal_graph_input_shape(graph, node, 1)))
@@ -370,46 +390,36 @@ static void dw_mean_infer(psal_graph *graph, psal_node_record *node) {
 }
 
 static void dw_mean_run(const psal_op_call *c) {
-    psal_conv2d_dw_mean(&c->node->attr.conv2d_mean.conv2d, c->method, c->in[0], c->in[1],
-                        c->node->attr.conv2d_mean.is_signed, c->out, &c->parallel);
+    const psal_conv2d_operands operands = {
+        .x = c->in[0], .dy = c->in[1], .is_signed = c->node->attr.conv2d_mean.is_signed, .result = c->out};
+    psal_conv2d_run(c->convolution, &operands, c->parallel.scratch);
 }
 
-static size_t dw_mean_scratch(const psal_node_record *node, psal_conv2d_method method, int threads) {
-    return psal_conv2d_dw_mean_scratch(&node->attr.conv2d_mean.conv2d, method, threads);
-}
-
-/* d/d(dw) of the mean spreads g (times the sign of dw) over each filter; the signs mean dw is needed after all. */
+/* d/d(dw) of the mean spreads g (times the sign of dw) over each filter; for the signs, dw is needed after all. */
 static void dw_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
     const psal_conv2d_shape *s = &n.attr.conv2d_mean.conv2d;
     psal_conv2d_options o = psal_conv2d_shape_to_options(s);
     const psal_shape w = psal_conv2d_weight_shape(s), x = psal_conv2d_x_shape(s);
-    psal_node codes = PSAL_NO_NODE;
-    if (!n.attr.conv2d_mean.is_signed)
-        codes = psal_sign_codes(graph, psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], w, &o));
-    if (!n.attr.conv2d_mean.is_signed && psal_conv2d_takes_signs(s)) {
-        if (wanted[0]) dx[0] = psal_conv2d_by_signs_input_gradient(graph, n.inputs[1], codes, g, w, x, &o);
-        if (wanted[1]) dx[1] = psal_conv2d_by_signs(graph, n.inputs[0], codes, g, w, &o);
-        return;
+    psal_node v;
+    if (n.attr.conv2d_mean.is_signed) {
+        v = psal_group_spread(graph, g, w);
+    } else {
+        psal_node dw = psal_conv2d_weight_gradient(graph, n.inputs[0], n.inputs[1], w, &o);
+        v = psal_group_ternary_spread(graph, psal_ternary_codes(graph, dw), g, w);
     }
-    psal_node v = codes == PSAL_NO_NODE ? psal_group_spread(graph, g, w) : psal_group_sign_spread(graph, codes, g, w);
     if (wanted[0]) dx[0] = psal_conv2d_input_gradient(graph, n.inputs[1], v, x, &o);
-    if (wanted[1]) dx[1] = psal_conv2d(graph, n.inputs[0], v, &o);
+    if (wanted[1]) dx[1] = psal_conv2d_output_gradient(graph, n.inputs[0], v, &o);
 }
 
 static psal_node case_mean_abs(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2, false);
-}
-static psal_node case_mean_fused(psal_graph *g, const psal_node *in) {
-    return psal_filter_mean(g, psal_conv2d_weight_gradient(g, in[0], in[1], PSAL_SHAPE(3, 2, 3, 3), &padded_stride2),
-                            false);
 }
 static psal_node case_mean_signed(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(6, 2, 3, 3), &grouped, true);
 }
 static const psal_op_case dw_mean_cases[] = {
     {"mean of |dw|", case_mean_abs, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
-    {"mean of |dw|, fused", case_mean_fused, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
     {"mean of dw, two groups", case_mean_signed, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(1, 6, 4, 3))}, false},
 };
 
@@ -422,7 +432,7 @@ static double dw_mean_flops(const psal_node_record *node) {
 const psal_op psal_op_conv2d_dw_mean = {.inputs = 2,
                                         .infer = dw_mean_infer,
                                         .run = dw_mean_run,
-                                        .scratch = dw_mean_scratch,
+                                        .prepare = psal_conv2d_prepare,
                                         .gradient = dw_mean_gradient,
                                         .flops = dw_mean_flops,
                                         PSAL_CASES(dw_mean_cases)};

@@ -1,13 +1,11 @@
-/* Losses on logits z[N, classes] with class numbers target[N].
+/* Losses on logits z[N, classes] with class numbers target[N]; p = exp(z) / sum exp(z), J = diag(p) - p p^T, per row.
  *
- *   softmax        p = exp(z) / sum exp(z)           dz = J dy, J = diag(p) - p p^T (symmetric), per row
  *   residual       r = p - one_hot(target)           dz = J dr
  *   jacobian       y = J g                           dg = J dy,  dz = J (dy * g - dy <g, p> - g <dy, p>)
  *   cross entropy  L = log sum exp(z) - z[target]    dz = dL * r
- *   selection      z[target] = <z, one_hot(target)> per row
  *
- * Residual and Jacobian are operations of their own because of numbers, not of algebra: their kernels form the differences
- * in double, and a sample classified rightly with p = 0.99999 keeps all digits of its tiny gradient. */
+ * Residual and Jacobian are operations of their own because of numbers, not of algebra: their kernels form the
+ * differences in double, and a sample classified rightly with p = 0.99999 keeps all digits of its tiny gradient. */
 #include "engine/kernels/rows.h"
 #include "engine/op.h"
 
@@ -24,32 +22,6 @@ static bool is_matrix(psal_graph *graph, const psal_node_record *node) {
                     psal_shape_format(z, text, sizeof text));
     return false;
 }
-
-/* ---- softmax ---- */
-
-psal_node psal_softmax(psal_graph *graph, psal_node z) {
-    return psal_graph_add(graph, PSAL_OP_SOFTMAX, &z, 1, NULL);
-}
-
-static void softmax_infer(psal_graph *graph, psal_node_record *node) {
-    if (is_matrix(graph, node)) node->shape = *psal_graph_input_shape(graph, node, 0);
-}
-
-static void softmax_run(const psal_op_call *c) {
-    psal_kernel_softmax((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->out);
-}
-
-static void softmax_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    if (wanted[0]) dx[0] = psal_softmax_jacobian(graph, psal_graph_node(graph, node)->inputs[0], dy);
-}
-
-static psal_node softmax_case(psal_graph *g, const psal_node *in) {
-    return psal_softmax(g, in[0]);
-}
-static const psal_op_case softmax_cases[] = {{"two rows", softmax_case, 1, {LOGITS}, false}};
-
-const psal_op psal_op_softmax = {
-    .inputs = 1, .infer = softmax_infer, .run = softmax_run, .gradient = softmax_gradient, PSAL_CASES(softmax_cases)};
 
 /* ---- softmax(z) - one_hot(target) ---- */
 
@@ -163,41 +135,3 @@ const psal_op psal_op_cross_entropy = {.inputs = 2,
                                        .run = cross_entropy_run,
                                        .gradient = cross_entropy_gradient,
                                        PSAL_CASES(cross_entropy_cases)};
-
-/* ---- one hot, selection ---- */
-
-psal_node psal_one_hot(psal_graph *graph, psal_node target, int classes) {
-    psal_attributes attr = {.one_hot = {classes}};
-    return psal_graph_add(graph, PSAL_OP_ONE_HOT, &target, 1, &attr);
-}
-
-static void one_hot_infer(psal_graph *graph, psal_node_record *node) {
-    const psal_shape *target = psal_graph_input_shape(graph, node, 0);
-    char text[96];
-    if (target->ndim != 1 || node->attr.one_hot.classes < 1)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "one_hot of %s over %d classes",
-                        psal_shape_format(target, text, sizeof text), node->attr.one_hot.classes);
-    node->shape = PSAL_SHAPE(target->dim[0], node->attr.one_hot.classes);
-}
-
-static void one_hot_run(const psal_op_call *c) {
-    psal_kernel_one_hot((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], c->out);
-}
-
-static psal_node one_hot_case(psal_graph *g, const psal_node *in) {
-    return psal_one_hot(g, in[0], 5);
-}
-static const psal_op_case one_hot_cases[] = {{"two rows", one_hot_case, 1, {TARGETS}, true}};
-
-const psal_op psal_op_one_hot = {.inputs = 1,
-                                 .infer = one_hot_infer,
-                                 .run = one_hot_run,
-                                 .not_differentiable = "takes class numbers",
-                                 PSAL_CASES(one_hot_cases)};
-
-psal_node psal_select(psal_graph *graph, psal_node z, psal_node target) {
-    if (!psal_graph_has(graph, PSAL_OP_MUL, 0, z)) return PSAL_NO_NODE;
-    const psal_shape *s = psal_graph_shape(graph, z);
-    int classes = s->ndim == 2 ? (int)s->dim[1] : 1;
-    return psal_row_sum(graph, psal_mul(graph, z, psal_one_hot(graph, target, classes)));
-}

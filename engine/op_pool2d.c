@@ -13,10 +13,11 @@ static bool is_image(psal_graph *graph, psal_op_kind op, const psal_shape *x) {
     return false;
 }
 
-/* Output size of one axis (PyTorch's rule): in ceil mode the last window must start inside the image or its left padding. */
+/* Output size of one axis (PyTorch's rule): in ceil mode the last window must start inside the image or its left
+ * padding. */
 static int extent(int size, int kernel, int stride, int padding, bool ceil_mode) {
     int span = size + 2 * padding - kernel + (ceil_mode ? stride - 1 : 0);
-    if (size + 2 * padding < kernel) return 0;
+    if (span < 0) return 0;
     int count = span / stride + 1;
     if (ceil_mode && (count - 1) * stride >= size + padding) count--;
     return count;
@@ -121,7 +122,6 @@ static const psal_op_case max_index_cases[] = {{"3x3, stride 2, padded", index_c
 const psal_op psal_op_max_pool2d_index = {.inputs = 1,
                                           .infer = infer_pooled,
                                           .run = max_index_run,
-                                          .also = PSAL_OP_POOL_GATHER,
                                           .not_differentiable = "an index",
                                           PSAL_CASES(max_index_cases)};
 
@@ -172,12 +172,8 @@ static const psal_op_case gather_cases[] = {
     {"max pooling 2x3, uneven", max_uneven_case, 1, {DISTINCT(4, 7)}, false},
 };
 
-const psal_op psal_op_pool_gather = {.inputs = 2,
-                                     .infer = gather_infer,
-                                     .run = gather_run,
-                                     .gradient = gather_gradient,
-                                     .keeping = PSAL_KEPT_UNLESS_LEAN,
-                                     PSAL_CASES(gather_cases)};
+const psal_op psal_op_pool_gather = {
+    .inputs = 2, .infer = gather_infer, .run = gather_run, .gradient = gather_gradient, PSAL_CASES(gather_cases)};
 
 psal_node psal_pool_scatter(psal_graph *graph, psal_node dy, psal_node index, psal_shape x_shape) {
     psal_attributes attr = {.result = {.shape = x_shape}};
@@ -244,12 +240,8 @@ static const psal_op_case avg_cases[] = {{"3x3, stride 2, padded", avg_case, 1, 
                                          {"2x3, uneven", avg_uneven_case, 1, {IMAGE(4, 7)}, false},
                                          {"rounded up, padding excluded", avg_ceil_case, 1, {IMAGE(6, 4)}, false}};
 
-const psal_op psal_op_avg_pool2d = {.inputs = 1,
-                                    .infer = infer_pooled,
-                                    .run = avg_run,
-                                    .gradient = avg_gradient,
-                                    .keeping = PSAL_KEPT_UNLESS_LEAN,
-                                    PSAL_CASES(avg_cases)};
+const psal_op psal_op_avg_pool2d = {
+    .inputs = 1, .infer = infer_pooled, .run = avg_run, .gradient = avg_gradient, PSAL_CASES(avg_cases)};
 
 psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape,
                                  const psal_pool2d_options *options) {

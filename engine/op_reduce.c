@@ -1,8 +1,8 @@
-/* Sums, means and their adjoints, over everything, over rows, and over filters ("groups").
+/* Sums, means and their adjoints, over everything and over filters ("groups"); over the rows of a matrix: op_rows.c.
  *
- * sum and spread, row_sum and row_spread, group_mean and group_spread are each other's rule. The filter saliency
- * group_mean_abs has the derivative sign(x) * g / n, whose sign is piecewise constant: group_sign_spread and
- * group_sign_mean are each other's rule in their last argument, and zero in x. */
+ * sum and spread, group_mean and group_spread are each other's rule. The filter saliency
+ * group_mean_abs has the derivative sign(x) * g / n, whose sign is piecewise constant: group_ternary_spread and
+ * group_ternary_mean are each other's rule in their last argument, and zero in x. */
 #include "engine/kernels/rows.h"
 #include "engine/op.h"
 
@@ -83,85 +83,17 @@ static const psal_op_case spread_cases[] = {
 const psal_op psal_op_spread = {
     .inputs = 1, .infer = spread_infer, .run = spread_run, .gradient = spread_gradient, PSAL_CASES(spread_cases)};
 
+/* max(|x|, epsilon), the smaller one taken below the root: its slope there is finite where |x| is 0. */
+static psal_node norm_of(psal_graph *graph, psal_node x) {
+    psal_node least = psal_constant_fill(graph, PSAL_COSINE_EPSILON * PSAL_COSINE_EPSILON, (psal_shape){.ndim = 0});
+    psal_node squares = psal_sum(graph, psal_mul(graph, x, x));
+    return psal_sqrt(graph, psal_add(graph, psal_relu(graph, psal_sub(graph, squares, least)), least));
+}
+
 psal_node psal_cosine(psal_graph *graph, psal_node a, psal_node b) {
     psal_node dot = psal_sum(graph, psal_mul(graph, a, b));
-    psal_node norm_a = psal_sqrt(graph, psal_sum(graph, psal_mul(graph, a, a)));
-    psal_node norm_b = psal_sqrt(graph, psal_sum(graph, psal_mul(graph, b, b)));
-    return psal_div(graph, dot, psal_mul(graph, norm_a, norm_b));
+    return psal_div(graph, dot, psal_mul(graph, norm_of(graph, a), norm_of(graph, b)));
 }
-
-/* ---- rows of a matrix ---- */
-
-psal_node psal_row_sum(psal_graph *graph, psal_node x) {
-    return psal_graph_add(graph, PSAL_OP_ROW_SUM, &x, 1, NULL);
-}
-
-static void row_sum_infer(psal_graph *graph, psal_node_record *node) {
-    const psal_shape *x = psal_graph_input_shape(graph, node, 0);
-    char text[96];
-    if (x->ndim != 2)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_sum of %s: needs a matrix",
-                        psal_shape_format(x, text, sizeof text));
-    node->shape = PSAL_SHAPE(x->dim[0]);
-}
-
-static void row_sum_run(const psal_op_call *c) {
-    psal_kernel_row_sum((size_t)c->in_shapes[0]->dim[0], (size_t)c->in_shapes[0]->dim[1], c->in[0], c->out,
-                        &c->parallel);
-}
-
-static void row_sum_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    psal_node x = psal_graph_node(graph, node)->inputs[0];
-    if (wanted[0]) dx[0] = psal_row_spread(graph, dy, psal_graph_shape(graph, x)->dim[1]);
-}
-
-static psal_node row_sum_case(psal_graph *g, const psal_node *in) {
-    return psal_row_sum(g, in[0]);
-}
-static psal_node select_case(psal_graph *g, const psal_node *in) {
-    return psal_select(g, in[0], in[1]);
-}
-static const psal_op_case row_sum_cases[] = {
-    {"matrix", row_sum_case, 1, {MATRIX}, false},
-    {"selected logits", select_case, 2, {MATRIX, {{1, {3}}, PSAL_VALUES_CLASSES, 4}}, false}};
-
-const psal_op psal_op_row_sum = {
-    .inputs = 1, .infer = row_sum_infer, .run = row_sum_run, .gradient = row_sum_gradient, PSAL_CASES(row_sum_cases)};
-
-psal_node psal_row_spread(psal_graph *graph, psal_node v, int64_t columns) {
-    psal_attributes attr = {.result = {.shape = PSAL_SHAPE(0, columns)}};
-    return psal_graph_add(graph, PSAL_OP_ROW_SPREAD, &v, 1, &attr);
-}
-
-static void row_spread_infer(psal_graph *graph, psal_node_record *node) {
-    const psal_shape *v = psal_graph_input_shape(graph, node, 0);
-    char text[96];
-    if (v->ndim != 1)
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "row_spread of %s: needs a vector",
-                        psal_shape_format(v, text, sizeof text));
-    node->shape = PSAL_SHAPE(v->dim[0], node->attr.result.shape.dim[1]);
-}
-
-static void row_spread_run(const psal_op_call *c) {
-    psal_kernel_row_spread((size_t)c->node->shape.dim[0], (size_t)c->node->shape.dim[1], c->in[0], 1, c->out,
-                           &c->parallel);
-}
-
-static void row_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
-    (void)node;
-    if (wanted[0]) dx[0] = psal_row_sum(graph, g);
-}
-
-static psal_node row_spread_case(psal_graph *g, const psal_node *in) {
-    return psal_row_spread(g, in[0], 4);
-}
-static const psal_op_case row_spread_cases[] = {{"vector", row_spread_case, 1, {VECTOR(3)}, false}};
-
-const psal_op psal_op_row_spread = {.inputs = 1,
-                                    .infer = row_spread_infer,
-                                    .run = row_spread_run,
-                                    .gradient = row_spread_gradient,
-                                    PSAL_CASES(row_spread_cases)};
 
 /* ---- filters: x as `groups` consecutive rows ---- */
 
@@ -182,9 +114,9 @@ static size_t group_length(const psal_op_call *c) {
     return elements(c->in_shapes[0]) / (size_t)c->node->attr.group.groups;
 }
 
-/* The sign of each element as a byte: all that the derivative of |x| keeps of x, in a quarter of its memory. (The codes 0, 1
- * and 2 make no NaN of any four of them, whoever reads them as numbers.) */
-int64_t psal_sign_code_count(const psal_shape *x) {
+/* Codes 0, 1 and 2, a byte each, for the signs -1, 0 and 1: all that the derivative of |x| needs of x, in a quarter of
+ * its memory. (No four of these bytes are a NaN when they are read as a float32.) */
+int64_t psal_ternary_code_count(const psal_shape *x) {
     return (psal_shape_count(x) + (int64_t)sizeof(psal_real) - 1) / (int64_t)sizeof(psal_real);
 }
 
@@ -193,7 +125,7 @@ static const unsigned char *codes_of(const psal_op_call *c) {
 }
 
 static unsigned char *codes_in(psal_real *out, const psal_shape *x) {
-    out[psal_sign_code_count(x) - 1] = 0; /* the last one may not be filled wholly */
+    out[psal_ternary_code_count(x) - 1] = 0; /* the last one may not be filled wholly */
     return (unsigned char *)out;
 }
 
@@ -211,7 +143,7 @@ static void group_mean_abs_gradient(psal_graph *graph, psal_node node, psal_node
                                     psal_node *dx) {
     psal_node x = psal_graph_node(graph, node)->inputs[0];
     const psal_shape shape = *psal_graph_shape(graph, x); /* a copy: appending nodes may move the records */
-    if (wanted[0]) dx[0] = psal_group_sign_spread(graph, psal_sign_codes(graph, x), dy, shape);
+    if (wanted[0]) dx[0] = psal_group_ternary_spread(graph, psal_ternary_codes(graph, x), dy, shape);
 }
 
 static psal_node group_mean_abs_case(psal_graph *g, const psal_node *in) {
@@ -222,7 +154,6 @@ static const psal_op_case group_mean_abs_cases[] = {{"three filters", group_mean
 const psal_op psal_op_group_mean_abs = {.inputs = 1,
                                         .infer = group_reduce_infer,
                                         .run = group_mean_abs_run,
-                                        .also = PSAL_OP_SIGN_CODES,
                                         .gradient = group_mean_abs_gradient,
                                         PSAL_CASES(group_mean_abs_cases)};
 
@@ -288,110 +219,110 @@ const psal_op psal_op_group_spread = {.inputs = 1,
                                       .infer = group_spread_infer,
                                       .run = group_spread_run,
                                       .gradient = group_spread_gradient,
-                                      .keeping = PSAL_RECOMPUTED,
                                       PSAL_CASES(group_spread_cases)};
 
 static bool check_codes(psal_graph *graph, const psal_node_record *node, const psal_shape *of) {
     const psal_shape *codes = psal_graph_input_shape(graph, node, 0);
     char text[96], of_text[96];
-    if (psal_shape_count(codes) == psal_sign_code_count(of)) return true;
-    psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s: %s are not the sign codes of %s", psal_op_kind_name(node->op),
+    if (psal_shape_count(codes) == psal_ternary_code_count(of)) return true;
+    psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s: %s are not the ternary codes of %s", psal_op_kind_name(node->op),
                     psal_shape_format(codes, text, sizeof text), psal_shape_format(of, of_text, sizeof of_text));
     return false;
 }
 
-psal_node psal_sign_codes(psal_graph *graph, psal_node x) {
-    return psal_graph_add(graph, PSAL_OP_SIGN_CODES, &x, 1, NULL);
+psal_node psal_ternary_codes(psal_graph *graph, psal_node x) {
+    return psal_graph_add(graph, PSAL_OP_TERNARY_CODES, &x, 1, NULL);
 }
 
-static void sign_codes_infer(psal_graph *graph, psal_node_record *node) {
-    node->shape = PSAL_SHAPE(psal_sign_code_count(psal_graph_input_shape(graph, node, 0)));
+static void ternary_codes_infer(psal_graph *graph, psal_node_record *node) {
+    node->shape = PSAL_SHAPE(psal_ternary_code_count(psal_graph_input_shape(graph, node, 0)));
 }
 
-static void sign_codes_run(const psal_op_call *c) {
+static void ternary_codes_run(const psal_op_call *c) {
     const psal_shape *x = c->in_shapes[0];
-    psal_kernel_sign_codes(elements(x), c->in[0], codes_in(c->out, x), &c->parallel);
+    psal_kernel_ternary_codes(elements(x), c->in[0], codes_in(c->out, x), &c->parallel);
 }
 
-static psal_node sign_codes_case(psal_graph *g, const psal_node *in) {
+static psal_node ternary_codes_case(psal_graph *g, const psal_node *in) {
     const psal_shape shape = *psal_graph_shape(g, in[0]);
-    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), psal_constant_fill(g, 1, PSAL_SHAPE(1)), shape);
+    return psal_group_ternary_spread(g, psal_ternary_codes(g, in[0]), psal_constant_fill(g, 1, PSAL_SHAPE(1)), shape);
 }
-static const psal_op_case sign_codes_cases[] = {{"read back", sign_codes_case, 1, {NONZERO}, true}};
+static const psal_op_case ternary_codes_cases[] = {{"read back", ternary_codes_case, 1, {NONZERO}, true}};
 
-const psal_op psal_op_sign_codes = {.inputs = 1,
-                                    .infer = sign_codes_infer,
-                                    .run = sign_codes_run,
-                                    .not_differentiable = "codes are not numbers; signs are constant almost everywhere",
-                                    PSAL_CASES(sign_codes_cases)};
+const psal_op psal_op_ternary_codes = {
+    .inputs = 1,
+    .infer = ternary_codes_infer,
+    .run = ternary_codes_run,
+    .not_differentiable = "codes are not numbers; signs are constant almost everywhere",
+    PSAL_CASES(ternary_codes_cases)};
 
-psal_node psal_group_sign_spread(psal_graph *graph, psal_node codes, psal_node v, psal_shape shape) {
+psal_node psal_group_ternary_spread(psal_graph *graph, psal_node codes, psal_node v, psal_shape shape) {
     psal_attributes attr = {.result = {.shape = shape}};
-    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_SPREAD, (psal_node[]){codes, v}, 2, &attr);
+    return psal_graph_add(graph, PSAL_OP_GROUP_TERNARY_SPREAD, (psal_node[]){codes, v}, 2, &attr);
 }
 
-static void group_sign_spread_infer(psal_graph *graph, psal_node_record *node) {
+static void group_ternary_spread_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *shape = &node->attr.result.shape;
     if (check_codes(graph, node, shape) && check_vector(graph, node, psal_graph_input_shape(graph, node, 1), shape))
         node->shape = *shape;
 }
 
-static void group_sign_spread_run(const psal_op_call *c) {
+static void group_ternary_spread_run(const psal_op_call *c) {
     size_t groups = (size_t)c->in_shapes[1]->dim[0], length = elements(&c->node->shape) / groups;
-    psal_kernel_row_sign_spread(groups, length, codes_of(c), c->in[1], (psal_real)(1.0 / (double)length), c->out,
-                                &c->parallel);
+    psal_kernel_row_ternary_spread(groups, length, codes_of(c), c->in[1], (psal_real)(1.0 / (double)length), c->out,
+                                   &c->parallel);
 }
 
-static void group_sign_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
-                                       psal_node *dx) {
+static void group_ternary_spread_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
+                                          psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
-    if (wanted[1]) dx[1] = psal_group_sign_mean(graph, n.inputs[0], g, psal_graph_shape(graph, n.inputs[1])->dim[0]);
+    if (wanted[1]) dx[1] = psal_group_ternary_mean(graph, n.inputs[0], g, psal_graph_shape(graph, n.inputs[1])->dim[0]);
 }
 
-static psal_node group_sign_spread_case(psal_graph *g, const psal_node *in) {
+static psal_node group_ternary_spread_case(psal_graph *g, const psal_node *in) {
     const psal_shape shape = *psal_graph_shape(g, in[0]);
-    return psal_group_sign_spread(g, psal_sign_codes(g, in[0]), in[1], shape);
+    return psal_group_ternary_spread(g, psal_ternary_codes(g, in[0]), in[1], shape);
 }
-static const psal_op_case group_sign_spread_cases[] = {
-    {"three filters", group_sign_spread_case, 2, {NONZERO, VECTOR(3)}, false}};
+static const psal_op_case group_ternary_spread_cases[] = {
+    {"three filters", group_ternary_spread_case, 2, {NONZERO, VECTOR(3)}, false}};
 
-const psal_op psal_op_group_sign_spread = {.inputs = 2,
-                                           .infer = group_sign_spread_infer,
-                                           .run = group_sign_spread_run,
-                                           .gradient = group_sign_spread_gradient,
-                                           .keeping = PSAL_RECOMPUTED,
-                                           PSAL_CASES(group_sign_spread_cases)};
+const psal_op psal_op_group_ternary_spread = {.inputs = 2,
+                                              .infer = group_ternary_spread_infer,
+                                              .run = group_ternary_spread_run,
+                                              .gradient = group_ternary_spread_gradient,
+                                              PSAL_CASES(group_ternary_spread_cases)};
 
-psal_node psal_group_sign_mean(psal_graph *graph, psal_node codes, psal_node a, int64_t groups) {
+psal_node psal_group_ternary_mean(psal_graph *graph, psal_node codes, psal_node a, int64_t groups) {
     psal_attributes attr = {.group = {groups}};
-    return psal_graph_add(graph, PSAL_OP_GROUP_SIGN_MEAN, (psal_node[]){codes, a}, 2, &attr);
+    return psal_graph_add(graph, PSAL_OP_GROUP_TERNARY_MEAN, (psal_node[]){codes, a}, 2, &attr);
 }
 
-static void group_sign_mean_infer(psal_graph *graph, psal_node_record *node) {
+static void group_ternary_mean_infer(psal_graph *graph, psal_node_record *node) {
     const psal_shape *a = psal_graph_input_shape(graph, node, 1);
     if (check_codes(graph, node, a) && check_groups(graph, node, a, node->attr.group.groups))
         node->shape = PSAL_SHAPE(node->attr.group.groups);
 }
 
-static void group_sign_mean_run(const psal_op_call *c) {
+static void group_ternary_mean_run(const psal_op_call *c) {
     size_t groups = (size_t)c->node->attr.group.groups;
-    psal_kernel_row_sign_mean(groups, elements(c->in_shapes[1]) / groups, codes_of(c), c->in[1], c->out, &c->parallel);
+    psal_kernel_row_ternary_mean(groups, elements(c->in_shapes[1]) / groups, codes_of(c), c->in[1], c->out,
+                                 &c->parallel);
 }
 
-static void group_sign_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
-                                     psal_node *dx) {
+static void group_ternary_mean_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted,
+                                        psal_node *dx) {
     const psal_node_record n = *psal_graph_node(graph, node);
-    if (wanted[1]) dx[1] = psal_group_sign_spread(graph, n.inputs[0], g, *psal_graph_shape(graph, n.inputs[1]));
+    if (wanted[1]) dx[1] = psal_group_ternary_spread(graph, n.inputs[0], g, *psal_graph_shape(graph, n.inputs[1]));
 }
 
-static psal_node group_sign_mean_case(psal_graph *g, const psal_node *in) {
-    return psal_group_sign_mean(g, psal_sign_codes(g, in[0]), in[1], 3);
+static psal_node group_ternary_mean_case(psal_graph *g, const psal_node *in) {
+    return psal_group_ternary_mean(g, psal_ternary_codes(g, in[0]), in[1], 3);
 }
-static const psal_op_case group_sign_mean_cases[] = {
-    {"three filters", group_sign_mean_case, 2, {NONZERO, WEIGHT}, false}};
+static const psal_op_case group_ternary_mean_cases[] = {
+    {"three filters", group_ternary_mean_case, 2, {NONZERO, WEIGHT}, false}};
 
-const psal_op psal_op_group_sign_mean = {.inputs = 2,
-                                         .infer = group_sign_mean_infer,
-                                         .run = group_sign_mean_run,
-                                         .gradient = group_sign_mean_gradient,
-                                         PSAL_CASES(group_sign_mean_cases)};
+const psal_op psal_op_group_ternary_mean = {.inputs = 2,
+                                            .infer = group_ternary_mean_infer,
+                                            .run = group_ternary_mean_run,
+                                            .gradient = group_ternary_mean_gradient,
+                                            PSAL_CASES(group_ternary_mean_cases)};

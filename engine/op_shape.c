@@ -1,4 +1,4 @@
-/* Concatenation, slicing and reshaping: linear maps that only move numbers. slice and unslice are each other's rule. */
+/* Concatenation, slicing, padding, reshaping: linear maps that only move numbers. slice's rule is unslice, and back. */
 #include <string.h>
 
 #include "engine/op.h"
@@ -65,15 +65,10 @@ static void concat_run(const psal_op_call *c) {
     size_t stride = (size_t)c->node->shape.dim[axis] * inner, offset = 0;
     for (int i = 0; i < c->node->input_count; i++) {
         size_t count = (size_t)c->in_shapes[i]->dim[axis] * inner;
-        if (c->in[i] != c->out + offset) copy_blocks(outer, count, c->in[i], count, c->out + offset, stride);
+        if (c->in[i] != c->out + offset) /* else it lies there (plan_layout.c) */
+            copy_blocks(outer, count, c->in[i], count, c->out + offset, stride);
         offset += count;
     }
-}
-
-/* Of one image, channels lie side by side: the first part stays where it is. */
-static bool concat_shares(const psal_node_record *node, size_t *offset) {
-    *offset = 0;
-    return outer_size(&node->shape, node->attr.slice.axis) == 1;
 }
 
 static void concat_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -110,7 +105,6 @@ static const psal_op_case concat_cases[] = {
 const psal_op psal_op_concat = {.inputs = PSAL_VARIADIC,
                                 .infer = concat_infer,
                                 .run = concat_run,
-                                .shares = concat_shares,
                                 .gradient = concat_gradient,
                                 PSAL_CASES(concat_cases)};
 
@@ -139,14 +133,9 @@ static void slice_run(const psal_op_call *c) {
     int axis = c->node->attr.slice.axis;
     size_t inner = inner_size(&c->node->shape, axis), count = (size_t)c->node->shape.dim[axis] * inner;
     const psal_real *from = c->in[0] + (size_t)c->node->attr.slice.offset * inner;
-    if (c->out == from) return;
+    if (c->out == from) return; /* it lies there (plan_layout.c) */
     copy_blocks(outer_size(&c->node->shape, axis), count, from, (size_t)c->in_shapes[0]->dim[axis] * inner, c->out,
                 count);
-}
-
-static bool slice_shares(const psal_node_record *node, size_t *offset) {
-    *offset = (size_t)node->attr.slice.offset * inner_size(&node->shape, node->attr.slice.axis);
-    return outer_size(&node->shape, node->attr.slice.axis) == 1;
 }
 
 static void slice_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
@@ -162,7 +151,7 @@ static psal_node slice_case(psal_graph *g, const psal_node *in) {
 static psal_node slice_vector_case(psal_graph *g, const psal_node *in) {
     return psal_slice(g, in[0], 0, 2, 3);
 }
-/* Slices beside each other: their gradients come together as one concatenation. */
+/* Slices beside each other, whose gradients a rewrite joins. */
 static psal_node slices_case(psal_graph *g, const psal_node *in) {
     psal_node product = psal_mul(g, psal_slice(g, in[0], 1, 0, 2), psal_slice(g, in[0], 1, 2, 2));
     return psal_mul(g, product, psal_slice(g, in[0], 1, 4, 2));
@@ -176,12 +165,8 @@ static const psal_op_case slice_cases[] = {{"channels", slice_case, 1, {IMAGE(4)
                                            {"all channels in three slices", slices_case, 1, {IMAGE(6)}, false},
                                            {"some channels in three slices", few_slices_case, 1, {IMAGE(5)}, false}};
 
-const psal_op psal_op_slice = {.inputs = 1,
-                               .infer = slice_infer,
-                               .run = slice_run,
-                               .shares = slice_shares,
-                               .gradient = slice_gradient,
-                               PSAL_CASES(slice_cases)};
+const psal_op psal_op_slice = {
+    .inputs = 1, .infer = slice_infer, .run = slice_run, .gradient = slice_gradient, PSAL_CASES(slice_cases)};
 
 /* ---- unslice: zeros, with dy at [offset, offset + its length) ---- */
 
@@ -224,34 +209,34 @@ static void unslice_gradient(psal_graph *graph, psal_node node, psal_node g, con
         dx[0] = psal_slice(graph, g, axis, n.attr.slice.offset, psal_graph_shape(graph, n.inputs[0])->dim[axis]);
 }
 
+psal_node psal_pad(psal_graph *graph, psal_node x, const int64_t *before, const int64_t *after) {
+    if (!psal_graph_has(graph, PSAL_OP_UNSLICE, 0, x)) return PSAL_NO_NODE;
+    const psal_shape s = *psal_graph_shape(graph, x);
+    const int64_t most = INT32_MAX;
+    for (int d = 0; d < s.ndim; d++) {
+        const int64_t cut = before[d] < 0 ? -before[d] : 0, cut_after = after[d] < 0 ? -after[d] : 0;
+        if (before[d] < -most || before[d] > most || after[d] < -most || after[d] > most || s.dim[d] > most)
+            return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "padding of axis %d by %lld and %lld", d,
+                                   (long long)before[d], (long long)after[d]);
+        const int64_t kept = s.dim[d] - cut - cut_after, offset = before[d] > 0 ? before[d] : 0;
+        const int64_t total = s.dim[d] + before[d] + after[d];
+        if (kept != s.dim[d]) x = psal_slice(graph, x, d, cut, kept);
+        if (total != kept) x = psal_unslice(graph, x, d, offset, total);
+    }
+    return x;
+}
+
 static psal_node unslice_case(psal_graph *g, const psal_node *in) {
     return psal_unslice(g, in[0], 1, 1, 4);
 }
-static const psal_op_case unslice_cases[] = {{"channels", unslice_case, 1, {IMAGE(2)}, false}};
+static psal_node pad_case(psal_graph *g, const psal_node *in) {
+    return psal_pad(g, in[0], (int64_t[]){0, 0, 1, -1}, (int64_t[]){0, 0, 0, 2});
+}
+static const psal_op_case unslice_cases[] = {{"channels", unslice_case, 1, {IMAGE(2)}, false},
+                                             {"padded and cut", pad_case, 1, {IMAGE(2)}, false}};
 
 const psal_op psal_op_unslice = {
     .inputs = 1, .infer = unslice_infer, .run = unslice_run, .gradient = unslice_gradient, PSAL_CASES(unslice_cases)};
-
-/* ---- the sum of what several slices of one tensor pass back: their parts side by side ---- */
-
-psal_node psal_add_parts(psal_graph *graph, psal_node a, psal_node b) {
-    psal_node_record x = *psal_graph_node(graph, a), y = *psal_graph_node(graph, b);
-    if (x.op != PSAL_OP_UNSLICE || y.op != PSAL_OP_UNSLICE || x.attr.slice.axis != y.attr.slice.axis ||
-        !psal_shape_equal(&x.shape, &y.shape))
-        return PSAL_NO_NODE;
-    if (x.attr.slice.offset > y.attr.slice.offset) {
-        const psal_node_record later = x;
-        x = y;
-        y = later;
-    }
-    const int axis = x.attr.slice.axis;
-    const int64_t offset = x.attr.slice.offset, total = x.shape.dim[axis];
-    const int64_t x_length = psal_graph_shape(graph, x.inputs[0])->dim[axis];
-    const int64_t length = x_length + psal_graph_shape(graph, y.inputs[0])->dim[axis];
-    if (offset + x_length != y.attr.slice.offset) return PSAL_NO_NODE;
-    psal_node joined = psal_concat(graph, (psal_node[]){x.inputs[0], y.inputs[0]}, 2, axis);
-    return length == total ? joined : psal_unslice(graph, joined, axis, offset, total);
-}
 
 /* ---- reshape ---- */
 

@@ -1,8 +1,11 @@
 #include "engine/tensor.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -25,6 +28,22 @@ size_t psal_dtype_size(psal_dtype dtype) {
 
 const char *psal_dtype_name(psal_dtype dtype) {
     return known(dtype) ? dtypes[dtype].name : "unknown";
+}
+
+const char *psal_tensor_type(const psal_tensor *tensor) {
+    return tensor->dtype == PSAL_OTHER ? tensor->data : psal_dtype_name(tensor->dtype);
+}
+
+bool psal_tensor_is_float(const psal_tensor *tensor) {
+    if (tensor->dtype != PSAL_OTHER)
+        return tensor->dtype == PSAL_F32 || tensor->dtype == PSAL_F64 || tensor->dtype == PSAL_F16 ||
+               tensor->dtype == PSAL_BF16;
+    /* Integers and booleans, NumPy's bytes, text, dates, structures and objects: "U16", "torch.uint16",
+     * "i2", "S5", "O". */
+    const char *type = tensor->data, *dot = strrchr(type, '.');
+    if (dot) type = dot + 1;
+    if (*type && strchr("<>=|", *type)) type++; /* NumPy's byte order */
+    return !*type || !strchr("iubsomv", tolower((unsigned char)*type)) || strncasecmp(type, "bf", 2) == 0;
 }
 
 psal_shape psal_shape_make(int ndim, const int64_t *dim) {
@@ -106,6 +125,8 @@ void psal_tensor_to_f32(const psal_tensor *tensor, float *dst) {
     case PSAL_BOOL:
         EACH(uint8_t, x ? 1.0f : 0.0f)
     case PSAL_DTYPE_COUNT:
+    case PSAL_OTHER:
+        for (int64_t i = 0; i < count; i++) dst[i] = NAN;
         break;
     }
 }
@@ -136,6 +157,8 @@ void psal_tensor_to_f64(const psal_tensor *tensor, double *dst) {
     case PSAL_BOOL:
         EACH(uint8_t, x ? 1.0 : 0.0)
     case PSAL_DTYPE_COUNT:
+    case PSAL_OTHER:
+        for (int64_t i = 0; i < count; i++) dst[i] = NAN;
         break;
     }
 }

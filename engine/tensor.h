@@ -24,11 +24,12 @@ typedef enum psal_dtype {
     PSAL_I16,
     PSAL_I8,
     PSAL_U8,
-    PSAL_BOOL, /* one byte, 0 or 1 */
-    PSAL_DTYPE_COUNT
+    PSAL_BOOL,        /* one byte, 0 or 1 */
+    PSAL_DTYPE_COUNT, /* of the types above, with which psal can compute */
+    PSAL_OTHER        /* any other (8-bit floats, quantised, complex numbers, text): it has a name and a shape only */
 } psal_dtype;
 
-size_t psal_dtype_size(psal_dtype dtype);      /* bytes per element */
+size_t psal_dtype_size(psal_dtype dtype);      /* bytes per element; 0 for PSAL_OTHER */
 const char *psal_dtype_name(psal_dtype dtype); /* "float32", "bfloat16", ... */
 
 typedef struct psal_shape {
@@ -49,14 +50,22 @@ int64_t psal_shape_count(const psal_shape *shape);
 /* "64x3x7x7"; "scalar" for no dimensions. Always terminated; returns `text`. 96 bytes hold most shapes. */
 char *psal_shape_format(const psal_shape *shape, char *text, size_t size);
 
-/* A contiguous tensor. Whoever handed it out says who owns `data`. */
+/* A contiguous tensor. Whoever handed it out says who owns `data`; nobody writes to it through this: it may be a file's
+ * read-only mapping, or shared. */
 typedef struct psal_tensor {
     psal_dtype dtype;
     psal_shape shape;
-    void *data;
+    const void *data; /* PSAL_OTHER: no elements, but what the file calls their type, a string */
 } psal_tensor;
 
-/* Convert every element to float32 (integers and float64 are rounded to nearest) into dst[psal_shape_count]. */
+/* The element type in words: "float32", or of PSAL_OTHER the file's name for it ("F8_E4M3", "torch.complex64"). */
+const char *psal_tensor_type(const psal_tensor *tensor);
+/* Whether the elements may be weights: floating-point numbers, or of a type that is not known to be integers, booleans,
+ * text, dates or Python objects (8-bit floats, complex numbers, quantised and sparse tensors). */
+bool psal_tensor_is_float(const psal_tensor *tensor);
+
+/* Convert every element to float32 (integers and float64 are rounded to nearest) into dst[psal_shape_count]. All become
+ * NaN for PSAL_OTHER. */
 void psal_tensor_to_f32(const psal_tensor *tensor, float *dst);
 /* The same to float64, exact for every type but int64 beyond 2^53. */
 void psal_tensor_to_f64(const psal_tensor *tensor, double *dst);
@@ -72,13 +81,16 @@ typedef struct psal_tensor_map psal_tensor_map;
 psal_tensor_map *psal_tensor_map_new(void);      /* NULL when out of memory */
 void psal_tensor_map_free(psal_tensor_map *map); /* frees tensors, names, metadata and adopted memory; NULL is fine */
 
-/* Append a zeroed tensor (64-byte aligned data owned by the map). The pointer is valid until the next append. Fails on a
- * duplicate name, a bad shape or too little memory. */
-psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
-                                 psal_error *err);
+/* Append a zeroed tensor and return its data, to be filled: 64-byte aligned, owned by the map, valid as long as that;
+ * the only way to write into a tensor. NULL on a duplicate name, a bad shape or too little memory. */
+void *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                          psal_error *err);
 /* Append a tensor whose data lives elsewhere (a mapped file, the caller's buffer) and outlives the map. */
 psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
                                      const void *data, psal_error *err);
+/* Append a tensor that cannot be read: PSAL_OTHER with (the first 100 bytes of) the type's name. */
+psal_status psal_tensor_map_add_other(psal_tensor_map *map, const char *name, const char *type, const psal_shape *shape,
+                                      psal_error *err);
 /* Make the map responsible for calling release(memory, size) when it is freed, e.g. munmap of the file behind views. */
 psal_status psal_tensor_map_adopt(psal_tensor_map *map, void *memory, size_t size,
                                   void (*release)(void *memory, size_t size), psal_error *err);
@@ -87,6 +99,7 @@ size_t psal_tensor_map_count(const psal_tensor_map *map);
 const char *psal_tensor_map_name(const psal_tensor_map *map, size_t index);
 const psal_tensor *psal_tensor_map_at(const psal_tensor_map *map, size_t index);
 const psal_tensor *psal_tensor_map_get(const psal_tensor_map *map, const char *name); /* NULL when absent; O(1) */
+size_t psal_tensor_map_find(const psal_tensor_map *map, const char *name); /* its index; SIZE_MAX when absent; O(1) */
 /* Give entry `index` another name; fails when that name is taken. */
 psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const char *name, psal_error *err);
 /* Drop the entry (its memory stays until the map is freed); later indices move down by one. O(n). */
@@ -97,5 +110,11 @@ psal_status psal_tensor_map_set_meta(psal_tensor_map *map, const char *key, cons
 const char *psal_tensor_map_meta(const psal_tensor_map *map, const char *key); /* NULL when absent */
 size_t psal_tensor_map_meta_count(const psal_tensor_map *map);
 const char *psal_tensor_map_meta_key(const psal_tensor_map *map, size_t index);
+
+/* What the file says about the network itself (engine/description.h); NULL: nothing. Its memory is the map's, adopted.
+ */
+struct psal_description;
+void psal_tensor_map_describe(psal_tensor_map *map, const struct psal_description *description);
+const struct psal_description *psal_tensor_map_description(const psal_tensor_map *map);
 
 #endif

@@ -34,6 +34,7 @@ struct psal_tensor_map {
     size_t meta_count, meta_capacity;
     struct memory *memories;
     size_t memory_count, memory_capacity;
+    const struct psal_description *description;
 };
 
 /* Room for one more element in a growing array. */
@@ -115,7 +116,7 @@ static psal_status out_of_memory(const char *name, psal_error *err) {
 psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
                                      const void *data, psal_error *err) {
     char text[200];
-    if ((unsigned)dtype >= PSAL_DTYPE_COUNT)
+    if ((unsigned)dtype >= PSAL_DTYPE_COUNT && !(dtype == PSAL_OTHER && data))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "tensor %s: unknown element type %d", name, (int)dtype);
     if (psal_shape_count(shape) < 0)
         return psal_fail(err, PSAL_ERR_SHAPE, "tensor %s: impossible shape %s (%d dimensions)", name,
@@ -127,7 +128,7 @@ psal_status psal_tensor_map_add_view(psal_tensor_map *map, const char *name, psa
         return out_of_memory(name, err);
     }
     size_t slot = find_slot(map, name);
-    map->entries[map->count] = (struct entry){copy, {dtype, *shape, (void *)(uintptr_t)data}};
+    map->entries[map->count] = (struct entry){copy, {dtype, *shape, data}};
     map->slots[slot] = ++map->count;
     return PSAL_OK;
 }
@@ -137,8 +138,24 @@ static void release_heap(void *memory, size_t size) {
     free(memory);
 }
 
-psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
-                                 psal_error *err) {
+psal_status psal_tensor_map_add_other(psal_tensor_map *map, const char *name, const char *type, const psal_shape *shape,
+                                      psal_error *err) {
+    char *copy = strndup(type, 100);
+    if (!copy) return out_of_memory(name, err);
+    psal_status status = psal_tensor_map_adopt(map, copy, 0, release_heap, err);
+    if (status != PSAL_OK) {
+        free(copy);
+        return status;
+    }
+    return psal_tensor_map_add_view(map, name, PSAL_OTHER, shape, copy, err);
+}
+
+void *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dtype dtype, const psal_shape *shape,
+                          psal_error *err) {
+    if (!psal_dtype_size(dtype)) {
+        psal_fail(err, PSAL_ERR_ARGUMENT, "tensor %s: unknown element type %d", name, (int)dtype);
+        return NULL;
+    }
     int64_t count = psal_shape_count(shape);
     size_t bytes = count > 0 ? (size_t)count * psal_dtype_size(dtype) : 0;
     /* calloc, because large blocks come zeroed from the system without being touched; aligned by
@@ -160,7 +177,7 @@ psal_tensor *psal_tensor_map_add(psal_tensor_map *map, const char *name, psal_dt
         free(block);
         return NULL;
     }
-    return &map->entries[map->count - 1].tensor;
+    return data;
 }
 
 psal_status psal_tensor_map_adopt(psal_tensor_map *map, void *memory, size_t size,
@@ -186,6 +203,10 @@ const psal_tensor *psal_tensor_map_at(const psal_tensor_map *map, size_t index) 
 const psal_tensor *psal_tensor_map_get(const psal_tensor_map *map, const char *name) {
     size_t found = map->slots[find_slot(map, name)];
     return found ? &map->entries[found - 1].tensor : NULL;
+}
+
+size_t psal_tensor_map_find(const psal_tensor_map *map, const char *name) {
+    return map->slots[find_slot(map, name)] - 1; /* a free slot holds 0 */
 }
 
 psal_status psal_tensor_map_rename(psal_tensor_map *map, size_t index, const char *name, psal_error *err) {
@@ -257,4 +278,12 @@ size_t psal_tensor_map_meta_count(const psal_tensor_map *map) {
 
 const char *psal_tensor_map_meta_key(const psal_tensor_map *map, size_t index) {
     return index < map->meta_count ? map->metas[index].key : NULL;
+}
+
+void psal_tensor_map_describe(psal_tensor_map *map, const struct psal_description *description) {
+    map->description = description;
+}
+
+const struct psal_description *psal_tensor_map_description(const psal_tensor_map *map) {
+    return map->description;
 }

@@ -75,9 +75,9 @@ static bool populate(char *memory, size_t bytes, bool small) {
     return now() - start > SLOW_PAGE;
 }
 
-/* Memory in large pages. With `at_once` all of them by all threads, instead of one by one as they are written to. A large page may
- * take fifty times as long as usual, where a virtual machine's host has to find memory for it; a thread that meets one goes on with
- * small ones, of which the system has some that were used lately. */
+/* Memory in large pages. With `at_once` all of them by all threads, instead of one by one as they are written to. A
+ * large page may take fifty times as long as usual, where a virtual machine's host has to find memory for it; a thread
+ * that meets one goes on with small ones, of which the system has some that were used lately. */
 static void *get_memory(size_t bytes, bool at_once, int threads) {
     const size_t rounded = (bytes / HUGE_PAGE + 1) * HUGE_PAGE;
     char *memory = aligned_alloc(HUGE_PAGE, rounded);
@@ -96,7 +96,7 @@ void *psal_workspace_memory(size_t bytes) {
 }
 
 psal_workspace *psal_workspace_new(const psal_plan *plan, psal_error *err) {
-    void *memory = get_memory(psal_plan_memory(plan), plan->brief, plan->threads);
+    void *memory = get_memory(psal_plan_memory(plan), plan->few_runs, plan->threads);
     if (!memory) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %.1f MiB",
                   (double)psal_plan_memory(plan) / 1048576);
@@ -123,22 +123,25 @@ void psal_workspace_free(psal_workspace *ws) {
 }
 
 psal_status psal_workspace_set(psal_workspace *ws, psal_node n, const psal_real *values, psal_error *err) {
-    const psal_node_record *node = n >= 0 && n < ws->plan->nodes ? psal_graph_node(ws->plan->graph, n) : NULL;
+    const psal_graph *graph = ws->plan->source;
+    const psal_node_record *node = n >= 0 && n < psal_graph_node_count(graph) ? psal_graph_node(graph, n) : NULL;
     if (!node || (node->op != PSAL_OP_INPUT && node->op != PSAL_OP_PARAMETER))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an input or a parameter of this graph", n);
-    ws->set[n] = values;
+    const psal_node own = psal_plan_node(ws->plan, n);
+    if (own != PSAL_NO_NODE) ws->set[own] = values;
     return PSAL_OK;
 }
 
 psal_status psal_workspace_place(psal_workspace *ws, psal_node n, psal_real *memory, psal_error *err) {
     const psal_plan *plan = ws->plan;
-    const psal_node_record *node = n >= 0 && n < plan->nodes && plan->is_output[n] ? psal_graph_node(plan->graph, n)
-                                                                                   : NULL;
+    const psal_node own = psal_plan_node(plan, n);
+    const psal_node_record *node = own != PSAL_NO_NODE && plan->is_output[own] ? psal_graph_node(plan->graph, own)
+                                                                               : NULL;
     if (!node || !(psal_op_get(node->op)->run || psal_op_get(node->op)->run_elements))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an output that could be placed elsewhere", n);
     if (!ws->placed && !(ws->placed = calloc((size_t)plan->nodes + 1, sizeof *ws->placed)))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %d nodes", plan->nodes);
-    ws->placed[n] = memory;
+    ws->placed[own] = memory;
     return PSAL_OK;
 }
 
@@ -151,7 +154,7 @@ void psal_workspace_silence(psal_workspace *ws, const psal_silence *list, size_t
 static void silence(const psal_workspace *ws, psal_node n, psal_real *out) {
     for (size_t i = 0; i < ws->silence_count; i++) {
         const psal_silence *s = &ws->silence[i];
-        if (s->node != n) continue;
+        if (psal_plan_node(ws->plan, s->node) != n) continue;
         const psal_shape *shape = psal_graph_shape(ws->plan->graph, n);
         const int64_t plane = psal_shape_count(shape) / (shape->dim[0] * shape->dim[1]);
         memset(out + (s->image * shape->dim[1] + s->channel) * plane, 0, (size_t)plane * sizeof *out);
@@ -193,7 +196,7 @@ static int last_of_pass(const psal_workspace *ws, int step) {
     const int last = step + steps[step].follow;
     for (int inner = step; inner < last; inner++)
         for (size_t i = 0; i < ws->silence_count; i++)
-            if (ws->silence[i].node == steps[inner].node) return inner;
+            if (psal_plan_node(ws->plan, ws->silence[i].node) == steps[inner].node) return inner;
     return last;
 }
 
@@ -229,7 +232,7 @@ static psal_op_call prepare(psal_workspace *ws, int step, const psal_real **in, 
                           .in_shapes = in_shapes,
                           .in = in,
                           .out = out,
-                          .method = plan->methods[plan->steps[step].stage],
+                          .convolution = plan->steps[step].prepared.convolution,
                           .parallel = {plan->threads, ws->memory + plan->steps[step].scratch}};
 }
 
@@ -273,7 +276,8 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
 }
 
 const psal_real *psal_workspace_get(const psal_workspace *ws, psal_node n) {
-    return n >= 0 && n < ws->plan->nodes && ws->plan->is_output[n] ? ws->values[n] : NULL;
+    const psal_node own = psal_plan_node(ws->plan, n);
+    return own != PSAL_NO_NODE && ws->plan->is_output[own] ? ws->values[own] : NULL;
 }
 
 void psal_workspace_profile(psal_workspace *ws, bool on) {
@@ -294,11 +298,13 @@ void psal_workspace_timings(const psal_workspace *ws, psal_timing *timings) {
         psal_plan_step s = ws->plan->steps[step];
         const psal_node_record *node = psal_graph_node(ws->plan->graph, s.node);
         const psal_op *op = psal_op_get(node->op);
-        timings[step] = (psal_timing){.op = psal_op_kind_name(node->op),
-                                      .layer = node->layer,
-                                      .shape = node->shape,
-                                      .seconds = ws->seconds[step],
-                                      .flops = op->flops ? op->flops(node) * (double)ws->runs[s.stage] : 0,
-                                      .stage = s.stage};
+        timings[step] = (psal_timing){
+            .op = psal_op_kind_name(node->op),
+            .layer = node->layer,
+            .algorithm = s.prepared.convolution ? psal_conv2d_algorithm_name(s.prepared.convolution) : NULL,
+            .shape = node->shape,
+            .seconds = ws->seconds[step],
+            .flops = op->flops ? op->flops(node) * (double)ws->runs[s.stage] : 0,
+            .stage = s.stage};
     }
 }

@@ -2,6 +2,7 @@
 
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -60,13 +61,28 @@ psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *er
     else
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a figure's name must end in .png, .svg or .pdf", path);
     canvas->path = path;
+    /* The first text makes fontconfig read its configuration, which goes round for ever when no memory is left. */
+    void *volatile room = malloc((size_t)8 << 20);
+    if (!room) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for a figure", path);
+    free(room);
+    errno = 0; /* for note_failure */
     canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1);
     canvas->cr = cairo_create(canvas->surface);
     set_font_options(canvas->cr);
     return PSAL_OK;
 }
 
+/* Where text is measured wrongly for want of memory, the drawing is another one: it counts as failed. So does a drawing
+ * during which malloc has failed: Cairo, Pixman, FreeType and fontconfig do not always say when they left something
+ * out. */
+static void note_failure(fig_canvas *canvas) {
+    if (errno == ENOMEM && canvas->failure == CAIRO_STATUS_SUCCESS) canvas->failure = CAIRO_STATUS_NO_MEMORY;
+    if (canvas->failure == CAIRO_STATUS_SUCCESS) canvas->failure = cairo_status(canvas->cr);
+    if (canvas->failure == CAIRO_STATUS_SUCCESS) canvas->failure = cairo_surface_status(canvas->surface);
+}
+
 void fig_canvas_start(fig_canvas *canvas, double width, double height) {
+    note_failure(canvas);
     cairo_destroy(canvas->cr);
     cairo_surface_destroy(canvas->surface);
     canvas->width = width = ceil(width);
@@ -186,15 +202,16 @@ static psal_status renumber_svg(fig_buffer *svg, psal_error *err) {
 
 psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
     psal_status status = PSAL_OK;
-    cairo_status_t failure = cairo_status(canvas->cr);
-    if (failure == CAIRO_STATUS_SUCCESS && canvas->format != FIG_PNG) {
+    note_failure(canvas);
+    if (canvas->failure == CAIRO_STATUS_SUCCESS && canvas->format != FIG_PNG) {
         cairo_show_page(canvas->cr);
+        note_failure(canvas);
         cairo_surface_finish(canvas->surface);
-        failure = cairo_surface_status(canvas->surface);
+        note_failure(canvas);
     }
-    if (failure != CAIRO_STATUS_SUCCESS)
+    if (canvas->failure != CAIRO_STATUS_SUCCESS)
         status = psal_fail(err, PSAL_ERR_MEMORY, "%s: the figure of %.0f x %.0f points cannot be drawn: %s",
-                           canvas->path, canvas->width, canvas->height, cairo_status_to_string(failure));
+                           canvas->path, canvas->width, canvas->height, cairo_status_to_string(canvas->failure));
     else if (canvas->format == FIG_PNG)
         status = fig_encode_png(canvas->surface, canvas->content, &canvas->encoded, err);
     else if (canvas->format == FIG_SVG)
@@ -225,6 +242,8 @@ cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width) {
 void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width, double height,
                     cairo_filter_t filter) {
     double pixels_x = cairo_image_surface_get_width(image), pixels_y = cairo_image_surface_get_height(image);
+    if (cairo_surface_status(image) != CAIRO_STATUS_SUCCESS)
+        cairo_set_source_surface(cr, image, 0, 0); /* cr fails as it has */
     if (pixels_x < 1 || pixels_y < 1) return;
     cairo_save(cr);
     cairo_rectangle(cr, x, y, width, height);

@@ -29,6 +29,7 @@ typedef struct fig_canvas {
     cairo_t *cr; /* before fig_canvas_start: for measuring text only */
     double width, height;
     fig_buffer encoded;
+    cairo_status_t failure; /* the first, of the contexts and surfaces that are gone */
 } fig_canvas;
 
 /* Check the ending and make a context on which text can be measured. On failure nothing is left to

@@ -6,15 +6,13 @@
 
 #include "io/mapped_file.h"
 #include "io/npy.h"
+#include "io/onnx.h"
 #include "io/pth.h"
 #include "io/safetensors.h"
 #include "io/tfjs.h"
 #include "io/zip.h"
 
-/* Prefixes that are taken off; a hostile name is nothing but a million of them, copied each time. */
-enum { MOST_PREFIXES = 32 };
-
-enum form { SAFETENSORS, ZIP, PICKLE, JSON, UNKNOWN };
+enum form { SAFETENSORS, ZIP, PICKLE, JSON, ONNX, UNKNOWN };
 
 /* Files people give by mistake, by their first bytes, and what to say about them. */
 static const struct {
@@ -63,6 +61,8 @@ static psal_status recognise(const uint8_t *data, size_t size, enum form *form, 
         *form = PICKLE;
     else if (size >= 27 && memcmp(data, "L119547037146038801333356L\n", 27) == 0)
         *form = PICKLE; /* protocol 0 */
+    else if (psal_onnx_begins(data, size))
+        *form = ONNX;
     else if (first < size && data[first] == '{')
         *form = JSON;
     else if (is_html(data, size))
@@ -73,13 +73,13 @@ static psal_status recognise(const uint8_t *data, size_t size, enum form *form, 
                          "0.1.10, is not read)");
     if (*form != UNKNOWN) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_FORMAT,
-                     "is no checkpoint psal knows (safetensors, PyTorch, .npz, TensorFlow.js), or is damaged");
+                     "is no checkpoint psal knows (safetensors, PyTorch, .npz, ONNX, TensorFlow.js), or is damaged");
 }
 
 /* An archive of arrays, or PyTorch's: what does it hold? */
-static psal_tensor_map *read_zip(const char *path, psal_notes *notes, psal_error *err) {
+static psal_status recognise_zip(const char *path, enum form *form, psal_error *err) {
     psal_zip *zip = psal_zip_open(path, err);
-    if (!zip) return NULL;
+    if (!zip) return psal_error_status(err);
     bool torch = false, arrays = false;
     for (size_t i = 0; i < psal_zip_count(zip); i++) {
         const char *name = psal_zip_name(zip, i), *dot = strrchr(name, '.'), *slash = strchr(name, '/');
@@ -87,12 +87,13 @@ static psal_tensor_map *read_zip(const char *path, psal_notes *notes, psal_error
         arrays |= dot && strcmp(dot, ".npy") == 0;
     }
     psal_zip_close(zip);
-    if (torch) return psal_pth_read(path, notes, err);
-    if (!arrays) {
-        psal_fail(err, PSAL_ERR_FORMAT,
-                  "%s: is a zip archive, but neither a PyTorch file (no data.pkl) nor .npz (no .npy)", path);
-        return NULL;
-    }
+    *form = torch ? PICKLE : ZIP;
+    if (torch || arrays) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_FORMAT,
+                     "%s: is a zip archive, but neither a PyTorch file (no data.pkl) nor .npz (no .npy)", path);
+}
+
+static psal_tensor_map *read_npz(const char *path, psal_error *err) {
     psal_tensor_map *map = psal_npz_read(path, err);
     if (map && psal_tensor_map_set_meta(map, "format", "npz", err) != PSAL_OK) {
         psal_tensor_map_free(map);
@@ -111,68 +112,100 @@ static psal_tensor_map *read_safetensors(const char *path, psal_error *err) {
     return map;
 }
 
-/* Whether all names begin with `prefix` and can lose it without two of them meeting. */
-static bool all_have_prefix(const psal_tensor_map *map, const char *prefix) {
-    size_t length = strlen(prefix);
-    for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
-        const char *name = psal_tensor_map_name(map, i);
-        if (strncmp(name, prefix, length) != 0 || !name[length]) return false;
-        if (psal_tensor_map_get(map, name + length)) return false;
-    }
-    return true;
+/* ---- parts ---- */
+
+struct psal_checkpoint {
+    char *path;
+    enum form form;
+    psal_pth *pth; /* PICKLE */
+    psal_pth_dictionary *dictionaries;
+    psal_checkpoint_part *parts;
+    size_t count;
+};
+
+static psal_status find_form(const char *path, enum form *form, psal_error *err) {
+    struct stat info;
+    *form = JSON; /* a folder: that of a TensorFlow.js model */
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return PSAL_OK;
+    psal_mapped_file file;
+    psal_status status = psal_map_file(path, &file, err);
+    if (status != PSAL_OK) return status;
+    status = recognise(file.data, file.size, form, err);
+    psal_unmap_file(&file);
+    if (status != PSAL_OK) return psal_fail_prefix(err, "%s", path);
+    return *form == ZIP ? recognise_zip(path, form, err) : PSAL_OK;
 }
 
-static psal_status strip_prefixes(psal_tensor_map *map, psal_notes *notes, psal_error *err) {
-    static const char *const prefixes[] = {"module.", "_orig_mod.", "model.", "net."};
-    size_t count = sizeof prefixes / sizeof *prefixes, since = 0, taken = 0;
-    /* Round and round, until none has fitted in a whole round: "module.model.",
-     * "model.module.module." */
-    for (size_t p = 0; since < count && taken < MOST_PREFIXES;) {
-        if (!all_have_prefix(map, prefixes[p])) {
-            p = (p + 1) % count;
-            since++;
-            continue;
-        }
-        for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
-            char *rest = strdup(psal_tensor_map_name(map, i) + strlen(prefixes[p]));
-            psal_status status = rest ? psal_tensor_map_rename(map, i, rest, err)
-                                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-            free(rest);
-            if (status != PSAL_OK) return status;
-        }
-        psal_note(notes, "took the prefix '%s' off all names", prefixes[p]);
-        since = 0;
-        taken++;
+static psal_status find_parts(psal_checkpoint *c, psal_error *err) {
+    c->count = 1;
+    if (c->form == PICKLE) {
+        c->pth = psal_pth_open(c->path, err);
+        if (!c->pth) return psal_error_status(err);
+        c->dictionaries = psal_pth_dictionaries(c->pth, &c->count, err);
+        if (!c->dictionaries) return psal_fail_prefix(err, "%s", c->path);
+    }
+    c->parts = calloc(c->count, sizeof *c->parts);
+    if (!c->parts) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", c->path);
+    for (size_t i = 0; i < c->count; i++) {
+        const psal_pth_dictionary *d = c->dictionaries ? &c->dictionaries[i] : NULL;
+        c->parts[i] = d ? (psal_checkpoint_part){d->key, d->tensors, d->usual, d->average}
+                        : (psal_checkpoint_part){.key = ""};
     }
     return PSAL_OK;
 }
 
+psal_checkpoint *psal_checkpoint_open(const char *path, psal_error *err) {
+    psal_error local = PSAL_ERROR_INIT;
+    if (!err) err = &local;
+    psal_checkpoint *c = calloc(1, sizeof *c);
+    if (c) c->path = strdup(path);
+    psal_status status = c && c->path ? find_form(path, &c->form, err)
+                                      : psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
+    if (status == PSAL_OK) status = find_parts(c, err);
+    if (status == PSAL_OK) return c;
+    psal_checkpoint_close(c);
+    return NULL;
+}
+
+void psal_checkpoint_close(psal_checkpoint *c) {
+    if (!c) return;
+    psal_pth_dictionaries_free(c->dictionaries, c->dictionaries ? c->count : 0);
+    psal_pth_close(c->pth);
+    free(c->parts);
+    free(c->path);
+    free(c);
+}
+
+size_t psal_checkpoint_part_count(const psal_checkpoint *c) {
+    return c->count;
+}
+
+const psal_checkpoint_part *psal_checkpoint_part_at(const psal_checkpoint *c, size_t index) {
+    return index < c->count ? &c->parts[index] : NULL;
+}
+
+psal_tensor_map *psal_checkpoint_part_read(psal_checkpoint *c, size_t index, psal_notes *notes, psal_error *err) {
+    psal_tensor_map *map;
+    if (c->form == PICKLE) {
+        map = psal_pth_tensors(c->pth, &c->dictionaries[index], notes, err);
+        if (!map) psal_fail_prefix(err, "%s", c->path);
+    } else {
+        map = c->form == ZIP           ? read_npz(c->path, err)
+              : c->form == SAFETENSORS ? read_safetensors(c->path, err)
+              : c->form == ONNX        ? psal_onnx_read(c->path, err)
+                                       : psal_tfjs_read(c->path, err);
+    }
+    if (map && !psal_tensor_map_count(map)) {
+        psal_fail(err, PSAL_ERR_FORMAT, "%s: holds no tensors", c->path);
+        psal_tensor_map_free(map);
+        return NULL;
+    }
+    return map;
+}
+
 psal_tensor_map *psal_checkpoint_read(const char *path, psal_notes *notes, psal_error *err) {
-    struct stat info;
-    enum form form = JSON; /* a folder: that of a TensorFlow.js model */
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
-        psal_mapped_file file;
-        if (psal_map_file(path, &file, err) != PSAL_OK) return NULL;
-        psal_status status = recognise(file.data, file.size, &form, err);
-        psal_unmap_file(&file);
-        if (status != PSAL_OK) {
-            psal_fail_prefix(err, "%s", path);
-            return NULL;
-        }
-    }
-    psal_tensor_map *map = form == ZIP           ? read_zip(path, notes, err)
-                           : form == SAFETENSORS ? read_safetensors(path, err)
-                           : form == PICKLE      ? psal_pth_read(path, notes, err)
-                                                 : psal_tfjs_read(path, err);
-    if (!map) return NULL;
-    if (!psal_tensor_map_count(map)) {
-        psal_fail(err, PSAL_ERR_FORMAT, "%s: holds no tensors", path);
-        psal_tensor_map_free(map);
-        return NULL;
-    }
-    if (form != JSON && strip_prefixes(map, notes, err) != PSAL_OK) {
-        psal_tensor_map_free(map);
-        return NULL;
-    }
+    psal_checkpoint *c = psal_checkpoint_open(path, err);
+    psal_tensor_map *map = c ? psal_checkpoint_part_read(c, 0, notes, err) : NULL;
+    psal_checkpoint_close(c);
     return map;
 }

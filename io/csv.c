@@ -5,17 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
 #include "io/atomic_file.h"
-#include "io/numbers.h"
 
 /* ---- reading ---- */
 
 struct psal_csv_reader {
-    FILE *file;
+    FILE *file; /* NULL: all is in `ahead` */
     char *path;
     char separator;
-    bool started;           /* the byte order mark has been looked for */
-    unsigned char ahead[3]; /* the first bytes, when they are no mark */
+    bool started;      /* the byte order mark and the separator have been looked for */
+    const char *ahead; /* what comes before the rest of the file: its beginning, or a whole text */
+    char *beginning;   /* the same, when it is the reader's */
     size_t ahead_at, ahead_end;
     int pushed_back;  /* a byte looked at too early, or EOF */
     size_t next_line; /* the line the next byte belongs to */
@@ -26,7 +27,7 @@ struct psal_csv_reader {
     size_t fields, fields_capacity;
 };
 
-psal_csv_reader *psal_csv_open(const char *path, char separator, psal_error *err) {
+static psal_csv_reader *new_reader(const char *path, char separator, psal_error *err) {
     psal_csv_reader *reader = calloc(1, sizeof *reader);
     char *name = strdup(path);
     if (!reader || !name) {
@@ -39,6 +40,21 @@ psal_csv_reader *psal_csv_open(const char *path, char separator, psal_error *err
     reader->separator = separator;
     reader->next_line = 1;
     reader->pushed_back = EOF;
+    return reader;
+}
+
+psal_csv_reader *psal_csv_open_text(const char *text, size_t size, const char *path, char separator, psal_error *err) {
+    psal_csv_reader *reader = new_reader(path, separator, err);
+    if (reader) {
+        reader->ahead = text;
+        reader->ahead_end = size;
+    }
+    return reader;
+}
+
+psal_csv_reader *psal_csv_open(const char *path, char separator, psal_error *err) {
+    psal_csv_reader *reader = new_reader(path, separator, err);
+    if (!reader) return NULL;
     reader->file = fopen(path, "rbe");
     if (!reader->file) {
         psal_fail(err, PSAL_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -52,6 +68,7 @@ void psal_csv_close(psal_csv_reader *reader) {
     if (!reader) return;
     if (reader->file) fclose(reader->file);
     free(reader->path);
+    free(reader->beginning);
     free(reader->record);
     free(reader->field_start);
     free(reader);
@@ -91,19 +108,91 @@ static psal_status begin_field(psal_csv_reader *reader, psal_error *err) {
     return PSAL_OK;
 }
 
-static void skip_byte_order_mark(psal_csv_reader *reader) {
-    if (reader->started) return;
+static bool failed(const psal_csv_reader *reader) {
+    return reader->file && ferror(reader->file);
+}
+
+/* Whether text[length], blanks aside, is a whole number or a WordNet id: what is told from a path or
+ * a name by its form. */
+static bool is_key(const char *text, size_t length) {
+    while (length > 0 && strchr(" \"'", text[length - 1])) length--;
+    while (length > 0 && strchr(" \"'", *text)) text++, length--;
+    size_t digits = 0;
+    while (digits < length && text[length - 1 - digits] >= '0' && text[length - 1 - digits] <= '9') digits++;
+    return digits > 0 && (digits == length || (digits == 8 && length == 9 && *text == 'n'));
+}
+
+/* The separator by the first line, as csv.h says. */
+static char find_separator(const char *line, size_t length) {
+    static const char all[] = ",;\t";
+    char found = 0, parting = 0;
+    for (const char *one = all; *one; one++) {
+        const char *first = NULL, *last = NULL;
+        bool quoted = false;
+        for (const char *c = line; c < line + length; c++) {
+            if (*c == '"') quoted = !quoted;
+            if (quoted || *c != *one) continue;
+            if (!first) first = c;
+            last = c;
+        }
+        if (!first) continue;
+        if (!found) found = *one;
+        bool key = is_key(line, (size_t)(first - line)) || is_key(last + 1, (size_t)(line + length - last - 1));
+        if (key && !parting) parting = *one;
+    }
+    return parting ? parting : found ? found : ',';
+}
+
+/* Read the file's beginning: enough to tell a byte order mark, or all of the first line. */
+static psal_status read_beginning(psal_csv_reader *reader, psal_error *err) {
+    size_t capacity = 0, used = 0;
+    bool line = reader->separator == PSAL_CSV_ANY, text = false;
+    for (int c; used < PSAL_CSV_MAX_RECORD && (line || used < 3);) {
+        if ((c = getc_unlocked(reader->file)) == EOF) break;
+        if (used == capacity) {
+            capacity = capacity ? 2 * capacity : 256;
+            char *grown = realloc(reader->beginning, capacity);
+            if (!grown) return out_of_memory(reader, err);
+            reader->beginning = grown;
+        }
+        reader->beginning[used++] = (char)c;
+        bool line_end = c == '\n' || c == '\r', mark = used <= 3 && c >= 0xBB;
+        if (used > 3 && text && line_end) break;
+        text |= !line_end && !mark;
+    }
+    reader->ahead = reader->beginning;
+    reader->ahead_end = used;
+    return PSAL_OK;
+}
+
+static psal_status start(psal_csv_reader *reader, psal_error *err) {
+    if (reader->started) return PSAL_OK;
     reader->started = true;
-    reader->ahead_end = fread(reader->ahead, 1, 3, reader->file);
-    if (reader->ahead_end == 3 && !memcmp(reader->ahead, "\xEF\xBB\xBF", 3)) reader->ahead_at = 3;
+    psal_status status = reader->file ? read_beginning(reader, err) : PSAL_OK;
+    if (status) return status;
+    const char *text = reader->ahead;
+    size_t at = 0, end = reader->ahead_end;
+    if (end >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) at = 3;
+    reader->ahead_at = at;
+    if (reader->separator != PSAL_CSV_ANY) return PSAL_OK;
+    while (at < end && (text[at] == '\n' || text[at] == '\r')) at++;
+    size_t length = 0;
+    while (at + length < end && text[at + length] != '\n' && text[at + length] != '\r') length++;
+    if (length == 5 && !memcmp(text + at, "sep=", 4) && strchr(",;\t", text[at + 4])) {
+        reader->separator = text[at + 4];
+        reader->ahead_at = at + length; /* its line end counts as an empty line */
+    } else {
+        reader->separator = find_separator(length ? text + at : "", length); /* of an empty file there is no text */
+    }
+    return PSAL_OK;
 }
 
 static int raw_byte(psal_csv_reader *reader) {
     int c = reader->pushed_back;
     reader->pushed_back = EOF;
     if (c != EOF) return c;
-    if (reader->ahead_at < reader->ahead_end) return reader->ahead[reader->ahead_at++];
-    return getc_unlocked(reader->file);
+    if (reader->ahead_at < reader->ahead_end) return (unsigned char)reader->ahead[reader->ahead_at++];
+    return reader->file ? getc_unlocked(reader->file) : EOF;
 }
 
 /* The next byte, or EOF; outside quotes CRLF and CR count as LF. */
@@ -125,7 +214,7 @@ static psal_status read_record(psal_csv_reader *reader, int c, psal_error *err) 
     size_t quote_line = 0;
     psal_status status = begin_field(reader, err);
     for (; !status; c = next_byte(reader, state == QUOTED)) {
-        if (c == EOF && ferror(reader->file))
+        if (c == EOF && failed(reader))
             return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path, reader->line, strerror(errno));
         if (c == 0)
             return psal_fail(err, PSAL_ERR_FORMAT, "%s:%zu: a NUL byte: not a text file (UTF-16 must become UTF-8)",
@@ -164,18 +253,19 @@ static psal_status read_record(psal_csv_reader *reader, int c, psal_error *err) 
 psal_status psal_csv_next(psal_csv_reader *reader, bool *have, psal_error *err) {
     *have = false;
     reader->used = reader->fields = 0;
-    skip_byte_order_mark(reader);
+    psal_status status = start(reader, err);
+    if (status) return status;
     int c;
     do { /* empty lines */
         reader->line = reader->next_line;
         c = next_byte(reader, false);
     } while (c == '\n');
     if (c == EOF) {
-        if (ferror(reader->file))
+        if (failed(reader))
             return psal_fail(err, PSAL_ERR_IO, "%s:%zu: cannot read: %s", reader->path, reader->line, strerror(errno));
         return PSAL_OK;
     }
-    psal_status status = read_record(reader, c, err);
+    status = read_record(reader, c, err);
     if (!status) *have = true;
     return status;
 }
@@ -184,8 +274,15 @@ size_t psal_csv_field_count(const psal_csv_reader *reader) {
     return reader->fields;
 }
 
+/* Whether a spreadsheet would run the text as a formula; apostrophes in front: one more guards it. */
+static bool runs(const char *text) {
+    return *text && strchr("=+-@\t", *text);
+}
+
 const char *psal_csv_field(const psal_csv_reader *reader, size_t index) {
-    return reader->record + reader->field_start[index];
+    const char *text = reader->record + reader->field_start[index];
+    bool table = reader->separator != PSAL_CSV_WHOLE_LINES;
+    return text + (table && *text == '\'' && runs(text + strspn(text, "'")));
 }
 
 size_t psal_csv_line(const psal_csv_reader *reader) {
@@ -196,12 +293,23 @@ const char *psal_csv_path(const psal_csv_reader *reader) {
     return reader->path;
 }
 
+bool psal_csv_title(const char *title, char plain[32]) {
+    size_t used = 0;
+    for (; *title; title++) {
+        if (strchr(" _-.\t", *title)) continue;
+        if (used == 31) return false;
+        plain[used++] = (char)(*title >= 'A' && *title <= 'Z' ? *title - 'A' + 'a' : *title);
+    }
+    plain[used] = 0;
+    return true;
+}
+
 /* ---- writing ---- */
 
 struct psal_csv_writer {
-    psal_atomic_file *file; /* NULL when writing to somebody else's stream */
-    FILE *stream;
-    bool inside; /* the current record has a field already */
+    psal_atomic_file *file;
+    FILE *stream; /* of the file */
+    bool inside;  /* the current record has a field already */
 };
 
 psal_csv_writer *psal_csv_create(const char *path, psal_error *err) {
@@ -219,16 +327,6 @@ psal_csv_writer *psal_csv_create(const char *path, psal_error *err) {
     return writer;
 }
 
-psal_csv_writer *psal_csv_write_to(FILE *stream, psal_error *err) {
-    psal_csv_writer *writer = calloc(1, sizeof *writer);
-    if (!writer) {
-        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a table");
-        return NULL;
-    }
-    writer->stream = stream;
-    return writer;
-}
-
 static void begin_output_field(psal_csv_writer *writer) {
     if (writer->inside) putc(',', writer->stream);
     writer->inside = true;
@@ -238,14 +336,16 @@ void psal_csv_text(psal_csv_writer *writer, const char *text) {
     bool first = !writer->inside;
     begin_output_field(writer);
     if (!text) text = "";
+    bool guard = runs(text + strspn(text, "'"));
     /* A record that is one empty field would read back as an empty line, and a byte order mark in
      * front of the first field would vanish. */
     bool quotes = strpbrk(text, ",\"\r\n") || (first && !*text) || !strncmp(text, "\xEF\xBB\xBF", 3);
+    if (quotes) putc('"', writer->stream);
+    if (guard) putc('\'', writer->stream);
     if (!quotes) {
         fputs(text, writer->stream);
         return;
     }
-    putc('"', writer->stream);
     for (; *text; text++) {
         if (*text == '"') putc('"', writer->stream);
         putc(*text, writer->stream);
@@ -281,17 +381,7 @@ void psal_csv_record(psal_csv_writer *writer, size_t count, const char *const *f
 }
 
 psal_status psal_csv_commit(psal_csv_writer *writer, psal_error *err) {
-    psal_status status = PSAL_OK;
-    if (writer->file)
-        status = psal_atomic_file_commit(writer->file, err);
-    else if (fflush(writer->stream) || ferror(writer->stream))
-        status = psal_fail(err, PSAL_ERR_IO, "cannot write the table: %s", strerror(errno));
+    psal_status status = psal_atomic_file_commit(writer->file, err);
     free(writer);
     return status;
-}
-
-void psal_csv_abort(psal_csv_writer *writer) {
-    if (!writer) return;
-    psal_atomic_file_abort(writer->file);
-    free(writer);
 }

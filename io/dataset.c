@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/fnv.h"
+
 /* ---- building, used by the readers of each kind ---- */
 
 psal_dataset *psal_dataset_begin(psal_error *err) {
@@ -26,7 +28,7 @@ psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_o
         status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "%s: more than %d samples", path, PSAL_DATASET_MAX_SAMPLES);
     } else if (dataset->count == dataset->capacity) {
         size_t capacity = dataset->capacity ? 2 * dataset->capacity : 64;
-        psal_sample *grown = realloc(dataset->samples, capacity * sizeof *grown);
+        psal_dataset_sample *grown = realloc(dataset->samples, capacity * sizeof *grown);
         if (grown) {
             dataset->samples = grown;
             dataset->capacity = capacity;
@@ -39,9 +41,19 @@ psal_status psal_dataset_append(psal_dataset *dataset, char *path, size_t name_o
         free(group_copy);
         return status;
     }
-    dataset->samples[dataset->count++] = (psal_sample){path, name_offset, group_copy, label};
-    if (!dataset->pixels && psal_dataset_extension(path) == PSAL_EXTENSION_UNSUPPORTED) dataset->unsupported++;
+    dataset->samples[dataset->count++] = (psal_dataset_sample){
+        .path = path, .name_offset = name_offset, .group = group_copy, .label = label};
     return PSAL_OK;
+}
+
+psal_status psal_dataset_append_bad(psal_dataset *dataset, char *path, size_t name_offset, const char *group,
+                                    const psal_error *problem, psal_error *err) {
+    psal_status status = psal_dataset_append(dataset, path, name_offset, PSAL_NO_LABEL, group, err);
+    if (status) return status;
+    psal_dataset_sample *sample = &dataset->samples[dataset->count - 1];
+    sample->status = problem->status;
+    sample->problem = strdup(problem->message);
+    return sample->problem ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of samples");
 }
 
 char *psal_dataset_join(const char *folder, const char *name, size_t *name_offset) {
@@ -65,7 +77,7 @@ psal_status psal_dataset_check_file(const char *path, psal_error *err) {
     return PSAL_OK;
 }
 
-static bool ends_with(const char *text, const char *end) {
+bool psal_dataset_ends_with(const char *text, const char *end) {
     size_t length = strlen(text), end_length = strlen(end);
     return length >= end_length && !strcasecmp(text + length - end_length, end);
 }
@@ -74,133 +86,9 @@ psal_extension psal_dataset_extension(const char *name) {
     /* torchvision 0.14, datasets.folder.IMG_EXTENSIONS, in its order. */
     static const char *const extensions[] = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
     for (int i = 0; i < 9; i++)
-        if (ends_with(name, extensions[i])) return i < 3 ? PSAL_EXTENSION_READABLE : PSAL_EXTENSION_UNSUPPORTED;
+        if (psal_dataset_ends_with(name, extensions[i]))
+            return i < 3 ? PSAL_EXTENSION_READABLE : PSAL_EXTENSION_UNSUPPORTED;
     return PSAL_EXTENSION_OTHER;
-}
-
-/* ---- opening ---- */
-
-/* The folder a file lies in, "" for the current one. */
-static char *folder_of(const char *file) {
-    const char *slash = strrchr(file, '/');
-    if (!slash) return strdup("");
-    return strndup(file, slash == file ? 1 : (size_t)(slash - file));
-}
-
-/* Split "LEFT,RIGHT" at the first comma whose left side exists, so that names with commas work;
- * *right is NULL when the whole text is one name. The caller frees both. */
-static psal_status split_pair(const char *text, char **left, char **right, psal_error *err) {
-    *left = *right = NULL;
-    const char *comma = NULL;
-    if (access(text, F_OK) == 0) {
-        *left = strdup(text);
-    } else {
-        for (comma = strchr(text, ','); comma; comma = strchr(comma + 1, ',')) {
-            *left = strndup(text, (size_t)(comma - text));
-            if (!*left || access(*left, F_OK) == 0) break;
-            free(*left);
-        }
-        if (!comma) return psal_fail(err, PSAL_ERR_IO, "%.*s: %s", (int)strcspn(text, ","), text, strerror(ENOENT));
-        *right = strdup(comma + 1);
-    }
-    if (*left && (*right || !comma)) return PSAL_OK;
-    free(*left);
-    free(*right);
-    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-}
-
-static psal_status read_flat(psal_dataset *dataset, const char *rest, const psal_labels *labels, psal_error *err) {
-    char *folder, *table;
-    psal_status status = split_pair(rest, &folder, &table, err);
-    if (status) return status;
-    if (!table)
-        status = psal_dataset_read_flat(dataset, folder, err);
-    else if (ends_with(table, ".csv"))
-        status = psal_dataset_read_csv(dataset, table, folder, true, labels, err);
-    else
-        status = psal_dataset_read_lines(dataset, table, folder, true, labels, err);
-    free(folder);
-    free(table);
-    return status;
-}
-
-static psal_status read_idx(psal_dataset *dataset, const char *rest, const psal_labels *labels, psal_error *err) {
-    char *images, *label_file;
-    psal_status status = split_pair(rest, &images, &label_file, err);
-    if (status) return status;
-    status = psal_dataset_read_idx(dataset, images, label_file, labels, err);
-    free(images);
-    free(label_file);
-    return status;
-}
-
-static psal_status read_list(psal_dataset *dataset, const char *file, bool csv, const psal_labels *labels,
-                             psal_error *err) {
-    char *folder = folder_of(file);
-    if (!folder) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", file);
-    psal_status status = csv ? psal_dataset_read_csv(dataset, file, folder, false, labels, err)
-                             : psal_dataset_read_lines(dataset, file, folder, false, labels, err);
-    free(folder);
-    return status;
-}
-
-static psal_status read_image(psal_dataset *dataset, const char *file, int label, psal_error *err) {
-    psal_status status = psal_dataset_check_file(file, err);
-    return status ? status : psal_dataset_append(dataset, strdup(file), 0, label, NULL, err);
-}
-
-/* What stands behind "word:" in spec, or NULL. */
-static const char *after_word(const char *spec, const char *word) {
-    size_t length = strlen(word);
-    return !strncmp(spec, word, length) && spec[length] == ':' ? spec + length + 1 : NULL;
-}
-
-static psal_status read_any(psal_dataset *dataset, const char *spec, const psal_labels *labels, psal_error *err) {
-    const char *rest;
-    if ((rest = after_word(spec, "folder"))) return psal_dataset_read_folder(dataset, rest, labels, err);
-    if ((rest = after_word(spec, "flat"))) return read_flat(dataset, rest, labels, err);
-    if ((rest = after_word(spec, "csv"))) return read_list(dataset, rest, true, labels, err);
-    if ((rest = after_word(spec, "files"))) return read_list(dataset, rest, false, labels, err);
-    if ((rest = after_word(spec, "idx"))) return read_idx(dataset, rest, labels, err);
-    if ((rest = after_word(spec, "image"))) return read_image(dataset, rest, PSAL_NO_LABEL, err);
-    struct stat info;
-    if (stat(spec, &info)) return psal_fail(err, PSAL_ERR_IO, "%s: %s", spec, strerror(errno));
-    if (S_ISDIR(info.st_mode)) return psal_dataset_read_folder(dataset, spec, labels, err);
-    if (ends_with(spec, ".csv")) return read_list(dataset, spec, true, labels, err);
-    if (ends_with(spec, ".txt") || ends_with(spec, ".lst") || ends_with(spec, ".list"))
-        return read_list(dataset, spec, false, labels, err);
-    return read_image(dataset, spec, PSAL_NO_LABEL, err);
-}
-
-psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, psal_error *err) {
-    if (!spec || !*spec) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the data set is empty");
-        return NULL;
-    }
-    psal_dataset *dataset = psal_dataset_begin(err);
-    if (!dataset) return NULL;
-    psal_status status = read_any(dataset, spec, labels, err);
-    if (!status && dataset->count == 0)
-        status = psal_fail(err, PSAL_ERR_FORMAT, "%s: no samples in this data set", spec);
-    if (status) {
-        psal_dataset_free(dataset);
-        return NULL;
-    }
-    return dataset;
-}
-
-psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count, psal_error *err) {
-    if (count == 0) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "a data set of no images");
-        return NULL;
-    }
-    psal_dataset *dataset = psal_dataset_begin(err);
-    for (size_t i = 0; dataset && i < count; i++) {
-        if (!read_image(dataset, paths[i], labels ? labels[i] : PSAL_NO_LABEL, err)) continue;
-        psal_dataset_free(dataset);
-        dataset = NULL;
-    }
-    return dataset;
 }
 
 void psal_dataset_free(psal_dataset *dataset) {
@@ -208,6 +96,7 @@ void psal_dataset_free(psal_dataset *dataset) {
     for (size_t i = 0; i < dataset->count; i++) {
         free(dataset->samples[i].path);
         free(dataset->samples[i].group);
+        free(dataset->samples[i].problem);
     }
     free(dataset->samples);
     free(dataset->pixels);
@@ -221,7 +110,7 @@ size_t psal_dataset_count(const psal_dataset *dataset) {
 }
 
 const char *psal_dataset_name(const psal_dataset *dataset, size_t index) {
-    const psal_sample *sample = &dataset->samples[index];
+    const psal_dataset_sample *sample = &dataset->samples[index];
     return sample->path + sample->name_offset;
 }
 
@@ -239,24 +128,42 @@ const char *psal_dataset_group(const psal_dataset *dataset, size_t index) {
 
 bool psal_dataset_all_labelled(const psal_dataset *dataset) {
     for (size_t i = 0; i < dataset->count; i++)
-        if (dataset->samples[i].label == PSAL_NO_LABEL) return false;
+        if (dataset->samples[i].label == PSAL_NO_LABEL && !dataset->samples[i].problem) return false;
     return true;
 }
 
-size_t psal_dataset_unsupported(const psal_dataset *dataset) {
-    return dataset->unsupported;
+const char *psal_dataset_problem(const psal_dataset *dataset, size_t index) {
+    return dataset->samples[index].problem;
+}
+
+static psal_status check_sample(const psal_dataset *dataset, size_t index, psal_error *err) {
+    if (index >= dataset->count)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %zu is out of range: 0 to %zu", index, dataset->count - 1);
+    if (dataset->samples[index].problem)
+        return psal_fail(err, dataset->samples[index].status, "%s", dataset->samples[index].problem);
+    return PSAL_OK;
 }
 
 psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_image *image, psal_error *err) {
     *image = (psal_image)PSAL_IMAGE_INIT;
-    if (index >= dataset->count)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %zu is out of range: 0 to %zu", index, dataset->count - 1);
+    psal_status known = check_sample(dataset, index, err);
+    if (known) return known;
     if (!dataset->pixels) return psal_image_load(dataset->samples[index].path, 0, image, err);
     psal_status status = psal_image_alloc(dataset->width, dataset->height, image, err);
     if (status) return psal_fail_prefix(err, "%s", dataset->samples[index].path);
     size_t pixels = (size_t)dataset->height * (size_t)dataset->width;
     const uint8_t *grey = dataset->pixels + index * pixels;
     for (size_t i = 0; i < pixels; i++) image->rgb[3 * i] = image->rgb[3 * i + 1] = image->rgb[3 * i + 2] = grey[i];
+    return PSAL_OK;
+}
+
+psal_status psal_dataset_image_fingerprint(const psal_dataset *dataset, size_t index, uint64_t *fingerprint,
+                                           psal_error *err) {
+    psal_status known = check_sample(dataset, index, err);
+    if (known) return known;
+    if (!dataset->pixels) return psal_image_fingerprint(dataset->samples[index].path, fingerprint, err);
+    const size_t pixels = (size_t)dataset->height * (size_t)dataset->width;
+    *fingerprint = psal_fnv_add(PSAL_FNV_INIT, dataset->pixels + index * pixels, pixels);
     return PSAL_OK;
 }
 
@@ -269,50 +176,35 @@ void psal_dataset_prefetch(const psal_dataset *dataset, size_t index) {
     close(fd);
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
-    const unsigned char *byte = data;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static uint64_t hash_number(uint64_t hash, uint64_t number) {
     unsigned char bytes[8]; /* little-endian, on every machine */
     for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(number >> 8 * i);
-    return hash_bytes(hash, bytes, sizeof bytes);
+    return psal_fnv_add(hash, bytes, sizeof bytes);
 }
 
 static uint64_t hash_text(uint64_t hash, const char *text) {
-    return hash_bytes(hash, text, strlen(text) + 1);
+    return psal_fnv_add(hash, text, strlen(text) + 1);
 }
 
-uint64_t psal_dataset_fingerprint(const psal_dataset *dataset) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+psal_status psal_dataset_fingerprint(const psal_dataset *dataset, uint64_t *fingerprint, psal_error *err) {
+    uint64_t hash = PSAL_FNV_INIT;
     hash = hash_number(hash, dataset->count);
     for (size_t i = 0; i < dataset->count; i++) {
-        const psal_sample *sample = &dataset->samples[i];
+        const psal_dataset_sample *sample = &dataset->samples[i];
         struct stat info;
-        bool missing = dataset->pixels || stat(sample->path, &info);
+        bool sized = !dataset->pixels && !sample->problem;
+        if (sized && stat(sample->path, &info))
+            return psal_fail(err, PSAL_ERR_IO, "%s: its size cannot be told: %s", sample->path, strerror(errno));
         hash = hash_text(hash, psal_dataset_name(dataset, i));
         hash = hash_number(hash, (uint64_t)(int64_t)sample->label);
-        hash = hash_number(hash, missing ? UINT64_MAX : (uint64_t)info.st_size);
+        hash = hash_number(hash, sized ? (uint64_t)info.st_size : UINT64_MAX);
         hash = hash_text(hash, sample->group ? sample->group : "");
     }
     if (dataset->pixels) {
         hash = hash_number(hash, (uint64_t)dataset->height);
         hash = hash_number(hash, (uint64_t)dataset->width);
-        hash = hash_bytes(hash, dataset->pixels, dataset->count * (size_t)dataset->height * (size_t)dataset->width);
+        hash = psal_fnv_add(hash, dataset->pixels, dataset->count * (size_t)dataset->height * (size_t)dataset->width);
     }
-    return hash;
-}
-
-psal_status psal_dataset_shard(const psal_dataset *dataset, int64_t shard, int64_t shards, size_t *first, size_t *end,
-                               psal_error *err) {
-    if (shards < 1 || shards > PSAL_DATASET_MAX_SAMPLES || shard < 0 || shard >= shards)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "shard %lld of %lld: shards are numbered from 0 to their count less one", (long long)shard,
-                         (long long)shards);
-    /* Both factors are at most 10^8: no overflow. */
-    *first = (size_t)((uint64_t)shard * dataset->count / (uint64_t)shards);
-    *end = (size_t)(((uint64_t)shard + 1) * dataset->count / (uint64_t)shards);
+    *fingerprint = hash;
     return PSAL_OK;
 }

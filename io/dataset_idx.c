@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/dataset_internal.h"
+#include "io/dataset_readers.h"
 #include "io/idx.h"
 
 /* A side longer than this is no image of this kind, and would overflow a pixel count. */
 enum { LONGEST_SIDE = 65535 };
 
-/* Every image costs a name and an entry, some eighty bytes, and may itself be a byte of a gzipped file that a thousandth of
- * a byte stands for: fewer than PSAL_DATASET_MAX_SAMPLES, so that a small file takes less than a gigabyte. */
+/* Every image costs a name and an entry, some eighty bytes, and may itself be a byte of a gzipped file that a
+ * thousandth of a byte stands for: fewer than PSAL_DATASET_MAX_SAMPLES, so that a small file takes less than a
+ * gigabyte. */
 enum { MOST_IMAGES = 10000000 };
 
 static psal_status check_labels(const uint8_t *label, int64_t count, const char *file, const psal_labels *labels,

@@ -45,16 +45,16 @@ typedef struct psal_figure_layer {
 char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index, char *out,
                               size_t size);
 
-typedef struct psal_figure_profile {
+typedef struct psal_profile_curve {
     const char *label;   /* legend */
     const float *values; /* [filter_count], finite */
-} psal_figure_profile;
+} psal_profile_curve;
 
 typedef struct psal_profile_panel {
     const char *title;   /* above the panel; may be NULL */
     const char *y_label; /* "standardized saliency" */
     bool log_y;          /* logarithmic; values at or below zero lie on the lower edge */
-    const psal_figure_profile *profiles;
+    const psal_profile_curve *profiles;
     size_t profile_count; /* 1 to 7 */
 } psal_profile_panel;
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/numbers.h"
 #include "io/axes.h"
 #include "io/canvas.h"
 #include "io/figure.h"
@@ -52,7 +53,7 @@ static void draw_confidence(cairo_t *cr, double x, double y, double width, doubl
     char text[32];
     bar(cr, x, y, width, BAR, track_color);
     bar(cr, x, y, width * confidence, BAR, color);
-    snprintf(text, sizeof text, "%.1f %%", 100 * confidence);
+    psal_snprintf(text, sizeof text, "%.1f %%", 100 * confidence);
     fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_RIGHT, x + width + VALUE_WIDTH, y + BAR / 2, 0, text);
 }
 
@@ -76,8 +77,8 @@ static void draw_counts(cairo_t *cr, const psal_edit_figure *figure, double x, d
         const psal_edit_count *count = &figure->counts[i];
         double share = count->total > 0 ? (double)count->hits / (double)count->total : 0;
         if (count->total > 0)
-            snprintf(value, sizeof value, "%" PRId64 " of %" PRId64 " (%.1f %%)", count->hits, count->total,
-                     100 * share);
+            psal_snprintf(value, sizeof value, "%" PRId64 " of %" PRId64 " (%.1f %%)", count->hits, count->total,
+                          100 * share);
         else
             snprintf(value, sizeof value, "none tested");
         double value_width = fig_text_width(cr, FIG_FONT_TICK, value), middle = y + 6;

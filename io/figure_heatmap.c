@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/numbers.h"
 #include "io/axes.h"
 #include "io/canvas.h"
 #include "io/figure.h"
@@ -87,7 +88,7 @@ static int class_lines(cairo_t *cr, const char *role, const char *name, double c
                        char lines[2][FIG_TEXT_MAX]) {
     if (!name) return 0;
     char text[FIG_TEXT_MAX], number[32] = "";
-    if (isfinite(confidence)) snprintf(number, sizeof number, " (%.1f %%)", 100 * confidence);
+    if (isfinite(confidence)) psal_snprintf(number, sizeof number, " (%.1f %%)", 100 * confidence);
     snprintf(text, sizeof text, "%s: %.400s%s", role, name, number);
     int count = fig_text_wrap(cr, FIG_FONT_LABEL, text, width, 2, lines);
     /* A very long name must not cost the confidence. */

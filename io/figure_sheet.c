@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/numbers.h"
 #include "io/axes.h"
 #include "io/canvas.h"
 #include "io/figure.h"
@@ -43,7 +44,7 @@ static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, doub
     double line = fig_line_height(FIG_FONT_TICK), longer = fmax(tile->height, tile->width);
     char text[FIG_TEXT_MAX], number[32] = "";
     if (!isnan(tile->similarity))
-        snprintf(number, sizeof number, fabs(tile->similarity) < 1000 ? "%.3f" : "%.3g", tile->similarity);
+        psal_snprintf(number, sizeof number, fabs(tile->similarity) < 1000 ? "%.3f" : "%.3g", tile->similarity);
     double number_width = *number ? fig_text_width(cr, FIG_FONT_TICK, number) + 6 : 0;
     fig_text_fit(cr, FIG_FONT_PANEL, tile->heading, PICTURE - number_width, text);
     fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x, y + line / 2, 0, text);

@@ -24,7 +24,11 @@ static const psal_tensor *vector(psal_pth *pth, const char *key, psal_tensor_map
         return NULL;
     }
     if (psal_pth_add_tensor(pth, value, key, map, &is_view, err) != PSAL_OK) return NULL;
-    return psal_tensor_map_get(map, key);
+    const psal_tensor *tensor = psal_tensor_map_get(map, key);
+    if (tensor->dtype != PSAL_OTHER) return tensor;
+    psal_fail(err, PSAL_ERR_UNSUPPORTED, "entry '%s' has elements of %s, which are not read", key,
+              psal_tensor_type(tensor));
+    return NULL;
 }
 
 static double *doubles(psal_pth *pth, const char *key, psal_tensor_map *map, size_t *count, psal_error *err) {
@@ -45,14 +49,14 @@ psal_status psal_read_statistics_pth(const char *path, double **mean, double **s
     *mean = *std = NULL;
     *count = 0;
     psal_pth *pth = psal_pth_open(path, err);
-    if (!pth) return err->status;
+    if (!pth) return psal_error_status(err);
     size_t std_count = 0;
     psal_tensor_map *map = psal_tensor_map_new();
     psal_status status = PSAL_OK;
     if (!map)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     else if (!(*mean = doubles(pth, "mean", map, count, err)) || !(*std = doubles(pth, "std", map, &std_count, err)))
-        status = err->status;
+        status = psal_error_status(err);
     else if (*count != std_count)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%zu means, but %zu standard deviations", *count, std_count);
     psal_tensor_map_free(map);
@@ -104,7 +108,7 @@ psal_status psal_read_inference_results(const char *path, psal_inference_results
     if (!err) err = &local;
     *results = (psal_inference_results){0};
     psal_pth *pth = psal_pth_open(path, err);
-    if (!pth) return err->status;
+    if (!pth) return psal_error_status(err);
     size_t predictions = 0;
     psal_tensor_map *map = psal_tensor_map_new();
     psal_status status = PSAL_OK;
@@ -113,7 +117,7 @@ psal_status psal_read_inference_results(const char *path, psal_inference_results
     else if (!(results->incorrect_id = integers(pth, "incorrect_id", map, &results->incorrect_count, err)) ||
              !(results->incorrect_prediction = integers(pth, "incorrect_predictions", map, &predictions, err)) ||
              !(results->correct_id = integers(pth, "correct_id", map, &results->correct_count, err)))
-        status = err->status;
+        status = psal_error_status(err);
     else if (predictions != results->incorrect_count)
         status = psal_fail(err, PSAL_ERR_FORMAT, "%zu misclassified images, but %zu predictions",
                            results->incorrect_count, predictions);

@@ -1,5 +1,5 @@
 /* html_report.h - one self-contained HTML page: headings, tables and pictures in a single file that
- * can be mailed.
+ * can be mailed. No program writes one yet: it is there, and tested, for a report of a whole explanation.
  *
  * Nothing is loaded from elsewhere and nothing runs: no scripts, pictures embedded, and a policy in
  * the page that forbids both. All text is escaped and made well-formed UTF-8, so class and file

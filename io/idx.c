@@ -99,7 +99,7 @@ psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **da
     int64_t file_size = 0, bytes = 0;
     *data = NULL;
     gzFile file = open_regular(path, &file_size, err);
-    if (!file) return err ? err->status : PSAL_ERR_IO;
+    if (!file) return psal_error_status(err);
     uint8_t *buffer = NULL;
     psal_status status = read_header(file, path, file_size, ndim, dim, &bytes, err);
     if (!status) {

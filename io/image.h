@@ -47,19 +47,26 @@ psal_status psal_image_load(const char *path, int64_t max_pixels, psal_image *im
 psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels, psal_image *image,
                               psal_error *err);
 
+/* 64 bits of the contents of the file `path`, of whatever type: other ones when it was replaced. Fails as
+ * psal_image_load does when it cannot be read. */
+psal_status psal_image_fingerprint(const char *path, uint64_t *fingerprint, psal_error *err);
+
 /* Reserve an image of the given size; its pixels are not set. Fails when the size is not positive,
  * above PSAL_IMAGE_MAX_PIXELS, or memory is short. */
 psal_status psal_image_alloc(int width, int height, psal_image *image, psal_error *err);
 
+/* Fails when width x height is above max_pixels. */
+psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels, psal_error *err);
+
 /* Free the pixels and leave an empty image; NULL and empty images are fine. */
 void psal_image_free(psal_image *image);
 
-/* What a PNG shows decides how it is packed: lines and letters repeat the row above, photos hardly repeat anything. The pixels
- * are the same; only size and time suffer from the wrong one. */
+/* What a PNG shows decides how it is packed: lines and letters repeat the row above, photos hardly repeat anything. The
+ * pixels are the same; only size and time suffer from the wrong one. */
 typedef enum psal_png_content { PSAL_PNG_DRAWING, PSAL_PNG_PHOTO } psal_png_content;
 
-/* Where the pixels of a PNG come from. `row` returns 3 * width bytes, RGB, of row y: its own memory, or `room` (as large),
- * which it has filled. */
+/* Where the pixels of a PNG come from. `row` returns 3 * width bytes, RGB, of row y: its own memory, or `room` (as
+ * large), which it has filled. */
 typedef struct psal_png_source {
     int width, height;
     psal_png_content content;

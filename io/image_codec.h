@@ -1,4 +1,4 @@
-/* image_codec.h - one decoder per file type; io/image.c chooses between them. Private to io/.
+/* image_codec.h - one decoder per file type; image_load.c chooses between them. Private to io/.
  *
  * Each decodes size bytes at data, whose type has been recognised, into *image, or leaves it empty
  * and fails with a message that does not yet name the file. */
@@ -11,8 +11,5 @@ psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max
                                    psal_error *err);
 psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
                                   psal_error *err);
-
-/* Refuse width x height when it is above max_pixels. */
-psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels, psal_error *err);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h> /* after jpeglib.h */
+
 #include "io/image_codec.h"
 
 /* A progressive file can make a decoder go over the whole image once per scan, and a scan can take
@@ -166,7 +168,10 @@ static psal_status read_rows(struct jpeg_reader *reader, size_t size, psal_image
  */
 static psal_status decode(struct jpeg_reader *reader, const uint8_t *data, size_t size, int64_t max_pixels,
                           psal_image *image, psal_error *err) {
-    if (setjmp(reader->escape)) return psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is damaged: %s", reader->message);
+    if (setjmp(reader->escape))
+        return reader->errors.msg_code == JERR_OUT_OF_MEMORY /* not the image's fault */
+                   ? psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the JPEG decoder")
+                   : psal_fail(err, PSAL_ERR_FORMAT, "the JPEG is damaged: %s", reader->message);
     set_up(reader, data, size);
     psal_status status = read_header(reader, size, max_pixels, err);
     if (status) return status;

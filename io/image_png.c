@@ -23,6 +23,7 @@ struct png_reader {
     char message[256];
     uint8_t *samples; /* one row as libpng delivers it, or all rows of an interlaced image */
     uint8_t palette[256][3];
+    bool no_memory; /* what failed was an allocation: not the image's fault */
 };
 
 /* ---- libpng's callbacks ---- */
@@ -31,6 +32,17 @@ static void on_error(png_structp png, png_const_charp message) {
     char *copy = png_get_error_ptr(png);
     snprintf(copy, 256, "%s", message);
     png_longjmp(png, 1);
+}
+
+static png_voidp allocate(png_structp png, png_alloc_size_t size) {
+    void *room = malloc(size);
+    if (!room) ((struct png_reader *)png_get_mem_ptr(png))->no_memory = true;
+    return room;
+}
+
+static void release(png_structp png, png_voidp room) {
+    (void)png;
+    free(room);
 }
 
 static void on_warning(png_structp png, png_const_charp message) {
@@ -134,7 +146,9 @@ static psal_status read_pixels(struct png_reader *reader, psal_image *image, psa
  */
 static psal_status decode(struct png_reader *reader, int64_t max_pixels, psal_image *image, psal_error *err) {
     if (setjmp(png_jmpbuf(reader->png)))
-        return psal_fail(err, PSAL_ERR_FORMAT, "the PNG is damaged or truncated: %s", reader->message);
+        return reader->no_memory
+                   ? psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the PNG decoder")
+                   : psal_fail(err, PSAL_ERR_FORMAT, "the PNG is damaged or truncated: %s", reader->message);
     psal_status status = read_header(reader, max_pixels, err);
     if (status) return status;
     status = psal_image_alloc((int)png_get_image_width(reader->png, reader->info),
@@ -146,7 +160,8 @@ static psal_status decode(struct png_reader *reader, int64_t max_pixels, psal_im
 psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
                                   psal_error *err) {
     struct png_reader reader = {.data = data, .left = size};
-    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, reader.message, on_error, on_warning);
+    reader.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, reader.message, on_error, on_warning, &reader,
+                                          allocate, release);
     if (reader.png) reader.info = png_create_info_struct(reader.png);
     psal_status status;
     if (reader.info)
@@ -175,9 +190,10 @@ static void on_flush(png_structp png) {
     (void)png;
 }
 
-/* Chosen by the pictures of psal-run, 1840 x 836 of lines and 1670 x 676 of photos. libpng's own choice, the best of five filters
- * for each row at level 2, takes 21 ms and 135 kB for the first and 37 ms and 673 kB for the second; these take 9 ms and 131 kB,
- * and 23 ms and 592 kB: what Paeth leaves of a photo is noise in which deflate finds only useless short matches. */
+/* Chosen by the pictures of psal-run, 1840 x 836 of lines and 1670 x 676 of photos. libpng's own choice, the best of
+ * five filters for each row at level 2, takes 21 ms and 135 kB for the first and 37 ms and 673 kB for the second; these
+ * take 9 ms and 131 kB, and 23 ms and 592 kB: what Paeth leaves of a photo is noise in which deflate finds only useless
+ * short matches. */
 static void set_packing(png_structp png, psal_png_content content) {
     bool photo = content == PSAL_PNG_PHOTO;
     png_set_filter(png, PNG_FILTER_TYPE_BASE, photo ? PNG_FILTER_PAETH : PNG_FILTER_UP);

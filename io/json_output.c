@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
+#include "engine/text.h"
 #include "io/atomic_file.h"
-#include "io/numbers.h"
+#include "io/json_memory.h"
 #include "io/utf8.h"
 
 json_t *psal_json_double(double value) {
@@ -28,7 +30,10 @@ json_t *psal_json_string(const char *text) {
     if (!text) return json_null();
     size_t length = strlen(text), used = 0;
     char *clean = malloc(3 * length + 1); /* U+FFFD takes three bytes */
-    if (!clean) return NULL;
+    if (!clean) {
+        psal_json_memory_fail();
+        return NULL;
+    }
     for (size_t i = 0; i < length;) {
         uint32_t code;
         size_t size = psal_utf8_sequence(text + i, length - i, &code);
@@ -41,35 +46,21 @@ json_t *psal_json_string(const char *text) {
     return value;
 }
 
-/* Append *item* to `array` (both may be NULL: out of memory) and return the array or NULL. */
-static json_t *append(json_t *array, json_t *item) {
-    if (array && item && !json_array_append_new(array, item)) return array;
-    json_decref(array);
-    return NULL;
-}
-
-json_t *psal_json_doubles(const double *values, size_t count) {
-    json_t *array = json_array();
-    for (size_t i = 0; array && i < count; i++) array = append(array, psal_json_double(values[i]));
-    return array;
-}
-
-json_t *psal_json_floats(const float *values, size_t count) {
-    json_t *array = json_array();
-    for (size_t i = 0; array && i < count; i++) array = append(array, psal_json_float(values[i]));
-    return array;
-}
-
-json_t *psal_json_ints(const int64_t *values, size_t count) {
-    json_t *array = json_array();
-    for (size_t i = 0; array && i < count; i++) array = append(array, json_integer(values[i]));
-    return array;
-}
-
 /* ---- writing ---- */
 
 /* Results are a handful of levels deep; this bounds the recursion. */
 enum { DEEPEST = 100 };
+
+/* The character at `text`, of which `left` bytes are there: escaped, where a terminal would obey it. Its length. */
+static size_t write_character(const char *text, size_t left, FILE *stream) {
+    uint32_t code;
+    size_t length = psal_utf8_sequence(text, left, &code);
+    if (length > 0 && !psal_is_printable(code)) /* all of these have at most 16 bits */
+        fprintf(stream, "\\u%04x", (unsigned)code);
+    else
+        fwrite(text, 1, length > 0 ? length : 1, stream);
+    return length > 0 ? length : 1;
+}
 
 static void write_string(const char *text, size_t length, FILE *stream) {
     putc('"', stream);
@@ -81,10 +72,8 @@ static void write_string(const char *text, size_t length, FILE *stream) {
             fputs("\\n", stream);
         else if (c == '\t')
             fputs("\\t", stream);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(stream, "\\u%04x", c);
         else
-            putc(c, stream);
+            i += write_character(text + i, length - i, stream) - 1;
     }
     putc('"', stream);
 }
@@ -167,17 +156,26 @@ static bool write_value(const json_t *value, FILE *stream, int depth) {
     return false;
 }
 
+psal_status psal_json_check(const json_t *value, psal_error *err) {
+    bool failed = psal_json_memory_failed();
+    return value && !failed ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for JSON output");
+}
+
 psal_status psal_json_write(const json_t *value, FILE *stream, psal_error *err) {
-    if (!value) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for JSON output");
+    psal_status status = psal_json_check(value, err);
+    if (status != PSAL_OK) return status;
     if (!write_value(value, stream, 0)) return psal_fail(err, PSAL_ERR_ARGUMENT, "JSON nested deeper than %d", DEEPEST);
     putc('\n', stream);
-    if (fflush(stream) || ferror(stream)) return psal_fail(err, PSAL_ERR_IO, "cannot write JSON: %s", strerror(errno));
+    bool failed = ferror(stream); /* which keeps no reason */
+    errno = 0;
+    if (fflush(stream) || failed)
+        return psal_fail(err, PSAL_ERR_IO, "cannot write JSON: %s", errno ? strerror(errno) : "a write failed");
     return PSAL_OK;
 }
 
 psal_status psal_json_save(const json_t *value, const char *path, psal_error *err) {
     psal_atomic_file *file = psal_atomic_file_open(path, err);
-    if (!file) return err ? err->status : PSAL_ERR_IO;
+    if (!file) return psal_error_status(err);
     psal_status status = psal_json_write(value, file->stream, err);
     if (!status) return psal_atomic_file_commit(file, err);
     psal_fail_prefix(err, "%s", path);

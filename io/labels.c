@@ -6,8 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/numbers.h"
+#include "engine/text.h"
 #include "io/labels_internal.h"
-#include "io/numbers.h"
 #include "io/spelling.h"
 
 static const struct {
@@ -45,6 +46,10 @@ bool psal_is_wnid(const char *text) {
     return text[0] == 'n' && strspn(text + 1, "0123456789") == 8 && text[9] == 0;
 }
 
+/* The nearest names are looked for when what was typed is no longer than this, and until so many pairs of letters have
+ * been compared (a second or so): both texts may come from a hostile file. */
+enum { LONGEST_SEARCHED = 255, MOST_WORK = 300000000 };
+
 /* A name, or id, and the class it belongs to; kept sorted for searching. */
 typedef struct key {
     char *text;
@@ -69,15 +74,15 @@ static int compare_keys(const void *a, const void *b) {
     return order ? order : (left->index > right->index) - (left->index < right->index);
 }
 
-/* Lower case, apostrophes dropped, each run of separators one blank, none at the ends. Bytes of
- * UTF-8 stay as they are. The caller frees; NULL when out of memory. */
+/* Lower case, apostrophes dropped, each run of separators one blank, none at the ends. What is not
+ * printable is '?', as in the names. The caller frees; NULL when out of memory. */
 static char *normalised(const char *text) {
-    char *copy = malloc(strlen(text) + 1);
+    char *copy = strdup(text);
     if (!copy) return NULL;
     char *to = copy;
     bool gap = false;
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (const char *from = psal_make_printable(copy); *from; from++) {
+        unsigned char c = (unsigned char)*from;
         if (c == '\'') continue;
         if (strchr(" \t_-,", c)) {
             gap = to > copy;
@@ -115,6 +120,7 @@ psal_labels *psal_labels_begin(int count, psal_error *err) {
 
 bool psal_labels_put(psal_labels *labels, int index, const char *wnid, const char *name) {
     labels->name[index] = strdup(name);
+    if (labels->name[index]) psal_make_printable(labels->name[index]);
     if (wnid) labels->wnid[index] = strdup(wnid);
     return labels->name[index] && (!wnid || labels->wnid[index]);
 }
@@ -166,26 +172,6 @@ psal_labels *psal_labels_numbered(int count, psal_error *err) {
         if (!psal_labels_put(labels, i, NULL, number)) break;
     }
     return psal_labels_finish(labels, err);
-}
-
-psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err) {
-    psal_labels *labels;
-    bool by_count = !spec || !*spec;
-    if (by_count ? class_count == PSAL_IMAGENET_CLASSES : !strcasecmp(spec, "imagenet"))
-        labels = psal_labels_imagenet(err);
-    else if (by_count || !strcasecmp(spec, "numbers"))
-        labels = psal_labels_numbered(class_count, err);
-    else if (!strcasecmp(spec, "fashion-mnist") || !strcasecmp(spec, "fashion_mnist"))
-        labels = psal_labels_fashion_mnist(err);
-    else
-        labels = psal_labels_load(spec, err);
-    if (labels && class_count > 0 && labels->count != class_count) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "label set %s has %d names, but the network %d classes", spec, labels->count,
-                  class_count);
-        psal_labels_free(labels);
-        return NULL;
-    }
-    return labels;
 }
 
 void psal_labels_free(psal_labels *labels) {
@@ -253,7 +239,7 @@ static int count_named(const psal_labels *labels, const char *text, int *first) 
 
 int psal_labels_find_name(const psal_labels *labels, const char *name) {
     char *text = normalised(name);
-    if (!text) return -1;
+    if (!text) return -3;
     int first, found = count_named(labels, text, &first);
     free(text);
     return found == 0 ? -1 : found == 1 ? labels->by_name[first].index : -2;
@@ -293,8 +279,8 @@ static bool words_begin_words(const char *text, const char *name) {
 static psal_status fail_unknown(const psal_labels *labels, const char *text, const char *normal, psal_error *err) {
     if (!labels->named)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "class \"%.100s\" is not a number from 0 to %d, and the classes have no "
-                         "names here",
+                         "class \"%.100s\" is not a number from 0 to %d, and the classes have no names here: say "
+                         "--labels FILE with their names",
                          text, labels->count - 1);
     /* The up to four nearest names: those made of the same words first, then by edit distance. */
     enum { SUGGESTIONS = 4 };
@@ -303,8 +289,11 @@ static psal_status fail_unknown(const psal_labels *labels, const char *text, con
         int index;
     } best[SUGGESTIONS];
     int kept = 0;
-    size_t tolerance = psal_spelling_tolerance(normal);
-    for (int i = 0; i < labels->count; i++) {
+    size_t tolerance = psal_spelling_tolerance(normal), length = strlen(normal), work = 0;
+    for (int i = 0; i < labels->count && length <= LONGEST_SEARCHED && work < MOST_WORK; i++) {
+        size_t other = strlen(labels->by_name[i].text);
+        /* Each word is looked for in the whole name; the distance is a table of both lengths. */
+        work += (length + 1) * (other + 1);
         size_t cost = words_begin_words(normal, labels->by_name[i].text)
                           ? 0
                           : psal_edit_distance(normal, labels->by_name[i].text);
@@ -347,12 +336,34 @@ static psal_status parse_name(const psal_labels *labels, const char *text, const
     return PSAL_OK;
 }
 
+/* The class that the written number, or the number itself ("9" for "09"), is the name of: as psal_labels_find_name. */
+static int find_number_as_name(const psal_labels *labels, const char *text, int64_t number) {
+    if (!labels->named) return -1;
+    char plain[24];
+    snprintf(plain, sizeof plain, "%lld", (long long)number);
+    int named = psal_labels_find_name(labels, text);
+    return named == -1 ? psal_labels_find_name(labels, plain) : named;
+}
+
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err) {
-    const char *digits = text + (*text == '-' || *text == '+');
-    if (*digits && !digits[strspn(digits, "0123456789")]) {
+    text += strspn(text, " \t");
+    const char *digits = text + (*text == '-' || *text == '+'), *end = digits + strspn(digits, "0123456789");
+    if (end > digits && !end[strspn(end, " \t")]) {
+        char written[40];
         int64_t number;
-        if (!psal_parse_int64(text, &number) || number < 0 || number >= labels->count)
+        snprintf(written, sizeof written, "%.*s", (int)(end - text < 40 ? end - text : 0),
+                 text); /* none has 40 digits */
+        if (!psal_parse_int64(written, &number) || number < 0 || number >= labels->count)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: 0 to %d", text, labels->count - 1);
+        /* A class whose name is the number of another one: nobody can tell which is meant. */
+        int named = find_number_as_name(labels, written, number);
+        if (named == -3) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        if (named == -2 || (named >= 0 && named != number))
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "class %.40s is ambiguous: the number of one class (%.60s) and the name of another; use label "
+                "names that are no numbers",
+                written, labels->name[number]);
         *index = (int)number;
         return PSAL_OK;
     }

@@ -30,11 +30,23 @@ psal_labels *psal_labels_fashion_mnist(psal_error *err);
 /* Classes 0 to count-1 that have no names but their numbers. */
 psal_labels *psal_labels_numbered(int count, psal_error *err);
 
-/* Read names from `path`. A .csv file holds one class a line: "name", "index,name" or
- * "index,wnid,name"; with a header (index, wnid, name) the columns may come in any order. Any other
- * file holds one name a line as it stands, in the order of the class numbers, a WordNet id in front
- * allowed ("n01440764 tench, Tinca tinca"). Every index from 0 must be there once; errors name file
- * and line. */
+/* Read names from `path`, in any of the forms in which people have them:
+ *
+ *   lines          one name a line as it stands, in the order of the class numbers. In front of all: a WordNet id
+ *                  ("n01440764 tench, Tinca tinca"; alone, ImageNet's name for it), a number ("0 tench", "0: tench"),
+ *                  or both; or the number behind ("tench 0").
+ *   tables         .csv and .tsv, or titles in the first line: "name", "index,name" or "index,wnid,name", between
+ *                  commas, semicolons or tabs. With titles (index, class_id, idx, id; wnid, synset; name, class_name,
+ *                  label_name; class or label, which mean the number or the name) the columns come in any order, others
+ *                  are ignored.
+ *   JSON           ["tench", ...], {"0": "tench"}, {"tench": 0}, {"0": ["n01440764", "tench"]}, [{"id": 0, "name":
+ *                  "tench"}], also below a key as id2label, label2id, class_to_idx, names, categories
+ *   Python         the same as Python prints it ({0: 'tench, Tinca tinca', ...}), also behind "NAME ="
+ *   YAML           "names:" and below it "- tench" or "0: tench", or a list in brackets
+ *
+ * Every number from 0 must be there once. What can be understood in two ways (numbers from 1 to n, two columns of
+ * numbers, some lines with a number and some without) is an error, as is everything else; it names the file, the line
+ * where there is one, and the forms that are understood. A file has at most 64 MiB, a name 1000 bytes. */
 psal_labels *psal_labels_load(const char *path, psal_error *err);
 
 /* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", or a file as above. NULL or
@@ -42,11 +54,22 @@ psal_labels *psal_labels_load(const char *path, psal_error *err);
  * 0, a set of another size is refused. */
 psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err);
 
+/* The canonical name of the built-in set that `spec` means in any case ("ImageNet"); NULL: it is none. */
+const char *psal_labels_built_in(const char *spec);
+
+/* The names that a checkpoint records (its metadata "psal.labels"): the name of a built-in set, or a JSON array with a
+ * name, or a WordNet id and a name, for each class. NULL or "" chooses by the number of classes, as above. A checkpoint
+ * comes from anywhere: no file is opened, whatever it says. Errors say that --labels chooses others. */
+#define PSAL_LABELS_RECORD (1 << 20) /* bytes at most */
+psal_labels *psal_labels_recorded(const char *text, int class_count, psal_error *err);
+/* That array, for the caller to free. NULL when it would be too long. */
+char *psal_labels_record(const psal_labels *labels, psal_error *err);
+
 void psal_labels_free(psal_labels *labels); /* NULL is fine */
 
 int psal_labels_count(const psal_labels *labels);
-/* The name of class `index`; "?" outside the range, so that it can be printed at once. Lives as
- * long as the set. */
+/* The name of class `index`; "?" outside the range. It can be printed at once: what is not printable
+ * in a file's name (engine/text.h) is '?'. Lives as long as the set. */
 const char *psal_labels_name(const psal_labels *labels, int index);
 const char *psal_labels_wnid(const psal_labels *labels, int index); /* NULL when it has none */
 bool psal_labels_have_names(const psal_labels *labels);             /* false: numbers only */
@@ -55,13 +78,14 @@ bool psal_labels_have_wnids(const psal_labels *labels);             /* every cla
 /* The class of a WordNet id, or -1. */
 int psal_labels_find_wnid(const psal_labels *labels, const char *wnid);
 /* The class whose name is `name` but for case, apostrophes, and which of blank, underscore, hyphen
- * and comma stand between its words; -1 when no class has it, -2 when several have. */
+ * and comma stand between its words; -1 when no class has it, -2 when several have, -3 when out of
+ * memory. */
 int psal_labels_find_name(const psal_labels *labels, const char *name);
 
-/* The class a user means by `text`: its number, its WordNet id, or its name as above (of
- * "tench, Tinca tinca" the part in front of the comma is enough). The error says the range for a
- * number out of it, the candidates for an ambiguous name, and the nearest names for an unknown one.
- */
+/* The class a user means by `text`: its number, its WordNet id, or its name as above (of "tench, Tinca tinca" the part
+ * in front of the comma is enough). The error says the range for a number out of it, that a number is also the name of
+ * another class, the candidates for an ambiguous name, and the nearest names for an unknown one (for one of up to 255
+ * bytes; the search is bounded). */
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err);
 
 #endif

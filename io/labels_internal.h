@@ -1,4 +1,4 @@
-/* labels_internal.h - building a label set; shared by labels.c and labels_file.c only. */
+/* labels_internal.h - building a label set; shared by the files labels*.c only. */
 #ifndef PSAL_IO_LABELS_INTERNAL_H
 #define PSAL_IO_LABELS_INTERNAL_H
 

@@ -33,6 +33,7 @@ bool psal_numpy_dtype(const char *code, size_t length, psal_dtype *dtype) {
 
 struct header {
     psal_dtype dtype;
+    char type[40]; /* PSAL_OTHER: the type's code, or "V" for structures */
     bool fortran;
     psal_shape shape;
     size_t data_offset;
@@ -90,15 +91,34 @@ static bool tuple(struct text *text, psal_shape *shape) {
     return true;
 }
 
-static psal_status parse_type(const char *descr, size_t length, psal_dtype *dtype, psal_error *err) {
+/* Numbers psal has none for, big-endian ones, text, objects and structures are PSAL_OTHER. */
+static void parse_type(const char *descr, size_t length, struct header *header) {
     bool order = length && memchr("<>=|", *descr, 4);
-    if (length > 1 && *descr == '>' && strchr("fiu", descr[1]) && descr[length - 1] != '1')
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements %.*s are big-endian, only little-endian is read",
-                         length < 40 ? (int)length : 40, descr);
-    if (!psal_numpy_dtype(descr + order, length - order, dtype))
-        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements have type %.*s, which is not read",
-                         length < 40 ? (int)length : 40, descr);
-    return PSAL_OK;
+    bool swapped = length > 1 && *descr == '>' && strchr("fiu", descr[1]) && descr[length - 1] != '1';
+    header->dtype = PSAL_OTHER;
+    if (swapped || !psal_numpy_dtype(descr + order, length - order, &header->dtype))
+        snprintf(header->type, sizeof header->type, "%.*s", length < 39 ? (int)length : 39, descr);
+}
+
+/* Step over a list of fields, "[('a', '<f4'), ('b', '<i8', (2,))]". */
+static bool skip_list(struct text *text) {
+    int depth = 0;
+    const char *string;
+    size_t length;
+    skip_blanks(text);
+    if (text->at == text->end || *text->at != '[') return false;
+    do {
+        skip_blanks(text);
+        if (text->at == text->end) return false;
+        if (*text->at == '\'' || *text->at == '"') {
+            if (!quoted(text, &string, &length)) return false;
+            continue;
+        }
+        if (*text->at == '[' || *text->at == '(') depth++;
+        if (*text->at == ']' || *text->at == ')') depth--;
+        text->at++;
+    } while (depth > 0);
+    return true;
 }
 
 static psal_status parse_header(const uint8_t *data, size_t size, struct header *header, psal_error *err) {
@@ -121,11 +141,14 @@ static psal_status parse_header(const uint8_t *data, size_t size, struct header 
         fits = quoted(&text, &key, &key_length) && accept(&text, ':');
         if (!fits) break;
         if (key_length == 5 && memcmp(key, "descr", 5) == 0 && !type) {
-            if (!quoted(&text, &descr, &descr_length))
-                return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its elements are structures, which are not read");
-            psal_status status = parse_type(descr, descr_length, &header->dtype, err);
-            if (status != PSAL_OK) return status;
             type = true;
+            if (quoted(&text, &descr, &descr_length)) {
+                parse_type(descr, descr_length, header);
+            } else {
+                fits = skip_list(&text);
+                header->dtype = PSAL_OTHER;
+                strcpy(header->type, "V");
+            }
         } else if (key_length == 13 && memcmp(key, "fortran_order", 13) == 0 && !order) {
             header->fortran = accept_word(&text, "True");
             fits = order = header->fortran || accept_word(&text, "False");
@@ -153,7 +176,8 @@ psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *
     size_t element = psal_dtype_size(header.dtype), left = size - header.data_offset;
     int64_t count = psal_shape_count(&header.shape);
     psal_shape_format(&header.shape, text, sizeof text);
-    if (count < 0 || (uint64_t)count * element != left)
+    if (header.dtype == PSAL_OTHER) return psal_tensor_map_add_other(map, name, header.type, &header.shape, err);
+    if (count < 0 || !element || (uint64_t)count * element != left)
         return psal_fail(err, PSAL_ERR_FORMAT, "a %s array of %s has not %zu bytes%s", text,
                          psal_dtype_name(header.dtype), left,
                          count >= 0 && (uint64_t)count * element < left ? "" : " (a truncated file?)");
@@ -162,9 +186,9 @@ psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *
         return psal_tensor_map_add_view(map, name, header.dtype, &header.shape, elements, err);
     int64_t stride[PSAL_MAX_DIMS];
     psal_strided_dense(&header.shape, header.fortran, stride);
-    psal_tensor *copy = psal_tensor_map_add(map, name, header.dtype, &header.shape, err);
-    if (!copy) return err ? err->status : PSAL_ERR_MEMORY;
-    psal_strided_copy(copy->data, elements, element, &header.shape, stride);
+    void *copy = psal_tensor_map_add(map, name, header.dtype, &header.shape, err);
+    if (!copy) return psal_error_status(err);
+    psal_strided_copy(copy, elements, element, &header.shape, stride);
     return PSAL_OK;
 }
 
@@ -178,6 +202,10 @@ psal_tensor_map *psal_npy_read(const char *path, psal_error *err) {
         psal_unmap_file(&file);
     } else if (psal_npy_add(map, "array", file.data, file.size, err) != PSAL_OK) {
         psal_fail_prefix(err, "%s", path);
+    } else if (psal_tensor_map_at(map, 0)->dtype == PSAL_OTHER) {
+        psal_fail(err, PSAL_ERR_UNSUPPORTED,
+                  "%s: its elements have type %s, which is not read (little-endian numbers are)", path,
+                  psal_tensor_type(psal_tensor_map_at(map, 0)));
     } else {
         return map;
     }
@@ -249,7 +277,7 @@ psal_status psal_npy_write(const char *path, const psal_tensor *tensor, psal_err
      * data are aligned. */
     size_t total = ((size_t)length + 11 + 63) / 64 * 64 - 10;
     psal_atomic_file *file = psal_atomic_file_open(path, err);
-    if (!file) return err ? err->status : PSAL_ERR_IO;
+    if (!file) return psal_error_status(err);
     const char start[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, (char)(total & 0xff), (char)(total >> 8)};
     fwrite(start, 1, sizeof start, file->stream);
     fprintf(file->stream, "%-*s\n", (int)total - 1, header);

@@ -14,7 +14,8 @@
  * file. */
 psal_tensor_map *psal_npy_read(const char *path, psal_error *err);
 
-/* The arrays of an .npz archive (stored or compressed) under their names, without ".npy". */
+/* The arrays of an .npz archive (stored or compressed) under their names, without ".npy". Arrays of other elements
+ * (big-endian, text, structures, objects) are PSAL_OTHER. */
 psal_tensor_map *psal_npz_read(const char *path, psal_error *err);
 
 /* Write one array, version 1.0 of the format, atomically. bfloat16, which NumPy lacks, is written

@@ -236,7 +236,8 @@ static bool append_marked(struct machine *m, psal_pickle_kind kind, size_t step)
     psal_pickle_value **items, *into;
     size_t count;
     if (!pop_mark(m, &items, &count) || !(into = top(m))) return false;
-    if (into->kind != kind || count % step) return fail(m, "items for something that takes none");
+    if ((into->kind != kind && into->kind != PSAL_PICKLE_OPAQUE) || count % step)
+        return fail(m, "items for something that takes none");
     for (size_t i = 0; i < count; i++)
         if (psal_pickle_append(m->pickle, into, items[i], m->err) != PSAL_OK) return false;
     return true;
@@ -246,7 +247,7 @@ static bool append_top(struct machine *m, psal_pickle_kind kind, size_t step) {
     psal_pickle_value *last = pop(m), *first = last, *into = NULL;
     if (last && step == 2) first = pop(m);
     if (!last || !first || !(into = top(m))) return false;
-    if (into->kind != kind) return fail(m, "items for something that takes none");
+    if (into->kind != kind && into->kind != PSAL_PICKLE_OPAQUE) return fail(m, "items for something that takes none");
     return psal_pickle_append(m->pickle, into, first, m->err) == PSAL_OK &&
            (step == 1 || psal_pickle_append(m->pickle, into, last, m->err) == PSAL_OK);
 }
@@ -265,20 +266,12 @@ static bool make_tuple(struct machine *m, size_t count) {
     return push(m, container(m, PSAL_PICKLE_TUPLE, m->stack + m->depth, count));
 }
 
-static psal_pickle_value *named(struct machine *m, const char *module, size_t module_size, const char *name,
-                                size_t name_size) {
-    int row = psal_pickle_find_name(module, module_size, name, name_size, m->err);
-    psal_pickle_value *value = row < 0 ? NULL : psal_pickle_new(m->pickle, PSAL_PICKLE_NAME, m->err);
-    if (value) value->name = row;
-    return value;
-}
-
 /* GLOBAL: two lines, module and name. */
 static psal_pickle_value *text_name(struct machine *m) {
     const char *module, *name;
     size_t module_size, name_size;
     if (!line(m, &module, &module_size) || !line(m, &name, &name_size)) return NULL;
-    return named(m, module, module_size, name, name_size);
+    return psal_pickle_named(m->pickle, (psal_pickle_name){module, name, module_size, name_size}, m->err);
 }
 
 static bool stack_name(struct machine *m) {
@@ -286,10 +279,11 @@ static bool stack_name(struct machine *m) {
     if (!name || !module) return false;
     if (name->kind != PSAL_PICKLE_STRING || module->kind != PSAL_PICKLE_STRING)
         return fail(m, "a name that is no string");
-    return push(m, named(m, module->text.bytes, module->text.size, name->text.bytes, name->text.size));
+    const psal_pickle_name whole = {module->text.bytes, name->text.bytes, module->text.size, name->text.size};
+    return push(m, psal_pickle_named(m->pickle, whole, m->err));
 }
 
-static bool call(struct machine *m, const psal_pickle_value *callee, const psal_pickle_value *arguments) {
+static bool call(struct machine *m, const psal_pickle_value *callee, psal_pickle_value *arguments) {
     if (!callee || !arguments) return false;
     return push(m, psal_pickle_call(m->pickle, callee, arguments, m->err));
 }
@@ -299,10 +293,12 @@ static bool call(struct machine *m, const psal_pickle_value *callee, const psal_
 static bool reduce(struct machine *m, bool keywords) {
     psal_pickle_value *named_arguments = keywords ? pop(m) : NULL;
     if (keywords && !named_arguments) return false;
-    if (keywords && (named_arguments->kind != PSAL_PICKLE_DICT || named_arguments->list.count))
-        return fail(m, "a call with keyword arguments");
     psal_pickle_value *arguments = pop(m), *callee = arguments ? pop(m) : NULL;
-    return call(m, callee, arguments);
+    if (!callee) return false;
+    bool empty = !keywords || (named_arguments->kind == PSAL_PICKLE_DICT && !named_arguments->list.count);
+    if (!empty && callee->kind != PSAL_PICKLE_OPAQUE) return fail(m, "a call with keyword arguments");
+    return call(m, callee, arguments) &&
+           (empty || psal_pickle_append(m->pickle, top(m), named_arguments, m->err) == PSAL_OK);
 }
 
 /* INST: module and name in the text, arguments since the mark. OBJ: the class is the first of them.
@@ -328,8 +324,12 @@ static bool build(struct machine *m) {
 static bool extension(struct machine *m, int width) {
     uint64_t code;
     if (!number(m, width, &code)) return false;
-    psal_fail(m->err, PSAL_ERR_UNSUPPORTED, "the pickle calls extension code %" PRIu64 ": refused", code);
-    return false;
+    char text[40];
+    int length = snprintf(text, sizeof text, "extension code %" PRIu64, code);
+    char *name = psal_pickle_alloc(m->pickle, (size_t)length, m->err);
+    if (!name) return false;
+    memcpy(name, text, (size_t)length);
+    return push(m, psal_pickle_named(m->pickle, (psal_pickle_name){.name = name, .name_size = (size_t)length}, m->err));
 }
 
 static bool memo_text_index(struct machine *m, bool put) {
@@ -393,6 +393,15 @@ static bool discard_mark(struct machine *m) {
 
 static bool persistent(struct machine *m) {
     psal_pickle_value *id = pop(m);
+    return id && push(m, psal_pickle_persistent(m->pickle, id, m->err));
+}
+
+/* PERSID: the id as text, which no torch.save writes. */
+static bool text_persistent(struct machine *m) {
+    const char *text;
+    size_t size;
+    psal_pickle_value *id = NULL;
+    if (line(m, &text, &size)) id = psal_pickle_new(m->pickle, PSAL_PICKLE_STRING, m->err);
     return id && push(m, psal_pickle_persistent(m->pickle, id, m->err));
 }
 
@@ -464,7 +473,7 @@ static bool step(struct machine *m, uint8_t opcode) {
     case 0x82: return extension(m, 1);                                      /* EXT1 */
     case 0x83: return extension(m, 2);                                      /* EXT2 */
     case 0x84: return extension(m, 4);                                      /* EXT4 */
-    case 'P': return fail(m, "a persistent id as text");                    /* PERSID: no torch.save writes it */
+    case 'P': return text_persistent(m);                                    /* PERSID */
     case 0x97:                                                              /* NEXT_BUFFER */
     case 0x98: return fail(m, "a buffer outside the pickle");               /* READONLY_BUFFER */
     }
@@ -499,6 +508,8 @@ static bool run(struct machine *m) {
 
 psal_pickle *psal_pickle_read(const uint8_t *data, size_t size, size_t *used, psal_error *err) {
     size_t limit = size < MAX_MEMORY / MEMORY_FACTOR ? MEMORY_BASE + MEMORY_FACTOR * size : MAX_MEMORY;
+    psal_error local = PSAL_ERROR_INIT;
+    if (!err) err = &local;
     psal_pickle *pickle = psal_pickle_create(limit, err);
     if (!pickle) return NULL;
     struct machine machine = {.pickle = pickle, .begin = data, .at = data, .end = data + size, .err = err};

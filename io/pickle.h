@@ -3,8 +3,10 @@
  *
  * A pickle is a program for a stack machine that may call any Python function; Python's own reader
  * runs it. This one knows a fixed list of names (pickle_calls.c), each a constructor of plain data
- * that is carried out in C; any other name, at whichever opcode, ends the reading with that name in
- * the message, before anything happens. Opcodes and their meanings: Python's Lib/pickletools.py,
+ * that is carried out in C. Whatever any other name would make is an opaque value, which only
+ * remembers that name and what it would have been made of: nothing is looked up, imported or called,
+ * so that a checkpoint can be read with the command line, the paths and the callbacks that its
+ * training script kept beside the weights. Opcodes and their meanings: Python's Lib/pickletools.py,
  * protocols 0 to 5; tensors as torch/_utils.py and torch/serialization.py write them.
  *
  * Memory is bounded by a multiple of the pickle's size, nothing here recurses, and values may form
@@ -37,9 +39,17 @@ typedef enum psal_pickle_kind {
     PSAL_PICKLE_DTYPE,   /* numpy.dtype or torch.dtype */
     PSAL_PICKLE_STORAGE, /* storage */
     PSAL_PICKLE_TENSOR,  /* tensor; also numpy.ndarray and Parameter */
-    PSAL_PICKLE_NAME     /* a permitted class or function, not called (a storage's type, a defaultdict's
+    PSAL_PICKLE_NAME,    /* a permitted class or function, not called (a storage's type, a defaultdict's
                         factory) */
+    PSAL_PICKLE_OPAQUE   /* any other class or function, or what calling it would have made; list: what that was
+                          given (arguments, state, items), list.of: its name */
 } psal_pickle_kind;
+
+/* Of a class or function; not terminated. */
+typedef struct psal_pickle_name {
+    const char *module, *name;
+    size_t module_size, name_size; /* no module: name alone tells what it is */
+} psal_pickle_name;
 
 /* Elements outside the pickle (a zip entry, the tail of a legacy file), known here by their key
  * only. */
@@ -47,6 +57,8 @@ typedef struct psal_pickle_storage {
     const char *key; /* not terminated */
     size_t key_size;
     psal_dtype dtype;
+    const char *type;    /* PSAL_OTHER: the element type in words, terminated */
+    size_t element;      /* bytes of an element; 0: not known */
     int64_t count;       /* elements of the whole storage */
     int64_t view_offset; /* legacy views of a storage: the part from view_offset, view_count
                             elements; else 0, count */
@@ -55,8 +67,9 @@ typedef struct psal_pickle_storage {
 } psal_pickle_storage;
 
 typedef struct psal_pickle_tensor {
-    const psal_pickle_storage *storage;
+    const psal_pickle_storage *storage; /* NULL: an array that never got its contents, or of PSAL_OTHER */
     psal_dtype dtype;
+    const char *type; /* PSAL_OTHER: in words, terminated */
     psal_shape shape;
     int64_t offset; /* of the first element, in elements of the storage's view */
     int64_t stride[PSAL_MAX_DIMS];
@@ -64,6 +77,7 @@ typedef struct psal_pickle_tensor {
 
 struct psal_pickle_value {
     psal_pickle_kind kind;
+    uint32_t mark; /* 0 when read; for whoever walks the values, to know where they have been */
     union {
         int64_t integer;
         double real;
@@ -74,6 +88,7 @@ struct psal_pickle_value {
         struct {
             psal_pickle_value **items;
             size_t count, capacity;
+            const psal_pickle_name *of; /* PSAL_PICKLE_OPAQUE */
         } list;
         psal_pickle_storage *storage;
         psal_pickle_tensor *tensor;
@@ -104,7 +119,7 @@ psal_pickle_value *psal_pickle_get(const psal_pickle_value *dict, const char *ke
 
 bool psal_pickle_is_string(const psal_pickle_value *value, const char *text);
 
-/* "a list of 3", "the string 'adam'", ... for messages; returns `text`. */
+/* "a list of 3", "the string 'adam'", "argparse.Namespace", ... for messages; returns `text`. */
 const char *psal_pickle_describe(const psal_pickle_value *value, char *text, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* pickle_internal.h - what the stack machine (pickle.c) and the calls it may make (pickle_calls.c)
+/* pickle_internal.h - what the stack machine (pickle.c) and the calls it may make (pickle_calls.h)
  * share. */
 #ifndef PSAL_IO_PICKLE_INTERNAL_H
 #define PSAL_IO_PICKLE_INTERNAL_H
@@ -19,18 +19,18 @@ psal_status psal_pickle_register_storage(psal_pickle *pickle, psal_pickle_storag
  * memory. */
 bool psal_pickle_grow(void **array, size_t *capacity, size_t wanted, size_t element);
 
-/* The row of a permitted name, or -1 with *err naming it. */
-int psal_pickle_find_name(const char *module, size_t module_size, const char *name, size_t name_size, psal_error *err);
+/* The class or function of that name: PSAL_PICKLE_NAME or, when it is not permitted, PSAL_PICKLE_OPAQUE. */
+psal_pickle_value *psal_pickle_named(psal_pickle *pickle, psal_pickle_name name, psal_error *err);
 
-/* callee(*arguments); NULL with *err, which names the callee, when it is no permitted call. */
-psal_pickle_value *psal_pickle_call(psal_pickle *pickle, const psal_pickle_value *callee,
-                                    const psal_pickle_value *arguments, psal_error *err);
+/* callee(*arguments); opaque when that is no permitted call. */
+psal_pickle_value *psal_pickle_call(psal_pickle *pickle, const psal_pickle_value *callee, psal_pickle_value *arguments,
+                                    psal_error *err);
 
 /* The BUILD opcode: object.__setstate__(state). */
-psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object, const psal_pickle_value *state,
+psal_status psal_pickle_build(psal_pickle *pickle, psal_pickle_value *object, psal_pickle_value *state,
                               psal_error *err);
 
 /* The BINPERSID opcode: the object outside the pickle that `id` stands for. */
-psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, const psal_pickle_value *id, psal_error *err);
+psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, psal_pickle_value *id, psal_error *err);
 
 #endif

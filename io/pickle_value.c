@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
 #include "io/pickle_internal.h"
 
 #define CHUNK 65536
@@ -153,7 +154,7 @@ const char *psal_pickle_describe(const psal_pickle_value *value, char *text, siz
         snprintf(text, size, "a huge number");
         break;
     case PSAL_PICKLE_FLOAT:
-        snprintf(text, size, "the number %g", value->real);
+        psal_snprintf(text, size, "the number %g", value->real);
         break;
     case PSAL_PICKLE_STRING:
         snprintf(text, size, "the string '%.*s'", value->text.size < 60 ? (int)value->text.size : 60,
@@ -181,12 +182,20 @@ const char *psal_pickle_describe(const psal_pickle_value *value, char *text, siz
         snprintf(text, size, "a storage");
         break;
     case PSAL_PICKLE_TENSOR:
-        snprintf(text, size, "a %s tensor %s", psal_dtype_name(value->tensor->dtype),
+        snprintf(text, size, "a %s tensor %s",
+                 value->tensor->dtype == PSAL_OTHER ? value->tensor->type : psal_dtype_name(value->tensor->dtype),
                  psal_shape_format(&value->tensor->shape, shape, sizeof shape));
         break;
     case PSAL_PICKLE_NAME:
         snprintf(text, size, "a class or function");
         break;
+    case PSAL_PICKLE_OPAQUE: {
+        const psal_pickle_name *name = value->list.of;
+        snprintf(text, size, "%.*s%s%.*s", (int)(name->module_size < 80 ? name->module_size : 80), name->module,
+                 name->module_size ? "." : "", (int)(name->name_size < 80 ? name->name_size : 80), name->name);
+        if (!*text) snprintf(text, size, "an object without a name");
+        break;
+    }
     }
     return text;
 }

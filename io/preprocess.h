@@ -2,10 +2,11 @@
  *
  * The steps are torchvision 0.14's on Pillow images, equal in every bit:
  *
- *   Resize(n)       the shorter side becomes n, the longer one floor(n * longer / shorter);
- * bilinear CenterCrop(hw)  offset round((size - crop) / 2), halves to the even number; an image
- * smaller than the crop is padded with black, the odd pixel at the right and bottom ToTensor pixel
- * / scale, in float32 Normalize       (value - mean) / std, in float32, channel by channel
+ *   Resize(n)       the shorter side becomes n, the longer one floor(n * longer / shorter); bilinear
+ *   CenterCrop(hw)  offset round((size - crop) / 2), halves to the even number; an image smaller than the crop is
+ *                   padded with black, the odd pixel at the right and bottom
+ *   ToTensor        pixel / scale, in float32
+ *   Normalize       (value - mean) / std, in float32, channel by channel
  *
  * The network gets planes [channels][height][width] in the order asked for. Checkpoints carry their
  * preprocessing as a line of text in their metadata; see psal_preprocess_parse. */

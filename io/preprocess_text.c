@@ -1,10 +1,11 @@
 /* The names and the text form of preprocessings, as checkpoints carry them. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "io/numbers.h"
+#include "engine/numbers.h"
 #include "io/preprocess.h"
 
 static const struct preset {
@@ -181,35 +182,44 @@ static bool same(const psal_preprocess *a, const psal_preprocess *b) {
     return true;
 }
 
-static void print_float(FILE *stream, float value) {
+/* Text that is put together without memory of its own, which might be missing; what does not fit is cut. */
+struct room {
+    char *text;
+    size_t size, used; /* used < size */
+};
+
+static void append(struct room *room, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void append(struct room *room, const char *format, ...) {
+    size_t left = room->size - room->used;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(room->text + room->used, left, format, arguments);
+    va_end(arguments);
+    if (length > 0) room->used += (size_t)length < left ? (size_t)length : left - 1;
+}
+
+static void append_floats(struct room *room, const char *key, const float *values, int count) {
     char text[PSAL_NUMBER_SIZE];
-    fputs(psal_format_float(value, text), stream);
+    append(room, ";%s=", key);
+    for (int c = 0; c < count; c++) append(room, "%s%s", c ? "," : "", psal_format_float(values[c], text));
 }
 
-static void print_channels(FILE *stream, const char *key, const float *values, int channels) {
-    fprintf(stream, ";%s=", key);
-    for (int c = 0; c < channels; c++) {
-        if (c) fputc(',', stream);
-        print_float(stream, values[c]);
-    }
-}
-
-static void print_full(FILE *stream, const psal_preprocess *o) {
-    fprintf(stream, "%s;resize=", order_names[o->order]);
+static void append_all(struct room *room, const psal_preprocess *o) {
+    append(room, "%s;resize=", order_names[o->order]);
     if (o->resize_shorter)
-        fprintf(stream, "%d", o->resize_shorter);
+        append(room, "%d", o->resize_shorter);
     else
-        fputs("none", stream);
+        append(room, "none");
     if (!o->crop_height)
-        fputs(";crop=none", stream);
+        append(room, ";crop=none");
     else if (o->crop_height == o->crop_width)
-        fprintf(stream, ";crop=%d", o->crop_height);
+        append(room, ";crop=%d", o->crop_height);
     else
-        fprintf(stream, ";crop=%dx%d", o->crop_height, o->crop_width);
-    fputs(";scale=", stream);
-    print_float(stream, o->scale);
-    print_channels(stream, "mean", o->mean, psal_preprocess_channels(o));
-    print_channels(stream, "std", o->std, psal_preprocess_channels(o));
+        append(room, ";crop=%dx%d", o->crop_height, o->crop_width);
+    append_floats(room, "scale", &o->scale, 1);
+    append_floats(room, "mean", o->mean, psal_preprocess_channels(o));
+    append_floats(room, "std", o->std, psal_preprocess_channels(o));
 }
 
 char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t size) {
@@ -220,10 +230,6 @@ char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t 
         snprintf(text, size, "%s", presets[i].name);
         return text;
     }
-    FILE *stream = fmemopen(text, size, "w");
-    if (!stream) return text;
-    print_full(stream, options);
-    fclose(stream);
-    text[size - 1] = '\0';
+    append_all(&(struct room){text, size, 0}, options);
     return text;
 }

@@ -6,23 +6,24 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #if defined __x86_64__
 #include <immintrin.h>
 #endif
 
-#include "engine/file_values.h"
+#include "engine/numbers.h"
 #include "io/csv.h"
 #include "io/mapped_file.h"
 #include "io/npy.h"
-#include "io/numbers.h"
 
 /* ---- the table ---- */
 
-enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, COLUMNS };
+enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, SETTINGS, COLUMNS };
 
 static const char *const column_name[COLUMNS] = {
-    "index", "path", "label", "predicted", "confidence", "target_confidence", "loss", "scale"};
+    "index", "path", "label", "predicted", "confidence", "target_confidence", "loss", "scale", "psal_settings"};
 
 static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psal_error *err) {
     bool have;
@@ -93,6 +94,13 @@ static psal_status read_record(const psal_csv_reader *csv, const size_t column[C
     if (status != PSAL_OK) return status;
     record->valid = record->predicted >= 0;
     if (!isfinite(record->scale)) return bad_field(csv, SCALE, psal_csv_field(csv, column[SCALE]), err);
+    const char *settings = column[SETTINGS] == SIZE_MAX ? "" : psal_csv_field(csv, column[SETTINGS]);
+    if (*settings && store->settings && strcmp(settings, store->settings) != 0)
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "%s, line %zu: other settings than above: profiles of one store are computed alike",
+                         psal_csv_path(csv), psal_csv_line(csv));
+    if (*settings && !store->settings && !(store->settings = strdup(settings)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     record->path = strdup(psal_csv_field(csv, column[PATH]));
     return record->path ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
 }
@@ -102,7 +110,7 @@ static psal_status read_records(const char *path, psal_profile_store *store, psa
     if (!store->records)
         return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory for %" PRId64 " records", path, store->samples);
     psal_csv_reader *csv = psal_csv_open(path, ',', err);
-    if (!csv) return err ? err->status : PSAL_ERR_IO;
+    if (!csv) return psal_error_status(err);
     size_t column[COLUMNS];
     int64_t count = 0;
     bool have = true;
@@ -163,6 +171,7 @@ psal_status psal_profile_store_open(const char *profiles, const char *records, p
 void psal_profile_store_close(psal_profile_store *store) {
     for (int64_t i = 0; store->records && i < store->samples; i++) free(store->records[i].path);
     free(store->records);
+    free(store->settings);
     psal_tensor_map_free(store->map);
     psal_unmap_file(&store->file);
     memset(store, 0, sizeof *store);
@@ -200,7 +209,8 @@ void psal_profile_store_read(const psal_profile_store *store, int64_t sample, in
                              float *out) {
     int64_t at = sample * store->length + first;
     double scale = store->records ? store->records[sample].scale : 1;
-    /* A power of two, as psal-stats writes, is a float too; the product is then rounded once, as that in double below. */
+    /* A power of two, as psal-stats writes, is a float too; the product is then rounded once, as that in double
+     * below. */
     float factor = fabs(scale) <= (double)FLT_MAX && (double)(float)scale == scale ? (float)scale : 1;
     if (store->dtype == PSAL_F16)
         psal_halves_to_floats((const uint16_t *)store->data + at, count, factor, out);
@@ -211,6 +221,16 @@ void psal_profile_store_read(const psal_profile_store *store, int64_t sample, in
 }
 
 void psal_profile_store_release(const psal_profile_store *store, int64_t first, int64_t count) {
-    size_t row = (size_t)store->length * psal_dtype_size(store->dtype);
-    psal_file_values_forget((const char *)store->data + (size_t)first * row, (size_t)count * row);
+    /* And what is around: pages that rows share, and those that Linux maps beside one that is read (as many as it has
+     * read from the disk at once: 2 MiB at most) would stay for ever otherwise. Who needs them reads them again. */
+    const uintptr_t around = 2 << 20, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t data = (uintptr_t)store->data, row = (uintptr_t)store->length * psal_dtype_size(store->dtype);
+    const uintptr_t all = data + (uintptr_t)store->samples * row;
+    uintptr_t begin = data + (uintptr_t)first * row, end = begin + (uintptr_t)count * row;
+    begin = begin - data < around ? data : begin - around;
+    end = all - end < around ? all : end + around;
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (end > begin)
+        madvise((void *)begin, end - begin, MADV_DONTNEED); /* read-only pages of a file: nothing is lost */
 }

@@ -9,11 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
+#include "io/mapped_file.h"
+#include "io/run_lock.h"
+
 /* The header's length: magic, version, size and dictionary of any shape fit, and rows begin aligned. */
 enum { HEADER_BYTES = 128 };
 
 struct psal_profile_writer {
     int file;
+    psal_run_lock *lock;
     char *path, *partial;
     psal_dtype dtype;
     int64_t samples, length;
@@ -57,12 +62,20 @@ static psal_status begin_file(psal_profile_writer *w, bool resume, psal_error *e
     off_t size = (off_t)HEADER_BYTES + (off_t)w->samples * (off_t)w->row_bytes;
     /* Interrupted after the profiles had got their name, but before the run was over. */
     if (resume && access(w->partial, F_OK) != 0 && access(w->path, F_OK) == 0) rename(w->path, w->partial);
-    w->file = open(w->partial, O_RDWR | O_CLOEXEC | (resume ? 0 : O_CREAT | O_TRUNC), 0666);
-    if (w->file < 0) return psal_fail(err, PSAL_ERR_IO, "%s: cannot open: %s", w->partial, strerror(errno));
+    /* The name is known to everybody who may write into the folder. A link that waits there is not followed; what an
+     * earlier run has left is removed, and a new file made; to go on, it must be a file that nobody else has a name for
+     * or could have put there. */
+    struct stat info;
+    if (!resume && lstat(w->partial, &info) == 0 && S_ISREG(info.st_mode)) unlink(w->partial);
+    w->file = open(w->partial, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (resume ? 0 : O_CREAT | O_EXCL), 0666);
+    if (w->file < 0)
+        return psal_fail(err, PSAL_ERR_IO, "%s: cannot open: %s", w->partial,
+                         errno == ELOOP ? "it is a symbolic link" : strerror(errno));
     if (resume) {
-        struct stat info;
-        if (fstat(w->file, &info) != 0 || info.st_size != size ||
-            pread(w->file, found, sizeof found, 0) != (ssize_t)sizeof found ||
+        if (fstat(w->file, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1 ||
+            (info.st_uid != geteuid() && geteuid() != 0))
+            return psal_fail(err, PSAL_ERR_IO, "%s: is no file of this user's with one name", w->partial);
+        if (info.st_size != size || pread(w->file, found, sizeof found, 0) != (ssize_t)sizeof found ||
             memcmp(found, header, sizeof header) != 0)
             return psal_fail(err, PSAL_ERR_FORMAT, "%s: not the profiles of the run that is to go on", w->partial);
         return PSAL_OK;
@@ -84,17 +97,20 @@ psal_profile_writer *psal_profile_writer_open(const char *path, psal_dtype dtype
                   (long long)length, psal_dtype_name(dtype));
         return NULL;
     }
+    char *target = psal_atomic_file_regular(path, err);
+    if (!target) return NULL;
     psal_profile_writer *w = calloc(1, sizeof *w);
+    if (!w) free(target);
     if (w) {
         *w = (psal_profile_writer){.file = -1, .dtype = dtype, .samples = samples, .length = length};
         w->row_bytes = (size_t)length * psal_dtype_size(dtype);
         w->row = malloc(w->row_bytes);
-        w->path = strdup(path);
-        if (asprintf(&w->partial, "%s.partial", path) < 0) w->partial = NULL;
+        w->path = target;
+        if (asprintf(&w->partial, "%s.partial", target) < 0) w->partial = NULL;
     }
-    if (!w || !w->row || !w->path || !w->partial)
+    if (!w || !w->row || !w->partial)
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %lld entries", (long long)length);
-    else if (begin_file(w, resume, err) == PSAL_OK)
+    else if ((w->lock = psal_run_lock_take(w->path, err)) && begin_file(w, resume, err) == PSAL_OK)
         return w;
     psal_profile_writer_close(w);
     return NULL;
@@ -123,15 +139,22 @@ psal_status psal_profile_writer_sync(psal_profile_writer *w, psal_error *err) {
 
 psal_status psal_profile_writer_commit(psal_profile_writer *w, psal_error *err) {
     psal_status status = psal_profile_writer_sync(w, err);
+    if (status == PSAL_OK) status = psal_mapped_unchanged(err);
     if (status == PSAL_OK && rename(w->partial, w->path) != 0)
         status = psal_fail(err, PSAL_ERR_IO, "%s: cannot rename: %s", w->path, strerror(errno));
     psal_profile_writer_close(w);
     return status;
 }
 
+void psal_profile_writer_discard(psal_profile_writer *w) {
+    if (w) unlink(w->partial);
+    psal_profile_writer_close(w);
+}
+
 void psal_profile_writer_close(psal_profile_writer *w) {
     if (!w) return;
     if (w->file >= 0) close(w->file);
+    psal_run_lock_release(w->lock);
     free(w->row);
     free(w->path);
     free(w->partial);

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/text.h"
+
 /* Seconds between two drawings. */
 static const double terminal_interval = 0.1, log_shortest = 2, log_longest = 30;
 
@@ -56,10 +58,15 @@ static void format_rate(double rate, char *text, size_t size) {
         snprintf(text, size, "%.2f", rate);
 }
 
-static double fraction_done(const psal_progress_state *state) {
-    if (state->total <= 0) return 0;
-    double fraction = (double)state->done / (double)state->total;
-    return fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
+/* How many of `parts` (100 for per cent) are done, rounded down: never all before the end. In whole numbers, for 100 *
+ * 0.29 is less than 29. */
+static int parts_done(const psal_progress_state *state, int parts) {
+    if (state->total <= 0 || state->done <= 0) return 0;
+    if (state->done >= state->total) return parts;
+    /* Beyond 2^56 samples there is nothing to be exact about. */
+    int64_t done = state->done, total = state->total;
+    for (; total > INT64_MAX / 128; total /= 2) done /= 2;
+    return (int)(done * parts / total);
 }
 
 void psal_progress_format(const psal_progress_state *state, int width, char *text, size_t size) {
@@ -67,8 +74,7 @@ void psal_progress_format(const psal_progress_state *state, int width, char *tex
     int64_t here = state->done - state->done_before;
     double rate = here > 0 && state->elapsed > 0 ? (double)here / state->elapsed : 0;
     double left = rate > 0 ? (double)(state->total - state->done) / rate : NAN;
-    /* Never "100 %" before the end. */
-    int percent = (int)(100 * fraction_done(state));
+    int percent = parts_done(state, 100);
     char elapsed[32], remaining[32], speed[32], total[48] = "", percentage[16] = "";
     psal_format_duration(state->elapsed, elapsed);
     psal_format_duration(left < 0 ? 0 : left, remaining);
@@ -91,7 +97,7 @@ void psal_progress_format(const psal_progress_state *state, int width, char *tex
     char bar[WIDEST_BAR + 1] = "";
     if (known && room >= NARROWEST_BAR) {
         int length = room < WIDEST_BAR ? room : WIDEST_BAR;
-        int filled = (int)(length * fraction_done(state));
+        int filled = parts_done(state, length);
         memset(bar, '#', (size_t)filled);
         memset(bar + filled, '-', (size_t)(length - filled));
         bar[length] = 0;
@@ -195,14 +201,6 @@ void psal_progress_add(psal_progress *progress, int64_t steps) {
     pthread_mutex_unlock(&progress->lock);
 }
 
-void psal_progress_set_total(psal_progress *progress, int64_t total) {
-    if (!progress) return;
-    pthread_mutex_lock(&progress->lock);
-    progress->total = total;
-    moved(progress);
-    pthread_mutex_unlock(&progress->lock);
-}
-
 void psal_progress_note(psal_progress *progress, const char *format, ...) {
     if (!progress) return;
     pthread_mutex_lock(&progress->lock);
@@ -210,7 +208,8 @@ void psal_progress_note(psal_progress *progress, const char *format, ...) {
     erase_line(progress);
     va_list args;
     va_start(args, format);
-    vfprintf(progress->out, format, args);
+    char text[8192];
+    if (vsnprintf(text, sizeof text, format, args) > 0) fputs(psal_make_printable(text), progress->out);
     va_end(args);
     putc('\n', progress->out);
     fflush(progress->out);

@@ -43,11 +43,9 @@ typedef struct psal_progress psal_progress;
 psal_progress *psal_progress_start(const psal_progress_options *options, psal_error *err);
 
 void psal_progress_add(psal_progress *progress, int64_t steps);
-/* The total became known, or changed. */
-void psal_progress_set_total(psal_progress *progress, int64_t total);
 
-/* Write a line of its own, e.g. about a skipped image, without spoiling the meter; in every mode.
- */
+/* Write a line of its own, e.g. about a skipped image, without spoiling the meter; in every mode. Names in it are made
+ * printable (engine/text.h); what is very long is cut. */
 void psal_progress_note(psal_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Write the final state (how many, how fast, how long) and free the meter. */

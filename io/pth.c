@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/file_values.h"
 #include "io/mapped_file.h"
 #include "io/strided.h"
 #include "io/zip.h"
@@ -18,9 +17,8 @@
 struct storage {
     const char *key;
     size_t key_size;
-    psal_dtype dtype;
-    int64_t count;
-    const uint8_t *data; /* NULL until found */
+    const psal_pickle_storage *storage; /* a mention of it */
+    const uint8_t *data;                /* NULL until found */
 };
 
 struct psal_pth {
@@ -33,13 +31,15 @@ struct psal_pth {
     struct storage *storages; /* sorted by key */
     size_t storage_count;
     uint64_t copied, copy_limit;
+    uint32_t last_mark;
+    int users; /* the opener, and every map with views */
 };
 
 /* ---- zip form ---- */
 
 static psal_status open_zip(psal_pth *pth, const char *path, psal_error *err) {
     pth->zip = psal_zip_open(path, err);
-    if (!pth->zip) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!pth->zip) return psal_error_status(err);
     pth->copy_limit = COPY_BASE + COPY_FACTOR * (uint64_t)psal_zip_file_size(pth->zip);
     ptrdiff_t entry = -1;
     for (size_t i = 0; i < psal_zip_count(pth->zip) && entry < 0; i++) {
@@ -57,7 +57,7 @@ static psal_status open_zip(psal_pth *pth, const char *path, psal_error *err) {
     psal_status status = psal_zip_data(pth->zip, (size_t)entry, &data, &size, err);
     if (status == PSAL_OK) {
         pth->pickle = psal_pickle_read(data, size, &used, err);
-        if (!pth->pickle) status = err ? err->status : PSAL_ERR_FORMAT;
+        if (!pth->pickle) status = psal_error_status(err);
     }
     return status == PSAL_OK ? PSAL_OK : psal_fail_prefix(err, "%s", path);
 }
@@ -95,6 +95,10 @@ static int compare_keys(const void *a, const void *b) {
     return order ? order : (x->key_size > y->key_size) - (x->key_size < y->key_size);
 }
 
+static const char *type_of(const psal_pickle_storage *storage) {
+    return storage->dtype == PSAL_OTHER ? storage->type : psal_dtype_name(storage->dtype);
+}
+
 /* One row for each storage the object mentions. */
 static psal_status collect_storages(psal_pth *pth, psal_error *err) {
     size_t mentions = psal_pickle_storage_count(pth->pickle), kept = 0;
@@ -102,12 +106,13 @@ static psal_status collect_storages(psal_pth *pth, psal_error *err) {
     if (!rows) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < mentions; i++) {
         const psal_pickle_storage *storage = psal_pickle_storage_at(pth->pickle, i);
-        rows[i] = (struct storage){storage->key, storage->key_size, storage->dtype, storage->count, NULL};
+        rows[i] = (struct storage){storage->key, storage->key_size, storage, NULL};
     }
     qsort(rows, mentions, sizeof *rows, compare_keys);
     for (size_t i = 0; i < mentions; i++) {
         if (kept && compare_keys(&rows[kept - 1], &rows[i]) == 0) {
-            if (rows[kept - 1].dtype != rows[i].dtype || rows[kept - 1].count != rows[i].count)
+            const psal_pickle_storage *a = rows[kept - 1].storage, *b = rows[i].storage;
+            if (a->dtype != b->dtype || a->element != b->element || a->count != b->count)
                 return psal_fail(err, PSAL_ERR_FORMAT, "storage %.*s is described in two ways",
                                  (int)(rows[i].key_size < 60 ? rows[i].key_size : 60), rows[i].key);
         } else {
@@ -128,7 +133,7 @@ static struct storage *find_storage(const psal_pth *pth, const char *key, size_t
 static psal_status read_legacy_storages(psal_pth *pth, size_t at, psal_error *err) {
     size_t used;
     psal_pickle *keys = psal_pickle_read(pth->file.data + at, pth->file.size - at, &used, err);
-    if (!keys) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!keys) return psal_error_status(err);
     at += used;
     const psal_pickle_value *list = psal_pickle_root(keys);
     psal_status status = list->kind == PSAL_PICKLE_LIST
@@ -143,15 +148,20 @@ static psal_status read_legacy_storages(psal_pth *pth, size_t at, psal_error *er
                                storage ? "listed twice" : "of no tensor");
             break;
         }
-        size_t left = pth->file.size - at, element = psal_dtype_size(storage->dtype);
-        int64_t count = 0;
+        size_t left = pth->file.size - at, element = storage->storage->element;
+        int64_t count = 0, wanted = storage->storage->count;
+        if (!element) {
+            status = psal_fail(err, PSAL_ERR_UNSUPPORTED, "storage number %zu holds %s, whose size is not known", i,
+                               storage->storage->type);
+            break;
+        }
         if (left >= 8) memcpy(&count, pth->file.data + at, 8);
-        if (left < 8 || count != storage->count || (uint64_t)count > (left - 8) / element) {
+        if (left < 8 || count != wanted || (uint64_t)count > (left - 8) / element) {
             status = psal_fail(err, PSAL_ERR_FORMAT,
                                "storage number %zu: %" PRId64 " elements of %s expected, %" PRId64
                                " announced in %zu bytes left%s",
-                               i, storage->count, psal_dtype_name(storage->dtype), count, left,
-                               count == storage->count || left < 8 ? " (a truncated file?)" : "");
+                               i, wanted, type_of(storage->storage), count, left,
+                               count == wanted || left < 8 ? " (a truncated file?)" : "");
             break;
         }
         storage->data = pth->file.data + at + 8;
@@ -177,17 +187,17 @@ static psal_pickle *next_pickle(const psal_pth *pth, size_t *at, psal_error *err
 
 static psal_status read_legacy(psal_pth *pth, size_t at, psal_error *err) {
     psal_pickle *protocol = next_pickle(pth, &at, err), *machine = NULL;
-    if (!protocol) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!protocol) return psal_error_status(err);
     const psal_pickle_value *version = psal_pickle_root(protocol), *little = NULL;
     bool known = version->kind == PSAL_PICKLE_INT && version->integer == LEGACY_PROTOCOL;
     psal_pickle_free(protocol);
     if (!known) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "an unknown version of PyTorch's legacy format");
-    if (!(machine = next_pickle(pth, &at, err))) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!(machine = next_pickle(pth, &at, err))) return psal_error_status(err);
     little = psal_pickle_get(psal_pickle_root(machine), "little_endian");
     bool fits = little && little->kind == PSAL_PICKLE_BOOL && little->integer;
     psal_pickle_free(machine);
     if (!fits) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "it was written by a big-endian machine");
-    if (!(pth->pickle = next_pickle(pth, &at, err))) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!(pth->pickle = next_pickle(pth, &at, err))) return psal_error_status(err);
     psal_status status = collect_storages(pth, err);
     return status == PSAL_OK ? read_legacy_storages(pth, at, err) : status;
 }
@@ -221,6 +231,7 @@ psal_pth *psal_pth_open(const char *path, psal_error *err) {
         psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
         return NULL;
     }
+    pth->users = 1;
     if (psal_map_file(path, &file, err) != PSAL_OK) {
         free(pth);
         return NULL;
@@ -239,14 +250,26 @@ psal_pth *psal_pth_open(const char *path, psal_error *err) {
     return pth;
 }
 
+void psal_pth_keep(psal_pth *pth) {
+    pth->users++;
+}
+
 void psal_pth_close(psal_pth *pth) {
-    if (!pth) return;
+    if (!pth || --pth->users) return;
     psal_pickle_free(pth->pickle);
     psal_zip_close(pth->zip);
     psal_unmap_file(&pth->file);
     free(pth->prefix_text);
     free(pth->storages);
     free(pth);
+}
+
+uint32_t psal_pth_new_mark(psal_pth *pth) {
+    return ++pth->last_mark;
+}
+
+bool psal_pth_is_torchscript(const psal_pth *pth) {
+    return pth->zip && find_entry(pth, "", "constants.pkl", 13) >= 0;
 }
 
 bool psal_pth_is_legacy(const psal_pth *pth) {
@@ -266,14 +289,14 @@ static psal_status storage_bytes(psal_pth *pth, const psal_pickle_storage *stora
         return PSAL_OK;
     }
     if (pth->zip) {
-        size_t size, element = psal_dtype_size(storage->dtype);
+        size_t size, element = storage->element;
         ptrdiff_t entry = find_entry(pth, "data/", storage->key, storage->key_size);
         if (entry < 0) return psal_fail(err, PSAL_ERR_FORMAT, "its storage %.*s is missing", key_size, storage->key);
         psal_status status = psal_zip_data(pth->zip, (size_t)entry, data, &size, err);
         if (status == PSAL_OK && (size % element || size / element != (uint64_t)storage->count))
             status = psal_fail(err, PSAL_ERR_FORMAT,
                                "its storage %.*s has %zu bytes, %" PRId64 " elements of %s expected", key_size,
-                               storage->key, size, storage->count, psal_dtype_name(storage->dtype));
+                               storage->key, size, storage->count, type_of(storage));
         return status;
     }
     const struct storage *found = find_storage(pth, storage->key, storage->key_size);
@@ -317,6 +340,8 @@ psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, c
     const psal_pickle_tensor *tensor = value->tensor;
     const uint8_t *data = NULL;
     *is_view = false;
+    if (tensor->dtype == PSAL_OTHER && (!tensor->storage || check_view(tensor, err) == PSAL_OK))
+        return psal_tensor_map_add_other(map, name, tensor->type, &tensor->shape, err);
     psal_status status = tensor->storage ? check_view(tensor, err)
                                          : psal_fail(err, PSAL_ERR_FORMAT, "an array without contents");
     if (status == PSAL_OK) status = storage_bytes(pth, tensor->storage, &data, err);
@@ -332,11 +357,8 @@ psal_status psal_pth_add_tensor(psal_pth *pth, const psal_pickle_value *value, c
                          "tensor %s: views that repeat their elements would take more than %" PRIu64 " bytes", name,
                          pth->copy_limit);
     pth->copied += bytes;
-    psal_tensor *copy = psal_tensor_map_add(map, name, tensor->dtype, &tensor->shape, err);
-    if (!copy) return err ? err->status : PSAL_ERR_MEMORY;
-    psal_strided_copy(copy->data, data, element, &tensor->shape, tensor->stride);
-    /* Legacy files align nothing, so nearly all is copied: do not hold it twice. */
-    if (pth->file.data && psal_strided_is_contiguous(&tensor->shape, tensor->stride))
-        psal_file_values_forget(data, (size_t)bytes);
+    void *copy = psal_tensor_map_add(map, name, tensor->dtype, &tensor->shape, err);
+    if (!copy) return psal_error_status(err);
+    psal_strided_copy(copy, data, element, &tensor->shape, tensor->stride);
     return PSAL_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "io/atomic_file.h"
 #include "io/json_input.h"
+#include "io/json_memory.h"
 #include "io/mapped_file.h"
 
 #define MAX_HEADER (100u << 20) /* the limit of the reference implementation */
@@ -20,6 +21,12 @@ static const struct {
     {"I32", PSAL_I32}, {"I16", PSAL_I16}, {"I8", PSAL_I8},   {"U8", PSAL_U8},     {"BOOL", PSAL_BOOL},
 };
 _Static_assert(sizeof dtypes / sizeof *dtypes == PSAL_DTYPE_COUNT, "one row per element type");
+
+/* Types of the format that psal has none for; there may be more by now, of sizes that are not known here. */
+static const struct {
+    const char *name;
+    size_t size;
+} other_types[] = {{"U16", 2}, {"U32", 4}, {"U64", 8}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}};
 
 static uint64_t little_endian_64(const uint8_t *bytes) {
     uint64_t value = 0;
@@ -43,7 +50,9 @@ static psal_status read_entry(const char *name, json_t *entry, const uint8_t *da
     int dtype = -1;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(dtypes[i].name, type) == 0) dtype = (int)dtypes[i].dtype;
-    if (dtype < 0) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "tensor %s: cannot read dtype %.40s", name, type);
+    size_t element = dtype < 0 ? 0 : psal_dtype_size((psal_dtype)dtype);
+    for (size_t i = 0; i < sizeof other_types / sizeof *other_types; i++)
+        if (strcmp(other_types[i].name, type) == 0) element = other_types[i].size;
 
     if (json_array_size(shape_json) > PSAL_MAX_DIMS)
         return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: %zu dimensions, at most %d are read", name,
@@ -65,25 +74,29 @@ static psal_status read_entry(const char *name, json_t *entry, const uint8_t *da
         return psal_fail(err, PSAL_ERR_FORMAT,
                          "tensor %s: bytes %" PRId64 " to %" PRId64 " are outside the data of %" PRIu64 " bytes%s",
                          name, begin, end, size, end > begin ? " (a truncated file?)" : "");
-    size_t element = psal_dtype_size((psal_dtype)dtype);
-    if ((uint64_t)(end - begin) != (uint64_t)count * element)
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor %s: %s %s needs %" PRIu64 " bytes, the header gives it %" PRId64,
-                         name, psal_dtype_name((psal_dtype)dtype), text, (uint64_t)count * element, end - begin);
+    if (element && (uint64_t)(end - begin) != (uint64_t)count * element)
+        return psal_fail(
+            err, PSAL_ERR_FORMAT, "tensor %s: %.40s %s needs %" PRIu64 " bytes, the header gives it %" PRId64, name,
+            dtype < 0 ? type : psal_dtype_name((psal_dtype)dtype), text, (uint64_t)count * element, end - begin);
     *range = (struct range){(uint64_t)begin, (uint64_t)end, name};
+    if (dtype < 0) return psal_tensor_map_add_other(map, name, type, &shape, err);
     if ((uintptr_t)(data + begin) % element == 0)
         return psal_tensor_map_add_view(map, name, (psal_dtype)dtype, &shape, data + begin, err);
-    psal_tensor *copy = psal_tensor_map_add(map, name, (psal_dtype)dtype, &shape, err);
-    if (!copy) return err ? err->status : PSAL_ERR_MEMORY;
-    memcpy(copy->data, data + begin, (size_t)(end - begin));
+    void *copy = psal_tensor_map_add(map, name, (psal_dtype)dtype, &shape, err);
+    if (!copy) return psal_error_status(err);
+    memcpy(copy, data + begin, (size_t)(end - begin));
     return PSAL_OK;
 }
 
+/* The reference implementation takes null as no metadata. */
 static psal_status read_metadata(json_t *object, psal_tensor_map *map, psal_error *err) {
+    if (json_is_null(object)) return PSAL_OK;
     if (!json_is_object(object) || json_object_size(object) > MAX_METADATA)
         return psal_fail(err, PSAL_ERR_FORMAT, "__metadata__ is not an object of at most %d strings", MAX_METADATA);
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value) {
+        if (json_is_null(value)) continue;
         if (!json_is_string(value)) return psal_fail(err, PSAL_ERR_FORMAT, "metadata %s is not a string", key);
         psal_status status = psal_tensor_map_set_meta(map, key, json_string_value(value), err);
         if (status != PSAL_OK) return status;
@@ -102,6 +115,7 @@ static psal_status check_ranges(struct range *ranges, size_t count, uint64_t siz
     qsort(ranges, count, sizeof *ranges, compare_ranges);
     uint64_t at = 0;
     for (size_t i = 0; i < count; i++) {
+        if (ranges[i].begin == ranges[i].end) continue; /* no bytes, wherever they are */
         if (ranges[i].begin < at)
             return psal_fail(err, PSAL_ERR_FORMAT, "tensors %s and %s overlap", ranges[i - 1].name, ranges[i].name);
         if (ranges[i].begin > at)
@@ -124,7 +138,7 @@ static psal_status read_all(const psal_mapped_file *file, psal_tensor_map *map, 
     const uint8_t *data = file->data + 8 + header;
     uint64_t size = file->size - 8 - header;
     json_t *root = psal_json_parse_object(file->data + 8, (size_t)header, err);
-    if (!root) return err ? err->status : PSAL_ERR_FORMAT;
+    if (!root) return psal_error_status(err);
 
     size_t count = 0;
     struct range *ranges = calloc(json_object_size(root) + 1, sizeof *ranges);
@@ -187,13 +201,24 @@ static char *header_text(const psal_tensor_map *map, psal_error *err) {
         for (size_t i = 0; i < psal_tensor_map_meta_count(map); i++) {
             const char *key = psal_tensor_map_meta_key(map, i);
             if (json_object_set_new(meta, key, json_string(psal_tensor_map_meta(map, key))) != 0) {
-                psal_fail(err, PSAL_ERR_ARGUMENT, "metadata %s is not UTF-8", key);
+                if (psal_json_memory_failed())
+                    psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+                else
+                    psal_fail(err, PSAL_ERR_ARGUMENT, "metadata %s is not UTF-8", key);
                 json_decref(meta);
                 json_decref(root);
                 return NULL;
             }
         }
         failed |= json_object_set_new(root, "__metadata__", meta);
+    }
+    for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
+        const psal_tensor *tensor = psal_tensor_map_at(map, i);
+        if (tensor->dtype != PSAL_OTHER) continue;
+        psal_fail(err, PSAL_ERR_UNSUPPORTED, "tensor %s holds %s, which cannot be written",
+                  psal_tensor_map_name(map, i), psal_tensor_type(tensor));
+        json_decref(root);
+        return NULL;
     }
     size_t at = 0;
     for (int order = 0; order < 4; order++)
@@ -209,7 +234,11 @@ static char *header_text(const psal_tensor_map *map, psal_error *err) {
                                       "data_offsets", (json_int_t)at, (json_int_t)end);
             if (strcmp(name, "__metadata__") == 0 || json_object_set_new(root, name, entry) != 0) {
                 if (strcmp(name, "__metadata__") == 0) json_decref(entry);
-                psal_fail(err, PSAL_ERR_ARGUMENT, "tensor name %s cannot be written (not UTF-8, or reserved)", name);
+                if (psal_json_memory_failed())
+                    psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+                else
+                    psal_fail(err, PSAL_ERR_ARGUMENT, "tensor name %s cannot be written (not UTF-8, or reserved)",
+                              name);
                 json_decref(root);
                 return NULL;
             }
@@ -217,6 +246,10 @@ static char *header_text(const psal_tensor_map *map, psal_error *err) {
         }
     char *text = failed ? NULL : json_dumps(root, JSON_COMPACT);
     json_decref(root);
+    if (psal_json_memory_failed()) {
+        free(text);
+        text = NULL;
+    }
     if (!text) psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     return text;
 }
@@ -229,7 +262,7 @@ psal_status psal_safetensors_write(const char *path, const psal_tensor_map *map,
     psal_atomic_file *file = psal_atomic_file_open(path, err);
     if (!file) {
         free(text);
-        return err->status;
+        return psal_error_status(err);
     }
     size_t length = strlen(text), padding = (HEADER_ALIGNMENT - (8 + length) % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
     uint64_t total = length + padding;

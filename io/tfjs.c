@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/file_values.h"
 #include "io/json_input.h"
+#include "io/json_memory.h"
 #include "io/mapped_file.h"
 #include "io/tfjs_topology.h"
 
@@ -114,7 +114,6 @@ static const uint8_t *next_bytes(struct group *group, size_t size, uint8_t **cop
         size_t part = group->shards[i].size - offset;
         if (part > size - done) part = size - done;
         memcpy(to + done, group->shards[i].data + offset, part);
-        psal_file_values_forget(group->shards[i].data + offset, part); /* not to hold it twice */
         done += part;
     }
     return to;
@@ -189,13 +188,13 @@ static psal_status add_weight(json_t *entry, struct group *group, psal_tensor_ma
     if (!bytes) return psal_fail(err, PSAL_ERR_MEMORY, "weight %s: out of memory", name);
     if (!quantisation && !gathered && (uintptr_t)bytes % width == 0)
         return psal_tensor_map_add_view(map, name, dtype, &shape, bytes, err);
-    psal_tensor *copy = psal_tensor_map_add(map, name, dtype, &shape, err);
+    void *copy = psal_tensor_map_add(map, name, dtype, &shape, err);
     if (copy && quantisation)
-        dequantise(bytes, stored, width, count, scale, min, copy->data);
+        dequantise(bytes, stored, width, count, scale, min, copy);
     else if (copy)
-        memcpy(copy->data, bytes, (size_t)count * width);
+        memcpy(copy, bytes, (size_t)count * width);
     free(gathered);
-    return copy ? PSAL_OK : err ? err->status : PSAL_ERR_MEMORY;
+    return copy ? PSAL_OK : psal_error_status(err);
 }
 
 static psal_status read_group(const char *folder, json_t *group_json, json_t *seen, psal_tensor_map *map,
@@ -233,6 +232,7 @@ static psal_status read_model(const char *folder, json_t *root, psal_tensor_map 
         if (status == PSAL_OK) status = read_group(folder, group, seen, map, err);
     }
     json_decref(seen);
+    if (psal_json_memory_failed() && status == PSAL_OK) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     return status;
 }
 
@@ -257,7 +257,7 @@ psal_tensor_map *psal_tfjs_read(const char *path, psal_error *err) {
             status = psal_fail(err, PSAL_ERR_FORMAT, "a model description of %zu bytes, at most %u are read", file.size,
                                MAX_JSON);
         else if (!(root = psal_json_parse_object(file.data, file.size, err)))
-            status = err ? err->status : PSAL_ERR_FORMAT;
+            status = psal_error_status(err);
         else
             status = read_model(folder, root, map, err);
         json_decref(root);

@@ -54,8 +54,11 @@ psal_status psal_tfjs_describe(json_t *topology, psal_tensor_map *map, psal_erro
         }
     }
     bool written = name_list && stride_list;
-    if (name_list) written &= fclose(name_list) == 0;
-    if (stride_list) written &= fclose(stride_list) == 0;
+    /* Memory that was missing on the way is in ferror alone. */
+    if (name_list) written = !fflush(name_list) && !ferror(name_list) && written;
+    if (stride_list) written = !fflush(stride_list) && !ferror(stride_list) && written;
+    if (name_list) fclose(name_list);
+    if (stride_list) fclose(stride_list);
     psal_status status = written ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     if (status == PSAL_OK) status = set(map, "keras.model", text_of(json_object_get(model, "config"), "name"), err);
     if (status == PSAL_OK) status = set(map, "keras.class", text_of(model, "class_name"), err);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/numbers.h"
+
 #define MINUS "\xe2\x88\x92"
 
 /* The smallest of 1, 2, 5 × 10^n that is not below `step`. */
@@ -66,9 +68,9 @@ int fig_linear_ticks(double low, double high, int max_ticks, fig_tick *ticks) {
         double value = n * step;
         if (fabs(value) < step * 1e-6) value = 0; /* no "-0" */
         if (size >= 1e6 || size < 1e-3)
-            snprintf(number, sizeof number, "%.*g", 6, value);
+            psal_snprintf(number, sizeof number, "%.*g", 6, value);
         else
-            snprintf(number, sizeof number, "%.*f", decimals, value);
+            psal_snprintf(number, sizeof number, "%.*f", decimals, value);
         ticks[count].value = value;
         write_label(&ticks[count], number);
         count++;
@@ -80,7 +82,7 @@ int fig_linear_ticks(double low, double high, int max_ticks, fig_tick *ticks) {
 static void log_label(fig_tick *tick, int digit, int power, bool powers) {
     if (!powers) {
         char number[40];
-        snprintf(number, sizeof number, "%.10g", tick->value);
+        psal_snprintf(number, sizeof number, "%.10g", tick->value);
         write_label(tick, number);
         return;
     }

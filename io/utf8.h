@@ -6,12 +6,8 @@
 #define PSAL_IO_UTF8_H
 
 #include <stddef.h>
-#include <stdint.h>
 
-/* Length in bytes (1 to 4) of the well-formed UTF-8 sequence at `text`, which has `left` bytes; 0
- * when it is none (Unicode 15, table 3-7: no surrogates, no overlong forms, nothing above
- * U+10FFFF). *code gets the code point. */
-size_t psal_utf8_sequence(const char *text, size_t left, uint32_t *code);
+#include "engine/text.h"
 
 /* Copy `text` (NULL counts as "") into out[size], always terminated and well-formed: an ill-formed
  * byte becomes U+FFFD, control characters, line and paragraph separators and the bidirectional

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "engine/file_values.h"
 #include "io/mapped_file.h"
 
 #define END_SIZE 22     /* end of central directory, without its comment */
@@ -289,19 +288,8 @@ static psal_status unpack(const psal_zip *zip, struct entry *entry, psal_error *
     return PSAL_OK;
 }
 
-/* CRC-32 of a part of an entry, `offset` bytes from its beginning. Of a large tensor no more stays in memory than when it is used. */
-static uint32_t part_checksum(const uint8_t *data, size_t offset, size_t size) {
-    enum { STEP = 1 << 20 };
-    uLong crc = 0;
-    for (size_t done = 0; done < size; done += STEP) {
-        const size_t step = size - done < STEP ? size - done : STEP;
-        crc = crc32_z(crc, data + offset + done, step);
-        psal_file_values_passed(data, offset + done, step);
-    }
-    return (uint32_t)crc;
-}
-
-/* CRC-32 of an entry: of a checkpoint's large tensors in parts, since it takes as long as all else that a start does. */
+/* CRC-32 of an entry: of a checkpoint's large tensors in parts, since it takes as long as all else that a start
+ * does. */
 static uint32_t checksum(const uint8_t *data, size_t size) {
     enum { PARTS = 64, LEAST = 1 << 18 };
     uint32_t parts[PARTS];
@@ -309,7 +297,7 @@ static uint32_t checksum(const uint8_t *data, size_t size) {
 #pragma omp parallel for schedule(dynamic) if (count > 1)
     for (size_t i = 0; i < count; i++) {
         const size_t start = size / count * i, end = i + 1 < count ? start + size / count : size;
-        parts[i] = part_checksum(data, start, end - start);
+        parts[i] = (uint32_t)crc32_z(0, data + start, end - start);
     }
     uLong crc = parts[0];
     for (size_t i = 1; i < count; i++)

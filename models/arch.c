@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-static const net_family *const families[] = {&net_resnet, &net_vgg, &net_densenet, &net_inception};
+static const net_family *const families[] = {&net_resnet,       &net_vgg,         &net_densenet,    &net_inception,
+                                             &net_alexnet,      &net_squeezenet,  &net_googlenet,   &net_regnet,
+                                             &net_mnasnet,      &net_mobilenetv2, &net_mobilenetv3, &net_efficientnet,
+                                             &net_shufflenetv2, &net_convnext,    &net_vit};
 #define FAMILIES ((int)(sizeof families / sizeof *families))
 
 int net_arch_count(void) {

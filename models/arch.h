@@ -10,10 +10,14 @@ typedef struct net_arch {
     const char *name;       /* torchvision's: "resnet50" */
     const char *family;     /* "resnet" */
     int native_size;        /* side of the images it was published for */
-    int min_size;           /* smallest side that does not shrink to nothing */
+    int min_size;           /* smallest side that does not shrink to nothing; with positions, a patch's */
     double bn_epsilon;      /* torchvision's; 0: no batch normalisation */
     bool has_variants;      /* "v1" beside "v1.5" */
-    const char *classifier; /* weight of its last layer, [classes, features] */
+    bool has_transform;     /* may rescale its input (net_transform_input) */
+    const char *classifier; /* weight of its last layer, [classes, features] or [classes, features, 1, 1] */
+    const char *auxiliary;  /* the same of an auxiliary classifier, which is only used in training; NULL: none */
+    const char *positions;  /* tensor [1, positions, channels], which tells the only size of image; NULL: any size */
+    const char *assumed;    /* what neither names nor shapes tell of it, for the user; NULL: nothing */
     /* Image [N,3,H,W] to logits [N,classes]; `depth` is this row's. */
     flow (*describe)(net *n, flow image, const void *depth);
     const void *depth; /* what tells the members of the family apart; the family's own type */
@@ -25,7 +29,9 @@ typedef struct net_family {
     int count;
 } net_family;
 
-extern const net_family net_resnet, net_vgg, net_densenet, net_inception;
+extern const net_family net_resnet, net_vgg, net_densenet, net_inception, net_alexnet, net_squeezenet, net_googlenet,
+    net_regnet, net_mnasnet, net_mobilenetv2, net_mobilenetv3, net_efficientnet, net_shufflenetv2, net_convnext,
+    net_vit;
 
 int net_arch_count(void);
 const net_arch *net_arch_at(int index);

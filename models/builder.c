@@ -6,7 +6,7 @@
 #include <string.h>
 
 void net_init(net *n, psal_graph *graph, const net_options *options) {
-    *n = (net){.graph = graph, .options = *options};
+    *n = (net){.graph = graph, .options = *options, .multiplier = 1};
 }
 
 void net_clear(net *n) {
@@ -28,7 +28,19 @@ void net_fail(net *n, psal_status status, const char *format, ...) {
     psal_fail(&n->error, status, "%s", message);
 }
 
+int net_eights(double channels) {
+    const int rounded = (int)(channels + 4) / 8 * 8;
+    if (rounded < 8) return 8;
+    return rounded < 0.9 * channels ? rounded + 8 : rounded;
+}
+
+void net_count_in_eights(net *n, double multiplier) {
+    n->in_eights = true;
+    n->multiplier = multiplier;
+}
+
 int net_scale(const net *n, int channels) {
+    if (n->in_eights) return net_eights(channels * n->multiplier * n->options.width);
     int scaled = (int)(channels * n->options.width + 0.5);
     return scaled > 1 ? scaled : 1;
 }
@@ -66,13 +78,13 @@ void net_attach(net *n) {
     n->detached--;
 }
 
-static bool makes_nodes(const net *n) {
+bool net_makes_nodes(const net *n) {
     return n->graph && n->detached == 0 && n->error.status == PSAL_OK;
 }
 
 /* Say which layer the following nodes belong to: SCOPE.name, or the scope itself for "". */
 static void set_layer(net *n, const char *name) {
-    if (!makes_nodes(n)) return;
+    if (!net_makes_nodes(n)) return;
     char layer[200];
     snprintf(layer, sizeof layer, "%s%s", n->scope, name);
     size_t length = strlen(layer);
@@ -82,8 +94,7 @@ static void set_layer(net *n, const char *name) {
 
 /* ---- the list ---- */
 
-/* Append SCOPE.layer.part; its list index, or -1 after an error. */
-static int list(net *n, const char *layer, const char *part, psal_shape shape, bool is_buffer, int published) {
+int net_list(net *n, const char *name, psal_shape shape, bool is_buffer) {
     if (n->error.status != PSAL_OK) return -1;
     if (n->count == n->capacity) {
         int capacity = n->capacity ? n->capacity * 2 : 256;
@@ -95,23 +106,41 @@ static int list(net *n, const char *layer, const char *part, psal_shape shape, b
         n->tensors = grown;
         n->capacity = capacity;
     }
-    char *name;
-    if (asprintf(&name, "%s%s.%s", n->scope, layer, part) < 0) {
+    char *copy = strdup(name);
+    if (!copy) {
         net_fail(n, PSAL_ERR_MEMORY, "out of memory");
         return -1;
     }
     net_tensor *tensor = &n->tensors[n->count];
-    *tensor = (net_tensor){.name = name,
+    *tensor = (net_tensor){.name = copy,
                            .shape = shape,
                            .is_buffer = is_buffer,
                            .in_graph = n->detached == 0,
-                           .published = published,
                            .norm_scale = -1,
                            .norm_shift = -1,
+                           .norm_mean = -1,
                            .part = n->part_count,
                            .node = PSAL_NO_NODE};
-    if (makes_nodes(n)) tensor->node = psal_parameter(n->graph, name, shape);
+    if (net_makes_nodes(n)) tensor->node = psal_parameter(n->graph, name, shape);
     return n->count++;
+}
+
+/* Append SCOPE.layer.part (SCOPE.layer where there is no part); its list index, or -1 after an error. */
+static int list(net *n, const char *layer, const char *part, psal_shape shape, bool is_buffer, int published) {
+    char *name;
+    if (n->error.status != PSAL_OK) return -1;
+    if (asprintf(&name, "%s%s%s%s", n->scope, layer, part ? "." : "", part ? part : "") < 0) {
+        net_fail(n, PSAL_ERR_MEMORY, "out of memory");
+        return -1;
+    }
+    const int index = net_list(n, name, shape, is_buffer);
+    free(name);
+    if (index < 0) return -1;
+    n->tensors[index].published = published * n->multiplier;
+    n->tensors[index].in_eights = n->in_eights;
+    n->tensors[index].is_filters = shape.ndim == 4;
+    n->tensors[index].is_variance = part && strcmp(part, "running_var") == 0;
+    return index;
 }
 
 static psal_node node_of(const net *n, int index) {
@@ -131,7 +160,7 @@ static flow convolve(net *n, flow x, const char *name, int channels, int publish
     int bias = biased ? list(n, name, "bias", PSAL_SHAPE(channels), false, 0) : -1;
     flow y = {PSAL_NO_NODE, channels, weight};
     if (weight >= 0) n->tensors[weight].norm_shift = bias;
-    if (!makes_nodes(n)) return y;
+    if (!net_makes_nodes(n)) return y;
     psal_conv2d_options options = {.stride_height = w.stride,
                                    .stride_width = w.stride,
                                    .padding_height = w.padding_height,
@@ -154,6 +183,27 @@ flow net_conv_bias(net *n, flow x, const char *name, int channels, window w) {
     return convolve(n, x, name, net_scale(n, channels), channels, true, w);
 }
 
+flow net_conv_bias_exact(net *n, flow x, const char *name, int channels, window w) {
+    return convolve(n, x, name, channels, 0, true, w);
+}
+
+/* With the outputs that follow from `channels`, exactly so many or by the width rule. */
+static flow convolve_and_normalise(net *n, flow x, const char *name, int channels, bool exact, window w) {
+    net_enter(n, "%s", name);
+    x = exact ? net_conv_exact(n, x, "0", channels, w) : net_conv(n, x, "0", channels, w);
+    x = net_batch_norm(n, x, "1");
+    net_leave(n);
+    return x;
+}
+
+flow net_conv_norm(net *n, flow x, const char *name, int channels, window w) {
+    return convolve_and_normalise(n, x, name, channels, false, w);
+}
+
+flow net_conv_norm_exact(net *n, flow x, const char *name, int channels, window w) {
+    return convolve_and_normalise(n, x, name, channels, true, w);
+}
+
 flow net_batch_norm(net *n, flow x, const char *name) {
     set_layer(n, name);
     const psal_shape shape = PSAL_SHAPE(x.channels);
@@ -164,24 +214,97 @@ flow net_batch_norm(net *n, flow x, const char *name) {
     if (x.convolution >= 0 && beta >= 0) {
         n->tensors[x.convolution].norm_scale = gamma;
         n->tensors[x.convolution].norm_shift = beta;
+        n->tensors[x.convolution].norm_mean = mean;
     }
     flow y = {PSAL_NO_NODE, x.channels, -1};
-    if (makes_nodes(n))
+    if (net_makes_nodes(n))
         y.node = psal_batch_norm(n->graph, x.node, node_of(n, gamma), node_of(n, beta), node_of(n, mean),
                                  node_of(n, variance), n->options.bn_epsilon);
     return y;
 }
 
-flow net_relu(net *n, flow x) {
+flow net_apply(net *n, flow x, net_function function) {
     flow y = {PSAL_NO_NODE, x.channels, -1};
-    if (makes_nodes(n)) y.node = psal_relu(n->graph, x.node);
+    if (net_makes_nodes(n)) y.node = function(n->graph, x.node);
     return y;
+}
+
+flow net_relu(net *n, flow x) {
+    return net_apply(n, x, psal_relu);
 }
 
 flow net_add(net *n, flow a, flow b) {
     flow y = {PSAL_NO_NODE, a.channels, -1};
     set_layer(n, "");
-    if (makes_nodes(n)) y.node = psal_add(n->graph, a.node, b.node);
+    if (net_makes_nodes(n)) y.node = psal_add(n->graph, a.node, b.node);
+    return y;
+}
+
+flow net_multiply(net *n, flow x, flow factor) {
+    flow y = {PSAL_NO_NODE, x.channels, -1};
+    set_layer(n, "");
+    if (net_makes_nodes(n)) y.node = psal_broadcast_mul(n->graph, x.node, factor.node);
+    return y;
+}
+
+flow net_parameter(net *n, const char *name, psal_shape shape) {
+    set_layer(n, "");
+    return (flow){node_of(n, list(n, name, NULL, shape, false, 0)), 0, -1};
+}
+
+flow net_squeeze_excite(net *n, flow x, const char *name, int squeezed, net_function activation, net_function gate) {
+    flow y = x;
+    net_enter(n, "%s", name);
+    set_layer(n, "avgpool");
+    if (net_makes_nodes(n)) y.node = psal_adaptive_avg_pool2d(n->graph, x.node, 1, 1);
+    y = net_apply(n, net_conv_bias_exact(n, y, "fc1", squeezed, same(1, 1)), activation);
+    y = net_apply(n, net_conv_bias_exact(n, y, "fc2", x.channels, same(1, 1)), gate);
+    y = net_multiply(n, x, y);
+    net_leave(n);
+    return y;
+}
+
+flow net_layer_norm(net *n, flow x, const char *name, double epsilon) {
+    static const int behind[4] = {0, 2, 3, 1}, back[4] = {0, 3, 1, 2};
+    set_layer(n, name);
+    const int gamma = list(n, name, "weight", PSAL_SHAPE(x.channels), false, 0);
+    const int beta = list(n, name, "bias", PSAL_SHAPE(x.channels), false, 0);
+    flow y = {PSAL_NO_NODE, x.channels, -1};
+    if (!net_makes_nodes(n)) return y;
+    const bool places = psal_graph_shape(n->graph, x.node)->ndim == 4;
+    psal_node node = places ? psal_permute(n->graph, x.node, behind, 4) : x.node;
+    node = psal_layer_norm(n->graph, node, node_of(n, gamma), node_of(n, beta), epsilon);
+    y.node = places ? psal_permute(n->graph, node, back, 4) : node;
+    return y;
+}
+
+flow net_channel_linear(net *n, flow x, const char *name, int outputs) {
+    set_layer(n, name);
+    const int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, 0);
+    const int bias = list(n, name, "bias", PSAL_SHAPE(outputs), false, 0);
+    flow y = {PSAL_NO_NODE, outputs, -1};
+    if (!net_makes_nodes(n)) return y;
+    psal_node filters = psal_reshape(n->graph, node_of(n, weight), PSAL_SHAPE(outputs, x.channels, 1, 1));
+    y.node = psal_channel_add(n->graph, psal_conv2d(n->graph, x.node, filters, NULL), node_of(n, bias));
+    return y;
+}
+
+flow net_channels(net *n, flow x, int first, int count) {
+    flow y = {PSAL_NO_NODE, count, -1};
+    set_layer(n, "");
+    if (net_makes_nodes(n)) y.node = psal_slice(n->graph, x.node, 1, first, count);
+    return y;
+}
+
+flow net_shuffle(net *n, flow x, int groups) {
+    static const int exchanged[4] = {0, 2, 1, 3};
+    flow y = {PSAL_NO_NODE, x.channels, -1};
+    set_layer(n, "");
+    if (!net_makes_nodes(n)) return y;
+    const psal_shape shape = *psal_graph_shape(n->graph, x.node);
+    const int64_t pixels = shape.dim[2] * shape.dim[3];
+    psal_node parts = psal_reshape(n->graph, x.node, PSAL_SHAPE(shape.dim[0], groups, x.channels / groups, pixels));
+    y.node = psal_reshape(n->graph, psal_permute(n->graph, parts, exchanged, 4), shape);
     return y;
 }
 
@@ -197,7 +320,7 @@ flow net_concat(net *n, const flow *parts, int count) {
         y.channels += parts[i].channels;
     }
     set_layer(n, "");
-    if (makes_nodes(n)) y.node = psal_concat(n->graph, nodes, count, 1);
+    if (net_makes_nodes(n)) y.node = psal_concat(n->graph, nodes, count, 1);
     return y;
 }
 
@@ -210,30 +333,44 @@ static psal_pool2d_options pool_options(window w) {
                                  .padding_width = w.padding_width};
 }
 
-flow net_max_pool(net *n, flow x, window w) {
-    const psal_pool2d_options options = pool_options(w);
+static flow max_pool(net *n, flow x, window w, bool ceil_mode) {
+    psal_pool2d_options options = pool_options(w);
+    options.ceil_mode = ceil_mode;
     flow y = {PSAL_NO_NODE, x.channels, -1};
     set_layer(n, "maxpool");
-    if (makes_nodes(n)) y.node = psal_max_pool2d(n->graph, x.node, &options);
+    if (net_makes_nodes(n)) y.node = psal_max_pool2d(n->graph, x.node, &options);
     return y;
 }
 
-flow net_relu_max_pool(net *n, flow x, window w) {
-    return net_relu(n, net_max_pool(n, x, w));
+flow net_max_pool(net *n, flow x, window w) {
+    return max_pool(n, x, w, false);
+}
+
+flow net_max_pool_ceil(net *n, flow x, window w) {
+    return max_pool(n, x, w, true);
 }
 
 flow net_avg_pool(net *n, flow x, window w) {
     const psal_pool2d_options options = pool_options(w);
     flow y = {PSAL_NO_NODE, x.channels, -1};
     set_layer(n, "avgpool");
-    if (makes_nodes(n)) y.node = psal_avg_pool2d(n->graph, x.node, &options);
+    if (net_makes_nodes(n)) y.node = psal_avg_pool2d(n->graph, x.node, &options);
+    return y;
+}
+
+flow net_avg_pool_halves(net *n, flow x) {
+    const psal_pool2d_options options = {
+        .kernel_height = 2, .kernel_width = 2, .ceil_mode = true, .exclude_padding = true};
+    flow y = {PSAL_NO_NODE, x.channels, -1};
+    set_layer(n, "avgpool");
+    if (net_makes_nodes(n)) y.node = psal_avg_pool2d(n->graph, x.node, &options);
     return y;
 }
 
 flow net_pool_flatten(net *n, flow x, int side) {
     flow y = {PSAL_NO_NODE, x.channels * side * side, -1};
     set_layer(n, "avgpool");
-    if (makes_nodes(n)) y.node = psal_flatten(n->graph, psal_adaptive_avg_pool2d(n->graph, x.node, side, side));
+    if (net_makes_nodes(n)) y.node = psal_flatten(n->graph, psal_adaptive_avg_pool2d(n->graph, x.node, side, side));
     return y;
 }
 
@@ -242,7 +379,7 @@ static flow connect(net *n, flow x, const char *name, int outputs, int published
     int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, published);
     int bias = list(n, name, "bias", PSAL_SHAPE(outputs), false, 0);
     flow y = {PSAL_NO_NODE, outputs, -1};
-    if (makes_nodes(n)) y.node = psal_linear(n->graph, x.node, node_of(n, weight), node_of(n, bias));
+    if (net_makes_nodes(n)) y.node = psal_linear(n->graph, x.node, node_of(n, weight), node_of(n, bias));
     return y;
 }
 
@@ -254,22 +391,21 @@ flow net_linear(net *n, flow x, const char *name, int outputs) {
     return connect(n, x, name, outputs, 0);
 }
 
-flow net_rescale(net *n, flow x, const float scale[3], const float shift[3]) {
-    flow y = {PSAL_NO_NODE, x.channels, -1};
+flow net_transform_input(net *n, flow image) {
+    static const psal_real scale[3] = {(float)(0.229 / 0.5), (float)(0.224 / 0.5), (float)(0.225 / 0.5)};
+    static const psal_real shift[3] = {(float)((0.485 - 0.5) / 0.5), (float)((0.456 - 0.5) / 0.5),
+                                       (float)((0.406 - 0.5) / 0.5)};
+    if (!n->options.transform_input) return image;
+    flow y = {PSAL_NO_NODE, image.channels, -1};
     set_layer(n, "rescale");
-    if (!makes_nodes(n)) return y;
-    psal_real s[3], t[3];
-    for (int c = 0; c < 3; c++) {
-        s[c] = scale[c];
-        t[c] = shift[c];
-    }
-    y.node = psal_channel_affine(n->graph, x.node, psal_constant(n->graph, s, PSAL_SHAPE(3)),
-                                 psal_constant(n->graph, t, PSAL_SHAPE(3)));
+    if (net_makes_nodes(n))
+        y.node = psal_channel_affine(n->graph, image.node, psal_constant(n->graph, scale, PSAL_SHAPE(3)),
+                                     psal_constant(n->graph, shift, PSAL_SHAPE(3)));
     return y;
 }
 
 flow net_cut(net *n, flow x) {
-    if (!n->in_parts || !makes_nodes(n)) return x;
+    if (!n->in_parts || !net_makes_nodes(n)) return x;
     psal_network_part *grown = reallocarray(n->parts, (size_t)n->part_count + 1, sizeof *n->parts);
     if (!grown) {
         net_fail(n, PSAL_ERR_MEMORY, "out of memory");
@@ -279,8 +415,7 @@ flow net_cut(net *n, flow x) {
     char name[32];
     snprintf(name, sizeof name, "part %d", n->part_count);
     flow y = x;
-    const psal_shape *shape = psal_graph_shape(n->graph, x.node);
-    if (shape) y.node = psal_input(n->graph, name, *shape);
+    y.node = psal_input(n->graph, name, *psal_graph_shape(n->graph, x.node));
     n->parts[n->part_count++] = (psal_network_part){x.node, y.node};
     return y;
 }

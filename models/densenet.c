@@ -45,8 +45,8 @@ static flow describe(net *n, flow x, const void *depth) {
     const densenet *d = depth;
     net_enter(n, "features");
     x = net_conv(n, x, "conv0", d->initial, same(7, 2)); /*   64 x 112 x 112 */
-    x = net_batch_norm(n, x, "norm0");                   /*   64 x 112 x 112 */
-    x = net_cut(n, net_relu_max_pool(n, x, same(3, 2))); /*   64 x  56 x  56 */
+    x = net_relu(n, net_batch_norm(n, x, "norm0"));      /*   64 x 112 x 112 */
+    x = net_cut(n, net_max_pool(n, x, same(3, 2)));      /*   64 x  56 x  56 */
     x = dense_block(n, x, d, 1);                         /*  256 x  56 x  56 */
     x = transition(n, x, 1);                             /*  128 x  28 x  28 */
     x = dense_block(n, x, d, 2);                         /*  512 x  28 x  28 */
@@ -60,13 +60,14 @@ static flow describe(net *n, flow x, const void *depth) {
     return net_linear(n, x, "classifier", n->options.num_classes); /* classes */
 }
 
-#define DENSENET(NAME, GROWTH, INITIAL, ...)                                                       \
-    {                                                                                              \
-        NAME, "densenet", 224, 29, 1e-5, false, "classifier.weight", describe, &(const densenet) { \
-            GROWTH, INITIAL, {                                                                     \
-                __VA_ARGS__                                                                        \
-            }                                                                                      \
-        }                                                                                          \
+#define DENSENET(NAME, GROWTH, INITIAL, ...)                                                        \
+    {                                                                                               \
+        .name = NAME, .family = "densenet", .native_size = 224, .min_size = 29, .bn_epsilon = 1e-5, \
+        .classifier = "classifier.weight", .describe = describe, .depth = &(const densenet) {       \
+            GROWTH, INITIAL, {                                                                      \
+                __VA_ARGS__                                                                         \
+            }                                                                                       \
+        }                                                                                           \
     }
 
 static const net_arch archs[] = {

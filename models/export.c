@@ -4,21 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
 #include "models/model_internal.h"
-
-/* The shortest decimal number that is read back as the same double. */
-static void shortest(double value, char text[32]) {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) return;
-    }
-}
 
 psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch, const net_options *options,
                                psal_error *err) {
-    char width[32], epsilon[32], classes[16];
-    shortest(options->width, width);
-    shortest(options->bn_epsilon, epsilon);
+    char width[PSAL_NUMBER_SIZE], epsilon[PSAL_NUMBER_SIZE], classes[16];
+    psal_format_double(options->width, width);
+    psal_format_double(options->bn_epsilon, epsilon);
     snprintf(classes, sizeof classes, "%d", options->num_classes);
     const struct {
         const char *key, *value;
@@ -38,15 +31,21 @@ psal_status net_write_metadata(psal_tensor_map *map, const net_arch *arch, const
 }
 
 static psal_status copy_metadata(const psal_model *model, psal_tensor_map *map, psal_error *err) {
-    for (size_t i = 0; i < psal_tensor_map_meta_count(model->tensors); i++) {
-        const char *key = psal_tensor_map_meta_key(model->tensors, i);
-        psal_status status = psal_tensor_map_set_meta(map, key, psal_tensor_map_meta(model->tensors, key), err);
+    for (size_t i = 0; i < psal_tensor_map_meta_count(model->group.tensors); i++) {
+        const char *key = psal_tensor_map_meta_key(model->group.tensors, i);
+        psal_status status = psal_tensor_map_set_meta(map, key, psal_tensor_map_meta(model->group.tensors, key), err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
 }
 
 psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err) {
+    if (model->onnx) {
+        psal_fail(err, PSAL_ERR_UNSUPPORTED,
+                  "a network from an ONNX file cannot be saved as a checkpoint: without its operators the weights say "
+                  "nothing");
+        return NULL;
+    }
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
@@ -59,9 +58,9 @@ psal_tensor_map *psal_model_export(const psal_model *model, const float *const *
         const float *source = values && parameter >= 0 ? values[parameter] : NULL;
         if (!source && model->values[i].absent) continue;
         if (!source) source = model->values[i].values;
-        psal_tensor *copy = psal_tensor_map_add(map, entry->name, PSAL_F32, &entry->shape, err);
+        float *copy = psal_tensor_map_add(map, entry->name, PSAL_F32, &entry->shape, err);
         if (!copy) goto failed;
-        memcpy(copy->data, source, (size_t)psal_shape_count(&entry->shape) * sizeof *source);
+        memcpy(copy, source, (size_t)psal_shape_count(&entry->shape) * sizeof *source);
     }
     return map;
 failed:
@@ -95,10 +94,10 @@ psal_tensor_map *psal_model_blank(const char *arch_name, double width, int num_c
         status = net_write_metadata(map, arch, &options, err);
     for (int i = 0; status == PSAL_OK && i < list.count; i++) {
         const net_tensor *entry = &list.tensors[i];
-        psal_tensor *added = psal_tensor_map_add(map, entry->name, PSAL_F32, &entry->shape, err);
+        float *added = psal_tensor_map_add(map, entry->name, PSAL_F32, &entry->shape, err);
         if (!added) status = PSAL_ERR_MEMORY;
-        if (added && strstr(entry->name, "running_var"))
-            for (int64_t k = 0; k < entry->shape.dim[0]; k++) ((float *)added->data)[k] = 1;
+        if (added && entry->is_variance)
+            for (int64_t k = 0; k < entry->shape.dim[0]; k++) added[k] = 1;
     }
     net_clear(&list);
     if (status == PSAL_OK) return map;

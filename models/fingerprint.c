@@ -1,8 +1,6 @@
 /* A hash of a model's weights: what statistics remember of the network they were computed with. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "engine/file_values.h"
 #include "models/model.h"
 
 static uint64_t mix(uint64_t a, uint64_t b) {
@@ -16,41 +14,69 @@ static uint64_t word(const unsigned char *p) {
     return value;
 }
 
-/* How far ahead memory is asked for: left to itself the processor fetches only half as fast as this can be worked out. */
+/* How far ahead memory is asked for: left to itself the processor fetches only half as fast as this can be worked
+ * out. */
 enum { AHEAD = 4096 };
 
-/* What of a file lies behind the part that may stay in memory is given back by so many bytes. */
-enum { PIECE = 1 << 20 };
-
 /* Folded 64x64->128-bit multiplications over four independent lanes (the construction of Wang Yi's wyhash). */
-static uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
-    const unsigned char *p = data;
-    uint64_t lanes[4] = {seed, seed ^ 1, seed ^ 2, seed ^ 3};
-    uint64_t words[8];
-    for (size_t done = 0; size >= sizeof words; p += sizeof words, size -= sizeof words, done += sizeof words) {
-        if (done > 0 && done % PIECE == 0) psal_file_values_passed(data, done - PIECE, PIECE);
-        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* beyond the end too: it never faults */
-        for (int i = 0; i < 4; i++)
-            lanes[i] = mix(lanes[i] ^ word(p + 16 * i), word(p + 16 * i + 8) + 0xA0761D6478BD642Fu);
-    }
-    memset(words, 0, sizeof words);
-    memcpy(words, p, size);
-    for (int i = 0; i < 4; i++) lanes[i] = mix(lanes[i] ^ words[2 * i], words[2 * i + 1] + size);
-    return mix(mix(lanes[0], lanes[1]), mix(lanes[2], lanes[3]));
+typedef struct hash {
+    uint64_t lanes[4];
+} hash;
+
+enum { BLOCK = 8 * sizeof(uint64_t) };
+
+static hash hash_begin(uint64_t seed) {
+    return (hash){{seed, seed ^ 1, seed ^ 2, seed ^ 3}};
 }
 
-uint64_t psal_model_fingerprint(const psal_model *model) {
-    int count = psal_model_parameter_count(model);
-    uint64_t *hashes = calloc((size_t)count + 1, sizeof *hashes);
-    if (!hashes) return 0;
-#pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < count; i++) {
-        const psal_model_parameter *p = psal_model_get_parameter(model, i);
-        size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape)
-                                      : 0; /* what is never computed does not count */
-        hashes[i] = hash_bytes(p->values, elements * sizeof *p->values, hash_bytes(p->name, strlen(p->name), 1));
+/* All whole blocks of `data`; how many bytes they are. */
+static size_t hash_blocks(hash *h, const void *data, size_t size) {
+    const unsigned char *p = data;
+    size_t done = 0;
+    for (; size - done >= BLOCK; p += BLOCK, done += BLOCK) {
+        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* beyond the end too: it never faults */
+        for (int i = 0; i < 4; i++)
+            h->lanes[i] = mix(h->lanes[i] ^ word(p + 16 * i), word(p + 16 * i + 8) + 0xA0761D6478BD642Fu);
     }
-    uint64_t fingerprint = hash_bytes(hashes, (size_t)count * sizeof *hashes, 2);
-    free(hashes);
+    return done;
+}
+
+/* What is left, less than a block. */
+static uint64_t hash_end(hash *h, const void *rest, size_t size) {
+    uint64_t words[8] = {0};
+    memcpy(words, rest, size);
+    for (int i = 0; i < 4; i++) h->lanes[i] = mix(h->lanes[i] ^ words[2 * i], words[2 * i + 1] + size);
+    return mix(mix(h->lanes[0], h->lanes[1]), mix(h->lanes[2], h->lanes[3]));
+}
+
+uint64_t psal_bytes_fingerprint(const void *data, size_t size, uint64_t seed) {
+    hash h = hash_begin(seed);
+    size_t done = hash_blocks(&h, data, size);
+    return hash_end(&h, (const unsigned char *)data + done, size - done);
+}
+
+static uint64_t hash_parameter(const psal_model_parameter *p) {
+    size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape) : 0; /* what is never computed does not count */
+    return psal_bytes_fingerprint(p->values, elements * sizeof *p->values,
+                                  psal_bytes_fingerprint(p->name, strlen(p->name), 1));
+}
+
+/* The hash of the parameters' hashes: so many at a time, since memory that may be missing would make it another
+ * number. */
+uint64_t psal_model_fingerprint(const psal_model *model) {
+    enum { AT_ONCE = 512 };
+    _Static_assert(AT_ONCE * sizeof(uint64_t) % BLOCK == 0, "all but the last are whole blocks");
+    uint64_t hashes[AT_ONCE];
+    hash h = hash_begin(2);
+    int count = psal_model_parameter_count(model), first = 0;
+    for (; count - first >= AT_ONCE; first += AT_ONCE) {
+#pragma omp parallel for schedule(dynamic)
+        for (int i = 0; i < AT_ONCE; i++) hashes[i] = hash_parameter(psal_model_get_parameter(model, first + i));
+        hash_blocks(&h, hashes, sizeof hashes);
+    }
+#pragma omp parallel for schedule(dynamic)
+    for (int i = first; i < count; i++) hashes[i - first] = hash_parameter(psal_model_get_parameter(model, i));
+    size_t size = (size_t)(count - first) * sizeof *hashes, done = hash_blocks(&h, hashes, size);
+    uint64_t fingerprint = hash_end(&h, (const unsigned char *)hashes + done, size - done);
     return fingerprint ? fingerprint : 1; /* 0 stands for "not known" */
 }

@@ -6,16 +6,12 @@
  * used in training: its filters are numbered with the others but never computed. */
 #include "models/arch.h"
 
-static flow linear_conv(net *n, flow x, const char *name, int channels, window w) {
-    net_enter(n, "%s", name);
-    x = net_batch_norm(n, net_conv(n, x, "conv", channels, w), "bn");
-    net_leave(n);
-    return x;
-}
-
 /* Convolution, normalisation, ReLU. */
 static flow conv(net *n, flow x, const char *name, int channels, window w) {
-    return net_relu(n, linear_conv(n, x, name, channels, w));
+    net_enter(n, "%s", name);
+    x = net_relu(n, net_batch_norm(n, net_conv(n, x, "conv", channels, w), "bn"));
+    net_leave(n);
+    return x;
 }
 
 #define CONCAT(n, ...) \
@@ -127,32 +123,24 @@ static void auxiliary_classifier(net *n, flow x) {
     net_attach(n);
 }
 
-/* From ImageNet's mean and deviation (0.485, 0.229; 0.456, 0.224; 0.406, 0.225) to 0.5 and 0.5,
- * which TensorFlow trained this network with. */
-static flow transform_input(net *n, flow x) {
-    const float scale[3] = {(float)(0.229 / 0.5), (float)(0.224 / 0.5), (float)(0.225 / 0.5)};
-    const float shift[3] = {(float)((0.485 - 0.5) / 0.5), (float)((0.456 - 0.5) / 0.5), (float)((0.406 - 0.5) / 0.5)};
-    return net_rescale(n, x, scale, shift);
-}
-
 static flow describe(net *n, flow x, const void *depth) {
     (void)depth; /* there is one Inception-v3 only */
-    if (n->options.transform_input) x = transform_input(n, x);
-    x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));         /*   32 x 149 x 149 */
-    x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));         /*   32 x 147 x 147 */
-    x = linear_conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1));   /*   64 x 147 x 147 */
-    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*   64 x  73 x  73 */
-    x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));          /*   80 x  73 x  73 */
-    x = linear_conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /*  192 x  71 x  71 */
-    x = net_cut(n, net_relu_max_pool(n, x, valid(3, 2)));     /*  192 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));            /*  256 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));            /*  288 x  35 x  35 */
-    x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));            /*  288 x  35 x  35 */
-    x = net_cut(n, mixed_b(n, x, "Mixed_6a"));                /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6b", 128));           /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6c", 160));           /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6d", 160));           /*  768 x  17 x  17 */
-    x = net_cut(n, mixed_c(n, x, "Mixed_6e", 192));           /*  768 x  17 x  17 */
+    x = net_transform_input(n, x);
+    x = conv(n, x, "Conv2d_1a_3x3", 32, valid(3, 2));  /*   32 x 149 x 149 */
+    x = conv(n, x, "Conv2d_2a_3x3", 32, valid(3, 1));  /*   32 x 147 x 147 */
+    x = conv(n, x, "Conv2d_2b_3x3", 64, same(3, 1));   /*   64 x 147 x 147 */
+    x = net_cut(n, net_max_pool(n, x, valid(3, 2)));   /*   64 x  73 x  73 */
+    x = conv(n, x, "Conv2d_3b_1x1", 80, same(1, 1));   /*   80 x  73 x  73 */
+    x = conv(n, x, "Conv2d_4a_3x3", 192, valid(3, 1)); /*  192 x  71 x  71 */
+    x = net_cut(n, net_max_pool(n, x, valid(3, 2)));   /*  192 x  35 x  35 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5b", 32));     /*  256 x  35 x  35 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5c", 64));     /*  288 x  35 x  35 */
+    x = net_cut(n, mixed_a(n, x, "Mixed_5d", 64));     /*  288 x  35 x  35 */
+    x = net_cut(n, mixed_b(n, x, "Mixed_6a"));         /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6b", 128));    /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6c", 160));    /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6d", 160));    /*  768 x  17 x  17 */
+    x = net_cut(n, mixed_c(n, x, "Mixed_6e", 192));    /*  768 x  17 x  17 */
     auxiliary_classifier(n, x);
     x = net_cut(n, mixed_d(n, x, "Mixed_7a"));             /* 1280 x   8 x   8 */
     x = net_cut(n, mixed_e(n, x, "Mixed_7b"));             /* 2048 x   8 x   8 */
@@ -162,6 +150,14 @@ static flow describe(net *n, flow x, const void *depth) {
 }
 
 static const net_arch archs[] = {
-    {"inception_v3", "inception", 299, 75, 1e-3, false, "fc.weight", describe, NULL},
+    {.name = "inception_v3",
+     .family = "inception",
+     .native_size = 299,
+     .min_size = 75,
+     .bn_epsilon = 1e-3,
+     .has_transform = true,
+     .classifier = "fc.weight",
+     .auxiliary = "AuxLogits.fc.weight",
+     .describe = describe},
 };
 const net_family net_inception = {archs, sizeof archs / sizeof *archs};

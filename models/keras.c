@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
+#include "models/floats.h"
+
 /* What the number in a weight's name is in torchvision's layer. */
 typedef enum role { CONVOLUTION, NORMALISATION, CLASSIFIER } role;
 
@@ -128,23 +131,19 @@ static bool parse_weight(const char *keras, weight_name *name) {
     return parse_layer(outer ? outer + 1 : text, name) && parse_part(slash + 1, name);
 }
 
-bool net_is_keras_resnet(const psal_tensor_map *checkpoint) {
-    for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
-        weight_name name;
-        if (parse_weight(psal_tensor_map_name(checkpoint, i), &name) && name.role != CLASSIFIER) return true;
-    }
-    return false;
+bool net_is_keras_name(const char *keras) {
+    weight_name name;
+    return parse_weight(keras, &name) && name.role != CLASSIFIER;
+}
+
+bool net_keras_name(const char *keras, char text[NET_NAME]) {
+    weight_name name;
+    if (!parse_weight(keras, &name)) return false;
+    snprintf(text, NET_NAME, "%s.%s", name.layer, name.part);
+    return true;
 }
 
 /* ---- values ---- */
-
-/* Any element type to float32 in memory of its own, NULL when there is none. */
-static float *floats_of(const psal_tensor *tensor) {
-    const size_t count = (size_t)psal_shape_count(&tensor->shape);
-    float *values = malloc(count ? count * sizeof *values : 1);
-    if (values) psal_tensor_to_f32(tensor, values);
-    return values;
-}
 
 /* [positions, inputs, outputs] to [outputs, inputs, positions]; blocks of outputs and inputs, so
  * that reads and writes stay in cache lines. */
@@ -158,66 +157,38 @@ static void transpose_kernel(const float *src, float *dst, size_t positions, siz
                         dst[(o * inputs + i) * positions + p] = src[(p * inputs + i) * outputs + o];
 }
 
+static void release(void *memory, size_t size) {
+    (void)size;
+    free(memory);
+}
+
 /* Convolution kernels HWIO to OIHW, the classifier's [in, out] to [out, in]. */
-static psal_status add_kernel(psal_tensor_map *map, const char *keras, const char *torch, const psal_tensor *tensor,
-                              int ndim, psal_error *err) {
-    const int64_t *dim = tensor->shape.dim;
+psal_status net_keras_layout(psal_tensor_map *owner, const char *keras, psal_tensor *tensor, psal_error *err) {
+    weight_name name;
     char text[96];
+    if (!parse_weight(keras, &name) || name.role == NORMALISATION || strcmp(name.part, "weight") != 0) return PSAL_OK;
+    const int ndim = name.role == CONVOLUTION ? 4 : 2;
+    const int64_t *dim = tensor->shape.dim;
     if (tensor->shape.ndim != ndim)
         return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, expected %d dimensions", keras,
                          psal_shape_format(&tensor->shape, text, sizeof text), ndim);
-    psal_shape shape = ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]);
-    psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &shape, err);
-    if (!added) return PSAL_ERR_MEMORY;
-    float *copy = NULL;
+    if (!net_is_weight(tensor)) return net_refuse_type(keras, tensor, err);
+    const size_t count = (size_t)psal_shape_count(&tensor->shape), bytes = (count + 1) * sizeof(float);
+    float *to = malloc(bytes), *copy = NULL;
     const bool in_place = tensor->dtype == PSAL_F32 && (uintptr_t)tensor->data % sizeof(float) == 0;
-    if (!in_place && !(copy = floats_of(tensor)))
+    if (!to || (!in_place && !(copy = net_floats(tensor))) ||
+        psal_tensor_map_adopt(owner, to, bytes, release, err) != PSAL_OK) {
+        free(to);
+        free(copy);
         return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
-    const size_t count = (size_t)psal_shape_count(&tensor->shape);
+    }
     if (count > 0) {
         const size_t outputs = (size_t)dim[ndim - 1], inputs = (size_t)dim[ndim - 2];
-        transpose_kernel(in_place ? tensor->data : copy, added->data, count / outputs / inputs, inputs, outputs);
+        transpose_kernel(in_place ? tensor->data : copy, to, count / outputs / inputs, inputs, outputs);
     }
     free(copy);
-    return PSAL_OK;
-}
-
-static psal_status add_copy(psal_tensor_map *map, const char *torch, const psal_tensor *tensor, psal_error *err) {
-    psal_tensor *added = psal_tensor_map_add(map, torch, PSAL_F32, &tensor->shape, err);
-    if (!added) return PSAL_ERR_MEMORY;
-    psal_tensor_to_f32(tensor, added->data);
-    return PSAL_OK;
-}
-
-/* The normalisation after a convolution: "layer1.0.conv2" has "layer1.0.bn2". */
-static void norm_of(const char *convolution, char *norm, size_t size) {
-    const char *number = convolution + strlen(convolution) - 1;
-    const char *projection = strstr(convolution, "downsample.0");
-    if (projection)
-        snprintf(norm, size, "%.*sdownsample.1", (int)(projection - convolution), convolution);
-    else
-        snprintf(norm, size, "%.*sbn%s", (int)(number - 4 - convolution), convolution, number);
-}
-
-/* running mean -= convolution bias */
-static psal_status fold_bias(psal_tensor_map *map, const char *keras, const char *convolution, const psal_tensor *bias,
-                             psal_error *err) {
-    char norm[64], mean_name[80], had[96], wanted[96];
-    norm_of(convolution, norm, sizeof norm);
-    snprintf(mean_name, sizeof mean_name, "%s.running_mean", norm);
-    const psal_tensor *mean = psal_tensor_map_get(map, mean_name);
-    if (!mean)
-        return psal_fail(err, PSAL_ERR_FORMAT, "tensor '%s' has no normalisation ('%s') to be folded into", keras,
-                         mean_name);
-    if (!psal_shape_equal(&mean->shape, &bias->shape))
-        return psal_fail(err, PSAL_ERR_SHAPE, "tensor '%s' has shape %s, but its normalisation's mean has %s", keras,
-                         psal_shape_format(&bias->shape, had, sizeof had),
-                         psal_shape_format(&mean->shape, wanted, sizeof wanted));
-    const size_t count = (size_t)psal_shape_count(&bias->shape);
-    float *values = floats_of(bias), *folded = mean->data;
-    if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "tensor '%s': out of memory", keras);
-    for (size_t i = 0; i < count; i++) folded[i] -= values[i];
-    free(values);
+    *tensor = (psal_tensor){PSAL_F32,
+                            ndim == 4 ? PSAL_SHAPE(dim[3], dim[2], dim[0], dim[1]) : PSAL_SHAPE(dim[1], dim[0]), to};
     return PSAL_OK;
 }
 
@@ -247,41 +218,11 @@ static void assume_defaults(const psal_tensor_map *checkpoint, net_origin *origi
         if (strstr(psal_tensor_map_name(checkpoint, i), "_branch")) origin->bn_epsilon = 1e-3;
 }
 
-static void read_description(const psal_tensor_map *checkpoint, net_origin *origin) {
+void net_keras_origin(const psal_tensor_map *checkpoint, net_origin *origin) {
     const char *strides = psal_tensor_map_meta(checkpoint, "keras.strides");
     const char *epsilon = psal_tensor_map_meta(checkpoint, "keras.batch_norm_epsilon");
     assume_defaults(checkpoint, origin);
     if (strides) read_strides(strides, origin);
-    double number = epsilon ? strtod(epsilon, NULL) : 0;
-    if (number > 0 && number < 1) origin->bn_epsilon = number;
-}
-
-psal_status net_rename_keras_resnet(const psal_tensor_map *checkpoint, psal_tensor_map *map, net_origin *origin,
-                                    psal_error *err) {
-    read_description(checkpoint, origin);
-    const size_t count = psal_tensor_map_count(checkpoint);
-    psal_status status = PSAL_OK;
-    for (size_t i = 0; status == PSAL_OK && i < count; i++) {
-        const char *keras = psal_tensor_map_name(checkpoint, i);
-        const psal_tensor *tensor = psal_tensor_map_at(checkpoint, i);
-        weight_name name;
-        char torch[80];
-        if (!parse_weight(keras, &name)) {
-            status = psal_tensor_map_add_view(map, keras, tensor->dtype, &tensor->shape, tensor->data, err);
-            continue;
-        }
-        snprintf(torch, sizeof torch, "%s.%s", name.layer, name.part);
-        const bool is_kernel = name.role != NORMALISATION && strcmp(name.part, "weight") == 0;
-        if (is_kernel)
-            status = add_kernel(map, keras, torch, tensor, name.role == CONVOLUTION ? 4 : 2, err);
-        else if (name.role != CONVOLUTION)
-            status = add_copy(map, torch, tensor, err);
-    }
-    for (size_t i = 0; status == PSAL_OK && i < count; i++) {
-        weight_name name;
-        const char *keras = psal_tensor_map_name(checkpoint, i);
-        if (parse_weight(keras, &name) && name.role == CONVOLUTION && strcmp(name.part, "bias") == 0)
-            status = fold_bias(map, keras, name.layer, psal_tensor_map_at(checkpoint, i), err);
-    }
-    return status;
+    double number;
+    if (epsilon && psal_parse_double(epsilon, &number) && number > 0 && number < 1) origin->bn_epsilon = number;
 }

@@ -19,7 +19,8 @@ void psal_model_free(psal_model *model) {
     free(model->entry_of_parameter);
     free(model->parameter_of_filter);
     net_clear(&model->list);
-    psal_tensor_map_free(model->tensors);
+    net_group_close(&model->group);
+    net_onnx_free(model->onnx);
     free(model);
 }
 
@@ -37,7 +38,7 @@ const psal_model_info *psal_model_get_info(const psal_model *model) {
 }
 
 const char *psal_model_metadata(const psal_model *model, const char *key) {
-    return psal_tensor_map_meta(model->tensors, key);
+    return psal_tensor_map_meta(model->group.tensors, key);
 }
 
 int psal_model_parameter_count(const psal_model *model) {

@@ -22,21 +22,38 @@ typedef struct psal_model_options {
     const char *variant; /* ResNets with bottlenecks: "v1.5" (stride in the 3x3, torchvision) or
                             "v1" (in the first 1x1); NULL: recognise */
     double bn_epsilon;   /* 0: recognise (1e-5; Inception-v3 1e-3) */
-    int transform_input; /* Inception-v3: 1 yes, -1 no, 0 as recorded (default no) */
+    int transform_input; /* Inception-v3, GoogLeNet: 1 yes, -1 no, 0 as recorded (default no) */
+    const char *prefix;  /* what stands in front of the names of the network meant ("model.", "ema.module."), with or
+                            without the last dot; NULL: found */
+    const char *const *ignore_extra; /* [ignore_extra_count] tensors to leave out although they may be part of the */
+    int ignore_extra_count;          /* network: names, or beginnings of names that end in '.' */
 } psal_model_options;
 
 typedef struct psal_model_info {
-    const char *arch;    /* as above */
-    const char *family;  /* "resnet", "vgg", "densenet", "inception" */
+    const char *arch; /* as above */
+    const char
+        *family; /* "resnet", "vgg", "densenet", "inception", ...: the name of its file in models/; or "onnx" (arch:
+                            "onnx-" and a hash of the operators) */
     const char *variant; /* "" where there are none */
     double width;        /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
                           normally. In DenseNet the first convolution and the growth rate do, and the
                           rest follows. Where the shapes allow several numbers, a likely one */
     double bn_epsilon;   /* 0 where there is no batch normalisation */
+    bool has_transform;  /* the architecture may rescale its input: Inception-v3, GoogLeNet */
     bool transform_input;
+    /* What nobody said, neither the caller nor the metadata nor a naming that implies it: torchvision's default was
+     * taken. False where the architecture has no such thing. */
+    bool variant_assumed, bn_epsilon_assumed, transform_input_assumed;
     const char *preprocess; /* how the image must be prepared, in the words of io/preprocess.h: what
                                the checkpoint's metadata says ("psal.preprocess"), or "caffe" where
                                its naming implies that (Keras), or "" */
+    bool one_of_several;    /* other networks with other numbers were left aside, which options->prefix would choose */
+    bool arch_assumed;      /* others have the same names and shapes; neither the caller nor the file says which */
+    const char *prefix;     /* what stood in front of the names of the network that was taken; "" for nothing */
+    /* what options->ignore_extra left out, now or when the file was written: the first few tensors and how many
+     * ("psal.ignored"); "" when nothing */
+    const char *ignored;
+    bool norm_folded; /* an ONNX file whose exporter multiplied batch normalisation into the convolutions */
     int num_classes;
     int native_size;            /* the side the architecture was published for: 224, 299 */
     int min_size;               /* smallest side that does not shrink to nothing */
@@ -51,7 +68,7 @@ typedef struct psal_model_parameter {
     psal_shape shape;
     const float *values;   /* owned by the model or by the checkpoint it was loaded from */
     bool is_filter;        /* a 4-D convolution weight: shape.dim[0] filters */
-    bool in_graph;         /* false for Inception's auxiliary classifier: part of the numbering, never
+    bool in_graph;         /* false for auxiliary classifiers: part of the numbering, never
                             computed; its values are zeros when the checkpoint has none */
     int first_filter;      /* number of its first filter; -1 unless is_filter */
     int64_t first_element; /* offset in the concatenation of all parameters */
@@ -61,14 +78,28 @@ typedef struct psal_model_parameter {
 int psal_model_arch_count(void);
 const char *psal_model_arch_name(int index);
 
-/* Make a model from a checkpoint's tensors, in whatever naming: torchvision's, with the prefixes
- * that training programs put in front ("module.", ...), DenseNet's old one, timm's, Keras' for
- * ResNets (kernels transposed, convolution biases folded into the running means). float32 tensors
- * are used where they lie (the checkpoint must outlive the model), others are converted. Fails,
- * naming the tensor, what was expected and what came, when the tensors are not one of the known
- * architectures, when one is missing or has another shape, when a value is NaN or infinite, or a
- * variance negative. Tensors the network does not use are ignored and named in `notes` (one line;
- * may be NULL; "" when there is nothing to say). */
+/* Make a model from a checkpoint: from its description, where it has one (engine/description.h; such a network is not
+ * in the table of architectures, and its parameters are numbered in the order in which operators read them), else from
+ * its tensors.
+ *
+ * They may have whatever naming: torchvision's, DenseNet's old one, timm's, Keras' for
+ * ResNets (kernels transposed). float32 tensors are used where they lie (the checkpoint must outlive the model), others
+ * are converted.
+ *
+ * A network is made from one group of tensors: those whose names share a prefix ("module.", "model.", "backbone.",
+ * whatever), which comes off the whole group; the names as they are come first. Of several networks options->prefix
+ * chooses; an average of the weights beside them ("ema.", "module." with "n_averaged") is left aside with a note. One
+ * fully connected layer that stands where the last one is expected is taken for it, whatever its number or name
+ * ("fc.1", "head.fc"). Biases of convolutions in front of a normalisation are folded into its running mean.
+ *
+ * No floating-point tensor is left over, in the group or beside it, but what is known to be without effect (counters,
+ * the optimizer's and the criterion's, biases of zeros: the table in models/leftover.c) or what options->ignore_extra
+ * names.
+ *
+ * Fails, naming the tensor, what was expected and what came, when the tensors are not one of the known architectures,
+ * when one is missing or has another shape, is left over, is there twice, holds integers, when a value is NaN or
+ * infinite, or a variance negative. `notes` (may be NULL) gets one line on what was done; "" when there is nothing to
+ * say. */
 psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options, char notes[1024],
                             psal_error *err);
 void psal_model_free(psal_model *model); /* NULL is fine */
@@ -109,6 +140,8 @@ psal_status psal_model_set_parameter(psal_model *model, int index, const float *
  * same float32 values under the same architecture. Statistics are found by it. Reads all values
  * (some 5 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
+/* The hash it is made with, of any bytes; `seed` may be that of what comes before. */
+uint64_t psal_bytes_fingerprint(const void *data, size_t size, uint64_t seed);
 
 /* One of the parts that a network can be cut in: layers from one place where little is alive to the
  * next. */

@@ -4,6 +4,8 @@
 
 #include "models/arch.h"
 #include "models/model.h"
+#include "models/onnx.h"
+#include "models/rename.h"
 
 /* The values of one entry of the list. */
 typedef struct net_values {
@@ -14,11 +16,12 @@ typedef struct net_values {
 
 struct psal_model {
     psal_model_info info;
+    net_onnx *onnx; /* whose architecture it is; NULL: one of the table */
     const net_arch *arch;
     net_options options;
-    psal_tensor_map *tensors; /* the checkpoint under torchvision's names */
-    net list;                 /* parameters and running statistics, in the order of state_dict() */
-    net_values *values;       /* of list entry i */
+    net_group group;    /* the checkpoint's tensors under torchvision's names */
+    net list;           /* parameters and running statistics, in the order of state_dict() */
+    net_values *values; /* of list entry i */
 
     psal_model_parameter *parameters;
     int parameter_count;

@@ -23,10 +23,10 @@ static flow block(net *n, flow x, const vgg *v, int layers, int channels, int *n
         x = net_conv_bias(n, x, numbered(name, (*number)++), channels, same(3, 1));
         if (v->batch_norm) x = net_batch_norm(n, x, numbered(name, (*number)++));
         (*number)++;
-        if (layer < layers - 1) x = net_relu(n, x);
+        x = net_relu(n, x);
     }
     (*number)++;
-    return net_cut(n, net_relu_max_pool(n, x, valid(2, 2)));
+    return net_cut(n, net_max_pool(n, x, valid(2, 2)));
 }
 
 static flow describe(net *n, flow x, const void *depth) {
@@ -48,11 +48,12 @@ static flow describe(net *n, flow x, const void *depth) {
     return x;
 }
 
-#define VGG(NAME, EPSILON, BATCH_NORM, ...)                                                   \
-    {                                                                                         \
-        NAME, "vgg", 224, 32, EPSILON, false, "classifier.6.weight", describe, &(const vgg) { \
-            {__VA_ARGS__}, BATCH_NORM                                                         \
-        }                                                                                     \
+#define VGG(NAME, EPSILON, BATCH_NORM, ...)                                                       \
+    {                                                                                             \
+        .name = NAME, .family = "vgg", .native_size = 224, .min_size = 32, .bn_epsilon = EPSILON, \
+        .classifier = "classifier.6.weight", .describe = describe, .depth = &(const vgg) {        \
+            {__VA_ARGS__}, BATCH_NORM                                                             \
+        }                                                                                         \
     }
 
 static const net_arch archs[] = {

@@ -1,7 +1,8 @@
 /* choose.h - which k filters to switch off or to correct: the most salient ones, and what they are compared with.
  *
  * Every choice of k filters begins with the choice of fewer (same seed), so that one call for the largest k serves all.
- * Filters that are not in the graph (Inception's auxiliary classifier) are never chosen. */
+ * Filters that are not in the graph (Inception's auxiliary classifier) are never chosen, and those that cannot be
+ * ranked (psal_saliency_live, psal_rankable) only with PSAL_CHOICE_ALL: live[filter_count], NULL for all. */
 #ifndef PSAL_SALIENCY_CHOOSE_H
 #define PSAL_SALIENCY_CHOOSE_H
 
@@ -15,7 +16,7 @@ typedef enum psal_choice {
     PSAL_CHOICE_RANDOM_SAME_LAYERS, /* in each layer as many as the salient choice has there, at random */
     PSAL_CHOICE_LEAST,              /* smallest standardized saliency */
     PSAL_CHOICE_NAIVE,              /* largest naive saliency */
-    PSAL_CHOICE_ALL,                /* every filter, in order; k must be all of them */
+    PSAL_CHOICE_ALL,                /* every filter of the graph, live or not, in order; k must be all of them */
     PSAL_CHOICE_COUNT
 } psal_choice;
 
@@ -23,12 +24,12 @@ const char *psal_choice_name(psal_choice choice); /* "salient", "random-same-lay
 bool psal_choice_is_random(psal_choice choice);   /* whether `seed` matters */
 
 /* How many filters can be chosen. */
-int64_t psal_choosable(const psal_model *model);
+int64_t psal_choosable(const psal_model *model, const bool *live);
 
-/* Choose k filters into filters[k]. naive[filter_count], standardized[filter_count]; `seed` for the random choices. Fails
- * when k is larger than psal_choosable, naming both. */
+/* Choose k filters into filters[k]. naive[filter_count], standardized[filter_count]; `seed` for the random choices.
+ * Fails when k is larger than psal_choosable, naming both. */
 psal_status psal_choose(const psal_model *model, psal_choice choice, const float *naive, const double *standardized,
-                        uint64_t seed, int64_t k, int64_t *filters, psal_error *err);
+                        const bool *live, uint64_t seed, int64_t k, int64_t *filters, psal_error *err);
 
 /* How many of the filters have exactly zero saliency: dead for this sample (their gradient is zero everywhere), so that
  * no gradient step changes them. */

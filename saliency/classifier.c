@@ -1,5 +1,5 @@
-/* Every part of the network has a plan and, in each worker, a workspace. Parts run one after the other in the same memory; only
- * what they give has places of its own, because later parts read it. */
+/* Every part of the network has a plan and, in each worker, a workspace. Parts run one after the other in the same
+ * memory; only what they give has places of its own, because later parts read it. */
 #include "saliency/classifier.h"
 
 #include <stdlib.h>
@@ -33,8 +33,8 @@ static psal_status plan_parts(psal_classifier *c, psal_error *err) {
                                   .output_count = {1},
                                   .stages = 1,
                                   .threads = options->threads,
-                                  .methods = {options->method}};
-        if (!(c->plans[p] = psal_plan_new(c->graph, &plan, err))) return err ? err->status : PSAL_ERR_MEMORY;
+                                  .conv = options->conv};
+        if (!(c->plans[p] = psal_plan_new(c->graph, &plan, err))) return psal_error_status(err);
         psal_status status = psal_model_bind(c->model, &c->network, c->plans[p], err);
         if (status != PSAL_OK) return status;
     }

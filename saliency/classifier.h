@@ -1,8 +1,8 @@
 /* classifier.h - a network run forward only, with the values of some parameters replaced: what a pruned or fine-tuned
  * variant answers.
  *
- * A network may be cut in parts: when many variants of one network answer for one image, what comes before the first changed
- * layer is then run once for all of them.
+ * A network may be cut in parts: when many variants of one network answer for one image, what comes before the first
+ * changed layer is then run once for all of them.
  *
  * A psal_classifier is read-only once made and shared by its workers, one per thread. */
 #ifndef PSAL_SALIENCY_CLASSIFIER_H
@@ -16,7 +16,7 @@ typedef struct psal_classifier_options {
     int height, width;   /* of the images; 0: the architecture's native size */
     int threads;         /* inside one worker; 0 means 1 */
     size_t memory_limit; /* bytes per worker, 0: none */
-    psal_conv2d_method method;
+    psal_conv2d_settings conv;
     bool in_parts; /* so that psal_classifier_rerun can start in the middle; takes some more memory */
 } psal_classifier_options;
 
@@ -36,14 +36,14 @@ void psal_classifier_worker_free(psal_classifier_worker *worker); /* NULL is fin
 const psal_classifier *psal_classifier_of(const psal_classifier_worker *worker);
 
 /* Run `images` [batch, 3, height, width], preprocessed. values[i] (psal_edit_values; NULL: none at all) stands in for
- * parameter i where it is not NULL. *logits [batch, num_classes] are valid until the next run. Refused when one of them is
- * not finite. */
+ * parameter i where it is not NULL. *logits [batch, num_classes] are valid until the next run. Refused when one of them
+ * is not finite. */
 psal_status psal_classifier_run(psal_classifier_worker *worker, const float *images, const float *const *values,
                                 const float **logits, psal_error *err);
 
-/* The same for the images of the last run (which must be where they were) when nothing but parameters of part `first` and of
- * later ones has other values than in that run: the parts before it are left as they are. The same bits as a whole run.
- * Refused when the last run did not get as far as part `first`. */
+/* The same for the images of the last run (which must be where they were) when nothing but parameters of part `first`
+ * and of later ones has other values than in that run: the parts before it are left as they are. The same bits as a
+ * whole run. Refused when the last run did not get as far as part `first`. */
 psal_status psal_classifier_rerun(psal_classifier_worker *worker, int first, const float *const *values,
                                   const float **logits, psal_error *err);
 

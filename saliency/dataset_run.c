@@ -13,13 +13,13 @@ static const size_t WINDOW_BYTES = (size_t)512 << 20;
 
 /* One sample of the window. */
 typedef struct slot {
-    psal_sample sample;
+    psal_sample_result sample;
     psal_error err;
     float *profile, *predicted;
     bool has_predicted;
 } slot;
 
-typedef struct room {
+typedef struct run_state {
     const psal_saliency *saliency;
     const psal_dataset_run *run;
     int classes, threads, window;
@@ -27,9 +27,9 @@ typedef struct room {
     float **images;                 /* [threads] */
     slot *slots;                    /* [window] */
     float *profiles;                /* what the slots point into */
-} room;
+} run_state;
 
-static void leave_room(room *r) {
+static void free_state(run_state *r) {
     for (int i = 0; i < r->threads; i++) {
         if (r->workers) psal_saliency_worker_free(r->workers[i]);
         if (r->images) free(r->images[i]);
@@ -40,7 +40,7 @@ static void leave_room(room *r) {
     free(r->profiles);
 }
 
-static int window_size(const room *r, size_t slot_bytes) {
+static int window_size(const run_state *r, size_t slot_bytes) {
     int64_t samples = r->run->end - r->run->first;
     int64_t window = (int64_t)r->threads * WINDOW_PER_THREAD;
     if (window > samples) window = samples;
@@ -48,7 +48,7 @@ static int window_size(const room *r, size_t slot_bytes) {
     return window < r->threads ? r->threads : (int)window;
 }
 
-static psal_status enter_room(room *r, psal_error *err) {
+static psal_status make_state(run_state *r, psal_error *err) {
     size_t length = (size_t)psal_saliency_length(r->saliency), vectors = r->run->predicted_profiles ? 2 : 1;
     size_t pixels = 3 * (size_t)psal_saliency_height(r->saliency) * (size_t)psal_saliency_width(r->saliency);
     r->window = window_size(r, length * vectors * sizeof(float));
@@ -65,18 +65,14 @@ static psal_status enter_room(room *r, psal_error *err) {
     for (int i = 0; i < r->threads; i++) {
         r->images[i] = malloc(pixels * sizeof(float));
         if (!r->images[i]) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d images", r->threads);
-        psal_error reason = PSAL_ERROR_INIT;
-        r->workers[i] = psal_saliency_worker_new(r->saliency, &reason);
-        if (!r->workers[i]) {
-            if (err) *err = reason;
-            return reason.status;
-        }
+        r->workers[i] = psal_saliency_worker_new(r->saliency, err);
+        if (!r->workers[i]) return psal_error_status(err);
     }
     return PSAL_OK;
 }
 
-static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *worker, float *image) {
-    psal_sample *sample = &s->sample;
+static psal_status profile_sample(const run_state *r, slot *s, psal_saliency_worker *worker, float *image) {
+    psal_sample_result *sample = &s->sample;
     psal_error *err = &s->err;
     psal_status status = r->run->load(r->run->data, sample->index, image, &sample->label, err);
     if (status != PSAL_OK) return status;
@@ -89,7 +85,7 @@ static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *
     sample->label_confidence = (float)psal_confidence(logits, r->classes, sample->label);
     sample->predicted_confidence = (float)psal_confidence(logits, r->classes, sample->predicted);
     int other = psal_predicted_class(logits, r->classes, sample->label);
-    status = psal_saliency_profile(worker, image, sample->label, other, s->profile, err);
+    status = psal_saliency_profile_forwarded(worker, sample->label, other, s->profile, err);
     if (status != PSAL_OK) return status;
     sample->loss = psal_saliency_loss(worker);
     for (int64_t i = 0; i < psal_saliency_length(r->saliency); i++)
@@ -101,13 +97,13 @@ static psal_status profile_sample(const room *r, slot *s, psal_saliency_worker *
 }
 
 /* Compute the samples first .. first+count-1 into the slots. */
-static void fill_window(const room *r, int64_t first, int count) {
+static void fill_window(const run_state *r, int64_t first, int count) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
     for (int i = 0; i < count; i++) {
         slot *s = &r->slots[i];
         int thread = omp_get_thread_num();
         if (r->run->ahead && first + i + r->window < r->run->end) r->run->ahead(r->run->data, first + i + r->window);
-        s->sample = (psal_sample){.index = first + i};
+        s->sample = (psal_sample_result){.index = first + i};
         s->err = (psal_error)PSAL_ERROR_INIT;
         s->has_predicted = false;
         s->sample.status = profile_sample(r, s, r->workers[thread], r->images[thread]);
@@ -115,7 +111,7 @@ static void fill_window(const room *r, int64_t first, int count) {
     }
 }
 
-static psal_status take_slot(const room *r, const slot *s, psal_error *err) {
+static psal_status take_slot(const run_state *r, const slot *s, psal_error *err) {
     bool good = s->sample.status == PSAL_OK;
     return r->run->take(r->run->data, &s->sample, good ? s->profile : NULL,
                         good && s->has_predicted ? s->predicted : NULL, good ? NULL : &s->err, err);
@@ -130,8 +126,8 @@ psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model
     int classes = psal_model_get_info(model)->num_classes;
     int64_t samples = run->end - run->first;
     int threads = samples < run->threads ? (int)samples : run->threads;
-    room r = {.saliency = saliency, .run = run, .classes = classes, .threads = threads};
-    psal_status status = enter_room(&r, err);
+    run_state r = {.saliency = saliency, .run = run, .classes = classes, .threads = threads};
+    psal_status status = make_state(&r, err);
     /* The first window's samples at once, those of the others a window before they are loaded. */
     for (int64_t i = run->first; status == PSAL_OK && run->ahead && i < run->end && i < run->first + r.window; i++)
         run->ahead(run->data, i);
@@ -143,6 +139,6 @@ psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model
         next += count;
         if (status == PSAL_OK && run->pause) status = run->pause(run->data, next, err);
     }
-    leave_room(&r);
+    free_state(&r);
     return status;
 }

@@ -35,7 +35,9 @@ static psal_status edit_parameter(const psal_tensor_map *delta, const char *name
             return psal_fail(err, PSAL_ERR_FORMAT, "'%s' should hold ascending numbers below %lld, entry %lld is %lld",
                              filters_name, (long long)rows, (long long)i, (long long)numbers[i]);
     for (int64_t i = 0; i < count * row; i++)
-        if (!isfinite(from[i])) return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' holds %g", values_name, (double)from[i]);
+        if (!isfinite(from[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' holds %g", values_name,
+                             isnan(from[i]) ? NAN : (double)from[i]);
     for (int64_t i = 0; i < count && edited; i++)
         memcpy(edited + numbers[i] * row, from + i * row, (size_t)row * sizeof *edited);
     return PSAL_OK;
@@ -54,8 +56,8 @@ static psal_status apply_parameter(const psal_tensor_map *delta, const char *nam
     return status;
 }
 
-/* The parameter that tensor `name` belongs to, and whether `name` is the "PARAMETER.filters" of the pair. False for names
- * that a delta does not have. */
+/* The parameter that tensor `name` belongs to, and whether `name` is the "PARAMETER.filters" of the pair. False for
+ * names that a delta does not have. */
 static bool split_name(const char *name, char parameter[401], bool *is_filters) {
     size_t length = strlen(name);
     const char *const endings[] = {FILTERS, VALUES};

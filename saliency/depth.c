@@ -11,6 +11,7 @@ typedef struct bench {
     float *profile;       /* [length] */
     double *standardized; /* [length] */
     int64_t *top;         /* [k] */
+    bool *live;           /* [length] */
     int64_t *counts;      /* [layer_count] */
 } bench;
 
@@ -55,12 +56,15 @@ static psal_status count_sample(const psal_profile_source *source, int64_t sampl
     double squares = 0;
     for (int64_t i = 0; i < n; i++) squares += (double)b->profile[i] * b->profile[i];
     if (!isfinite(squares)) return PSAL_ERR_NUMERIC;
-    if (o->statistics->normalized && squares > 0)
+    if (psal_computation_is(&o->statistics->computation, PSAL_FIELD_NORMALIZED) && squares > 0)
         for (int64_t i = 0; i < n; i++) b->profile[i] = (float)(b->profile[i] / sqrt(squares));
     psal_status status = psal_standardize(o->mode, n, b->profile, o->statistics->mean, o->statistics->std,
                                           b->standardized, NULL);
-    if (status == PSAL_OK) status = psal_top_k(n, b->standardized, o->k, b->top, NULL);
-    for (int64_t i = 0; i < o->k && status == PSAL_OK; i++) b->counts[layer_of(o, b->top[i])]++;
+    memset(b->live, true, (size_t)n * sizeof *b->live);
+    psal_rankable(o->mode, n, b->profile, o->statistics->mean, o->statistics->std, b->live);
+    int64_t count = psal_live_count(n, b->live), k = o->k < count ? o->k : count;
+    if (status == PSAL_OK) status = psal_top_k(n, b->standardized, b->live, k, b->top, NULL);
+    for (int64_t i = 0; i < k && status == PSAL_OK; i++) b->counts[layer_of(o, b->top[i])]++;
     return status;
 }
 
@@ -69,6 +73,7 @@ static void free_benches(bench *benches, int count) {
         free(benches[t].profile);
         free(benches[t].standardized);
         free(benches[t].top);
+        free(benches[t].live);
         free(benches[t].counts);
     }
     free(benches);
@@ -82,8 +87,9 @@ static bench *make_benches(const psal_profile_source *source, const psal_depth_o
         b->profile = malloc((size_t)source->length * sizeof *b->profile);
         b->standardized = malloc((size_t)source->length * sizeof *b->standardized);
         b->top = malloc((size_t)o->k * sizeof *b->top);
+        b->live = malloc((size_t)source->length * sizeof *b->live);
         b->counts = calloc((size_t)o->layer_count, sizeof *b->counts);
-        good = b->profile && b->standardized && b->top && b->counts;
+        good = b->profile && b->standardized && b->top && b->live && b->counts;
     }
     if (good) return benches;
     free_benches(benches, count);

@@ -18,7 +18,7 @@ struct psal_edit {
     const float **values;  /* [parameters]: memory where something is changed now, else NULL */
     unsigned char **marks; /* [parameters][rows]: whether the row is in `rows` */
     changed_row *rows;
-    size_t row_count, row_room;
+    size_t row_count, row_capacity;
 };
 
 psal_edit *psal_edit_new(const psal_model *model, psal_error *err) {
@@ -85,15 +85,15 @@ float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *lengt
     }
     if (touch_parameter(edit, parameter, p, err) != PSAL_OK) return NULL;
     if (!edit->marks[parameter][row]) {
-        if (edit->row_count == edit->row_room) {
-            size_t room = edit->row_room ? 2 * edit->row_room : 64;
-            changed_row *rows = realloc(edit->rows, room * sizeof *rows);
+        if (edit->row_count == edit->row_capacity) {
+            size_t capacity = edit->row_capacity ? 2 * edit->row_capacity : 64;
+            changed_row *rows = realloc(edit->rows, capacity * sizeof *rows);
             if (!rows) {
-                psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an edit of %zu filters", room);
+                psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an edit of %zu filters", capacity);
                 return NULL;
             }
             edit->rows = rows;
-            edit->row_room = room;
+            edit->row_capacity = capacity;
         }
         edit->rows[edit->row_count++] = (changed_row){parameter, row};
         edit->marks[parameter][row] = 1;
@@ -146,8 +146,8 @@ psal_status psal_edit_check(const psal_edit *edit, psal_error *err) {
         for (int64_t j = first; j < first + length; j++) {
             double value = edit->memory[c.parameter][j];
             if (!isfinite(value))
-                return psal_fail(err, PSAL_ERR_NUMERIC, "filter %lld of '%s' became %g", (long long)c.row, p->name,
-                                 value);
+                return psal_fail(err, PSAL_ERR_NUMERIC, "filter %lld of '%s' is no longer finite", (long long)c.row,
+                                 p->name);
         }
     }
     return PSAL_OK;
@@ -161,15 +161,13 @@ static psal_status add_parameter(const psal_edit *edit, int parameter, psal_tens
     char name[1024];
     snprintf(name, sizeof name, "%s.filters", p->name);
     psal_shape shape = PSAL_SHAPE(count);
-    psal_tensor *filters = psal_tensor_map_add(delta, name, PSAL_I64, &shape, err);
-    if (!filters) return err ? err->status : PSAL_ERR_MEMORY;
-    int64_t *numbers = filters->data; /* the data stay where they are, the tensor does not */
+    int64_t *numbers = psal_tensor_map_add(delta, name, PSAL_I64, &shape, err);
+    if (!numbers) return psal_error_status(err);
     snprintf(name, sizeof name, "%s.values", p->name);
     shape = p->shape;
     shape.dim[0] = count;
-    psal_tensor *values = psal_tensor_map_add(delta, name, PSAL_F32, &shape, err);
-    if (!values) return err ? err->status : PSAL_ERR_MEMORY;
-    float *to = values->data;
+    float *to = psal_tensor_map_add(delta, name, PSAL_F32, &shape, err);
+    if (!to) return psal_error_status(err);
     for (int64_t row = 0, i = 0; row < p->shape.dim[0]; row++) {
         if (!edit->marks[parameter][row]) continue;
         numbers[i] = row;

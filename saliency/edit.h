@@ -1,7 +1,8 @@
 /* edit.h - a set of changed filters over a model that itself stays as it is.
  *
- * Pruning and fine-tuning write into an edit; a classifier or tuner runs the network with its values in the place of the
- * model's; psal_model_export and psal_edit_delta turn it into files. One edit belongs to one thread, the model is shared. */
+ * Pruning and fine-tuning write into an edit; a classifier or tuner runs the network with its values in the place of
+ * the model's; psal_model_export and psal_edit_delta turn it into files. One edit belongs to one thread, the model is
+ * shared. */
 #ifndef PSAL_SALIENCY_EDIT_H
 #define PSAL_SALIENCY_EDIT_H
 
@@ -17,8 +18,8 @@ void psal_edit_free(psal_edit *edit); /* NULL is fine */
 void psal_edit_reset(psal_edit *edit);
 
 /* The values of row `row` (a filter; one element of a vector) of parameter `parameter`, to be changed in place:
- * *length (may be NULL) floats that hold the model's values or what was written before. Valid until the edit is freed. The
- * first row of a parameter copies that whole parameter. NULL on error. */
+ * *length (may be NULL) floats that hold the model's values or what was written before. Valid until the edit is freed.
+ * The first row of a parameter copies that whole parameter. NULL on error. */
 float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *length, psal_error *err);
 /* The same for filter `filter` (0 .. filter_count-1) of the network. */
 float *psal_edit_filter(psal_edit *edit, int64_t filter, int64_t *length, psal_error *err);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "saliency/saliency.h"
+
 /* Stages of the plan: logits; loss and gradients. */
 enum { STAGE_FORWARD, STAGE_GRADIENT, STAGE_COUNT };
 
@@ -25,8 +27,8 @@ struct psal_tuner_worker {
 /* Append dL/dw of every convolution weight; outputs[0] is the loss, then come the gradients. */
 static psal_status build_gradients(psal_tuner *t, psal_node *outputs, int *count, psal_error *err) {
     int parameters = psal_model_parameter_count(t->model), filters = 0;
-    size_t room = (size_t)parameters + 1;
-    psal_node *wrt = malloc(room * sizeof *wrt), *gradients = malloc(room * sizeof *gradients);
+    size_t capacity = (size_t)parameters + 1;
+    psal_node *wrt = malloc(capacity * sizeof *wrt), *gradients = malloc(capacity * sizeof *gradients);
     if (!wrt || !gradients) {
         free(wrt);
         free(gradients);
@@ -56,11 +58,11 @@ static psal_status build(psal_tuner *t, const psal_classifier_options *options, 
     psal_graph_set_layer(t->graph, "loss");
     t->label = psal_input(t->graph, "label", PSAL_SHAPE(1));
     t->loss = psal_cross_entropy(t->graph, t->network.logits, t->label);
-    size_t room = (size_t)psal_model_parameter_count(t->model) + 1;
-    t->gradients = malloc(room * sizeof *t->gradients);
-    psal_node *outputs = malloc(room * sizeof *outputs);
+    size_t capacity = (size_t)psal_model_parameter_count(t->model) + 1;
+    t->gradients = malloc(capacity * sizeof *t->gradients);
+    psal_node *outputs = malloc(capacity * sizeof *outputs);
     if (!t->gradients || !outputs)
-        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for gradients of %zu parameters", room);
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for gradients of %zu parameters", capacity);
     else
         status = build_gradients(t, outputs, &count, err);
     if (status == PSAL_OK) {
@@ -69,15 +71,16 @@ static psal_status build(psal_tuner *t, const psal_classifier_options *options, 
                                   .stages = STAGE_COUNT,
                                   .threads = options->threads,
                                   .memory_limit = options->memory_limit,
-                                  .methods = {psal_conv2d_forward_method(options->method), options->method}};
+                                  .conv = options->conv};
         t->plan = psal_plan_new(t->graph, &plan, err);
-        status = t->plan ? psal_model_bind(t->model, &t->network, t->plan, err) : err ? err->status : PSAL_ERR_MEMORY;
+        status = t->plan ? psal_model_bind(t->model, &t->network, t->plan, err) : psal_error_status(err);
     }
     free(outputs);
     return status;
 }
 
 psal_tuner *psal_tuner_new(const psal_model *model, const psal_classifier_options *options, psal_error *err) {
+    if (psal_loss_check(model, PSAL_LOSS_CROSS_ENTROPY, err) != PSAL_OK) return NULL;
     psal_tuner *t = calloc(1, sizeof *t);
     if (t) t->graph = psal_graph_new();
     if (!t || !t->graph) {
@@ -136,7 +139,7 @@ psal_status psal_tuner_gradient(psal_tuner_worker *w, const float *image, int la
     if (status != PSAL_OK) return status;
     double value = *psal_workspace_get(w->workspace, t->loss);
     if (loss) *loss = value;
-    return isfinite(value) ? PSAL_OK : psal_fail(err, PSAL_ERR_NUMERIC, "the loss is %g", value);
+    return isfinite(value) ? PSAL_OK : psal_fail(err, PSAL_ERR_NUMERIC, "the loss is not finite");
 }
 
 const float *psal_tuner_filter_gradient(const psal_tuner_worker *w, int64_t filter, int64_t *length) {
@@ -156,7 +159,7 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         const float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return err->status;
+        if (!values) return psal_error_status(err);
         const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
         for (int64_t j = 0; j < length; j++) {
             weights += (double)values[j] * values[j];
@@ -179,7 +182,7 @@ psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const i
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return err->status;
+        if (!values) return psal_error_status(err);
         const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
         for (int64_t j = 0; gradient && j < length; j++) values[j] = (float)(values[j] - r * gradient[j]);
     }

@@ -21,8 +21,8 @@ void psal_tuner_free(psal_tuner *tuner); /* after its workers; NULL is fine */
 psal_tuner_worker *psal_tuner_worker_new(const psal_tuner *tuner, psal_error *err);
 void psal_tuner_worker_free(psal_tuner_worker *worker); /* NULL is fine */
 
-/* Compute dL/dw of all filters for image[3, height, width] and its label; values as in psal_classifier_run. *loss (may be
- * NULL) gets L. The gradients stay until the next call. */
+/* Compute dL/dw of all filters for image[3, height, width] and its label; values as in psal_classifier_run. *loss (may
+ * be NULL) gets L. The gradients stay until the next call. */
 psal_status psal_tuner_gradient(psal_tuner_worker *worker, const float *image, int label, const float *const *values,
                                 double *loss, psal_error *err);
 /* The gradient of one filter: *length numbers; NULL for filters that are not in the graph. */
@@ -33,9 +33,9 @@ typedef struct psal_step {
     double size;   /* the learning rate, or that fraction */
 } psal_step;
 
-/* One step on filters[k] (each at most once), from what `edit` holds, with the gradients computed last. *rate (may be NULL)
- * gets the learning rate: for a relative step size * |w| / |g|, and 0 (no change) when g is all zeros. Refused when a value
- * becomes NaN or infinite. */
+/* One step on filters[k] (each at most once), from what `edit` holds, with the gradients computed last. *rate (may be
+ * NULL) gets the learning rate: for a relative step size * |w| / |g|, and 0 (no change) when g is all zeros. Refused
+ * when a value becomes NaN or infinite. */
 psal_status psal_tuner_step(const psal_tuner_worker *worker, psal_edit *edit, const int64_t *filters, int64_t k,
                             psal_step step, double *rate, psal_error *err);
 
@@ -46,11 +46,12 @@ typedef struct psal_search_result {
     int tries;       /* forward passes spent */
 } psal_search_result;
 
-/* The smallest single step from the model's own weights that makes the prediction for `image` the label: few filters first,
- * then larger steps. k is doubled until the first k of filters[most] correct the sample with a relative step of at most
- * `largest` (tried at largest/128, largest/64, ... largest), then halved back between the last two; then the step between
- * the last one that fails and the first that succeeds is bisected to a sixteenth of that interval. `edit` holds the
- * result, and nothing when none is found. Needs the gradients of the model's own weights (psal_tuner_gradient with NULL). */
+/* The smallest single step from the model's own weights that makes the prediction for `image` the label: few filters
+ * first, then larger steps. k is doubled until the first k of filters[most] correct the sample with a relative step of
+ * at most `largest` (tried at largest/128, largest/64, ... largest), then halved back between the last two; then the
+ * step between the last one that fails and the first that succeeds is bisected to a sixteenth of that interval. `edit`
+ * holds the result, and nothing when none is found. Needs the gradients of the model's own weights (psal_tuner_gradient
+ * with NULL). */
 psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier,
                                     psal_edit *edit, const float *image, int label, const int64_t *filters,
                                     int64_t most, double largest, psal_search_result *result, psal_error *err);

@@ -35,7 +35,7 @@ static bool worse(const psal_neighbor *a, const psal_neighbor *b) {
 }
 
 typedef struct heap {
-    psal_neighbor *entry; /* [room] */
+    psal_neighbor *entry; /* [capacity] */
     int64_t count;
 } heap;
 
@@ -52,8 +52,8 @@ static void sift_down(heap *h, int64_t at) {
     }
 }
 
-static void keep(heap *h, int64_t room, psal_neighbor candidate) {
-    if (h->count < room) {
+static void keep(heap *h, int64_t capacity, psal_neighbor candidate) {
+    if (h->count < capacity) {
         int64_t at = h->count++;
         for (; at > 0 && worse(&candidate, &h->entry[(at - 1) / 2]); at = (at - 1) / 2)
             h->entry[at] = h->entry[(at - 1) / 2];
@@ -82,12 +82,12 @@ typedef struct search {
 typedef struct worker {
     float *rows, *scratch, *products; /* [BLOCK_ROWS][width], [length] at least, [queries][BLOCK_ROWS] */
     heap *heaps;                      /* [queries] */
-    psal_neighbor *entries;           /* [queries][room] */
+    psal_neighbor *entries;           /* [queries][capacity] */
 } worker;
 
 typedef struct batch {
     const int64_t *samples; /* the queries */
-    int64_t count, room;
+    int64_t count, capacity;
     float *vectors; /* [count][width] */
     worker *workers;
 } batch;
@@ -120,9 +120,9 @@ static psal_status batch_new(const search *s, batch *b, psal_error *err) {
         w->scratch = malloc((length > PSAL_COMPARED_SCRATCH ? length : PSAL_COMPARED_SCRATCH) * sizeof(float));
         w->products = malloc(count * BLOCK_ROWS * sizeof(float));
         w->heaps = calloc(count, sizeof *w->heaps);
-        w->entries = malloc(count * (size_t)b->room * sizeof *w->entries);
+        w->entries = malloc(count * (size_t)b->capacity * sizeof *w->entries);
         good = w->rows && w->scratch && w->products && w->heaps && w->entries;
-        for (size_t q = 0; good && q < count; q++) w->heaps[q].entry = w->entries + q * (size_t)b->room;
+        for (size_t q = 0; good && q < count; q++) w->heaps[q].entry = w->entries + q * (size_t)b->capacity;
     }
     return good ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the neighbours of %zu samples", count);
 }
@@ -168,7 +168,7 @@ static int64_t compare_block(const search *s, const batch *b, worker *w, int64_t
     for (int64_t q = 0; q < b->count; q++)
         for (size_t r = 0; r < rows; r++)
             if (samples[r] != b->samples[q])
-                keep(&w->heaps[q], b->room, (psal_neighbor){samples[r], w->products[(size_t)q * rows + r]});
+                keep(&w->heaps[q], b->capacity, (psal_neighbor){samples[r], w->products[(size_t)q * rows + r]});
     if (source->release) source->release(source->context, samples[0], samples[rows - 1] - samples[0] + 1);
     return -2;
 }
@@ -186,7 +186,7 @@ static int64_t compare_all(const search *s, batch *b) {
     for (int t = 1; t < s->threads; t++)
         for (int64_t q = 0; q < b->count; q++)
             for (int64_t i = 0; i < b->workers[t].heaps[q].count; i++)
-                keep(&b->workers[0].heaps[q], b->room, b->workers[t].heaps[q].entry[i]);
+                keep(&b->workers[0].heaps[q], b->capacity, b->workers[t].heaps[q].entry[i]);
     return -2;
 }
 
@@ -208,7 +208,7 @@ static psal_status compare_exactly(const search *s, const batch *b, int64_t q) {
             h->entry[i].similarity = dot_exact(query, other, s->space.width);
         }
         /* Of samples all over the source, together. */
-        if (end - begin == KEPT_ROWS && source->release) source->release(source->context, 0, source->samples);
+        if (source->release) source->release(source->context, 0, source->samples);
     }
     free(query);
     free(others);
@@ -219,22 +219,24 @@ static psal_status compare_exactly(const search *s, const batch *b, int64_t q) {
 static psal_status refine(const search *s, const batch *b, int64_t q, psal_neighbor *neighbors, bool *certain) {
     int64_t top = s->options->top;
     heap *h = &b->workers[0].heaps[q];
-    bool dropped = h->count == b->room;
+    bool dropped = h->count == b->capacity;
     double limit = dropped ? h->entry[0].similarity + SLACK : 0;
     psal_status status = compare_exactly(s, b, q);
     if (status != PSAL_OK) return status;
     qsort(h->entry, (size_t)h->count, sizeof *h->entry, best_first);
     for (int64_t i = 0; i < top; i++) neighbors[i] = i < h->count ? h->entry[i] : (psal_neighbor){-1, 0};
-    *certain = !dropped || b->room >= s->candidate_count || neighbors[top - 1].similarity > limit;
+    *certain = !dropped || b->capacity >= s->candidate_count || neighbors[top - 1].similarity > limit;
     return PSAL_OK;
 }
 
-/* One batch with `room` candidates kept per query; certain[q] says whether neighbors[q] is final. */
-static psal_status run_batch(const search *s, const int64_t *samples, int64_t count, int64_t room,
+/* One batch with `capacity` candidates kept per query; certain[q] says whether neighbors[q] is final. */
+static psal_status run_batch(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
                              psal_neighbor *neighbors, bool *certain, psal_error *err) {
-    batch b = {.samples = samples, .count = count, .room = room};
+    batch b = {.samples = samples, .count = count, .capacity = capacity};
     psal_status status = batch_new(s, &b, err);
+    const psal_profile_source *source = s->space.source;
     int64_t bad = status == PSAL_OK ? fill_queries(s, &b) : -2;
+    if (source->release) source->release(source->context, 0, source->samples);
     if (status == PSAL_OK && bad == -2) bad = compare_all(s, &b);
     if (bad == -1)
         status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile to compare with is not finite");
@@ -245,17 +247,16 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
         if (status != PSAL_OK)
             psal_fail(err, status, "out of memory for profiles of %" PRId64 " entries", s->space.width);
     }
-    const psal_profile_source *source = s->space.source;
     if (source->release) source->release(source->context, 0, source->samples);
     batch_free(&b, s->threads);
     return status;
 }
 
-static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
-                        psal_error *err);
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
+                        psal_neighbor *neighbors, psal_error *err);
 
 /* Once more, and keep more candidates, for the queries of which many candidates have nearly the same similarity. */
-static psal_status find_uncertain(const search *s, const int64_t *samples, int64_t count, int64_t room,
+static psal_status find_uncertain(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
                                   const bool *certain, psal_neighbor *neighbors, psal_error *err) {
     int64_t left = 0, top = s->options->top;
     for (int64_t q = 0; q < count; q++) left += !certain[q];
@@ -266,7 +267,7 @@ static psal_status find_uncertain(const search *s, const int64_t *samples, int64
     if (queries && found) {
         for (int64_t q = 0; q < count; q++)
             if (!certain[q]) queries[at++] = samples[q];
-        status = find(s, queries, left, room * 8, found, err);
+        status = find(s, queries, left, capacity * 8, found, err);
         at = 0;
         for (int64_t q = 0; q < count && status == PSAL_OK; q++)
             if (!certain[q]) memcpy(neighbors + q * top, found + at++ * top, (size_t)top * sizeof *found);
@@ -278,11 +279,11 @@ static psal_status find_uncertain(const search *s, const int64_t *samples, int64
     return status;
 }
 
-static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t room, psal_neighbor *neighbors,
-                        psal_error *err) {
-    if (room > s->candidate_count) room = s->candidate_count > 0 ? s->candidate_count : 1;
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
+                        psal_neighbor *neighbors, psal_error *err) {
+    if (capacity > s->candidate_count) capacity = s->candidate_count > 0 ? s->candidate_count : 1;
     int64_t most = BATCH_BYTES / (s->space.width * (int64_t)sizeof(float)), top = s->options->top;
-    if (most > MAX_KEPT / room) most = MAX_KEPT / room;
+    if (most > MAX_KEPT / capacity) most = MAX_KEPT / capacity;
     if (most > count) most = count;
     if (most < 1) most = 1;
     bool *certain = malloc((size_t)most);
@@ -290,9 +291,9 @@ static psal_status find(const search *s, const int64_t *samples, int64_t count, 
     psal_status status = PSAL_OK;
     for (int64_t begin = 0; begin < count && status == PSAL_OK; begin += most) {
         int64_t part = count - begin < most ? count - begin : most;
-        status = run_batch(s, samples + begin, part, room, neighbors + begin * top, certain, err);
+        status = run_batch(s, samples + begin, part, capacity, neighbors + begin * top, certain, err);
         if (status == PSAL_OK)
-            status = find_uncertain(s, samples + begin, part, room, certain, neighbors + begin * top, err);
+            status = find_uncertain(s, samples + begin, part, capacity, certain, neighbors + begin * top, err);
     }
     free(certain);
     return status;

@@ -1,16 +1,18 @@
 /* neighbors.h - nearest neighbours in saliency space: which other samples go wrong for the same reason?
  *
- * Samples are compared by the cosine of their standardized profiles s^ = (s - mean) / std (Levin et al. 2022, section 4.3):
+ * Samples are compared by the cosine of their standardized profiles s^ = (s - mean) / std (Levin et al. 2022, section
+ * 4.3):
  *
  *   cosine      cos(s^_a, s^_b), as in the paper
  *   pearson     each s^ minus its own mean over the compared entries, then the cosine: Pearson's correlation
- *   normalized  each naive profile divided by its L2 norm (over all entries) before it is standardized, with statistics of
- *               profiles divided like that; then the cosine. The size of the loss no longer counts.
+ *   normalized  each naive profile divided by its L2 norm (over all entries) before it is standardized, with statistics
+ *               of profiles divided like that; then the cosine. The size of the loss no longer counts.
  *
  * The search is exact: every candidate is compared in float32 by a matrix product, and the best of them again in double
  * precision, so many that no other candidate can belong to the answer. Samples of equal similarity come in the order of
  * their numbers. A profile of length zero has similarity 0 to everything. Results have the same bits for any number of
- * threads. Profiles come from a source in blocks; memory is about 100 MB for ResNet-50 whatever the number of samples. */
+ * threads. Profiles come from a source in blocks; memory is about 100 MB for ResNet-50 whatever the number of
+ * samples. */
 #ifndef PSAL_SALIENCY_NEIGHBORS_H
 #define PSAL_SALIENCY_NEIGHBORS_H
 
@@ -68,13 +70,14 @@ psal_status psal_neighbors_of_samples(const psal_profile_source *source, const p
 psal_status psal_neighbors_of_profile(const psal_profile_source *source, const psal_neighbor_options *options,
                                       const float *profile, psal_neighbor *neighbors, psal_error *err);
 
-/* Mean and unbiased standard deviation, entry by entry, of the profiles of the samples listed (NULL: all), each divided by
- * its L2 norm first when `normalized` (profiles of length zero stay). mean, std: [length]. At least two samples.
- * Two passes over the source; the same bits for any number of threads. */
+/* Mean and unbiased standard deviation, entry by entry, of the profiles of the samples listed (NULL: all), each divided
+ * by its L2 norm first when `normalized` (profiles of length zero stay). mean, std: [length]. At least two samples. Two
+ * passes over the source; the same bits for any number of threads. */
 psal_status psal_neighbors_statistics(const psal_profile_source *source, const int64_t *samples, int64_t count,
                                       bool normalized, int threads, double *mean, double *std, psal_error *err);
 
-/* How often each sample is among the neighbours: counts[samples]. Returns the sample named most often (the first of them),
+/* How often each sample is among the neighbours: counts[samples]. Returns the sample named most often (the first of
+ * them),
  * -1 when there is none. A sample among the nearest of very many others is a hub, near everything and of no use. */
 int64_t psal_neighbors_hubs(const psal_neighbor *neighbors, int64_t count, int64_t samples, int64_t *counts);
 

@@ -1,5 +1,5 @@
-/* A few queries and all samples of a store: limited by how fast the store can be read, so nothing is done twice, and nothing
- * but the store comes from far away in memory. */
+/* A few queries and all samples of a store: limited by how fast the store can be read, so nothing is done twice, and
+ * nothing but the store comes from far away in memory. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 #define QUICK 1
 #endif
 
-/* Entries, and samples, that are worked on at the same time: together with what belongs to them they fit the first cache. */
+/* Entries, and samples, that are worked on at the same time: together with what belongs to them they fit the first
+ * cache. */
 enum { CHUNK = 1024, TOGETHER = 4 };
 _Static_assert(CHUNK *TOGETHER <= PSAL_COMPARED_SCRATCH, "the samples of a chunk must fit");
 _Static_assert(PSAL_COMPARED_ROWS % TOGETHER == 0, "groups must be made of whole ones");

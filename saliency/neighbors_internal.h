@@ -20,9 +20,8 @@ typedef struct psal_profile_space {
     int64_t range_count;
     int64_t width;         /* entries compared */
     double *shift, *scale; /* [width]: s^ = (s - shift) / scale */
-    float *shift_high, *shift_low,
-        *inverse;  /* for float32: ((s - shift_high) - shift_low) * inverse loses nothing where s
-                                                is close to the mean */
+    /* for float32: ((s - shift_high) - shift_low) * inverse loses nothing where s is close to the mean */
+    float *shift_high, *shift_low, *inverse;
     float *offset; /* [width], mean / std: s * inverse - offset is as good where `quick` */
     bool quick;
     psal_entry_range whole; /* what `ranges` points to when all entries are compared */
@@ -32,8 +31,8 @@ psal_status psal_profile_space_open(const psal_profile_source *source, const psa
                                     psal_profile_space *space, psal_error *err);
 void psal_profile_space_close(psal_profile_space *space); /* zeroed is fine */
 
-/* Write the unit vector of a sample (or of `profile`, when not NULL) into out[width], approximately, in float32; zeros when
- * it has no length. scratch[source->length]. False when it is not finite. */
+/* Write the unit vector of a sample (or of `profile`, when not NULL) into out[width], approximately, in float32; zeros
+ * when it has no length. scratch[source->length]. False when it is not finite. */
 bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, float *scratch, float *out);
 
 /* The same vector in double precision. */
@@ -41,9 +40,9 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
                               double *out);
 
 /* The similarities of samples[rows], at most PSAL_COMPARED_ROWS of them, to queries[count][width], unit vectors,
- * approximately, in float32: that of sample r and query q into similarities[q * stride + r]. Faster than vectors and their
- * products for a few queries. scratch has PSAL_COMPARED_SCRATCH entries, or source->length if that is more; row[width].
- * Returns a sample that is not finite, or -1. */
+ * approximately, in float32: that of sample r and query q into similarities[q * stride + r]. Faster than vectors and
+ * their products for a few queries. scratch has PSAL_COMPARED_SCRATCH entries, or source->length if that is more;
+ * row[width]. Returns a sample that is not finite, or -1. */
 enum { PSAL_COMPARED_ROWS = 8, PSAL_COMPARED_SCRATCH = 4096 };
 int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_t *samples, int64_t rows,
                                    const float *queries, int64_t count, float *scratch, float *row, float *similarities,

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define SMALLEST_STD 1e-14 /* as in psal_standardize */
-/* Means so many deviations from 0 may be subtracted after the division: float32 then rounds each entry by 4e-6 at most, and
- * a similarity by much less. */
+/* Means so many deviations from 0 may be subtracted after the division: float32 then rounds each entry by 4e-6 at most,
+ * and a similarity by much less. */
 #define LARGEST_OFFSET 64
 
 const char *psal_similarity_name(psal_similarity similarity) {
@@ -133,7 +133,8 @@ PSAL_CLONES static double norm(const float *x, int64_t n) {
     return sqrt(rest);
 }
 
-/* Read the entries compared (or everything, which `normalized` needs) into scratch, and say by what they are multiplied. */
+/* Read the entries compared (or everything, which `normalized` needs) into scratch, and say by what they are
+ * multiplied. */
 static double read_entries(const psal_profile_space *space, int64_t sample, const float *profile, float *scratch) {
     const psal_profile_source *source = space->source;
     if (space->similarity == PSAL_SIMILARITY_NORMALIZED) {
@@ -175,8 +176,8 @@ bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, fl
         scale(out, sum(out, n) / (float)n, 1, n);
         squares = sum_of_squares(out, n);
     }
-    /* Beyond float32's comfortable range, hardly anything left by the centring, or NaN: the slow way decides whether the
-     * profile is any good. */
+    /* Beyond float32's comfortable range, hardly anything left by the centring, or NaN: the slow way decides whether
+     * the profile is any good. */
     if (!(squares > PSAL_SMALLEST_SQUARES && squares < PSAL_LARGEST_SQUARES && squares > 1e-4f * uncentred)) {
         double *exact = malloc((size_t)n * sizeof *exact);
         bool good = exact && psal_profile_space_exact(space, sample, NULL, scratch, exact);
@@ -215,7 +216,8 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
 
 #define STATISTICS_ROWS 64
 
-/* Fill rows[count][length] with the profiles of samples from `position` on. Returns a sample that is not finite, or -1. */
+/* Fill rows[count][length] with the profiles of samples from `position` on. Returns a sample that is not finite, or
+ * -1. */
 static int64_t read_block(const psal_profile_source *source, const int64_t *samples, int64_t position, int64_t count,
                           bool normalized, int threads, float *rows) {
     int64_t bad = INT64_MAX;
@@ -228,8 +230,14 @@ static int64_t read_block(const psal_profile_source *source, const int64_t *samp
         if (!isfinite(length) && sample < bad) bad = sample;
         if (normalized && length > 0)
             for (int64_t i = 0; i < source->length; i++) row[i] = (float)(row[i] / length);
-        if (source->release) source->release(source->context, sample, 1);
     }
+    int64_t first = INT64_MAX, last = -1; /* given back together: a row by itself may be less than a page */
+    for (int64_t r = 0; r < count; r++) {
+        int64_t sample = samples ? samples[position + r] : position + r;
+        if (sample < first) first = sample;
+        if (sample > last) last = sample;
+    }
+    if (source->release) source->release(source->context, first, last - first + 1);
     return bad == INT64_MAX ? -1 : bad;
 }
 

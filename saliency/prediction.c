@@ -11,15 +11,15 @@ int psal_predicted_class(const float *logits, int classes, int except) {
 }
 
 void psal_confidences(const float *logits, int classes, double *confidences) {
-    double largest = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
+    const double largest = logits[psal_predicted_class(logits, classes, -1)];
+    double sum = 0;
     for (int i = 0; i < classes; i++) sum += confidences[i] = exp((double)logits[i] - largest);
     for (int i = 0; i < classes; i++) confidences[i] /= sum;
 }
 
 double psal_confidence(const float *logits, int classes, int index) {
-    double largest = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
+    const double largest = logits[psal_predicted_class(logits, classes, -1)];
+    double sum = 0;
     for (int i = 0; i < classes; i++) sum += exp((double)logits[i] - largest);
     return exp((double)logits[index] - largest) / sum;
 }
@@ -29,7 +29,7 @@ psal_status psal_check_logits(const float *logits, int images, int classes, psal
         for (int i = 0; i < classes; i++) {
             const double z = logits[(size_t)n * (size_t)classes + (size_t)i];
             if (!isfinite(z))
-                return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is %g", i, n, z);
+                return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d (image %d) is not finite", i, n);
         }
     return PSAL_OK;
 }

@@ -16,7 +16,7 @@ const char *psal_prune_name(psal_prune_how how) {
 static psal_status zero_element(psal_edit *edit, int parameter, int64_t row, psal_error *err) {
     if (parameter < 0) return PSAL_OK;
     float *value = psal_edit_row(edit, parameter, row, NULL, err);
-    if (!value) return err->status;
+    if (!value) return psal_error_status(err);
     *value = 0;
     return PSAL_OK;
 }
@@ -36,7 +36,7 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
     for (int64_t i = 0; i < k; i++) {
         int64_t length;
         float *w = psal_edit_filter(edit, filters[i], &length, err);
-        if (!w) return err->status;
+        if (!w) return psal_error_status(err);
         psal_random random = {seed ^ ((uint64_t)filters[i] * 0x9e3779b97f4a7c15u)};
         switch (how) {
         case PSAL_PRUNE_NOISE:
@@ -58,9 +58,9 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
 
 /* ---- the experiment on one sample ----
  *
- * A variant is a set of filters to switch off. All variants run on one image before the next image comes, in an order in
- * which those that are the same up to some layer follow each other: what comes before the first difference from the variant
- * before is not run again, and equal variants run once. */
+ * A variant is a set of filters to switch off. All variants run on one image before the next image comes, in an order
+ * in which those that are the same up to some layer follow each other: what comes before the first difference from the
+ * variant before is not run again, and equal variants run once. */
 
 typedef struct variant {
     size_t result; /* [choice][k] */
@@ -104,8 +104,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Variants that are equal up to some filter stand together: descending, by noise, then by their first filters; where one
- * list ends, the other goes on with more. */
+/* Variants that are equal up to some filter stand together: descending, by noise, then by their first filters; where
+ * one list ends, the other goes on with more. */
 static int running_order(const void *left, const void *right) {
     const variant *a = *(variant *const *)left, *b = *(variant *const *)right;
     if (a->noise != b->noise) return a->noise < b->noise ? 1 : -1;
@@ -115,18 +115,39 @@ static int running_order(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
+/* The k filters of one draw of a choice, and the seed of its noise: everything that is random in an experiment. */
+static psal_status choose_draw(const psal_model *model, const psal_prune_sample *sample, psal_choice choice, int draw,
+                               int64_t k, int64_t *filters, uint64_t *noise, psal_error *err) {
+    psal_random seeds = {sample->seed ^ (uint64_t)choice << 56};
+    uint64_t choosing;
+    do {
+        choosing = psal_random_bits(&seeds);
+        *noise = psal_random_bits(&seeds);
+    } while (draw-- > 0);
+    return psal_choose(model, choice, sample->naive, sample->standardized, sample->live, choosing, k, filters, err);
+}
+
+psal_status psal_prune_draw(psal_edit *edit, const psal_model *model, const psal_prune_sample *sample,
+                            const psal_prune_options *o, int c, int i, int draw, psal_error *err) {
+    int64_t k = o->k[i], *filters = malloc(((size_t)k + 1) * sizeof *filters);
+    uint64_t noise;
+    if (!filters) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)k);
+    psal_status status = choose_draw(model, sample, o->choices[c], draw, k, filters, &noise, err);
+    if (status == PSAL_OK) status = psal_prune_filters(edit, model, o->how, filters, k, o->scale, noise, err);
+    free(filters);
+    return status;
+}
+
 /* Choose the filters of every variant of one choice. */
 static psal_status list_choice(experiment *e, int c, psal_error *err) {
     const psal_prune_options *o = e->options;
     psal_choice choice = o->choices[c];
     int64_t most = o->k[o->k_count - 1];
-    psal_random seeds = {e->sample->seed ^ (uint64_t)choice << 56};
     for (int draw = 0; draw < draws_of(o, choice); draw++) {
-        uint64_t choosing = psal_random_bits(&seeds), noise = psal_random_bits(&seeds);
+        uint64_t noise;
         int64_t *chosen = e->filters + e->used;
         e->used += (size_t)most;
-        psal_status status = psal_choose(e->model, choice, e->sample->naive, e->sample->standardized, choosing, most,
-                                         chosen, err);
+        psal_status status = choose_draw(e->model, e->sample, choice, draw, most, chosen, &noise, err);
         if (status != PSAL_OK) return status;
         for (int i = 0; i < o->k_count; i++) {
             variant *v = &e->variants[e->count];
@@ -282,9 +303,10 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     int classes = psal_model_get_info(model)->num_classes;
     experiment e = {model, worker, variants, edit, sample, options, .classes = classes};
     int64_t most = options->k[options->k_count - 1];
-    if (most > psal_choosable(model))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters: %s has %lld", (long long)most,
-                         psal_model_get_info(model)->arch, (long long)psal_choosable(model));
+    if (most > psal_choosable(
+                   model, options->choice_count == 1 && options->choices[0] == PSAL_CHOICE_ALL ? NULL : sample->live))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters: %s has %lld that can be", (long long)most,
+                         psal_model_get_info(model)->arch, (long long)psal_choosable(model, sample->live));
     e.before = malloc((size_t)classes * sizeof *e.before);
     e.after = malloc((size_t)classes * sizeof *e.after);
     const float *logits;

@@ -29,7 +29,7 @@ struct psal_saliency {
 struct psal_saliency_worker {
     const psal_saliency *saliency;
     psal_workspace *workspace;
-    const float *forwarded; /* the image whose logits are there, or NULL */
+    bool forwarded; /* the logits are those of the last run, which was psal_saliency_forward */
     bool profiled;
     float label, other;
     float *profile, *direction; /* [length]: the last profile; the cosine's derivative in it (with input_saliency) */
@@ -105,11 +105,7 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
         }
         psal_node dw = gradients[k++];
         psal_graph_set_layer(g, psal_graph_layer(g, dw)); /* for who reads how long it takes */
-        if (s->options.aggregation == PSAL_AGGREGATION_FILTER &&
-            !s->options.input_saliency) /* the signs are not needed */
-            s->pieces[i].saliency = psal_filter_mean(g, dw, s->options.is_signed);
-        else
-            s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
+        s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
     }
     psal_graph_set_layer(g, psal_graph_layer(g, s->loss));
     free(wrt);
@@ -140,22 +136,34 @@ static psal_status make_plan(psal_saliency *s, psal_error *err) {
     profile[0] = s->loss;
     for (int i = 0; i < s->layer_count; i++) profile[i + 1] = s->pieces[i].saliency;
     psal_node input[] = {s->input_gradient};
-    psal_conv2d_method method = s->options.method;
     psal_plan_options options = {.outputs = {&s->network.logits, profile, input},
                                  .output_count = {1, s->layer_count + 1, 1},
                                  .stages = s->options.input_saliency ? STAGE_COUNT : STAGE_INPUT,
                                  .threads = s->options.threads,
                                  .memory_limit = s->options.memory_limit,
-                                 .brief = s->options.brief,
+                                 .few_runs = s->options.few_runs,
                                  .lean = s->options.lean,
-                                 .methods = {psal_conv2d_forward_method(method), method, method}};
+                                 .conv = s->options.conv};
+    /* Filters alone: only there was the mean ever made without its gradient, whose rounding is another. */
+    if (s->options.aggregation != PSAL_AGGREGATION_FILTER || s->options.input_saliency)
+        options.without_rewrites = PSAL_REWRITE_FILTER_MEAN;
     s->plan = psal_plan_new(s->graph, &options, err);
     free(profile);
-    return s->plan ? psal_model_bind(s->model, &s->network, s->plan, err) : err ? err->status : PSAL_ERR_MEMORY;
+    return s->plan ? psal_model_bind(s->model, &s->network, s->plan, err) : psal_error_status(err);
+}
+
+psal_status psal_loss_check(const psal_model *model, psal_loss loss, psal_error *err) {
+    if (psal_model_get_info(model)->num_classes > 1 || loss == PSAL_LOSS_LOGIT) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "the network has one class, %s: use --logit of psal-run and psal-stats, which takes the logit "
+                     "itself as the loss",
+                     loss == PSAL_LOSS_CROSS_ENTROPY ? "whose cross-entropy is always 0"
+                                                     : "so that there are no two logits to compare");
 }
 
 psal_saliency *psal_saliency_new(const psal_model *model, const psal_saliency_options *options, psal_error *err) {
     const psal_model_info *info = psal_model_get_info(model);
+    if (psal_loss_check(model, options->loss, err) != PSAL_OK) return NULL;
     psal_saliency *s = calloc(1, sizeof *s);
     psal_graph *graph = psal_graph_new();
     if (!s || !graph) {
@@ -218,6 +226,31 @@ const psal_profile_layer *psal_saliency_layers(const psal_saliency *s) {
     return s->layers;
 }
 
+/* Whether row `row` of a parameter ever gets a gradient: not where a normalisation multiplies what it makes by 0. */
+static bool is_live(const psal_saliency *s, int parameter, int64_t row) {
+    if (s->network.parameters[parameter] == PSAL_NO_NODE) return false;
+    int scale, shift;
+    psal_model_filter_norm(s->model, parameter, &scale, &shift);
+    return scale < 0 || psal_model_get_parameter(s->model, scale)->values[row] != 0;
+}
+
+void psal_saliency_live(const psal_saliency *s, bool *live) {
+    for (int i = 0; i < s->layer_count; i++) {
+        const psal_profile_layer *layer = &s->layers[i];
+        int64_t rows = psal_model_get_parameter(s->model, layer->parameter)->shape.dim[0];
+        for (int64_t j = 0; j < layer->count; j++) live[layer->first + j] = false;
+        for (int64_t row = 0; row < rows; row++) {
+            if (!is_live(s, layer->parameter, row)) continue;
+            if (layer->count < rows) { /* the whole tensor is one entry */
+                live[layer->first] = true;
+            } else {
+                int64_t length = layer->count / rows;
+                for (int64_t j = 0; j < length; j++) live[layer->first + row * length + j] = true;
+            }
+        }
+    }
+}
+
 /* ---- running ---- */
 
 psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, psal_error *err) {
@@ -253,16 +286,14 @@ psal_workspace *psal_saliency_workspace(psal_saliency_worker *w) {
 
 psal_status psal_saliency_forward(psal_saliency_worker *w, const float *image, psal_error *err) {
     const psal_saliency *s = w->saliency;
-    w->forwarded = NULL;
-    w->profiled = false;
+    w->forwarded = w->profiled = false;
     psal_status status = psal_workspace_set(w->workspace, s->network.image, image, err);
     if (status == PSAL_OK) status = psal_workspace_run(w->workspace, STAGE_FORWARD, err);
     if (status != PSAL_OK) return status;
     const float *logits = psal_workspace_get(w->workspace, s->network.logits);
     for (int i = 0; i < psal_model_get_info(s->model)->num_classes; i++)
-        if (!isfinite(logits[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d is %g", i, (double)logits[i]);
-    w->forwarded = image;
+        if (!isfinite(logits[i])) return psal_fail(err, PSAL_ERR_NUMERIC, "the logit of class %d is not finite", i);
+    w->forwarded = true;
     return PSAL_OK;
 }
 
@@ -276,17 +307,32 @@ static psal_status check_label(const psal_saliency *s, const char *what, int lab
     return psal_fail(err, PSAL_ERR_ARGUMENT, "%s %d: the network has classes 0 to %d", what, label, classes - 1);
 }
 
+static bool takes_other_label(const psal_saliency *s) {
+    return s->options.loss == PSAL_LOSS_LOGIT_DIFFERENCE;
+}
+
+static psal_status check_labels(const psal_saliency *s, int label, int other, psal_error *err) {
+    psal_status status = check_label(s, "label", label, err);
+    return status == PSAL_OK && takes_other_label(s) ? check_label(s, "other label", other, err) : status;
+}
+
 psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, int label, int other, float *profile,
                                   psal_error *err) {
+    psal_status status = check_labels(w->saliency, label, other, err); /* before the work */
+    if (status == PSAL_OK) status = psal_saliency_forward(w, image, err);
+    return status == PSAL_OK ? psal_saliency_profile_forwarded(w, label, other, profile, err) : status;
+}
+
+psal_status psal_saliency_profile_forwarded(psal_saliency_worker *w, int label, int other, float *profile,
+                                            psal_error *err) {
     const psal_saliency *s = w->saliency;
-    bool two = s->options.loss == PSAL_LOSS_LOGIT_DIFFERENCE;
-    psal_status status = check_label(s, "label", label, err);
-    if (status == PSAL_OK && two) status = check_label(s, "other label", other, err);
+    psal_status status = check_labels(s, label, other, err);
     if (status != PSAL_OK) return status;
+    if (!w->forwarded)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "the profile needs the forward pass of the sample first");
+    w->forwarded = false; /* used up, also when what follows fails */
     w->label = (float)label;
-    w->other = two ? (float)other : 0;
-    if (w->forwarded != image && (status = psal_saliency_forward(w, image, err)) != PSAL_OK) return status;
-    w->forwarded = NULL; /* used up, also when what follows fails: the next profile starts afresh */
+    w->other = takes_other_label(s) ? (float)other : 0;
     psal_workspace_set(w->workspace, s->label, &w->label, NULL);
     psal_workspace_set(w->workspace, s->other, &w->other, NULL);
     if ((status = psal_workspace_run(w->workspace, STAGE_PROFILE, err)) != PSAL_OK) return status;
@@ -296,8 +342,7 @@ psal_status psal_saliency_profile(psal_saliency_worker *w, const float *image, i
     }
     for (int64_t i = 0; i < s->length; i++)
         if (!isfinite(profile[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is %g", (long long)i,
-                             (double)profile[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the saliency of entry %lld is not finite", (long long)i);
     if (w->profile) memcpy(w->profile, profile, (size_t)s->length * sizeof *profile);
     w->profiled = true;
     return PSAL_OK;
@@ -307,22 +352,38 @@ float psal_saliency_loss(const psal_saliency_worker *w) {
     return *psal_workspace_get(w->workspace, w->saliency->loss);
 }
 
-/* m = <s^, b> / (|s^| |b|) and, per entry, dm/ds = (b / (|s^| |b|) - m s^ / |s^|^2) / scale with s^ = (s - shift) / scale. */
-static double cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale,
-                               const double *target, float *direction) {
-    double dot = 0, ss = 0, bb = 0;
+/* *m = <s^, b> / (|s^| |b|) and, per entry, dm/ds = (b / (|s^| |b|) - m s^ / |s^|^2) / scale with s^ = (s - shift) /
+ * scale. Fails where one of the two is 0, and where they point the same way but for rounding. */
+static psal_status cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale,
+                                    const double *target, float *direction, double *m, psal_error *err) {
+    static const double ROUNDING = 1e-13; /* of dm/ds^, of length sqrt(1 - m^2) / |s^| */
+    double dot = 0, ss = 0, bb = 0, turn = 0;
+    int64_t zeros = 0;
     for (int64_t i = 0; i < n; i++) {
+        zeros += profile[i] == 0;
         double standardized = (profile[i] - (shift ? shift[i] : 0)) / (scale ? scale[i] : 1);
         dot += standardized * target[i];
         ss += standardized * standardized;
         bb += target[i] * target[i];
     }
-    double norms = sqrt(ss) * sqrt(bb), m = dot / norms;
+    if (zeros == n)
+        return psal_fail(err, PSAL_ERR_NUMERIC, "no parameter changes the loss: all gradients are exactly 0");
+    if (!(ss > 0))
+        return psal_fail(err, PSAL_ERR_NUMERIC,
+                         "the profile is its mean over the data set: all zeros when standardized");
+    if (!(bb > 0)) return psal_fail(err, PSAL_ERR_NUMERIC, "the boosted profile is all zeros");
+    double norms = sqrt(ss) * sqrt(bb);
+    *m = dot / norms;
     for (int64_t i = 0; i < n; i++) {
         double unit = scale ? scale[i] : 1, standardized = (profile[i] - (shift ? shift[i] : 0)) / unit;
-        direction[i] = (float)((target[i] / norms - m * standardized / ss) / unit);
+        double across = target[i] / norms - *m * standardized / ss;
+        direction[i] = (float)(across / unit);
+        turn += across * across;
     }
-    return m;
+    if (sqrt(turn) * sqrt(ss) > ROUNDING) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_NUMERIC,
+                     "boosting does not turn the profile: their cosine is %d whatever the pixels are",
+                     dot < 0 ? -1 : 1);
 }
 
 psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, const double *scale, const double *target,
@@ -331,19 +392,24 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, co
     if (!s->options.input_saliency)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency was not asked for when this was built");
     if (!w->profiled) return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency needs the profile of the sample first");
-    double m = cosine_direction(s->length, w->profile, shift, scale, target, w->direction);
+    double m = 0;
+    psal_status status = cosine_direction(s->length, w->profile, shift, scale, target, w->direction, &m, err);
+    if (status != PSAL_OK) return status;
     for (int i = 0; i < s->layer_count; i++)
         psal_workspace_set(w->workspace, s->pieces[i].direction, w->direction + s->layers[i].first, NULL);
-    psal_status status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
-    w->profiled = false; /* the second stage has reused the first one's memory */
-    w->forwarded = NULL;
+    status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
+    w->profiled = w->forwarded = false; /* the second stage has reused the first one's memory */
     if (status != PSAL_OK) return status;
     const float *dx = psal_workspace_get(w->workspace, s->input_gradient);
     size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
-    for (size_t i = 0; i < count; i++)
+    size_t zeros = 0;
+    for (size_t i = 0; i < count; i++) {
         if (!isfinite(dx[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC,
-                             "the input saliency at element %zu is %g: is the profile all zeros?", i, (double)dx[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC, "its gradient at element %zu of the image is not finite", i);
+        zeros += dx[i] == 0;
+    }
+    if (zeros == count)
+        return psal_fail(err, PSAL_ERR_NUMERIC, "its gradient is 0 at every pixel: they do not change the profile");
     memcpy(gradient, dx, count * sizeof *gradient);
     if (cosine) *cosine = (float)m;
     return PSAL_OK;

@@ -1,9 +1,12 @@
 #include "saliency/standardize.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "saliency/random.h"
+
+const char *psal_mode_name(psal_mode mode) {
+    return mode == PSAL_MODE_STD ? "std" : mode == PSAL_MODE_NORM ? "norm" : "naive";
+}
 
 static const double NEGLIGIBLE = 1e-14;
 
@@ -37,6 +40,25 @@ psal_status psal_standardize(psal_mode mode, int64_t n, const float *naive, cons
     return status;
 }
 
+void psal_rankable(psal_mode mode, int64_t n, const float *naive, const double *mean, const double *std, bool *live) {
+    for (int64_t i = 0; i < n; i++)
+        live[i] = live[i] && (mode == PSAL_MODE_STD    ? std[i] > NEGLIGIBLE
+                              : mode == PSAL_MODE_NORM ? mean[i] > NEGLIGIBLE
+                                                       : naive[i] != 0);
+}
+
+int64_t psal_live_count(int64_t n, const bool *live) {
+    int64_t count = live ? 0 : n;
+    for (int64_t i = 0; i < n && live; i++) count += live[i];
+    return count;
+}
+
+static psal_status check_k(int64_t n, const bool *live, int64_t k, psal_error *err) {
+    int64_t count = psal_live_count(n, live);
+    if (k >= 0 && k <= count) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)count);
+}
+
 typedef struct entry {
     double key; /* larger is better */
     int64_t index;
@@ -65,20 +87,23 @@ static void sift_down(entry *heap, int64_t size, int64_t i) {
 }
 
 /* Keep the best k in a heap of size k: 25 million parameters need no full sort. */
-static psal_status select_k(int64_t n, const double *values, double sign, int64_t k, int64_t *indices,
+static psal_status select_k(int64_t n, const double *values, double sign, const bool *live, int64_t k, int64_t *indices,
                             psal_error *err) {
-    if (k < 0 || k > n)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)n);
-    if (k == 0) return PSAL_OK;
+    psal_status status = check_k(n, live, k, err);
+    if (status != PSAL_OK || k == 0) return status;
     entry *heap = malloc((size_t)k * sizeof *heap);
     if (!heap) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld indices", (long long)k);
-    for (int64_t i = 0; i < k; i++) heap[i] = (entry){sign * values[i], i};
-    for (int64_t i = k / 2; i-- > 0;) sift_down(heap, k, i);
-    for (int64_t i = k; i < n; i++) {
+    int64_t size = 0;
+    for (int64_t i = 0; i < n; i++) {
         entry candidate = {sign * values[i], i};
-        if (!better(&candidate, &heap[0])) continue;
-        heap[0] = candidate;
-        sift_down(heap, k, 0);
+        if (live && !live[i]) continue;
+        if (size < k) {
+            heap[size++] = candidate;
+            for (int64_t j = k / 2; size == k && j-- > 0;) sift_down(heap, k, j);
+        } else if (better(&candidate, &heap[0])) {
+            heap[0] = candidate;
+            sift_down(heap, k, 0);
+        }
     }
     qsort(heap, (size_t)k, sizeof *heap, best_first);
     for (int64_t i = 0; i < k; i++) indices[i] = heap[i].index;
@@ -86,23 +111,26 @@ static psal_status select_k(int64_t n, const double *values, double sign, int64_
     return PSAL_OK;
 }
 
-psal_status psal_top_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err) {
-    return select_k(n, values, 1, k, indices, err);
+psal_status psal_top_k(int64_t n, const double *values, const bool *live, int64_t k, int64_t *indices,
+                       psal_error *err) {
+    return select_k(n, values, 1, live, k, indices, err);
 }
 
-psal_status psal_bottom_k(int64_t n, const double *values, int64_t k, int64_t *indices, psal_error *err) {
-    return select_k(n, values, -1, k, indices, err);
+psal_status psal_bottom_k(int64_t n, const double *values, const bool *live, int64_t k, int64_t *indices,
+                          psal_error *err) {
+    return select_k(n, values, -1, live, k, indices, err);
 }
 
-psal_status psal_random_k(int64_t n, uint64_t seed, int64_t k, int64_t *indices, psal_error *err) {
-    if (k < 0 || k > n)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld of %lld", (long long)k, (long long)n);
-    int64_t *all = malloc(((size_t)n + 1) * sizeof *all);
+psal_status psal_random_k(int64_t n, uint64_t seed, const bool *live, int64_t k, int64_t *indices, psal_error *err) {
+    psal_status status = check_k(n, live, k, err);
+    if (status != PSAL_OK) return status;
+    int64_t *all = malloc(((size_t)n + 1) * sizeof *all), count = 0;
     if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld indices", (long long)n);
     psal_random random = {seed};
-    for (int64_t i = 0; i < n; i++) all[i] = i;
+    for (int64_t i = 0; i < n; i++)
+        if (!live || live[i]) all[count++] = i;
     for (int64_t i = 0; i < k; i++) { /* the first k steps of a Fisher-Yates shuffle */
-        int64_t j = i + (int64_t)psal_random_below(&random, (uint64_t)(n - i));
+        int64_t j = i + (int64_t)psal_random_below(&random, (uint64_t)(count - i));
         int64_t swap = all[i];
         all[i] = all[j];
         all[j] = swap;

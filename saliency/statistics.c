@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/numbers.h"
+
 const char *psal_loss_name(psal_loss loss) {
     switch (loss) {
     case PSAL_LOSS_LOGIT:
@@ -61,18 +63,9 @@ static psal_status check_values(const char *name, const double *values, int64_t 
                                 bool negative_allowed) {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(values[i]) || (values[i] < 0 && !negative_allowed))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, values[i]);
+            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i,
+                             isnan(values[i]) ? NAN : values[i]);
     return PSAL_OK;
-}
-
-static void copy_meta(const psal_tensor_map *tensors, const char *key, char *out, size_t size) {
-    const char *value = psal_tensor_map_meta(tensors, key);
-    snprintf(out, size, "%s", value ? value : "");
-}
-
-static bool meta_is(const psal_tensor_map *tensors, const char *key, const char *expected) {
-    const char *value = psal_tensor_map_meta(tensors, key);
-    return value && strcmp(value, expected) == 0;
 }
 
 psal_statistics *psal_statistics_from_tensors(const psal_tensor_map *tensors, psal_error *err) {
@@ -88,17 +81,14 @@ psal_statistics *psal_statistics_from_tensors(const psal_tensor_map *tensors, ps
     psal_tensor_to_f64(mean, s->mean);
     psal_tensor_to_f64(std, s->std);
     const char *count = psal_tensor_map_meta(tensors, "psal.count");
-    const char *fingerprint = psal_tensor_map_meta(tensors, "psal.fingerprint");
-    if (count) s->count = strtoll(count, NULL, 10);
-    if (fingerprint) s->fingerprint = strtoull(fingerprint, NULL, 16);
-    copy_meta(tensors, "psal.arch", s->arch, sizeof s->arch);
-    copy_meta(tensors, "psal.preprocess", s->preprocess, sizeof s->preprocess);
-    copy_meta(tensors, "psal.aggregation", s->aggregation, sizeof s->aggregation);
-    copy_meta(tensors, "psal.loss", s->loss, sizeof s->loss);
-    s->is_signed = meta_is(tensors, "psal.signed", "1");
-    s->normalized = meta_is(tensors, "psal.normalized", "1");
+    if (count && (!psal_parse_int64(count, &s->count) || s->count < 0)) {
+        psal_fail(err, PSAL_ERR_FORMAT, "metadata psal.count is '%.40s', expected a number of samples", count);
+        psal_statistics_free(s);
+        return NULL;
+    }
     /* NaN deviations: a data set of one sample has none. Refused, since nothing could be standardized with them. */
-    if (check_values("mean", s->mean, s->length, err, true) == PSAL_OK &&
+    if (psal_computation_from_metadata(&s->computation, tensors, err) == PSAL_OK &&
+        check_values("mean", s->mean, s->length, err, true) == PSAL_OK &&
         check_values("std", s->std, s->length, err, false) == PSAL_OK)
         return s;
     psal_statistics_free(s);
@@ -112,50 +102,43 @@ psal_tensor_map *psal_statistics_to_tensors(const psal_statistics *s, psal_error
         return NULL;
     }
     psal_shape shape = PSAL_SHAPE(s->length);
-    psal_tensor *mean = psal_tensor_map_add(map, "mean", PSAL_F64, &shape, err);
-    if (mean) memcpy(mean->data, s->mean, (size_t)s->length * sizeof(double));
-    psal_tensor *std = mean ? psal_tensor_map_add(map, "std", PSAL_F64, &shape, err) : NULL;
-    if (std) memcpy(std->data, s->std, (size_t)s->length * sizeof(double));
-    char count[32], fingerprint[32];
+    double *mean = psal_tensor_map_add(map, "mean", PSAL_F64, &shape, err);
+    if (mean) memcpy(mean, s->mean, (size_t)s->length * sizeof(double));
+    double *std = mean ? psal_tensor_map_add(map, "std", PSAL_F64, &shape, err) : NULL;
+    if (std) memcpy(std, s->std, (size_t)s->length * sizeof(double));
+    char count[32];
     snprintf(count, sizeof count, "%" PRId64, s->count);
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, s->fingerprint);
-    const char *const meta[][2] = {{"psal.format", "statistics"},
-                                   {"psal.arch", s->arch},
-                                   {"psal.count", count},
-                                   {"psal.fingerprint", fingerprint},
-                                   {"psal.preprocess", s->preprocess},
-                                   {"psal.aggregation", s->aggregation},
-                                   {"psal.loss", s->loss},
-                                   {"psal.signed", s->is_signed ? "1" : "0"},
-                                   {"psal.normalized", s->normalized ? "1" : "0"}};
-    bool good = std != NULL;
-    for (size_t i = 0; i < sizeof meta / sizeof meta[0] && good; i++)
-        good = psal_tensor_map_set_meta(map, meta[i][0], meta[i][1], err) == PSAL_OK;
+    bool good = std && psal_tensor_map_set_meta(map, "psal.format", "statistics", err) == PSAL_OK &&
+                psal_tensor_map_set_meta(map, "psal.count", count, err) == PSAL_OK &&
+                psal_computation_to_metadata(&s->computation, map, err) == PSAL_OK;
     if (good) return map;
     psal_tensor_map_free(map);
     return NULL;
 }
 
-psal_status psal_statistics_check(const psal_statistics *s, const psal_model *model,
-                                  const psal_saliency_options *options, int64_t length, char warning[256],
-                                  psal_error *err) {
-    const psal_model_info *info = psal_model_get_info(model);
-    const char *aggregation = psal_aggregation_name(options->aggregation), *loss = psal_loss_name(options->loss);
-    warning[0] = '\0';
-    if (*s->arch && strcmp(s->arch, info->arch) != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of %s, but the network is %s", s->arch, info->arch);
-    if (*s->aggregation && strcmp(s->aggregation, aggregation) != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of the aggregation '%s', but '%s' was asked for",
-                         s->aggregation, aggregation);
-    if (*s->loss && strcmp(s->loss, loss) != 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of the loss '%s', but '%s' was asked for", s->loss, loss);
-    if (*s->loss && s->is_signed != options->is_signed)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of %s saliency, but %s was asked for",
-                         s->is_signed ? "signed" : "unsigned", options->is_signed ? "signed" : "unsigned");
+psal_status psal_statistics_check(const psal_statistics *s, const psal_computation *here, int64_t length,
+                                  char note[768], psal_error *err) {
+    char names[512];
+    const psal_computation *there = &s->computation;
+    note[0] = '\0';
+    psal_status status = psal_computation_check(there, here, PSAL_FIELDS_PROFILE, err);
     if (s->length != length)
-        return psal_fail(err, PSAL_ERR_SHAPE, "statistics of %lld entries, but the profile of %s has %lld",
-                         (long long)s->length, info->arch, (long long)length);
-    if (s->fingerprint && s->fingerprint != psal_model_fingerprint(model))
-        snprintf(warning, 256, "the statistics were computed with other weights of %s", info->arch);
+        return psal_fail(err, PSAL_ERR_SHAPE, "%s%sstatistics of %lld entries, but the profiles here have %lld",
+                         status != PSAL_OK && err ? err->message : "", status != PSAL_OK && err ? "; " : "",
+                         (long long)s->length, (long long)length);
+    if (status != PSAL_OK) return status;
+    const psal_fields weights = PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS);
+    bool other = psal_computation_difference(there, here, weights) != PSAL_FIELD_COUNT;
+    psal_fields unsaid = psal_computation_unsaid(there, here, PSAL_FIELDS_PROFILE | weights, true);
+    int used = snprintf(note, 768, "%s%s", other ? "the statistics were computed with other weights of " : "",
+                        other ? here->value[PSAL_FIELD_ARCH] : "");
+    if (unsaid)
+        snprintf(note + used, 768 - (size_t)used, "%sit does not say its %s: taken to be as here", other ? "; " : "",
+                 psal_fields_names(unsaid, names));
     return PSAL_OK;
+}
+
+uint64_t psal_statistics_fingerprint(const psal_statistics *s) {
+    size_t bytes = (size_t)s->length * sizeof(double);
+    return psal_bytes_fingerprint(s->std, bytes, psal_bytes_fingerprint(s->mean, bytes, 3));
 }

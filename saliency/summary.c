@@ -1,10 +1,13 @@
 #include "saliency/summary.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/numbers.h"
 
 static const char *const GROUP_NAMES[PSAL_GROUP_COUNT] = {"all", "correct", "incorrect", "predicted"};
 
@@ -30,12 +33,12 @@ failed:
 
 /* Room for `count` records, and some more, since they come one by one. */
 static psal_status reserve_records(psal_summary *s, int64_t count, psal_error *err) {
-    if (count <= s->record_room) return PSAL_OK;
-    int64_t room = count + count / 2 + 16;
-    psal_sample *records = reallocarray(s->records, (size_t)room, sizeof *records);
+    if (count <= s->record_capacity) return PSAL_OK;
+    int64_t capacity = count + count / 2 + 16;
+    psal_sample_result *records = reallocarray(s->records, (size_t)capacity, sizeof *records);
     if (!records) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld records", (long long)count);
     s->records = records;
-    s->record_room = room;
+    s->record_capacity = capacity;
     return PSAL_OK;
 }
 
@@ -54,7 +57,7 @@ int64_t psal_summary_count(const psal_summary *s) {
 int64_t psal_summary_correct(const psal_summary *s) {
     int64_t correct = 0;
     for (int64_t i = 0; i < s->next - s->first; i++) {
-        const psal_sample *r = &s->records[i];
+        const psal_sample_result *r = &s->records[i];
         correct += r->status == PSAL_OK && r->label == r->predicted;
     }
     return correct;
@@ -76,8 +79,8 @@ static const float *prepared(const psal_summary *s, const float *profile) {
     return s->scratch;
 }
 
-psal_status psal_summary_add(psal_summary *s, const psal_sample *sample, const float *profile, const float *predicted,
-                             psal_error *err) {
+psal_status psal_summary_add(psal_summary *s, const psal_sample_result *sample, const float *profile,
+                             const float *predicted, psal_error *err) {
     if (sample->index != s->next || s->next >= s->end)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %lld cannot follow %lld samples of %lld",
                          (long long)sample->index, (long long)s->next, (long long)s->end);
@@ -142,7 +145,7 @@ static void pack_field(const psal_summary *s, field f, void *data) {
     int32_t *ints = data;
     float *floats = data;
     for (int64_t i = 0; i < s->next - s->first; i++) {
-        const psal_sample *r = &s->records[i];
+        const psal_sample_result *r = &s->records[i];
         switch (f) {
         case FIELD_STATUS:
             ints[i] = (int32_t)r->status;
@@ -173,7 +176,7 @@ static void unpack_field(psal_summary *s, field f, const void *data) {
     const int32_t *ints = data;
     const float *floats = data;
     for (int64_t i = 0; i < s->next - s->first; i++) {
-        psal_sample *r = &s->records[i];
+        psal_sample_result *r = &s->records[i];
         r->index = s->first + i;
         switch (f) {
         case FIELD_STATUS:
@@ -204,9 +207,9 @@ static void unpack_field(psal_summary *s, field f, const void *data) {
 static psal_status add_vector(psal_tensor_map *map, const char *name, const double *values, int64_t length,
                               psal_error *err) {
     psal_shape shape = PSAL_SHAPE(length);
-    psal_tensor *t = psal_tensor_map_add(map, name, PSAL_F64, &shape, err);
-    if (!t) return err ? err->status : PSAL_ERR_MEMORY;
-    memcpy(t->data, values, (size_t)length * sizeof *values);
+    void *data = psal_tensor_map_add(map, name, PSAL_F64, &shape, err);
+    if (!data) return psal_error_status(err);
+    memcpy(data, values, (size_t)length * sizeof *values);
     return PSAL_OK;
 }
 
@@ -236,18 +239,17 @@ psal_status psal_summary_to_tensors(const psal_summary *s, psal_tensor_map *map,
     status = status == PSAL_OK ? set_number(map, "psal.length", s->length, err) : status;
     psal_shape shape = PSAL_SHAPE(s->next - s->first);
     for (int f = 0; f < FIELD_COUNT && status == PSAL_OK; f++) {
-        psal_tensor *t = psal_tensor_map_add(map, FIELDS[f].name, FIELDS[f].dtype, &shape, err);
-        if (!t) return err ? err->status : PSAL_ERR_MEMORY;
-        pack_field(s, (field)f, t->data);
+        void *data = psal_tensor_map_add(map, FIELDS[f].name, FIELDS[f].dtype, &shape, err);
+        if (!data) return psal_error_status(err);
+        pack_field(s, (field)f, data);
     }
     return status;
 }
 
 static psal_status get_number(const psal_tensor_map *map, const char *key, int64_t *value, psal_error *err) {
     const char *text = psal_tensor_map_meta(map, key);
-    char *end = NULL;
-    *value = text ? strtoll(text, &end, 10) : -1;
-    if (!text || end == text || *end || *value < 0)
+    *value = -1;
+    if (!text || !psal_parse_int64(text, value) || *value < 0)
         return psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: '%s' is %s%s", key, text ? "" : "missing",
                          text ? text : "");
     return PSAL_OK;
@@ -266,7 +268,7 @@ static psal_status get_tensor(const psal_tensor_map *map, const char *name, psal
 }
 
 static psal_status read_vector(const psal_tensor_map *map, const char *group, const char *what, double *out,
-                               int64_t length, psal_error *err) {
+                               int64_t length, double lowest, double highest, psal_error *err) {
     char name[64];
     const void *data = NULL;
     snprintf(name, sizeof name, "%s.%s", group, what);
@@ -274,8 +276,9 @@ static psal_status read_vector(const psal_tensor_map *map, const char *group, co
     if (status != PSAL_OK) return status;
     memcpy(out, data, (size_t)length * sizeof *out);
     for (int64_t i = 0; i < length; i++)
-        if (!isfinite(out[i]))
-            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g", name, (long long)i, out[i]);
+        if (!(out[i] >= lowest && out[i] <= highest))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' of entry %lld is %g, which no profiles add up to", name,
+                             (long long)i, isnan(out[i]) ? NAN : out[i]);
     return PSAL_OK;
 }
 
@@ -290,11 +293,40 @@ static psal_status read_groups(psal_summary *s, const psal_tensor_map *map, psal
             return psal_fail(err, PSAL_ERR_FORMAT, "'%s' is %lld, of %lld samples", key, (long long)w->count,
                              (long long)(s->next - s->first));
         if (w->count == 0) continue;
-        status = read_vector(map, GROUP_NAMES[g], "mean", w->mean, s->length, err);
-        if (status == PSAL_OK) status = read_vector(map, GROUP_NAMES[g], "m2", w->m2, s->length, err);
+        /* Profiles are float32: no mean is beyond their range, no difference from it beyond twice that. */
+        const double most = FLT_MAX, squares = w->count > 1 ? 4 * most * most * (double)w->count : 0;
+        status = read_vector(map, GROUP_NAMES[g], "mean", w->mean, s->length, -most, most, err);
+        if (status == PSAL_OK) status = read_vector(map, GROUP_NAMES[g], "m2", w->m2, s->length, 0, squares, err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
+}
+
+static psal_status count_is(const psal_summary *s, psal_group group, int64_t least, int64_t most, psal_error *err) {
+    if (!s->groups[group]) return PSAL_OK;
+    int64_t count = s->groups[group]->count;
+    if (count >= least && count <= most) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_FORMAT, "'psal.count.%s' is %lld, but the records tell of %lld", GROUP_NAMES[group],
+                     (long long)count, (long long)most);
+}
+
+/* Are the records those of the samples that the sums were made of? */
+static psal_status check_records(const psal_summary *s, psal_error *err) {
+    int64_t good = 0, correct = psal_summary_correct(s);
+    for (int64_t i = 0; i < s->next - s->first; i++) {
+        const psal_sample_result *r = &s->records[i];
+        if (r->status != PSAL_OK) continue;
+        good++;
+        if (r->label < 0 || r->predicted < 0 || !isfinite(r->label_confidence) || !isfinite(r->predicted_confidence) ||
+            !isfinite(r->loss) || !isfinite(r->largest))
+            return psal_fail(err, PSAL_ERR_NUMERIC,
+                             "the record of sample %lld is none: class %d for %d, or numbers that are not finite",
+                             (long long)r->index, r->predicted, r->label);
+    }
+    psal_status status = count_is(s, PSAL_GROUP_ALL, good, good, err);
+    if (status == PSAL_OK) status = count_is(s, PSAL_GROUP_CORRECT, correct, correct, err);
+    if (status == PSAL_OK) status = count_is(s, PSAL_GROUP_INCORRECT, good - correct, good - correct, err);
+    return status == PSAL_OK ? count_is(s, PSAL_GROUP_PREDICTED, 0, good - correct, err) : status;
 }
 
 psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *err) {
@@ -326,32 +358,50 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
         status = get_tensor(map, FIELDS[f].name, FIELDS[f].dtype, next - first, &data, err);
         if (status == PSAL_OK) unpack_field(s, (field)f, data);
     }
+    if (status == PSAL_OK) status = check_records(s, err);
     if (status == PSAL_OK) return s;
     psal_summary_free(s);
     return NULL;
 }
 
+static psal_status check_finite(const char *name, const double *values, int64_t length, psal_error *err) {
+    for (int64_t i = 0; i < length; i++)
+        if (!isfinite(values[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "the %s of entry %lld is not finite", name, (long long)i);
+    return PSAL_OK;
+}
+
+psal_status psal_summary_suffices(const psal_summary *s, bool deviations, psal_error *err) {
+    const int64_t count = psal_summary_count(s);
+    if (count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
+    if (deviations && count == 1)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "a single sample was left: deviations need two");
+    return PSAL_OK;
+}
+
 psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statistics, psal_tensor_map *map,
                                 psal_error *err) {
     const psal_welford *all = s->groups[PSAL_GROUP_ALL];
-    if (all->count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
-    if (statistics && all->count == 1)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "a single sample was left: deviations need two");
+    psal_status enough = psal_summary_suffices(s, statistics != NULL, err);
+    if (enough != PSAL_OK) return enough;
     if (statistics) {
         memcpy(statistics->mean, all->mean, (size_t)s->length * sizeof(double));
         psal_welford_std(all, statistics->std);
         statistics->count = all->count;
-        statistics->normalized = s->normalized;
+        psal_computation_set(&statistics->computation, PSAL_FIELD_NORMALIZED, "%d", s->normalized);
     }
-    if (!map) return PSAL_OK;
-    psal_status status = PSAL_OK;
+    psal_status status = statistics ? check_finite("mean", statistics->mean, s->length, err) : PSAL_OK;
+    if (status == PSAL_OK && statistics) status = check_finite("deviation", statistics->std, s->length, err);
+    if (!map || status != PSAL_OK) return status;
     char name[64];
     for (int g = PSAL_GROUP_CORRECT; g < PSAL_GROUP_COUNT && s->groups[g] && status == PSAL_OK; g++) {
         snprintf(name, sizeof name, "mean.%s", GROUP_NAMES[g]);
-        if (s->groups[g]->count) status = add_vector(map, name, s->groups[g]->mean, s->length, err);
+        if (!s->groups[g]->count) continue;
+        status = check_finite(name, s->groups[g]->mean, s->length, err);
+        if (status == PSAL_OK) status = add_vector(map, name, s->groups[g]->mean, s->length, err);
     }
     int64_t correct = psal_summary_correct(s);
-    snprintf(name, sizeof name, "%.6f", (double)correct / (double)all->count);
+    psal_snprintf(name, sizeof name, "%.6f", (double)correct / (double)all->count);
     if (status == PSAL_OK) status = psal_tensor_map_set_meta(map, "psal.accuracy", name, err);
     if (status == PSAL_OK) status = set_number(map, "psal.correct", correct, err);
     if (status == PSAL_OK) status = set_number(map, "psal.incorrect", all->count - correct, err);

@@ -24,18 +24,18 @@ typedef struct psal_summary {
     int64_t length; /* of a profile */
     int64_t first, next, end;
     bool normalized; /* profiles are divided by their L2 norm before they are added */
-    psal_welford
-        *groups[PSAL_GROUP_COUNT]; /* only that of all samples (others NULL) when length > PSAL_SUMMARY_GROUPS */
-    psal_sample *records;          /* of the samples first .. next-1 */
-    int64_t record_room;           /* as many fit; grows with the samples taken, since `end` may come from a file */
-    float *scratch;                /* [length] */
+    /* only that of all samples (others NULL) when length > PSAL_SUMMARY_GROUPS */
+    psal_welford *groups[PSAL_GROUP_COUNT];
+    psal_sample_result *records; /* of the samples first .. next-1 */
+    int64_t record_capacity;     /* as many fit; grows with the samples taken, since `end` may come from a file */
+    float *scratch;              /* [length] */
 } psal_summary;
 
 psal_summary *psal_summary_new(int64_t length, int64_t first, int64_t end, bool normalized, psal_error *err);
 void psal_summary_free(psal_summary *summary); /* NULL is fine */
 
 /* Take sample number `next`: as from psal_dataset_run.take; profile NULL for a skipped one. */
-psal_status psal_summary_add(psal_summary *summary, const psal_sample *sample, const float *profile,
+psal_status psal_summary_add(psal_summary *summary, const psal_sample_result *sample, const float *profile,
                              const float *predicted, psal_error *err);
 /* Append a complete summary that begins where this one, also complete, ends. */
 psal_status psal_summary_append(psal_summary *summary, const psal_summary *behind, psal_error *err);
@@ -46,12 +46,17 @@ int64_t psal_summary_skipped(const psal_summary *summary);
 
 /* The whole state as tensors ("all.mean", "all.m2", ..., "record.label", ...), exact. */
 psal_status psal_summary_to_tensors(const psal_summary *summary, psal_tensor_map *map, psal_error *err);
+/* Fails when something is missing, or is nothing that psal_summary_to_tensors writes: sums that no float32 profiles
+ * have, counts that are not those of the records. */
 psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *err);
 
+/* Whether statistics can be made: of two samples at least, of one where no deviations are asked for. */
+psal_status psal_summary_suffices(const psal_summary *summary, bool deviations, psal_error *err);
 /* Put mean and deviation of all samples into statistics->mean, std and count; the group means that have samples into
  * `map` as tensors "mean.correct", "mean.incorrect", "mean.predicted" (float64 [length]) with their numbers as metadata
  * ("psal.correct", "psal.incorrect", "psal.skipped") and "psal.accuracy".
- * Either may be NULL. Fails without samples, and with a single one when deviations are asked for. */
+ * Either may be NULL. Fails where the samples do not suffice and when a number is not finite. Of
+ * statistics->computation, sets that they are normalized. */
 psal_status psal_summary_finish(const psal_summary *summary, psal_statistics *statistics, psal_tensor_map *map,
                                 psal_error *err);
 

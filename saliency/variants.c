@@ -1,7 +1,7 @@
-/* Variants run in groups of at most LANES that differ from each other and from the whole network. Each has a lane. A lane
- * begins in the part with the first filter that sets it apart from all lanes so far; until then it would hold what another
- * lane, or the whole network, holds, and takes that over. Lanes are numbered by where they begin, so those in use are always
- * the first ones, and a part's results for them lie one after the other, as batches. */
+/* Variants run in groups of at most LANES that differ from each other and from the whole network. Each has a lane. A
+ * lane begins in the part with the first filter that sets it apart from all lanes so far; until then it would hold what
+ * another lane, or the whole network, holds, and takes that over. Lanes are numbered by where they begin, so those in
+ * use are always the first ones, and a part's results for them lie one after the other, as batches. */
 #include "saliency/variants.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ struct psal_variants_worker {
     float *outputs;
     void *memory; /* of all workspaces: they run one at a time */
     psal_silence *silence;
-    size_t silence_room;
+    size_t silence_capacity;
 };
 
 int64_t psal_variant_difference(const psal_variant *a, const psal_variant *b) {
@@ -79,16 +79,16 @@ static psal_status plan_network(psal_variants *v, int images, psal_error *err) {
                                         .output_count = {1},
                                         .stages = 1,
                                         .threads = options->threads,
-                                        .methods = {options->method}};
-        if (!(n->plans[p] = psal_plan_new(n->graph, &plan, err))) return err ? err->status : PSAL_ERR_MEMORY;
+                                        .conv = options->conv};
+        if (!(n->plans[p] = psal_plan_new(n->graph, &plan, err))) return psal_error_status(err);
         if ((status = psal_model_bind(v->model, &n->nodes, n->plans[p], err)) != PSAL_OK) return status;
         if (psal_plan_memory(n->plans[p]) > v->memory) v->memory = psal_plan_memory(n->plans[p]);
     }
     return PSAL_OK;
 }
 
-/* Lanes go through a part together when its filters outweigh its results. A part with a matrix does not: there the bits depend
- * on the number of rows. A part that reads the image is the first. */
+/* Lanes go through a part together when its filters outweigh its results. A part with a matrix does not: for one row
+ * the largest are read from their file (engine/op_matmul.c). A part that reads the image is the first. */
 static void choose_together(psal_variants *v) {
     const network *one = &v->networks[0];
     for (int p = 0; p < v->part_count; p++) {
@@ -202,8 +202,7 @@ static psal_status open_workspaces(psal_variants_worker *w, int images, psal_err
     if (!workspaces) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d parts of a network", v->part_count);
     for (int p = 0; p < v->part_count; p++) {
         const psal_plan *plan = v->networks[images - 1].plans[p];
-        if (plan && !(workspaces[p] = psal_workspace_new_in(plan, w->memory, err)))
-            return err ? err->status : PSAL_ERR_MEMORY;
+        if (plan && !(workspaces[p] = psal_workspace_new_in(plan, w->memory, err))) return psal_error_status(err);
     }
     return PSAL_OK;
 }
@@ -274,13 +273,13 @@ static psal_node silenced_node(const psal_variants *v, const network *n, int64_t
 static psal_status silence_part(psal_variants_worker *w, int p, lane *lanes, int images, psal_error *err) {
     const psal_variants *v = w->variants;
     const network *n = &v->networks[images - 1];
-    size_t count = 0, room = 0;
-    for (int i = 0; i < images; i++) room += (size_t)lanes[i].variant->count;
-    if (room > w->silence_room) {
-        psal_silence *more = realloc(w->silence, room * sizeof *more);
-        if (!more) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for switching off %zu filters", room);
+    size_t count = 0, capacity = 0;
+    for (int i = 0; i < images; i++) capacity += (size_t)lanes[i].variant->count;
+    if (capacity > w->silence_capacity) {
+        psal_silence *more = realloc(w->silence, capacity * sizeof *more);
+        if (!more) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for switching off %zu filters", capacity);
         w->silence = more;
-        w->silence_room = room;
+        w->silence_capacity = capacity;
     }
     for (int i = 0; i < images; i++)
         for (lane *l = &lanes[i]; l->next < l->variant->count; l->next++) {
@@ -337,8 +336,9 @@ static psal_status run_group(psal_variants_worker *w, lane *lanes, int count, ps
     return PSAL_OK;
 }
 
-/* Number the lanes by where they begin, and find their parents. So far they stand as in the list, where each shares most with
- * the one before: what a lane holds before its begin is what the last one before it that began earlier holds. */
+/* Number the lanes by where they begin, and find their parents. So far they stand as in the list, where each shares
+ * most with the one before: what a lane holds before its begin is what the last one before it that began earlier
+ * holds. */
 static void order_lanes(const lane *listed, int count, lane *lanes) {
     int place[LANES];
     for (int i = 0; i < count; i++) {

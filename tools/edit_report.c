@@ -1,4 +1,5 @@
 #include "tools/edit_report.h"
+#include "tools/print.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -35,7 +36,7 @@ static size_t first_subject(const psal_edit_report *r) {
 }
 
 static size_t subject_count(const psal_edit_report *r) {
-    return r->single >= 0 ? 1 : r->lab->subject_count;
+    return r->single >= 0 ? 1 : r->mistakes->subject_count;
 }
 
 /* Mean over the subjects for which there is a number. */
@@ -68,7 +69,7 @@ static double median_of(const psal_edit_report *r, size_t variant, size_t column
 /* What a single subject is called after its edit. */
 static int best_class(const psal_edit_report *r) {
     int best = 0;
-    for (int c = 1; c < r->lab->classes; c++)
+    for (int c = 1; c < r->mistakes->classes; c++)
         if (r->after[c] > r->after[best]) best = c;
     return best;
 }
@@ -76,50 +77,60 @@ static int best_class(const psal_edit_report *r) {
 /* ---- text ---- */
 
 static void print_single(const psal_edit_report *r) {
-    const psal_subject *one = &r->lab->subjects[first_subject(r)];
+    const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
     const psal_labels *labels = r->session->labels;
-    printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab->dataset, one->index),
-           psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted), 100 * one->confidence);
+    psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->mistakes->dataset, one->index),
+               psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted), 100 * one->confidence);
     if (variants(r) != 1) return;
     int now = best_class(r);
-    printf("now %s (%.1f %%); %s %.1f %% -> %.1f %%\n", psal_labels_name(labels, now), 100 * r->after[now],
-           psal_labels_name(labels, one->label), 100 * r->before[one->label], 100 * r->after[one->label]);
-    for (int i = 0; i < r->lab->right_count; i++)
+    psal_print(stdout, "now %s (%.1f %%); %s %.1f %% -> %.1f %%\n", psal_labels_name(labels, now), 100 * r->after[now],
+               psal_labels_name(labels, one->label), 100 * r->before[one->label], 100 * r->after[one->label]);
+    for (int i = 0; i < r->mistakes->right_count; i++)
         if (r->broken && r->broken[i])
-            printf("broken: %s (%s)\n", psal_dataset_name(r->lab->dataset, r->lab->right_index[i]),
-                   psal_labels_name(labels, r->lab->right_labels[i]));
+            psal_print(stdout, "broken: %s (%s)\n",
+                       psal_dataset_name(r->mistakes->dataset, r->mistakes->right_index[i]),
+                       psal_labels_name(labels, r->mistakes->right_labels[i]));
 }
 
 static void print_table(const psal_edit_report *r, double *room) {
-    if (r->single >= 0)
+    if (r->single >= 0) {
         print_single(r);
-    else
-        printf("%zu mistakes of %zu samples\n", r->lab->subject_count, psal_dataset_count(r->lab->dataset));
+    } else {
+        printf("%zu mistakes of %zu samples", r->mistakes->subject_count, psal_dataset_count(r->mistakes->dataset));
+        if (r->mistakes->skipped.count) printf(", %zu skipped", r->mistakes->skipped.count);
+        printf("\n");
+    }
     if (r->until_correct)
         printf("The smallest step that corrects the sample, of at most %lld filters. Medians where it was found.\n",
                (long long)r->k[0]);
     else
-        printf("%d step%s, %s %g. Mean +- standard error.\n", r->steps, r->steps > 1 ? "s" : "",
-               r->step.relative ? "relative size" : "learning rate", r->step.size);
+        psal_print(stdout, "%d step%s, %s %g.%s\n", r->steps, r->steps > 1 ? "s" : "",
+                   r->step.relative ? "relative size" : "learning rate", r->step.size,
+                   subject_count(r) > 1 ? " Mean +- standard error." : "");
     if (r->neighbor_count)
         printf("%d neighbours and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
-               r->neighbor_count, (long long)r->hub, r->lab->subject_count);
-    printf("\n%-19s %6s  %14s  %11s  %11s", "filters", "k", "corrected %", "true conf.", "wrong conf.");
-    if (r->neighbor_count) printf("  %14s  %14s", "neighbours %", "others %");
-    if (r->lab->right_count) printf("  %14s", "broken %");
-    printf("  %8s  %7s  %10s\n", "dead", "used", "rel.change");
+               r->neighbor_count, (long long)r->hub, r->mistakes->subject_count);
+    psal_print(stdout, "\n");
+    psal_print(stdout, "%-19s %6s  %14s  %11s  %11s", "filters", "k", "corrected %", "true conf.", "wrong conf.");
+    if (r->neighbor_count) psal_print(stdout, "  %14s  %14s", "neighbours %", "others %");
+    if (r->mistakes->right_count) psal_print(stdout, "  %14s", "broken %");
+    psal_print(stdout, "  %8s  %7s  %10s\n", "dead", "used", "rel.change");
     for (size_t v = 0; v < variants(r); v++) {
         psal_mean m[PSAL_EDIT_COLUMNS];
         for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) m[c] = mean_of(r, v, c, room);
-        printf("%-19s %6lld  %5.1f +- %5.1f  %+11.4f  %+11.4f", choice_of(r, v), (long long)k_of(r, v), 100 * m[0].mean,
-               100 * m[0].error, m[2].mean, m[1].mean);
-        if (r->neighbor_count)
-            printf("  %5.2f +- %5.2f  %5.2f +- %5.2f", 100 * m[3].mean, 100 * m[3].error, 100 * m[4].mean,
-                   100 * m[4].error);
-        if (r->lab->right_count) printf("  %5.2f +- %5.2f", 100 * m[5].mean, 100 * m[5].error);
+        psal_print(stdout, "%-19s %6lld", choice_of(r, v), (long long)k_of(r, v));
+        psal_print_mean(100 * m[0].mean, 100 * m[0].error, subject_count(r), false, 5, 5, 1);
+        printf("  %+11.4f  %+11.4f", m[2].mean, m[1].mean);
+        for (int c = 3; c < 6; c++) { /* of neighbours, of others, of right samples */
+            if (c < 5 ? !r->neighbor_count : !r->mistakes->right_count) continue;
+            psal_print_mean(100 * m[c].mean, 100 * m[c].error, subject_count(r), false, 5, 5, 2);
+        }
         double used = r->until_correct ? median_of(r, v, 6, room) : m[6].mean;
         double change = r->until_correct ? median_of(r, v, 9, room) : m[9].mean;
-        printf("  %8.1f  %7.1f  %10.3g\n", m[7].mean, used, change);
+        if (isnan(used)) /* no step corrects any */
+            psal_print(stdout, "  %8.1f  %7s  %10s\n", m[7].mean, "-", "-");
+        else
+            printf("  %8.1f  %7.1f  %10.3g\n", m[7].mean, used, change);
     }
 }
 
@@ -127,7 +138,7 @@ static void print_table(const psal_edit_report *r, double *room) {
 
 static psal_status write_csv(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     psal_csv_text(csv, "choice");
     psal_csv_text(csv, "k");
     for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) {
@@ -152,17 +163,17 @@ static psal_status write_csv(const psal_edit_report *r, const char *path, double
 
 static psal_status write_samples(const psal_edit_report *r, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
     for (size_t c = 0; c < sizeof first / sizeof first[0]; c++) psal_csv_text(csv, first[c]);
     for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_text(csv, columns[c]);
     psal_csv_end_record(csv);
     for (size_t i = first_subject(r); i < first_subject(r) + subject_count(r); i++)
         for (size_t v = 0; v < variants(r); v++) {
-            const psal_subject *subject = &r->lab->subjects[i];
+            const psal_subject *subject = &r->mistakes->subjects[i];
             const double *values = (const double *)&r->results[i * variants(r) + v];
             psal_csv_int(csv, (int64_t)subject->index);
-            psal_csv_text(csv, psal_dataset_name(r->lab->dataset, subject->index));
+            psal_csv_text(csv, psal_dataset_name(r->mistakes->dataset, subject->index));
             psal_csv_int(csv, subject->label);
             psal_csv_int(csv, subject->predicted);
             psal_csv_text(csv, choice_of(r, v));
@@ -173,24 +184,23 @@ static psal_status write_samples(const psal_edit_report *r, const char *path, ps
     return psal_csv_commit(csv, err);
 }
 
-static psal_status print_json(const psal_edit_report *r, double *room, psal_error *err) {
+static psal_status print_json(const psal_edit_report *r, const psal_options *options, double *room, psal_error *err) {
     json_t *root = json_object(), *rows = json_array();
-    char fingerprint[32];
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(r->session->model));
     json_object_set_new(root, "arch", psal_json_string(r->session->info->arch));
-    json_object_set_new(root, "fingerprint", psal_json_string(fingerprint));
+    json_object_set_new(root, "fingerprint", psal_json_string(r->session->computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "until_correct", json_boolean(r->until_correct));
     json_object_set_new(root, "step", psal_json_string(r->step.relative ? "relative" : "rate"));
     json_object_set_new(root, "size", psal_json_double(r->step.size));
     json_object_set_new(root, "steps", json_integer(r->steps));
-    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->lab->dataset)));
-    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->lab->subject_count));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes->dataset)));
+    json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes->skipped));
+    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes->subject_count));
     json_object_set_new(root, "neighbors", json_integer(r->neighbor_count));
     json_object_set_new(root, "hub", json_integer(r->hub));
-    json_object_set_new(root, "right_samples", json_integer(r->lab->right_count));
+    json_object_set_new(root, "right_samples", json_integer(r->mistakes->right_count));
     if (r->single >= 0 && variants(r) == 1) {
-        const psal_subject *one = &r->lab->subjects[first_subject(r)];
-        json_object_set_new(root, "name", psal_json_string(psal_dataset_name(r->lab->dataset, one->index)));
+        const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
+        json_object_set_new(root, "name", psal_json_string(psal_dataset_name(r->mistakes->dataset, one->index)));
         json_object_set_new(root, "label", json_integer(one->label));
         json_object_set_new(root, "predicted", json_integer(one->predicted));
         json_object_set_new(root, "predicted_after", json_integer(best_class(r)));
@@ -199,12 +209,13 @@ static psal_status print_json(const psal_edit_report *r, double *room, psal_erro
         json_object_set_new(root, "predicted_confidence_before", psal_json_double(r->before[one->predicted]));
         json_object_set_new(root, "predicted_confidence_after", psal_json_double(r->after[one->predicted]));
         json_t *broken = json_array();
-        for (int i = 0; i < r->lab->right_count; i++)
+        for (int i = 0; i < r->mistakes->right_count; i++)
             if (r->broken && r->broken[i])
-                json_array_append_new(broken,
-                                      psal_json_string(psal_dataset_name(r->lab->dataset, r->lab->right_index[i])));
+                json_array_append_new(
+                    broken, psal_json_string(psal_dataset_name(r->mistakes->dataset, r->mistakes->right_index[i])));
         json_object_set_new(root, "broken", broken);
     }
+    json_object_set_new(root, "settings", psal_mistakes_settings(r->mistakes, options));
     json_object_set_new(root, "rows", rows);
     for (size_t v = 0; v < variants(r); v++) {
         json_t *row = json_object();
@@ -231,7 +242,7 @@ static psal_status print_json(const psal_edit_report *r, double *room, psal_erro
 /* ---- figures ---- */
 
 static psal_status draw_single(const psal_edit_report *r, const char *path, psal_error *err) {
-    const psal_subject *one = &r->lab->subjects[first_subject(r)];
+    const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
     const psal_edit_result *result = &r->results[first_subject(r) * variants(r)];
     char truth[256], wrong[256], fact[256];
     const char *facts[] = {fact};
@@ -241,7 +252,7 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
              choice_of(r, 0), result->weights, result->relative);
     psal_edit_class classes[] = {{truth, r->before[one->label], r->after[one->label]},
                                  {wrong, r->before[one->predicted], r->after[one->predicted]}};
-    int64_t n = r->neighbor_count, right = r->lab->right_count;
+    int64_t n = r->neighbor_count, right = r->mistakes->right_count;
     psal_edit_count counts[3];
     size_t count = 0;
     if (n)
@@ -254,7 +265,7 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
         counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right,
                                             true};
     psal_edit_figure figure = {.title = "One mistake, edited",
-                               .subtitle = psal_dataset_name(r->lab->dataset, one->index),
+                               .subtitle = psal_dataset_name(r->mistakes->dataset, one->index),
                                .classes = classes,
                                .class_count = one->label == one->predicted ? 1 : 2,
                                .counts = counts,
@@ -272,7 +283,7 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
     } wanted[] = {{0, "Sample corrected", true},
                   {3, "Neighbours corrected", r->neighbor_count > 0},
                   {4, "Random other mistakes corrected", r->neighbor_count > 0},
-                  {5, "Right samples broken", r->lab->right_count > 0}};
+                  {5, "Right samples broken", r->mistakes->right_count > 0}};
     enum { PANELS = sizeof wanted / sizeof wanted[0] };
     size_t n = variants(r);
     double *numbers = malloc((2 * PANELS * n + (size_t)r->k_count) * sizeof *numbers);
@@ -317,17 +328,16 @@ psal_status psal_edit_report_write(const psal_edit_report *r, const psal_options
     const char *csv = psal_options_string(options, "csv"), *samples = psal_options_string(options, "samples");
     const char *figure = psal_options_string(options, "figure");
     bool single = r->single >= 0 && variants(r) == 1;
-    double *room = malloc((r->lab->subject_count + 1) * sizeof *room);
+    double *room = malloc((r->mistakes->subject_count + 1) * sizeof *room);
     if (!room) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the report");
     psal_status status = PSAL_OK;
     if (csv) status = write_csv(r, csv, room, err);
     if (samples && status == PSAL_OK) status = write_samples(r, samples, err);
     if (figure && status == PSAL_OK) status = single ? draw_single(r, figure, err) : draw_curves(r, figure, room, err);
     if (status == PSAL_OK && psal_options_flag(options, "json"))
-        status = print_json(r, room, err);
+        status = print_json(r, options, room, err);
     else if (status == PSAL_OK)
         print_table(r, room);
     free(room);
-    if (status == PSAL_OK && fflush(stdout) != 0) return psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
     return status;
 }

@@ -6,7 +6,7 @@
 #include "saliency/finetune.h"
 #include "saliency/neighbors.h"
 #include "saliency/random.h"
-#include "tools/lab.h"
+#include "tools/mistakes.h"
 
 /* What one edit did: averages over draws. All members are columns of the tables (PSAL_EDIT_COLUMNS). */
 typedef struct psal_edit_result {
@@ -26,7 +26,7 @@ enum { PSAL_EDIT_COLUMNS = 10 };
 
 typedef struct psal_edit_report {
     const psal_session *session;
-    const psal_lab *lab;
+    const psal_mistakes *mistakes;
     const psal_choice *choices;
     int choice_count;
     const int64_t *k;

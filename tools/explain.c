@@ -1,5 +1,8 @@
 #include "tools/explain.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +11,21 @@
 #include "saliency/random.h"
 
 /* ---- the network ---- */
+
+static void describe(psal_explainer *x) {
+    const psal_explain_options *o = &x->options;
+    psal_computation *c = &x->computation;
+    psal_session_computation(x->session, &o->saliency, false, c);
+    psal_computation_set(c, PSAL_FIELD_MODE, "%s", psal_mode_name(o->mode));
+    if (x->statistics) psal_computation_set_statistics(c, x->statistics);
+    psal_computation_set(c, PSAL_FIELD_K_SALIENT, "%" PRId64, o->k);
+    psal_computation_set_number(c, PSAL_FIELD_BOOST_FACTOR, o->boost);
+    psal_computation_set(c, PSAL_FIELD_NOISE_ITERS, "%d", o->noise_iters);
+    psal_computation_set_number(c, PSAL_FIELD_NOISE_PERCENT, o->noise_percent);
+    psal_computation_set(c, PSAL_FIELD_SEED, "%" PRIu64, o->seed);
+    psal_computation_set(c, PSAL_FIELD_COMPARE_RANDOM, "%d", o->compare_random);
+    psal_computation_set(c, PSAL_FIELD_TOP, "%d", o->top);
+}
 
 psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const psal_options *command_line,
                                 const psal_explain_options *options, psal_error *err) {
@@ -18,7 +36,7 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
     x->options.saliency.width = session->width;
     x->options.saliency.threads = session->threads;
     x->options.saliency.memory_limit = session->memory_limit;
-    x->options.saliency.method = session->method;
+    x->options.saliency.conv = session->conv;
     x->options.saliency.input_saliency = true;
     /* Building the graph and planning it keep one thread busy; another finds the fonts of the figures meanwhile. */
 #pragma omp parallel sections num_threads(2) if (session->threads > 1)
@@ -36,16 +54,29 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
     if (options->mode != PSAL_MODE_NAIVE) {
         x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false,
                                                 x->statistics_path, err);
-        if (!x->statistics) return err->status;
+        if (!x->statistics) return psal_error_status(err);
     }
+    describe(x);
     x->shift = malloc((size_t)n * sizeof *x->shift);
     x->scale = malloc((size_t)n * sizeof *x->scale);
-    if (!x->shift || !x->scale) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
+    x->live = malloc((size_t)n * sizeof *x->live);
+    x->ranked = malloc((size_t)n * sizeof *x->ranked);
+    if (!x->shift || !x->scale || !x->live || !x->ranked)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
     psal_status status = psal_standardize_map(options->mode, n, x->statistics ? x->statistics->mean : NULL,
                                               x->statistics ? x->statistics->std : NULL, x->shift, x->scale, err);
     if (status != PSAL_OK) return status;
+    psal_saliency_live(x->saliency, x->live);
+    if (x->statistics) psal_rankable(options->mode, n, NULL, x->statistics->mean, x->statistics->std, x->live);
+    int64_t live = psal_live_count(n, x->live);
+    if (live < options->k)
+        psal_note(&session->notes, "only %lld of the %lld entries can be ranked: the others %s", (long long)live,
+                  (long long)n,
+                  options->mode == PSAL_MODE_STD    ? "have no deviation over the data set of the statistics"
+                  : options->mode == PSAL_MODE_NORM ? "have no saliency in the statistics"
+                                                    : "never have a gradient");
     x->worker = psal_saliency_worker_new(x->saliency, err);
-    return x->worker ? PSAL_OK : err->status;
+    return x->worker ? PSAL_OK : psal_error_status(err);
 }
 
 void psal_explainer_close(psal_explainer *x) {
@@ -54,7 +85,8 @@ void psal_explainer_close(psal_explainer *x) {
     psal_statistics_free(x->statistics);
     free(x->shift);
     free(x->scale);
-    json_decref(x->settings);
+    free(x->live);
+    free(x->ranked);
     memset(x, 0, sizeof *x);
 }
 
@@ -119,6 +151,18 @@ static psal_status standardize(const psal_explainer *x, const float *naive, doub
                             standardized, err);
 }
 
+/* The entries that can be ranked in this profile, and how many; valid until the next call. None where there is no
+ * gradient at all: the order would be that of the statistics, the same for every such image. */
+static const bool *rankable(const psal_explainer *x, const float *naive, int64_t *count) {
+    int64_t n = psal_saliency_length(x->saliency);
+    bool any = false;
+    for (int64_t i = 0; i < n && !any; i++) any = naive[i] != 0;
+    for (int64_t i = 0; i < n; i++) x->ranked[i] = any && x->live[i];
+    if (x->options.mode == PSAL_MODE_NAIVE) psal_rankable(PSAL_MODE_NAIVE, n, naive, NULL, NULL, x->ranked);
+    *count = psal_live_count(n, x->ranked);
+    return x->ranked;
+}
+
 /* Buffers of one draw of the noise. */
 typedef struct draw {
     float *image, *naive, *gradient;
@@ -148,16 +192,21 @@ static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *e
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu entries", n);
 }
 
-/* Profile d->image and, towards the boosted top k (or k random entries), add its input saliency / draws to `sum`. */
-static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, bool random, uint64_t seed, float *sum,
-                            psal_error *err) {
-    int64_t n = psal_saliency_length(x->saliency), k = x->options.k;
+/* Profile d->image (`forwarded`: whose forward pass was made just now) and, towards the boosted top k (or k random
+ * entries), add its input saliency to `sum`, where there is one. */
+static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, bool forwarded, bool random, uint64_t seed,
+                            float *sum, psal_error *err) {
+    int64_t n = psal_saliency_length(x->saliency), k = x->options.k, count = 0;
     double start = psal_seconds();
     int rival = psal_predicted_class(e->logits, x->session->info->num_classes, e->label); /* of the logit difference */
-    psal_status status = psal_saliency_profile(x->worker, d->image, e->label, rival, d->naive, err);
+    psal_status status = forwarded ? psal_saliency_profile_forwarded(x->worker, e->label, rival, d->naive, err)
+                                   : psal_saliency_profile(x->worker, d->image, e->label, rival, d->naive, err);
     if (status == PSAL_OK) status = standardize(x, d->naive, d->standardized, err);
+    const bool *live = rankable(x, d->naive, &count);
+    if (count < k) k = count;
     if (status == PSAL_OK)
-        status = random ? psal_random_k(n, seed, k, d->chosen, err) : psal_top_k(n, d->standardized, k, d->chosen, err);
+        status = random ? psal_random_k(n, seed, live, k, d->chosen, err)
+                        : psal_top_k(n, d->standardized, live, k, d->chosen, err);
     if (status != PSAL_OK) return status;
     psal_boost(n, d->standardized, d->chosen, k, x->options.boost, d->target);
     double middle = psal_seconds();
@@ -165,15 +214,37 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     float loss = psal_saliency_loss(x->worker), cosine;
     status = psal_saliency_input(x->worker, x->shift, x->scale, d->target, d->gradient, &cosine, err);
     e->seconds_input += psal_seconds() - middle;
-    if (status != PSAL_OK) return status;
     size_t image = 3 * (size_t)x->session->height * (size_t)x->session->width;
     double share = 1.0 / x->options.noise_iters;
-    for (size_t i = 0; i < image; i++) sum[i] += (float)(d->gradient[i] * share);
+    if (status == PSAL_ERR_NUMERIC) {
+        if (!*e->no_map) snprintf(e->no_map, sizeof e->no_map, "%.199s", err->message);
+        *err = (psal_error)PSAL_ERROR_INIT;
+    } else if (status != PSAL_OK) {
+        return status;
+    } else {
+        for (size_t i = 0; i < image; i++) sum[i] += (float)(d->gradient[i] * share);
+        *(random ? &e->random_maps : &e->maps) += 1;
+        if (!random) e->cosine += (float)(cosine * share);
+    }
     if (random) return PSAL_OK;
     for (int64_t i = 0; i < n; i++) e->naive[i] += (float)(d->naive[i] * share);
     e->loss += loss * share;
-    e->cosine += (float)(cosine * share);
     return PSAL_OK;
+}
+
+/* Draws that gave no map are no part of the mean over the draws. */
+static void leave_out(float *sum, size_t count, int maps, int draws) {
+    for (size_t i = 0; i < count && maps > 0 && maps < draws; i++) sum[i] *= (float)draws / (float)maps;
+}
+
+/* The ranking of the averaged profile. */
+static psal_status rank(const psal_explainer *x, psal_explanation *e, psal_error *err) {
+    psal_status status = standardize(x, e->naive, e->standardized, err);
+    if (status != PSAL_OK) return status;
+    const bool *live = rankable(x, e->naive, &e->rankable);
+    e->k = x->options.k < e->rankable ? x->options.k : e->rankable;
+    if (e->top_count > e->rankable) e->top_count = e->rankable;
+    return psal_top_k(psal_saliency_length(x->saliency), e->standardized, live, e->top_count, e->top, err);
 }
 
 psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *image, int label, psal_explanation *e,
@@ -195,7 +266,6 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     psal_random noise = {x->options.seed};
     double p = x->options.noise_percent;
     for (int i = 0; i < x->options.noise_iters && status == PSAL_OK; i++) {
-        /* Without noise the worker continues from the logits it has. */
         float *clean = d.image;
         if (p == 0) {
             d.image = e->input;
@@ -203,14 +273,16 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
             for (size_t j = 0; j < elements; j++)
                 d.image[j] = (float)((1 - p) * e->input[j] + p * psal_random_normal(&noise));
         }
-        status = run_draw(x, e, &d, false, 0, e->gradient, err);
+        status = run_draw(x, e, &d, i == 0 && p == 0, false, 0, e->gradient, err);
         if (status == PSAL_OK && x->options.compare_random)
-            status = run_draw(x, e, &d, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
+            status = run_draw(x, e, &d, false, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
         d.image = clean;
     }
-    if (status == PSAL_OK) status = standardize(x, e->naive, e->standardized, err);
-    if (status == PSAL_OK)
-        status = psal_top_k(psal_saliency_length(x->saliency), e->standardized, e->top_count, e->top, err);
+    leave_out(e->gradient, elements, e->maps, x->options.noise_iters);
+    leave_out(&e->cosine, 1, e->maps, x->options.noise_iters);
+    if (e->random_gradient) leave_out(e->random_gradient, elements, e->random_maps, x->options.noise_iters);
+    if (!e->maps) e->cosine = NAN;
+    if (status == PSAL_OK) status = rank(x, e, err);
     draw_free(&d);
     return status;
 }

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "io/image.h"
+#include "io/dataset.h"
 #include "saliency/saliency.h"
 #include "tools/session.h"
 
@@ -28,15 +28,17 @@ typedef struct psal_explainer {
     psal_saliency_worker *worker;
     psal_statistics *statistics; /* NULL in naive mode */
     double *shift, *scale;       /* [length] */
+    bool *live, *ranked;         /* [length]: entries that can be ranked for some image; for the one at hand */
     char statistics_path[4096];
-    json_t *settings; /* NULL, or psal_explain_settings, for the results of a list; the explainer's */
+    psal_computation computation; /* what a result depends on besides its image */
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = 3 x height x width. */
 typedef struct psal_explanation {
-    const char *path; /* of the image, the caller's */
-    int label;        /* the class explained against */
-    bool labelled;    /* false: no label was given, the predicted class stands in */
+    const char *path;     /* of the image, the caller's */
+    uint64_t fingerprint; /* of the image's file (psal_dataset_image_fingerprint); the caller's */
+    int label;            /* the class explained against */
+    bool labelled;        /* false: no label was given, the predicted class stands in */
     int predicted;
     double confidence, label_confidence, loss;
     float *input;         /* [image] */
@@ -45,8 +47,11 @@ typedef struct psal_explanation {
     double *standardized; /* [length] */
     int64_t *top;         /* [top_count], best first */
     int64_t top_count;
+    int64_t rankable, k; /* entries that can be ranked; as many were boosted as were asked for, or all of these */
     float *gradient, *random_gradient; /* [image]; the second NULL unless compare_random */
-    float cosine;
+    float cosine;                      /* NAN without a map */
+    int maps, random_maps;             /* draws that gave a map; 0: there is none, the gradient is all zeros */
+    char no_map[200];                  /* why a draw gave none, or "" */
     psal_image pixels;
     double seconds_image, seconds_forward, seconds_profile, seconds_input, seconds_figures;
 } psal_explanation;
@@ -55,7 +60,8 @@ psal_status psal_explainer_open(psal_explainer *explainer, psal_session *session
                                 const psal_explain_options *options, psal_error *err);
 void psal_explainer_close(psal_explainer *explainer); /* zeroed is fine */
 
-/* Explain `image` (decoded; `label` < 0: none known). Free with psal_explanation_free, also after an error. */
+/* Explain `image` (decoded; `label` < 0: none known). That there is no map of the pixels is no error: see `maps`. Free
+ * with psal_explanation_free, also after an error. */
 psal_status psal_explain(psal_explainer *explainer, const char *path, const psal_image *image, int label,
                          psal_explanation *out, psal_error *err);
 void psal_explanation_free(psal_explanation *explanation);
@@ -65,11 +71,14 @@ const char *psal_explain_entry(const psal_explainer *explainer, int64_t entry, i
 
 /* ---- explain_output.c ---- */
 
+/* Whether every entry lies below its mean over the data set. */
+bool psal_explanation_is_below(const psal_explainer *explainer, const psal_explanation *e);
 /* Everything about the sample as one JSON object (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
 /* The table for people, on standard output. */
 void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);
-/* Pictures, top_filters.csv and result.json into `folder` (made when missing). Adds the names to `files` (an array). */
+/* Pictures, top_filters.csv and result.json into `folder` (made when missing), where those of them that an earlier run
+ * left and this one does not make go. Adds the names to `files` (an array). */
 psal_status psal_explanation_write(const psal_explainer *explainer, psal_explanation *e, const char *folder,
                                    json_t *files, psal_error *err);
 /* input.npy, logits.npy, naive.npy, standardized.npy, input_gradient.npy (and input_gradient_random.npy). */
@@ -78,12 +87,15 @@ psal_status psal_explanation_dump(const psal_explainer *explainer, const psal_ex
 
 /* ---- explain_resume.c ---- */
 
-/* What a result depends on besides its image, as a JSON object (new reference); mode and conv by the options' names. Reads all
- * weights. */
-json_t *psal_explain_settings(const psal_explainer *explainer, const char *mode, const char *conv);
-/* The result in the file `path`, which an earlier run left for `image` and its class `label` (< 0: none known), as a new
- * reference; NULL if there is none or not a whole one. Fails when it is of another image, class or other `settings`. */
-psal_status psal_explain_finished(const char *path, const char *image, int label, json_t *settings, json_t **result,
-                                  psal_error *err);
+/* The result in the file `path`, which an earlier run left for `image` and its class `label` (< 0: none known), as a
+ * new reference; NULL if there is none or not a whole one. Fails when it is of another image, class or computation.
+ * *unsaid gets the fields added that a result of an earlier version does not say. */
+psal_status psal_explain_finished(const psal_explainer *explainer, const char *path, const char *image, int label,
+                                  json_t **result, psal_fields *unsaid, psal_error *err);
+/* Fails when sample `index` is another image now than the one of that result, in the file `path`; a result of an
+ * earlier version does not say: then
+ * *unsaid gets one more. */
+psal_status psal_explain_same_image(const json_t *result, const char *path, const psal_dataset *samples, size_t index,
+                                    size_t *unsaid, psal_error *err);
 
 #endif

@@ -1,8 +1,10 @@
 /* What psal-run leaves behind of one sample: a table, pictures, CSV, JSON, arrays. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/atomic_file.h"
 #include "io/csv.h"
@@ -10,13 +12,10 @@
 #include "io/json_output.h"
 #include "io/npy.h"
 #include "tools/explain.h"
+#include "tools/print.h"
 
 static const char *class_name(const psal_explainer *x, int class) {
     return psal_labels_name(x->session->labels, class);
-}
-
-static const char *mode_name(psal_mode mode) {
-    return mode == PSAL_MODE_STD ? "std" : mode == PSAL_MODE_NORM ? "norm" : "naive";
 }
 
 static const char *entry_unit(const psal_explainer *x) {
@@ -28,6 +27,17 @@ static const char *entry_unit(const psal_explainer *x) {
     default:
         return "filters";
     }
+}
+
+/* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
+enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
+static const char *const file_names[FILES] = {
+    "filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
+    "input_saliency_random.png", "top_filters.csv",    "result.json"};
+
+bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *e) {
+    return x->options.mode == PSAL_MODE_STD && !x->options.saliency.is_signed && e->top_count > 0 &&
+           e->standardized[e->top[0]] < 0;
 }
 
 /* ---- JSON ---- */
@@ -60,20 +70,27 @@ static json_t *top_json(const psal_explainer *x, const psal_explanation *e) {
 json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e, json_t *files) {
     json_t *o = json_object(), *seconds = json_object();
     json_object_set_new(o, "image", psal_json_string(e->path));
+    char fingerprint[17];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, e->fingerprint);
+    json_object_set_new(o, "image_fingerprint", psal_json_string(fingerprint));
     json_object_set_new(o, "weights", psal_json_string(x->session->weights));
     json_object_set_new(o, "model", psal_json_string(x->session->info->arch));
     json_object_set_new(o, "statistics", psal_json_string(x->statistics ? x->statistics_path : NULL));
-    json_object_set_new(o, "mode", psal_json_string(mode_name(x->options.mode)));
+    json_object_set_new(o, "mode", psal_json_string(psal_mode_name(x->options.mode)));
     json_object_set_new(o, "target", class_json(x, e->label, e->label_confidence));
     json_object_set_new(o, "predicted", class_json(x, e->predicted, e->confidence));
     json_object_set_new(o, "labelled", json_boolean(e->labelled));
     json_object_set_new(o, "correct", e->labelled ? json_boolean(e->label == e->predicted) : json_null());
     json_object_set_new(o, "loss", psal_json_double(e->loss));
-    json_object_set_new(o, "k_salient", json_integer(x->options.k));
+    json_object_set_new(o, "rankable", json_integer(e->rankable));
+    json_object_set_new(o, "below_average", json_boolean(psal_explanation_is_below(x, e)));
+    json_object_set_new(o, "k_salient", json_integer(e->k));
     json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
     json_object_set_new(o, "cosine", psal_json_float(e->cosine));
+    json_object_set_new(o, "map", e->maps ? psal_json_string(file_names[HEATMAP]) : json_null());
+    json_object_set_new(o, "no_map", *e->no_map ? psal_json_string(e->no_map) : json_null());
     json_object_set_new(o, "top_filters", top_json(x, e));
-    if (x->settings) json_object_set(o, "settings", x->settings);
+    json_object_set_new(o, "settings", psal_computation_json(&x->computation));
     if (files) json_object_set(o, "files", files);
     json_object_set_new(seconds, "image", psal_json_double(e->seconds_image));
     json_object_set_new(seconds, "forward", psal_json_double(e->seconds_forward));
@@ -90,16 +107,37 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
     const char *what = !e->labelled               ? " (no label was given: explained against the prediction)"
                        : e->label == e->predicted ? " (the prediction is right)"
                                                   : "";
-    printf("%s\n", e->path);
-    printf("  target    %4d  %-28s confidence %.3f%s\n", e->label, class_name(x, e->label), e->label_confidence, what);
-    printf("  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted), e->confidence);
-    printf("  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", "filter", "saliency");
+    psal_print(stdout, "%s\n", e->path);
+    psal_print(stdout, "  target    %4d  %-28s confidence %.3f%s\n", e->label, class_name(x, e->label),
+               e->label_confidence, what);
+    psal_print(stdout, "  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted),
+               e->confidence);
+    psal_print(stdout, "  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", "filter", "saliency");
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
         const char *layer = psal_explain_entry(x, e->top[i], &within);
-        printf("  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer,
-               (long long)within, e->standardized[e->top[i]]);
+        psal_print(stdout, "  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer,
+                   (long long)within, e->standardized[e->top[i]]);
     }
+    const char *other = x->options.saliency.loss == PSAL_LOSS_LOGIT
+                            ? ""
+                            : ": --logit asks what drives the class's score instead";
+    if (psal_explanation_is_below(x, e))
+        psal_print(stdout,
+                   "  every %.*s lies below its mean over the data set, as for an image that is right with confidence: "
+                   "its profile is mostly noise%s\n",
+                   (int)strlen(entry_unit(x)) - 1, entry_unit(x), other);
+    if (e->rankable == 0)
+        psal_print(stdout, "  no entry can be ranked: %s\n",
+                   psal_live_count(psal_saliency_length(x->saliency), x->live) > 0
+                       ? "all gradients are exactly 0"
+                       : "none has a deviation over the data set");
+    if (!e->maps) psal_print(stdout, "  no heat map: %s%s\n", e->no_map, other);
+    if (e->maps && e->maps < x->options.noise_iters)
+        psal_print(stdout, "  %d of %d noisy copies gave no heat map: %s\n", x->options.noise_iters - e->maps,
+                   x->options.noise_iters, e->no_map);
+    if (x->options.compare_random && !e->random_maps)
+        psal_print(stdout, "  no heat map of random %s: %s\n", entry_unit(x), e->no_map);
 }
 
 /* ---- files ---- */
@@ -130,7 +168,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
         snprintf(title, sizeof title, "%s: which %s are responsible", x->session->info->arch, entry_unit(x));
         snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
                  e->label_confidence, class_name(x, e->predicted), e->confidence);
-        psal_figure_profile profile = {.label = "this image", .values = values};
+        psal_profile_curve profile = {.label = "this image", .values = values};
         psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
                                                : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
                                                                                    : "naive saliency",
@@ -173,7 +211,7 @@ static psal_status write_heatmap(const psal_explainer *x, const psal_explanation
 
 static psal_status write_table(const psal_explainer *x, const psal_explanation *e, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     psal_csv_record(csv, 6, (const char *[]){"rank", "filter", "layer", "filter_in_layer", "saliency", "naive"});
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
@@ -189,16 +227,10 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
     return psal_csv_commit(csv, err);
 }
 
-/* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
-enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
-static const char *const file_names[FILES] = {
-    "filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
-    "input_saliency_random.png", "top_filters.csv",    "result.json"};
-
 static psal_status write_file(const psal_explainer *x, const psal_explanation *e, int file, const char *path,
                               psal_error *err) {
     char title[128];
-    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)x->options.k, entry_unit(x));
+    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)e->k, entry_unit(x));
     switch (file) {
     case PROFILE:
         return write_profile(x, e, path, err);
@@ -214,6 +246,11 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
     }
 }
 
+static bool is_made(const psal_explanation *e, int file) {
+    if (file == HEATMAP || file == OVERLAY) return e->maps > 0;
+    return file != RANDOM || e->random_maps > 0;
+}
+
 psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
                                    psal_error *err) {
     double start = psal_seconds();
@@ -222,13 +259,19 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     char *paths[FILES] = {0};
     psal_error errors[FILES] = {0};
     for (int i = 0; i < FILES && status == PSAL_OK; i++) {
-        if (i == RANDOM && !e->random_gradient) continue;
         paths[i] = join(folder, file_names[i]);
-        if (!paths[i]) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        if (!paths[i]) {
+            status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        } else if (!is_made(e, i)) { /* nor may another run's be taken for this one's */
+            unlink(paths[i]);
+            free(paths[i]);
+            paths[i] = NULL;
+            continue;
+        }
         json_array_append_new(files, psal_json_string(paths[i]));
     }
-    /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The overlay
-     * has no letters: a second thread draws it while the first waits for the fonts. */
+    /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The
+     * overlay has no letters: a second thread draws it while the first waits for the fonts. */
     static const int order[] = {HEATMAP, PROFILE, RANDOM, OVERLAY, TABLE};
     bool draw = status == PSAL_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(x->session->threads) if (x->session->threads > 1)
@@ -246,12 +289,17 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     return status;
 }
 
+/* values NULL: there is none, and what an earlier run left goes. */
 static psal_status dump(const char *folder, const char *name, const float *values, const psal_shape *shape,
                         psal_error *err) {
     char *path = join(folder, name);
     if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_tensor tensor = {PSAL_F32, *shape, (void *)values};
-    psal_status status = psal_npy_write(path, &tensor, err);
+    psal_status status = PSAL_OK;
+    if (values)
+        status = psal_npy_write(path, &tensor, err);
+    else
+        unlink(path);
     free(path);
     return status;
 }
@@ -269,9 +317,9 @@ psal_status psal_explanation_dump(const psal_explainer *x, const psal_explanatio
     if (status == PSAL_OK) status = dump(folder, "logits.npy", e->logits, &classes, err);
     if (status == PSAL_OK) status = dump(folder, "naive.npy", e->naive, &profile, err);
     if (status == PSAL_OK) status = dump(folder, "standardized.npy", standardized, &profile, err);
-    if (status == PSAL_OK) status = dump(folder, "input_gradient.npy", e->gradient, &image, err);
-    if (status == PSAL_OK && e->random_gradient)
-        status = dump(folder, "input_gradient_random.npy", e->random_gradient, &image, err);
+    if (status == PSAL_OK) status = dump(folder, "input_gradient.npy", e->maps ? e->gradient : NULL, &image, err);
+    if (status == PSAL_OK)
+        status = dump(folder, "input_gradient_random.npy", e->random_maps ? e->random_gradient : NULL, &image, err);
     free(standardized);
     return status;
 }

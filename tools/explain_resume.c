@@ -1,34 +1,14 @@
 /* Results of an earlier run over a list of images, which --resume goes on with: are they what this run would make? */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "io/json_input.h"
 #include "io/json_output.h"
+#include "engine/numbers.h"
 #include "tools/explain.h"
-
-json_t *psal_explain_settings(const psal_explainer *x, const char *mode, const char *conv) {
-    const psal_explain_options *o = &x->options;
-    char fingerprint[32], preprocess[256];
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(x->session->model));
-    psal_preprocess_format(&x->session->preprocess, preprocess, sizeof preprocess);
-    json_t *s = json_object();
-    json_object_set_new(s, "fingerprint", psal_json_string(fingerprint));
-    json_object_set_new(s, "preprocess", psal_json_string(preprocess));
-    json_object_set_new(s, "mode", psal_json_string(mode));
-    json_object_set_new(s, "statistics", psal_json_string(x->statistics ? x->statistics_path : NULL));
-    json_object_set_new(s, "aggregation", psal_json_string(psal_aggregation_name(o->saliency.aggregation)));
-    json_object_set_new(s, "loss", psal_json_string(psal_loss_name(o->saliency.loss)));
-    json_object_set_new(s, "signed", json_boolean(o->saliency.is_signed));
-    json_object_set_new(s, "conv", psal_json_string(conv));
-    json_object_set_new(s, "k_salient", json_integer(o->k));
-    json_object_set_new(s, "boost_factor", psal_json_double(o->boost));
-    json_object_set_new(s, "noise_iters", json_integer(o->noise_iters));
-    json_object_set_new(s, "noise_percent", psal_json_double(o->noise_percent));
-    json_object_set_new(s, "seed", json_integer((json_int_t)o->seed));
-    json_object_set_new(s, "compare_random", json_boolean(o->compare_random));
-    json_object_set_new(s, "top", json_integer(o->top));
-    return s;
-}
 
 /* ---- an earlier result ---- */
 
@@ -51,8 +31,11 @@ static bool is_whole(const json_t *result) {
 
 /* A value in a message, without its end if it is long. */
 static void print_value(const json_t *value, char text[80]) {
-    char *all = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    snprintf(text, 80, "%s", all ? all : "not said");
+    char number[PSAL_NUMBER_SIZE], *all = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    snprintf(text, 80, "%s",
+             json_is_real(value) ? psal_format_double(json_real_value(value), number)
+             : all               ? all
+                                 : "not said");
     free(all);
 }
 
@@ -67,28 +50,84 @@ static psal_status other_run(const char *path, const char *key, const json_t *th
         key, was, is);
 }
 
-psal_status psal_explain_finished(const char *path, const char *image, int label, json_t *settings, json_t **result,
-                                  psal_error *err) {
-    *result = NULL;
-    json_t *found = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+/* Are its classes called as they are here? The names may have been corrected since. */
+static psal_status compare_names(const psal_explainer *x, const char *path, const json_t *found, psal_error *err) {
+    static const char *const classes[] = {"target", "predicted"};
     psal_status status = PSAL_OK;
-    if (!is_whole(found)) { /* there is none, or it is damaged: made again */
+    for (size_t i = 0; i < sizeof classes / sizeof *classes && status == PSAL_OK; i++) {
+        const json_t *class = json_object_get(found, classes[i]), *there = json_object_get(class, "name");
+        json_int_t number = json_integer_value(json_object_get(class, "class"));
+        json_t *here = psal_json_string(
+            psal_labels_name(x->session->labels, number < 0 || number > INT_MAX ? -1 : (int)number));
+        status = psal_json_check(here, err);
+        if (status == PSAL_OK && !json_equal(there, here)) {
+            char key[40];
+            snprintf(key, sizeof key, "the name of class %" JSON_INTEGER_FORMAT, number);
+            status = other_run(path, key, there, here, err);
+        }
+        json_decref(here);
+    }
+    return status;
+}
+
+/* Was it computed as this run computes? */
+static psal_status compare_settings(const psal_explainer *x, const char *path, const json_t *found, psal_fields *unsaid,
+                                    psal_error *err) {
+    /* What they follow from is compared: the weights, the statistics. */
+    const psal_fields which = PSAL_FIELDS_RUN &
+                              ~(PSAL_FIELD_SET(PSAL_FIELD_ARCH) | PSAL_FIELD_SET(PSAL_FIELD_CLASSES) |
+                                PSAL_FIELD_SET(PSAL_FIELD_DATASET) | PSAL_FIELD_SET(PSAL_FIELD_SAMPLES) |
+                                PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED));
+    const json_t *settings = json_object_get(found, "settings"), *statistics = json_object_get(settings, "statistics");
+    const psal_computation *here = &x->computation;
+    psal_computation there;
+    psal_status status = psal_computation_from_json(&there, settings, err);
+    if (status != PSAL_OK) return psal_fail_prefix(err, "%s", path);
+    psal_fields lost = psal_computation_unsaid(&there, here, which, false);
+    psal_field differs = psal_computation_difference(&there, here, which);
+    for (int f = 0; f < PSAL_FIELD_COUNT && differs == PSAL_FIELD_COUNT; f++)
+        if (lost & PSAL_FIELD_SET(f)) differs = (psal_field)f;
+    if (differs != PSAL_FIELD_COUNT) {
+        json_t *was = psal_computation_field_json(&there, differs), *is = psal_computation_field_json(here, differs);
+        status = psal_json_check(was && is ? was : NULL, err);
+        if (status == PSAL_OK) status = other_run(path, psal_computation_field_key(differs), was, is, err);
+        json_decref(was);
+        json_decref(is);
+    } else if (json_is_string(statistics) && strcmp(json_string_value(statistics), x->statistics_path) != 0) {
+        /* earlier versions knew statistics by their name */
+        json_t *is = psal_json_string(x->statistics_path);
+        status = other_run(path, "statistics", statistics, is, err);
+        json_decref(is);
+    }
+    *unsaid |= psal_computation_unsaid(&there, here, which, true);
+    return status;
+}
+
+psal_status psal_explain_finished(const psal_explainer *x, const char *path, const char *image, int label,
+                                  json_t **result, psal_fields *unsaid, psal_error *err) {
+    *result = NULL;
+    json_t *found;
+    psal_status status = psal_json_load(path, &found, err);
+    if (status == PSAL_ERR_FORMAT) { /* damaged: made again, as what is missing is made */
+        *err = (psal_error)PSAL_ERROR_INIT;
+        status = PSAL_OK;
+    }
+    if (status != PSAL_OK) return status;
+    if (!is_whole(found)) {
         json_decref(found);
         return PSAL_OK;
     }
     json_t *name = psal_json_string(image), *class = label >= 0 ? json_integer(label) : json_null();
     json_t *labelled = json_object_get(found, "labelled"),
            *target = json_object_get(json_object_get(found, "target"), "class");
-    json_t *there = json_object_get(found, "settings"), *here;
-    const char *key;
-    if (!json_equal(json_object_get(found, "image"), name))
+    status = psal_json_check(name && class ? found : NULL, err);
+    if (status == PSAL_OK && !json_equal(json_object_get(found, "image"), name))
         status = other_run(path, "image", json_object_get(found, "image"), name, err);
-    else if (json_is_true(labelled) != (label >= 0) || (label >= 0 && !json_equal(target, class)))
+    else if (status == PSAL_OK &&
+             (json_is_true(labelled) != (label >= 0) || (label >= 0 && !json_equal(target, class))))
         status = other_run(path, "label", json_is_true(labelled) ? target : NULL, label >= 0 ? class : NULL, err);
-    json_object_foreach(settings, key, here) {
-        if (status == PSAL_OK && !json_equal(json_object_get(there, key), here))
-            status = other_run(path, key, json_object_get(there, key), here, err);
-    }
+    if (status == PSAL_OK) status = compare_names(x, path, found, err);
+    if (status == PSAL_OK) status = compare_settings(x, path, found, unsaid, err);
     json_decref(name);
     json_decref(class);
     if (status == PSAL_OK)
@@ -96,4 +135,24 @@ psal_status psal_explain_finished(const char *path, const char *image, int label
     else
         json_decref(found);
     return status;
+}
+
+psal_status psal_explain_same_image(const json_t *result, const char *path, const psal_dataset *samples, size_t index,
+                                    size_t *unsaid, psal_error *err) {
+    const char *there = json_string_value(json_object_get(result, "image_fingerprint"));
+    uint64_t here;
+    char text[17];
+    if (!there) {
+        ++*unsaid;
+        return PSAL_OK;
+    }
+    psal_status status = psal_dataset_image_fingerprint(samples, index, &here, err);
+    if (status != PSAL_OK) return status;
+    snprintf(text, sizeof text, "%016" PRIx64, here);
+    if (strcmp(text, there) == 0) return PSAL_OK;
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "%s: of another image: %s was replaced since; remove that folder to have it explained anew, or leave "
+        "out --resume",
+        path, psal_dataset_name(samples, index));
 }

@@ -1,4 +1,5 @@
 #include "tools/neighbors_output.h"
+#include "tools/print.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -52,44 +53,40 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
 
 /* ---- table ---- */
 
-/* A path from outside on a terminal: no control characters. */
-static void print_safe(const char *text) {
-    for (; *text; text++) putchar((unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
-}
-
 void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summary *summary) {
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample;
         const psal_profile_record *query = psal_neighbor_query(report, q, &sample);
         if (sample >= 0) printf("sample %" PRId64 "  ", sample);
-        print_safe(query->path);
-        printf(": %s, predicted %s\n", psal_labels_name(report->labels, query->label),
-               psal_labels_name(report->labels, query->predicted));
-        printf("  rank  similarity   sample  %-24s %-24s file\n", "true", "predicted");
+        psal_print(stdout, "%s", query->path);
+        psal_print(stdout, ": %s, predicted %s\n", psal_labels_name(report->labels, query->label),
+                   psal_labels_name(report->labels, query->predicted));
+        psal_print(stdout, "  rank  similarity   sample  %-24s %-24s file\n", "true", "predicted");
         int64_t rank = 0;
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
-            printf("  %4" PRId64 "  %10.6f  %7" PRId64 "  %-24.24s %-24.24s ", ++rank, n->similarity, n->sample,
-                   psal_labels_name(report->labels, other->label), psal_labels_name(report->labels, other->predicted));
-            print_safe(other->path);
-            putchar('\n');
+            psal_print(stdout, "  %4" PRId64 "  %10.6f  %7" PRId64 "  %-24.24s %-24.24s ", ++rank, n->similarity,
+                       n->sample, psal_labels_name(report->labels, other->label),
+                       psal_labels_name(report->labels, other->predicted));
+            psal_print(stdout, "%s\n", other->path);
         }
         if (rank == 0) printf("  no other sample to compare with\n");
         putchar('\n');
     }
     if (report->query_count < 2) return;
-    double percent = 100.0 / (double)report->query_count;
-    printf("%" PRId64 " queries among %" PRId64 " samples, %s similarity of %" PRId64 " entries, top %" PRId64 "\n",
-           report->query_count, report->candidates, psal_similarity_name(report->similarity), report->entries,
-           report->top);
+    double count = (double)report->query_count;
+    psal_print(stdout,
+               "%" PRId64 " queries among %" PRId64 " samples, %s similarity of %" PRId64 " entries, top %" PRId64 "\n",
+               report->query_count, report->candidates, psal_similarity_name(report->similarity), report->entries,
+               report->top);
     if (summary->hub >= 0)
         printf("hub: sample %" PRId64 " is a neighbour of %" PRId64 " of them (%.1f %%)\n", summary->hub,
-               summary->hub_queries, percent * (double)summary->hub_queries);
+               summary->hub_queries, 100 * (double)summary->hub_queries / count);
     printf("the predicted class is the true class of a neighbour for %" PRId64
            " (%.1f %%), the same mistake is among the "
            "neighbours for %" PRId64 " (%.1f %%)\n",
-           summary->same_class_queries, percent * (double)summary->same_class_queries, summary->same_mistake_queries,
-           percent * (double)summary->same_mistake_queries);
+           summary->same_class_queries, 100 * (double)summary->same_class_queries / count,
+           summary->same_mistake_queries, 100 * (double)summary->same_mistake_queries / count);
 }
 
 /* ---- CSV and JSON ---- */
@@ -105,7 +102,7 @@ static void csv_class(psal_csv_writer *csv, const psal_labels *labels, int index
 
 psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     static const char *const header[] = {"query",
                                          "query_path",
                                          "query_label",
@@ -165,7 +162,7 @@ static json_t *record_json(const psal_neighbor_report *report, int64_t sample, c
 }
 
 psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const psal_hub_summary *summary,
-                                     psal_error *err) {
+                                     const psal_skipped *skipped, psal_error *err) {
     json_t *queries = json_array();
     bool good = queries != NULL;
     for (int64_t q = 0; q < report->query_count && good; q++) {
@@ -181,12 +178,15 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
         good = json_array_append_new(queries, object) == 0 && good;
     }
     json_t *root = json_pack(
-        "{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "similarity",
+        "{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o, s:o}", "similarity",
         psal_similarity_name(report->similarity), "statistics", psal_json_string(report->statistics), "entries",
         (json_int_t)report->entries, "candidates", (json_int_t)report->candidates, "top", (json_int_t)report->top,
         "hub", "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
         (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
-        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries);
+        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries, "skipped",
+        psal_skipped_json(skipped));
+    if (report->computation)
+        good = json_object_set_new(root, "settings", psal_computation_json(report->computation)) == 0 && good;
     psal_status status = good && root ? psal_json_write(root, stdout, err)
                                       : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     json_decref(root);
@@ -228,7 +228,7 @@ static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, 
 
 static psal_status load_thumbnail(const psal_dataset *dataset, int64_t sample, const char *path, psal_image *image,
                                   psal_error *err) {
-    size_t index;
+    size_t index = 0;
     psal_status status;
     if (dataset && sample >= 0) {
         status = find_in_dataset(dataset, sample, path, &index, err);
@@ -240,7 +240,22 @@ static psal_status load_thumbnail(const psal_dataset *dataset, int64_t sample, c
     return status == PSAL_OK ? shrink(image, err) : status;
 }
 
+/* What stands for a picture that cannot be read. */
+static psal_status make_grey(psal_image *image, psal_error *err) {
+    psal_status status = psal_image_alloc(THUMBNAIL, THUMBNAIL, image, err);
+    if (status == PSAL_OK) memset(image->rgb, 200, (size_t)3 * THUMBNAIL * THUMBNAIL);
+    return status;
+}
+
+/* Remember a picture that cannot be read; a sample may be the neighbour of many. */
+static psal_status skip_picture(psal_skipped *skipped, const char *name, const psal_error *why, psal_error *err) {
+    for (size_t i = 0; i < skipped->count; i++)
+        if (strcmp(skipped->at[i].name, name) == 0) return PSAL_OK;
+    return psal_skipped_add(skipped, name, why, err);
+}
+
 typedef struct sheet {
+    psal_skipped *skipped; /* or NULL */
     const psal_neighbor_report *report;
     const psal_dataset *dataset;
     psal_sheet_tile tiles[SHEET_TILES];
@@ -251,8 +266,16 @@ typedef struct sheet {
 
 static psal_status add_tile(sheet *s, int64_t sample, const psal_profile_record *record, double similarity,
                             psal_error *err) {
-    psal_status status = load_thumbnail(s->dataset, sample, record->path, &s->images[s->count], err);
-    if (status != PSAL_OK) return status;
+    psal_error bad = PSAL_ERROR_INIT;
+    psal_status status = load_thumbnail(s->dataset, sample, record->path, &s->images[s->count], &bad);
+    if (status != PSAL_OK) {
+        psal_skipped_error(&bad, record->path, !s->skipped);
+        if (err) *err = bad;
+        if (!s->skipped || !psal_skippable(&bad)) return status;
+        status = skip_picture(s->skipped, record->path, &bad, err);
+        if (status == PSAL_OK) status = make_grey(&s->images[s->count], err);
+        if (status != PSAL_OK) return status;
+    }
     const psal_image *image = &s->images[s->count];
     const psal_labels *labels = s->report->labels;
     s->tiles[s->count] = (psal_sheet_tile){.rgb = image->rgb,
@@ -289,19 +312,21 @@ static psal_status fill_sheet(sheet *s, int64_t queries, psal_error *err) {
 }
 
 psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const char *path, const char *spec,
-                                      int64_t *shown, psal_error *err) {
+                                      int64_t *shown, psal_skipped *skipped, psal_error *err) {
     sheet *s = calloc(1, sizeof *s);
     if (!s) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    /* Every query has a row of its own, so all must have equally many neighbours: they do, but for the last ones' lack. */
+    /* Every query has a row of its own, so all must have equally many neighbours: they do, but for the last ones'
+     * lack. */
     int64_t row = report->top < report->candidates ? report->top + 1 : report->candidates + 1;
     int64_t queries = SHEET_TILES / row < 1 ? 1 : SHEET_TILES / row;
     if (queries > report->query_count) queries = report->query_count;
     /* The figure's height is limited, too: about 190 points a row. */
     if (queries > 40) queries = 40;
     *shown = queries;
-    psal_dataset *dataset = spec ? psal_dataset_open(spec, report->labels, err) : NULL;
-    psal_status status = spec && !dataset ? err->status : PSAL_OK;
+    psal_dataset *dataset = spec ? psal_open_list(spec, report->labels, skipped != NULL, NULL, err) : NULL;
+    psal_status status = spec && !dataset ? psal_error_status(err) : PSAL_OK;
     s->report = report;
+    s->skipped = skipped;
     s->dataset = dataset;
     if (status == PSAL_OK) status = fill_sheet(s, queries, err);
     if (status == PSAL_OK) {

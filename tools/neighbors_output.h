@@ -5,13 +5,16 @@
 #include "io/labels.h"
 #include "io/profile_store.h"
 #include "saliency/neighbors.h"
+#include "tools/computation_io.h"
+#include "tools/skipped.h"
 
 typedef struct psal_neighbor_report {
     const psal_profile_store *store;
     const psal_labels *labels;
     psal_similarity similarity;
-    const char *statistics; /* where they came from */
-    int64_t entries;        /* compared */
+    const char *statistics;              /* where they came from */
+    const psal_computation *computation; /* of the store's profiles; NULL: not known */
+    int64_t entries;                     /* compared */
     int64_t candidates, top;
     int64_t query_count;
     const int64_t *queries; /* [query_count]; NULL: one query that is not in the store, described by `image` */
@@ -33,11 +36,13 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
 
 void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summary *summary);
 psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const char *path, psal_error *err);
+/* `skipped`: listed in the object. */
 psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const psal_hub_summary *summary,
-                                     psal_error *err);
-/* Pictures come from the data set `spec`, or, when it is NULL, from the paths in the store's table. As many queries as the
- * figure holds; *shown tells how many. */
+                                     const psal_skipped *skipped, psal_error *err);
+/* Pictures come from the data set `spec`, or, when it is NULL, from the paths in the store's table. As many queries as
+ * the figure holds; *shown tells how many. With `skipped`, pictures that cannot be read become grey and are added to
+ * it; when it is NULL they are errors. */
 psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const char *path, const char *spec,
-                                      int64_t *shown, psal_error *err);
+                                      int64_t *shown, psal_skipped *skipped, psal_error *err);
 
 #endif

@@ -6,11 +6,7 @@
 #include <string.h>
 
 #include "io/spelling.h"
-#include "tools/options_internal.h"
-
-static const psal_option every_program[2] = {
-    {.kind = PSAL_OPTION_FLAG, .name = "help", .short_name = 'h', .help = "Show this help."},
-    {.kind = PSAL_OPTION_FLAG, .name = "version", .short_name = 'V', .help = "Show the version."}};
+#include "tools/options_value.h"
 
 struct psal_options {
     const psal_program *program;
@@ -19,31 +15,6 @@ struct psal_options {
     const char **arguments;
     size_t argument_count;
 };
-
-/* ---- the table ---- */
-
-static size_t table_rows(const psal_program *program) {
-    size_t rows = 0;
-    while (program->options[rows].kind != PSAL_OPTION_END) rows++;
-    return rows;
-}
-
-size_t psal_program_option_count(const psal_program *program) {
-    return table_rows(program) + 2;
-}
-
-const psal_option *psal_program_option(const psal_program *program, size_t index) {
-    size_t rows = table_rows(program);
-    return index < rows ? &program->options[index] : &every_program[index - rows];
-}
-
-bool psal_name_begins(const char *name, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        char a = name[i] == '_' ? '-' : name[i], b = text[i] == '_' ? '-' : text[i];
-        if (!a || a != b) return false;
-    }
-    return true;
-}
 
 static bool is_name(const char *name, const char *text, size_t length) {
     return name && psal_name_begins(name, text, length) && name[length] == 0;
@@ -262,7 +233,7 @@ static const psal_setting *setting_of(const psal_options *options, const char *n
     }
     assert(!"an option that is in the table");
     static const psal_setting nothing = {.choice = -1};
-    *option = &every_program[0];
+    *option = psal_program_option(options->program, options->count - 2);
     return &nothing;
 }
 
@@ -300,14 +271,6 @@ const int64_t *psal_options_ints(const psal_options *options, const char *name, 
     return setting->numbers;
 }
 
-const double *psal_options_doubles(const psal_options *options, const char *name, size_t *count) {
-    const psal_option *option;
-    const psal_setting *setting = setting_of(options, name, &option);
-    assert(option->kind == PSAL_OPTION_DOUBLE || option->kind == PSAL_OPTION_DOUBLES);
-    *count = setting->number_count;
-    return setting->numbers;
-}
-
 int64_t psal_options_int(const psal_options *options, const char *name) {
     size_t count;
     const int64_t *values = psal_options_ints(options, name, &count);
@@ -315,9 +278,11 @@ int64_t psal_options_int(const psal_options *options, const char *name) {
 }
 
 double psal_options_double(const psal_options *options, const char *name) {
-    size_t count;
-    const double *values = psal_options_doubles(options, name, &count);
-    return count ? values[count - 1] : 0;
+    const psal_option *option;
+    const psal_setting *setting = setting_of(options, name, &option);
+    assert(option->kind == PSAL_OPTION_DOUBLE);
+    const double *values = setting->numbers;
+    return setting->number_count ? values[setting->number_count - 1] : 0;
 }
 
 const char *psal_options_string(const psal_options *options, const char *name) {

@@ -16,44 +16,7 @@
 #include <stdint.h>
 
 #include "engine/error.h"
-
-typedef enum psal_option_kind {
-    PSAL_OPTION_END,     /* ends the table: {0} */
-    PSAL_OPTION_HEADING, /* only `help`: a heading in --help */
-    PSAL_OPTION_FLAG,    /* no value */
-    PSAL_OPTION_INT,
-    PSAL_OPTION_DOUBLE, /* finite */
-    PSAL_OPTION_STRING,
-    PSAL_OPTION_PATH,   /* a string that is not empty */
-    PSAL_OPTION_CHOICE, /* one of `choices`; any unambiguous beginning, dashes and underscores alike
-                         */
-    PSAL_OPTION_INTS,   /* a list: "1,5,10-20,100:200:50" (ranges include their ends; :step) */
-    PSAL_OPTION_DOUBLES /* a list: "0.01,0.1" */
-} psal_option_kind;
-
-typedef struct psal_option {
-    psal_option_kind kind;
-    const char *name;         /* with dashes: "image-path" */
-    char short_name;          /* or 0 */
-    const char *value_name;   /* in --help: "FILE"; NULL: N, X, TEXT, FILE, the choices or LIST */
-    const char *default_text; /* parsed like a given value; NULL: none */
-    const char *help;         /* one or more sentences, wrapped by --help; default and choices are added */
-    double minimum, maximum;  /* of numbers; both 0: no limits */
-    const char *choices;      /* "std|norm|naive" */
-    const char *alias;        /* a second name, not shown; or NULL */
-    bool repeatable;          /* every occurrence is kept */
-    bool required;            /* must be given (unless --help or --version is) */
-} psal_option;
-
-typedef struct psal_program {
-    const char *name;      /* "psal-run" */
-    const char *version;   /* "0.1.0" */
-    const char *summary;   /* one sentence, in the third person or imperative */
-    const char *arguments; /* in the usage line: "IN OUT.safetensors"; NULL: none */
-    size_t fewest_arguments, most_arguments;
-    const psal_option *options; /* ends with {0}; names must outlive the parsed result */
-    const char *epilogue;       /* below the options in --help, as it stands (examples); or NULL */
-} psal_program;
+#include "tools/options_table.h"
 
 typedef struct psal_options psal_options;
 
@@ -66,9 +29,6 @@ void psal_options_free(psal_options *options); /* NULL is fine */
 
 bool psal_options_wants_help(const psal_options *options);
 bool psal_options_wants_version(const psal_options *options);
-
-/* What --help prints, wrapped at `width` columns; the caller frees. NULL when out of memory. */
-char *psal_options_help(const psal_program *program, int width);
 
 /* ---- results; asking for a name that is not in the table, or as another kind, is a bug (assert)
  * ---- */
@@ -90,7 +50,6 @@ int psal_options_choice(const psal_options *options, const char *name);
 /* The numbers of a list, NULL and *count 0 when there is no value; owned by the options. A repeated
  * list is joined. */
 const int64_t *psal_options_ints(const psal_options *options, const char *name, size_t *count);
-const double *psal_options_doubles(const psal_options *options, const char *name, size_t *count);
 
 /* Repeatable options: how many values, and each as it stood on the command line. */
 size_t psal_options_count(const psal_options *options, const char *name);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/options_internal.h"
+#include "tools/options_help.h"
 
 /* The explanations begin in this column at most; a longer option gets a line of its own. */
 enum { WIDEST_LEFT = 32, NARROWEST_RIGHT = 30, LEFT_SIZE = 256 };
@@ -48,7 +48,6 @@ static const char *value_name(const psal_option *option) {
     case PSAL_OPTION_PATH:
         return "FILE";
     case PSAL_OPTION_INTS:
-    case PSAL_OPTION_DOUBLES:
         return "LIST";
     case PSAL_OPTION_CHOICE:
         return option->choices;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/numbers.h"
+#include "engine/numbers.h"
 #include "io/spelling.h"
-#include "tools/options_internal.h"
+#include "tools/options_value.h"
 
 /* A list may not hold more numbers than this; "1-999999999" is a slip. */
 enum { LONGEST_LIST = 1000000 };
@@ -128,9 +128,7 @@ static psal_status add_list(psal_setting *setting, const psal_option *option, co
         char *comma = strchr(rest, ',');
         if (comma) *comma = 0;
         int64_t single;
-        if (option->kind == PSAL_OPTION_DOUBLES)
-            status = add_double(setting, option, shown, rest, err);
-        else if (psal_parse_int64(rest, &single))
+        if (psal_parse_int64(rest, &single))
             status = add_int(setting, option, shown, rest, err);
         else
             status = add_range(setting, option, shown, rest, err);
@@ -197,7 +195,6 @@ psal_status psal_setting_add(psal_setting *setting, const psal_option *option, c
         status = add_double(setting, option, shown, text, err);
         break;
     case PSAL_OPTION_INTS:
-    case PSAL_OPTION_DOUBLES:
         status = add_list(setting, option, shown, text, err);
         break;
     case PSAL_OPTION_PATH:

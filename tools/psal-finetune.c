@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "tools/edit_report.h"
+#include "tools/program.h"
 
 static const psal_option table[] = {
-    PSAL_LAB_OPTIONS,
+    PSAL_MISTAKES_OPTIONS,
     {PSAL_OPTION_INT, "sample", 0, "N", NULL,
      "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
      .maximum = 1e9},
@@ -42,17 +43,17 @@ static const psal_option table[] = {
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .alias = NULL},
-    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .alias = NULL},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .alias = NULL},
+    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
+    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.",
-     .alias = NULL},
+     .output = true},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
      "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
      "the "
      "weights it is given.",
-     .alias = NULL},
+     .output = true},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -62,14 +63,14 @@ static const psal_program program = {
     .summary = "Correct a mistake of an image classifier by a step on a few filters, and report what the edit did.",
     .options = table,
     .epilogue = "Examples:\n"
-                "  psal-finetune -k 10 -c salient              the network and the mistake in the box\n"
+                "  psal-finetune -k 10 -c salient              a mistake of psal's own small network\n"
                 "  psal-finetune --weights resnet50.safetensors --data val/ --relative 0.1 --right 200\n"
                 "  psal-finetune --until-correct -c salient -k 100 --save-delta edit.safetensors\n"};
 
 typedef struct run {
     const psal_options *options;
     psal_session session;
-    psal_lab lab;
+    psal_mistakes mistakes;
     psal_tuner *tuner;
     psal_choice choices[PSAL_CHOICE_COUNT];
     int64_t *k;
@@ -88,41 +89,44 @@ static size_t variants(const run *r) {
 
 /* ---- neighbours ---- */
 
-static psal_status collect_profile(void *data, psal_bench *bench, size_t i, psal_error *err) {
+static psal_status collect_profile(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
-    psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
+    psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
     if (status == PSAL_OK)
-        memcpy(r->profiles + i * (size_t)r->lab.filters, bench->naive, (size_t)r->lab.filters * sizeof *r->profiles);
+        memcpy(r->profiles + i * (size_t)r->mistakes.filters, worker->naive,
+               (size_t)r->mistakes.filters * sizeof *r->profiles);
     return status;
 }
 
 static void read_profile(const void *context, int64_t sample, int64_t first, int64_t count, float *out) {
     const run *r = context;
-    memcpy(out, r->profiles + sample * r->lab.filters + first, (size_t)count * sizeof *out);
+    memcpy(out, r->profiles + sample * r->mistakes.filters + first, (size_t)count * sizeof *out);
 }
 
 static psal_status search_neighbors(run *r, psal_similarity similarity, psal_error *err) {
-    size_t count = r->lab.subject_count, filters = (size_t)r->lab.filters;
+    size_t count = r->mistakes.subject_count, filters = (size_t)r->mistakes.filters;
     const char *path = psal_options_string(r->options, "normalized-stats");
     psal_statistics *given = NULL;
     double *statistics = malloc(2 * filters * sizeof *statistics);
     int64_t *queries = malloc(count * sizeof *queries);
     psal_status status = PSAL_OK;
-    psal_profile_source source = {(int64_t)count, r->lab.filters, read_profile, NULL, r};
+    psal_profile_source source = {(int64_t)count, r->mistakes.filters, read_profile, NULL, r};
     psal_neighbor_options o = {.similarity = similarity,
-                               .mean = r->lab.statistics->mean,
-                               .std = r->lab.statistics->std,
+                               .mean = r->mistakes.statistics->mean,
+                               .std = r->mistakes.statistics->std,
                                .top = r->report.neighbor_count,
                                .threads = r->session.threads};
     if (!statistics || !queries) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for neighbours");
     for (size_t i = 0; i < count && queries; i++) queries[i] = (int64_t)i;
     if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED && path) {
-        given = psal_session_statistics_file(&r->session, path, &(psal_saliency_options){0}, r->lab.filters, true, err);
+        psal_computation here;
+        psal_session_computation(&r->session, &(psal_saliency_options){0}, true, &here);
+        given = psal_session_statistics_file(path, &here, r->mistakes.filters, &r->session.notes, err);
         if (given) {
             o.mean = given->mean;
             o.std = given->std;
         } else {
-            status = err->status;
+            status = psal_error_status(err);
         }
     } else if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED) {
         status = psal_neighbors_statistics(&source, NULL, (int64_t)count, true, r->session.threads, statistics,
@@ -138,18 +142,18 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
 }
 
 static psal_status find_neighbors(run *r, psal_error *err) {
-    size_t count = r->lab.subject_count, most = count > 1 ? count - 1 : 0;
+    size_t count = r->mistakes.subject_count, most = count > 1 ? count - 1 : 0;
     size_t wanted = (size_t)psal_options_int(r->options, "neighbors");
     r->report.neighbor_count = (int)(wanted < most ? wanted : most);
     if (r->report.neighbor_count == 0) return PSAL_OK;
-    r->profiles = calloc(count, (size_t)r->lab.filters * sizeof *r->profiles);
+    r->profiles = calloc(count, (size_t)r->mistakes.filters * sizeof *r->profiles);
     r->neighbors = calloc(count, (size_t)r->report.neighbor_count * sizeof *r->neighbors);
     int64_t *hubs = calloc(count, sizeof *hubs);
     psal_status status = PSAL_OK;
     if (!r->profiles || !r->neighbors || !hubs)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu profiles", count);
     else
-        status = psal_lab_each(&r->lab, "profiles", collect_profile, r, err);
+        status = psal_mistakes_each(&r->mistakes, "profiles", collect_profile, r, err);
     if (status == PSAL_OK)
         status = search_neighbors(r, (psal_similarity)psal_options_choice(r->options, "similarity"), err);
     if (status == PSAL_OK) {
@@ -165,7 +169,7 @@ static psal_status find_neighbors(run *r, psal_error *err) {
 
 typedef struct experiment {
     run *r;
-    psal_bench *bench;
+    psal_mistakes_worker *worker;
     psal_tuner_worker *tuner;
     size_t subject;
     float *other;           /* another sample's image */
@@ -175,25 +179,25 @@ typedef struct experiment {
 
 static psal_status is_right(experiment *e, const float *image, int label, bool *right, psal_error *err) {
     const float *logits;
-    psal_status status = psal_classifier_run(e->bench->classifier, image, psal_edit_values(e->bench->edit), &logits,
+    psal_status status = psal_classifier_run(e->worker->classifier, image, psal_edit_values(e->worker->edit), &logits,
                                              err);
-    if (status == PSAL_OK) *right = psal_predicted_class(logits, e->r->lab.classes, -1) == label;
+    if (status == PSAL_OK) *right = psal_predicted_class(logits, e->r->mistakes.classes, -1) == label;
     return status;
 }
 
 /* Add 1/n for each of n other mistakes that the edit corrects: the neighbours, or random ones. */
 static psal_status count_mistakes(experiment *e, psal_random *random, double *share, psal_error *err) {
-    const psal_lab *lab = &e->r->lab;
+    const psal_mistakes *mistakes = &e->r->mistakes;
     int n = e->r->report.neighbor_count;
     for (int i = 0; i < n; i++) {
         size_t other = (size_t)e->r->neighbors[e->subject * (size_t)n + (size_t)i].sample;
         if (random) {
-            other = (size_t)psal_random_below(random, lab->subject_count - 1);
+            other = (size_t)psal_random_below(random, mistakes->subject_count - 1);
             other += other >= e->subject;
         }
         bool right;
-        psal_status status = psal_lab_image(lab, lab->subjects[other].index, e->other, err);
-        if (status == PSAL_OK) status = is_right(e, e->other, lab->subjects[other].label, &right, err);
+        psal_status status = psal_mistakes_image(mistakes, mistakes->subjects[other].index, e->other, err);
+        if (status == PSAL_OK) status = is_right(e, e->other, mistakes->subjects[other].label, &right, err);
         if (status != PSAL_OK) return status;
         *share += right / (double)n;
     }
@@ -202,27 +206,27 @@ static psal_status count_mistakes(experiment *e, psal_random *random, double *sh
 
 /* What the edit that is in place does. */
 static psal_status measure(experiment *e, psal_random *random, psal_edit_result *result, psal_error *err) {
-    const psal_lab *lab = &e->r->lab;
-    const psal_subject *subject = &lab->subjects[e->subject];
+    const psal_mistakes *mistakes = &e->r->mistakes;
+    const psal_subject *subject = &mistakes->subjects[e->subject];
     const float *logits;
-    psal_status status = psal_classifier_run(e->bench->classifier, e->bench->image, psal_edit_values(e->bench->edit),
+    psal_status status = psal_classifier_run(e->worker->classifier, e->worker->image, psal_edit_values(e->worker->edit),
                                              &logits, err);
     if (status != PSAL_OK) return status;
-    psal_confidences(logits, lab->classes, e->after);
-    int wrong = psal_predicted_class(logits, lab->classes, subject->label);
+    psal_confidences(logits, mistakes->classes, e->after);
+    int wrong = psal_predicted_class(logits, mistakes->classes, subject->label);
     if (subject->predicted != subject->label) wrong = subject->predicted;
-    result->corrected += psal_predicted_class(logits, lab->classes, -1) == subject->label;
+    result->corrected += psal_predicted_class(logits, mistakes->classes, -1) == subject->label;
     result->wrong += e->after[wrong] - e->before[wrong];
     result->truth += e->after[subject->label] - e->before[subject->label];
-    psal_edit_size size = psal_edit_measure(e->bench->edit);
+    psal_edit_size size = psal_edit_measure(e->worker->edit);
     result->weights += (double)size.elements;
     result->relative += size.relative;
     status = count_mistakes(e, NULL, &result->neighbors, err);
     if (status == PSAL_OK) status = count_mistakes(e, random, &result->others, err);
-    for (int i = 0; i < lab->right_count && status == PSAL_OK; i++) {
+    for (int i = 0; i < mistakes->right_count && status == PSAL_OK; i++) {
         bool right = false;
-        status = is_right(e, lab->right[i], lab->right_labels[i], &right, err);
-        if (!right) result->broken += 1.0 / lab->right_count;
+        status = is_right(e, mistakes->right[i], mistakes->right_labels[i], &right, err);
+        if (!right) result->broken += 1.0 / mistakes->right_count;
         if (!right && e->r->report.broken) e->r->report.broken[i]++;
     }
     return status;
@@ -231,14 +235,14 @@ static psal_status measure(experiment *e, psal_random *random, psal_edit_result 
 /* Make the edit for the first k filters; *used tells how many it took. */
 static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used, psal_error *err) {
     run *r = e->r;
-    const psal_subject *subject = &r->lab.subjects[e->subject];
-    psal_edit *edit = e->bench->edit;
+    const psal_subject *subject = &r->mistakes.subjects[e->subject];
+    psal_edit *edit = e->worker->edit;
     psal_status status = PSAL_OK;
-    if (!fresh) status = psal_tuner_gradient(e->tuner, e->bench->image, subject->label, NULL, NULL, err);
+    if (!fresh) status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, NULL, NULL, err);
     *used = (double)k;
     if (r->until_correct && status == PSAL_OK) {
         psal_search_result found;
-        status = psal_tune_until_correct(e->tuner, e->bench->classifier, edit, e->bench->image, subject->label,
+        status = psal_tune_until_correct(e->tuner, e->worker->classifier, edit, e->worker->image, subject->label,
                                          e->filters, k, r->largest, &found, err);
         if (status != PSAL_OK) return status;
         *used = found.found ? (double)found.k : NAN;
@@ -251,7 +255,7 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
     psal_edit_reset(edit);
     for (int i = 0; i < r->steps && status == PSAL_OK; i++) {
         if (i > 0)
-            status = psal_tuner_gradient(e->tuner, e->bench->image, subject->label, psal_edit_values(edit), NULL, err);
+            status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, psal_edit_values(edit), NULL, err);
         if (status == PSAL_OK) status = psal_tuner_step(e->tuner, edit, e->filters, k, r->step, NULL, err);
     }
     return status;
@@ -259,27 +263,27 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
 
 static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     run *r = e->r;
-    const psal_bench *bench = e->bench;
+    const psal_mistakes_worker *worker = e->worker;
     psal_edit_result *results = r->report.results + e->subject * variants(r) +
                                 (size_t)choice * (size_t)r->report.k_count;
     psal_choice which = r->choices[choice];
     int draws = psal_choice_is_random(which) ? r->draws : 1;
     psal_random random = {
-        ((uint64_t)psal_options_int(r->options, "seed") * 1000003u + r->lab.subjects[e->subject].index) ^
+        ((uint64_t)psal_options_int(r->options, "seed") * 1000003u + r->mistakes.subjects[e->subject].index) ^
         (uint64_t)which << 56};
     psal_status status = PSAL_OK;
     bool fresh = true; /* the gradient of the whole network is the last one computed */
     if (choice > 0 && r->steps > 1) fresh = false;
     for (int draw = 0; draw < draws && status == PSAL_OK; draw++) {
-        status = psal_choose(r->session.model, which, bench->naive, bench->standardized, psal_random_bits(&random),
-                             r->k[r->report.k_count - 1], e->filters, err);
+        status = psal_choose(r->session.model, which, worker->naive, worker->standardized, r->mistakes.live,
+                             psal_random_bits(&random), r->k[r->report.k_count - 1], e->filters, err);
         for (int i = 0; i < r->report.k_count && status == PSAL_OK; i++) {
             double used;
             status = make_edit(e, r->k[i], fresh, &used, err);
             fresh = r->steps == 1;
             if (status == PSAL_OK) status = measure(e, &random, &results[i], err);
             results[i].filters += used;
-            results[i].dead += (double)psal_count_dead(bench->naive, e->filters, r->k[i]);
+            results[i].dead += (double)psal_count_dead(worker->naive, e->filters, r->k[i]);
         }
     }
     for (int i = 0; i < r->report.k_count; i++)
@@ -293,23 +297,28 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
     psal_tensor_map *map = NULL;
     if (status == PSAL_OK && path) {
         map = psal_model_export(r->session.model, psal_edit_values(edit), err);
-        status = map ? psal_safetensors_write(path, map, err) : err->status;
+        status = map ? psal_session_record_preprocess(&r->session, map, err) : psal_error_status(err);
+        if (status == PSAL_OK) status = psal_safetensors_write(path, map, err);
         psal_tensor_map_free(map);
     }
     if (status == PSAL_OK && delta) {
         map = psal_edit_delta(edit, err);
-        status = map ? psal_safetensors_write(delta, map, err) : err->status;
+        psal_computation made;
+        psal_session_computation(&r->session, &(psal_saliency_options){0}, false, &made);
+        psal_computation_set_statistics(&made, r->mistakes.statistics);
+        status = map ? psal_computation_to_metadata(&made, map, err) : psal_error_status(err);
+        if (status == PSAL_OK) status = psal_safetensors_write(delta, map, err);
         psal_tensor_map_free(map);
     }
     return status;
 }
 
-static psal_status run_experiment(void *data, psal_bench *bench, size_t i, psal_error *err) {
+static psal_status run_experiment(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
     if (r->report.single >= 0 && (size_t)r->report.single != i) return PSAL_OK;
-    size_t classes = (size_t)r->lab.classes;
-    experiment e = {.r = r, .bench = bench, .subject = i};
-    psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
+    size_t classes = (size_t)r->mistakes.classes;
+    experiment e = {.r = r, .worker = worker, .subject = i};
+    psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
     if (status != PSAL_OK) return status;
     e.tuner = psal_tuner_worker_new(r->tuner, err);
     e.other = malloc(3 * (size_t)r->session.height * (size_t)r->session.width * sizeof *e.other);
@@ -317,23 +326,23 @@ static psal_status run_experiment(void *data, psal_bench *bench, size_t i, psal_
     e.filters = malloc((size_t)r->k[r->report.k_count - 1] * sizeof *e.filters);
     const float *logits;
     if (!e.tuner)
-        status = err->status;
+        status = psal_error_status(err);
     else if (!e.other || !e.before || !e.filters)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an experiment");
     else
-        status = psal_tuner_gradient(e.tuner, bench->image, r->lab.subjects[i].label, NULL, NULL, err);
-    if (status == PSAL_OK) status = psal_classifier_run(bench->classifier, bench->image, NULL, &logits, err);
+        status = psal_tuner_gradient(e.tuner, worker->image, r->mistakes.subjects[i].label, NULL, NULL, err);
+    if (status == PSAL_OK) status = psal_classifier_run(worker->classifier, worker->image, NULL, &logits, err);
     if (status == PSAL_OK) {
         e.after = e.before + classes;
-        psal_confidences(logits, r->lab.classes, e.before);
+        psal_confidences(logits, r->mistakes.classes, e.before);
     }
     for (int c = 0; c < r->report.choice_count && status == PSAL_OK; c++) status = try_choice(&e, c, err);
-    if (status == PSAL_OK && (r->report.single >= 0 || r->lab.subject_count == 1)) {
+    if (status == PSAL_OK && (r->report.single >= 0 || r->mistakes.subject_count == 1)) {
         memcpy(r->report.before, e.before, classes * sizeof *e.before);
         memcpy(r->report.after, e.after, classes * sizeof *e.after);
-        status = save(r, bench->edit, err);
+        status = save(r, worker->edit, err);
     }
-    psal_edit_reset(bench->edit);
+    psal_edit_reset(worker->edit);
     psal_tuner_worker_free(e.tuner);
     free(e.other);
     free(e.before);
@@ -344,16 +353,16 @@ static psal_status run_experiment(void *data, psal_bench *bench, size_t i, psal_
 /* ---- */
 
 static psal_status choose_single(run *r, psal_error *err) {
-    r->report.single = r->lab.subject_count == 1 ? 0 : -1;
+    r->report.single = r->mistakes.subject_count == 1 ? 0 : -1;
     if (!psal_options_has(r->options, "sample")) return PSAL_OK;
     int64_t wanted = psal_options_int(r->options, "sample");
-    for (size_t i = 0; i < r->lab.subject_count; i++)
-        if ((int64_t)r->lab.subjects[i].index == wanted) {
+    for (size_t i = 0; i < r->mistakes.subject_count; i++)
+        if ((int64_t)r->mistakes.subjects[i].index == wanted) {
             r->report.single = (int64_t)i;
             return PSAL_OK;
         }
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample %lld is not among the %zu mistakes", (long long)wanted,
-                     r->lab.subject_count);
+                     r->mistakes.subject_count);
 }
 
 static psal_status prepare(run *r, psal_error *err) {
@@ -375,12 +384,13 @@ static psal_status prepare(run *r, psal_error *err) {
                                             err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
-    if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, psal_options_flag(o, "until-correct"), err)) != PSAL_OK)
+    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, psal_options_flag(o, "until-correct"), err)) !=
+        PSAL_OK)
         return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
-        return err->status;
+    if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
+        return psal_error_status(err);
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
         r->report.k_count = 1;
@@ -390,21 +400,29 @@ static psal_status prepare(run *r, psal_error *err) {
     if (!one && (psal_options_has(o, "save") || psal_options_has(o, "save-delta")))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--save and --save-delta need one sample, one of --choices and one --k");
+    if ((psal_options_has(o, "save") || psal_options_has(o, "save-delta")) && psal_choice_is_random(r->choices[0]) &&
+        r->draws > 1) {
+        psal_note(&r->session.notes,
+                  "the network that is saved is one draw: the first of --draws %d is the one that is measured",
+                  r->draws);
+        r->draws = 1;
+    }
     psal_classifier_options forward = {.height = r->session.height,
                                        .width = r->session.width,
-                                       .threads = r->lab.workers > 1 ? 1 : r->session.threads,
-                                       .memory_limit = r->session.memory_limit,
-                                       .method = r->session.method};
-    if (!(r->tuner = psal_tuner_new(r->session.model, &forward, err))) return err->status;
-    size_t classes = (size_t)r->lab.classes;
-    r->report.results = calloc(r->lab.subject_count * variants(r), sizeof *r->report.results);
+                                       .threads = r->mistakes.workers > 1 ? 1 : r->session.threads,
+                                       .memory_limit = r->session.memory_limit / (size_t)r->mistakes.workers,
+                                       .conv = r->session.conv};
+    if (!(r->tuner = psal_tuner_new(r->session.model, &forward, err))) return psal_error_status(err);
+    size_t classes = (size_t)r->mistakes.classes;
+    r->report.results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->report.results);
     r->report.before = calloc(classes, sizeof *r->report.before);
     r->report.after = calloc(classes, sizeof *r->report.after);
-    if (one) r->report.broken = calloc((size_t)r->lab.right_count + 1, sizeof *r->report.broken);
+    if (one) r->report.broken = calloc((size_t)r->mistakes.right_count + 1, sizeof *r->report.broken);
     if (!r->report.results || !r->report.before || !r->report.after || (one && !r->report.broken))
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->lab.subject_count * variants(r));
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results",
+                         r->mistakes.subject_count * variants(r));
     r->report.session = &r->session;
-    r->report.lab = &r->lab;
+    r->report.mistakes = &r->mistakes;
     r->report.choices = r->choices;
     r->report.k = r->k;
     r->report.until_correct = r->until_correct;
@@ -417,21 +435,14 @@ static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
     psal_session_print_notes(&r->session, program.name);
     if (status == PSAL_OK) status = find_neighbors(r, err);
-    if (status == PSAL_OK) status = psal_lab_each(&r->lab, "mistakes", run_experiment, r, err);
+    psal_session_print_notes(&r->session, program.name);
+    if (status == PSAL_OK) status = psal_mistakes_each(&r->mistakes, "mistakes", run_experiment, r, err);
     return status == PSAL_OK ? psal_edit_report_write(&r->report, r->options, err) : status;
 }
 
-int main(int argc, char **argv) {
-    bool done;
-    int status;
-    psal_options *options = psal_program_begin(&program, argc, argv, &done, &status);
-    if (!options || done) {
-        psal_options_free(options);
-        return status;
-    }
+static int work(const psal_options *options, psal_error *err) {
     run r = {.options = options};
-    psal_error err = PSAL_ERROR_INIT;
-    if (run_program(&r, &err) != PSAL_OK) status = psal_program_fail(&program, &err);
+    int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
     free(r.report.results);
     free(r.report.before);
     free(r.report.after);
@@ -440,8 +451,11 @@ int main(int argc, char **argv) {
     free(r.neighbors);
     free(r.k);
     psal_tuner_free(r.tuner);
-    psal_lab_close(&r.lab);
+    psal_mistakes_close(&r.mistakes);
     psal_session_close(&r.session);
-    psal_options_free(options);
     return status;
+}
+
+int main(int argc, char **argv) {
+    return psal_program_main(&program, argc, argv, work);
 }

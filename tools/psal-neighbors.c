@@ -6,15 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint.h"
+#include "engine/numbers.h"
 #include "io/dataset.h"
-#include "io/numbers.h"
+#include "io/json_input.h"
 #include "tools/neighbors_output.h"
+#include "tools/print.h"
+#include "tools/program.h"
 #include "tools/session.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
-    {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true},
+    {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true,
+     .companion = ".csv"},
     {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL,
      "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
@@ -30,18 +33,17 @@ static const psal_option table[] = {
      "naive "
      "profile by its L2 norm. The last two have fewer hubs.",
      .choices = "cosine|pearson|normalized"},
+    PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query.", .minimum = 1, .maximum = 1e5},
     {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
-    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is (repeatable).",
-     .repeatable = true},
+    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is.", .repeatable = true},
     {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
-     "Compare only the filters of layers whose name begins so (layer4; repeatable); needs --weights.",
-     .repeatable = true},
+     "Compare only the filters of layers whose name begins so (layer4); needs --weights.", .repeatable = true},
     {PSAL_OPTION_HEADING, .help = "Results"},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .alias = NULL},
+    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .output = true},
     {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
     {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).",
-     .alias = NULL},
+     .output = true},
     {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
      "The data set the store was made from, for the pictures. The table's paths are opened if not given.",
      .alias = NULL},
@@ -65,7 +67,9 @@ typedef struct run {
     psal_profile_store store;
     char index[4200]; /* the store's table */
     psal_profile_source source;
-    psal_labels *numbers; /* class names where no network is opened */
+    psal_computation computation; /* of the store's profiles; */
+    bool known;                   /* whether its table says that */
+    psal_labels *numbers;         /* class names where no network is opened */
     psal_statistics *statistics;
     char statistics_name[4200];
     psal_entry_range *ranges;
@@ -74,6 +78,8 @@ typedef struct run {
     psal_neighbor *neighbors;
     psal_neighbor_options search;
     psal_neighbor_report report;
+    bool skip_bad;
+    psal_skipped skipped; /* queries without a profile, pictures that cannot be read */
 } run;
 
 static void read_profile(const void *context, int64_t sample, int64_t first, int64_t count, float *out) {
@@ -98,9 +104,9 @@ static psal_status open_names(run *r, psal_error *err) {
     if (r->has_session) {
         psal_status status = psal_session_open(&r->session, o, err);
         r->report.labels = r->session.labels;
-        psal_session_print_notes(&r->session, program.name);
         return status;
     }
+    r->session.quiet = psal_options_flag(o, "quiet");
     int classes = 1;
     for (int64_t i = 0; i < r->store.samples; i++) {
         const psal_profile_record *record = &r->store.records[i];
@@ -112,12 +118,42 @@ static psal_status open_names(run *r, psal_error *err) {
                          PSAL_MAX_CLASSES);
     const char *set = psal_options_string(o, "labels");
     r->numbers = set ? psal_labels_open(set, 0, err) : psal_labels_numbered(classes, err);
-    if (!r->numbers) return err->status;
+    if (!r->numbers) return psal_error_status(err);
     r->report.labels = r->numbers;
     if (psal_labels_count(r->numbers) < classes)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--labels %s: %d classes, but the store's table has class %d", set,
                          psal_labels_count(r->numbers), classes - 1);
     return PSAL_OK;
+}
+
+/* ---- what the profiles are ---- */
+
+static psal_status read_settings(run *r, psal_error *err) {
+    if (!r->store.settings) return PSAL_OK;
+    json_t *object = psal_json_parse_object(r->store.settings, strlen(r->store.settings), err);
+    psal_status status = object ? psal_computation_from_json(&r->computation, object, err) : psal_error_status(err);
+    json_decref(object);
+    r->known = true;
+    r->report.computation = &r->computation;
+    return status == PSAL_OK ? status : psal_fail_prefix(err, "%s: the column psal_settings", r->index);
+}
+
+/* Whether the network is the one that the store was made with: its layers, and with a photo everything. */
+static psal_status check_network(run *r, psal_error *err) {
+    bool image = psal_options_given(r->options, "image-path");
+    psal_computation here;
+    if (!r->has_session) return PSAL_OK;
+    if (image && !r->known)
+        psal_note(&r->session.notes,
+                  "%s does not say what the store's profiles were computed with: taken to be as here", r->index);
+    psal_session_computation(&r->session, &(psal_saliency_options){0}, false, &here);
+    psal_fields which = image ? PSAL_FIELDS_PROFILE | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS)
+                              : PSAL_FIELD_SET(PSAL_FIELD_ARCH);
+    if (psal_computation_check(&r->computation, &here, which, err) == PSAL_OK) return PSAL_OK;
+    return psal_fail(err, err->status,
+                     "%s: the store was made with something else: %s; make a store with the settings of this run "
+                     "(psal-stats --profiles), or give the settings it was made with",
+                     r->index, err->message);
 }
 
 /* ---- which samples and entries ---- */
@@ -160,10 +196,17 @@ static psal_status add_queries(run *r, int64_t first, int64_t last, const char *
     if (!grown) return out_of_memory(err);
     r->queries = grown;
     for (int64_t i = first; i <= last; i++) {
-        if (!r->store.records[i].valid)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: sample %" PRId64 " has no profile (%s)", text, i,
-                             r->store.records[i].path);
-        r->queries[r->report.query_count++] = i;
+        if (r->store.records[i].valid) {
+            r->queries[r->report.query_count++] = i;
+            continue;
+        }
+        psal_error bad = PSAL_ERROR_INIT;
+        psal_fail(&bad, PSAL_ERR_ARGUMENT, "--query %.200s: sample %" PRId64 " has no profile (%s)%s", text, i,
+                  r->store.records[i].path, r->skip_bad ? "" : " (--skip-bad leaves such images out)");
+        psal_status status = r->skip_bad ? psal_skipped_add(&r->skipped, r->store.records[i].path, &bad, err)
+                                         : bad.status;
+        if (!r->skip_bad && err) *err = bad;
+        if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
 }
@@ -234,22 +277,12 @@ static psal_status choose_entries(run *r, psal_error *err) {
 /* ---- statistics ---- */
 
 static psal_status read_statistics(run *r, const char *path, bool normalized, psal_error *err) {
-    psal_tensor_map *tensors = psal_checkpoint_read(path, NULL, err);
-    if (!tensors) return err->status;
-    r->statistics = psal_statistics_from_tensors(tensors, err);
-    psal_tensor_map_free(tensors);
-    if (!r->statistics) return psal_fail_prefix(err, "%s", path);
-    if (r->statistics->length != r->store.length)
-        return psal_fail(err, PSAL_ERR_SHAPE,
-                         "%s: statistics of %" PRId64 " entries, but the store's profiles have %" PRId64, path,
-                         r->statistics->length, r->store.length);
-    if (r->statistics->normalized != normalized)
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "%s: statistics of %s profiles; --similarity %s needs those of %s ones (without --stats they are "
-            "computed from the store)",
-            path, normalized ? "plain" : "normalized", psal_similarity_name(r->search.similarity),
-            normalized ? "normalized" : "plain");
+    psal_computation here = r->computation;
+    if (psal_options_given(r->options, "image-path"))
+        psal_session_computation(&r->session, &(psal_saliency_options){0}, normalized, &here);
+    psal_computation_set(&here, PSAL_FIELD_NORMALIZED, "%d", normalized);
+    r->statistics = psal_session_statistics_file(path, &here, r->store.length, &r->session.notes, err);
+    if (!r->statistics) return psal_error_status(err);
     snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
     return PSAL_OK;
 }
@@ -278,6 +311,7 @@ static psal_status open_statistics(run *r, psal_error *err) {
     r->search.mean = r->statistics->mean;
     r->search.std = r->statistics->std;
     r->report.statistics = r->statistics_name;
+    psal_session_print_notes(&r->session, program.name);
     return PSAL_OK;
 }
 
@@ -289,7 +323,7 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
     psal_saliency_worker *worker = psal_saliency_worker_new(saliency, err);
     float *input = malloc(3 * (size_t)s->height * (size_t)s->width * sizeof *input);
     r->profile = malloc((size_t)psal_saliency_length(saliency) * sizeof *r->profile);
-    psal_status status = !worker ? err->status : input && r->profile ? PSAL_OK : out_of_memory(err);
+    psal_status status = !worker ? psal_error_status(err) : input && r->profile ? PSAL_OK : out_of_memory(err);
     if (status == PSAL_OK) status = psal_session_prepare(s, image, NULL, input, err);
     if (status == PSAL_OK) status = psal_saliency_forward(worker, input, err);
     if (status == PSAL_OK) {
@@ -306,7 +340,7 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
         if (status == PSAL_OK)
             r->report.image.target_confidence = exp((double)logits[r->report.image.label] - logits[best]) / total;
     }
-    if (status == PSAL_OK) status = psal_saliency_profile(worker, input, r->report.image.label, 0, r->profile, err);
+    if (status == PSAL_OK) status = psal_saliency_profile_forwarded(worker, r->report.image.label, 0, r->profile, err);
     if (status == PSAL_OK) r->report.image.loss = psal_saliency_loss(worker);
     free(input);
     psal_saliency_worker_free(worker);
@@ -318,12 +352,12 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
     psal_saliency_options options = {.height = s->height,
                                      .width = s->width,
                                      .threads = s->threads,
-                                     .brief = true,
+                                     .few_runs = true,
                                      .memory_limit = s->memory_limit,
-                                     .method = s->method};
+                                     .conv = s->conv};
     psal_image image = PSAL_IMAGE_INIT;
     psal_saliency *saliency = psal_saliency_new(s->model, &options, err);
-    psal_status status = saliency ? PSAL_OK : err->status;
+    psal_status status = saliency ? PSAL_OK : psal_error_status(err);
     if (status == PSAL_OK && psal_saliency_length(saliency) != r->store.length)
         status = psal_fail(err, PSAL_ERR_SHAPE,
                            "%s has %" PRId64 " filters, but the store's profiles have %" PRId64 " entries",
@@ -347,6 +381,8 @@ static psal_status find(run *r, psal_error *err) {
     psal_status status = image ? profile_image(r, image, err) : PSAL_OK;
     for (size_t i = 0; i < queries && status == PSAL_OK; i++)
         status = parse_query(r, psal_options_string_at(r->options, "query", i), err);
+    if (status == PSAL_OK && !image && r->report.query_count == 0)
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--query: none of the samples has a profile");
     if (status == PSAL_OK) status = open_statistics(r, err);
     if (status != PSAL_OK) return status;
     if (image) r->report.query_count = 1;
@@ -368,16 +404,17 @@ static psal_status write_results(run *r, psal_error *err) {
     if (status == PSAL_OK && csv) status = psal_neighbor_write_csv(&r->report, csv, err);
     if (status == PSAL_OK && sheet) {
         int64_t shown;
-        status = psal_neighbor_write_sheet(&r->report, sheet, psal_options_string(r->options, "data"), &shown, err);
+        status = psal_neighbor_write_sheet(&r->report, sheet, psal_options_string(r->options, "data"), &shown,
+                                           r->skip_bad ? &r->skipped : NULL, err);
         if (status == PSAL_OK && shown < r->report.query_count && !psal_options_flag(r->options, "quiet"))
-            fprintf(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet,
-                    shown, r->report.query_count);
+            psal_print(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet,
+                       shown, r->report.query_count);
     }
     if (status != PSAL_OK) return status;
-    if (psal_options_flag(r->options, "json")) return psal_neighbor_print_json(&r->report, &summary, err);
+    if (psal_options_flag(r->options, "json")) return psal_neighbor_print_json(&r->report, &summary, &r->skipped, err);
     psal_neighbor_print(&r->report, &summary);
-    if (!psal_options_flag(r->options, "quiet")) printf("statistics: %s\n", r->statistics_name);
-    return fflush(stdout) == 0 ? PSAL_OK : psal_fail(err, PSAL_ERR_IO, "standard output cannot be written");
+    if (!psal_options_flag(r->options, "quiet")) psal_print(stdout, "statistics: %s\n", r->statistics_name);
+    return PSAL_OK;
 }
 
 static psal_status run_all(run *r, psal_error *err) {
@@ -389,23 +426,25 @@ static psal_status run_all(run *r, psal_error *err) {
     psal_status status = psal_profile_store_open(store, r->index, &r->store, err);
     if (status != PSAL_OK) return status;
     r->report.store = &r->store;
+    r->skip_bad = psal_options_flag(o, "skip-bad");
     r->source = (psal_profile_source){r->store.samples, r->store.length, read_profile, release_profiles, &r->store};
     r->search.similarity = r->report.similarity = similarities[psal_options_choice(o, "similarity")];
     r->search.threads = psal_options_has(o, "threads") ? (int)psal_options_int(o, "threads") : omp_get_num_procs();
-    status = open_names(r, err);
+    status = read_settings(r, err);
+    if (status == PSAL_OK) status = open_names(r, err);
     if (status == PSAL_OK) status = choose_candidates(r, err);
     if (status == PSAL_OK) status = choose_entries(r, err);
+    if (status == PSAL_OK) status = check_network(r, err);
+    psal_session_print_notes(&r->session, program.name);
     if (status == PSAL_OK) status = find(r, err);
     return status == PSAL_OK ? write_results(r, err) : status;
 }
 
-int main(int argc, char **argv) {
-    psal_error err = PSAL_ERROR_INIT;
-    bool done;
-    int status;
-    run r = {.options = psal_program_begin(&program, argc, argv, &done, &status)};
-    if (!r.options) return status;
-    if (!done) status = run_all(&r, &err) == PSAL_OK ? 0 : psal_program_fail(&program, &err);
+static int work(const psal_options *options, psal_error *err) {
+    run r = {.options = options};
+    psal_status done = run_all(&r, err);
+    int status = psal_skipped_finish(&r.skipped, program.name, (size_t)r.store.samples, done, err);
+    psal_skipped_free(&r.skipped);
     free(r.ranges);
     free(r.candidates);
     free(r.queries);
@@ -413,8 +452,11 @@ int main(int argc, char **argv) {
     free(r.neighbors);
     psal_statistics_free(r.statistics);
     psal_labels_free(r.numbers);
-    if (r.has_session) psal_session_close(&r.session);
+    psal_session_close(&r.session);
     psal_profile_store_close(&r.store);
-    psal_options_free((psal_options *)(uintptr_t)r.options);
     return status;
+}
+
+int main(int argc, char **argv) {
+    return psal_program_main(&program, argc, argv, work);
 }

@@ -10,10 +10,12 @@
 #include "io/json_output.h"
 #include "io/safetensors.h"
 #include "saliency/prune.h"
-#include "tools/lab.h"
+#include "tools/mistakes.h"
+#include "tools/print.h"
+#include "tools/program.h"
 
 static const psal_option table[] = {
-    PSAL_LAB_OPTIONS,
+    PSAL_MISTAKES_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
      .maximum = 1e9},
@@ -30,11 +32,11 @@ static const psal_option table[] = {
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .alias = NULL},
-    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .alias = NULL},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .alias = NULL},
+    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
+    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .output = true},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the pruned checkpoint (.safetensors): one image, one choice, one k.", .alias = NULL},
+     "Write the pruned checkpoint (.safetensors): one image, one choice, one k.", .output = true},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -44,7 +46,7 @@ static const psal_program program = {
     .summary = "Switch filters of an image classifier off, and see what that does to its mistakes.",
     .options = table,
     .epilogue = "Examples:\n"
-                "  psal-prune                                  the network and the mistake in the box\n"
+                "  psal-prune                                  a mistake of psal's own small network\n"
                 "  psal-prune --weights resnet50.safetensors --data val/ --how channel --figure curves.pdf\n"};
 
 /* The columns, in the order of psal_prune_result. */
@@ -56,7 +58,7 @@ static_assert(sizeof(psal_prune_result) == COLUMNS * sizeof(double), "a column p
 typedef struct run {
     const psal_options *options;
     psal_session session;
-    psal_lab lab;
+    psal_mistakes mistakes;
     psal_choice choices[PSAL_CHOICE_COUNT];
     psal_prune_options prune;
     int64_t *k;
@@ -68,42 +70,38 @@ static size_t variants(const run *r) {
     return (size_t)r->prune.choice_count * (size_t)r->prune.k_count;
 }
 
-static psal_prune_sample sample_of(const run *r, const psal_bench *bench, size_t i) {
-    const psal_subject *subject = &r->lab.subjects[i];
-    return (psal_prune_sample){.image = bench->image,
+static psal_prune_sample sample_of(const run *r, const psal_mistakes_worker *worker, size_t i) {
+    const psal_subject *subject = &r->mistakes.subjects[i];
+    return (psal_prune_sample){.image = worker->image,
                                .label = subject->label,
-                               .naive = bench->naive,
-                               .standardized = bench->standardized,
+                               .naive = worker->naive,
+                               .standardized = worker->standardized,
+                               .live = r->mistakes.live,
                                .seed = (uint64_t)psal_options_int(r->options, "seed") * 1000003u + subject->index};
 }
 
-static psal_status save(run *r, psal_bench *bench, const psal_prune_sample *sample, psal_error *err) {
+static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_sample *sample, psal_error *err) {
     const char *path = psal_options_string(r->options, "save");
     if (!path) return PSAL_OK;
-    int64_t k = r->k[0], *filters = malloc((size_t)k * sizeof *filters);
-    if (!filters) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)k);
-    psal_status status = psal_choose(r->session.model, r->choices[0], sample->naive, sample->standardized, sample->seed,
-                                     k, filters, err);
-    if (status == PSAL_OK)
-        status = psal_prune_filters(bench->edit, r->session.model, r->prune.how, filters, k, r->prune.scale,
-                                    sample->seed, err);
+    psal_status status = psal_prune_draw(worker->edit, r->session.model, sample, &r->prune, 0, 0, 0, err);
+    if (status == PSAL_OK) status = psal_edit_check(worker->edit, err);
     psal_tensor_map *map = NULL;
-    if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(bench->edit), err)))
-        status = err->status;
-    if (map) status = psal_safetensors_write(path, map, err);
+    if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(worker->edit), err)))
+        status = psal_error_status(err);
+    if (map) status = psal_session_record_preprocess(&r->session, map, err);
+    if (map && status == PSAL_OK) status = psal_safetensors_write(path, map, err);
     psal_tensor_map_free(map);
-    free(filters);
     return status;
 }
 
-static psal_status experiment(void *data, psal_bench *bench, size_t i, psal_error *err) {
+static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
-    psal_status status = psal_bench_load(bench, &r->lab.subjects[i], err);
+    psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
     if (status != PSAL_OK) return status;
-    psal_prune_sample sample = sample_of(r, bench, i);
-    status = psal_prune_experiment(r->session.model, bench->classifier, bench->variants, bench->edit, &sample,
+    psal_prune_sample sample = sample_of(r, worker, i);
+    status = psal_prune_experiment(r->session.model, worker->classifier, worker->variants, worker->edit, &sample,
                                    &r->prune, NULL, r->results + i * variants(r), err);
-    return status == PSAL_OK ? save(r, bench, &sample, err) : status;
+    return status == PSAL_OK ? save(r, worker, &sample, err) : status;
 }
 
 static psal_status summarize(run *r, psal_error *err) {
@@ -111,7 +109,7 @@ static psal_status summarize(run *r, psal_error *err) {
     if (!r->means) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
     const double *values = (const double *)r->results;
     for (size_t v = 0; v < variants(r) * COLUMNS; v++)
-        r->means[v] = psal_mean_error(values + v, r->lab.subject_count, variants(r) * COLUMNS);
+        r->means[v] = psal_mean_error(values + v, r->mistakes.subject_count, variants(r) * COLUMNS);
     return PSAL_OK;
 }
 
@@ -119,24 +117,29 @@ static psal_status summarize(run *r, psal_error *err) {
 
 static void print_table(const run *r) {
     const psal_session *s = &r->session;
-    if (r->lab.subject_count == 1) {
-        const psal_subject *one = &r->lab.subjects[0];
-        printf("%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->lab.dataset, one->index),
-               psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted),
-               100 * one->confidence);
+    if (r->mistakes.subject_count == 1) {
+        const psal_subject *one = &r->mistakes.subjects[0];
+        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->mistakes.dataset, one->index),
+                   psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted),
+                   100 * one->confidence);
     } else {
-        printf("%zu mistakes of %zu samples\n", r->lab.subject_count, psal_dataset_count(r->lab.dataset));
+        printf("%zu mistakes of %zu samples", r->mistakes.subject_count, psal_dataset_count(r->mistakes.dataset));
+        if (r->mistakes.skipped.count) printf(", %zu skipped", r->mistakes.skipped.count);
+        printf("\n");
     }
-    printf("Filters switched off by: %s. Mean +- standard error.\n\n", psal_prune_name(r->prune.how));
-    printf("%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence",
-           "now right %", "changed %", "dead");
-    printf("%s\n", r->prune.right_count ? "  broken %" : "");
+    const size_t subjects = r->mistakes.subject_count;
+    psal_print(stdout, "Filters switched off by: %s.%s\n\n", psal_prune_name(r->prune.how),
+               subjects > 1 ? " Mean +- standard error." : "");
+    psal_print(stdout, "%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence",
+               "now right %", "changed %", "dead");
+    psal_print(stdout, "%s\n", r->prune.right_count ? "  broken %" : "");
     for (size_t v = 0; v < variants(r); v++) {
         const psal_mean *m = r->means + v * COLUMNS;
-        printf("%-19s %6lld  %+8.4f +- %6.4f  %+8.4f +- %6.4f  %4.1f +- %3.1f  %4.1f +- %3.1f  %7.1f",
-               psal_choice_name(r->choices[v / (size_t)r->prune.k_count]),
-               (long long)r->k[v % (size_t)r->prune.k_count], m[0].mean, m[0].error, m[1].mean, m[1].error,
-               100 * m[2].mean, 100 * m[2].error, 100 * m[3].mean, 100 * m[3].error, m[4].mean);
+        psal_print(stdout, "%-19s %6lld", psal_choice_name(r->choices[v / (size_t)r->prune.k_count]),
+                   (long long)r->k[v % (size_t)r->prune.k_count]);
+        for (int c = 0; c < 2; c++) psal_print_mean(m[c].mean, m[c].error, subjects, true, 8, 6, 4);
+        for (int c = 2; c < 4; c++) psal_print_mean(100 * m[c].mean, 100 * m[c].error, subjects, false, 4, 3, 1);
+        printf("  %7.1f", m[4].mean);
         if (r->prune.right_count) printf("  %5.2f", 100 * m[5].mean);
         printf("\n");
     }
@@ -145,7 +148,7 @@ static void print_table(const run *r) {
 static psal_status write_csv(const run *r, psal_error *err) {
     const char *path = psal_options_string(r->options, "csv");
     psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? err->status : PSAL_OK;
+    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
     psal_csv_text(csv, "choice");
     psal_csv_text(csv, "k");
     for (int c = 0; c < COLUMNS; c++) {
@@ -170,17 +173,17 @@ static psal_status write_csv(const run *r, psal_error *err) {
 static psal_status write_samples(const run *r, psal_error *err) {
     const char *path = psal_options_string(r->options, "samples");
     psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? err->status : PSAL_OK;
+    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
     static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
     for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
     for (int c = 0; c < COLUMNS; c++) psal_csv_text(csv, columns[c]);
     psal_csv_end_record(csv);
-    for (size_t i = 0; i < r->lab.subject_count; i++)
+    for (size_t i = 0; i < r->mistakes.subject_count; i++)
         for (size_t v = 0; v < variants(r); v++) {
-            const psal_subject *subject = &r->lab.subjects[i];
+            const psal_subject *subject = &r->mistakes.subjects[i];
             const double *values = (const double *)&r->results[i * variants(r) + v];
             psal_csv_int(csv, (int64_t)subject->index);
-            psal_csv_text(csv, psal_dataset_name(r->lab.dataset, subject->index));
+            psal_csv_text(csv, psal_dataset_name(r->mistakes.dataset, subject->index));
             psal_csv_int(csv, subject->label);
             psal_csv_int(csv, subject->predicted);
             psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
@@ -194,14 +197,14 @@ static psal_status write_samples(const run *r, psal_error *err) {
 static psal_status print_json(const run *r, psal_error *err) {
     if (!psal_options_flag(r->options, "json")) return PSAL_OK;
     json_t *root = json_object(), *rows = json_array();
-    char fingerprint[32];
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(r->session.model));
     json_object_set_new(root, "arch", psal_json_string(r->session.info->arch));
-    json_object_set_new(root, "fingerprint", psal_json_string(fingerprint));
+    json_object_set_new(root, "fingerprint", psal_json_string(r->session.computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "how", psal_json_string(psal_prune_name(r->prune.how)));
-    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->lab.dataset)));
-    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->lab.subject_count));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes.dataset)));
+    json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes.skipped));
+    json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes.subject_count));
     json_object_set_new(root, "right_samples", json_integer(r->prune.right_count));
+    json_object_set_new(root, "settings", psal_mistakes_settings(&r->mistakes, r->options));
     json_object_set_new(root, "rows", rows);
     for (size_t v = 0; v < variants(r); v++) {
         json_t *row = json_object();
@@ -246,7 +249,7 @@ static psal_status draw(const run *r, psal_error *err) {
     for (int i = 0; i < r->prune.k_count; i++) x[i] = (double)r->k[i];
     char subtitle[256];
     snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch,
-             r->lab.subject_count, r->lab.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
+             r->mistakes.subject_count, r->mistakes.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
     psal_curves_figure figure = {.title = "Filters switched off",
                                  .subtitle = subtitle,
                                  .x_label = "filters switched off",
@@ -270,62 +273,63 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->prune.choice_count, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
     static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
-    if ((status = psal_lab_check_outputs(o, outputs, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_lab_open(&r->lab, &r->session, o, true, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_lab_ks(&r->lab, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
-        return err->status;
+    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, true, err)) != PSAL_OK) return status;
+    if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
+        return psal_error_status(err);
     if (psal_options_has(o, "save") &&
-        (r->lab.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
+        (r->mistakes.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
     r->prune.how = (psal_prune_how)psal_options_choice(o, "how");
     if (r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL) {
-        r->lab.variants = psal_variants_new(r->lab.classifier, r->prune.how == PSAL_PRUNE_CHANNEL, err);
-        if (!r->lab.variants) return err->status;
+        r->mistakes.variants = psal_variants_new(r->mistakes.classifier, r->prune.how == PSAL_PRUNE_CHANNEL, err);
+        if (!r->mistakes.variants) return psal_error_status(err);
     }
     r->prune.choices = r->choices;
     r->prune.k = r->k;
     r->prune.draws = (int)psal_options_int(o, "draws");
+    bool random = psal_choice_is_random(r->choices[0]) || r->prune.how == PSAL_PRUNE_NOISE ||
+                  r->prune.how == PSAL_PRUNE_NORMAL;
+    if (psal_options_has(o, "save") && random && r->prune.draws > 1) {
+        psal_note(&r->session.notes,
+                  "the network that is saved is one draw: the first of --draws %d is the one that is measured",
+                  r->prune.draws);
+        r->prune.draws = 1;
+    }
     r->prune.scale = psal_options_double(o, "noise-scale");
-    r->prune.right = (const float *const *)r->lab.right;
-    r->prune.right_labels = r->lab.right_labels;
-    r->prune.right_count = r->lab.right_count;
-    r->results = calloc(r->lab.subject_count * variants(r), sizeof *r->results);
+    r->prune.right = (const float *const *)r->mistakes.right;
+    r->prune.right_labels = r->mistakes.right_labels;
+    r->prune.right_count = r->mistakes.right_count;
+    r->results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->results);
     return r->results ? PSAL_OK
-                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->lab.subject_count);
+                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
 }
 
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
     psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK) status = psal_lab_each(&r->lab, "mistakes", experiment, r, err);
+    if (status == PSAL_OK) status = psal_mistakes_each(&r->mistakes, "mistakes", experiment, r, err);
     if (status == PSAL_OK) status = summarize(r, err);
     if (status == PSAL_OK) status = write_csv(r, err);
     if (status == PSAL_OK) status = write_samples(r, err);
     if (status == PSAL_OK) status = draw(r, err);
     if (status == PSAL_OK) status = print_json(r, err);
     if (status == PSAL_OK && !psal_options_flag(r->options, "json")) print_table(r);
-    if (status == PSAL_OK && fflush(stdout) != 0)
-        status = psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return status;
+}
+
+static int work(const psal_options *options, psal_error *err) {
+    run r = {.options = options};
+    int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
+    free(r.results);
+    free(r.means);
+    free(r.k);
+    psal_mistakes_close(&r.mistakes);
+    psal_session_close(&r.session);
     return status;
 }
 
 int main(int argc, char **argv) {
-    bool done;
-    int status;
-    psal_options *options = psal_program_begin(&program, argc, argv, &done, &status);
-    if (!options || done) {
-        psal_options_free(options);
-        return status;
-    }
-    run r = {.options = options};
-    psal_error err = PSAL_ERROR_INIT;
-    if (run_program(&r, &err) != PSAL_OK) status = psal_program_fail(&program, &err);
-    free(r.results);
-    free(r.means);
-    free(r.k);
-    psal_lab_close(&r.lab);
-    psal_session_close(&r.session);
-    psal_options_free(options);
-    return status;
+    return psal_program_main(&program, argc, argv, work);
 }

@@ -10,13 +10,16 @@
 #include "io/helper_files.h"
 #include "io/json_output.h"
 #include "io/progress.h"
+#include "io/run_lock.h"
 #include "tools/explain.h"
 #include "tools/op_times.h"
+#include "tools/print.h"
+#include "tools/program.h"
+#include "tools/skipped.h"
 
 static const psal_option table[] = {
-    {PSAL_OPTION_HEADING, .help = "What to explain (the sample in the box if none of these is given)"},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo; may be given several times.",
-     .repeatable = true},
+    {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo.", .repeatable = true},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
      "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id.",
      .repeatable = true},
@@ -31,6 +34,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "inference-results", 0, "FILE", NULL,
      "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).",
      .alias = NULL},
+    PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std", "Standardization: (s - mean) / std, s / mean, or the naive saliency.",
      .choices = "std|norm|naive"},
@@ -66,15 +70,14 @@ static const psal_option table[] = {
 static const psal_program program = {
     .name = "psal-run",
     .version = PSAL_VERSION,
-    .summary =
-        "Say which filters of an image classifier are responsible for a prediction, and which pixels drive them.",
+    .summary = "Say which filters of an image classifier a mistake depends on most, and which pixels drive them.",
     .options = table,
     .epilogue = "Examples:\n"
-                "  psal-run                                    the network and the mistake in the box\n"
+                "  psal-run                                    a mistake of psal's own small network\n"
                 "  psal-run --weights resnet50.safetensors --image-path rocket.jpg --image-target-label missile\n"
                 "  psal-run --model resnet50 --reference_id 107 --imagenet_val_path val/ --k_salient 10\n"};
 
-/* The sample explained when none is named: a bag that the ResNet in the box takes for a sandal. */
+/* The sample explained when none is named: a bag that the ResNet in weights/ takes for a sandal. */
 static const char DEFAULT_SAMPLE[] = "fashion_samples/bag_called_sandal.png", DEFAULT_LABEL[] = "Bag";
 
 /* Everything one run holds. */
@@ -85,9 +88,11 @@ typedef struct run {
     psal_dataset *samples;
     size_t first, end; /* of samples */
     bool many;
-    bool json, quiet;
-    json_t *results;  /* array, for --json and the summary */
-    json_t *finished; /* with --resume, array: for each image the result that an earlier run has left, or null */
+    bool json, quiet, skip_bad;
+    psal_skipped skipped;
+    json_t *results;     /* array, for --json and the summary */
+    psal_run_lock *lock; /* of the folder of all results */
+    json_t *finished;    /* with --resume, array: for each image the result that an earlier run has left, or null */
 } run;
 
 /* ---- samples ---- */
@@ -114,7 +119,9 @@ static psal_status open_images(run *r, psal_error *err) {
                                          : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu images", count);
     for (size_t i = 0; i < count && status == PSAL_OK; i++)
         paths[i] = psal_options_string_at(r->options, "image-path", i);
-    if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, labels, count, err))) status = err->status;
+    if (status == PSAL_OK &&
+        !(r->samples = psal_dataset_from_images(paths, labels, count, r->skip_bad && count > 1, err)))
+        status = psal_skipped_error(err, "", count > 1);
     free(paths);
     free(labels);
     return status;
@@ -124,11 +131,12 @@ static psal_status open_default(run *r, psal_error *err) {
     char path[4096];
     const char *paths[] = {path};
     int label;
-    if (!r->session.in_the_box)
+    if (!r->session.default_network)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "which image? Give --image-path, --images or --reference-id");
     psal_status status = psal_box_file(DEFAULT_SAMPLE, path, err);
     if (status == PSAL_OK) status = psal_labels_parse(r->session.labels, DEFAULT_LABEL, &label, err);
-    if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, &label, 1, err))) status = err->status;
+    if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, &label, 1, false, err)))
+        status = psal_error_status(err);
     return status;
 }
 
@@ -170,7 +178,8 @@ static psal_status open_reference(run *r, psal_error *err) {
         psal_status status = nth_incorrect(r, number, &index, err);
         if (status != PSAL_OK) return status;
     }
-    if (!(r->samples = psal_dataset_open(data, r->session.labels, err))) return err->status;
+    if (!(r->samples = psal_dataset_open(data, r->session.labels, false, &r->session.notes, err)))
+        return psal_error_status(err);
     if ((uint64_t)index >= psal_dataset_count(r->samples))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id %lld: %s has images 0 to %zu", (long long)index, data,
                          psal_dataset_count(r->samples) - 1);
@@ -191,10 +200,11 @@ static psal_status open_samples(run *r, psal_error *err) {
     if (images)
         status = open_images(r, err);
     else if (list)
-        r->samples = psal_dataset_open(psal_options_string(r->options, "images"), r->session.labels, err);
+        r->samples = psal_open_list(psal_options_string(r->options, "images"), r->session.labels, r->skip_bad,
+                                    &r->session.notes, err);
     else
         status = open_default(r, err);
-    if (!r->samples) return status != PSAL_OK ? status : err->status;
+    if (!r->samples) return status != PSAL_OK ? status : psal_error_status(err);
     r->end = psal_dataset_count(r->samples);
     r->many = list || r->end > 1;
     return status;
@@ -221,14 +231,34 @@ static void sample_folder(const run *r, const char *base, size_t i, char out[409
     out[used < 4096 ? used : 4095] = '\0';
 }
 
+/* Two runs into one folder would mix their results, or write one summary: of one image, or of a list. */
+static psal_status lock_folder(const char *folder, const char *file, psal_run_lock **lock, psal_error *err) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    psal_status status = psal_make_directory(folder, err);
+    if (status != PSAL_OK) return status;
+    *lock = psal_run_lock_take(path, err);
+    return *lock ? PSAL_OK : psal_error_status(err);
+}
+
+/* A number; an empty field where there is none: no filter is ranked, the loss is not finite. */
+static void csv_number(psal_csv_writer *csv, const json_t *value) {
+    if (json_is_integer(value))
+        psal_csv_int(csv, json_integer_value(value));
+    else if (json_is_number(value))
+        psal_csv_double(csv, json_number_value(value));
+    else
+        psal_csv_text(csv, NULL);
+}
+
 static psal_status write_summary(const run *r, psal_error *err) {
     char path[4200];
     snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
     psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return err->status;
-    psal_csv_record(csv, 10,
+    if (!csv) return psal_error_status(err);
+    psal_csv_record(csv, 11,
                     (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
-                                     "confidence", "loss", "top_filter", "top_layer"});
+                                     "confidence", "loss", "top_filter", "top_layer", "skipped"});
     size_t i;
     json_t *row;
     json_array_foreach(r->results, i, row) {
@@ -241,9 +271,17 @@ static psal_status write_summary(const run *r, psal_error *err) {
         psal_csv_int(csv, json_integer_value(json_object_get(predicted, "class")));
         psal_csv_text(csv, json_string_value(json_object_get(predicted, "name")));
         psal_csv_double(csv, json_number_value(json_object_get(predicted, "confidence")));
-        psal_csv_double(csv, json_number_value(json_object_get(row, "loss")));
-        psal_csv_int(csv, json_integer_value(json_object_get(top, "filter")));
+        csv_number(csv, json_object_get(row, "loss"));
+        csv_number(csv, json_object_get(top, "filter"));
         psal_csv_text(csv, json_string_value(json_object_get(top, "layer")));
+        psal_csv_text(csv, NULL);
+        psal_csv_end_record(csv);
+    }
+    /* Images that were skipped come last: a name, the reason, and no numbers. */
+    for (i = 0; i < r->skipped.count; i++) {
+        psal_csv_text(csv, r->skipped.at[i].name);
+        for (int field = 0; field < 9; field++) psal_csv_text(csv, NULL);
+        psal_csv_text(csv, r->skipped.at[i].reason);
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -256,54 +294,110 @@ static const char *sample_name(const run *r, size_t i) {
     return path ? path : psal_dataset_name(r->samples, i);
 }
 
+/* Removes the lock of a run that was killed behind its last file; a living one's is refused. */
+static psal_status take_over(const char *folder, psal_error *err) {
+    psal_run_lock *lock = NULL;
+    psal_status status = lock_folder(folder, "result.json", &lock, err);
+    psal_run_lock_release(lock);
+    return status;
+}
+
 /* What an earlier run has left, before anything is written: null where an image has to be explained. */
 static psal_status find_finished(run *r, psal_error *err) {
     psal_status status = PSAL_OK;
+    psal_fields unsaid = 0;
+    size_t unsaid_images = 0;
+    char names[512];
     r->finished = json_array();
     for (size_t i = r->first; i < r->end && status == PSAL_OK; i++) {
         char folder[4096], path[4200];
         json_t *done;
         sample_folder(r, psal_options_string(r->options, "out"), i, folder);
         snprintf(path, sizeof path, "%s/result.json", folder);
-        status = psal_explain_finished(path, sample_name(r, i), psal_dataset_label(r->samples, i),
-                                       r->explainer.settings, &done, err);
-        json_array_append_new(r->finished, done ? done : json_null());
+        status = psal_explain_finished(&r->explainer, path, sample_name(r, i), psal_dataset_label(r->samples, i), &done,
+                                       &unsaid, err);
+        if (status == PSAL_OK && done) status = psal_explain_same_image(done, path, r->samples, i, &unsaid_images, err);
+        if (status == PSAL_OK && done) status = take_over(folder, err);
+        if (status != PSAL_OK)
+            json_decref(done);
+        else if (json_array_append_new(r->finished, done ? done : json_null()) != 0)
+            status = psal_json_check(NULL, err);
     }
+    if (status == PSAL_OK && unsaid)
+        psal_note(&r->session.notes, "results of an earlier version do not say their %s: taken to be as here",
+                  psal_fields_names(unsaid, names));
+    if (status == PSAL_OK && unsaid_images)
+        psal_note(
+            &r->session.notes,
+            "%zu results of an earlier version do not say what was in their images' files: taken to be what is there",
+            unsaid_images);
+    psal_session_print_notes(&r->session, program.name);
     return status;
 }
 
-static psal_status explain_sample(run *r, size_t i, psal_error *err) {
-    char folder[4096], dump[4096];
-    const char *name = sample_name(r, i);
+/* The arrays and files of one sample; of many, each folder is locked meanwhile, that of one image from the
+ * beginning. The results come last: of a sample that has them, nothing else is left locked. */
+static psal_status write_sample(run *r, size_t i, psal_explanation *e, json_t *files, psal_error *err) {
+    char folder[4096];
+    psal_run_lock *lock = NULL;
+    psal_status status = PSAL_OK;
+    if (psal_options_has(r->options, "dump")) {
+        sample_folder(r, psal_options_string(r->options, "dump"), i, folder);
+        status = lock_folder(folder, "input.npy", &lock, err);
+        if (status == PSAL_OK) status = psal_explanation_dump(&r->explainer, e, folder, err);
+        psal_run_lock_release(lock);
+        lock = NULL;
+    }
     sample_folder(r, psal_options_string(r->options, "out"), i, folder);
+    if (status == PSAL_OK && r->many) status = lock_folder(folder, "result.json", &lock, err);
+    if (status == PSAL_OK) status = psal_explanation_write(&r->explainer, e, folder, files, err);
+    psal_run_lock_release(lock);
+    return status;
+}
+
+/* *bad: the image itself is what went wrong. */
+static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) {
+    const char *name = sample_name(r, i);
     json_t *done = json_array_get(r->finished, i - r->first);
     if (json_is_object(done)) {
-        json_array_append(r->results, done);
-        return PSAL_OK;
+        return json_array_append(r->results, done) == 0 ? PSAL_OK : psal_json_check(NULL, err);
     }
     psal_image image = PSAL_IMAGE_INIT;
     psal_explanation e = {0};
     json_t *files = json_array();
     double start = psal_seconds();
-    psal_status status = psal_dataset_load(r->samples, i, &image, err);
+    uint64_t fingerprint = 0; /* first: should the file be replaced meanwhile, it is not that of the image explained */
+    psal_status status = psal_dataset_image_fingerprint(r->samples, i, &fingerprint, err);
+    if (status == PSAL_OK) status = psal_dataset_load(r->samples, i, &image, err);
     double decoding = psal_seconds() - start;
-    if (status == PSAL_OK &&
-        (status = psal_explain(&r->explainer, name, &image, psal_dataset_label(r->samples, i), &e, err)) != PSAL_OK)
-        psal_fail_prefix(err, "%s", name);
+    if (status == PSAL_OK)
+        status = psal_explain(&r->explainer, name, &image, psal_dataset_label(r->samples, i), &e, err);
+    *bad = status != PSAL_OK;
     e.seconds_image += decoding;
-    if (status == PSAL_OK && psal_options_has(r->options, "dump")) {
-        sample_folder(r, psal_options_string(r->options, "dump"), i, dump);
-        status = psal_explanation_dump(&r->explainer, &e, dump, err);
-    }
-    if (status == PSAL_OK) status = psal_explanation_write(&r->explainer, &e, folder, files, err);
+    e.fingerprint = fingerprint;
+    if (status == PSAL_OK) status = write_sample(r, i, &e, files, err);
     if (status == PSAL_OK) {
-        json_array_append_new(r->results, psal_explanation_json(&r->explainer, &e, files));
-        if (!r->json && !r->many) psal_explanation_print(&r->explainer, &e);
+        json_t *result = psal_explanation_json(&r->explainer, &e, files);
+        status = psal_json_check(result, err);
+        if (status == PSAL_OK && json_array_append(r->results, result) != 0) status = psal_json_check(NULL, err);
+        json_decref(result);
     }
+    if (status == PSAL_OK && !r->json && !r->many) psal_explanation_print(&r->explainer, &e);
     json_decref(files);
     psal_explanation_free(&e);
     psal_image_free(&image);
     return status;
+}
+
+/* A sample that went wrong: with --skip-bad it is left out, where it is its own fault, and the list goes on. */
+static psal_status skip_sample(run *r, size_t i, psal_progress *progress, psal_error *err) {
+    const char *name = sample_name(r, i);
+    bool skip = r->skip_bad && r->many && psal_skippable(err);
+    psal_status status = psal_skipped_error(err, name, r->many && !r->skip_bad);
+    if (!skip) return status;
+    psal_error why = *err;
+    psal_progress_note(progress, "%s: skipped %s", program.name, why.message);
+    return psal_skipped_add(&r->skipped, name, &why, err);
 }
 
 static psal_status explain_all(run *r, psal_error *err) {
@@ -314,10 +408,14 @@ static psal_status explain_all(run *r, psal_error *err) {
     psal_progress *progress = psal_progress_start(&meter, NULL);
     psal_status status = PSAL_OK;
     for (size_t i = r->first; i < r->end && status == PSAL_OK; i++) {
-        status = explain_sample(r, i, err);
+        bool bad = false;
+        status = explain_sample(r, i, &bad, err);
+        if (bad) status = skip_sample(r, i, progress, err);
         if (status == PSAL_OK) psal_progress_add(progress, 1);
     }
     psal_progress_finish(progress);
+    if (status == PSAL_OK && json_array_size(r->results) == 0)
+        status = psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad: nothing was explained", r->skipped.count);
     /* What is finished is summarized even when a later image failed: no work is lost. */
     if (r->many && json_array_size(r->results) > 0) {
         psal_error summary = PSAL_ERROR_INIT;
@@ -334,30 +432,46 @@ static psal_status print_results(const run *r, double loading, double total, psa
         json_t *one = json_array_get(r->results, 0);
         json_t *result = r->many ? json_object() : json_incref(one);
         if (r->many) json_object_set(result, "images", r->results);
+        if (r->many) json_object_set_new(result, "skipped", psal_skipped_json(&r->skipped));
         json_object_set_new(result, "seconds_loading", psal_json_double(loading));
         json_object_set_new(result, "seconds_total", psal_json_double(total));
         psal_status status = psal_json_write(result, stdout, err);
         json_decref(result);
         return status;
     }
-    /* Quiet or not, what was printed before must have arrived. */
     if (r->many && !r->quiet) {
-        printf("%zu images explained into %s: see summary.csv there\n", json_array_size(r->results),
-               psal_options_string(r->options, "out"));
+        psal_print(stdout, "%zu images explained into %s", json_array_size(r->results),
+                   psal_options_string(r->options, "out"));
+        if (r->skipped.count) printf(", %zu skipped", r->skipped.count);
+        printf(": see summary.csv there\n");
     } else if (!r->quiet) {
         json_t *seconds = json_object_get(json_array_get(r->results, 0), "seconds");
         json_t *files = json_object_get(json_array_get(r->results, 0), "files"), *file;
         size_t i;
         json_array_foreach(files, i, file)
-            printf("%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
+            psal_print(stdout, "%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
         printf("seconds   loading %.3f", loading);
         const char *key;
         json_t *value;
-        json_object_foreach(seconds, key, value) printf(", %s %.3f", key, json_number_value(value));
+        json_object_foreach(seconds, key, value) psal_print(stdout, ", %s %.3f", key, json_number_value(value));
         printf(", total %.3f\n", total);
     }
-    return fflush(stdout) == 0 && !ferror(stdout) ? PSAL_OK
-                                                  : psal_fail(err, PSAL_ERR_IO, "cannot write to standard output");
+    return PSAL_OK;
+}
+
+/* Of many images: which have no map, in one line. */
+static void print_maps(const run *r) {
+    size_t i, count = 0;
+    json_t *row, *first = NULL;
+    json_array_foreach(r->results, i, row) {
+        if (!json_is_null(json_object_get(row, "map"))) continue;
+        if (count++ == 0) first = row;
+    }
+    if (count == 0 || r->quiet || !r->many) return;
+    psal_print(stderr,
+               "%s: note: %zu of %zu images have no heat map; the first is %s: %s (\"no_map\" in each result.json)\n",
+               program.name, count, json_array_size(r->results), json_string_value(json_object_get(first, "image")),
+               json_string_value(json_object_get(first, "no_map")));
 }
 
 static psal_status run_program(run *r, psal_error *err) {
@@ -365,6 +479,7 @@ static psal_status run_program(run *r, psal_error *err) {
     const psal_options *o = r->options;
     r->json = psal_options_flag(o, "json");
     r->quiet = psal_options_flag(o, "quiet");
+    r->skip_bad = psal_options_flag(o, "skip-bad");
     bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
     if (logit && difference)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --logit and --logit-difference");
@@ -383,39 +498,38 @@ static psal_status run_program(run *r, psal_error *err) {
                                     .top = (int)psal_options_int(o, "top")};
     psal_status status = psal_session_open(&r->session, o, err);
     if (status == PSAL_OK) status = open_samples(r, err);
-    if (status == PSAL_OK) options.saliency.brief = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
-    if (status == PSAL_OK) status = psal_make_directory(psal_options_string(o, "out"), err);
+    if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
+    if (status == PSAL_OK)
+        status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;
     psal_session_print_notes(&r->session, program.name);
     if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
     double loading = psal_seconds() - start;
     r->results = json_array();
-    if (r->many)
-        r->explainer.settings = psal_explain_settings(&r->explainer, psal_options_string(o, "mode"),
-                                                      psal_options_string(o, "conv"));
     if (r->many && psal_options_flag(o, "resume")) status = find_finished(r, err);
     if (status == PSAL_OK) status = explain_all(r, err);
+    print_maps(r);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
     if (status == PSAL_OK && psal_options_flag(o, "profile-ops"))
         psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));
     return status;
 }
 
-int main(int argc, char **argv) {
-    bool done;
-    int status;
-    psal_options *options = psal_program_begin(&program, argc, argv, &done, &status);
-    if (options && !done) {
-        psal_error err = PSAL_ERROR_INIT;
-        run r = {.options = options};
-        status = run_program(&r, &err) == PSAL_OK ? 0 : psal_program_fail(&program, &err);
-        json_decref(r.results);
-        json_decref(r.finished);
-        psal_dataset_free(r.samples);
-        psal_explainer_close(&r.explainer);
-        psal_session_close(&r.session);
-    }
-    psal_options_free(options);
+static int work(const psal_options *options, psal_error *err) {
+    run r = {.options = options};
+    psal_status done = run_program(&r, err);
+    int status = psal_skipped_finish(&r.skipped, program.name, r.end - r.first, done, err);
+    psal_skipped_free(&r.skipped);
+    json_decref(r.results);
+    json_decref(r.finished);
+    psal_dataset_free(r.samples);
+    psal_run_lock_release(r.lock);
+    psal_explainer_close(&r.explainer);
+    psal_session_close(&r.session);
     return status;
+}
+
+int main(int argc, char **argv) {
+    return psal_program_main(&program, argc, argv, work);
 }

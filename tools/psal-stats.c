@@ -1,15 +1,23 @@
 /* psal-stats: mean and standard deviation of the naive saliency over a data set, for standardizing. */
 #include <errno.h>
-#include <signal.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/numbers.h"
 #include "io/atomic_file.h"
+#include "io/mapped_file.h"
 #include "io/profile_writer.h"
 #include "io/progress.h"
+#include "io/run_lock.h"
+#include "tools/print.h"
+#include "tools/program.h"
 #include "tools/session.h"
+#include "tools/skipped.h"
 #include "tools/stats_figures.h"
 #include "tools/stats_merge.h"
 
@@ -19,8 +27,7 @@ static const psal_option OPTIONS[] = {
      "A folder of class folders, a table path,label (CSV), or idx:IMAGES,LABELS. For merge: only needed for --records.",
      .alias = "imagenet-val-path"},
     {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Only the first N samples.", .minimum = 1, .maximum = 1e9},
-    {PSAL_OPTION_FLAG, "skip-bad",
-     .help = "Leave out images that cannot be read, and say so; otherwise they end the run."},
+    PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,
      "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. "
      "Join "
@@ -36,14 +43,14 @@ static const psal_option OPTIONS[] = {
      .help = "The loss is the predicted class's logit (or the runner-up's) minus the label's."},
     {PSAL_OPTION_FLAG, "predicted", .help = "Also the mean profile of mistakes for the class that was predicted."},
     {PSAL_OPTION_HEADING, .help = "Results"},
-    {PSAL_OPTION_PATH, "out", 'o', "FILE", NULL, "The statistics, as .safetensors.", .alias = NULL},
+    {PSAL_OPTION_PATH, "out", 'o', "FILE", NULL, "The statistics, as .safetensors.", .output = true},
     {PSAL_OPTION_PATH, "records", 0, "FILE", NULL,
-     "Also a CSV: label, prediction, confidences and loss of every sample.", .alias = NULL},
+     "Also a CSV: label, prediction, confidences and loss of every sample.", .output = true},
     {PSAL_OPTION_PATH, "profiles", 0, "FILE", NULL,
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples "
      "in "
      "FILE.csv. merge joins the parts' FILE.part-I-of-N.",
-     .alias = NULL},
+     .output = true, .companion = ".csv"},
     {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
     {PSAL_OPTION_PATH, "figures", 0, "DIR", NULL,
      "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the "
@@ -61,10 +68,11 @@ static const psal_option OPTIONS[] = {
 static const psal_program PROGRAM = {
     .name = "psal-stats",
     .version = PSAL_VERSION,
-    .summary =
-        "Mean and standard deviation of the naive saliency over a data set, which profiles are standardized with.",
+    .summary = "Compute the naive saliency's mean and standard deviation over a data set, with which profiles are "
+               "standardized.",
     .arguments = "[merge OUT PART...]",
     .most_arguments = 100000,
+    .output_argument = 1, /* merge OUT PART... */
     .options = OPTIONS,
     .epilogue = "Examples:\n"
                 "  psal-stats --weights resnet50.safetensors --data imagenet/val --out resnet50_stats.safetensors\n"
@@ -72,24 +80,19 @@ static const psal_program PROGRAM = {
                 "  psal-stats merge S.safetensors S.part-*-of-7.safetensors\n"};
 
 /* Set by SIGINT and SIGTERM: finish what is being computed, save, leave. */
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number) {
-    interrupted = number;
-}
-
 typedef struct run {
     const psal_options *options;
     psal_session session;
     psal_dataset *dataset;
+    uint64_t data_fingerprint;
     psal_saliency_options saliency_options;
     psal_saliency *saliency;
-    psal_identity identity;
+    psal_computation computation;
     psal_summary *summary;
     psal_profile_writer *profiles;
     psal_dtype profile_type;
     psal_progress *progress;
-    int64_t shard, shards, first, end;
+    int64_t shard, shards, samples, first, end;
     char out[4096], partial[4096], records[4096], profile_path[4096], profile_index[4096];
     bool skip_bad, save_failed;
     double save_every, saved_at;
@@ -98,48 +101,80 @@ typedef struct run {
 
 /* ---- what is to be done ---- */
 
-static bool environment_number(const char *name, int64_t *value) {
+enum { MOST_SHARDS = 1000000 };
+
+static psal_status check_shard(run *r, int64_t index, int64_t count, const char *whence, psal_error *err) {
+    if (count < 1 || count > MOST_SHARDS || index < 0 || index >= count)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--shard %s: part %" PRId64 " of %" PRId64 ": should be I/N with I from 1 to N, N at most %d",
+                         whence, index + (index < INT64_MAX), count, MOST_SHARDS);
+    r->shard = index;
+    r->shards = count;
+    return PSAL_OK;
+}
+
+static bool is_set(const char *name) {
     const char *text = getenv(name);
-    char *end = NULL;
-    if (!text || !*text) return false;
-    *value = strtoll(text, &end, 10);
-    return *end == '\0' && *value >= 0;
+    return text && *text;
+}
+
+/* A launcher's variable; *value stays where it is not set. */
+static psal_status environment_number(const char *name, int64_t *value, psal_error *err) {
+    const char *text = getenv(name);
+    if (!is_set(name) || (psal_parse_int64(text, value) && *value >= 0)) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard auto: %s is '%.60s', which is no number of a task", name, text);
+}
+
+/* Slurm numbers the tasks of an array MIN, MIN + STEP, ..., MAX; of a list with gaps it does not say which there
+ * are. */
+static psal_status slurm_shard(run *r, psal_error *err) {
+    int64_t task = 0, count = 0, lowest = 0, step = 1, highest = -1;
+    psal_status status = environment_number("SLURM_ARRAY_TASK_ID", &task, err);
+    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_COUNT", &count, err);
+    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_MIN", &lowest, err);
+    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_STEP", &step, err);
+    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_MAX", &highest, err);
+    if (status != PSAL_OK) return status;
+    int64_t index = step > 0 && task >= lowest ? (task - lowest) / step : -1;
+    bool even = index >= 0 && (task - lowest) % step == 0 && index < count;
+    if (!even || (highest >= 0 && (highest < lowest || (highest - lowest) / step + 1 != count)))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--shard auto: task %" PRId64 " of %" PRId64 "; of Slurm's array %" PRId64 "-%" PRId64
+                         ":%" PRId64 " this is %" PRId64
+                         ", but the array's numbers must follow each other without gaps",
+                         index + 1, count, lowest, highest, step, task);
+    return check_shard(r, index, count, "auto, from SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT", err);
+}
+
+static psal_status mpi_shard(run *r, psal_error *err) {
+    int64_t rank = 0, size = 0;
+    psal_status status = environment_number("OMPI_COMM_WORLD_RANK", &rank, err);
+    if (status == PSAL_OK) status = environment_number("OMPI_COMM_WORLD_SIZE", &size, err);
+    return status == PSAL_OK
+               ? check_shard(r, rank, size, "auto, from OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE", err)
+               : status;
 }
 
 /* --shard I/N, or what the launcher says: Slurm's job array, or Open MPI's ranks. */
 static psal_status parse_shard(run *r, psal_error *err) {
-    const char *text = psal_options_string(r->options, "shard");
+    const char *text = psal_options_string(r->options, "shard"), *slash = text ? strchr(text, '/') : NULL;
     r->shards = 1;
     if (!text) return PSAL_OK;
-    int used = 0;
-    long long i = 0, n = 0;
-    int64_t task, lowest, count;
     if (strcmp(text, "auto") != 0) {
-        if (sscanf(text, "%lld/%lld%n", &i, &n, &used) != 2 || text[used] || i < 1 || n < i || n > 1000000)
+        char first[32] = "";
+        int64_t i, n;
+        if (slash && slash - text < (ptrdiff_t)sizeof first) memcpy(first, text, (size_t)(slash - text));
+        if (!slash || !psal_parse_int64(first, &i) || !psal_parse_int64(slash + 1, &n) || i < 1)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard %s: should be I/N with I from 1 to N, e.g. 2/7, or auto",
                              text);
-        r->shard = i - 1;
-        r->shards = n;
-    } else if (environment_number("SLURM_ARRAY_TASK_ID", &task) &&
-               environment_number("SLURM_ARRAY_TASK_COUNT", &count)) {
-        if (!environment_number("SLURM_ARRAY_TASK_MIN", &lowest)) lowest = 0;
-        r->shard = task - lowest;
-        r->shards = count;
-    } else if (environment_number("OMPI_COMM_WORLD_RANK", &task) &&
-               environment_number("OMPI_COMM_WORLD_SIZE", &count)) {
-        r->shard = task;
-        r->shards = count;
-    } else {
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor OMPI_COMM_WORLD_RANK and "
-            "OMPI_COMM_WORLD_SIZE are set: run it from a Slurm job array or mpirun, or say --shard I/N");
+        return check_shard(r, i - 1, n, text, err);
     }
-    if (r->shards < 1 || r->shard < 0 || r->shard >= r->shards)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--shard auto: task %lld of %lld; the array's numbers must follow each other without gaps",
-                         (long long)r->shard + 1, (long long)r->shards);
-    return PSAL_OK;
+    if (is_set("SLURM_ARRAY_TASK_ID") && is_set("SLURM_ARRAY_TASK_COUNT")) return slurm_shard(r, err);
+    if (is_set("OMPI_COMM_WORLD_RANK") && is_set("OMPI_COMM_WORLD_SIZE")) return mpi_shard(r, err);
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor OMPI_COMM_WORLD_RANK and "
+        "OMPI_COMM_WORLD_SIZE are set: run it from a Slurm job array or mpirun, or say --shard I/N");
 }
 
 static psal_status choose_paths(run *r, psal_error *err) {
@@ -147,7 +182,9 @@ static psal_status choose_paths(run *r, psal_error *err) {
                *profiles = psal_options_string(r->options, "profiles");
     if (!out) return psal_fail(err, PSAL_ERR_ARGUMENT, "--out FILE is missing: where the statistics go");
     psal_status status = psal_part_path(out, r->shard, r->shards, r->out, err);
-    if (status == PSAL_OK) snprintf(r->partial, sizeof r->partial, "%.4000s.partial", r->out);
+    /* There is nothing to go on with beside a pipe or a device. */
+    if (status == PSAL_OK && !psal_atomic_file_is_direct(r->out))
+        snprintf(r->partial, sizeof r->partial, "%.4000s.partial", r->out);
     if (status == PSAL_OK && records) status = psal_part_path(records, r->shard, r->shards, r->records, err);
     if (status == PSAL_OK && profiles) status = psal_part_path(profiles, r->shard, r->shards, r->profile_path, err);
     if (status == PSAL_OK && profiles)
@@ -155,18 +192,26 @@ static psal_status choose_paths(run *r, psal_error *err) {
     return status;
 }
 
-/* Whether a result can be written there: better known now than after hours. */
-static psal_status check_writable(const char *path, psal_error *err) {
-    if (!*path) return PSAL_OK;
-    psal_atomic_file *file = psal_atomic_file_open(path, err);
-    if (!file) return err->status;
-    psal_atomic_file_abort(file);
-    return PSAL_OK;
+/* Whether the results can be written: better known now than after hours. */
+static psal_status check_writable(const run *r, psal_error *err) {
+    char rows[4200] = "";
+    if (*r->profile_path) {
+        char *file = psal_atomic_file_regular(r->profile_path, err);
+        if (!file) return psal_error_status(err);
+        snprintf(rows, sizeof rows, "%.4096s.partial", file);
+        free(file);
+    }
+    const char *const paths[] = {r->out, r->partial, r->records, r->profile_path, r->profile_index, rows};
+    psal_status status = PSAL_OK;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0] && status == PSAL_OK; i++)
+        if (*paths[i]) status = psal_atomic_file_check(paths[i], err);
+    return status;
 }
 
 static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
     for (int64_t i = 0; i < count; i++) {
         int label = psal_dataset_label(r->dataset, (size_t)i);
+        if (psal_dataset_problem(r->dataset, (size_t)i)) continue; /* it will be skipped */
         if (label == PSAL_NO_LABEL)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has no label: statistics need the label of every sample",
                              psal_dataset_name(r->dataset, (size_t)i));
@@ -180,17 +225,48 @@ static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
 static psal_status open_data(run *r, psal_error *err) {
     const char *spec = psal_options_string(r->options, "data");
     if (!spec) return psal_fail(err, PSAL_ERR_ARGUMENT, "--data is missing: the samples to make statistics of");
-    r->dataset = psal_dataset_open(spec, r->session.labels, err);
-    if (!r->dataset) return err->status;
+    r->dataset = psal_open_list(spec, r->session.labels, r->skip_bad, &r->session.notes, err);
+    if (!r->dataset) return psal_error_status(err);
     int64_t count = (int64_t)psal_dataset_count(r->dataset), limit = psal_options_int(r->options, "limit");
     if (limit && limit < count) count = limit;
     psal_status status = check_labels(r, count, err);
     if (status != PSAL_OK) return status;
     r->first = r->shard * count / r->shards;
     r->end = (r->shard + 1) * count / r->shards;
-    psal_identity_set(&r->identity, "psal.dataset", "%016" PRIx64, psal_dataset_fingerprint(r->dataset));
-    psal_identity_set(&r->identity, "psal.samples", "%lld", (long long)count);
-    return PSAL_OK;
+    r->samples = count;
+    return psal_dataset_fingerprint(r->dataset, &r->data_fingerprint, err);
+}
+
+/* Everything that the numbers depend on. */
+static void describe(run *r) {
+    psal_computation *c = &r->computation;
+    psal_session_computation(&r->session, &r->saliency_options, psal_options_flag(r->options, "normalized"), c);
+    psal_computation_set(c, PSAL_FIELD_DATASET, "%016" PRIx64, r->data_fingerprint);
+    psal_computation_set(c, PSAL_FIELD_DATASET_NAME, "%s", psal_options_string(r->options, "data"));
+    psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, r->samples);
+    psal_computation_set(c, PSAL_FIELD_PREDICTED, "%d", psal_options_flag(r->options, "predicted"));
+    psal_computation_set(c, PSAL_FIELD_SHARD, "%" PRId64, r->shard + 1);
+    psal_computation_set(c, PSAL_FIELD_SHARDS, "%" PRId64, r->shards);
+    psal_computation_set(c, PSAL_FIELD_PROFILES, "%s", *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
+}
+
+/* What an earlier run has left, and must belong to this one. */
+static psal_summary *read_state(run *r, const char *file, psal_error *err) {
+    psal_computation found;
+    char names[512];
+    psal_summary *summary = psal_state_read(file, &found, err);
+    if (!summary) return NULL;
+    psal_fields unsaid = psal_computation_unsaid(&found, &r->computation, PSAL_FIELDS_RUN, true);
+    if (psal_computation_check(&found, &r->computation, PSAL_FIELDS_RUN, err) != PSAL_OK) {
+        psal_summary_free(summary);
+        psal_fail_prefix(err, "%s: belongs to another run", file);
+        return NULL;
+    }
+    if (unsaid)
+        psal_note(&r->session.notes, "%s, of an earlier version, does not say its %s: taken to be as here", file,
+                  psal_fields_names(unsaid, names));
+    psal_session_print_notes(&r->session, PROGRAM.name);
+    return summary;
 }
 
 static psal_status prepare(run *r, psal_error *err) {
@@ -200,12 +276,11 @@ static psal_status prepare(run *r, psal_error *err) {
     r->skip_bad = psal_options_flag(o, "skip-bad");
     psal_status status = parse_shard(r, err);
     if (status == PSAL_OK) status = choose_paths(r, err);
-    if (status == PSAL_OK) status = check_writable(r->out, err);
-    if (status == PSAL_OK) status = check_writable(r->records, err);
-    if (status == PSAL_OK) status = check_writable(r->profile_path, err);
+    if (status == PSAL_OK) status = check_writable(r, err);
     if (status == PSAL_OK) status = psal_session_open(session, o, err);
     if (status == PSAL_OK) psal_session_print_notes(session, PROGRAM.name);
     if (status == PSAL_OK) status = open_data(r, err);
+    psal_session_print_notes(session, PROGRAM.name);
     if (status != PSAL_OK) return status;
     bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
     if (logit && difference)
@@ -220,11 +295,11 @@ static psal_status prepare(run *r, psal_error *err) {
         .is_signed = psal_options_flag(o, "signed"),
         .threads = 1,
         .memory_limit = session->memory_limit / (size_t)session->threads,
-        .method = session->method,
-        .brief = (r->end - r->first) / session->threads < PSAL_MANY_SAMPLES,
+        .conv = session->conv,
+        .few_runs = (r->end - r->first) / session->threads < PSAL_MANY_SAMPLES,
         .lean = true};
     r->saliency = psal_saliency_new(session->model, &r->saliency_options, err);
-    if (!r->saliency) return err->status;
+    if (!r->saliency) return psal_error_status(err);
     r->profile_type = *r->profile_path && psal_options_choice(o, "profile-type") == 0 ? PSAL_F16 : PSAL_F32;
     const char *figures = psal_options_string(o, "figures");
     if (figures && r->shards > 1)
@@ -234,24 +309,17 @@ static psal_status prepare(run *r, psal_error *err) {
                                           err);
         if (status != PSAL_OK) return status;
     }
-    char preprocess[256];
-    psal_identity_set(&r->identity, "psal.arch", "%s", session->info->arch);
-    psal_identity_set(&r->identity, "psal.fingerprint", "%016" PRIx64, psal_model_fingerprint(session->model));
-    psal_identity_set(&r->identity, "psal.preprocess", "%s",
-                      psal_preprocess_format(&session->preprocess, preprocess, sizeof preprocess));
-    psal_identity_set(&r->identity, "psal.aggregation", "%s", psal_aggregation_name(r->saliency_options.aggregation));
-    psal_identity_set(&r->identity, "psal.loss", "%s", psal_loss_name(r->saliency_options.loss));
-    psal_identity_set(&r->identity, "psal.signed", "%d", r->saliency_options.is_signed);
-    psal_identity_set(&r->identity, "psal.run.normalized", "%d", psal_options_flag(o, "normalized"));
-    psal_identity_set(&r->identity, "psal.size", "%dx%d", session->height, session->width);
-    psal_identity_set(&r->identity, "psal.conv", "%s", psal_options_string(o, "conv"));
-    psal_identity_set(&r->identity, "psal.predicted", "%d", psal_options_flag(o, "predicted"));
-    psal_identity_set(&r->identity, "psal.classes", "%d", session->info->num_classes);
-    psal_identity_set(&r->identity, "psal.shard", "%lld", (long long)r->shard + 1);
-    psal_identity_set(&r->identity, "psal.shards", "%lld", (long long)r->shards);
-    psal_identity_set(&r->identity, "psal.profiles", "%s",
-                      *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
+    describe(r);
     return PSAL_OK;
+}
+
+/* Its name is known to everybody who may write into the folder: a link that waits there is not followed. */
+static psal_status write_state(const run *r, psal_error *err) {
+    struct stat info;
+    if (!*r->partial) return PSAL_OK;
+    if (lstat(r->partial, &info) == 0 && !S_ISREG(info.st_mode))
+        return psal_fail(err, PSAL_ERR_IO, "%s: is no ordinary file", r->partial);
+    return psal_state_write(r->partial, &r->computation, r->summary, err);
 }
 
 /* Begin the sums: new, or where an interrupted run has stopped. A finished part needs no more work. */
@@ -259,11 +327,14 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
     *finished = false;
     int64_t length = psal_saliency_length(r->saliency);
     bool resume = psal_options_flag(r->options, "resume");
-    bool interrupted_run = resume && access(r->partial, F_OK) == 0;
-    bool finished_part = resume && !interrupted_run && r->shards > 1 && access(r->out, F_OK) == 0;
+    bool interrupted_run = false, finished_part = false;
+    psal_status status = resume ? psal_file_exists(r->partial, &interrupted_run, err) : PSAL_OK;
+    if (status == PSAL_OK && resume && !interrupted_run && r->shards > 1)
+        status = psal_file_exists(r->out, &finished_part, err);
+    if (status != PSAL_OK) return status;
     if (interrupted_run || finished_part) {
         const char *file = interrupted_run ? r->partial : r->out;
-        r->summary = psal_state_read(file, &r->identity, NULL, err);
+        r->summary = read_state(r, file, err);
         /* The file says by itself what it belongs to; whoever adds to it relies on these. */
         if (r->summary &&
             (r->summary->length != length || r->summary->first != r->first || r->summary->end != r->end)) {
@@ -275,15 +346,15 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
     } else {
         r->summary = psal_summary_new(length, r->first, r->end, psal_options_flag(r->options, "normalized"), err);
     }
-    if (!r->summary) return err->status;
+    if (!r->summary) return psal_error_status(err);
     r->saved_next = r->summary->next;
     r->saved_at = psal_seconds();
     if (*finished || !*r->profile_path) return PSAL_OK;
     r->profiles = psal_profile_writer_open(r->profile_path, r->profile_type, r->end - r->first, length, interrupted_run,
                                            err);
-    if (!r->profiles) return err->status;
+    if (!r->profiles) return psal_error_status(err);
     /* From here on the profiles' file can be gone on with, even when nothing is in it yet. */
-    return interrupted_run ? PSAL_OK : psal_state_write(r->partial, &r->identity, r->summary, err);
+    return interrupted_run ? PSAL_OK : write_state(r, err);
 }
 
 /* ---- doing it ---- */
@@ -303,17 +374,17 @@ static void expect_sample(void *data, int64_t index) {
     psal_dataset_prefetch(((run *)data)->dataset, (size_t)index);
 }
 
-static psal_status take_sample(void *data, const psal_sample *sample, const float *profile, const float *predicted,
-                               const psal_error *why, psal_error *err) {
+static psal_status take_sample(void *data, const psal_sample_result *sample, const float *profile,
+                               const float *predicted, const psal_error *why, psal_error *err) {
     run *r = data;
     if (!profile) {
-        const char *name = psal_dataset_name(r->dataset, (size_t)sample->index);
-        bool named = strstr(why->message, name) != NULL;
-        if (!r->skip_bad)
-            return psal_fail(err, why->status, "%s%s%s (--skip-bad leaves such images out)", named ? "" : name,
-                             named ? "" : ": ", why->message);
-        psal_progress_note(r->progress, "%s: skipped %s%s%s", PROGRAM.name, named ? "" : name, named ? "" : ": ",
-                           why->message);
+        psal_error bad = *why;
+        psal_skipped_error(&bad, psal_dataset_name(r->dataset, (size_t)sample->index), !r->skip_bad);
+        if (!r->skip_bad || !psal_skippable(why)) {
+            if (err) *err = bad;
+            return bad.status;
+        }
+        psal_progress_note(r->progress, "%s: skipped %s", PROGRAM.name, bad.message);
     }
     psal_status status = PSAL_OK;
     if (profile && r->profiles)
@@ -323,16 +394,16 @@ static psal_status take_sample(void *data, const psal_sample *sample, const floa
 
 static psal_status save(run *r, psal_error *err) {
     psal_status status = r->profiles ? psal_profile_writer_sync(r->profiles, err) : PSAL_OK;
-    if (status == PSAL_OK) status = psal_state_write(r->partial, &r->identity, r->summary, err);
+    if (status == PSAL_OK) status = write_state(r, err);
     r->saved_at = psal_seconds();
-    if (status == PSAL_OK) r->saved_next = r->summary->next;
+    if (status == PSAL_OK && *r->partial) r->saved_next = r->summary->next;
     r->save_failed = status != PSAL_OK;
     return status;
 }
 
 static psal_status pause_run(void *data, int64_t next, psal_error *err) {
     run *r = data;
-    if (interrupted) return psal_fail(err, PSAL_ERR_CANCELLED, "interrupted");
+    if (psal_program_interrupted()) return psal_fail(err, PSAL_ERR_CANCELLED, "interrupted");
     if (next == r->end || psal_seconds() - r->saved_at < r->save_every) return PSAL_OK;
     return save(r, err);
 }
@@ -342,10 +413,7 @@ static void step_run(void *data) {
 }
 
 static psal_status compute(run *r, psal_error *err) {
-    struct sigaction action = {.sa_handler = on_signal,
-                               .sa_flags = (int)SA_RESETHAND}; /* a second one ends it at once */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    psal_program_stop_on_signal();
     psal_progress_options progress = {.out = stderr,
                                       .mode = r->session.quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
                                       .label = "images",
@@ -369,10 +437,10 @@ static psal_status compute(run *r, psal_error *err) {
     /* Nothing that was computed is lost. */
     psal_error also = PSAL_ERROR_INIT;
     if (r->summary->next > r->saved_next && !r->save_failed && save(r, &also) != PSAL_OK)
-        fprintf(stderr, "%s: the work so far could not be saved: %s\n", PROGRAM.name, also.message);
+        psal_print(stderr, "%s: the work so far could not be saved: %s\n", PROGRAM.name, also.message);
     if (r->saved_next > r->first)
-        fprintf(stderr, "%s: %lld of %lld samples are kept in %s; --resume goes on from there\n", PROGRAM.name,
-                (long long)(r->saved_next - r->first), (long long)(r->end - r->first), r->partial);
+        psal_print(stderr, "%s: %lld of %lld samples are kept in %s; --resume goes on from there\n", PROGRAM.name,
+                   (long long)(r->saved_next - r->first), (long long)(r->end - r->first), r->partial);
     return status;
 }
 
@@ -392,75 +460,109 @@ static psal_status write_figures(run *r, psal_error *err) {
 }
 
 static psal_status write_results(run *r, psal_error *err) {
-    psal_status status = PSAL_OK;
-    if (r->profiles) {
+    psal_status status = r->shards > 1 ? PSAL_OK : psal_summary_suffices(r->summary, true, err);
+    if (status == PSAL_OK && r->profiles) {
         status = psal_profile_writer_commit(r->profiles, err);
         r->profiles = NULL;
         if (status == PSAL_OK)
-            status = psal_state_write_records(r->profile_index, r->dataset, r->summary, r->profile_type, err);
+            status = psal_state_write_records(r->profile_index, r->dataset, r->summary, &r->computation,
+                                              r->profile_type, err);
     }
     if (status == PSAL_OK && *r->records)
-        status = psal_state_write_records(r->records, r->dataset, r->summary, r->profile_type, err);
+        status = psal_state_write_records(r->records, r->dataset, r->summary, &r->computation, r->profile_type, err);
     if (status == PSAL_OK && psal_options_string(r->options, "figures")) status = write_figures(r, err);
     if (status != PSAL_OK) return status;
-    status = r->shards > 1 ? psal_state_write(r->out, &r->identity, r->summary, err)
-                           : psal_state_write_statistics(r->out, &r->identity, r->summary, err);
+    status = r->shards > 1 ? psal_state_write(r->out, &r->computation, r->summary, err)
+                           : psal_state_write_statistics(r->out, &r->computation, r->summary, err);
     if (status == PSAL_OK) unlink(r->partial);
     return status;
 }
 
-static void print_result(const psal_summary *s, const char *out) {
+/* Entries that are the same for every sample, so that nothing can be said of them (psal_rankable). */
+static int64_t without_deviation(const psal_summary *s) {
+    const psal_welford *all = s->groups[PSAL_GROUP_ALL];
+    int64_t count = 0;
+    for (int64_t i = 0; i < all->length && all->count > 1; i++) {
+        double mean = all->mean[i], std = sqrt(all->m2[i] / (double)(all->count - 1));
+        bool rankable = true;
+        psal_rankable(PSAL_MODE_STD, 1, NULL, &mean, &std, &rankable);
+        count += !rankable;
+    }
+    return count;
+}
+
+static void print_result(const psal_summary *s, const char *out, bool one_class) {
     int64_t count = psal_summary_count(s), correct = psal_summary_correct(s);
-    printf("%lld samples: %lld correct (%.2f %%), %lld incorrect, %lld skipped\n", (long long)count, (long long)correct,
-           count ? 100.0 * (double)correct / (double)count : 0.0, (long long)(count - correct),
-           (long long)psal_summary_skipped(s));
-    printf("%s: %lld entries\n", out, (long long)s->length);
+    if (one_class) /* correct it is always: there is nothing else to predict */
+        printf("%lld samples of the network's one class, %lld skipped\n", (long long)count,
+               (long long)psal_summary_skipped(s));
+    else
+        printf("%lld samples: %lld correct (%.2f %%), %lld incorrect, %lld skipped\n", (long long)count,
+               (long long)correct, count ? 100.0 * (double)correct / (double)count : 0.0, (long long)(count - correct),
+               (long long)psal_summary_skipped(s));
+    int64_t same = without_deviation(s);
+    psal_print(stdout, "%s: %lld entries", out, (long long)s->length);
+    if (same == s->length)
+        printf("; no filter has a deviation: all samples give the same profile, by which nothing can be standardized");
+    else if (same > 0)
+        printf(", %lld of them without a deviation, which are never ranked", (long long)same);
+    printf("\n");
 }
 
-static psal_status work(run *r, psal_error *err) {
+/* Say which images the statistics lack, by name where there is a data set. */
+static int finish(const psal_summary *s, const psal_dataset *dataset, psal_status done, psal_error *err) {
+    if (done != PSAL_OK) return done;
+    psal_skipped skipped = {0};
+    psal_status status = PSAL_OK;
+    for (int64_t i = s->first; i < s->next && status == PSAL_OK; i++) {
+        const psal_sample_result *record = &s->records[i - s->first];
+        char number[32];
+        snprintf(number, sizeof number, "number %lld", (long long)i);
+        if (record->status != PSAL_OK)
+            status = psal_skipped_add(&skipped, dataset ? psal_dataset_name(dataset, (size_t)i) : number,
+                                      &(psal_error){0}, err);
+    }
+    int result = psal_skipped_finish(&skipped, PROGRAM.name, (size_t)(s->next - s->first), status, err);
+    psal_skipped_free(&skipped);
+    return result;
+}
+
+static int make_statistics(const psal_options *options, psal_error *err) {
+    run r = {.options = options};
     bool finished;
-    psal_status status = prepare(r, err);
-    if (status == PSAL_OK) status = begin(r, &finished, err);
-    if (status == PSAL_OK && !finished) status = compute(r, err);
-    if (status == PSAL_OK && !finished) status = write_results(r, err);
-    if (status == PSAL_OK) print_result(r->summary, r->out);
-    return status;
+    psal_run_lock *lock = NULL;
+    psal_status status = prepare(&r, err);
+    if (status == PSAL_OK && *r.partial && !(lock = psal_run_lock_take(r.out, err))) status = psal_error_status(err);
+    if (status == PSAL_OK) status = begin(&r, &finished, err);
+    if (status == PSAL_OK && !finished) status = compute(&r, err);
+    if (status == PSAL_OK && !finished) status = write_results(&r, err);
+    if (status == PSAL_OK) print_result(r.summary, r.out, r.session.info->num_classes == 1);
+    int result = finish(r.summary, r.dataset, status, err);
+    psal_profile_writer_close(r.profiles);
+    psal_summary_free(r.summary);
+    psal_saliency_free(r.saliency);
+    psal_dataset_free(r.dataset);
+    psal_session_close(&r.session);
+    psal_run_lock_release(lock);
+    return result;
 }
 
-static void end(run *r) {
-    psal_profile_writer_close(r->profiles);
-    psal_summary_free(r->summary);
-    psal_saliency_free(r->saliency);
-    psal_dataset_free(r->dataset);
-    psal_session_close(&r->session);
+static int merge(const psal_options *options, psal_error *err) {
+    psal_summary *joined = psal_stats_merge(options, err);
+    if (!joined) return psal_error_status(err);
+    print_result(joined, psal_options_argument(options, 1), false);
+    int result = finish(joined, NULL, PSAL_OK, err);
+    psal_summary_free(joined);
+    return result;
+}
+
+static int work(const psal_options *options, psal_error *err) {
+    if (psal_options_argument_count(options) == 0) return make_statistics(options, err);
+    const char *what = psal_options_argument(options, 0);
+    if (strcmp(what, "merge") == 0) return merge(options, err);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is", what);
 }
 
 int main(int argc, char **argv) {
-    bool done;
-    int exit_status;
-    psal_options *options = psal_program_begin(&PROGRAM, argc, argv, &done, &exit_status);
-    if (!options || done) {
-        psal_options_free(options);
-        return exit_status;
-    }
-    psal_error err = PSAL_ERROR_INIT;
-    psal_status status;
-    if (psal_options_argument_count(options) == 0) {
-        run r = {.options = options};
-        status = work(&r, &err);
-        end(&r);
-    } else if (strcmp(psal_options_argument(options, 0), "merge") == 0) {
-        psal_summary *joined = psal_stats_merge(options, &err);
-        if (joined) print_result(joined, psal_options_argument(options, 1));
-        status = joined ? PSAL_OK : err.status;
-        psal_summary_free(joined);
-    } else {
-        status = psal_fail(&err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is",
-                           psal_options_argument(options, 0));
-    }
-    if (status == PSAL_OK && fflush(stdout) != 0)
-        status = psal_fail(&err, PSAL_ERR_IO, "standard output: cannot write");
-    if (status != PSAL_OK) exit_status = psal_program_fail(&PROGRAM, &err);
-    psal_options_free(options);
-    return exit_status;
+    return psal_program_main(&PROGRAM, argc, argv, work);
 }

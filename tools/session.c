@@ -1,6 +1,8 @@
+#include "tools/memory.h"
+#include "tools/print.h"
 #include "tools/session.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,7 @@
 
 #include "io/checkpoint.h"
 #include "saliency/delta.h"
-#include "tools/wait_briefly.h"
+#include "tools/network.h"
 
 /* Told by the build: where the installation keeps its data, and where the sources were. */
 #ifndef PSAL_DATADIR
@@ -20,9 +22,6 @@
 #define PSAL_SOURCES "."
 #endif
 
-/* The network and the sample that programs use when they are given none. */
-static const char DEFAULT_WEIGHTS[] = "fashion_resnet18.safetensors";
-
 double psal_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -31,8 +30,8 @@ double psal_seconds(void) {
 
 /* ---- where things lie ---- */
 
-static bool readable(const char *path) {
-    return access(path, R_OK) == 0;
+static bool says_not_there(int reason) {
+    return reason == ENOENT || reason == ENOTDIR;
 }
 
 static bool format_path(char path[4096], const char *folder, const char *middle, const char *name) {
@@ -57,10 +56,16 @@ psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
                                      {folder, "/../share/psal/weights/"}, /* bin/psal-run installed */
                                      {PSAL_DATADIR, "/weights/"}, /* moved elsewhere: the places told by the build */
                                      {PSAL_SOURCES, "/weights/"}};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (places[i][0] && format_path(found, places[i][0], places[i][1], name) && realpath(found, path))
-            return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_IO, "%s is not in the box: looked in the source tree and in %s/weights", name,
+    psal_status status = PSAL_OK; /* of the first place that could not be looked at: there may be another one */
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (!places[i][0] || !format_path(found, places[i][0], places[i][1], name)) continue;
+        if (realpath(found, path)) return PSAL_OK;
+        if (!says_not_there(errno) && status == PSAL_OK)
+            status = psal_fail(err, PSAL_ERR_IO, "%s: cannot be looked at: %s", found, strerror(errno));
+    }
+    if (status != PSAL_OK) return status;
+    return psal_fail(err, PSAL_ERR_IO,
+                     "%s, which comes with psal, is not there: looked in the source tree and in %s/weights", name,
                      PSAL_DATADIR);
 }
 
@@ -68,12 +73,14 @@ psal_status psal_cache_file(const char *name, char path[4096], psal_error *err) 
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     bool fits = cache && *cache ? format_path(path, cache, "/psal/", name)
                                 : home && *home && format_path(path, home, "/.cache/psal/", name);
-    if (!fits) return psal_fail(err, PSAL_ERR_IO, "no cache folder: HOME and XDG_CACHE_HOME are not set");
-    if (readable(path)) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_IO, "%s is not there", path);
+    if (!fits) return psal_fail(err, PSAL_ERR_ARGUMENT, "no cache folder: HOME and XDG_CACHE_HOME are not set");
+    if (access(path, R_OK) == 0) return PSAL_OK;
+    if (says_not_there(errno)) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s is not there", path);
+    return psal_fail(err, PSAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
 }
 
-/* The checkpoint to read: --weights, or what weights/fetch stored for --model, or the network in the box. */
+/* The checkpoint to read: --weights, or what weights/fetch stored for --model, or the small network that comes
+ * with psal. */
 static psal_status find_weights(psal_session *s, const psal_options *options, psal_error *err) {
     const char *weights = psal_options_string(options, "weights"), *model = psal_options_string(options, "model");
     if (weights) {
@@ -81,14 +88,18 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--weights: the path is too long");
     }
     if (!model) {
-        s->in_the_box = true;
-        return psal_box_file(DEFAULT_WEIGHTS, s->weights, err);
+        s->default_network = true;
+        return psal_box_file(PSAL_DEFAULT_WEIGHTS, s->weights, err);
     }
     static const char *const endings[] = {".safetensors", ".pth"};
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s%s", model, endings[i]);
-        if (psal_cache_file(name, s->weights, NULL) == PSAL_OK) return PSAL_OK;
+        psal_error why = PSAL_ERROR_INIT;
+        psal_status status = psal_cache_file(name, s->weights, &why);
+        s->fetched = status == PSAL_OK;
+        if (s->fetched) return PSAL_OK;
+        if (status == PSAL_ERR_IO) return psal_fail(err, status, "--model %s: %s", model, why.message);
     }
     return psal_fail(
         err, PSAL_ERR_IO,
@@ -99,8 +110,8 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
 
 /* ---- opening ---- */
 
-/* What is known about a file from the cache by its name alone. Some names there are no architectures (resnet50-keras), and
- * torchvision's Inception-v3 wants its input rescaled, which its .pth file does not say. */
+/* What is known about a file from the cache by its name alone. Some names there are no architectures (resnet50-keras),
+ * and torchvision's Inception-v3 wants its input rescaled, which its .pth file does not say. */
 static void describe_fetched(const psal_session *s, psal_model_options *model) {
     const char *ending = strrchr(s->weights, '.');
     if (strcmp(model->arch, "inception_v3") == 0 && ending && strcmp(ending, ".pth") == 0) model->transform_input = 1;
@@ -113,6 +124,14 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     const char *text = psal_options_string(options, "preprocess");
     bool given = text != NULL;
     if (!given) text = s->info->preprocess;
+    if (!*text && strcmp(s->info->family, "onnx") == 0)
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "%s: an ONNX file does not say how images are prepared: give --preprocess (\"torchvision\" for "
+            "torchvision's networks, \"torchvision;crop=%d\" for other sizes)",
+            s->weights, s->info->native_size);
+    s->preprocess_assumed = !given && !s->fetched &&
+                            (!*text || psal_was_assumed(s->checkpoint, PSAL_FIELD_PREPROCESS_ASSUMED));
     if (!*text) text = "torchvision"; /* 224 x 224 for every network, as the published statistics used it */
     psal_status status = psal_preprocess_parse(text, &s->preprocess, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
@@ -129,15 +148,55 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     return PSAL_OK;
 }
 
-static psal_status apply_deltas(psal_session *s, const psal_options *options, psal_error *err) {
-    for (size_t i = 0; i < psal_options_count(options, "delta"); i++) {
+/* What nobody has said, and what therefore may be wrong. */
+static void note_assumptions(psal_session *s) {
+    char text[PSAL_FIELD_SIZE];
+    if (s->preprocess_assumed) {
+        psal_computation_set(&s->computation, PSAL_FIELD_PREPROCESS_ASSUMED, "1");
+        psal_note_warning(
+            &s->notes,
+            "%s does not record its preprocessing: %s is assumed (shorter side to %d, crop %dx%d); say --preprocess",
+            s->weights, psal_preprocess_format(&s->preprocess, text, sizeof text), s->preprocess.resize_shorter,
+            s->height, s->width);
+    }
+    if (s->transform_assumed) {
+        psal_computation_set(&s->computation, PSAL_FIELD_TRANSFORM_ASSUMED, "1");
+        psal_note_warning(&s->notes,
+                          "%s does not record %s's input transform: assumed off; torchvision's own pretrained file "
+                          "needs --transform-input",
+                          s->weights, strcmp(s->info->arch, "googlenet") == 0 ? "GoogLeNet" : "Inception-v3");
+    }
+}
+
+/* A delta belongs to weights and to what the network makes of them; it can be tried with another preprocessing. */
+static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, const char *path, psal_error *err) {
+    psal_computation made;
+    psal_error other = PSAL_ERROR_INIT;
+    psal_status status = psal_computation_read(&made, delta, err);
+    if (status == PSAL_OK) status = psal_computation_check(&made, &s->computation, PSAL_FIELDS_NETWORK, err);
+    if (status == PSAL_OK &&
+        psal_computation_check(&made, &s->computation, PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS), &other) != PSAL_OK)
+        psal_note_warning(&s->notes, "%s: %s", path, other.message);
+    return status == PSAL_OK ? psal_delta_apply(delta, s->model, err) : status;
+}
+
+/* The record of the network, and the deltas applied to it. */
+static psal_status describe_network(psal_session *s, const psal_options *options, psal_error *err) {
+    size_t count = psal_options_count(options, "delta");
+    psal_status status = psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
+    psal_computation_set(&s->computation, PSAL_FIELD_CONV, "%s", psal_options_string(options, "conv"));
+    psal_computation_set(&s->computation, PSAL_FIELD_PROCESSOR, "%s", psal_processor_name(s->conv.processor));
+    for (size_t i = 0; i < count && status == PSAL_OK; i++) {
         const char *path = psal_options_string_at(options, "delta", i);
         psal_tensor_map *delta = psal_checkpoint_read(path, NULL, err);
-        psal_status status = delta ? psal_delta_apply(delta, s->model, err) : err->status;
+        if (!delta) return psal_error_status(err);
+        status = apply_delta(s, delta, path, err);
         psal_tensor_map_free(delta);
-        if (status != PSAL_OK) return delta ? psal_fail_prefix(err, "%s", path) : status;
+        if (status != PSAL_OK) psal_fail_prefix(err, "%s", path);
     }
-    return PSAL_OK;
+    if (count == 0 || status != PSAL_OK) return status;
+    memcpy(s->computation.value[PSAL_FIELD_BASE], s->computation.value[PSAL_FIELD_WEIGHTS], PSAL_FIELD_SIZE);
+    return psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
 }
 
 psal_status psal_session_open(psal_session *s, const psal_options *options, psal_error *err) {
@@ -147,27 +206,36 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;
     static const psal_conv2d_method methods[] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_ACCURATE, PSAL_CONV2D_DIRECT,
                                                  PSAL_CONV2D_GEMM};
-    s->method = methods[psal_options_choice(options, "conv")];
+    const psal_processor processor = (psal_processor)psal_options_choice(options, "processor");
+    if (!psal_processor_runs(processor))
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
+                         "--processor %s: this machine does not have it; the best that it has is %s",
+                         psal_processor_name(processor), psal_processor_name(psal_processor_best()));
+    s->conv = (psal_conv2d_settings){methods[psal_options_choice(options, "conv")], processor};
     psal_status status = find_weights(s, options, err);
     if (status != PSAL_OK) return status;
-    s->checkpoint = psal_checkpoint_read(s->weights, &s->notes, err);
-    if (!s->checkpoint) return err->status;
     psal_model_options model = {.arch = psal_options_string(options, "model"),
                                 .variant = psal_options_string(options, "variant"),
                                 .bn_epsilon = psal_options_double(options, "bn-epsilon"),
                                 .transform_input = psal_options_flag(options, "transform-input") ? 1 : 0};
     if (model.arch && !psal_options_has(options, "weights")) describe_fetched(s, &model);
-    char notes[1024];
-    s->model = psal_model_load(s->checkpoint, &model, notes, err);
-    if (!s->model) return psal_fail_prefix(err, "%s", s->weights);
-    if (*notes) psal_note(&s->notes, "%s: %s", s->weights, notes);
+    s->model = psal_open_network(s->weights, options, &model, &s->checkpoint, &s->notes, err);
+    if (!s->model) return psal_error_status(err);
     s->info = psal_model_get_info(s->model);
-    if ((status = apply_deltas(s, options, err)) != PSAL_OK) return status;
+    s->transform_assumed = model.transform_input == 0 &&
+                           (s->info->transform_input_assumed ||
+                            psal_was_assumed(s->checkpoint, PSAL_FIELD_TRANSFORM_ASSUMED));
     if ((status = open_preprocess(s, options, err)) != PSAL_OK) return status;
+    if ((status = describe_network(s, options, err)) != PSAL_OK) return status;
+    note_assumptions(s);
     const char *set = psal_options_string(options, "labels");
-    if (!set) set = psal_tensor_map_meta(s->checkpoint, "psal.labels");
-    s->labels = psal_labels_open(set, s->info->num_classes, err);
-    return s->labels ? PSAL_OK : err->status;
+    s->labels = set ? psal_labels_open(set, s->info->num_classes, err)
+                    : psal_labels_recorded(psal_tensor_map_meta(s->checkpoint, "psal.labels"), s->info->num_classes,
+                                           err);
+    if (!s->labels && !set) psal_fail_prefix(err, "%s", s->weights);
+    if (!s->labels) return psal_error_status(err);
+    /* Now that the network is in memory. */
+    return psal_memory_limit(s->threads, s->memory_limit, &s->memory_limit, err);
 }
 
 void psal_session_close(psal_session *s) {
@@ -179,125 +247,20 @@ void psal_session_close(psal_session *s) {
 }
 
 void psal_session_print_notes(psal_session *s, const char *program) {
-    for (size_t i = 0; i < s->notes.count && !s->quiet; i++)
-        fprintf(stderr, "%s: note: %s\n", program, s->notes.lines[i]);
+    for (size_t i = 0; i < s->notes.count; i++)
+        if (!s->quiet || s->notes.warning[i]) psal_print(stderr, "%s: note: %s\n", program, s->notes.lines[i]);
     psal_notes_free(&s->notes);
 }
 
-/* ---- statistics ---- */
-
-static psal_statistics *read_statistics(const char *path, psal_error *err) {
-    psal_tensor_map *tensors = psal_checkpoint_read(path, NULL, err);
-    if (!tensors) return NULL;
-    psal_statistics *statistics = psal_statistics_from_tensors(tensors, err);
-    psal_tensor_map_free(tensors);
-    if (!statistics) psal_fail_prefix(err, "%s", path);
-    return statistics;
+void psal_session_computation(const psal_session *s, const psal_saliency_options *saliency, bool normalized,
+                              psal_computation *computation) {
+    *computation = s->computation;
+    psal_computation_set_profile(computation, saliency, normalized);
 }
 
-static bool suits(const psal_statistics *statistics, const psal_session *s, const psal_saliency_options *saliency,
-                  int64_t length, bool normalized) {
-    char warning[256];
-    return statistics->normalized == normalized &&
-           psal_statistics_check(statistics, s->model, saliency, length, warning, NULL) == PSAL_OK && !*warning;
-}
-
-/* Statistics made for exactly these weights, among NAME_stats*.safetensors files of a folder. */
-static psal_statistics *search_folder(const char *folder, const psal_session *s, const psal_saliency_options *saliency,
-                                      int64_t length, bool normalized, char path[4096]) {
-    DIR *dir = opendir(folder);
-    psal_statistics *found = NULL;
-    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
-        if (!strstr(entry->d_name, "_stats") || !strstr(entry->d_name, ".safetensors")) continue;
-        if (!format_path(path, folder, "/", entry->d_name)) continue;
-        psal_statistics *candidate = read_statistics(path, NULL);
-        if (candidate && candidate->fingerprint && suits(candidate, s, saliency, length, normalized))
-            found = candidate;
-        else
-            psal_statistics_free(candidate);
-    }
-    if (dir) closedir(dir);
-    return found;
-}
-
-/* The folder part of a path, in place. */
-static void to_folder(char *path) {
-    char *slash = strrchr(path, '/');
-    if (slash) *slash = '\0';
-}
-
-static psal_statistics *search_statistics(const psal_session *s, const psal_saliency_options *saliency, int64_t length,
-                                          bool normalized, char path[4096]) {
-    char folder[4096];
-    if (psal_box_file(DEFAULT_WEIGHTS, folder, NULL) == PSAL_OK) {
-        to_folder(folder);
-        psal_statistics *found = search_folder(folder, s, saliency, length, normalized, path);
-        if (found) return found;
-    }
-    snprintf(folder, sizeof folder, "%s", s->weights);
-    if (!strchr(folder, '/')) snprintf(folder, sizeof folder, "./");
-    to_folder(folder);
-    psal_statistics *found = search_folder(folder, s, saliency, length, normalized, path);
-    if (found) return found;
-    /* What weights/fetch stores beside a torchvision network: the original authors' statistics, which say nothing of
-     * themselves, so that the name must do. */
-    char name[256];
-    snprintf(name, sizeof name, "ImageNet_val_saliency_stat_%s_filter_wise.pth", s->info->arch);
-    if (normalized || saliency->aggregation != PSAL_AGGREGATION_FILTER || saliency->is_signed ||
-        saliency->loss != PSAL_LOSS_CROSS_ENTROPY || s->info->num_classes != 1000 ||
-        s->preprocess.order != PSAL_CHANNELS_RGB || psal_cache_file(name, path, NULL) != PSAL_OK)
-        return NULL;
-    return read_statistics(path, NULL);
-}
-
-/* Free statistics that do not fit and return NULL. */
-static psal_statistics *check_statistics(psal_session *s, psal_statistics *statistics, const char *path,
-                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
-                                         psal_error *err) {
-    char warning[256] = "";
-    if (psal_statistics_check(statistics, s->model, saliency, length, warning, err) != PSAL_OK) {
-        psal_fail_prefix(err, "%s", path);
-    } else if (statistics->normalized != normalized) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "%s: statistics of %s profiles, but %s ones are needed here", path,
-                  statistics->normalized ? "normalized" : "plain", normalized ? "normalized" : "plain");
-    } else {
-        if (*warning) psal_note(&s->notes, "%s: %s", path, warning);
-        return statistics;
-    }
-    psal_statistics_free(statistics);
-    return NULL;
-}
-
-psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options,
-                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
-                                         char path_out[4096], psal_error *err) {
-    char path[4096];
-    const char *given = psal_options_string(options, "stats");
-    psal_statistics *statistics;
-    if (given) {
-        snprintf(path, sizeof path, "%s", given);
-        statistics = read_statistics(given, err);
-        if (!statistics) return NULL;
-    } else {
-        statistics = search_statistics(s, saliency, length, normalized, path);
-        if (!statistics) {
-            psal_fail(
-                err, PSAL_ERR_ARGUMENT,
-                "no statistics known for these weights of %s: make them with 'psal-stats --weights %s --data DIR --out "
-                "S.safetensors' and give --stats S.safetensors",
-                s->info->arch, s->weights);
-            return NULL;
-        }
-    }
-    statistics = check_statistics(s, statistics, path, saliency, length, normalized, err);
-    if (statistics && path_out) memcpy(path_out, path, sizeof path);
-    return statistics;
-}
-
-psal_statistics *psal_session_statistics_file(psal_session *s, const char *path, const psal_saliency_options *saliency,
-                                              int64_t length, bool normalized, psal_error *err) {
-    psal_statistics *statistics = read_statistics(path, err);
-    return statistics ? check_statistics(s, statistics, path, saliency, length, normalized, err) : NULL;
+psal_status psal_session_record_preprocess(const psal_session *s, psal_tensor_map *checkpoint, psal_error *err) {
+    return psal_record_assumptions(checkpoint, s->computation.value[PSAL_FIELD_PREPROCESS], s->preprocess_assumed,
+                                   s->transform_assumed, err);
 }
 
 /* ---- images ---- */
@@ -312,34 +275,4 @@ psal_status psal_session_prepare(const psal_session *s, const psal_image *image,
     else
         psal_image_free(&own);
     return status;
-}
-
-/* ---- main functions ---- */
-
-psal_options *psal_program_begin(const psal_program *program, int argc, char **argv, bool *done, int *status) {
-    psal_error err = PSAL_ERROR_INIT;
-    *done = false;
-    psal_options *options = psal_options_parse(program, argc, argv, &err);
-    if (!options) {
-        psal_program_fail(program, &err);
-        *status = 2;
-        return NULL;
-    }
-    if (psal_options_wants_help(options)) {
-        char *text = psal_options_help(program, 100);
-        if (text) fputs(text, stdout);
-        free(text);
-        *done = true;
-    } else if (psal_options_wants_version(options)) {
-        printf("%s %s\n", program->name, program->version);
-        *done = true;
-    }
-    *status = *done && fflush(stdout) != 0 ? 1 : 0;
-    if (!*done) psal_wait_briefly(argv);
-    return options;
-}
-
-int psal_program_fail(const psal_program *program, const psal_error *err) {
-    fprintf(stderr, "%s: %s\n", program->name, err->message);
-    return 1;
 }

@@ -11,10 +11,12 @@
 #include "models/model.h"
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"
+#include "tools/computation_io.h"
 #include "tools/options.h"
 
 #define PSAL_VERSION "0.1.0"
-#define PSAL_MANY_SAMPLES 32 /* so many for one worker, and large pages pay (psal_saliency_options.brief) */
+#define PSAL_DEFAULT_WEIGHTS "fashion_resnet18.safetensors" /* in weights/; used where none are given */
+#define PSAL_MANY_SAMPLES 32 /* so many for one worker, and large pages pay (psal_saliency_options.few_runs) */
 
 /* The rows about the network, for a program's option table. */
 #define PSAL_SESSION_OPTIONS                                                                                           \
@@ -24,9 +26,17 @@
          'w',                                                                                                          \
          "FILE",                                                                                                       \
          NULL,                                                                                                         \
-         "Checkpoint: .safetensors, .pth, .npz, or a TensorFlow.js model.json. Without it, the small ResNet in the "   \
-         "box "                                                                                                        \
-         "(Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.",                         \
+         "Checkpoint: .safetensors, .pth, .npz, .onnx, or a TensorFlow.js model.json. Without it, the small ResNet "   \
+         "that comes with psal (Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.",    \
+         .alias = NULL},                                                                                               \
+        {PSAL_OPTION_STRING,                                                                                           \
+         "weights-key",                                                                                                \
+         0,                                                                                                            \
+         "KEY",                                                                                                        \
+         NULL,                                                                                                         \
+         "Which network of a file that holds several: the key its weights are under ('net_state_dict', "               \
+         "'checkpoint.model', '0'), "                                                                                  \
+         "or what their names begin with ('backbone.').",                                                              \
          .alias = NULL},                                                                                               \
         {PSAL_OPTION_PATH,                                                                                             \
          "delta",                                                                                                      \
@@ -34,6 +44,15 @@
          "FILE",                                                                                                       \
          NULL,                                                                                                         \
          "Changed filters to apply to the weights (psal-finetune --save-delta).",                                      \
+         .repeatable = true},                                                                                          \
+        {PSAL_OPTION_STRING,                                                                                           \
+         "ignore-extra",                                                                                               \
+         0,                                                                                                            \
+         "NAME",                                                                                                       \
+         NULL,                                                                                                         \
+         "A tensor to leave out that no layer of the network takes, or the beginning of names, with its last dot "     \
+         "('head2.'), for "                                                                                            \
+         "those who know that it has no part in the answer.",                                                          \
          .repeatable = true},                                                                                          \
         {PSAL_OPTION_STRING,                                                                                           \
          "model",                                                                                                      \
@@ -54,7 +73,7 @@
         {PSAL_OPTION_DOUBLE, "bn-epsilon", 0, "X", NULL, "Batch-norm epsilon, where the checkpoint does not say.",     \
          .minimum = 1e-12,   .maximum = 1},                                                                            \
         {PSAL_OPTION_FLAG, "transform-input",                                                                          \
-         .help = "Inception-v3: rescale the input as torchvision's pretrained one does."},                             \
+         .help = "Inception-v3, GoogLeNet: rescale the input as torchvision's pretrained one does."},                  \
         {PSAL_OPTION_STRING,                                                                                           \
          "preprocess",                                                                                                 \
          0,                                                                                                            \
@@ -68,7 +87,8 @@
          0,                                                                                                            \
          "SET",                                                                                                        \
          NULL,                                                                                                         \
-         "Class names: imagenet, fashion-mnist, numbers, or a file with one name a line.",                             \
+         "Class names: imagenet, fashion-mnist, numbers, or a file: a name a line, a table, JSON, a printed Python "   \
+         "list or dictionary, YAML.",                                                                                  \
          .alias = NULL},                                                                                               \
         {PSAL_OPTION_HEADING, .help = "Running"},                                                                      \
         {PSAL_OPTION_INT,                                                                                              \
@@ -84,24 +104,39 @@
          0,                                                                                                            \
          NULL,                                                                                                         \
          "fast",                                                                                                       \
-         "Convolution kernels: fast (Winograd's transforms), accurate (gradients too by small ones only), direct "     \
-         "(none), "                                                                                                    \
-         "or gemm (im2col and OpenBLAS).",                                                                             \
+         "How gradients are convolved: fast (Winograd's transforms), accurate (small ones only), direct (none), or "   \
+         "gemm "                                                                                                       \
+         "(OpenBLAS). The forward pass has no transforms: equal windows of the image give equal numbers.",             \
          .choices = "fast|accurate|direct|gemm"},                                                                      \
-        {PSAL_OPTION_INT, "memory-limit",    0, "MIB", NULL, "Refuse to use more working memory than this.",           \
-         .minimum = 1,    .maximum = 1 << 30},                                                                         \
+        {PSAL_OPTION_CHOICE,                                                                                           \
+         "processor",                                                                                                  \
+         0,                                                                                                            \
+         NULL,                                                                                                         \
+         "auto",                                                                                                       \
+         "Convolve with these instructions instead of the best that this machine has, to compare. Other bits, but "    \
+         "for "                                                                                                        \
+         "avx2, avx512 and neon (on ARM) in the forward pass.",                                                        \
+         .choices = "auto|portable|avx2|avx512|amx|neon"},                                                             \
+        {PSAL_OPTION_INT,                                                                                              \
+         "memory-limit",                                                                                               \
+         0,                                                                                                            \
+         "MIB",                                                                                                        \
+         NULL,                                                                                                         \
+         "Refuse to use more working memory than this. If not given: three quarters of what there is.",                \
+         .minimum = 1,                                                                                                 \
+         .maximum = 1 << 30},                                                                                          \
     {                                                                                                                  \
-        PSAL_OPTION_FLAG, "quiet", 'q', .help = "Print results and errors only."                                       \
+        PSAL_OPTION_FLAG, "quiet", 'q', .help = "Print results, warnings and errors only."                             \
     }
 
 /* The row that chooses statistics, for programs that standardize. */
-#define PSAL_STATISTICS_OPTIONS                                                                                       \
-    {                                                                                                                 \
-        PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,                                                                 \
-            "Statistics of the naive saliency over a data set (psal-stats, or the original authors' .pth). Found by " \
-            "the "                                                                                                    \
-            "weights for the networks in the box and the fetched ones.",                                              \
-            .alias = NULL                                                                                             \
+#define PSAL_STATISTICS_OPTIONS                                                                                     \
+    {                                                                                                               \
+        PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,                                                               \
+            "Statistics of the naive saliency over a data set (psal-stats, or the original authors' .pth). If not " \
+            "given: those for these weights among the files *_stats*.safetensors beside the checkpoint and those "  \
+            "that come with psal. With --delta, those of the weights without it will do.",                          \
+            .alias = NULL                                                                                           \
     }
 
 typedef struct psal_session {
@@ -113,38 +148,44 @@ typedef struct psal_session {
     char weights[4096]; /* path of the checkpoint that was read */
     int height, width;  /* of the network's input */
     int threads;
-    size_t memory_limit; /* bytes, 0: none */
-    psal_conv2d_method method;
-    bool quiet, in_the_box; /* in_the_box: neither --weights nor --model was given */
-    psal_notes notes;       /* for the user, on standard error unless quiet: psal_session_print_notes */
+    size_t memory_limit; /* bytes for the plans of all threads together */
+    psal_conv2d_settings conv;
+    bool quiet, default_network; /* neither --weights nor --model was given */
+    bool fetched;                /* by name from the cache: what is known of such files need not be recorded in them */
+    bool preprocess_assumed, transform_assumed; /* neither the user nor the file says it; there is a note then */
+    psal_computation computation; /* of the network with its deltas, its preprocessing, --conv and --processor */
+    psal_notes notes;             /* for the user, on standard error: psal_session_print_notes */
 } psal_session;
 
 psal_status psal_session_open(psal_session *session, const psal_options *options, psal_error *err);
 void psal_session_close(psal_session *session); /* zeroed is fine */
+/* The notes so far, which are then gone; with --quiet only the warnings. */
 void psal_session_print_notes(psal_session *session, const char *program);
 
-/* The statistics that --stats names, or that lie in the box or the cache for these weights. Fails when there are none, or
- * they belong to something else. *path_out (may be NULL) tells where they were found. */
+/* What a profile of the session's network is the record of. */
+void psal_session_computation(const psal_session *session, const psal_saliency_options *saliency, bool normalized,
+                              psal_computation *computation);
+/* Write into a checkpoint how its images are prepared. */
+psal_status psal_session_record_preprocess(const psal_session *session, psal_tensor_map *checkpoint, psal_error *err);
+
+/* ---- session_statistics.c ---- */
+
+/* The statistics that --stats names, or the best of those that lie in weights/ or beside the weights, or in the cache,
+ * for exactly what is computed here. Fails when there are none, or they belong to something else, naming it. *path_out
+ * (may be NULL) tells where they were found. */
 psal_statistics *psal_session_statistics(psal_session *session, const psal_options *options,
                                          const psal_saliency_options *saliency, int64_t length, bool normalized,
                                          char path_out[4096], psal_error *err);
-/* The same from the file `path`. */
-psal_statistics *psal_session_statistics_file(psal_session *session, const char *path,
-                                              const psal_saliency_options *saliency, int64_t length, bool normalized,
-                                              psal_error *err);
+/* The same from the file `path`, for what is computed `here`. */
+psal_statistics *psal_session_statistics_file(const char *path, const psal_computation *here, int64_t length,
+                                              psal_notes *notes, psal_error *err);
 
-/* A file in the box: in the folder that the environment's PSAL_BOX names, weights/NAME beside the sources, or below the
- * installation's share/psal. Fails when it is not there. */
+/* A file of weights/, which comes with psal: in the folder that the environment's PSAL_BOX names, weights/NAME beside
+ * the sources, or below the installation's share/psal. Fails when it is not there. */
 psal_status psal_box_file(const char *name, char path[4096], psal_error *err);
-/* A file in the cache that weights/fetch fills: ${XDG_CACHE_HOME:-~/.cache}/psal/NAME. */
+/* A file in the cache that weights/fetch fills: ${XDG_CACHE_HOME:-~/.cache}/psal/NAME. PSAL_ERR_ARGUMENT when it is not
+ * there, PSAL_ERR_IO when that cannot be told. */
 psal_status psal_cache_file(const char *name, char path[4096], psal_error *err);
-
-/* ---- the frame of a main function ---- */
-
-/* Parse; handle --help and --version (then *done is set and the exit status returned in *status). NULL on error, printed. */
-psal_options *psal_program_begin(const psal_program *program, int argc, char **argv, bool *done, int *status);
-/* Print "psal-run: message" to standard error; returns the exit status 1. */
-int psal_program_fail(const psal_program *program, const psal_error *err);
 
 /* Prepare one image of a data set: decoded, resized and cropped pixels (for pictures; may be NULL) and the network's
  * input [3, height, width]. Fails when the result is not the session's size. */

@@ -14,13 +14,15 @@ build_needs=(
 )
 test_needs=(
     library:check=check command:python3=python3 command:curl='curl ca-certificates'
-    command:parallel=parallel command:mpirun=openmpi-bin
+    command:parallel=parallel command:mpirun=openmpi-bin command:clang-format=clang-format
     file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist
 )
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
 )
 tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
+# The libraries for aarch64 are not installed but unpacked, by tests/arm/sysroot.
+arm_needs=(command:aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu command:qemu-aarch64=qemu-user)
 fuzz_needs=("${tsan_needs[@]}" package:libclang-rt-dev=libclang-rt-dev)
 
 started=$(date +%s.%N)

@@ -92,7 +92,7 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
     const psal_profile_layer *layers = psal_saliency_layers(f->saliency);
     d->layer_count = (size_t)psal_saliency_layer_count(f->saliency);
     d->statistics = psal_statistics_new(s->length, err);
-    if (!d->statistics) return err->status;
+    if (!d->statistics) return psal_error_status(err);
     psal_status status = psal_summary_finish(s, d->statistics, NULL, err);
     if (status != PSAL_OK) return status;
     d->layers = calloc(d->layer_count, sizeof *d->layers);
@@ -130,7 +130,7 @@ static float *as_floats(const double *values, int64_t n, psal_error *err) {
 static psal_status draw_profiles(const drawing *d, const psal_group *groups, int group_count, const char *title,
                                  const char *name, psal_error *err) {
     const psal_summary *s = d->figures->summary;
-    psal_figure_profile profiles[2][DRAWN_COUNT];
+    psal_profile_curve profiles[2][DRAWN_COUNT];
     float *values[2 * DRAWN_COUNT];
     int count = 0;
     psal_status status = PSAL_OK;
@@ -139,7 +139,7 @@ static psal_status draw_profiles(const drawing *d, const psal_group *groups, int
         if (!d->standardized[group]) continue;
         values[2 * count] = as_floats(s->groups[group]->mean, s->length, err);
         values[2 * count + 1] = as_floats(d->standardized[group], s->length, err);
-        for (int p = 0; p < 2; p++) profiles[p][count] = (psal_figure_profile){d->name[group], values[2 * count + p]};
+        for (int p = 0; p < 2; p++) profiles[p][count] = (psal_profile_curve){d->name[group], values[2 * count + p]};
         if (!values[2 * count] || !values[2 * count + 1]) status = PSAL_ERR_MEMORY;
         count++;
     }
@@ -175,7 +175,7 @@ static psal_status write_profiles_table(const drawing *d, psal_error *err) {
     const psal_summary *s = d->figures->summary;
     char path[PATH];
     psal_csv_writer *csv = psal_csv_create(path_of(d, "profiles.csv", path), err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     psal_csv_record(csv, sizeof columns / sizeof *columns, columns);
     for (size_t l = 0; l < d->layer_count; l++)
         for (int64_t i = 0; i < d->layers[l].count; i++) {
@@ -238,7 +238,7 @@ static psal_status write_depth_table(const drawing *d, const int64_t *counts, co
         "layer", "filters", "filters_percent", "standardized", "standardized_percent", "naive", "naive_percent"};
     char path[PATH];
     psal_csv_writer *csv = psal_csv_create(path_of(d, "depth.csv", path), err);
-    if (!csv) return err->status;
+    if (!csv) return psal_error_status(err);
     psal_csv_record(csv, sizeof columns / sizeof *columns, columns);
     for (size_t l = 0; l < d->layer_count; l++) {
         psal_csv_text(csv, d->layers[l].name);

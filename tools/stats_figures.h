@@ -1,8 +1,9 @@
-/* stats_figures.h - psal-stats --figures DIR: what the profiles of a data set have in common, as pictures and as tables.
+/* stats_figures.h - psal-stats --figures DIR: what the profiles of a data set have in common, as pictures and as
+ * tables.
  *
  *   mean_profiles.png  the mean naive profile of the mistakes above their mean standardized one
- *   groups.png         mean profiles, naive and standardized, of right samples, of mistakes against their true label, and
- *                      with --predicted of mistakes against the label that was predicted
+ *   groups.png         mean profiles, naive and standardized, of right samples, of mistakes against their true label,
+ *                      and with --predicted of mistakes against the label that was predicted
  *   depth.png          the stages of the network that the k most salient filters of all mistakes fall in
  *   profiles.csv       what is drawn in the first two: a row per filter
  *   depth.csv          what is drawn in the third, layer by layer

@@ -1,12 +1,17 @@
+#include "tools/print.h"
 #include "tools/stats_merge.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
 #include "io/npy.h"
+#include "engine/numbers.h"
 #include "io/profile_writer.h"
+#include "io/run_lock.h"
 #include "tools/stats_figures.h"
 
 psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err) {
@@ -19,7 +24,8 @@ psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char
 }
 
 typedef struct joining {
-    psal_identity identity; /* of the first part */
+    psal_computation computation; /* of the first part, and what others say beside it */
+    psal_fields unsaid;           /* by one of them, of an earlier version */
     int64_t shards;
     psal_summary **parts; /* [shards] by number, NULL while missing */
     const char **files;   /* [shards] */
@@ -28,29 +34,58 @@ typedef struct joining {
     psal_aggregation aggregation;
 } joining;
 
-static int64_t identity_number(const psal_identity *identity, const char *key) {
-    return strtoll(psal_identity_get(identity, key), NULL, 10);
+static int64_t number(const psal_computation *computation, psal_field field) {
+    int64_t value;
+    return psal_parse_int64(computation->value[field], &value) ? value : -1;
+}
+
+static psal_status same_run(joining *j, const psal_computation *part, const char *path, psal_error *err) {
+    const psal_fields which = PSAL_FIELDS_RUN & ~PSAL_FIELD_SET(PSAL_FIELD_SHARD);
+    psal_field differs = psal_computation_difference(part, &j->computation, which);
+    if (differs != PSAL_FIELD_COUNT)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s belongs to another run than the first part: its %s is '%s', not '%s'", path,
+                         psal_field_describe(differs)->name, part->value[differs], j->computation.value[differs]);
+    j->unsaid |= psal_computation_unsaid(part, &j->computation, which, true);
+    for (int f = 0; f < PSAL_FIELD_COUNT; f++) {
+        if (*j->computation.value[f] || !*part->value[f]) continue;
+        memcpy(j->computation.value[f], part->value[f], PSAL_FIELD_SIZE);
+        j->unsaid |= PSAL_FIELD_SET(f) & PSAL_FIELDS_RUN;
+    }
+    return PSAL_OK;
+}
+
+/* What not all parts say is not true of the whole. */
+static void forget_unsaid(joining *j, bool quiet) {
+    char names[512];
+    if (j->unsaid && !quiet)
+        psal_print(
+            stderr,
+            "psal-stats: note: parts of an earlier version do not say their %s: taken to be those of the others\n",
+            psal_fields_names(j->unsaid, names));
+    for (int f = 0; f < PSAL_FIELD_COUNT; f++)
+        if (j->unsaid & PSAL_FIELD_SET(f)) *j->computation.value[f] = '\0';
 }
 
 /* Read one part and put it in its place. */
 static psal_status read_part(joining *j, const char *path, psal_error *err) {
-    psal_identity found;
-    psal_summary *part = psal_state_read(path, NULL, &found, err);
-    if (!part) return err->status;
+    psal_computation found;
+    psal_summary *part = psal_state_read(path, &found, err);
+    if (!part) return psal_error_status(err);
     psal_status status = PSAL_OK;
-    int64_t shard = identity_number(&found, "psal.shard"), shards = identity_number(&found, "psal.shards");
-    int64_t samples = identity_number(&found, "psal.samples");
+    int64_t shard = number(&found, PSAL_FIELD_SHARD), shards = number(&found, PSAL_FIELD_SHARDS);
+    int64_t samples = number(&found, PSAL_FIELD_SAMPLES);
     if (!j->parts) {
         if (shards < 1 || shards > 1000000)
             status = psal_fail(err, PSAL_ERR_FORMAT, "%s: part of %lld", path, (long long)shards);
-        j->identity = found;
+        j->computation = found;
         j->shards = shards;
         j->parts = status == PSAL_OK ? calloc((size_t)shards, sizeof *j->parts) : NULL;
         j->files = status == PSAL_OK ? calloc((size_t)shards, sizeof *j->files) : NULL;
         if (status == PSAL_OK && (!j->parts || !j->files))
             status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for parts");
     }
-    if (status == PSAL_OK) status = psal_identity_same_run(&found, &j->identity, path, err);
+    if (status == PSAL_OK) status = same_run(j, &found, path, err);
     if (status != PSAL_OK) {
         psal_summary_free(part);
         return status;
@@ -96,24 +131,26 @@ static psal_dataset *open_names(const joining *j, const psal_options *options, p
         return NULL;
     }
     psal_labels *labels = psal_labels_open(psal_options_string(options, "labels"),
-                                           (int)identity_number(&j->identity, "psal.classes"), err);
-    psal_dataset *dataset = labels ? psal_dataset_open(spec, labels, err) : NULL;
+                                           (int)number(&j->computation, PSAL_FIELD_CLASSES), err);
+    psal_dataset *dataset = labels ? psal_dataset_open(spec, labels, true, NULL, err) : NULL;
     psal_labels_free(labels);
-    char fingerprint[32] = "";
-    if (dataset) snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_dataset_fingerprint(dataset));
-    if (dataset && strcmp(fingerprint, psal_identity_get(&j->identity, "psal.dataset")) != 0) {
-        psal_dataset_free(dataset);
-        psal_fail(err, PSAL_ERR_ARGUMENT, "%s is not the data set that the parts were made from", spec);
-        return NULL;
-    }
-    return dataset;
+    uint64_t fingerprint;
+    char text[32];
+    if (!dataset) return NULL;
+    psal_status status = psal_dataset_fingerprint(dataset, &fingerprint, err);
+    snprintf(text, sizeof text, "%016" PRIx64, status == PSAL_OK ? fingerprint : 0);
+    if (status == PSAL_OK && strcmp(text, j->computation.value[PSAL_FIELD_DATASET]) != 0)
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s is not the data set that the parts were made from", spec);
+    if (status == PSAL_OK) return dataset;
+    psal_dataset_free(dataset);
+    return NULL;
 }
 
 /* Copy the rows of one part's store behind each other. */
 static psal_status copy_rows(psal_profile_writer *writer, const char *path, psal_dtype dtype, int64_t first,
                              int64_t end, int64_t length, psal_error *err) {
     psal_tensor_map *map = psal_npy_read(path, err);
-    if (!map) return err->status;
+    if (!map) return psal_error_status(err);
     const psal_tensor *rows = psal_tensor_map_at(map, 0);
     psal_status status = PSAL_OK;
     char text[96];
@@ -132,7 +169,7 @@ static psal_status copy_rows(psal_profile_writer *writer, const char *path, psal
 static psal_status join_profiles(const joining *j, const psal_summary *all, const char *path, psal_dtype dtype,
                                  psal_error *err) {
     psal_profile_writer *writer = psal_profile_writer_open(path, dtype, all->end, all->length, false, err);
-    if (!writer) return err->status;
+    if (!writer) return psal_error_status(err);
     psal_status status = PSAL_OK;
     for (int64_t i = 0; i < j->shards && status == PSAL_OK; i++) {
         char part[4096];
@@ -142,11 +179,7 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
                                all->length, err);
     }
     if (status == PSAL_OK) return psal_profile_writer_commit(writer, err);
-    psal_profile_writer_close(writer);
-    /* There is nothing to go on with: merging begins anew. */
-    char partial[4200];
-    snprintf(partial, sizeof partial, "%.4096s.partial", path);
-    unlink(partial);
+    psal_profile_writer_discard(writer); /* there is nothing to go on with: merging begins anew */
     return status;
 }
 
@@ -154,36 +187,35 @@ static psal_status write_tables(const joining *j, const psal_options *options, c
                                 psal_error *err) {
     const char *records = psal_options_string(options, "records"), *profiles = psal_options_string(options, "profiles");
     if (!records && !profiles) return PSAL_OK;
-    const char *type = psal_identity_get(&j->identity, "psal.profiles");
+    const char *type = j->computation.value[PSAL_FIELD_PROFILES];
     psal_dtype dtype = strcmp(type, "float16") == 0 ? PSAL_F16 : PSAL_F32;
     if (profiles && strcmp(type, "none") == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--profiles: the parts were made without");
     psal_dataset *dataset = open_names(j, options, err);
-    if (!dataset) return err->status;
+    if (!dataset) return psal_error_status(err);
     psal_status status = PSAL_OK;
     char index[4096];
     if (profiles) {
         status = join_profiles(j, all, profiles, dtype, err);
         if (snprintf(index, sizeof index, "%s.csv", profiles) >= (int)sizeof index)
             status = psal_fail(err, PSAL_ERR_ARGUMENT, "the path is too long: %s", profiles);
-        if (status == PSAL_OK) status = psal_state_write_records(index, dataset, all, dtype, err);
+        if (status == PSAL_OK) status = psal_state_write_records(index, dataset, all, &j->computation, dtype, err);
     }
-    if (status == PSAL_OK && records) status = psal_state_write_records(records, dataset, all, dtype, err);
+    if (status == PSAL_OK && records)
+        status = psal_state_write_records(records, dataset, all, &j->computation, dtype, err);
     psal_dataset_free(dataset);
     return status;
 }
 
 /* The figures need the names of the layers: the network, which must be that of the parts. */
 static psal_status open_network(joining *j, const psal_options *options, psal_error *err) {
-    const char *folder = psal_options_string(options, "figures"),
-               *name = psal_identity_get(&j->identity, "psal.aggregation");
+    const char *folder = psal_options_string(options, "figures"), *name = j->computation.value[PSAL_FIELD_AGGREGATION];
     int64_t length = j->parts[0]->length;
     psal_session *session = &j->session;
     psal_status status = psal_session_open(session, options, err);
     if (status != PSAL_OK) return status;
-    char fingerprint[32];
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(session->model));
-    if (strcmp(fingerprint, psal_identity_get(&j->identity, "psal.fingerprint")) != 0)
+    if (psal_computation_difference(&j->computation, &session->computation, PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS)) !=
+        PSAL_FIELD_COUNT)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--figures: the parts were made with other weights than %s: give --weights", session->weights);
     while (j->aggregation < PSAL_AGGREGATION_TENSOR && strcmp(psal_aggregation_name(j->aggregation), name) != 0)
@@ -191,7 +223,7 @@ static psal_status open_network(joining *j, const psal_options *options, psal_er
     psal_saliency_options one = {
         .height = session->height, .width = session->width, .aggregation = j->aggregation, .threads = 1};
     j->saliency = psal_saliency_new(session->model, &one, err);
-    if (!j->saliency) return err->status;
+    if (!j->saliency) return psal_error_status(err);
     if (psal_saliency_length(j->saliency) != length)
         return psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: profiles of %" PRId64 " entries, but %s has %" PRId64,
                          j->files[0], length, session->weights, psal_saliency_length(j->saliency));
@@ -223,16 +255,20 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
         return NULL;
     }
     joining j = {0};
+    const char *out = psal_options_argument(options, 1);
+    psal_run_lock *lock = NULL;
     psal_status status = PSAL_OK;
+    if (!psal_atomic_file_is_direct(out) && !(lock = psal_run_lock_take(out, err))) status = psal_error_status(err);
     for (size_t i = 2; i < count && status == PSAL_OK; i++)
         status = read_part(&j, psal_options_argument(options, i), err);
     bool figures = psal_options_string(options, "figures") != NULL;
     if (status == PSAL_OK) status = join_parts(&j, err);
+    if (status == PSAL_OK) forget_unsaid(&j, psal_options_flag(options, "quiet"));
     if (status == PSAL_OK && figures) status = open_network(&j, options, err);
+    if (status == PSAL_OK) status = psal_summary_suffices(j.parts[0], true, err);
     if (status == PSAL_OK) status = write_tables(&j, options, j.parts[0], err);
     if (status == PSAL_OK && figures) status = write_figures(&j, options, err);
-    if (status == PSAL_OK)
-        status = psal_state_write_statistics(psal_options_argument(options, 1), &j.identity, j.parts[0], err);
+    if (status == PSAL_OK) status = psal_state_write_statistics(out, &j.computation, j.parts[0], err);
     psal_summary *result = status == PSAL_OK ? j.parts[0] : NULL;
     for (int64_t i = 0; j.parts && i < j.shards; i++)
         if (j.parts[i] != result) psal_summary_free(j.parts[i]);
@@ -240,5 +276,6 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     free(j.files);
     psal_saliency_free(j.saliency);
     psal_session_close(&j.session);
+    psal_run_lock_release(lock);
     return result;
 }

@@ -6,10 +6,6 @@
 
 enum { SERIAL_BELOW = 32768 };
 
-static int use_threads(size_t elements, const psal_parallel *parallel) {
-    return parallel->threads > 1 && elements >= SERIAL_BELOW ? parallel->threads : 1;
-}
-
 /* The part of plane number `plane` (of p elements) that lies in [begin, end). */
 typedef struct range {
     size_t begin, end;
@@ -30,8 +26,32 @@ PSAL_CLONES static void scale_plane(size_t n, const psal_real *x, psal_real s, p
     for (size_t i = 0; i < n; i++) out[i] = x[i] * s;
 }
 
+/* Channels of one element each: n of them, one after the other */
+PSAL_CLONES static void affine_elements(size_t n, const psal_real *x, const psal_real *s, const psal_real *t,
+                                        psal_real *out) {
+    if (s && t)
+        for (size_t i = 0; i < n; i++) out[i] = x[i] * s[i] + t[i];
+    else if (t)
+        for (size_t i = 0; i < n; i++) out[i] = x[i] + t[i];
+    else
+        for (size_t i = 0; i < n; i++) out[i] = x[i] * s[i];
+}
+
+static void affine_rows(size_t begin, size_t end, size_t c, const psal_real *x, const psal_real *s, const psal_real *t,
+                        psal_real *out) {
+    for (size_t count; begin < end; begin += count) {
+        const size_t channel = begin % c;
+        count = end - begin < c - channel ? end - begin : c - channel;
+        affine_elements(count, x + begin, s ? s + channel : NULL, t ? t + channel : NULL, out + begin);
+    }
+}
+
 void psal_kernel_channel_affine(size_t begin, size_t end, size_t c, size_t p, const psal_real *x, const psal_real *s,
                                 const psal_real *t, psal_real *out) {
+    if (p == 1) {
+        affine_rows(begin, end, c, x, s, t, out);
+        return;
+    }
     for (size_t plane = begin / p; plane * p < end; plane++) {
         const size_t channel = plane % c;
         const range r = part_of_plane(plane, p, begin, end);
@@ -60,7 +80,7 @@ void psal_kernel_batch_norm(size_t begin, size_t end, size_t c, size_t p, const 
 
 void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, psal_real *sum,
                              const psal_parallel *parallel) {
-    int threads = use_threads(n * c * p, parallel);
+    int threads = psal_parallel_threads(parallel, n * c * p, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t channel = 0; channel < c; channel++) {
         double lanes[8] = {0}; /* independent partial sums: vectorisable, and in a fixed order */
@@ -78,7 +98,7 @@ void psal_kernel_channel_sum(size_t n, size_t c, size_t p, const psal_real *x, p
 
 void psal_kernel_channel_spread(size_t n, size_t c, size_t p, const psal_real *v, psal_real *out,
                                 const psal_parallel *parallel) {
-    int threads = use_threads(n * c * p, parallel);
+    int threads = psal_parallel_threads(parallel, n * c * p, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < n * c; plane++)
         for (size_t i = 0; i < p; i++) out[plane * p + i] = v[plane % c];

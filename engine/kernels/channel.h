@@ -5,12 +5,12 @@
 #include "engine/kernels/parallel.h"
 #include "engine/real.h"
 
-/* Elements [begin, end) of out = x * s[c] + t[c], in the calling thread; s or t may be NULL (then 1, 0); out may be x. Never fused
- * into one rounding: PyTorch's bits. */
+/* Elements [begin, end) of out = x * s[c] + t[c], in the calling thread; s or t may be NULL (then 1, 0); out may be x.
+ * Two roundings, not a fused multiply-add, as in PyTorch. */
 void psal_kernel_channel_affine(size_t begin, size_t end, size_t c, size_t p, const psal_real *x, const psal_real *s,
                                 const psal_real *t, psal_real *out);
-/* Elements [begin, end) of out = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], worked out in double and rounded
- * once; in the calling thread; out may be x */
+/* Elements [begin, end) of out = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], worked out in double
+ * and rounded once; in the calling thread; out may be x */
 void psal_kernel_batch_norm(size_t begin, size_t end, size_t c, size_t p, const psal_real *x, const psal_real *gamma,
                             const psal_real *beta, const psal_real *mean, const psal_real *variance, double epsilon,
                             psal_real *out);

@@ -1,6 +1,6 @@
-/* clones.h - a function compiled for several instruction sets, of which the best is taken when the program starts. The bits are
- * the same: nothing is fused (-ffp-contract=off) and the compiler reorders no sum. GCC only: clang (14) gives the function that
- * chooses another name, under which other files do not find it. */
+/* clones.h - a function compiled for several instruction sets; the best one is chosen when the program starts. The bits
+ * are the same: nothing is fused (-ffp-contract=off) and the compiler reorders no sum. GCC only: clang (14) gives the
+ * resolver a name that other files do not link to. */
 #ifndef PSAL_ENGINE_KERNELS_CLONES_H
 #define PSAL_ENGINE_KERNELS_CLONES_H
 

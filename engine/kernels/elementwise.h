@@ -1,5 +1,5 @@
-/* elementwise.h - kernels that treat every element alike. All vectors hold n elements; out may be one of the inputs. They run in
- * the calling thread: whoever calls cuts the work into pieces (engine/workspace.c). */
+/* elementwise.h - kernels that treat every element alike. All vectors hold n elements; out may be one of the inputs.
+ * They run in the calling thread: whoever calls cuts the work into pieces (engine/workspace.c). */
 #ifndef PSAL_ENGINE_KERNELS_ELEMENTWISE_H
 #define PSAL_ENGINE_KERNELS_ELEMENTWISE_H
 

@@ -8,16 +8,14 @@
 
 #ifdef PSAL_REAL_DOUBLE
 #define xgemm cblas_dgemm
-#define xgemv cblas_dgemv
 #else
 #define xgemm cblas_sgemm
-#define xgemv cblas_sgemv
 #endif
 
-/* OpenBLAS' pthread build takes its number of threads from a setting of the process, made once before the first product.
- * Its OpenMP build ignores that and asks omp_get_max_threads() at every call, unless it is inside an active parallel
- * region, which a region of one thread is not. That number belongs to the calling thread, so it is lowered around each
- * product and put back. (OpenBLAS 0.3.21, common_thread.h: num_cpu_avail.) */
+/* OpenBLAS' pthread build takes its number of threads from a setting of the process, made once before the first
+ * product. Its OpenMP build ignores that and asks omp_get_max_threads() at every call, unless it is inside an active
+ * parallel region, which a region of one thread is not. That number belongs to the calling thread, so it is lowered
+ * around each product and put back. (OpenBLAS 0.3.21, common_thread.h: num_cpu_avail.) */
 static pthread_once_t single_threaded_once = PTHREAD_ONCE_INIT;
 
 static void make_single_threaded(void) {
@@ -36,14 +34,5 @@ void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
     omp_set_num_threads(1);
     xgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (blasint)m,
           (blasint)n, (blasint)k, 1, a, (blasint)lda, b, (blasint)ldb, accumulate ? 1 : 0, c, (blasint)ldc);
-    omp_set_num_threads(threads);
-}
-
-void psal_gemv(size_t rows, size_t columns, const psal_real *a, size_t lda, const psal_real *x, psal_real *y) {
-    const int threads = omp_get_max_threads();
-    pthread_once(&single_threaded_once, make_single_threaded);
-    omp_set_num_threads(1);
-    memset(y, 0, rows * sizeof *y); /* some versions multiply what is there by the 0, NaN too */
-    xgemv(CblasRowMajor, CblasNoTrans, (blasint)rows, (blasint)columns, 1, a, (blasint)lda, x, 1, 0, y, 1);
     omp_set_num_threads(threads);
 }

@@ -9,10 +9,6 @@
 
 enum { SERIAL_BELOW = 16384 };
 
-static int use_threads(size_t elements, const psal_parallel *parallel) {
-    return parallel->threads > 1 && elements >= SERIAL_BELOW ? parallel->threads : 1;
-}
-
 static int min_int(int a, int b) {
     return a < b ? a : b;
 }
@@ -54,8 +50,8 @@ static range outputs_with_tap(int tap, int size, int outputs, int stride, int pa
 
 enum { PIECE = 128 }; /* outputs of a row that are worked on together, in vectors */
 
-/* best[k] and its place at[k] against from[k * stride], which is at place + k * stride: a later value only replaces a smaller
- * one, a NaN every other. */
+/* best[k] and its place at[k] against from[k * stride], which is at place + k * stride: a later value only replaces a
+ * smaller one, a NaN every other. */
 static inline __attribute__((always_inline)) void take_larger(int count, const psal_real *restrict from, int stride,
                                                               int place, psal_real *restrict best, int *restrict at) {
     for (int k = 0; k < count; k++) {
@@ -100,7 +96,7 @@ static void max_piece(const psal_pool2d_shape *s, const psal_real *from, window 
 void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index, psal_real *y,
                                   const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
-    int threads = use_threads(s->planes * inputs, parallel);
+    int threads = psal_parallel_threads(parallel, s->planes * inputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < s->planes; plane++)
         for (int p = 0; p < s->out_height; p++) {
@@ -114,7 +110,7 @@ void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x
         }
 }
 
-/* Places in a plane are whole numbers that a float holds, so below 2^31: as int, the compiler gathers a vector at a time. */
+/* Indices are below 2^31, because a float holds them: as int, the compiler can gather with vectors. */
 PSAL_CLONES static void gather_plane(size_t outputs, const psal_real *restrict x, const psal_real *restrict index,
                                      psal_real *restrict y) {
     for (size_t i = 0; i < outputs; i++) y[i] = x[(int)index[i]];
@@ -122,7 +118,7 @@ PSAL_CLONES static void gather_plane(size_t outputs, const psal_real *restrict x
 
 void psal_kernel_pool_gather(size_t planes, size_t inputs, size_t outputs, const psal_real *x, const psal_real *index,
                              psal_real *y, const psal_parallel *parallel) {
-    int threads = use_threads(planes * outputs, parallel);
+    int threads = psal_parallel_threads(parallel, planes * outputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < planes; plane++)
         gather_plane(outputs, x + plane * inputs, index + plane * outputs, y + plane * outputs);
@@ -130,7 +126,7 @@ void psal_kernel_pool_gather(size_t planes, size_t inputs, size_t outputs, const
 
 void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, const psal_real *dy, const psal_real *index,
                               psal_real *dx, const psal_parallel *parallel) {
-    int threads = use_threads(planes * inputs, parallel);
+    int threads = psal_parallel_threads(parallel, planes * inputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < planes; plane++) {
         memset(dx + plane * inputs, 0, inputs * sizeof *dx);
@@ -139,7 +135,8 @@ void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, cons
     }
 }
 
-/* ---- averages over windows at a stride: tap by tap along the row, so that outputs beside each other make vectors ---- */
+/* ---- averages over windows at a stride: tap by tap along the row, so that outputs beside each other make vectors
+ * ---- */
 
 /* share[k] = value / number of elements of window q + k, for `count` windows */
 static void divide_piece(const psal_pool2d_shape *s, window rows, int q, int count, const psal_real *value,
@@ -179,8 +176,8 @@ static void spread_piece(const psal_pool2d_shape *s, const psal_real *dy, window
         }
 }
 
-/* The same at stride 1, where every window divides by its whole size and a padded plane is small: the plane is laid out with
- * its zeros, so that one tap of all windows is one long row. The sums are taken in the same order. */
+/* The same at stride 1, where all windows have the same divisor and a padded plane is small: the plane is copied with
+ * its padding, so that one tap of all windows is one long row. Sums have the same order. */
 enum { PLANE_ROOM = 4096 };
 
 static bool is_dense(const psal_pool2d_shape *s) {
@@ -194,8 +191,8 @@ static inline void add_row(int count, const psal_real *restrict from, psal_real 
     for (int k = 0; k < count; k++) sum[k] += from[k];
 }
 
-/* to[out_height, out_width] = sums over kernel_height x kernel_width of from[height, width] / divide_first, padded with zeros;
- * of the taps in a row the last one first when `backwards`. */
+/* to[out_height, out_width] = sums over kernel_height x kernel_width of from[height, width] / divide_first, padded with
+ * zeros; of the taps in a row the last one first when `backwards`. */
 PSAL_CLONES static void window_sums(const psal_real *from, int height, int width, int pad_height, int pad_width,
                                     int kernel_height, int kernel_width, psal_real divide_first, bool backwards,
                                     psal_real divide, psal_real *to) {
@@ -220,54 +217,51 @@ static void average_plane(const psal_pool2d_shape *s, const psal_real *x, psal_r
                 false, (psal_real)(s->kernel_height * s->kernel_width), y);
 }
 
-/* A pixel's windows, the one that has it as its last tap first. */
+/* The sum over a pixel's windows, beginning with the one of which it is the last tap */
 static void spread_plane(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx) {
     window_sums(dy, s->out_height, s->out_width, s->kernel_height - 1 - s->padding_height,
                 s->kernel_width - 1 - s->padding_width, s->kernel_height, s->kernel_width,
                 (psal_real)(s->kernel_height * s->kernel_width), true, 1, dx);
 }
 
-void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
-                            const psal_parallel *parallel) {
-    size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
+/* The averages of windows or, with `spread`, the adjoint, in the sizes of s: from and to are x and y, or dy and dx. */
+static void average(const psal_pool2d_shape *s, bool spread, const psal_real *from, psal_real *to,
+                    const psal_parallel *parallel) {
+    const size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
     const bool dense = is_dense(s);
-    int threads = use_threads(s->planes * inputs, parallel);
+    int threads = psal_parallel_threads(parallel, s->planes * inputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < s->planes; plane++) {
+        const psal_real *source = from + plane * (spread ? outputs : inputs);
+        psal_real *result = to + plane * (spread ? inputs : outputs);
         if (dense) {
-            average_plane(s, x + plane * inputs, y + plane * outputs);
+            (spread ? spread_plane : average_plane)(s, source, result);
             continue;
         }
+        if (spread) memset(result, 0, inputs * sizeof *result);
         for (int p = 0; p < s->out_height; p++) {
             window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height,
                                       s->exclude_padding);
-            psal_real *to = y + plane * outputs + (size_t)p * s->out_width;
-            for (int q = 0; q < s->out_width; q += PIECE)
-                average_piece(s, x + plane * inputs, rows, q, min_int(PIECE, s->out_width - q), to + q);
+            for (int q = 0; q < s->out_width; q += PIECE) {
+                const size_t output = (size_t)p * s->out_width + (size_t)q;
+                const int count = min_int(PIECE, s->out_width - q);
+                if (spread)
+                    spread_piece(s, source + output, rows, q, count, result);
+                else
+                    average_piece(s, source, rows, q, count, result + output);
+            }
         }
     }
 }
 
+void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
+                            const psal_parallel *parallel) {
+    average(s, false, x, y, parallel);
+}
+
 void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
                                    const psal_parallel *parallel) {
-    size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
-    const bool dense = is_dense(s);
-    int threads = use_threads(s->planes * inputs, parallel);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t plane = 0; plane < s->planes; plane++) {
-        if (dense) {
-            spread_plane(s, dy + plane * outputs, dx + plane * inputs);
-            continue;
-        }
-        memset(dx + plane * inputs, 0, inputs * sizeof *dx);
-        for (int p = 0; p < s->out_height; p++) {
-            window rows = pool_window(p, s->in_height, s->kernel_height, s->stride_height, s->padding_height,
-                                      s->exclude_padding);
-            const psal_real *from = dy + plane * outputs + (size_t)p * s->out_width;
-            for (int q = 0; q < s->out_width; q += PIECE)
-                spread_piece(s, from + q, rows, q, min_int(PIECE, s->out_width - q), dx + plane * inputs);
-        }
-    }
+    average(s, true, dy, dx, parallel);
 }
 
 /* ---- adaptive averages: windows of different sizes ---- */
@@ -275,7 +269,7 @@ void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *
 void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
                                      const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
-    int threads = use_threads(s->planes * inputs, parallel);
+    int threads = psal_parallel_threads(parallel, s->planes * inputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < s->planes; plane++) {
         const psal_real *from = x + plane * inputs;
@@ -296,7 +290,7 @@ void psal_kernel_adaptive_avg_pool2d(const psal_pool2d_shape *s, const psal_real
 void psal_kernel_adaptive_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,
                                             const psal_parallel *parallel) {
     size_t inputs = (size_t)s->in_height * s->in_width, outputs = (size_t)s->out_height * s->out_width;
-    int threads = use_threads(s->planes * inputs, parallel);
+    int threads = psal_parallel_threads(parallel, s->planes * inputs, SERIAL_BELOW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t plane = 0; plane < s->planes; plane++) {
         psal_real *to = dx + plane * inputs;

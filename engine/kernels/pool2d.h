@@ -17,8 +17,8 @@ typedef struct psal_pool2d_shape {
     bool ceil_mode, exclude_padding;
 } psal_pool2d_shape;
 
-/* index[planes, out] = where in its plane each window's maximum is: the first of equal ones; a NaN counts as maximal. y[planes, out],
- * unless NULL: these maxima. */
+/* index[planes, out] = where in its plane each window's maximum is: the first of equal ones; a NaN counts as maximal.
+ * y[planes, out], unless NULL: these maxima. */
 void psal_kernel_max_pool2d_index(const psal_pool2d_shape *s, const psal_real *x, psal_real *index, psal_real *y,
                                   const psal_parallel *parallel);
 /* y[planes, outputs] = x[planes, inputs][index] */
@@ -28,8 +28,8 @@ void psal_kernel_pool_gather(size_t planes, size_t inputs, size_t outputs, const
 void psal_kernel_pool_scatter(size_t planes, size_t inputs, size_t outputs, const psal_real *dy, const psal_real *index,
                               psal_real *dx, const psal_parallel *parallel);
 
-/* Means over windows; the divisor is the window's size clipped to the padded image (PyTorch's count_include_pad), or to the
- * image itself with exclude_padding. */
+/* Means over windows; the divisor is the window's size clipped to the padded image (PyTorch's count_include_pad), or to
+ * the image itself with exclude_padding. */
 void psal_kernel_avg_pool2d(const psal_pool2d_shape *s, const psal_real *x, psal_real *y,
                             const psal_parallel *parallel);
 void psal_kernel_avg_pool2d_spread(const psal_pool2d_shape *s, const psal_real *dy, psal_real *dx,

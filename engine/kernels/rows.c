@@ -2,13 +2,14 @@
 
 #include <math.h>
 
+#include "engine/kernels/activation.h"
 #include "engine/kernels/clones.h"
 
 /* Independent partial sums: the compiler can keep them in vector registers, and their order is fixed. */
 enum { LANES = 8, SERIAL_BELOW = 32768 };
 
 static int use_threads(size_t rows, size_t columns, const psal_parallel *parallel) {
-    return parallel->threads > 1 && rows > 1 && rows * columns >= SERIAL_BELOW ? parallel->threads : 1;
+    return rows > 1 ? psal_parallel_threads(parallel, rows * columns, SERIAL_BELOW) : 1;
 }
 
 static double add_lanes(const double *lanes) {
@@ -38,7 +39,7 @@ PSAL_CLONES static void mean_abs_rows(size_t rows, size_t columns, const psal_re
     for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_abs_row(columns, x + r * columns) / (double)columns);
 }
 
-static double sum_sign_row(size_t columns, const unsigned char *codes, const psal_real *a) {
+static double sum_ternary_row(size_t columns, const unsigned char *codes, const psal_real *a) {
     SUM_ROW(columns, i, (codes[i] - 1) * a[i]);
 }
 
@@ -56,7 +57,7 @@ void psal_kernel_row_mean(size_t rows, size_t columns, const psal_real *x, psal_
     for (size_t r = 0; r < rows; r++) mean[r] = (psal_real)(sum_row(columns, x + r * columns) / (double)columns);
 }
 
-/* Bytes may alias anything, so the compiler has to be told that they do not before it makes vectors. */
+/* (Without `restrict` the compiler makes no vectors, because bytes may alias anything.) */
 PSAL_CLONES static void code_row(size_t n, const psal_real *restrict x, unsigned char *restrict codes) {
     for (size_t i = 0; i < n; i++) codes[i] = (unsigned char)(1 + (x[i] > 0) - (x[i] < 0));
 }
@@ -66,7 +67,7 @@ PSAL_CLONES static void decode_row(size_t n, const unsigned char *restrict codes
     for (size_t i = 0; i < n; i++) out[i] = (psal_real)(codes[i] - 1) * value;
 }
 
-void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, const psal_parallel *parallel) {
+void psal_kernel_ternary_codes(size_t n, const psal_real *x, unsigned char *codes, const psal_parallel *parallel) {
     enum { PIECE = 16384 };
     int threads = use_threads((n + PIECE - 1) / PIECE, PIECE, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
@@ -74,7 +75,7 @@ void psal_kernel_sign_codes(size_t n, const psal_real *x, unsigned char *codes, 
         code_row(n - start < PIECE ? n - start : PIECE, x + start, codes + start);
 }
 
-/* Some rows at a time, whose codes are made while they are in the nearest cache. */
+/* Some rows at a time, so that the codes are made of values in the L1 cache. */
 void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, psal_real *mean, unsigned char *codes,
                               const psal_parallel *parallel) {
     enum { NEAR = 4096 };
@@ -87,15 +88,15 @@ void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, p
         if (codes && rows > 1) code_row(count * columns, x + first * columns, codes + first * columns);
     }
     if (codes && rows == 1)
-        psal_kernel_sign_codes(columns, x, codes, parallel); /* one row is no work for several threads */
+        psal_kernel_ternary_codes(columns, x, codes, parallel); /* one long row: in pieces, by all threads */
 }
 
-void psal_kernel_row_sign_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a,
-                               psal_real *mean, const psal_parallel *parallel) {
+void psal_kernel_row_ternary_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a,
+                                  psal_real *mean, const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++)
-        mean[r] = (psal_real)(sum_sign_row(columns, codes + r * columns, a + r * columns) / (double)columns);
+        mean[r] = (psal_real)(sum_ternary_row(columns, codes + r * columns, a + r * columns) / (double)columns);
 }
 
 void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psal_real factor, psal_real *out,
@@ -108,8 +109,8 @@ void psal_kernel_row_spread(size_t rows, size_t columns, const psal_real *v, psa
     }
 }
 
-void psal_kernel_row_sign_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v,
-                                 psal_real factor, psal_real *out, const psal_parallel *parallel) {
+void psal_kernel_row_ternary_spread(size_t rows, size_t columns, const unsigned char *codes, const psal_real *v,
+                                    psal_real factor, psal_real *out, const psal_parallel *parallel) {
     int threads = use_threads(rows, columns, parallel);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++) decode_row(columns, codes + r * columns, v[r] * factor, out + r * columns);
@@ -128,13 +129,57 @@ static double sum_exp(size_t columns, const psal_real *z, psal_real max) {
     return sum;
 }
 
-void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y) {
+PSAL_CLONES static void subtract(size_t n, const psal_real *x, psal_real value, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = x[i] - value;
+}
+
+PSAL_CLONES static void multiply(size_t n, double factor, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (psal_real)(out[i] * factor);
+}
+
+void psal_kernel_softmax(size_t rows, size_t columns, const psal_real *z, psal_real *y, const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t r = 0; r < rows; r++) {
         const psal_real *from = z + r * columns;
-        psal_real max = row_max(columns, from);
-        double sum = sum_exp(columns, from, max);
-        for (size_t i = 0; i < columns; i++) y[r * columns + i] = (psal_real)(exp((double)from[i] - (double)max) / sum);
+        psal_real *to = y + r * columns;
+        subtract(columns, from, row_max(columns, from), to);
+        psal_kernel_exp(columns, to, to);
+        multiply(columns, 1 / sum_row(columns, to), to);
     }
+}
+
+/* Mean, and 1 / sqrt(variance + epsilon), of a row. */
+typedef struct moments {
+    double mean, inverse;
+} moments;
+
+static double sum_squares_row(size_t columns, const psal_real *x, double mean) {
+    SUM_ROW(columns, i, (x[i] - mean) * (x[i] - mean));
+}
+
+static moments moments_of(size_t columns, const psal_real *x, double epsilon) {
+    const double mean = sum_row(columns, x) / (double)columns;
+    return (moments){mean, 1 / sqrt(sum_squares_row(columns, x, mean) / (double)columns + epsilon)};
+}
+
+PSAL_CLONES static void normalize(size_t n, const psal_real *x, moments m, psal_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (psal_real)((x[i] - m.mean) * m.inverse);
+}
+
+void psal_kernel_row_normalize(size_t rows, size_t columns, const psal_real *x, double epsilon, psal_real *out,
+                               const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++)
+        normalize(columns, x + r * columns, moments_of(columns, x + r * columns, epsilon), out + r * columns);
+}
+
+void psal_kernel_row_rsqrt_variance(size_t rows, size_t columns, const psal_real *x, double epsilon, psal_real *out,
+                                    const psal_parallel *parallel) {
+    int threads = use_threads(rows, columns, parallel);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t r = 0; r < rows; r++) out[r] = (psal_real)moments_of(columns, x + r * columns, epsilon).inverse;
 }
 
 void psal_kernel_softmax_residual(size_t rows, size_t columns, const psal_real *z, const psal_real *target,
@@ -159,7 +204,7 @@ void psal_kernel_softmax_jacobian(size_t rows, size_t columns, const psal_real *
         const psal_real *from = z + r * columns, *gr = g + r * columns;
         psal_real max = row_max(columns, from);
         double sum = sum_exp(columns, from, max), mean = 0;
-        /* <g, p> relative to g at the largest logit, so that a sure prediction leaves small numbers small. */
+        /* <g, p> relative to g at the largest logit, so that nothing cancels when p is nearly one-hot */
         size_t top = 0;
         while (from[top] != max && top + 1 < columns) top++;
         double origin = gr[top];

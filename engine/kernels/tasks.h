@@ -1,8 +1,8 @@
-/* tasks.h - a loop over independent tasks, shared between threads so that each meets again what it wrote.
+/* tasks.h - a parallel loop over independent tasks in which a thread most often gets the same tasks again.
  *
- * Every thread has a run of successive tasks, the same in every loop over as many, and takes from the others' only when its own
- * are done: values stay in the cache of the processor that made them, and still no thread waits for one that is slower or busy.
- * What is one thread's own is taken without asking the others.
+ * Each thread has a run of successive tasks, the same in every loop over as many tasks, so that it reads from its cache
+ * what it wrote in an earlier loop. When its run is done it takes tasks of the others, so that no thread waits for a
+ * slower one.
  *
  *     psal_tasks tasks;
  *     psal_tasks_init(&tasks, count, threads);
@@ -17,27 +17,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PSAL_MOST_RUNS = 64 }; /* with more threads than that, some share a run */
+enum { PSAL_MOST_RUNS = 64 }; /* with more threads, some share a run */
 
 typedef struct psal_tasks {
     size_t runs;
     struct {
         atomic_size_t next;
         size_t end;
-        char apart[112]; /* no line of a cache has two */
+        char apart[112]; /* so that no cache line has two runs */
     } run[PSAL_MOST_RUNS];
 } psal_tasks;
 
-/* Where part `index` begins when tasks are parts of so much. Larger and smaller parts take turns, so that a thread's run of them is
- * half of it all, or its third, as nearly as can be. */
+/* Where part `index` of `total` begins. Larger and smaller parts alternate, so that all runs of tasks are about as
+ * long. */
 static inline size_t psal_tasks_part(size_t total, size_t parts, size_t index) {
     return total * index / parts;
 }
 
-/* Where a thread is in such a loop */
+/* A thread's place in such a loop */
 typedef struct psal_task {
-    size_t number;    /* of the task */
-    size_t run, seen; /* whose tasks it takes, and how many runs it has found empty */
+    size_t number;         /* of the task */
+    size_t run, exhausted; /* whose tasks it takes, and how many runs it has found empty */
 } psal_task;
 
 static inline void psal_tasks_init(psal_tasks *tasks, size_t count, int threads) {
@@ -53,7 +53,7 @@ static inline psal_task psal_tasks_begin(const psal_tasks *tasks) {
 }
 
 static inline bool psal_tasks_next(psal_tasks *tasks, psal_task *t) {
-    for (; t->seen < tasks->runs; t->seen++, t->run = (t->run + 1) % tasks->runs) {
+    for (; t->exhausted < tasks->runs; t->exhausted++, t->run = (t->run + 1) % tasks->runs) {
         if (atomic_load_explicit(&tasks->run[t->run].next, memory_order_relaxed) >= tasks->run[t->run].end) continue;
         t->number = atomic_fetch_add_explicit(&tasks->run[t->run].next, 1, memory_order_relaxed);
         if (t->number < tasks->run[t->run].end) return true;

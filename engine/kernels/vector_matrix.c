@@ -4,7 +4,7 @@
 
 #include "engine/kernels/clones.h"
 
-enum { TOGETHER = PSAL_VECTOR_MATRIX_SLOTS }; /* rows added in one pass over y */
+enum { TOGETHER = 4 }; /* rows added in one pass over y */
 
 PSAL_CLONES static void add_rows(size_t columns, const psal_real *x, const psal_real *const *row,
                                  psal_real *restrict y) {
@@ -17,8 +17,7 @@ PSAL_CLONES static void add_row(size_t columns, psal_real x, const psal_real *ro
     for (size_t i = 0; i < columns; i++) y[i] += x * row[i];
 }
 
-void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal_fetch_row *fetch, void *rows_of,
-                           psal_real *y) {
+void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const psal_real *a, size_t lda, psal_real *y) {
     psal_real factor[TOGETHER];
     const psal_real *row[TOGETHER];
     size_t waiting = 0;
@@ -26,7 +25,7 @@ void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal
     for (size_t r = 0; r < rows; r++) {
         if (x[r] == 0) continue;
         factor[waiting] = x[r];
-        row[waiting] = fetch(rows_of, r, waiting);
+        row[waiting] = a + r * lda;
         waiting++;
         if (waiting == TOGETHER) {
             add_rows(columns, factor, row, y);
@@ -34,19 +33,4 @@ void psal_vector_matrix_of(size_t rows, size_t columns, const psal_real *x, psal
         }
     }
     for (size_t i = 0; i < waiting; i++) add_row(columns, factor[i], row[i], y);
-}
-
-typedef struct stored {
-    const psal_real *a;
-    size_t lda;
-} stored;
-
-static const psal_real *where_it_is(void *rows_of, size_t row, size_t slot) {
-    const stored *matrix = rows_of;
-    (void)slot;
-    return matrix->a + row * matrix->lda;
-}
-
-void psal_vector_matrix(size_t rows, size_t columns, const psal_real *x, const psal_real *a, size_t lda, psal_real *y) {
-    psal_vector_matrix_of(rows, columns, x, where_it_is, &(stored){a, lda}, y);
 }

@@ -7,7 +7,8 @@ For ResNet-50, VGG-19, DenseNet-121 and Inception-v3 at full width, with random 
 job (profile and input saliency), statistics over a folder, and the whole process of psal-run. PyTorch does each in two
 ways: as an expert would (only the convolutions' gradients, no graph where none is needed, channels_last where that is
 faster) and as the original does (create_graph over all parameters; for the input saliency the cosine's backward()).
-Every job has a process of its own, whose peak memory is taken too; repeats are interleaved, so that a busy machine hits all
+Every job has a process of its own, whose peak memory is taken too: what it allocated, and beside it all that was resident, with the
+pages of mapped files (tests/process_memory.py); repeats are interleaved, so that a busy machine hits all
 alike; medians and their ratios psal / PyTorch are printed. The floor is the time that the job's floating-point operations
 (of the definition, 2 per multiply-add) would take at this machine's SGEMM peak, measured in the same run; Winograd can be below
 it. Between jobs bench_exchange tells how many nanoseconds a cache line takes to the other processor and back: where it is
@@ -26,7 +27,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parent.parent / "parity"))
+sys.path += [str(HERE.parent.parent / "parity"), str(HERE.parent.parent)]
+import process_memory  # noqa: E402
+
 # architecture, side of the image, preprocessing
 NETWORKS = (("resnet50", 224, "torchvision"), ("vgg19", 224, "torchvision"), ("densenet121", 224, "torchvision"),
             ("inception_v3", 299, "torchvision;resize=342;crop=299"))
@@ -140,6 +143,7 @@ class Worker:
                                         text=True, env=environment)
         if not self.process.stdout.readline():
             raise RuntimeError(f"{command[0]} did not start")
+        self.memory = process_memory.Memory(self.process.pid)
 
     def ask(self, what):
         time.sleep(QUIET)
@@ -148,28 +152,24 @@ class Worker:
         return float(self.process.stdout.readline())
 
     def close(self):
-        """Its peak memory in MiB"""
+        """Its peak memory in MiB: (allocated, resident)"""
+        peaks = self.memory.stop()
         self.process.stdin.close()
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        return usage.ru_maxrss / 1024
+        self.process.wait()
+        return peaks
 
 
 def whole(command, environment):
-    """(seconds, peak MiB) of a process of its own"""
+    """(seconds, allocated MiB, resident MiB) of a process of its own"""
     time.sleep(QUIET)
-    start = time.monotonic()
-    process = subprocess.Popen([str(word) for word in command], env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with status {process.returncode}")
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    status, seconds, memory = process_memory.run(command, env=environment, stdout=subprocess.DEVNULL)
+    if status:
+        raise RuntimeError(f"{command[0]} ended with status {status}")
+    return seconds, memory.allocated, memory.resident
 
 
 def prepare(folder, arch, count):
-    """Weights in both forms, statistics, photos. In a process of its own: a child's peak memory is never told smaller
-    than what its parent had when it was made."""
+    """Weights in both forms, statistics, photos. In a process of its own, which has PyTorch's threads and memory to itself."""
     import numpy as np
     import torch
     from PIL import Image
@@ -228,6 +228,12 @@ class Bench:
         self.rows.append((job, *values, unit, floor, goals, at_least, None if unit == "MiB" else self.exchange()))
         print(row_text(self.arch, self.threads, self.rows[-1]), flush=True)
 
+    def add_memory(self, job, peaks):
+        """Of (allocated, resident) the first is what counts"""
+        allocated, resident = zip(*peaks)
+        self.add(f"{job}, allocated", allocated, "MiB", goals=GOALS["memory"])
+        self.add(f"{job}, with mapped files", resident, "MiB")
+
     def jobs(self, peak):
         """One image: profile, then the full job"""
         for job, title in (("profile", "profile"), ("full", "profile + input saliency")):
@@ -238,7 +244,7 @@ class Bench:
             times = zip(*([worker.ask(job) for worker in workers] for _ in range(self.args.repeats)))
             goals = GOALS[job][self.arch] if job == "profile" else GOALS[job]
             self.add(title, [statistics.median(column) for column in times], "s", flops / peak, goals)
-            self.add(f"{title}, peak memory", [worker.close() for worker in workers], "MiB", goals=GOALS["memory"])
+            self.add_memory(title, [worker.close() for worker in workers])
 
     def statistics(self):
         """Images per second: psal-stats with its start, PyTorch's batch-1 loops without"""
@@ -252,8 +258,7 @@ class Bench:
         seconds = zip(*([ours[0], *theirs] for ours, *theirs in results))
         self.add("statistics", [count / statistics.median(column) for column in seconds], "images/s",
                  goals=GOALS["statistics"], at_least=True)
-        self.add("statistics, peak memory", [results[0][0][1], *(worker.close() for worker in workers)], "MiB",
-                 goals=GOALS["memory"])
+        self.add_memory("statistics", [results[0][0][1:], *(worker.close() for worker in workers)])
 
     def processes(self):
         run = [self.args.build / "tools/psal-run", "--weights", self.folder / "weights.safetensors", "--stats",
@@ -263,10 +268,9 @@ class Bench:
                   self.folder / "stats.safetensors", self.threads, self.preprocess, self.folder]
         whole(run, self.environment), whole(script, self.environment)
         results = [(whole(run, self.environment), whole(script, self.environment)) for _ in range(self.args.processes)]
-        for index, (title, unit, goals) in enumerate((("whole process", "s", GOALS["process"]),
-                                                      ("whole process, peak memory", "MiB", GOALS["memory"]))):
-            ours, theirs = (statistics.median(result[side][index] for result in results) for side in (0, 1))
-            self.add(title, [ours, None, theirs], unit, goals=goals)
+        ours, theirs = ([statistics.median(column) for column in zip(*side)] for side in zip(*results))
+        self.add("whole process", [ours[0], None, theirs[0]], "s", goals=GOALS["process"])
+        self.add_memory("whole process", [ours[1:], (None, None), theirs[1:]])
 
 
 # ---- printing ----

@@ -1,14 +1,16 @@
-/* bench_conv2d - time of every convolution of the four networks, layer by layer, for each operation and method.
+/* bench_conv2d - time of every convolution of six networks, layer by layer, for each operation and method.
  *
- *   bench_conv2d [--network NAME] [--op forward|dx|dw|mean|signs|signs_dx] [--method auto|accurate|direct|gemm]...
+ *   bench_conv2d [--network NAME] [--op forward|dy|dx|dw|mean|ternary_dy|ternary_dx]
+ *                [--method auto|accurate|direct|gemm]... [--processor auto|portable|avx2|avx512|amx|neon]
  *                [--threads N] [--workers N] [--batch N] [--seconds S] [--layers] [--only TEXT] [--cpu-time] [--cold]
  *
- * --only times the layers whose line has TEXT in it, as "k3x3 s2". Several --method run interleaved, so that a busy machine
- * hits all alike; each time is the smallest of the repeats. With --workers N, N threads run the same layer at once, each on its
- * own buffers (one image per thread), and with --batch N all run N images together; the time is per image. --cold takes other
- * weights every time, from 256 MiB of them, as in a network, which comes back to a layer's weights only when the caches have
- * forgotten them (forward and dx). --cpu-time counts the processor time of the main thread instead of the clock's, for one
- * thread on a busy machine. The last line is the SGEMM peak of one thread times the number of threads, measured in the same run. */
+ * --only times the layers whose line has TEXT in it, as "k3x3 s2". Several --method run interleaved, so that a busy
+ * machine hits all alike; each time is the smallest of the repeats. With --workers N, N threads run the same layer at
+ * once, each on its own buffers (one image per thread), and with --batch N all run N images together; the time is per
+ * image. --cold takes other weights every time, from 256 MiB of them, as in a network, which comes back to a layer's
+ * weights only when the caches have forgotten them (forward and dx). --cpu-time counts the processor time of the main
+ * thread instead of the clock's, for one thread on a busy machine. The last line is the SGEMM peak of one thread times
+ * the number of threads, measured in the same run. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,8 @@
 #include "conv2d_shapes.h"
 #include "engine/kernels/gemm.h"
 
-typedef enum { FORWARD, DX, DW, MEAN, SIGNS, SIGNS_DX, OPS } op_kind;
-static const char *const op_names[OPS] = {"forward", "dx", "dw", "mean", "signs", "signs_dx"};
+typedef enum { FORWARD, DY, DX, DW, MEAN, TERNARY_DY, TERNARY_DX, OPS } op_kind;
+static const char *const op_names[OPS] = {"forward", "dy", "dx", "dw", "mean", "ternary_dy", "ternary_dx"};
 enum { METHODS = 4 };
 static const char *const method_names[METHODS] = {"auto", "gemm", "direct", "accurate"};
 static const psal_conv2d_method methods[METHODS] = {PSAL_CONV2D_AUTO, PSAL_CONV2D_GEMM, PSAL_CONV2D_DIRECT,
@@ -41,60 +43,39 @@ static void *memory(size_t bytes) {
     return p;
 }
 
-static size_t scratch_bytes(const psal_conv2d_shape *s, op_kind op, psal_conv2d_method method, int threads) {
-    switch (op) {
-    case FORWARD:
-        return psal_conv2d_forward_scratch(s, method, threads);
-    case DX:
-        return psal_conv2d_dx_scratch(s, method, threads);
-    case DW:
-        return psal_conv2d_dw_scratch(s, method, threads);
-    case SIGNS:
-        return psal_conv2d_signs_forward_scratch(s, method, threads);
-    case SIGNS_DX:
-        return psal_conv2d_signs_dx_scratch(s, method, threads);
-    default:
-        return psal_conv2d_dw_mean_scratch(s, method, threads);
-    }
-}
-
 typedef struct operands {
     float *x, *w, *y, *scratch[METHODS];
-    float *all_w;         /* w is one of `copies`, which follow each other */
-    unsigned char *codes; /* as many: signs and a scale for each filter */
+    psal_convolution *chosen[METHODS]; /* shared by all */
+    float *all_w;                      /* w is one of `copies`, which follow each other */
+    unsigned char *codes;              /* as many: ternary codes and a scale for each filter */
     float *scale;
     size_t weights, copies, next;
 } operands;
 
-static void run(const psal_conv2d_shape *s, op_kind op, int method, operands *o, int threads) {
-    psal_parallel parallel = {threads, o->scratch[method]};
+static psal_convolution *choose(const psal_conv2d_shape *s, op_kind op, psal_conv2d_settings settings, int threads) {
+    static const psal_conv2d_direction directions[OPS] = {
+        PSAL_CONV2D_FORWARD, PSAL_CONV2D_DY,         PSAL_CONV2D_DX,        PSAL_CONV2D_DW,
+        PSAL_CONV2D_DW_MEAN, PSAL_CONV2D_TERNARY_DY, PSAL_CONV2D_TERNARY_DX};
+    psal_error err = PSAL_ERROR_INIT;
+    psal_convolution *chosen = psal_conv2d_choose(s, directions[op], settings, threads, &err);
+    if (chosen) return chosen;
+    fprintf(stderr, "bench_conv2d: %s\n", err.message);
+    exit(EXIT_FAILURE);
+}
+
+static void run(op_kind op, int method, operands *o) {
     const size_t copy = o->next++ % o->copies;
     o->w = o->all_w + copy * o->weights;
-    const psal_conv2d_signs signs = {o->codes + copy * o->weights, o->scale, 1};
-    switch (op) {
-    case FORWARD:
-        psal_conv2d_forward(s, methods[method], o->x, o->w, o->y, &parallel);
-        break;
-    case DX:
-        psal_conv2d_dx(s, methods[method], o->y, o->w, o->x, &parallel);
-        break;
-    case DW:
-        psal_conv2d_dw(s, methods[method], o->x, o->y, o->w, &parallel);
-        break;
-    case SIGNS:
-        psal_conv2d_signs_forward(s, methods[method], o->x, &signs, o->y, &parallel);
-        break;
-    case SIGNS_DX:
-        psal_conv2d_signs_dx(s, methods[method], o->y, &signs, o->x, &parallel);
-        break;
-    default:
-        psal_conv2d_dw_mean(s, methods[method], o->x, o->y, false, o->w, &parallel);
-    }
+    const psal_ternary_filters ternary = {o->codes + copy * o->weights, o->scale, 1};
+    psal_conv2d_operands call = {.x = o->x, .w = o->w, .dy = o->y, .ternary = &ternary};
+    call.result = op == DX || op == TERNARY_DX ? o->x : op == DW || op == MEAN ? o->w : o->y;
+    psal_conv2d_run(o->chosen[method], &call, o->scratch[method]);
 }
 
 typedef struct options {
     const char *network, *only, *op;
     bool chosen[METHODS], layers, cold;
+    psal_processor processor;
     int threads, workers, batch;
     double seconds;
 } options;
@@ -105,8 +86,8 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
     s->batch = opt->batch;
     const size_t x = (size_t)s->batch * s->in_channels * s->in_height * s->in_width;
     const size_t y = (size_t)s->batch * s->out_channels * s->out_height * s->out_width;
-    const size_t w = (size_t)s->out_channels * s->in_channels * s->kernel_height * s->kernel_width;
-    const bool reads_weights = op != DW && op != MEAN, signs = op == SIGNS || op == SIGNS_DX;
+    const size_t w = (size_t)s->out_channels * (s->in_channels / s->groups) * s->kernel_height * s->kernel_width;
+    const bool reads_weights = op != DW && op != MEAN, is_ternary = op == TERNARY_DY || op == TERNARY_DX;
     operands *o = calloc((size_t)opt->workers, sizeof *o);
     if (!o) exit(EXIT_FAILURE);
     for (int i = 0; i < opt->workers; i++) {
@@ -115,14 +96,18 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
         o[i].weights = w;
         o[i].copies = opt->cold && reads_weights ? ((size_t)256 << 20) / (w * sizeof(float)) + 1 : 1;
         o[i].all_w = i == 0 || !reads_weights ? memory(o[i].copies * w * sizeof(float)) : o[0].all_w;
-        if (signs) {
+        if (is_ternary) {
             o[i].codes = i == 0 ? (unsigned char *)memory(o[i].copies * w) : o[0].codes;
             o[i].scale = memory((size_t)s->out_channels * sizeof(float));
             for (size_t k = 0; i == 0 && k < o[i].copies * w; k++)
                 o[i].codes[k] = (unsigned char)((k * 2654435761u >> 16) % 3);
         }
-        for (int m = 0; m < METHODS; m++)
-            if (opt->chosen[m]) o[i].scratch[m] = memory(scratch_bytes(s, op, methods[m], opt->threads));
+        for (int m = 0; m < METHODS; m++) {
+            if (!opt->chosen[m]) continue;
+            const psal_conv2d_settings settings = {methods[m], opt->processor};
+            o[i].chosen[m] = i == 0 ? choose(s, op, settings, opt->threads) : o[0].chosen[m];
+            o[i].scratch[m] = memory(psal_conv2d_scratch(o[i].chosen[m]));
+        }
     }
     for (int m = 0; m < METHODS; m++) best[m] = 1e9;
     const double end = now() + opt->seconds;
@@ -131,10 +116,10 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
             if (!opt->chosen[m]) continue;
             double start = now();
             if (opt->workers == 1) {
-                run(s, op, m, &o[0], opt->threads);
+                run(op, m, &o[0]);
             } else {
 #pragma omp parallel num_threads(opt->workers)
-                run(s, op, m, &o[omp_get_thread_num()], 1);
+                run(op, m, &o[omp_get_thread_num()]);
             }
             double t = (now() - start) / (opt->workers * opt->batch);
             if (t < best[m]) best[m] = t;
@@ -146,7 +131,10 @@ static void time_layer(const psal_conv2d_shape *image, op_kind op, const options
         if (i == 0 || !reads_weights) free(o[i].all_w);
         if (i == 0) free(o[i].codes);
         free(o[i].scale);
-        for (int m = 0; m < METHODS; m++) free(o[i].scratch[m]);
+        for (int m = 0; m < METHODS; m++) {
+            free(o[i].scratch[m]);
+            if (i == 0) psal_conv2d_free(o[0].chosen[m]);
+        }
     }
     free(o);
 }
@@ -168,7 +156,8 @@ static double sgemm_peak(int threads) {
 }
 
 static double gflop(const psal_conv2d_shape *s) {
-    return 2e-9 * s->out_channels * s->in_channels * s->kernel_height * s->kernel_width * s->out_height * s->out_width;
+    return 2e-9 * s->out_channels * s->in_channels / s->groups * s->kernel_height * s->kernel_width * s->out_height *
+           s->out_width;
 }
 
 static void time_network(int index, const options *opt) {
@@ -177,7 +166,7 @@ static void time_network(int index, const options *opt) {
     if (opt->network && strcmp(opt->network, net.name) != 0) return;
     double sum[OPS][METHODS] = {{0}}, work[OPS] = {0};
     for (op_kind op = FORWARD; op < OPS; op++) {
-        if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op >= MEAN) continue;
+        if (opt->op ? strcmp(opt->op, op_names[op]) != 0 : op == DY || op >= MEAN) continue;
         for (int i = 0; i < net.layers; i++) {
             const psal_conv2d_shape *s = &net.layer[i].shape;
             char name[100];
@@ -243,7 +232,11 @@ int main(int argc, char **argv) {
             opt.op = op_names[index_of(value, op_names, OPS)];
         else if (strcmp(argv[i], "--method") == 0)
             opt.chosen[index_of(value, method_names, METHODS)] = any = true;
-        else if (strcmp(argv[i], "--threads") == 0)
+        else if (strcmp(argv[i], "--processor") == 0) {
+            while (opt.processor < PSAL_PROCESSORS && strcmp(value, psal_processor_name(opt.processor)) != 0)
+                opt.processor++;
+            if (opt.processor == PSAL_PROCESSORS) return EXIT_FAILURE;
+        } else if (strcmp(argv[i], "--threads") == 0)
             opt.threads = atoi(value);
         else if (strcmp(argv[i], "--workers") == 0)
             opt.workers = atoi(value);

@@ -1,9 +1,9 @@
-/* bench_exchange - how far two processors are from each other: nanoseconds until a cache line that one wrote has been seen and
- * answered by the other, the median of some hundred rounds of a thousand.
+/* bench_exchange - how far two processors are from each other: nanoseconds until a cache line that one wrote has been
+ * seen and answered by the other, the median of some hundred rounds of a thousand.
  *
- * 100 to 150 where both share a cache, 400 and more where they do not, as may happen from one minute to the next where a system
- * places virtual processors: threads that work on the same values then take a third to a half longer, and times are to be compared
- * only with others of the same state. */
+ * 100 to 150 where both share a cache, 400 and more where they do not, as may happen from one minute to the next where
+ * a system places virtual processors: threads that work on the same values then take a third to a half longer, and
+ * times are to be compared only with others of the same state. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -2,9 +2,10 @@
  *
  *   bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]
  *
- * Prints "ready", then reads lines from standard input: "profile" makes a profile, "full" a profile, the ranking and the input
- * saliency for k = 10; each is answered by its seconds. "flops profile" and "flops full" are answered by the floating-point
- * operations of that job. A job is prepared when it is first asked for: the first time is the warm-up of whoever asks. */
+ * Prints "ready", then reads lines from standard input: "profile" makes a profile, "full" a profile, the ranking and
+ * the input saliency for k = 10; each is answered by its seconds. "flops profile" and "flops full" are answered by the
+ * floating-point operations of that job. A job is prepared when it is first asked for: the first time is the warm-up of
+ * whoever asks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "saliency/random.h"
 #include "saliency/saliency.h"
 #include "saliency/standardize.h"
-#include "tools/wait_briefly.h"
+#include "tools/openmp_spin.h"
 
 enum { K = 10 };
 
@@ -68,7 +69,7 @@ static psal_status run(bench *b, bool full, psal_error *err) {
     int64_t chosen[K];
     float cosine;
     status = psal_standardize(PSAL_MODE_NAIVE, b->length, b->naive, NULL, NULL, b->values, err);
-    if (status == PSAL_OK) status = psal_top_k(b->length, b->values, K, chosen, err);
+    if (status == PSAL_OK) status = psal_top_k(b->length, b->values, NULL, K, chosen, err);
     if (status != PSAL_OK) return status;
     psal_boost(b->length, b->values, chosen, K, 100, b->target);
     return psal_saliency_input(j->worker, NULL, NULL, b->target, b->gradient, &cosine, err);
@@ -93,16 +94,16 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: bench_saliency WEIGHTS HEIGHT WIDTH [THREADS [auto|accurate|direct|gemm]]\n");
         return 2;
     }
-    psal_wait_briefly(argv); /* as the programs do */
+    psal_limit_openmp_spin(argv); /* as the programs do */
     psal_error err = PSAL_ERROR_INIT;
     const char *method = argc > 5 ? argv[5] : "auto";
     psal_saliency_options options = {.height = atoi(argv[2]),
                                      .width = atoi(argv[3]),
                                      .threads = argc > 4 ? atoi(argv[4]) : 2,
-                                     .method = strcmp(method, "gemm") == 0     ? PSAL_CONV2D_GEMM
-                                               : strcmp(method, "direct") == 0 ? PSAL_CONV2D_DIRECT
-                                               : strcmp(method, "auto") == 0   ? PSAL_CONV2D_AUTO
-                                                                               : PSAL_CONV2D_ACCURATE};
+                                     .conv.method = strcmp(method, "gemm") == 0     ? PSAL_CONV2D_GEMM
+                                                    : strcmp(method, "direct") == 0 ? PSAL_CONV2D_DIRECT
+                                                    : strcmp(method, "auto") == 0   ? PSAL_CONV2D_AUTO
+                                                                                    : PSAL_CONV2D_ACCURATE};
     psal_tensor_map *checkpoint = psal_checkpoint_read(argv[1], NULL, &err);
     psal_model_options model_options = {0};
     char notes[1024];

@@ -57,7 +57,7 @@ def main():
         listing.write_text("path,label\n" + "".join(f"{SAMPLE.parent}/{row}\n" for row in rows[:args.images]))
 
         def stats(images, threads):
-            """(seconds, peak MiB)"""
+            """(seconds, allocated MiB, resident MiB)"""
             return bench.whole([args.build.resolve() / "tools" / "psal-stats", "--quiet", "--weights", weights, "--data", SAMPLE,
                                 "--limit", images, "--threads", threads, "--out", folder / "s.safetensors", "--records",
                                 folder / "r.csv", "--profiles", folder / "p.npy"], environment)
@@ -76,8 +76,9 @@ def main():
         print(f"psal-stats, 2 threads     {rate[1]:7.2f} images/s   {rate[1] / rate[0]:.2f} x one thread (wanted: 1.8)")
         print(f"PyTorch loop, 2 threads   {rate[2]:7.2f} images/s   psal-stats is {rate[1] / rate[2]:.2f} x as fast (wanted: 1.5)")
         for count in counts:
-            seconds, memory = stats(count, 2)
-            print(f"{count:5} images, 2 threads  {memory:7.0f} MiB peak, {seconds:.1f} s", flush=True)
+            seconds, allocated, resident = stats(count, 2)
+            print(f"{count:5} images, 2 threads  {allocated:7.0f} MiB allocated, {resident:.0f} with mapped files, {seconds:.1f} s",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* Append a convolution of a square image with a kh x kw kernel; returns the (height of the) result. */
-static int add(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw) {
+static int add_grouped(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw,
+                       int groups) {
     psal_conv2d_shape s = {.batch = 1,
                            .in_channels = in,
                            .in_height = size,
@@ -17,7 +18,7 @@ static int add(conv_network *net, int size, int in, int out, int kh, int kw, int
                            .padding_width = pw,
                            .dilation_height = 1,
                            .dilation_width = 1,
-                           .groups = 1};
+                           .groups = groups};
     s.out_height = (size + 2 * ph - kh) / stride + 1;
     s.out_width = (size + 2 * pw - kw) / stride + 1;
     for (int i = 0; i < net->layers; i++) {
@@ -28,6 +29,10 @@ static int add(conv_network *net, int size, int in, int out, int kh, int kw, int
     }
     net->layer[net->layers++] = (conv_layer){s, 1};
     return s.out_height;
+}
+
+static int add(conv_network *net, int size, int in, int out, int kh, int kw, int stride, int ph, int pw) {
+    return add_grouped(net, size, in, out, kh, kw, stride, ph, pw, 1);
 }
 
 static int same(conv_network *net, int size, int in, int out, int kernel, int stride) {
@@ -116,9 +121,34 @@ static void inception_v3(conv_network *net) {
     inception_e(net, 1280), inception_e(net, 2048);
 }
 
+/* Sandler et al. 2018, table 2 */
+static void mobilenet_v2(conv_network *net) {
+    static const int table[][4] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                                   {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+    int in = 32, size = same(net, 224, 3, 32, 3, 2);
+    for (size_t row = 0; row < sizeof table / sizeof *table; row++)
+        for (int i = 0; i < table[row][2]; i++) {
+            const int wide = in * table[row][0], stride = i == 0 ? table[row][3] : 1;
+            if (wide != in) same(net, size, in, wide, 1, 1);
+            size = add_grouped(net, size, wide, wide, 3, 3, stride, 1, 1, wide);
+            same(net, size, wide, in = table[row][1], 1, 1);
+        }
+    same(net, size, in, 1280, 1, 1);
+}
+
+/* Xie et al. 2017, table 1, 32x4d: what ResNet-50 has not, which is convolutions in 32 groups of 4, 8, 16 and 32 */
+static void resnext50(conv_network *net) {
+    for (int stage = 0, size = 56, width = 128; stage < 4; stage++, width *= 2) {
+        if (stage > 0) size = add_grouped(net, size, width, width, 3, 3, 2, 1, 1, 32);
+        add_grouped(net, size, width, width, 3, 3, 1, 1, 1, 32);
+    }
+}
+
 void conv_network_make(int index, conv_network *network) {
-    static void (*const make[CONV_NETWORKS])(conv_network *) = {resnet50, vgg19, densenet121, inception_v3};
-    static const char *const names[CONV_NETWORKS] = {"resnet50", "vgg19", "densenet121", "inception_v3"};
+    static void (*const make[CONV_NETWORKS])(conv_network *) = {resnet50,     vgg19,        densenet121,
+                                                                inception_v3, mobilenet_v2, resnext50};
+    static const char *const names[CONV_NETWORKS] = {"resnet50",     "vgg19",        "densenet121",
+                                                     "inception_v3", "mobilenet_v2", "resnext50"};
     memset(network, 0, sizeof *network);
     network->name = names[index];
     make[index](network);

@@ -3,7 +3,7 @@
 #ifndef PSAL_BENCH_CONV2D_SHAPES_H
 #define PSAL_BENCH_CONV2D_SHAPES_H
 
-#include "engine/kernels/conv2d.h"
+#include "engine/kernels/conv2d/conv2d.h"
 
 typedef struct conv_layer {
     psal_conv2d_shape shape;
@@ -16,7 +16,8 @@ typedef struct conv_network {
     int layers;
 } conv_network;
 
-enum { CONV_NETWORKS = 4 };
-void conv_network_make(int index, conv_network *network); /* resnet50, vgg19, densenet121, inception_v3 */
+enum { CONV_NETWORKS = 6 };
+/* resnet50, vgg19, densenet121, inception_v3, mobilenet_v2, and the grouped ones of resnext50 */
+void conv_network_make(int index, conv_network *network);
 
 #endif

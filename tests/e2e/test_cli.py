@@ -159,6 +159,33 @@ def test_command_line():
         check(option, done.returncode == 0 and word in done.stdout and not done.stderr, done.stderr.decode())
 
 
+def test_processors():
+    """Each processor: near the best one's answer, with its algorithms in the table of times, or refused in one line"""
+    common = ["--weights", network, "--mode", "naive", "--image-path", bag, "--image-target-label", 8]
+    best = answer_of(*common)
+    algorithms = {"portable": b"im2col_gemm", "avx2": b"winograd_", "avx512": b"winograd_", "amx": b"amx_", "neon": b"winograd_"}
+    refused = []
+    for processor, algorithm in algorithms.items():
+        out = scratch / "processor"
+        shutil.rmtree(out, ignore_errors=True)
+        done = run("--json", "--quiet", "--profile-ops", "--out", out, "--processor", processor, *common)
+        if done.returncode:
+            said = done.stderr.decode()
+            check(f"{processor} is refused", f"--processor {processor}: this machine" in said and said.count("\n") == 1, said)
+            check(f"{processor} writes nothing", not out.exists() or not any(out.iterdir()), str(out))
+            refused.append(processor)
+            continue
+        check(f"{processor} has all that is before it", refused == (["avx2", "avx512", "amx"] if processor == "neon" else []), str(refused))
+        check(f"{processor}'s algorithms", algorithm in done.stderr, done.stderr.decode()[-600:])
+        answer = json.loads(done.stdout)
+        check(f"{processor}'s top filters", [row["filter"] for row in answer["top_filters"]] ==
+              [row["filter"] for row in best["top_filters"]], str(answer["top_filters"])[:300])
+        check(f"{processor}'s loss", abs(answer["loss"] - best["loss"]) < 1e-4 * abs(best["loss"]), f"{answer['loss']} {best['loss']}")
+    check("portable is on every machine", "portable" not in refused)
+    done = run("--processor", "sse", *common)
+    check("no such processor", done.returncode != 0 and b"portable" in done.stderr, done.stderr.decode())
+
+
 def test_many():
     """--images: a folder per image, a summary, --resume"""
     out = scratch / "many"
@@ -200,6 +227,37 @@ def test_many():
         said = done.stderr.decode()
         after = {p: p.stat().st_mtime_ns for p in [*out.glob("*/*"), *summaries]}
         check(f"--resume with {name}", done.returncode in range(1, 126) and all(word in said for word in words) and before == after, said)
+
+    # nor one of an image that was replaced under its name: by a larger one, by one of the same size, of which one byte is another
+    coat, dress = (samples / "coat.png").read_bytes(), (samples / "dress.png").read_bytes()
+    listed = write("replaced.csv", f"path,label\n{changed},4\n{bag},8\n".encode())
+    there = ["--images", listed, *arguments[2:-2], scratch / "replaced", "--quiet"]
+    done = run(*there)
+    check("before it is replaced", done.returncode == 0, done.stderr.decode())
+    before = {p: p.stat().st_mtime_ns for p in (scratch / "replaced").rglob("*.*")}
+    for name, data in (("another image", dress), ("one byte", coat[:-5] + bytes([coat[-5] ^ 1]) + coat[-4:]), ("a longer file", coat + b"x")):
+        changed.write_bytes(data)
+        done = run(*there, "--resume")
+        said, after = done.stderr.decode(), {p: p.stat().st_mtime_ns for p in (scratch / "replaced").rglob("*.*")}
+        check(f"--resume over {name} of the same name", done.returncode == 1 and said.count("\n") == 1 and "coat.png was replaced since" in said
+              and "00000_coat/result.json" in said and before == after, said)
+    changed.write_bytes(dress)
+    shutil.rmtree(scratch / "replaced" / "00000_coat")
+    done = run(*there, "--resume")
+    check("--resume without its folder", done.returncode == 0 and (scratch / "replaced" / "00000_coat" / "result.json").exists(), done.stderr.decode())
+    changed.write_bytes(coat)
+    done = run(*there, "--resume")
+    check("the new result is of the new image", done.returncode == 1 and "was replaced since" in done.stderr.decode(), done.stderr.decode())
+    shutil.copy(samples / "dress.png", changed)  # another date, the same file
+    done = run(*there, "--resume")
+    check("--resume over a copy", done.returncode == 0, done.stderr.decode())
+    for path in (scratch / "replaced").glob("*/result.json"):  # of an earlier version
+        whole = json.loads(path.read_text())
+        del whole["image_fingerprint"]
+        path.write_text(json.dumps(whole))
+    done = run(*there[:-1], "--resume")
+    check("--resume of an earlier version", done.returncode == 0 and "2 results of an earlier version" in done.stderr.decode(), done.stderr.decode())
+
     done = run("--images", swapped, *arguments[2:], "--resume")  # in other folders, so new ones
     check("--resume in another order", done.returncode == 0 and len([p for p in out.iterdir() if p.is_dir()]) == 5, done.stderr.decode())
 
@@ -284,6 +342,121 @@ def test_checkpoints():
     refused("unknown architecture", "--weights", network, "--model", "resnet51", *rest, words=["resnet51"])
 
 
+def test_left_over():
+    """A tensor that no layer takes: refused by name, even quietly; left out when asked, on record in what psal-convert writes."""
+    header, data = read_tensors(network)
+    rest = ["--mode", "naive", "--image-path", bag, "--image-target-label", 8]
+    end = len(data)
+    more = {**header, "layer1.0.se.weight": {"dtype": "F32", "shape": [8, 8], "data_offsets": [end, end + 256]},
+            "layer1.0.se.bias": {"dtype": "F32", "shape": [8], "data_offsets": [end + 256, end + 288]}}
+    path = write_tensors(scratch / "more.safetensors", more, data + bytes(288))
+    names = ("'layer1.0.se.weight' (8x8)", "'layer1.0.se.bias' (8)")
+    refused("a layer more", "--weights", path, *rest, words=[path, *names, "--ignore-extra"])
+    refused("a layer more, quietly", "--weights", path, *rest, "--quiet", words=[path, *names])
+    refused("only one left out", "--weights", path, *rest, "--ignore-extra", "layer1.0.se.weight", words=[names[1]])
+    refused("nothing of that name", "--weights", path, *rest, "--ignore-extra=layer1.0.so.", words=["layer1.0.so."])
+    plain = answer_of("--weights", network, *rest)
+    for given in (["--ignore-extra", "layer1.0.se."], ["--ignore-extra", "layer1.0.se.bias", "--ignore-extra", "layer1.0.se.weight"]):
+        answer = answer_of("--weights", path, *rest, *given)
+        check(f"left out {given}", answer["predicted"] == plain["predicted"], f"{answer['predicted']} instead of {plain['predicted']}")
+
+    def convert(*arguments):
+        done = subprocess.run([str(built.parent / "psal-convert"), *map(str, arguments)], capture_output=True, text=True,
+                              env=environment, timeout=300)
+        return done.returncode, done.stdout + done.stderr
+    target = scratch / "converted.safetensors"
+    status, said = convert(path, target)
+    check("psal-convert refuses", status == 1 and names[0] in said and not target.exists(), said)
+    status, said = convert(path, target, "--quiet")
+    check("psal-convert refuses quietly", status == 1 and names[0] in said and not target.exists(), said)
+    status, said = convert(path, target, "--ignore-extra", "layer1.0.se.")
+    check("psal-convert leaves out", status == 0 and names[0] in said, said)
+    record = read_tensors(target)[0]["__metadata__"].get("psal.ignored", "")
+    check("on record", names[0] in record and names[1] in record, record)
+    again = run("--weights", target, *rest, "--out", scratch / "again")
+    check("the record is read", again.returncode == 0 and names[0].encode() in again.stderr, again.stderr)
+
+
+def test_recorded_names():
+    """What a checkpoint says of its classes: built-in sets or the names themselves; no file is opened for it."""
+    header, data = read_tensors(network)
+    rest = ["--mode", "naive", "--image-path", bag, "--image-target-label", 8]
+
+    def recording(text):
+        return write_tensors(scratch / "named.safetensors", {**header, "__metadata__": {**header["__metadata__"], "psal.labels": text}}, data)
+    names = [f"class {i}" for i in range(10)]
+    listing = write("names.txt", "\n".join(names).encode())
+    pipe = scratch / "pipe"
+    os.mkfifo(pipe)  # whoever opens it waits for ever
+    for what, text in (("a file", str(listing)), ("a relative file", "names.txt"), ("a pipe", str(pipe)), ("a device", "/dev/zero"),
+                       ("too few names", json.dumps(names[1:])), ("numbers for names", "[1,2,3,4,5,6,7,8,9,10]"), ("half a list", '["a",'),
+                       ("more than 1 MiB", json.dumps(["x" * 999] * 1100))):
+        refused(f"recorded names: {what}", "--weights", recording(text), *rest, words=["named.safetensors", "recorded", "--labels"])
+        done = run("--weights", recording(text), *rest, "--labels", listing, "--out", scratch / "named")
+        check(f"recorded names, others given: {what}", done.returncode == 0, done.stderr.decode())
+    for what, text, name in (("names", json.dumps(names), "class 8"), ("no ASCII", json.dumps(["Tasche \u00e9"] * 10), "Tasche \u00e9"),
+                             ("a built-in set", "Fashion-MNIST", "bag"), ("numbers", "numbers", "8"), ("nothing", "", "8")):
+        answer = answer_of("--weights", recording(text), *rest)
+        check(f"recorded: {what}", str(answer["target"]["name"]).lower() == name.lower(), answer["target"])
+
+    def convert(*arguments):
+        done = subprocess.run([str(built.parent / "psal-convert"), *map(str, arguments)], capture_output=True, text=True,
+                              env=environment, timeout=300)
+        return done.returncode, done.stdout + done.stderr
+    target, again = scratch / "converted-names.safetensors", scratch / "again.safetensors"
+    status, said = convert(network, target, "--labels", listing)
+    check("names from a file", status == 0 and "(class 0, ...)" in said, said)
+    check("are recorded", json.loads(read_tensors(target)[0]["__metadata__"]["psal.labels"]) == names, "other names")
+    status, said = convert(target, again)
+    check("and stay", status == 0 and target.read_bytes() == again.read_bytes(), said)
+    listing.unlink()
+    answer = answer_of("--weights", target, *rest)
+    check("and are used without the file", answer["target"]["name"] == "class 8", answer["target"])
+    status, said = convert(network, again, "--labels", write("long.txt", "\n".join(["x" * 1000] * 10).encode()))
+    check("long names", status == 0, said)
+    status, said = convert(network, again, "--labels", write("few.txt", b"a\nb\n"))
+    check("too few names", status == 1 and "2 names" in said, said)
+    status, said = convert(recording(str(pipe)), again)
+    check("psal-convert opens no recorded file", status == 1 and "recorded" in said, said)
+    status, said = convert(recording('["\\u001b]0;x\\u0007", ' + json.dumps(names[1:])[1:]), again)
+    check("nothing for the terminal", status == 0 and "\x1b" not in said and "\x07" not in said, repr(said))
+
+
+def test_weights_key():
+    """Which network of a file, in every program's option table: here by the beginning of its names."""
+    header, data = read_tensors(network)
+    rest = ["--mode", "naive", "--image-path", bag, "--image-target-label", 8]
+    metadata = header.pop("__metadata__")
+    two = {"__metadata__": metadata, **{prefix + name: entry for prefix in ("a.", "b.") for name, entry in header.items()}}
+    for name, entry in list(two.items()):
+        if name.startswith("b."):
+            two[name] = dict(entry, data_offsets=[at + len(data) for at in entry["data_offsets"]])
+    same = write_tensors(scratch / "same.safetensors", two, data + data)
+    answer = answer_of("--weights", same, *rest)
+    check("one network under two names", answer["predicted"] == answer_of("--weights", network, *rest)["predicted"], answer["predicted"])
+    begin, end = header["fc.bias"]["data_offsets"]
+    path = write_tensors(scratch / "two.safetensors", two, data + data[:begin] + bytes(end - begin) + data[end:])
+    refused("two networks", "--weights", path, *rest, words=[path, "--weights-key"])
+    refused("no such network", "--weights", path, *rest, "--weights-key", "c", words=[path, "--weights-key c", "a.conv1.weight"])
+    plain = answer_of("--weights", network, *rest)
+    for key in ("a", "b."):
+        answer = answer_of("--weights", path, *rest, "--weights-key", key)
+        check(f"--weights-key {key}", (answer["predicted"] == plain["predicted"]) == (key == "a"), answer["predicted"])
+    for program_name in ("psal-stats", "psal-prune", "psal-finetune", "psal-neighbors", "psal-convert"):
+        help_text = subprocess.run([str(built.parent / program_name), "--help"], capture_output=True, text=True, env=environment).stdout
+        check(f"{program_name} --weights-key", "--weights-key" in help_text, help_text[:200])
+    other = json.loads(json.dumps({"__metadata__": metadata, **header}))
+    end = len(data)
+    other["scale"] = {"dtype": "U16", "shape": [3], "data_offsets": [end, end + 6]}
+    answer = answer_of("--weights", write_tensors(scratch / "u16.safetensors", other, data + bytes(6)), *rest)
+    check("an integer tensor of another type", answer["predicted"] == plain["predicted"], answer["predicted"])
+    other["fc.bias"] = {"dtype": "F8_E4M3", "shape": [10], "data_offsets": [end + 6, end + 16]}
+    start, stop = header["fc.bias"]["data_offsets"]
+    other["rest"] = {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
+    refused("8-bit floats where they are needed", "--weights", write_tensors(scratch / "f8.safetensors", other, data + bytes(16)), *rest,
+            words=["fc.bias", "F8_E4M3"])
+
+
 def test_arguments():
     base = ["--weights", network, "--image-path", bag]
     for label in (10, -1, 99999999999999999999, "Bicycle", ""):
@@ -342,5 +515,5 @@ def test_writing():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_default, test_command_line, test_many, test_images, test_checkpoints, test_arguments, test_waiting,
-                        test_statistics, test_writing), scratch))
+    sys.exit(run_tests((test_default, test_command_line, test_processors, test_many, test_images, test_checkpoints, test_left_over,
+                        test_recorded_names, test_weights_key, test_arguments, test_waiting, test_statistics, test_writing), scratch))

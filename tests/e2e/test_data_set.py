@@ -11,27 +11,23 @@ import array
 import csv
 import json
 import math
-import os
 import pathlib
 import re
+import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 
 from checks import check, finish
+from programs import network as NETWORK, root, run_text, scratch
 
-tools, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 IMAGES = int(sys.argv[3]) if len(sys.argv) > 3 else 10000
 DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SPEC = f"idx:{DATA}/t10k-images-idx3-ubyte.gz,{DATA}/t10k-labels-idx1-ubyte.gz"
-NETWORK = root / "weights" / "fashion_resnet18.safetensors"
 FIGURES = {"groups.png", "mean_profiles.png", "depth.png", "profiles.csv", "depth.csv"}
 
 
 def run(program, *arguments):
-    done = subprocess.run([str(tools / program), *map(str, arguments)], capture_output=True, text=True,
-                          env=dict(os.environ, OMP_WAIT_POLICY="passive"))
+    done = run_text(program, *arguments)
     if done.returncode:
         raise RuntimeError(f"{program}: status {done.returncode}: {done.stderr}")
     return done.stdout
@@ -188,20 +184,21 @@ def main():
     if not DATA.is_dir():
         print("SKIPPED: Debian's dataset-fashion-mnist is not installed")
         return 77
-    with tempfile.TemporaryDirectory(prefix="psal-data-set-") as name:
-        out = pathlib.Path(name)
-        try:
-            profiles, records, tensors = test_run(out)
-            for test, arguments in ((test_figures, (out, records, tensors)), (test_depth, (out, profiles, records, tensors)),
-                                    (test_parts, (out,)), (test_neighbors, (out, profiles, records, tensors))):
-                try:
-                    test(*arguments)
-                except Exception as caught:  # the rest still says what it has to say
-                    check(test.__name__, False, f"{type(caught).__name__}: {caught}")
-        except Exception as caught:
-            check("test_run", False, f"{type(caught).__name__}: {caught}")
+    try:
+        profiles, records, tensors = test_run(scratch)
+        for test, arguments in ((test_figures, (scratch, records, tensors)), (test_depth, (scratch, profiles, records, tensors)),
+                                (test_parts, (scratch,)), (test_neighbors, (scratch, profiles, records, tensors))):
+            try:
+                test(*arguments)
+            except Exception as caught:  # the rest still says what it has to say
+                check(test.__name__, False, f"{type(caught).__name__}: {caught}")
+    except Exception as caught:
+        check("test_run", False, f"{type(caught).__name__}: {caught}")
     return finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

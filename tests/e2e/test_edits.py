@@ -7,26 +7,13 @@ and no file left.
 
 Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
 import json
-import os
-import pathlib
 import shutil
-import subprocess
 import sys
-import tempfile
 
 from checks import check, run_tests
+from programs import bag, run_text as run, samples, scratch, weights
 
-tools, weights = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve() / "weights"
-samples = weights / "fashion_samples"
-bag = samples / "bag_called_sandal.png"
-scratch = pathlib.Path(tempfile.mkdtemp(prefix="psal-edits-"))
 out = scratch / "out"
-environment = dict(os.environ, OMP_WAIT_POLICY="passive")
-
-
-def run(program, *arguments):
-    return subprocess.run([str(tools / program), *map(str, arguments)], capture_output=True, text=True, env=environment,
-                          stdin=subprocess.DEVNULL, timeout=300, cwd=scratch)
 
 
 def refuse(says, program, *arguments):
@@ -45,7 +32,7 @@ def test_refusals():
     image = ("--image-path", bag, "-l", "Bag")
     for program in ("psal-prune", "psal-finetune"):
         save = ("--save", out / "x.safetensors")
-        refuse(("--k 1201", "resnet18", "1200 filters"), program, "-k", "1201", *save)
+        refuse(("--k 1201", "resnet18", "1199 filters that can be chosen"), program, "-k", "1201", *save)
         refuse(("--k 5000", "vgg19", "430 filters"), program, "-w", weights / "fashion_vgg19.safetensors", *image, "-k", "1,5000")
         refuse(("1200",), program, "-k", "7", "-c", "all", *save)
         refuse(("most", "--choices"), program, "-c", "salient,most")
@@ -62,10 +49,10 @@ def test_refusals():
         refuse(("nowhere",), program, "--data", "nowhere")
         refuse(("which mistakes",), program, "-w", weights / "fashion_vgg19.safetensors")
         refuse(("only one", "--data"), program, *image, "--data", samples / "labels.csv")
-        refuse(("MiB",), program, "--memory-limit", 1, "-t", 2, "-w", weights / "fashion_densenet121.safetensors", *image)
+        refuse(("MiB",), program, "--memory-limit", 1, "-t", 2, "-w", weights / "fashion_vgg19.safetensors", *image)
     refuse(("--how", "channels"), "psal-prune", "--how", "channels")
     step = ("-k", "1000", "-c", "salient", "--save", out / "x.safetensors", "--save-delta", out / "d.safetensors")
-    refuse(("nan",), "psal-finetune", "--relative", "1e6", *step)  # what the step gives is no network any more
+    refuse(("not finite",), "psal-finetune", "--relative", "1e6", *step)  # what the step gives is no network any more
     refuse(("one of --rate and --relative",), "psal-finetune", "--relative", "0.1", "--rate", "0.1", *step)
     refuse(("--until-correct",), "psal-finetune", "--until-correct", "--steps", "2", *step)
     refuse(("nothing was saved",), "psal-finetune", "--until-correct", "-k", "2", "-c", "least", "--save", out / "x.safetensors")
@@ -100,6 +87,24 @@ def test_threads():
     check("psal-prune on one image with one and three threads", one[0] == one[1] and one[0], one)
 
 
+def test_standard_errors():
+    """The text has standard errors where it has means over several mistakes, and the same columns where it has one"""
+    several = ("--data", samples / "labels.csv", "-k", "3", "-c", "salient,least", "--right", "2", "--quiet")
+    one = ("-k", "3", "-c", "salient,least", "--quiet")
+    for program, more, errors in (("psal-prune", (), 4), ("psal-prune", ("--how", "channel"), 4), ("psal-finetune", (), 4),
+                                  ("psal-finetune", ("--neighbors", "0"), 2)):
+        done = run(program, *several, *more)
+        table = done.stdout.split("\n\n")[-1].splitlines()
+        check(f"{program} {more}: two rows", done.returncode == 0 and len(table) == 3, done.stdout + done.stderr)
+        check(f"{program} {more}: standard errors", "Mean +- standard error" in done.stdout
+              and all(row.count(" +- ") == errors for row in table[1:]), done.stdout)
+    for program in ("psal-prune", "psal-finetune"):
+        done = run(program, *one)
+        table = done.stdout.split("\n\n")[-1].splitlines()
+        check(f"{program}: of one, none", done.returncode == 0 and len(table) == 3 and "+-" not in done.stdout, done.stdout + done.stderr)
+        check(f"{program}: of one, the same columns", len({len(line) for line in table}) == 1, table)
+
+
 def predict(*arguments):
     done = run("psal-run", "--image-path", bag, "-l", "Bag", "--mode", "naive", "--quiet", "--json", "--out", scratch / "f",
                "--dump", scratch / "dump", *arguments)
@@ -127,4 +132,4 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_right_sample, test_threads, test_saved), scratch))
+    sys.exit(run_tests((test_refusals, test_layers, test_right_sample, test_threads, test_standard_errors, test_saved), scratch))

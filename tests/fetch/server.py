@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == 'slow':
             self.wfile.write(data[:len(data) // 2])
             self.wfile.flush()
-            time.sleep(60)
+            time.sleep(600)
         else:
             self.wfile.write(data)
 

@@ -78,7 +78,7 @@ case ${FAKE_NPM:-good} in
     offline) echo 'npm ERR! code ENOTFOUND' >&2 && echo 'npm ERR! errno ENOTFOUND' >&2 && exit 1 ;;
     unknown) echo 'npm error code E404' >&2 && exit 1 ;;
     nothing) ;;
-    slow) exec sleep 60 ;;
+    slow) exec sleep 600 ;;
 esac
 EOF
 cat >"$work/bin/psal-convert" <<'EOF'
@@ -89,7 +89,7 @@ case ${FAKE_CONVERT:-good} in
     good) { echo converted; cat "$1" "$(dirname "$1")"/shard*; } >"$2" ;;
     fails) echo "psal-convert: $1: no weights in it" >&2 && echo half >"$2" && exit 1 ;;
     nothing) ;;
-    slow) echo half >"$2" && exec sleep 60 ;;
+    slow) echo half >"$2" && exec sleep 600 ;;
 esac
 EOF
 chmod +x "$work/bin/npm" "$work/bin/psal-convert"
@@ -100,7 +100,7 @@ table "sha256:$(full_hash "$work/www/models/$net")" >"$PSAL_FETCH_SOURCES"
 
 python3 "$(dirname "$0")/server.py" "$work/www" "$work/port" "$work/log" &
 server=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     [ -s "$work/port" ] && break
     sleep 0.1
 done
@@ -120,7 +120,7 @@ fresh() { # starts a case
 run_fetch() { # run_fetch BASE ARGS...
     local base=$1
     shift
-    HOME=$work/home PATH=$work/bin:$PATH PSAL_FETCH_BASE=$base timeout 50 "$fetch" "$@" >"$work/out" 2>"$work/err"
+    HOME=$work/home PATH=$work/bin:$PATH PSAL_FETCH_BASE=$base timeout 500 "$fetch" "$@" >"$work/out" 2>"$work/err"
     status=$?
 }
 empty_cache() { [ -z "$(find "$work/home" -type f -o -name '.fetch*')" ]; }
@@ -319,23 +319,29 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$fetch" "$@" >"$work/out" 2>"$work/err" &
     pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         "$wait_for" && break
         sleep 0.1
     done
     kill -"$signal" "$pid"
-    for _ in $(seq 50); do
+    for _ in $(seq 300); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
-    if kill -0 "$pid" 2>/dev/null; then bad "does not end within 5 seconds" && kill -KILL "$pid"; else ok; fi
+    if kill -0 "$pid" 2>/dev/null; then bad "does not end within 30 seconds" && kill -KILL "$pid"; else ok; fi
     wait "$pid"
     status=$?
 }
 half_there() { [ -n "$(find "$cache" -name net.pth -size +0 2>/dev/null)" ]; }
 npm_runs() { [ -s "$work/npm.log" ]; }
 converter_runs() { [ -s "$work/convert.log" ]; }
-children_gone() { sleep 0.2; ! pgrep -f "$work/home" >/dev/null 2>&1; }
+children_gone() { # within ten seconds
+    for _ in $(seq 100); do
+        pgrep -f "$work/home" >/dev/null 2>&1 || return 0
+        sleep 0.1
+    done
+    return 1
+}
 
 for signal in INT TERM HUP; do
     wait_for=half_there

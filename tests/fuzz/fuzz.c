@@ -182,6 +182,7 @@ void fuzz_touch(const psal_tensor_map *map) {
     for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
         const psal_tensor *tensor = psal_tensor_map_at(map, i);
         size_t bytes = bytes_of(tensor);
+        if (tensor->dtype == PSAL_OTHER) FUZZ_CHECK(strlen(psal_tensor_type(tensor)) <= 100);
         FUZZ_CHECK(!bytes || (uintptr_t)tensor->data % psal_dtype_size(tensor->dtype) == 0);
         uint8_t all = 0;
         for (size_t b = 0; b < bytes; b++) all ^= ((const uint8_t *)tensor->data)[b];

@@ -1,4 +1,5 @@
-/* Tables: the first byte chooses the separator; what is read from a comma-separated one and written reads back the same. */
+/* Tables: the first byte chooses the separator; what is read from a comma-separated one and written reads back the
+ * same. */
 #include "io/csv.h"
 
 #include <stdlib.h>

@@ -35,13 +35,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;
     char spec[400];
     snprintf(spec, sizeof spec, "idx:%s", path);
-    psal_dataset *dataset = psal_dataset_open(spec, NULL, &err);
+    psal_dataset *dataset = psal_dataset_open(spec, NULL, false, NULL, &err);
     if (fuzz_outcome(dataset != NULL, &err)) {
         psal_image image = PSAL_IMAGE_INIT;
         size_t last = psal_dataset_count(dataset) - 1;
         FUZZ_CHECK(psal_dataset_name(dataset, last) && !psal_dataset_path(dataset, last));
         psal_dataset_prefetch(dataset, last);
-        psal_dataset_fingerprint(dataset);
+        uint64_t fingerprint;
+        FUZZ_CHECK(psal_dataset_fingerprint(dataset, &fingerprint, &err) == PSAL_OK);
         fuzz_outcome(psal_dataset_load(dataset, last, &image, &err) == PSAL_OK, &err);
         psal_image_free(&image);
     }

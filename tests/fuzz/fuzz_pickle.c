@@ -17,6 +17,7 @@ static void walk(const psal_pickle_value *value, int depth, int *left) {
     case PSAL_PICKLE_TUPLE:
     case PSAL_PICKLE_SET:
     case PSAL_PICKLE_DICT:
+    case PSAL_PICKLE_OPAQUE:
         for (size_t i = 0; i < value->list.count; i++) walk(value->list.items[i], depth - 1, left);
         if (value->kind == PSAL_PICKLE_DICT) psal_pickle_get(value, "state_dict");
         break;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/numbers.h"
+#include "engine/numbers.h"
 #include "tests/fuzz/fuzz.h"
 
 const int fuzz_mutations = 30000;

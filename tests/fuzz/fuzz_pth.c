@@ -1,5 +1,5 @@
-/* PyTorch's zip form around a pickle from the input, with the storages that the seeds speak of and right checksums: read as
- * weights, and as the two kinds of helper files. */
+/* PyTorch's zip form around a pickle from the input, with the storages that the seeds speak of and right checksums:
+ * read as weights, and as the two kinds of helper files. */
 #include "io/pth.h"
 
 #include <stdlib.h>
@@ -28,6 +28,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (fuzz_outcome(map != NULL, &err)) fuzz_touch(map);
     psal_tensor_map_free(map);
     psal_notes_free(&notes);
+
+    /* Every dictionary in it. */
+    psal_error open_err = PSAL_ERROR_INIT;
+    psal_pth *pth = psal_pth_open(path, &open_err);
+    size_t dictionary_count = 0;
+    psal_pth_dictionary *dictionaries = NULL;
+    if (fuzz_outcome(pth != NULL, &open_err)) {
+        dictionaries = psal_pth_dictionaries(pth, &dictionary_count, &open_err);
+        FUZZ_CHECK(fuzz_outcome(dictionaries != NULL, &open_err) == (dictionary_count > 0));
+    }
+    for (size_t i = 0; i < dictionary_count && i < 8; i++) {
+        psal_error part_err = PSAL_ERROR_INIT;
+        psal_tensor_map *part = psal_pth_tensors(pth, &dictionaries[i], NULL, &part_err);
+        if (fuzz_outcome(part != NULL, &part_err)) fuzz_touch(part);
+        psal_tensor_map_free(part);
+    }
+    psal_pth_dictionaries_free(dictionaries, dictionary_count);
+    psal_pth_close(pth);
 
     double *mean, *std;
     size_t count;

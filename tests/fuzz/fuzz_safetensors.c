@@ -1,4 +1,4 @@
-/* Safetensors: what is read can be written, and reads back the same. */
+/* Safetensors: what is read can be written, and reads back the same, but for tensors of unknown types. */
 #include "io/safetensors.h"
 
 #include "tests/fuzz/fuzz.h"
@@ -38,10 +38,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_touch(map);
     const char *path = fuzz_path("b.safetensors");
     bool written = fuzz_outcome(psal_safetensors_write(path, map, &err) == PSAL_OK, &err);
-    FUZZ_CHECK(written);
-    psal_tensor_map *again = psal_safetensors_read(path, &err);
-    FUZZ_CHECK(fuzz_outcome(again != NULL, &err) && fuzz_same_tensors(map, again));
-    psal_tensor_map_free(again);
+    bool others = false; /* of types that are kept by name only */
+    for (size_t i = 0; i < psal_tensor_map_count(map); i++) others |= psal_tensor_map_at(map, i)->dtype == PSAL_OTHER;
+    FUZZ_CHECK(written == !others);
+    if (written) {
+        psal_tensor_map *again = psal_safetensors_read(path, &err);
+        FUZZ_CHECK(fuzz_outcome(again != NULL, &err) && fuzz_same_tensors(map, again));
+        psal_tensor_map_free(again);
+    }
     psal_tensor_map_free(map);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Statistics: read, checked against a network, written and read again. */
-#include "saliency/statistics.h"
+#include "tools/computation_io.h"
 
 #include <string.h>
 
@@ -19,6 +19,8 @@ const fuzz_word fuzz_words[] = {FUZZ_WORD("\"mean\""),
                                 FUZZ_WORD("psal.signed"),
                                 FUZZ_WORD("psal.normalized"),
                                 FUZZ_WORD("psal.fingerprint"),
+                                FUZZ_WORD("psal.bn_epsilon"),
+                                FUZZ_WORD("psal.transform_input"),
                                 FUZZ_WORD("\0\0\0\0\0\0\xf8\x7f"),
                                 FUZZ_WORD("99999999999999999999"),
                                 FUZZ_WORD("-1"),
@@ -43,19 +45,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_tensor_map_free(map);
     if (!fuzz_outcome(a != NULL, &err)) return 0;
 
-    char warning[256];
-    const psal_saliency_options options = {.height = 32, .width = 32};
+    char note[768];
+    psal_computation here = {0};
+    psal_preprocess preprocess;
     psal_error check_err = PSAL_ERROR_INIT;
     int64_t length = psal_model_get_info(network())->filter_count;
-    fuzz_outcome(psal_statistics_check(a, network(), &options, length, warning, &check_err) == PSAL_OK, &check_err);
+    FUZZ_CHECK(psal_preprocess_preset("caffe", &preprocess, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_computation_set_network(&here, network(), &preprocess, &err) == PSAL_OK);
+    psal_computation_set_profile(&here, &(psal_saliency_options){0}, false);
+    if (!fuzz_outcome(psal_computation_canonical(&a->computation, &err) == PSAL_OK, &err))
+        return psal_statistics_free(a), 0;
+    fuzz_outcome(psal_statistics_check(a, &here, length, note, &check_err) == PSAL_OK, &check_err);
 
     psal_tensor_map *written = psal_statistics_to_tensors(a, &err);
     FUZZ_CHECK(written != NULL);
     psal_statistics *b = psal_statistics_from_tensors(written, &err);
-    FUZZ_CHECK(b && b->length == a->length && b->count == a->count && b->fingerprint == a->fingerprint);
+    FUZZ_CHECK(b && b->length == a->length && b->count == a->count &&
+               psal_statistics_fingerprint(b) == psal_statistics_fingerprint(a));
     FUZZ_CHECK(memcmp(a->mean, b->mean, (size_t)a->length * sizeof *a->mean) == 0);
     FUZZ_CHECK(memcmp(a->std, b->std, (size_t)a->length * sizeof *a->std) == 0);
-    FUZZ_CHECK(strcmp(a->arch, b->arch) == 0 && strcmp(a->preprocess, b->preprocess) == 0);
+    /* one spelling: canonical once more changes nothing */
+    FUZZ_CHECK(psal_computation_canonical(&b->computation, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_computation_difference(&a->computation, &b->computation, ~(psal_fields)0) == PSAL_FIELD_COUNT);
+    FUZZ_CHECK(psal_computation_unsaid(&b->computation, &a->computation, ~(psal_fields)0, true) == 0);
+    json_t *json = psal_computation_json(&a->computation);
+    FUZZ_CHECK(json && psal_computation_from_json(&b->computation, json, &err) == PSAL_OK);
+    json_decref(json);
+    FUZZ_CHECK(psal_computation_difference(&a->computation, &b->computation, PSAL_FIELDS_PROFILE) == PSAL_FIELD_COUNT);
     psal_statistics_free(b);
     psal_tensor_map_free(written);
     psal_statistics_free(a);
@@ -69,9 +85,10 @@ void fuzz_make_seeds(void) {
         psal_statistics *s = psal_statistics_new(lengths[i], &err);
         FUZZ_CHECK(s != NULL);
         for (int64_t k = 0; k < s->length; k++) s->mean[k] = (double)k, s->std[k] = 1;
-        strcpy(s->arch, "resnet18");
-        strcpy(s->loss, "cross-entropy");
-        strcpy(s->aggregation, "filter");
+        psal_computation_set(&s->computation, PSAL_FIELD_ARCH, "resnet18");
+        psal_computation_set(&s->computation, PSAL_FIELD_BN_EPSILON, "1e-05");
+        psal_computation_set(&s->computation, PSAL_FIELD_PREPROCESS, "rgb;crop=64;scale=255;mean=0.1;std=0.9");
+        psal_computation_set_profile(&s->computation, &(psal_saliency_options){0}, false);
         s->count = 10;
         psal_tensor_map *map = psal_statistics_to_tensors(s, &err);
         const char *path = fuzz_path("seed");

@@ -23,7 +23,8 @@ static void add_samples(psal_summary *summary, int64_t count) {
     psal_error err = PSAL_ERROR_INIT;
     for (int64_t i = 0; i < count; i++) {
         const float profile[LENGTH] = {1, 2, (float)i};
-        psal_sample sample = {.index = summary->next, .label = (int)i % 2, .predicted = 1, .loss = 0.5f, .largest = 2};
+        psal_sample_result sample = {
+            .index = summary->next, .label = (int)i % 2, .predicted = 1, .loss = 0.5f, .largest = 2};
         FUZZ_CHECK(psal_summary_add(summary, &sample, profile, i == 2 ? profile : NULL, &err) == PSAL_OK);
     }
 }
@@ -41,8 +42,8 @@ static void append(psal_summary *behind) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;
-    psal_identity identity;
-    psal_summary *summary = psal_state_read(fuzz_write_safetensors("state", data, size), NULL, &identity, &err);
+    psal_computation computation, read;
+    psal_summary *summary = psal_state_read(fuzz_write_safetensors("state", data, size), &computation, &err);
     if (!fuzz_outcome(summary != NULL, &err)) return 0;
     int64_t done = summary->next - summary->first;
     FUZZ_CHECK(psal_summary_count(summary) <= done && psal_summary_correct(summary) <= done);
@@ -55,9 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_tensor_map_free(means);
 
     const char *path = fuzz_path("again");
-    FUZZ_CHECK(fuzz_outcome(psal_state_write(path, &identity, summary, &err) == PSAL_OK, &err));
-    psal_summary *again = psal_state_read(path, &identity, NULL, &err);
+    FUZZ_CHECK(fuzz_outcome(psal_state_write(path, &computation, summary, &err) == PSAL_OK, &err));
+    psal_summary *again = psal_state_read(path, &read, &err);
     FUZZ_CHECK(fuzz_outcome(again != NULL, &err));
+    FUZZ_CHECK(psal_computation_check(&read, &computation, ~(psal_fields)0, &err) == PSAL_OK);
     FUZZ_CHECK(again->next == summary->next && again->end == summary->end && again->length == summary->length);
     psal_summary_free(again);
     psal_summary_free(summary);
@@ -65,18 +67,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 static void seed_state(const char *name, int64_t first, int64_t count, int64_t end) {
-    static const char *const keys[] = {"psal.arch",    "psal.fingerprint", "psal.preprocess",     "psal.aggregation",
-                                       "psal.loss",    "psal.signed",      "psal.run.normalized", "psal.dataset",
-                                       "psal.samples", "psal.size",        "psal.conv",           "psal.predicted",
-                                       "psal.classes", "psal.shard",       "psal.shards",         "psal.profiles"};
     psal_error err = PSAL_ERROR_INIT;
-    psal_identity identity = {0};
+    psal_computation computation = {0};
     psal_summary *summary = psal_summary_new(LENGTH, first, end, false, &err);
     const char *path = fuzz_path("seed");
     FUZZ_CHECK(summary != NULL);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) psal_identity_set(&identity, keys[i], "%s", "1");
+    for (int f = 0; f < PSAL_FIELD_MODE; f++)
+        psal_computation_set(&computation, (psal_field)f, "%s",
+                             psal_field_describe((psal_field)f)->kind == PSAL_FIELD_PREPROCESSING ? "caffe" : "1");
+    psal_computation_set(&computation, PSAL_FIELD_NORMALIZED, "0"); /* as the summary says */
     add_samples(summary, count);
-    FUZZ_CHECK(psal_state_write(path, &identity, summary, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_state_write(path, &computation, summary, &err) == PSAL_OK);
     fuzz_seed_safetensors(name, path);
     psal_summary_free(summary);
 }

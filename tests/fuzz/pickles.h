@@ -50,10 +50,31 @@ static inline void seed_pickles(void) {
     FUZZ_SEED("protocol_0", "(dp0\nVkey\np1\n(lp2\nI1\naL2L\naF0.5\nasS'text'\n(I01\nI00\nNtp3\ns.");
     FUZZ_SEED("ordered", "ccollections\nOrderedDict\n)R(X\1\0\0\0aK\1u}X\t\0\0\0_metadata}sb.");
     FUZZ_SEED("cycle", "]q\0h\0a.");
+    /* Objects beside the weights and among them, weights in a tuple, elements that psal has no type for, a whole
+     * module. */
+    struct pickle_writer objects = {.size = 0}, module = {.size = 0};
+    PUT(&objects, "\x80\2(}(X\4\0\0\0argscargparse\nNamespace\n)\x81}X\2\0\0\0lrK\1sbX\x09\0\0\0model_ema}X\1\0\0\0w");
+    put_tensor(&objects, "QInt8Storage", "0", 24, 0, 1, (int64_t[]){24}, (int64_t[]){1}, 0);
+    PUT(&objects, "sX\3\0\0\0net}(X\1\0\0\0w");
+    put_tensor(&objects, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);
+    PUT(&objects, "X\1\0\0\0vctorch._utils\n_rebuild_sparse_tensor\n)Rucmine\nColour\nK\1\x85R]cpathlib\nPosixPath\n("
+                  "X\1\0\0\0/tRa"
+                  "u\x82\1t.");
+    fuzz_seed("objects", objects.bytes, objects.size);
+    PUT(&module, "\x80\2cmine\nNet\n)\x81}(X\x0b\0\0\0_parametersccollections\nOrderedDict\n)RX\1\0\0\0w");
+    put_tensor(&module, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);
+    PUT(&module, "sub.");
+    fuzz_seed("module", module.bytes, module.size);
+    FUZZ_SEED(
+        "reconstructor",
+        "ccopy_reg\n_reconstructor\np0\n(cmine\nA\np1\nc__builtin__\nobject\np2\nNtp3\nRp4\n(dp5\nS'a'\nI1\nsbPid\n0.");
 }
 
 #define PICKLE_WORDS                                                                                                   \
-    FUZZ_WORD("ctorch._utils\n_rebuild_tensor_v2\n"), FUZZ_WORD("ctorch._utils\n_rebuild_parameter\n"),                \
+    FUZZ_WORD("cmine\nA\n)\x81}b"), FUZZ_WORD("ctorch._utils\n_rebuild_qtensor\n"),                                    \
+        FUZZ_WORD("ctorch\nQInt8Storage\n"), FUZZ_WORD("ctorch._utils\n_rebuild_tensor_v3\n"),                         \
+        FUZZ_WORD("ctorch\nfloat8_e5m2\n"), FUZZ_WORD("ccopy_reg\n"),                                                  \
+        FUZZ_WORD("ctorch._utils\n_rebuild_tensor_v2\n"), FUZZ_WORD("ctorch._utils\n_rebuild_parameter\n"),            \
         FUZZ_WORD("ccollections\nOrderedDict\n"), FUZZ_WORD("ccollections\ndefaultdict\n"),                            \
         FUZZ_WORD("ccollections\nCounter\n"), FUZZ_WORD("ctorch\nSize\n"), FUZZ_WORD("ctorch\nfloat32\n"),             \
         FUZZ_WORD("ctorch\nBFloat16Storage\n"), FUZZ_WORD("ctorch\nLongStorage\n"),                                    \

@@ -1,4 +1,5 @@
-/* replay.c - a target as an ordinary test: its seeds, and mutations of them that are the same every time. See fuzz.h. */
+/* replay.c - a target as an ordinary test: its seeds, and mutations of them that are the same every time. See
+ * fuzz.h. */
 #include <inttypes.h>
 #include <omp.h>
 #include <signal.h>
@@ -144,7 +145,8 @@ static void run(const uint8_t *bytes, size_t size) {
     free(exact);
 }
 
-/* A seed and its mutations in a child, which says in *number how far it is. False, with a reason, for what went wrong. */
+/* A seed and its mutations in a child, which says in *number how far it is. False, with a reason, for what went
+ * wrong. */
 static bool run_seed(size_t seed, uint64_t mutations, volatile uint64_t *number) {
     fflush(NULL);
     pid_t child = fork();

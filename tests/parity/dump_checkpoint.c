@@ -53,5 +53,6 @@ int main(int argc, char **argv) {
     if (!map) return fail(&err);
     psal_status status = psal_safetensors_write(argv[2], map, &err);
     psal_tensor_map_free(map);
+    if (status != PSAL_OK) psal_fail_prefix(&err, "%s", argv[1]);
     return status == PSAL_OK ? 0 : fail(&err);
 }

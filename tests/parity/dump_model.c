@@ -1,21 +1,21 @@
 /* Answers the questions of test_models.py, one per line of standard input, fields separated by
  * tabs:
  *
- *   WEIGHTS.safetensors INPUT.npy OUT.npy [LAYER]
+ *   WEIGHTS INPUT.npy OUT.npy [LAYER [PREFIX [NAME...]]]
  *
- * sends the images of INPUT (float32 [n,3,height,width], preprocessed) through the network and
- * writes its logits to OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. Each
- * question is answered by a line: "ok" with architecture, width, variant, epsilon and the number of
- * classes, or "error: " and the message.
+ * sends the images of INPUT (float32 [n,3,height,width], preprocessed) through the network and writes its logits to
+ * OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. PREFIX and NAMEs are psal_model_options' prefix and
+ * ignore_extra; empty fields are not there. Each question is answered by a line: "ok" with architecture, width,
+ * variant, epsilon, the number of classes and the notes, or "error: " and the message.
  *
  *   dump_model [auto | gemm | direct | accurate]    which convolution is used
- * (engine/kernels/conv2d.h) */
+ * (engine/kernels/conv2d/conv2d.h) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/checkpoint.h"
 #include "io/npy.h"
-#include "io/safetensors.h"
 #include "models/model.h"
 
 /* The last node of a layer, PSAL_NO_NODE when there is none. */
@@ -55,7 +55,7 @@ static psal_status run_model(const psal_model *model, const psal_tensor *images,
     if (!status && wanted == PSAL_NO_NODE) status = psal_fail(err, PSAL_ERR_ARGUMENT, "no layer %s", layer);
     if (!status) {
         const psal_plan_options options = {
-            .outputs = {&wanted}, .output_count = {1}, .stages = 1, .threads = 2, .methods = {method}};
+            .outputs = {&wanted}, .output_count = {1}, .stages = 1, .threads = 2, .conv = {.method = method}};
         plan = psal_plan_new(graph, &options, err);
         status = plan ? psal_model_bind(model, &network, plan, err) : err->status;
     }
@@ -67,17 +67,22 @@ static psal_status run_model(const psal_model *model, const psal_tensor *images,
 }
 
 static psal_status answer(char *const *field, int fields, psal_conv2d_method method, psal_error *err) {
-    if (fields < 3) return psal_fail(err, PSAL_ERR_ARGUMENT, "%d fields, expected 3 or 4", fields);
-    psal_tensor_map *checkpoint = psal_safetensors_read(field[0], err);
+    if (fields < 3) return psal_fail(err, PSAL_ERR_ARGUMENT, "%d fields, expected 3 or more", fields);
+    psal_tensor_map *checkpoint = psal_checkpoint_read(field[0], NULL, err);
     psal_tensor_map *input = checkpoint ? psal_npy_read(field[1], err) : NULL;
-    psal_model *model = input ? psal_model_load(checkpoint, NULL, NULL, err) : NULL;
+    const psal_model_options options = {.prefix = fields > 4 && *field[4] ? field[4] : NULL,
+                                        .ignore_extra = (const char *const *)&field[5],
+                                        .ignore_extra_count = fields > 5 ? fields - 5 : 0};
+    char notes[1024];
+    psal_model *model = input ? psal_model_load(checkpoint, &options, notes, err) : NULL;
     psal_status status = err->status;
     if (model) {
         const psal_model_info *info = psal_model_get_info(model);
-        status = run_model(model, psal_tensor_map_at(input, 0), field[2], fields > 3 ? field[3] : NULL, method, err);
+        status = run_model(model, psal_tensor_map_at(input, 0), field[2], fields > 3 && *field[3] ? field[3] : NULL,
+                           method, err);
         if (!status)
-            printf("ok\t%s\t%.17g\t%s\t%.17g\t%d\n", info->arch, info->width, info->variant, info->bn_epsilon,
-                   info->num_classes);
+            printf("ok\t%s\t%.17g\t%s\t%.17g\t%d\t%s\n", info->arch, info->width, info->variant, info->bn_epsilon,
+                   info->num_classes, notes);
     }
     psal_model_free(model);
     psal_tensor_map_free(input);
@@ -101,10 +106,10 @@ int main(int argc, char **argv) {
     }
     while (fgets(line, sizeof line, stdin)) {
         psal_error err = PSAL_ERROR_INIT;
-        char *field[4];
+        char *field[10];
         int fields = 0;
         line[strcspn(line, "\n")] = '\0';
-        for (char *rest = line; fields < 4 && rest;) field[fields++] = strsep(&rest, "\t");
+        for (char *rest = line; fields < 10 && rest;) field[fields++] = strsep(&rest, "\t");
         if (answer(field, fields, method, &err)) printf("error: %s\n", err.message);
         if (fflush(stdout)) return EXIT_FAILURE;
     }

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from networks import ARCHITECTURES, build, randomise, scale  # noqa: F401 (part of this module's interface)
+from networks import ARCHITECTURES, FIRST, SMALLEST, build, randomise, scale  # noqa: F401 (part of this module's interface)
 
 # ---- safetensors: 8 bytes length of the header, the header (JSON), the tensors' bytes one after another ----
 
@@ -203,9 +203,15 @@ def standardize(naive, mean=None, std=None, mode="std"):
     return (naive - mean) / torch.where(std <= 1e-14, torch.ones_like(std), std)
 
 
-def rank(profile):
-    """Entries from the most to the least salient; of equal ones the lower number first."""
-    return torch.sort(profile.detach(), descending=True, stable=True).indices
+def rankable(naive, mean=None, std=None, mode="std"):
+    """Which filters can be ranked: those with something to divide by or, in mode naive, with a gradient"""
+    return naive != 0 if mode == "naive" else torch.as_tensor(std if mode == "std" else mean) > 1e-14
+
+
+def rank(profile, live=None):
+    """The live entries (None: all) from the most to the least salient; of equal ones the lower number first."""
+    order = torch.sort(profile.detach(), descending=True, stable=True).indices
+    return order if live is None else order[live[order]]
 
 
 def input_saliency(model, image, label=None, mean=None, std=None, mode="std", k=10, boost=100.0, chosen=None,
@@ -216,7 +222,7 @@ def input_saliency(model, image, label=None, mean=None, std=None, mode="std", k=
     naive, _ = naive_profile(model, image, label, aggregation, signed, differentiable=True, **loss)
     profile = standardize(naive, mean, std, mode)
     target = profile.detach().clone()
-    target[rank(profile)[:k] if chosen is None else chosen] *= boost
+    target[rank(profile, rankable(naive, mean, std, mode))[:k] if chosen is None else chosen] *= boost
     cosine = torch.dot(profile, target) / (profile.norm() * target.norm())
     return torch.autograd.grad(cosine, image)[0][0]
 

@@ -11,6 +11,11 @@ Prints a line per group and "N passed, N failed"; the status is 1 when one faile
 """
 import argparse
 import collections
+import datetime
+import decimal
+import enum
+import fractions
+import functools
 import json
 import os
 import pathlib
@@ -21,7 +26,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
+import types
+import uuid
 import zipfile
 
 import numpy as np
@@ -40,6 +46,7 @@ MEMORY_LIMIT = 1 << 30  # of address space, for every run: what is refused must 
 class Suite:
     def __init__(self, build, folder, limited):
         self.program = str(pathlib.Path(build) / "tests" / "parity" / "dump_checkpoint")
+        self.convert_program = str(pathlib.Path(build) / "tools" / "psal-convert")
         self.limited = limited
         self.folder = folder
         self.passed = self.failed = 0
@@ -57,11 +64,11 @@ class Suite:
         self.group_start = self.passed + self.failed
         print(f"{name}: {count} checks")
 
-    def run(self, *arguments):
+    def run(self, *arguments, program=None):
         def limit():
             if self.limited:
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=60,
+        return subprocess.run([program or self.program, *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=600,
                               env=SANITIZERS, preexec_fn=limit)
 
     def expect(self, what, path, tensors, notes=()):
@@ -77,13 +84,51 @@ class Suite:
 
     def refuse(self, what, path, *reasons):
         """psal refuses with one line that names the file and gives one of the reasons; quickly and without a crash."""
-        start = time.monotonic()
+        start = processor_seconds()
         result = self.run(path, self.folder / "refused.safetensors")
         lines = [line for line in result.stderr.splitlines() if not line.startswith("note: ")]
         good = (result.returncode == 1 and len(lines) == 1 and str(path) in lines[0]
                 and any(reason in lines[0] for reason in reasons or [""])
-                and not (self.folder / "refused.safetensors").exists() and time.monotonic() - start < 10)
+                and not (self.folder / "refused.safetensors").exists() and processor_seconds() - start < 10)
         self.check(what, good, f"status {result.returncode}: {result.stderr.strip()!r}, expected {reasons}")
+
+
+    def convert(self, what, path, network, *notes, options=()):
+        """psal-convert makes exactly this network of the file, and says these notes."""
+        out = self.folder / "converted.safetensors"
+        out.unlink(missing_ok=True)
+        result = self.run(path, out, "-q" if not notes else "--labels=numbers", *options, program=self.convert_program)
+        if result.returncode != 0:
+            return self.check(what, False, result.stderr.strip())
+        got, wanted = read_safetensors(out), {n: bits(t) for n, t in network.items() if not n.endswith("num_batches_tracked")}
+        self.check(what, got == wanted, f"differs: {[n for n in {**got, **wanted} if got.get(n) != wanted.get(n)]}")
+        for note in notes:
+            self.check(f"{what}: note", note in result.stderr, f"no '{note}' in {result.stderr!r}")
+
+    def convert_fails(self, what, path, *reasons, options=()):
+        """psal-convert refuses in one line that has all of these parts."""
+        out = self.folder / "refused.safetensors"
+        result = self.run(path, out, "-q", *options, program=self.convert_program)
+        lines = result.stderr.splitlines()
+        good = result.returncode == 1 and len(lines) == 1 and str(path) in lines[0] and all(r in lines[0] for r in reasons) and not out.exists()
+        self.check(what, good, f"status {result.returncode}: {result.stderr.strip()!r}, expected {reasons}")
+
+
+def small_network(generator, arch="resnet18", classes=10, width=1 / 8):
+    """A state_dict with an eighth of the channels: psal knows architectures at any width."""
+    weights = collections.OrderedDict()
+    for name, tensor in getattr(torchvision.models, arch)(weights=None, num_classes=classes).state_dict().items():
+        shape = [size if size <= 3 or (i == 0 and name.startswith("fc.")) or (i > 1) else max(1, int(size * width + 0.5))
+                 for i, size in enumerate(tensor.shape)]
+        value = torch.randn(*shape, generator=generator) if tensor.is_floating_point() else tensor
+        weights[name] = value.abs() if name.endswith("running_var") else value
+    return weights
+
+
+def processor_seconds():
+    """Of the programs run so far: a busy machine does not change it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def random_weights(generator):
@@ -157,11 +202,18 @@ def test_types(suite, weights):
         torch.save(cast, path)
         suite.expect(f"NaN and friends, {dtype}", path, cast)
     torch.save({"w": torch.zeros(2, dtype=torch.complex64)}, path)
-    suite.refuse("complex numbers", path, "torch.ComplexFloatStorage: refused")
+    suite.refuse("complex numbers", path, "tensor w holds complex64")
     torch.save({"w": torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.quint8)}, path)
-    suite.refuse("quantised tensors", path, "refused")
+    suite.refuse("quantised tensors", path, "tensor w holds quint8")
     torch.save({"w": torch.zeros(2, 2).to_sparse()}, path)
-    suite.refuse("sparse tensors", path, "refused")
+    suite.refuse("sparse tensors", path, "tensor w holds torch._utils._rebuild_sparse_tensor")
+    np.savez(suite.folder / "a.npz", w=np.zeros(3, np.uint16))
+    suite.refuse("uint16, npz", suite.folder / "a.npz", "tensor w holds <u2")
+    np.savez(suite.folder / "a.npz", v=np.zeros(3), w=np.zeros(3, [("a", "f4"), ("b", "i8", (2,))]))
+    suite.refuse("structures, npz", suite.folder / "a.npz", "tensor w holds V")
+    with open(path, "wb") as file:
+        pickle.dump({"w": np.zeros(3, ">f4")}, file)
+    suite.refuse("big-endian arrays, pickled", path, "tensor w holds >f4")
     suite.group("types")
 
 
@@ -224,35 +276,190 @@ def test_wrappers(suite, weights):
     suite.refuse("no tensors", path, "holds no tensors, only epoch, name")
     torch.save([1, 2], path)
     suite.refuse("a list", path, "holds a list of 2")
+    torch.save([weights, 2], path)
+    suite.expect("in a list", path, weights, ["took the weights under '0'", "the number 2"])
+    torch.save(("resnet", {"nets": (None, weights)}), path)
+    suite.expect("in a tuple in a dictionary in a tuple", path, weights, ["took the weights under '1.nets.1'"])
+    torch.save({"loss": torch.tensor(0.3), "net_state_dict": weights}, path)
+    suite.expect("beside a loose tensor", path, weights, ["took the weights under 'net_state_dict'"])
     torch.save({**weights, "version": 3, "name": "x"}, path)
     suite.expect("things between the weights", path, weights, ["ignored 2 entries among the weights that are no tensors: version, name"])
 
-    for prefix in ("module.", "module.module.", "model.", "module.model.", "_orig_mod.module.", "model.net."):
-        prefixed = {prefix + name: tensor for name, tensor in weights.items()}
-        torch.save({"state_dict": prefixed}, path)
-        suite.expect(f"prefix {prefix}", path, weights, ["took the prefix"])
-        write_safetensors(suite.folder / "a.safetensors", prefixed)
-        suite.expect(f"prefix {prefix}, safetensors", suite.folder / "a.safetensors", weights)
+    prefixed = {"module.model." + name: tensor for name, tensor in weights.items()}  # test_networks.py takes them off
+    torch.save({"state_dict": prefixed}, path)
+    suite.expect("a prefix", path, prefixed)
+    write_safetensors(suite.folder / "a.safetensors", prefixed)
+    suite.expect("a prefix, safetensors", suite.folder / "a.safetensors", prefixed)
     parallel = torch.nn.DataParallel(network).state_dict()
     torch.save(parallel, path)
-    suite.expect("DataParallel", path, network.state_dict())
-    mixed = {"module.a": weights["fc.bias"], "b": weights["fc.weight"]}
-    torch.save(mixed, path)
-    suite.expect("a prefix some have", path, mixed)
-    clash = {"module.module.a": weights["fc.bias"], "module.a": weights["fc.weight"]}
-    torch.save(clash, path)
-    suite.expect("a prefix that would make names meet", path, clash)
+    suite.expect("DataParallel", path, parallel)
 
     torch.save(network, path)
-    suite.refuse("a whole module", path, "torch.nn.modules.container.Sequential: refused")
+    suite.refuse("a whole module", path, "holds a whole object of Python's (torch.nn.modules.container.Sequential)")
     torch.save(network, path, _use_new_zipfile_serialization=False)
-    suite.refuse("a whole module, legacy", path, "refused", "source code")
+    suite.refuse("a whole module, legacy", path, "m = torch.load(FILE, weights_only=False); torch.save(m.state_dict(), OUT)")
+    torch.save({"epoch": 3, "optimizer": optimizer.state_dict(), "models": [network]}, path)
+    suite.refuse("a module in a list", path, "weights_only=False)['models'][0]; torch.save(m.state_dict(), OUT)")
     torch.jit.save(torch.jit.script(network), path)
-    suite.refuse("TorchScript", path, "TorchScript")
+    suite.refuse("TorchScript", path, "is a TorchScript archive", "m = torch.jit.load(FILE)")
     suite.group("wrappers")
 
 
-def test_calls(suite):
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = 2
+
+
+class Callback:
+    def __init__(self, **values):
+        self.__dict__.update(values)
+
+
+class Config(dict):
+    pass
+
+
+class Names(list):
+    pass
+
+
+def stand_in(module, name, base=object):
+    """A class of that name, of a package that is not installed."""
+    parts = module.split(".")
+    for i in range(len(parts)):
+        sys.modules.setdefault(".".join(parts[:i + 1]), types.ModuleType(".".join(parts[:i + 1])))
+    made = type(name, (base,), {"__module__": module})
+    setattr(sys.modules[module], name, made)
+    return made
+
+
+def test_bystanders(suite, weights):
+    """What training scripts keep beside the weights: read as nothing, named, never called."""
+    path = suite.folder / "a.pth"
+    config = stand_in("omegaconf.dictconfig", "DictConfig")()
+    config.lr = 0.1
+    mapping = stand_in("mmcv.utils.config", "ConfigDict", dict)(model=dict(depth=50))
+    things = {
+        "argparse.Namespace": argparse.Namespace(lr=0.1, data="d", layers=[1, 2]), "pathlib.PosixPath": pathlib.PosixPath("/data/best"),
+        "Colour": Colour.RED, "Callback": Callback(best=1.5, path="p"), "Config": Config(a=1, b=Config(c=2)), "Names": Names("ab"),
+        "omegaconf.dictconfig.DictConfig": config, "mmcv.utils.config.ConfigDict": mapping, "datetime.datetime": datetime.datetime(2022, 1, 1),
+        "datetime.timedelta": datetime.timedelta(1), "decimal.Decimal": decimal.Decimal("1.5"), "fractions.Fraction": fractions.Fraction(1, 3),
+        "functools.partial": functools.partial(torch.nn.functional.relu, inplace=True), "collections.deque": collections.deque([1, 2], 5),
+        "uuid.UUID": uuid.UUID(int=7), "complex": 1 + 2j, "range": range(3), "slice": slice(1, 2), "Colour.": {Colour.BLUE: [Colour.RED]},
+        "numpy.random": np.random.RandomState(3), "numpy.random.": np.random.default_rng(3), "numpy.void": np.zeros(1, "i4,f4")[0],
+        "torch.optim": torch.optim.SGD, "torch.relu": torch.nn.functional.relu,
+        "Loss": torch.nn.CrossEntropyLoss(), "types.SimpleNamespace": types.SimpleNamespace(a=1), "Exception": ValueError("x"),
+        "LambdaLR": torch.optim.lr_scheduler.StepLR, "Tensor class": torch.Tensor, "big-endian": np.float64(1).newbyteorder(),
+        "big-endian array": np.zeros(2, ">i4"), "complex array": np.zeros(2, np.complex64), "strings": np.array(["a", "b"]),
+        "quantised": torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.qint8), "sparse": torch.zeros(2, 2).to_sparse(),
+        "complex tensor": torch.zeros(2, dtype=torch.complex64), "generator": torch.Generator().get_state(), "hooked": torch.nn.Parameter(torch.ones(1)),
+    }
+    for protocol in range(2, 6):
+        for name, thing in things.items():
+            torch.save({"state_dict": weights, "thing": thing}, path, pickle_protocol=protocol)
+            noted = [f"ignored {name} under 'thing'"] if name.count(".") and not name.endswith(".") and name[0].islower() and \
+                name not in ("numpy.random", "numpy.void", "torch.optim", "torch.relu", "types.SimpleNamespace") else []
+            suite.expect(f"beside {name}, protocol {protocol}", path, weights, ["took the weights under 'state_dict'", *noted])
+    torch.save({"state_dict": weights, **things}, path, _use_new_zipfile_serialization=False)
+    suite.expect("beside everything, legacy", path, weights, ["took the weights under 'state_dict'"])
+    torch.save({"state_dict": weights, "callbacks": {Callback: {"best": 1.5}, Colour.RED: 3}}, path)
+    suite.expect("classes as keys", path, weights, [".Callback as a key of 'callbacks'"])
+    torch.save({**weights, "args": argparse.Namespace(a=1)}, path)
+    suite.expect("among the weights", path, weights, ["among the weights that are no tensors: args (argparse.Namespace)"])
+    for protocol in (2, 4):
+        with open(path, "wb") as file:
+            pickle.dump({"model": {n: t.numpy() for n, t in weights.items()}, "args": argparse.Namespace(a=1), "c": Colour.RED}, file, protocol)
+        suite.expect(f"pickled arrays, protocol {protocol}", path, weights, ["argparse.Namespace under 'args'"])
+    suite.group("bystanders")
+
+
+def test_networks(suite, generator):
+    """Which of the dictionaries in a file is the network."""
+    path = suite.folder / "a.pth"
+    one, two = small_network(generator), small_network(generator)
+    big = small_network(generator, "resnet34")
+    average = collections.OrderedDict((n, t + 1 if t.is_floating_point() else t) for n, t in one.items())
+    head = {"weight": torch.ones(10, 4), "bias": torch.ones(10)}
+    optimizer = {"state": {i: {"exp_avg": t, "step": 3} for i, t in enumerate(one.values())}, "param_groups": [{"lr": 0.1}]}
+    lightning = {"epoch": 3, "global_step": 10, "pytorch-lightning_version": "1.9", "state_dict": one, "callbacks": {Callback: {"best": 1}},
+                 "optimizer_states": [optimizer], "lr_schedulers": [{"last": 1}], "hparams_name": "c", "hyper_parameters": argparse.Namespace(a=1)}
+    forms = {
+        "lightning": (lightning, "state_dict"),
+        "fairseq": ({"args": argparse.Namespace(arch="resnet18"), "model": one, "optimizer_history": [{"num_updates": 3}],
+                     "extra_state": {"train_iterator": {"epoch": 3}}, "last_optimizer_state": optimizer}, "model"),
+        "mmcv": ({"meta": {"env": "x", "CLASSES": ("a", "b"), "time": "now"}, "state_dict": one, "optimizer": optimizer}, "state_dict"),
+        "detectron": ({"model": one, "optimizer": optimizer, "scheduler": {"last_epoch": 3, "base": torch.ones(3)}, "iteration": 90}, "model"),
+        "fastai": ({"model": one, "opt": optimizer}, "model"),
+        "unknown key": ({"net_state_dict": one, "loss": torch.tensor(0.3), "epoch": 7}, "net_state_dict"),
+        "beside a head": ({"centers": head, "cnn": one}, "cnn"),
+        "optimizer of another name": ({"adam": optimizer, "backbone_weights": one}, "backbone_weights"),
+        "tuple": ((one, {"lr": 0.1}), "0"), "list": ([3, one], "1"), "tuple with an epoch": ((7, one, optimizer), "1"),
+        "list in a dictionary": ({"models": [None, one]}, "models.1"), "numbers as keys": ({0: one, 1: "x"}, "0"),
+        "under two keys": ({"checkpoint": {"best": one, "head": head}}, "checkpoint.best"),
+        "no network under the usual key": ({"model": head, "trunk": one}, "trunk"),
+    }
+    for name, (form, key) in forms.items():
+        torch.save(form, path)
+        suite.convert(name, path, one, f"took the weights under '{key}'")
+        torch.save(form, path, _use_new_zipfile_serialization=False)
+        suite.convert(f"{name}, legacy", path, one)
+        suite.convert(f"{name}, asked for", path, one, options=["--weights-key", key])
+        suite.convert_fails(f"{name}, another asked for", path, "--weights-key nothing", "neither the key",
+                            options=["--weights-key", "nothing"])
+
+    for name, plain, other in (("timm", "state_dict", "state_dict_ema"), ("model_ema", "model", "model_ema"), ("swa", "net", "swa_model"),
+                               ("averaged", "weights", "averaged"), ("of an unknown key", "cnn", "cnn_ema")):
+        torch.save({plain: one, other: average, "args": argparse.Namespace(a=1), "arch": "x"}, path)
+        suite.convert(f"a moving average beside: {name}", path, one, f"took the weights under '{plain}'", f"'{other}' (resnet18", "--weights-key")
+        suite.convert(f"a moving average beside, quietly: {name}", path, one, f"'{other}' (resnet18", options=["-q"])
+        suite.convert(f"a moving average asked for: {name}", path, average, options=["--weights-key", other])
+        torch.save({other: average, "epoch": 3}, path)
+        suite.convert(f"only a moving average: {name}", path, average, f"took the weights under '{other}'")
+
+    for name, form in (("GAN", {"netG": one, "netD": big}), ("student and teacher", {"student": one, "teacher": two}),
+                       ("a tuple of two", (one, big)), ("two usual keys", {"model": one, "net": two}), ("deep", {"a": {"b": one}, "c": [two]})):
+        keys = {"a tuple of two": ("0", "1"), "deep": ("a.b", "c.0")}.get(name) or tuple(form)
+        torch.save(form, path)
+        suite.convert_fails(f"two networks: {name}", path, "holds 2 networks", f"'{keys[0]}' (resnet", f"'{keys[1]}' (resnet", "--weights-key")
+        suite.convert(f"one of two: {name}", path, one, options=["--weights-key", keys[0]])
+        suite.convert_fails(f"none of two: {name}", path, "neither the key", options=["--weights-key", "third"])
+    behind = torch.ones(4, 10)  # takes the network's outputs
+    for name, form, layer, place, key in (
+            ("backbone and head", {"backbone": one, "head": {"weight": behind, "bias": torch.ones(4)}}, "weight", "head", "backbone"),
+            ("ArcFace", {"epoch": 3, "state_dict": one, "metric_fc": {"weight": behind}}, "weight", "metric_fc", "state_dict"),
+            ("a tuple", (one, {"1.weight": behind, "0.weight": torch.ones(10)}), "1.weight", "1", "0"),
+            ("among the weights", {**one, "head": {"fc.weight": behind}}, "fc.weight", "head", None)):
+        torch.save(form, path)
+        suite.convert_fails(f"a layer behind: {name}", path, f"'{layer}' (4x10) under '{place}'", "takes the 10 outputs",
+                            f"--weights-key {key}" if key else "save the network without it")
+        if key:
+            suite.convert(f"a layer behind: {name}, asked for", path, one, options=["--weights-key", key])
+    torch.save({"model": one, "confusion": behind, "log": {"matrix": behind}, "features": {"weight": torch.ones(10, 64)}}, path)
+    suite.convert("no layers behind", path, one, "took the weights under 'model'")
+    for other in ("best", "best_model", "teacher"):
+        torch.save({"model": one, other: two}, path)
+        suite.convert_fails(f"a usual key beside '{other}'", path, "holds 2 networks", "'model' (resnet18", f"'{other}' (resnet18")
+        suite.convert(f"a usual key beside '{other}', asked for", path, two, options=["--weights-key", other])
+    torch.save({"first": one, "again": dict(one)}, path)
+    suite.convert("the same weights twice", path, one)
+
+    damaged = collections.OrderedDict(one)
+    damaged["layer1.0.conv1.weight"] = torch.full_like(one["layer1.0.conv1.weight"], float("nan"))
+    torch.save({"model": damaged, "model_ema": average}, path)
+    suite.convert_fails("weights with NaN beside an average", path, "layer1.0.conv1.weight", "'model_ema' (resnet18)")
+    suite.convert("the average then", path, average, options=["--weights-key", "model_ema"])
+    torch.save({"one": head, "two": {**head, "more": torch.ones(3)}}, path)
+    suite.convert_fails("no network at all", path, "not a known architecture", "'one' (2 tensors)", "'two' (3 tensors)")
+    torch.save({"model": {**{"a." + n: t for n, t in one.items()}}}, path)
+    suite.convert("a prefix by --weights-key", path, one, options=["--weights-key", "a."])
+    suite.convert("a key and a prefix", path, one, options=["--weights-key", "model.a"])
+    write_safetensors(suite.folder / "a.safetensors", {"b." + n: t for n, t in two.items()})
+    suite.convert("a prefix in safetensors", suite.folder / "a.safetensors", two, options=["--weights-key", "b"])
+    suite.convert_fails("no such prefix in safetensors", suite.folder / "a.safetensors", "--weights-key c.d", options=["--weights-key", "c.d"])
+    suite.group("networks")
+
+
+def test_calls(suite, weights):
     path, marker = suite.folder / "evil.pth", suite.folder / "marker"
     command = f"touch {marker}"
     argument = b"X" + struct.pack("<I", len(command)) + command.encode()
@@ -275,16 +482,18 @@ def test_calls(suite):
         "as a persistent id": b"(X\x07\x00\x00\x00storagecos\nsystem\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ.",
         "by rebuild_from_type": b"ctorch._tensor\n_rebuild_from_type_v2\n(cos\nsystem\nctorch\nTensor\n" + argument + b"\x85}tR.",
     }
+    by_system = ("os.system", "holds None", "torch._tensor._rebuild_from_type_v2", "holds no tensors", "holds a dictionary of 0",
+                 "a dictionary made of things that are no pairs")
     for how, pickled in by_opcode.items():
         for protocol in (b"", b"\x80\x02", b"\x80\x05"):
             for write, name in ((torch_zip, "zip"), (torch_legacy, "legacy")):
                 write(path, protocol + pickled)
-                suite.refuse(f"os.system, {how}, {name}", path, "os.system: refused")
+                suite.refuse(f"os.system, {how}, {name}", path, *by_system)
         path.write_bytes(b"\x80\x04" + pickled)
-        suite.refuse(f"os.system, {how}, plain", path, "os.system: refused")
+        suite.refuse(f"os.system, {how}, plain", path, *by_system)
     for width, opcode in ((1, b"\x82"), (2, b"\x83"), (4, b"\x84")):
         torch_zip(path, b"\x80\x02" + opcode + (7).to_bytes(width, "little") + b")R.")
-        suite.refuse(f"extension code of {width} bytes", path, "extension code 7: refused")
+        suite.refuse(f"extension code of {width} bytes", path, "holds extension code 7")
 
     functions = {
         "posix.system": Call(os.system, command), "subprocess.Popen": Call(subprocess.Popen, ["touch", str(marker)]),
@@ -301,9 +510,12 @@ def test_calls(suite):
             except (pickle.PicklingError, TypeError):
                 continue
             torch_zip(path, pickled)
-            suite.refuse(f"{name}, protocol {protocol}", path, "refused", "called with arguments")
+            suite.refuse(f"{name}, protocol {protocol}", path, "holds no tensors, only weight", "called with arguments")
             torch_legacy(path, pickled)
-            suite.refuse(f"{name}, protocol {protocol}, legacy", path, "refused", "called with arguments")
+            suite.refuse(f"{name}, protocol {protocol}, legacy", path, "holds no tensors, only weight", "called with arguments")
+            if name != "builtins.bytearray":
+                torch.save({"state_dict": weights, "evil": evil}, path, pickle_protocol=protocol)
+                suite.expect(f"{name} beside weights, protocol {protocol}", path, weights, ["took the weights under 'state_dict'"])
     suite.check("nothing ran", not marker.exists(), "the marker file exists")
     suite.group("calls")
 
@@ -500,7 +712,9 @@ def main():
         test_types(suite, weights)
         test_views(suite, generator)
         test_wrappers(suite, weights)
-        test_calls(suite)
+        test_bystanders(suite, weights)
+        test_networks(suite, generator)
+        test_calls(suite, weights)
         test_sizes(suite)
         test_damage(suite, weights, rng)
         test_tfjs(suite, np_rng)

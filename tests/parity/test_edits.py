@@ -7,7 +7,8 @@ read here.
 For every network in the box, on samples of the box, and for the real ResNet-50 on five photos of ../shared/imagenet-sample
 where both are at hand: filters zeroed, channels removed, two values of k (confidences within 1e-4), one SGD step by rate and
 by relative size (weights within 1e-6 of each tensor's largest), and the delta, which must hold the bytes of the whole
-checkpoint and give the same bits of the logits when psal-run applies it. Prints a line per case and "N passed, N failed,
+checkpoint and give the same bits of the logits when psal-run applies it. What psal-prune and psal-convert save is loaded
+into torchvision's own networks as io/README.md says, by names alone, and answers the same. Prints a line per case and "N passed, N failed,
 N skipped"; the status is 1 when one failed."""
 import argparse
 import copy
@@ -21,12 +22,14 @@ import tempfile
 
 import numpy as np
 import torch
+import torchvision
 
 import reference
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NETWORKS = ("resnet18", "vgg19", "densenet121", "inception_v3")
 REAL = "resnet50-keras"
+LOADING = "loading"
 PHOTOS = 5
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
 
@@ -131,6 +134,62 @@ def check_box(build, arch):
                                             (("rate", 0.001), ("rate", 0.05), ("relative", 0.1))))
 
 
+# ---- torchvision's own networks take what psal saves (io/README.md, "Loading in PyTorch") ----
+
+PREPROCESS = "rgb;resize=96;crop=96;scale=255;mean=0.5;std=0.25"
+
+
+def load_as_the_manual_says(path, metadata):
+    """torchvision's network with the tensors of a file: names alone decide, and what its metadata says is taken over"""
+    tensors, _ = reference.read_safetensors(path)
+    options = {"num_classes": int(metadata["psal.num_classes"])}
+    if metadata["psal.arch"] == "inception_v3":
+        options.update(aux_logits=any(name.startswith("AuxLogits.") for name in tensors), init_weights=False,
+                       transform_input=metadata.get("psal.transform_input") == "1")
+    model = getattr(torchvision.models, metadata["psal.arch"])(**options)
+    model.load_state_dict(tensors)  # strict
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = float(metadata["psal.bn_epsilon"])
+        if metadata.get("psal.variant") == "v1" and isinstance(module, torchvision.models.resnet.Bottleneck):
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+    return model
+
+
+def check_loading(build):
+    """(what, its results): networks of torchvision's width with random weights, under other names, as .pth"""
+    image_path = ROOT / "weights" / "fashion_samples" / f"{SAMPLES[0][0]}.png"
+    image = reference.preprocess(image_path, PREPROCESS)
+    cases = (("resnet18", "v1.5", None, ()), ("densenet121", "v1.5", None, ()), ("inception_v3", "v1.5", None, ("--transform-input",)),
+             ("resnet50", "v1", 1.001e-5, ("--variant", "v1", "--bn-epsilon", "1.001e-5")))
+    for seed, (arch, variant, epsilon, options) in enumerate(cases):
+        model = reference.build(arch, 7, 1.0, variant, epsilon, "--transform-input" in options)
+        reference.randomise(model, seed)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            torch.save({"net": {f"module.{key}": value for key, value in model.state_dict().items()}}, folder / "mine.pth")
+            network = ["--weights", folder / "mine.pth", "--preprocess", PREPROCESS, *options]
+            filters = sum(len(p) for p in model.parameters() if p.dim() == 4)
+            np.savez(folder / "stats.npz", mean=np.zeros(filters), std=np.ones(filters))
+            run(build, "psal-prune", *network, "--stats", folder / "stats.npz", "-i", image_path, "-l", 3, "-k", 5, "-c", "naive",
+                "--save", folder / "pruned.safetensors")
+            convert = [pathlib.Path(build).resolve() / "tools/psal-convert", "--half", *network[2:], folder / "mine.pth",
+                       folder / "half.safetensors", "--quiet"]
+            subprocess.run([str(argument) for argument in convert], check=True)
+            results = []
+            for saved, off in (("pruned", 5), ("half", 0)):
+                path = folder / f"{saved}.safetensors"
+                loaded = load_as_the_manual_says(path, reference.read_safetensors(path)[1])
+                zeros = sum(int((parameter.flatten(1) == 0).all(1).sum()) for parameter in loaded.parameters() if parameter.dim() == 4)
+                results.append((zeros == off, f"{saved}: {zeros} filters are zero, not {off}"))
+                with torch.no_grad():
+                    got = loaded(image)[0].numpy()
+                expected = dump(build, folder, ["--weights", path, "--mode", "naive", "-i", image_path, "-l", 3])["logits"]
+                results.append(compare(f"{saved}: logits", got, expected, 1e-4 * np.abs(expected).max()))
+            yield f"{arch} {variant} in torchvision", results
+
+
 def check_real(build):
     """The same for the real network, or None. Its 26,560 filters have near ties and exact ones, which the last bits of a
     gradient decide: which filters come first is read from psal's own profile."""
@@ -158,11 +217,12 @@ def check_real(build):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
-    parser.add_argument("--only", choices=(*NETWORKS, REAL), help="one network")
+    parser.add_argument("--only", choices=(*NETWORKS, LOADING, REAL), help="one network")
     arguments = parser.parse_args()
     passed = failed = skipped = 0
-    for arch in [arguments.only] if arguments.only else (*NETWORKS, REAL):
-        samples = check_real(arguments.build) if arch == REAL else check_box(arguments.build, arch)
+    for arch in [arguments.only] if arguments.only else (*NETWORKS, LOADING, REAL):
+        samples = (check_real(arguments.build) if arch == REAL else check_loading(arguments.build) if arch == LOADING
+                   else check_box(arguments.build, arch))
         if samples is None:
             print(f"{arch}: skipped (needs weights/fetch {REAL} and ../shared/imagenet-sample)")
             skipped += 1

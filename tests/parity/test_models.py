@@ -24,7 +24,7 @@ import torch
 
 import reference
 
-METHODS = ("accurate", "auto")  # of the convolutions (engine/kernels/conv2d.h)
+METHODS = ("accurate", "auto")  # of the convolutions (engine/kernels/conv2d/conv2d.h)
 TOLERANCE = 1e-4  # of the largest logit
 CLASSES = (2, 7, 10)
 
@@ -46,11 +46,11 @@ class Psal:
         answer = self.process.stdout.readline().strip("\n")
         if not answer.startswith("ok\t"):
             raise RuntimeError(answer or "dump_model died")
-        arch, width, variant, epsilon, classes = answer.split("\t")[1:]
+        arch, width, variant, epsilon, classes = answer.split("\t")[1:6]
         return (arch, float(width), variant, float(epsilon), int(classes)), np.load(fields[2])
 
 
-def cases(rng):
+def cases(rng, slow):
     """arch, width, classes, height, width, other options of networks.build"""
     side = lambda low: rng.choice((low, rng.randint(low, 130)))  # noqa: E731
     full = [("resnet50", 1, 1000, 224, 224, {}), ("vgg19", 1, 1000, 224, 224, {}),
@@ -59,14 +59,24 @@ def cases(rng):
             ("resnet18", 1, 2, 97, 131, {}), ("resnext50_32x4d", 1, 2, 97, 131, {}),
             ("densenet161", 1, 7, 97, 131, {}), ("vgg11_bn", 0.5, 2, 97, 131, {}), ("densenet201", 1, 2, 64, 64, {}),
             ("wide_resnet50_2", 1, 7, 64, 64, {})]
-    small = [(arch, 0.25 if arch.startswith("resnext") else rng.choice((0.125, 0.25, 0.19)), rng.choice(CLASSES),
+    small = [(arch, width, rng.choice(CLASSES), side(64), side(64), {}) for arch, width in reference.SMALLEST.items()]
+    small += [("vit_b_32", 0.25, 7, 64, 64, {"image_size": 64}), ("vit_b_16", 0.125, 2, 48, 48, {"image_size": 48})]
+    if slow:
+        full += [(arch, 1, 10, 97, 131, {}) for arch in reference.ARCHITECTURES
+                 if arch not in reference.FIRST and arch != "regnet_y_128gf" and not arch.startswith("vit")]
+        full += [(arch, 1, 10, size, size, {"image_size": size}) for arch, size in (("vit_b_16", 224), ("vit_b_32", 224),
+                 ("vit_l_16", 96), ("vit_l_32", 96))] + [("regnet_y_128gf", 0.25, 10, 97, 131, {}), ("vit_h_14", 0.25, 10, 84, 84,
+                 {"image_size": 84})]
+    small += [(arch, 0.25 if arch.startswith("resnext") else rng.choice((0.125, 0.25, 0.19)), rng.choice(CLASSES),
               side(32 if "vgg" in arch else 29), side(32 if "vgg" in arch else 29), {"bn_eps": 10 ** rng.uniform(-5, -2)})
-             for arch in reference.ARCHITECTURES if arch != "inception_v3"]
+             for arch in reference.FIRST if arch != "inception_v3"]
     small += [("inception_v3", 0.25, 10, 75, 75, {"transform_input": True, "bn_eps": 1e-4}),
               ("inception_v3", 0.19, 2, 97, 131, {}), ("inception_v3", 0.125, 2, 118, 80, {"aux": False}),
               ("resnet50", 0.25, 7, 65, 131, {"variant": "v1"}), ("resnet101", 0.125, 2, 97, 131, {"variant": "v1"}),
               ("resnet34", 0.125, 2, 1, 1, {}), ("vgg13_bn", 0.05, 3, 300, 33, {}),
-              ("densenet169", 0.125, 2, 97, 131, {})]
+              ("densenet169", 0.125, 2, 97, 131, {}), ("googlenet", 0.25, 2, 15, 15, {"transform_input": True}),
+              ("googlenet", 0.19, 2, 64, 70, {"aux": False, "bn_eps": 1e-4}), ("resnet50_cifar", 0.125, 2, 33, 31, {}),
+              ("resnet18d", 0.125, 2, 97, 65, {}), ("mnasnet1_0", 0.35, 2, 97, 65, {}), ("squeezenet1_0", 0.3, 2, 40, 97, {})]
     return full + small
 
 
@@ -125,7 +135,7 @@ def check(psals, arch, width, classes, height, image_width, options, seed):
     reference.write_safetensors(str(folder / "weights.safetensors"), model.state_dict(), metadata)
     np.save(folder / "input.npy", images.numpy())
     epsilons = [m.eps for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    bottleneck = arch.startswith(("resnext", "wide")) or arch in ("resnet50", "resnet101", "resnet152")
+    bottleneck = arch.startswith(("resnext", "wide")) or arch.removesuffix("_cifar") in ("resnet50", "resnet101", "resnet152")
     wanted = (arch, width, options.get("variant", "v1.5") if bottleneck else "", epsilons[0] if epsilons else 0, classes)
     with torch.no_grad():
         float32 = list(torch_ways(model, images))
@@ -149,13 +159,14 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
     parser.add_argument("--only", default="", help="architectures whose name contains this")
+    parser.add_argument("--slow", action="store_true", help="every member of every family, at full width")
     args = parser.parse_args()
     print(f"seed {args.seed}; errors: PyTorch in float32, psal {', psal '.join(METHODS)}")
     rng = random.Random(args.seed)
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="psal-models-") as folder:
         psals = {method: Psal(args.build, pathlib.Path(folder), method) for method in METHODS}
-        for arch, width, classes, height, image_width, options in cases(rng):
+        for arch, width, classes, height, image_width, options in cases(rng, args.slow):
             seed = rng.randrange(2 ** 31)
             if args.only not in arch:
                 continue

@@ -114,10 +114,10 @@ def compare(found, expected):
 
 # ---- one case ----
 
-def check_top(found, expected, slack, length=20):
+def check_top(ours, expected, live, slack, length=20):
     """The most salient filters, in order. Two may change places where float64 has them within `slack`."""
-    ours = reference.rank(torch.from_numpy(found)).numpy()[:length]
-    theirs = reference.rank(torch.from_numpy(expected)).numpy()[:length]
+    theirs = reference.rank(torch.from_numpy(expected), live).numpy()[:length]
+    ours = ours[:length]
     wrong = [place for place, (a, b) in enumerate(zip(ours, theirs)) if abs(expected[a] - expected[b]) > slack]
     return [f"filter {ours[p]} at rank {p + 1}, expected {theirs[p]}" for p in wrong[:1]]
 
@@ -163,7 +163,8 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
     if not np.array_equal(found["input"].reshape(inputs[0].shape), inputs[0].numpy()):
         defects.append("the preprocessed input differs")
     # psal's own choice of filters, so that a tie at the k-th place does not change what is differentiated.
-    order = reference.rank(torch.from_numpy(found["standardized"]))
+    live = reference.rankable(torch.from_numpy(found["naive"]), mean, std, mode)
+    order = reference.rank(torch.from_numpy(found["standardized"]), live)
     chosen = {k: order[:k] for k in ks}
     theirs = answers(model, inputs, label, mean, std, mode, chosen) if fair else None
     model = model.double()
@@ -197,8 +198,11 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
             defects.append(f"{name} {error:.1e} above {bound:.1e}")
     largest = np.abs(expected["standardized"]).max()
     slack = 0 if strict else (4 * single["standardized"] if fair else 1e-5) * largest + 1e-6 * largest
-    defects += check_top(found["standardized"], expected["standardized"], slack)
-    defects += check_top(found["standardized"], expected["standardized"], slack + 2e-4 * largest, max(ks))
+    defects += check_top(order.numpy(), expected["standardized"], live, slack)
+    defects += check_top(order.numpy(), expected["standardized"], live, slack + 2e-4 * largest, max(ks))
+    named = np.array([row["filter"] for row in found["answer"]["top_filters"]])
+    if not np.array_equal(found["standardized"][named], found["standardized"][order[:len(named)]]) or not live[named].all():
+        defects.append(f"top_filters are {named}, expected {order[:len(named)].tolist()}")
     defects += check_json(found["answer"], model, label, expected, 1e-3 + 2 * max(errors["naive"], errors["standardized"]))
     return defects, errors, single
 
@@ -225,10 +229,29 @@ def random_statistics(path, model, inputs, label, rng):
     return mean, std
 
 
+class HardSigmoid(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.relu6(x + 3) / 6
+
+
+class HardSwish(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.nn.functional.relu6(x + 3) / 6
+
+
+def differentiable_twice(model):
+    """PyTorch 1.13 has no second derivative of its own hard-sigmoid and hard-swish: their definitions in their place"""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, (torch.nn.Hardsigmoid, torch.nn.Hardswish)):
+                setattr(module, name, HardSigmoid() if isinstance(child, torch.nn.Hardsigmoid) else HardSwish())
+    return model
+
+
 def random_case(psal, folder, arch, classes, height, width, preprocess, options, ks, seed):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = reference.randomise(reference.build(arch, classes, **options), seed)
+    model = differentiable_twice(reference.randomise(reference.build(arch, classes, **options), seed))
     weights, stats, image = (folder / name for name in ("weights.safetensors", "s.safetensors", "image.png"))
     metadata = {"psal.arch": arch, "psal.num_classes": classes, "psal.transform_input": int(options.get("transform_input", 0))}
     reference.write_safetensors(str(weights), model.state_dict(), metadata)
@@ -367,10 +390,10 @@ def cases(psal, folder, rng):
     """(family, name, function)"""
     listed = []
 
-    def add_random(family, arch, classes, height, width, preprocess, ks=(1, 10, 100), **options):
+    def add_random(family, arch, classes, image_height, image_width, preprocess, ks=(1, 10, 100), **options):
         seed = rng.randrange(2 ** 31)
-        listed.append((family, f"{arch} {classes} classes {width}x{height}",
-                       lambda: random_case(psal, folder, arch, classes, height, width, preprocess, options, ks, seed)))
+        listed.append((family, f"{arch} {classes} classes {image_width}x{image_height}", lambda: random_case(
+            psal, folder, arch, classes, image_height, image_width, preprocess, options, ks, seed)))
 
     for arch in ("resnet18", "resnet34", "resnet50", "resnet101"):
         classes = rng.sample((2, 7), 2)
@@ -380,6 +403,9 @@ def cases(psal, folder, rng):
     add_random("densenet", "densenet121", 1000, 224, 224, "torchvision", (10, 100))
     add_random("inception", "inception_v3", 1000, 224, 224, "torchvision", (10,))
     add_random("inception", "inception_v3", 1000, 299, 299, "torchvision;resize=342;crop=299", (10, 100), transform_input=True)
+    for arch, width in reference.SMALLEST.items():
+        add_random("others", arch, 7, 97, 65, "torchvision;resize=none;crop=97x65", (10,), width=width)
+    add_random("others", "vit_b_32", 7, 96, 96, "torchvision;resize=none;crop=96", (10,), width=0.25, image_size=96)
     for arch in BOX:
         listed.append((f"{arch} in the box", f"{arch} in the box, 20 images",
                        lambda arch=arch, seed=rng.randrange(2 ** 31): box_case(psal, folder, arch, "std", seed)))

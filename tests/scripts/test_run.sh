@@ -50,7 +50,7 @@ output 124 "0 1 0" <<<''
 project=$work/project
 mkdir -p "$project/tests/parity" "$project/tools"
 cp "$root/tests/run" "$root/tests/tally.py" "$project/tests/"
-sed 's/ library:[a-z]*=[a-z0-9-]*//g; s/^ *library:[a-z]*=[a-z0-9-]*$//; s/library:check=check //; s/ command:\(parallel\|mpirun\)=[a-z-]*//g' "$root/tools/setup.sh" |
+sed 's/ library:[a-z]*=[a-z0-9-]*//g; s/^ *library:[a-z]*=[a-z0-9-]*$//; s/library:check=check //; s/ command:\(parallel\|mpirun\)=[a-z-]*//g; s/command:[a-z0-9-]*=\(gcc-aarch64-linux-gnu\|qemu-user\)//g' "$root/tools/setup.sh" |
     sed 's/ *module:[^=]*=[^ ]*//g; s|^ *file:/usr/share[^ ]*$||' >"$project/tools/setup.sh"
 cat >"$project/meson.build" <<'EOF'
 project('made-up', 'c')
@@ -86,6 +86,38 @@ run 0 "87 passed, 0 failed, 2 skipped" --all
 check "no sanitizers" grep -q 'sanitizers: 31 passed' "$work/out"
 check "no comparison" grep -q 'parity/test_one: 5 passed' "$work/out"
 
+# The machine itself stands for the other one.
+mkdir "$project/tests/arm"
+cat >"$project/tests/arm/aarch64.ini" <<'EOF'
+[binaries]
+c = 'cc'
+[host_machine]
+system = 'linux'
+cpu_family = 'other'
+cpu = 'other'
+endian = 'little'
+EOF
+cat >"$project/tests/arm/sysroot" <<'EOF'
+#!/bin/sh
+for folder; do :; done
+[ -e "$folder" ] && : >"$folder/sysroot.ini"
+EOF
+chmod +x "$project/tests/arm/sysroot"
+echo "print('3 passed, 0 failed')" >"$project/tests/arm/test_networks.py"
+case="--arm"
+run 1 "51 passed, 1 failed, 1 skipped" --arm
+check "does not say what is missing" grep -q 'missing: .*/build-arm-sysroot' "$work/out"
+case="a comparison on aarch64" # 51, 31 there and 3 of the networks
+mkdir -p "$work/builds/build-arm-sysroot"
+run 0 "85 passed, 0 failed, 2 skipped" --arm
+check "no unit tests there" grep -q 'aarch64 under qemu: 31 passed' "$work/out"
+case="a comparison on aarch64 that fails"
+sed -i "s/')/'); exit(1)/" "$project/tests/arm/test_networks.py"
+run 1 "85 passed, 1 failed, 2 skipped" --arm
+case="a comparison on aarch64 without its libraries"
+printf '#!/bin/sh\nexit 1\n' >"$project/tests/arm/sysroot"
+run 1 "51 passed, 1 failed, 1 skipped" --arm
+
 case="a failing check"
 extra "test('bad', sh, args: ['-c', 'echo \"90%: Checks: 10, Failures: 1, Errors: 0\"; exit 1'])"
 run 1 "60 passed, 1 failed, 1 skipped"
@@ -97,7 +129,7 @@ case="a crash"
 extra "test('bad', sh, args: ['-c', 'kill -SEGV \$\$'])"
 run 1 "51 passed, 1 failed, 1 skipped"
 case="a timeout"
-extra "test('bad', sh, args: ['-c', 'sleep 20'], timeout: 1)"
+extra "test('bad', sh, args: ['-c', 'sleep 60'], timeout: 1)"
 run 1 "51 passed, 1 failed, 1 skipped"
 case="a build that fails"
 extra "executable('bad', 'bad.c')"
@@ -130,7 +162,7 @@ case="a comparison that breaks"
 echo 'print(1 / 0)' >"$project/tests/parity/test_two.py"
 run 1 "87 passed, 1 failed, 2 skipped" --all
 case="a comparison that hangs"
-echo 'import time; time.sleep(60)' >"$project/tests/parity/test_two.py"
+echo 'import time; time.sleep(600)' >"$project/tests/parity/test_two.py"
 PSAL_PARITY_SECONDS=1 run 1 "87 passed, 1 failed, 2 skipped" --all
 check "does not say so" grep -q 'more than 1 seconds' "$work/out"
 
@@ -138,7 +170,7 @@ case="SIGTERM during a comparison"
 : >"$work/out" # what the run before wrote must not be taken for this one's
 "$project/tests/run" --no-install --build "$work/builds" --all >"$work/out" 2>&1 &
 pid=$!
-for _ in $(seq 300); do
+for _ in $(seq 6000); do
     grep -q 'parity/test_two$' "$work/out" && break
     sleep 0.1
 done
@@ -147,8 +179,13 @@ kill "$pid"
 wait "$pid"
 check "status" [ $? = 1 ]
 check "ends with '$(tail -n 1 "$work/out")'" [ "$(tail -n 1 "$work/out")" = "56 passed, 1 failed, 1 skipped" ]
-sleep 0.5
-comparison_gone() { ! pgrep -f "$project/tests/parity" >/dev/null; }
+comparison_gone() { # within ten seconds
+    for _ in $(seq 100); do
+        pgrep -f "$project/tests/parity" >/dev/null || return 0
+        sleep 0.1
+    done
+    return 1
+}
 check "the comparison lives on" comparison_gone
 rm "$project/tests/parity/test_two.py"
 

@@ -1,4 +1,5 @@
-/* case_values.h - sampled inputs for the check cases of the operation table, shared by the tests of gradients and values. */
+/* case_values.h - sampled inputs for the check cases of the operation table, shared by the tests of gradients and
+ * values. */
 #ifndef PSAL_TESTS_CASE_VALUES_H
 #define PSAL_TESTS_CASE_VALUES_H
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/kernels/conv2d_x86.h"
-
 #define SENTINEL 64 /* elements behind every buffer that nobody may write */
 
 const struct method methods[METHODS] = {
@@ -137,81 +135,102 @@ double worst_error(const float *got, const double *want, size_t count) {
 
 /* ---- running one operation in memory that is full of NaN ---- */
 
-const char *const operation_names[OPERATIONS] = {"forward", "dx", "dw", "dw mean abs", "dw mean"};
+const char *const operation_names[OPERATIONS] = {"forward", "dy", "dx", "dw", "dw mean abs", "dw mean"};
 
-typedef size_t scratch_function(const shape *s, psal_conv2d_method method, int threads);
-typedef void conv_function(const shape *s, psal_conv2d_method method, const float *a, const float *b, float *result,
-                           const psal_parallel *parallel);
+static size_t result_count(const shape *s, operation op) {
+    const sizes size = sizes_of(s);
+    return op <= DY ? size.y : op == DX ? size.x : op == DW ? size.w : (size_t)s->out_channels;
+}
 
-float *run(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b, int threads) {
-    sizes size = sizes_of(s);
-    size_t bytes = op == FORWARD ? psal_conv2d_forward_scratch(s, method, threads)
-                   : op == DX    ? psal_conv2d_dx_scratch(s, method, threads)
-                   : op == DW    ? psal_conv2d_dw_scratch(s, method, threads)
-                                 : psal_conv2d_dw_mean_scratch(s, method, threads);
-    size_t count = op == FORWARD ? size.y : op == DX ? size.x : op == DW ? size.w : (size_t)s->out_channels;
+/* Run a convolution, which is freed, into a new buffer of `count`. */
+static float *run_chosen(const shape *s, psal_conv2d_settings settings, psal_conv2d_direction direction,
+                         psal_conv2d_operands operands, size_t count, int threads) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_convolution *chosen = psal_conv2d_choose(s, direction, settings, threads, &err);
+    ck_assert_msg(chosen != NULL, "%s", err.message);
+    ck_assert_int_eq(strncmp(psal_conv2d_algorithm_name(chosen), "decoded, ", 9) == 0,
+                     strcmp(psal_conv2d_algorithm_for(s, direction, settings), "ternary_decoded") == 0);
+    const size_t bytes = psal_conv2d_scratch(chosen);
     ck_assert_uint_eq(bytes % sizeof(float), 0);
     float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
-    psal_parallel parallel = {threads, scratch};
-    if (op == FORWARD)
-        psal_conv2d_forward(s, method, a, b, result, &parallel);
-    else if (op == DX)
-        psal_conv2d_dx(s, method, a, b, result, &parallel);
-    else if (op == DW)
-        psal_conv2d_dw(s, method, a, b, result, &parallel);
-    else
-        psal_conv2d_dw_mean(s, method, a, b, op == MEAN, result, &parallel);
+    operands.result = result;
+    psal_conv2d_run(chosen, &operands, scratch);
     check_sentinel(scratch, bytes / sizeof(float), describe(s));
     check_sentinel(result, count, describe(s));
     free(scratch);
+    psal_conv2d_free(chosen);
     return result;
 }
 
-#ifdef PSAL_HAVE_CONV2D_X86
-static float *run_set(const psal_conv2d_x86 *set, const shape *s, psal_conv2d_method method, operation op,
-                      const float *a, const float *b, size_t count) {
-    scratch_function *const scratch_of[] = {set->forward_scratch, set->dx_scratch, set->dw_scratch,
-                                            set->dw_mean_scratch, set->dw_mean_scratch};
-    conv_function *const run_op[] = {set->forward, set->dx, set->dw};
-    const size_t bytes = scratch_of[op](s, method, 1);
-    float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
-    psal_parallel parallel = {1, scratch};
-    if (op <= DW)
-        run_op[op](s, method, a, b, result, &parallel);
-    else
-        set->dw_mean(s, method, a, b, op == MEAN, result, &parallel);
-    check_sentinel(scratch, bytes / sizeof(float), describe(s));
-    check_sentinel(result, count, describe(s));
-    free(scratch);
-    return result;
+static const psal_conv2d_direction directions[OPERATIONS] = {
+    PSAL_CONV2D_FORWARD, PSAL_CONV2D_DY, PSAL_CONV2D_DX, PSAL_CONV2D_DW, PSAL_CONV2D_DW_MEAN, PSAL_CONV2D_DW_MEAN};
+
+float *run_on(psal_processor processor, const shape *s, psal_conv2d_method method, operation op, const float *a,
+              const float *b, int threads) {
+    const psal_conv2d_operands operands = {.x = op == DX ? NULL : a,
+                                           .w = op <= DX ? b : NULL,
+                                           .dy = op == DX  ? a
+                                                 : op > DX ? b
+                                                           : NULL,
+                                           .is_signed = op == MEAN};
+    return run_chosen(s, (psal_conv2d_settings){method, processor}, directions[op], operands, result_count(s, op),
+                      threads);
 }
 
-/* This machine may never choose the AVX-512 build, because it has a matrix unit, and never the AVX2 build: they must run, be as
- * accurate, and give the same bits as each other. */
-void check_vector_sets(const shape *s, psal_conv2d_method method, double tolerance, operation op, const float *a,
-                       const float *b, const double *want, size_t count) {
-    const psal_conv2d_x86 *best = psal_conv2d_x86_best();
-    if ((best != &psal_conv2d_x86_avx512 && best != &psal_conv2d_x86_amx) || method == PSAL_CONV2D_GEMM) return;
-    float *avx512 = run_set(&psal_conv2d_x86_avx512, s, method, op, a, b, count);
-    float *avx2 = run_set(&psal_conv2d_x86_avx2, s, method, op, a, b, count);
-    const double error = worst_error(avx512, want, count);
-    ck_assert_msg(error < tolerance, "%s, method %d, %s: AVX-512's error %g", operation_names[op], method, describe(s),
-                  error);
-    ck_assert_msg(memcmp(avx512, avx2, count * sizeof *avx2) == 0, "%s, method %d, %s: AVX2 gives other bits",
-                  operation_names[op], method, describe(s));
-    free(avx512);
-    free(avx2);
+float *run(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *b, int threads) {
+    return run_on(PSAL_PROCESSOR_AUTO, s, method, op, a, b, threads);
 }
-#else
-#define check_vector_sets(...) (void)0
-#endif
+
+/* The algorithm's name, with that of the one inside it */
+static void name_chosen(const shape *s, psal_conv2d_method method, psal_conv2d_direction direction,
+                        psal_processor processor, char name[64]) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_convolution *chosen = psal_conv2d_choose(s, direction, (psal_conv2d_settings){method, processor}, 1, &err);
+    ck_assert_msg(chosen != NULL, "%s", err.message);
+    snprintf(name, 64, "%s", psal_conv2d_algorithm_name(chosen));
+    psal_conv2d_free(chosen);
+}
+
+static bool is_repeated_in(const shape *s, int m, psal_conv2d_direction direction, psal_processor processor) {
+    char name[64], earlier[64];
+    name_chosen(s, methods[m].method, direction, processor, name);
+    for (int i = 0; i < m; i++) {
+        name_chosen(s, methods[i].method, direction, processor, earlier);
+        if (strcmp(name, earlier) == 0) return true;
+    }
+    return false;
+}
+
+bool is_repeated(const shape *s, int m, operation op, psal_processor processor) {
+    return is_repeated_in(s, m, directions[op], processor);
+}
+
+/* This machine would never choose the lesser ones. What is portable is what the method GEMM does. */
+void check_processors(const shape *s, int m, operation op, const float *a, const float *b, const double *want,
+                      const float *best, size_t count) {
+    if (methods[m].method == PSAL_CONV2D_GEMM) return;
+    const float *result[PSAL_PROCESSORS] = {NULL};
+    float *own[PSAL_PROCESSORS] = {NULL};
+    result[psal_processor_best()] = best;
+    for (psal_processor p = PSAL_PROCESSOR_AVX2; p < PSAL_PROCESSORS; p++) {
+        if (!psal_processor_runs(p) || p == psal_processor_best() || is_repeated(s, m, op, p)) continue;
+        result[p] = own[p] = run_on(p, s, methods[m].method, op, a, b, 1);
+        const double error = worst_error(own[p], want, count);
+        ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: %s has error %g", operation_names[op], methods[m].name,
+                      describe(s), psal_processor_name(p), error);
+    }
+    const float *const avx2 = result[PSAL_PROCESSOR_AVX2], *const avx512 = result[PSAL_PROCESSOR_AVX512];
+    ck_assert_msg(!avx2 || !avx512 || memcmp(avx512, avx2, count * sizeof *avx2) == 0,
+                  "%s, %s, %s: AVX2 gives other bits", operation_names[op], methods[m].name, describe(s));
+    for (int p = 0; p < PSAL_PROCESSORS; p++) free(own[p]);
+}
 
 /* A batch, which the fast methods run several images at a time, must give the bits of each image alone. */
 void check_images_alone(const shape *s, psal_conv2d_method method, operation op, const float *a, const float *w,
                         const float *want) {
     const sizes all = sizes_of(s);
-    const size_t images = (size_t)s->batch, in = (op == FORWARD ? all.x : all.y) / images;
-    const size_t out = (op == FORWARD ? all.y : all.x) / images;
+    const size_t images = (size_t)s->batch, in = (op <= DY ? all.x : all.y) / images;
+    const size_t out = (op <= DY ? all.y : all.x) / images;
     shape alone = *s;
     alone.batch = 1;
     for (size_t n = 0; n < images; n++) {
@@ -226,62 +245,63 @@ void check_images_alone(const shape *s, psal_conv2d_method method, operation op,
     }
 }
 
-/* ---- filters that are signs, against the same filters as numbers ---- */
+/* ---- ternary filters, against the same filters as numbers ---- */
 
-static float *run_signs(const shape *s, psal_conv2d_method method, operation op, const float *a,
-                        const psal_conv2d_signs *w, int threads) {
+static float *run_ternary(psal_processor processor, const shape *s, psal_conv2d_method method, operation op,
+                          const float *a, const psal_ternary_filters *w, int threads) {
     const sizes size = sizes_of(s);
-    const size_t bytes = op == FORWARD ? psal_conv2d_signs_forward_scratch(s, method, threads)
-                                       : psal_conv2d_signs_dx_scratch(s, method, threads);
-    const size_t count = op == FORWARD ? size.y : size.x;
-    float *scratch = new_buffer(bytes / sizeof(float), false), *result = new_buffer(count, false);
-    psal_parallel parallel = {threads, scratch};
-    if (op == FORWARD)
-        psal_conv2d_signs_forward(s, method, a, w, result, &parallel);
-    else
-        psal_conv2d_signs_dx(s, method, a, w, result, &parallel);
-    check_sentinel(scratch, bytes / sizeof(float), describe(s));
-    check_sentinel(result, count, describe(s));
-    free(scratch);
-    return result;
+    const psal_conv2d_operands operands = {.x = op == DY ? a : NULL, .dy = op == DX ? a : NULL, .ternary = w};
+    return run_chosen(s, (psal_conv2d_settings){method, processor},
+                      op == DY ? PSAL_CONV2D_TERNARY_DY : PSAL_CONV2D_TERNARY_DX, operands, op == DY ? size.y : size.x,
+                      threads);
 }
 
-void check_signs(const shape *s) {
+void check_ternary(const shape *s) {
     const sizes size = sizes_of(s);
     const size_t filters = (size_t)s->out_channels, filter = size.w / filters;
     float *x = new_buffer(size.x, true), *dy = new_buffer(size.y, true), *numbers = new_buffer(size.w, false);
     float *scale = new_buffer(filters, true);
     unsigned char *codes = malloc(size.w);
-    const psal_conv2d_signs w = {codes, scale, 0.3f};
+    const psal_ternary_filters w = {codes, scale, 0.3f};
     for (size_t i = 0; i < size.w; i++) {
         codes[i] = (unsigned char)random_below(3);
         numbers[i] = (float)(codes[i] - 1) * (scale[i / filter] * w.factor);
     }
-    for (operation op = FORWARD; op <= DX; op++) {
-        const size_t count = op == FORWARD ? size.y : size.x, one_image = count / (size_t)s->batch;
-        const float *a = op == FORWARD ? x : dy;
+    for (operation op = DY; op <= DX; op++) {
+        const size_t count = op == DY ? size.y : size.x, one_image = count / (size_t)s->batch;
+        const float *a = op == DY ? x : dy;
         float *reference = run(s, PSAL_CONV2D_GEMM, op, a, numbers, 1);
         double *want = malloc(count * sizeof *want);
         for (size_t i = 0; i < count; i++) want[i] = reference[i];
-        for (int m = 0; m < METHODS; m++) {
-            float *one = run_signs(s, methods[m].method, op, a, &w, 1),
-                  *many = run_signs(s, methods[m].method, op, a, &w, 3);
-            shape alone = *s;
-            alone.batch = 1;
-            float *first = run_signs(&alone, methods[m].method, op, a, &w, 1);
-            const double error = worst_error(one, want, count);
-            ck_assert_msg(error < methods[m].tolerance, "signs' %s, %s, %s: error %g", operation_names[op],
-                          methods[m].name, describe(s), error);
-            ck_assert_msg(memcmp(one, many, count * sizeof *one) == 0, "signs' %s, %s, %s: other bits with 3 threads",
-                          operation_names[op], methods[m].name, describe(s));
-            if (methods[m].method != PSAL_CONV2D_GEMM)
-                ck_assert_msg(memcmp(one, first, one_image * sizeof *one) == 0,
-                              "signs' %s, %s, %s: other bits in a batch", operation_names[op], methods[m].name,
-                              describe(s));
-            free(one);
-            free(many);
-            free(first);
-        }
+        for (psal_processor p = PSAL_PROCESSOR_PORTABLE; p < PSAL_PROCESSORS; p++)
+            for (int m = 0; psal_processor_runs(p) && m < METHODS; m++) {
+                /* The method GEMM is the same code everywhere. */
+                if (p != PSAL_PROCESSOR_PORTABLE && methods[m].method == PSAL_CONV2D_GEMM) continue;
+                const psal_conv2d_direction direction = op == DY ? PSAL_CONV2D_TERNARY_DY : PSAL_CONV2D_TERNARY_DX;
+                if (is_repeated_in(s, m, direction, p)) continue;
+#ifdef __SANITIZE_ADDRESS__ /* decoding is the same code everywhere, and what follows it has run by itself */
+                const psal_conv2d_settings settings = {methods[m].method, p};
+                const bool decoded = strcmp(psal_conv2d_algorithm_for(s, direction, settings), "ternary_decoded") == 0;
+                if (decoded && p != PSAL_PROCESSOR_PORTABLE) continue;
+#endif
+                float *one = run_ternary(p, s, methods[m].method, op, a, &w, 1),
+                      *many = run_ternary(p, s, methods[m].method, op, a, &w, 3);
+                const double error = worst_error(one, want, count);
+                char what[400];
+                snprintf(what, sizeof what, "ternary %s, %s on %s, %s", operation_names[op], methods[m].name,
+                         psal_processor_name(p), describe(s));
+                ck_assert_msg(error < methods[m].tolerance, "%s: error %g", what, error);
+                ck_assert_msg(memcmp(one, many, count * sizeof *one) == 0, "%s: other bits with 3 threads", what);
+                if (s->batch > 1 && p != PSAL_PROCESSOR_PORTABLE) {
+                    shape alone = *s;
+                    alone.batch = 1;
+                    float *first = run_ternary(p, &alone, methods[m].method, op, a, &w, 1);
+                    ck_assert_msg(memcmp(one, first, one_image * sizeof *one) == 0, "%s: other bits in a batch", what);
+                    free(first);
+                }
+                free(one);
+                free(many);
+            }
         free(reference);
         free(want);
     }
@@ -302,21 +322,28 @@ void check_shape(const shape *s) {
         mean_abs[i / filter] += fabs(t.dw[i]) / (double)filter;
         mean[i / filter] += t.dw[i] / (double)filter;
     }
-    const double *want[] = {t.y, t.dx, t.dw, mean_abs, mean};
-    const float *first[] = {x, dy, x, x, x}, *second[] = {w, w, dy, dy, dy};
-    const size_t count[] = {size.y, size.x, size.w, filters, filters};
+    const double *want[] = {t.y, t.y, t.dx, t.dw, mean_abs, mean};
+    const float *first[] = {x, x, dy, x, x, x}, *second[] = {w, w, w, dy, dy, dy};
+    const size_t count[] = {size.y, size.y, size.x, size.w, filters, filters};
 
     for (int m = 0; m < METHODS; m++) {
         for (operation op = FORWARD; op < OPERATIONS; op++) {
+            if (is_repeated(s, m, op, PSAL_PROCESSOR_AUTO)) {
+                check_processors(s, m, op, first[op], second[op], want[op], NULL, count[op]);
+                continue;
+            }
             float *one = run(s, methods[m].method, op, first[op], second[op], 1);
             double error = worst_error(one, want[op], count[op]);
             ck_assert_msg(error < methods[m].tolerance, "%s, %s, %s: error %g", operation_names[op], methods[m].name,
                           describe(s), error);
-            check_vector_sets(s, methods[m].method, methods[m].tolerance, op, first[op], second[op], want[op],
-                              count[op]);
-            if (op <= DX && s->batch > 1 && methods[m].method != PSAL_CONV2D_GEMM)
+            check_processors(s, m, op, first[op], second[op], want[op], one, count[op]);
+            if (op <= DX && s->batch > 1 && (op == FORWARD || methods[m].method != PSAL_CONV2D_GEMM))
                 check_images_alone(s, methods[m].method, op, first[op], w, one);
+#ifdef __SANITIZE_ADDRESS__ /* the most ways of cutting the work, as each run is slow */
+            static const int teams[] = {9};
+#else
             static const int teams[] = {2, 4, 9};
+#endif
             for (size_t i = 0; i < sizeof teams / sizeof teams[0]; i++) {
                 const int threads = teams[i];
                 float *many = run(s, methods[m].method, op, first[op], second[op], threads);
@@ -333,5 +360,5 @@ void check_shape(const shape *s) {
     free(x);
     free(w);
     free(dy);
-    check_signs(s);
+    check_ternary(s);
 }

@@ -10,8 +10,8 @@
 /* Central differences in double: error about step^2 f''' + 1e-16 / step. */
 static const double STEP = 1e-5, ATOL = 1e-7, RTOL = 1e-6;
 
-/* A scalar function of the case's inputs with its gradient: first L = <y, u> with fixed random u, then, to second order,
- * S = sum over inputs of <dL/dx_i, v_i> with fixed random v_i, as a function of x and u. */
+/* A scalar function of the case's inputs with its gradient: first L = <y, u> with fixed random u, then, to second
+ * order, S = sum over inputs of <dL/dx_i, v_i> with fixed random v_i, as a function of x and u. */
 typedef struct probe {
     psal_graph *graph;
     psal_node inputs[CHECK_MAX_INPUTS + 1]; /* the case's, then u */

@@ -1,7 +1,8 @@
 /* gradient_checker.h - checks every operation's gradient rule, to first and second order, against central differences.
  *
- * Built against the double-precision engine. A check compares with sign, as |analytic - numeric| <= atol + rtol |numeric|,
- * written so that NaN fails. The checker itself is tested by feeding it broken gradients (see `break_gradient`). */
+ * Built against the double-precision engine. A check compares with sign, as |analytic - numeric| <= atol + rtol
+ * |numeric|, written so that NaN fails. The checker itself is tested by feeding it broken gradients (see
+ * `break_gradient`). */
 #ifndef PSAL_TESTS_GRADIENT_CHECKER_H
 #define PSAL_TESTS_GRADIENT_CHECKER_H
 
@@ -19,8 +20,8 @@ typedef enum broken_rule {
     BROKEN_ZERO    /* ... are all zeros */
 } broken_rule;
 
-/* Check one case; on failure `message` says which derivative, index, expected, got. `break_gradient` spoils the analytic
- * first derivatives before comparing, to test the checker; *spoilt says whether that changed any number. */
+/* Check one case; on failure `message` says which derivative, index, expected, got. `break_gradient` spoils the
+ * analytic first derivatives before comparing, to test the checker; *spoilt says whether that changed any number. */
 bool check_case(const psal_op_case *c, uint64_t seed, broken_rule break_gradient, bool *spoilt, char message[512]);
 
 #endif

@@ -45,11 +45,11 @@ static const char *conv2d(const operands *o, psal_op_kind kind, const psal_conv2
                                 int64_t xi = ((n * s->in_channels + channel) * ih + h) * iw + v;
                                 int64_t wi = ((k * group_in + c) * kh + i) * kw + j;
                                 int64_t yi = ((n * s->out_channels + k) * oh + p) * ow + q;
-                                if (kind == PSAL_OP_CONV2D) out[yi] += in0[xi] * in1[wi];
+                                if (kind == PSAL_OP_CONV2D || kind == PSAL_OP_CONV2D_DY) out[yi] += in0[xi] * in1[wi];
                                 if (kind == PSAL_OP_CONV2D_DX) out[xi] += in0[yi] * in1[wi];
                                 if (kind == PSAL_OP_CONV2D_DW) out[wi] += in0[xi] * in1[yi];
                             }
-    const psal_shape *result = kind == PSAL_OP_CONV2D ? &y : kind == PSAL_OP_CONV2D_DX ? &x : &w;
+    const psal_shape *result = kind == PSAL_OP_CONV2D_DX ? &x : kind == PSAL_OP_CONV2D_DW ? &w : &y;
     return o->node->op != PSAL_OP_CONV2D_DW_MEAN && !psal_shape_equal(&o->node->shape, result) ? WRONG_SHAPE : NULL;
 }
 
@@ -72,14 +72,18 @@ static const char *conv2d_dw_mean(const operands *o) {
 
 static const char *matmul(const operands *o) {
     bool ta = o->node->attr.matmul.transpose_a, tb = o->node->attr.matmul.transpose_b;
-    const int64_t *a = o->shapes[0]->dim, *b = o->shapes[1]->dim;
+    const int front = o->shapes[0]->ndim - 2; /* axes, each of which has its own product */
+    const int64_t *a = o->shapes[0]->dim + front, *b = o->shapes[1]->dim + front;
     int64_t m = ta ? a[1] : a[0], k = ta ? a[0] : a[1], n = tb ? b[0] : b[1];
-    psal_shape expected = PSAL_SHAPE(m, n);
+    psal_shape expected = *o->shapes[0];
+    expected.dim[front] = m, expected.dim[front + 1] = n;
     if (!psal_shape_equal(&expected, &o->node->shape) || k != (tb ? b[1] : b[0])) return WRONG_SHAPE;
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t l = 0; l < k; l++)
-                o->out[i * n + j] += o->in[0][ta ? l * m + i : i * k + l] * o->in[1][tb ? j * k + l : l * n + j];
+    for (int64_t p = 0; p < o->count / (m * n); p++)
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++)
+                for (int64_t l = 0; l < k; l++)
+                    o->out[(p * m + i) * n + j] += o->in[0][p * m * k + (ta ? l * m + i : i * k + l)] *
+                                                   o->in[1][p * k * n + (tb ? j * k + l : l * n + j)];
     return NULL;
 }
 
@@ -129,6 +133,35 @@ static const char *elementwise(const operands *o) {
         case PSAL_OP_RELU_MASK:
             y = b > 0 ? a : 0;
             break;
+        case PSAL_OP_EXP:
+            y = exp(a);
+            break;
+        case PSAL_OP_LOG:
+            y = log(a);
+            break;
+        case PSAL_OP_POW:
+            y = pow(a, number);
+            break;
+        case PSAL_OP_SIGMOID:
+            y = 1 / (1 + exp(-a));
+            break;
+        case PSAL_OP_TANH:
+            y = tanh(a);
+            break;
+        case PSAL_OP_ERF:
+            y = erf(a);
+            break;
+        case PSAL_OP_SHIFT:
+            y = a + number;
+            break;
+        case PSAL_OP_CLIP:
+            y = fmin(fmax(a, o->node->attr.clip.low), o->node->attr.clip.high);
+            break;
+        case PSAL_OP_CLIP_MASK: {
+            const double low = o->node->attr.clip.low, high = o->node->attr.clip.high;
+            y = (b > low && b < high) || (o->node->attr.clip.closed && (b == low || b == high)) ? a : 0;
+            break;
+        }
         }
         o->out[i] = y;
     }
@@ -177,7 +210,8 @@ static const char *channels(const operands *o) {
 
 /* ---- pooling ---- */
 
-/* Windows along one axis: in ceil mode the last may reach beyond the padding, but must start before the right padding. */
+/* Windows along one axis: in ceil mode the last may reach beyond the padding, but must start before the right
+ * padding. */
 static int64_t pool_extent(int64_t size, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode) {
     int64_t outputs = 0;
     for (int64_t start = -padding;; start += stride, outputs++) {
@@ -299,6 +333,52 @@ static const char *slice(const operands *o) {
     return NULL;
 }
 
+/* Every element of the larger tensor, with its place in the smaller one. */
+static const char *broadcast(const operands *o) {
+    const bool sums = o->node->op == PSAL_OP_SUM_TO;
+    const psal_shape *large = sums ? o->shapes[0] : &o->node->shape, *small = sums ? &o->node->shape : o->shapes[0];
+    int64_t at[PSAL_MAX_DIMS];
+    if (large->ndim != small->ndim) return WRONG_SHAPE;
+    for (int64_t i = 0; i < psal_shape_count(large); i++) {
+        coordinates(large, i, at);
+        for (int d = 0; d < small->ndim; d++) at[d] %= small->dim[d];
+        int64_t place = element(small, at);
+        if (sums)
+            o->out[place] += o->in[0][i];
+        else
+            o->out[i] = o->in[0][place];
+    }
+    return NULL;
+}
+
+static const char *permute(const operands *o) {
+    int64_t from[PSAL_MAX_DIMS], to[PSAL_MAX_DIMS];
+    for (int64_t i = 0; i < o->count; i++) {
+        coordinates(o->shapes[0], i, from);
+        for (int d = 0; d < o->node->shape.ndim; d++) to[d] = from[o->node->attr.permute.axes[d]];
+        o->out[element(&o->node->shape, to)] = o->in[0][i];
+    }
+    return NULL;
+}
+
+static const char *gather(const operands *o) {
+    const bool scatter = o->node->op == PSAL_OP_SCATTER;
+    const psal_shape *few = scatter ? o->shapes[0] : &o->node->shape, *all = scatter ? &o->node->shape : o->shapes[0];
+    const int axis = o->node->attr.slice.axis;
+    int64_t at[PSAL_MAX_DIMS];
+    if (few->dim[axis] != o->shapes[1]->dim[0]) return WRONG_SHAPE;
+    for (int64_t i = 0; i < psal_shape_count(few); i++) {
+        coordinates(few, i, at);
+        at[axis] = (int64_t)o->in[1][at[axis]];
+        const int64_t place = element(all, at);
+        if (scatter)
+            o->out[place] += o->in[0][i];
+        else
+            o->out[i] = o->in[0][place];
+    }
+    return NULL;
+}
+
 static const char *copy(const operands *o) {
     if (psal_shape_count(o->shapes[0]) != o->count) return WRONG_SHAPE;
     memcpy(o->out, o->in[0], (size_t)o->count * sizeof *o->out);
@@ -317,9 +397,6 @@ static const char *losses(const operands *o) {
         double sum = 0;
         for (int64_t c = 0; c < classes && !one_hot; c++) sum += exp(o->in[0][n * classes + c]);
         switch ((int)o->node->op) {
-        case PSAL_OP_SOFTMAX:
-            for (int64_t c = 0; c < classes; c++) o->out[n * classes + c] = exp(o->in[0][n * classes + c]) / sum;
-            break;
         case PSAL_OP_SOFTMAX_RESIDUAL:
             for (int64_t c = 0; c < classes; c++)
                 o->out[n * classes + c] = exp(o->in[0][n * classes + c]) / sum - (c == (int64_t)o->in[1][n]);
@@ -342,10 +419,32 @@ static const char *losses(const operands *o) {
     return NULL;
 }
 
+/* ---- along the last axis ---- */
+
+static const char *normalize(const operands *o) {
+    const psal_shape *x = o->shapes[0];
+    const int64_t n = x->dim[x->ndim - 1];
+    const bool one = o->node->op == PSAL_OP_RSQRT_VARIANCE;
+    if (o->count * (one ? n : 1) != psal_shape_count(x) || (one && o->node->shape.dim[x->ndim - 1] != 1))
+        return WRONG_SHAPE;
+    for (int64_t row = 0; row < psal_shape_count(x) / n; row++) {
+        const double *in = o->in[0] + row * n;
+        double sum = 0, mean = 0, variance = 0;
+        for (int64_t i = 0; i < n; i++) sum += exp(in[i]);
+        for (int64_t i = 0; i < n; i++) mean += in[i] / (double)n;
+        for (int64_t i = 0; i < n; i++) variance += (in[i] - mean) * (in[i] - mean) / (double)n;
+        const double r = 1 / sqrt(variance + o->node->attr.number.value);
+        if (one) o->out[row] = r;
+        for (int64_t i = 0; i < n && !one; i++)
+            o->out[row * n + i] = o->node->op == PSAL_OP_SOFTMAX ? exp(in[i]) / sum : (in[i] - mean) * r;
+    }
+    return NULL;
+}
+
 /* ---- sums over everything, rows and groups: all are `rows` rows of `length` numbers ---- */
 
 /* Sign codes: bytes 1 + sign in the memory of floats. */
-static const char *sign_codes(const operands *o) {
+static const char *ternary_codes(const operands *o) {
     int64_t n = psal_shape_count(o->shapes[0]);
     if (o->count != (n + 3) / 4) return WRONG_SHAPE;
     for (int64_t word = 0; word < o->count; word++) {
@@ -366,7 +465,7 @@ static double coded_sign(const operands *o, int64_t i) {
     return bytes[i % 4] - 1;
 }
 
-static const char *conv2d_signs(const operands *o, psal_op_kind kind) {
+static const char *conv2d_ternary(const operands *o, psal_op_kind kind) {
     static double w[65536];
     const psal_conv2d_shape *s = &o->node->attr.conv2d;
     const int64_t row = (int64_t)s->in_channels / s->groups * s->kernel_height * s->kernel_width,
@@ -386,10 +485,12 @@ static const char *conv2d_signs(const operands *o, psal_op_kind kind) {
 static const char *rows(const operands *o) {
     psal_op_kind op = o->node->op;
     bool spreads = op == PSAL_OP_SPREAD || op == PSAL_OP_ROW_SPREAD || op == PSAL_OP_GROUP_SPREAD ||
-                   op == PSAL_OP_GROUP_SIGN_SPREAD;
-    const double *vector = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->in[1] : o->in[0];
-    const psal_shape *many = spreads ? &o->node->shape : op == PSAL_OP_GROUP_SIGN_MEAN ? o->shapes[1] : o->shapes[0];
-    const psal_shape *few = op == PSAL_OP_GROUP_SIGN_SPREAD ? o->shapes[1] : spreads ? o->shapes[0] : &o->node->shape;
+                   op == PSAL_OP_GROUP_TERNARY_SPREAD;
+    const double *vector = op == PSAL_OP_GROUP_TERNARY_SPREAD ? o->in[1] : o->in[0];
+    const psal_shape *many = spreads ? &o->node->shape : op == PSAL_OP_GROUP_TERNARY_MEAN ? o->shapes[1] : o->shapes[0];
+    const psal_shape *few = op == PSAL_OP_GROUP_TERNARY_SPREAD ? o->shapes[1]
+                            : spreads                          ? o->shapes[0]
+                                                               : &o->node->shape;
     int64_t groups = psal_shape_count(few), length = psal_shape_count(many) / groups;
     bool scalar = op == PSAL_OP_SUM || op == PSAL_OP_SPREAD;
     if (few->ndim != (scalar ? 0 : 1) || length * groups != psal_shape_count(many)) return WRONG_SHAPE;
@@ -414,10 +515,10 @@ static const char *rows(const operands *o) {
         case PSAL_OP_GROUP_SPREAD:
             o->out[i] = vector[g] / n;
             break;
-        case PSAL_OP_GROUP_SIGN_SPREAD:
+        case PSAL_OP_GROUP_TERNARY_SPREAD:
             o->out[i] = coded_sign(o, i) * vector[g] / n;
             break;
-        case PSAL_OP_GROUP_SIGN_MEAN:
+        case PSAL_OP_GROUP_TERNARY_MEAN:
             o->out[g] += coded_sign(o, i) * o->in[1][i] / n;
             break;
         }
@@ -436,15 +537,16 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     memset(out, 0, (size_t)o.count * sizeof *out);
     switch ((int)node->op) {
     case PSAL_OP_CONV2D:
+    case PSAL_OP_CONV2D_DY:
     case PSAL_OP_CONV2D_DX:
     case PSAL_OP_CONV2D_DW:
         return conv2d(&o, node->op, &node->attr.conv2d, out);
     case PSAL_OP_CONV2D_DW_MEAN:
         return conv2d_dw_mean(&o);
-    case PSAL_OP_CONV2D_SIGNS:
-        return conv2d_signs(&o, PSAL_OP_CONV2D);
-    case PSAL_OP_CONV2D_SIGNS_DX:
-        return conv2d_signs(&o, PSAL_OP_CONV2D_DX);
+    case PSAL_OP_CONV2D_TERNARY:
+        return conv2d_ternary(&o, PSAL_OP_CONV2D);
+    case PSAL_OP_CONV2D_TERNARY_DX:
+        return conv2d_ternary(&o, PSAL_OP_CONV2D_DX);
     case PSAL_OP_MATMUL:
         return matmul(&o);
     case PSAL_OP_ADD:
@@ -458,6 +560,15 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_SIGN:
     case PSAL_OP_RELU:
     case PSAL_OP_RELU_MASK:
+    case PSAL_OP_EXP:
+    case PSAL_OP_LOG:
+    case PSAL_OP_POW:
+    case PSAL_OP_SIGMOID:
+    case PSAL_OP_TANH:
+    case PSAL_OP_ERF:
+    case PSAL_OP_SHIFT:
+    case PSAL_OP_CLIP:
+    case PSAL_OP_CLIP_MASK:
         return elementwise(&o);
     case PSAL_OP_CHANNEL_AFFINE:
     case PSAL_OP_BATCH_NORM:
@@ -480,9 +591,20 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_SLICE:
     case PSAL_OP_UNSLICE:
         return slice(&o);
+    case PSAL_OP_EXPAND:
+    case PSAL_OP_SUM_TO:
+        return broadcast(&o);
+    case PSAL_OP_PERMUTE:
+        return permute(&o);
+    case PSAL_OP_GATHER:
+    case PSAL_OP_SCATTER:
+        return gather(&o);
     case PSAL_OP_RESHAPE:
         return copy(&o);
     case PSAL_OP_SOFTMAX:
+    case PSAL_OP_ROW_NORMALIZE:
+    case PSAL_OP_RSQRT_VARIANCE:
+        return normalize(&o);
     case PSAL_OP_SOFTMAX_RESIDUAL:
     case PSAL_OP_SOFTMAX_JACOBIAN:
     case PSAL_OP_CROSS_ENTROPY:
@@ -495,11 +617,11 @@ const char *op_reference(const psal_node_record *node, const psal_shape *const *
     case PSAL_OP_GROUP_MEAN_ABS:
     case PSAL_OP_GROUP_MEAN:
     case PSAL_OP_GROUP_SPREAD:
-    case PSAL_OP_GROUP_SIGN_SPREAD:
-    case PSAL_OP_GROUP_SIGN_MEAN:
+    case PSAL_OP_GROUP_TERNARY_SPREAD:
+    case PSAL_OP_GROUP_TERNARY_MEAN:
         return rows(&o);
-    case PSAL_OP_SIGN_CODES:
-        return sign_codes(&o);
+    case PSAL_OP_TERNARY_CODES:
+        return ternary_codes(&o);
     case PSAL_OP_FILL:
         return fill(&o);
     }

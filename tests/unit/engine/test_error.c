@@ -17,6 +17,15 @@ START_TEST(test_fail) {
 }
 END_TEST
 
+START_TEST(test_status) {
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_ne(psal_error_status(&err), PSAL_OK); /* nobody said why: it failed all the same */
+    psal_fail(&err, PSAL_ERR_NUMERIC, "nan");
+    ck_assert_int_eq(psal_error_status(&err), PSAL_ERR_NUMERIC);
+    ck_assert_int_ne(psal_error_status(NULL), PSAL_OK);
+}
+END_TEST
+
 START_TEST(test_prefix) {
     psal_error err = PSAL_ERROR_INIT;
     psal_fail(&err, PSAL_ERR_SHAPE, "3x3, expected 1x1");
@@ -61,7 +70,15 @@ static void expect(const char *text, const char *wanted) {
 START_TEST(test_control_characters) {
     expect("a\nb\tc\033[31md\r\177", "a?b?c?[31md??");
     for (int c = 1; c < 0x20; c++) expect((char[]){'x', (char)c, 'y', 0}, "x?y");
-    expect("a\302\233b\302\240c", "a??b\302\240c"); /* U+009B, a terminal's CSI; U+00A0 is a blank */
+    expect("a\302\233b\302\240c", "a?b\302\240c"); /* U+009B, a terminal's CSI; U+00A0 is a blank */
+    for (int c = 0x80; c < 0xa0; c++) expect((char[]){'x', '\302', (char)c, 'y', 0}, "x?y");
+    /* What reorders the text around it, and what begins a line: U+202A to U+202E, U+2066 to U+2069, the marks, the
+     * separators. */
+    for (int c = 0xaa; c <= 0xae; c++) expect((char[]){'x', '\342', '\200', (char)c, 'y', 0}, "x?y");
+    for (int c = 0xa6; c <= 0xa9; c++) expect((char[]){'x', '\342', '\201', (char)c, 'y', 0}, "x?y");
+    expect("\342\200\216\342\200\217\330\234", "???");
+    expect("a\342\200\250b\342\200\251c\357\273\277", "a?b?c?");
+    expect("\342\200\223\342\201\252", "\342\200\223\342\201\252"); /* their neighbours, a dash and U+206A, stay */
 }
 END_TEST
 
@@ -103,6 +120,7 @@ int main(void) {
     Suite *suite = suite_create("engine/error");
     TCase *cases = tcase_create("error");
     tcase_add_test(cases, test_fail);
+    tcase_add_test(cases, test_status);
     tcase_add_test(cases, test_prefix);
     tcase_add_test(cases, test_lengths);
     tcase_add_test(cases, test_control_characters);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/op.h"
+#include "engine/op_conv2d.h"
 #include "engine/plan.h"
 
 /* ---- errors ---- */
@@ -27,6 +27,12 @@ START_TEST(the_first_error_stays) {
     ck_assert_int_eq(psal_concat(g, &y, 1, 0), PSAL_NO_NODE);
     ck_assert_int_eq(psal_input(g, "late", PSAL_SHAPE(1)), PSAL_NO_NODE);
     ck_assert_int_eq(psal_graph_fail(g, PSAL_ERR_IO, "late"), PSAL_NO_NODE);
+    for (psal_node none = -3; none < 3; none += 2) { /* -3, -1 (PSAL_NO_NODE) and one that is not there yet */
+        psal_node n = none < 0 ? none : psal_graph_node_count(g);
+        ck_assert_int_eq(psal_graph_shape(g, n)->ndim, 0);
+        ck_assert_str_eq(psal_graph_layer(g, n), "");
+        ck_assert_str_eq(psal_graph_op_name(g, n), "input");
+    }
     psal_node gradient = 77;
     psal_gradient(g, y, &x, 1, &gradient);
     ck_assert_int_eq(gradient, PSAL_NO_NODE);
@@ -118,7 +124,35 @@ BUILD(unslice_beyond, psal_unslice(g, n[VECTOR3], 0, 2, 4))
 BUILD(reshape_count, psal_reshape(g, n[VECTOR3], PSAL_SHAPE(2, 2)))
 BUILD(flatten_scalar, psal_flatten(g, n[SCALAR]))
 BUILD(flatten_no_node, psal_flatten(g, PSAL_NO_NODE))
-BUILD(softmax_vector, psal_softmax(g, n[VECTOR3]))
+BUILD(softmax_scalar, psal_softmax(g, n[SCALAR]))
+BUILD(layer_norm_shapes, psal_layer_norm(g, n[MATRIX], n[VECTOR2], PSAL_NO_NODE, 1e-5))
+BUILD(layer_norm_no_node, psal_layer_norm(g, PSAL_NO_NODE, n[VECTOR3], PSAL_NO_NODE, 1e-5))
+BUILD(matmul_fronts, psal_matmul(g, n[IMAGE], false, n[WEIGHT], true))
+BUILD(matmul_many, psal_matmul(g, n[IMAGE], false, n[MATRIX], false))
+BUILD(matmul_no_node, psal_matmul(g, n[MATRIX], false, PSAL_NO_NODE, false))
+BUILD(expand_shape, psal_expand(g, n[VECTOR3], PSAL_SHAPE(3, 2)))
+BUILD(expand_fewer, psal_expand(g, n[MATRIX], PSAL_SHAPE(3)))
+BUILD(expand_huge, psal_expand(g, n[VECTOR3], PSAL_SHAPE(INT64_MAX / 2, 3)))
+BUILD(expand_axes, psal_expand(g, n[VECTOR3], PSAL_SHAPE(1, 1, 1, 1, 1, 1, 1, 1, 1, 3)))
+BUILD(expand_no_node, psal_expand(g, PSAL_NO_NODE, PSAL_SHAPE(3)))
+BUILD(sum_to_shape, psal_sum_to(g, n[MATRIX], PSAL_SHAPE(3)))
+BUILD(sum_axis, psal_sum_axes(g, n[MATRIX], (int[]){2}, 1, true))
+BUILD(mean_axis, psal_mean_axes(g, n[MATRIX], (int[]){-1}, 1, true))
+BUILD(broadcast_shapes, psal_broadcast_mul(g, n[IMAGE], n[VECTOR3]))
+BUILD(broadcast_no_node, psal_broadcast_add(g, n[IMAGE], PSAL_NO_NODE))
+BUILD(permute_count, psal_permute(g, n[MATRIX], (int[]){0}, 1))
+BUILD(permute_twice, psal_permute(g, n[MATRIX], (int[]){0, 0}, 2))
+BUILD(permute_beyond, psal_permute(g, n[MATRIX], (int[]){0, 2}, 2))
+BUILD(gather_beyond, psal_gather(g, n[MATRIX], 1, (int64_t[]){0, 3}, 2))
+BUILD(gather_negative, psal_gather(g, n[MATRIX], 1, (int64_t[]){-1}, 1))
+BUILD(gather_axis, psal_gather(g, n[MATRIX], 2, (int64_t[]){0}, 1))
+BUILD(gather_nothing, psal_gather(g, n[MATRIX], 1, NULL, 0))
+BUILD(resize_matrix, psal_resize_nearest(g, n[MATRIX], 2, 2))
+BUILD(resize_empty, psal_resize_nearest(g, n[IMAGE], 2, 0))
+BUILD(pad_cut, psal_pad(g, n[VECTOR3], (int64_t[]){-2}, (int64_t[]){-1}))
+BUILD(pad_huge, psal_pad(g, n[VECTOR3], (int64_t[]){INT64_MAX}, (int64_t[]){INT64_MAX}))
+BUILD(clip_bounds, psal_clip(g, n[VECTOR3], 1, 0))
+BUILD(pow_no_node, psal_pow(g, PSAL_NO_NODE, 2))
 BUILD(cross_entropy_targets, psal_cross_entropy(g, n[MATRIX], n[VECTOR3]))
 BUILD(one_hot_matrix, psal_one_hot(g, n[MATRIX], 3))
 BUILD(one_hot_none, psal_one_hot(g, n[VECTOR3], 0))
@@ -132,17 +166,18 @@ BUILD(groups_uneven, psal_group_mean_abs(g, n[IMAGE], 7))
 BUILD(groups_none, psal_group_mean(g, n[IMAGE], 0))
 BUILD(group_spread_scalar, psal_group_spread(g, n[SCALAR], PSAL_SHAPE(4)))
 BUILD(signs_codes,
-      psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
-BUILD(signs_scale, psal_conv2d_by_signs(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3],
-                                        *psal_graph_shape(g, n[WEIGHT]), NULL))
+      psal_conv2d_ternary(g, n[IMAGE], psal_ternary_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_scale, psal_conv2d_ternary(g, n[IMAGE], psal_ternary_codes(g, n[WEIGHT]), n[VECTOR3],
+                                       *psal_graph_shape(g, n[WEIGHT]), NULL))
 BUILD(signs_no_node,
-      psal_conv2d_by_signs(g, PSAL_NO_NODE, psal_sign_codes(g, n[WEIGHT]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
-BUILD(signs_dx_shape,
-      psal_conv2d_by_signs_input_gradient(g, n[IMAGE], psal_sign_codes(g, n[WEIGHT]), n[VECTOR3],
-                                          *psal_graph_shape(g, n[WEIGHT]), PSAL_SHAPE(2, 3, 5, 6), NULL))
-BUILD(group_sign_spread_uneven, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(2)))
-BUILD(group_sign_spread_codes, psal_group_sign_spread(g, psal_sign_codes(g, n[VECTOR3]), n[VECTOR2], PSAL_SHAPE(2, 3)))
-BUILD(group_sign_mean_codes, psal_group_sign_mean(g, n[MATRIX], n[VECTOR2], 1))
+      psal_conv2d_ternary(g, PSAL_NO_NODE, psal_ternary_codes(g, n[WEIGHT]), n[VECTOR3], PSAL_SHAPE(4, 3, 3, 3), NULL))
+BUILD(signs_dx_shape, psal_conv2d_ternary_input_gradient(g, n[IMAGE], psal_ternary_codes(g, n[WEIGHT]), n[VECTOR3],
+                                                         *psal_graph_shape(g, n[WEIGHT]), PSAL_SHAPE(2, 3, 5, 6), NULL))
+BUILD(group_ternary_spread_uneven,
+      psal_group_ternary_spread(g, psal_ternary_codes(g, n[VECTOR2]), n[VECTOR3], PSAL_SHAPE(2)))
+BUILD(group_ternary_spread_codes,
+      psal_group_ternary_spread(g, psal_ternary_codes(g, n[VECTOR3]), n[VECTOR2], PSAL_SHAPE(2, 3)))
+BUILD(group_ternary_mean_codes, psal_group_ternary_mean(g, n[MATRIX], n[VECTOR2], 1))
 BUILD(input_negative, psal_input(g, "nothing", PSAL_SHAPE(2, -1)))
 BUILD(parameter_empty, psal_parameter(g, "empty", PSAL_SHAPE(0)))
 BUILD(fill_huge, psal_constant_fill(g, 1, PSAL_SHAPE(INT64_MAX / 2, 4)))
@@ -196,7 +231,35 @@ static const refusal refusals[] = {
     {reshape_count, PSAL_ERR_SHAPE, "reshape of 3 to 2x2"},
     {flatten_scalar, PSAL_ERR_SHAPE, "flatten of a scalar"},
     {flatten_no_node, PSAL_ERR_ARGUMENT, "reshape: input 0 is not a node of this graph"},
-    {softmax_vector, PSAL_ERR_SHAPE, "softmax of 3: needs batch x classes"},
+    {softmax_scalar, PSAL_ERR_SHAPE, "softmax of a scalar"},
+    {layer_norm_shapes, PSAL_ERR_SHAPE, "mul of 2x3 and 2: the shapes do not fit together"},
+    {layer_norm_no_node, PSAL_ERR_ARGUMENT, "row_normalize: input 0 is not a node of this graph"},
+    {matmul_fronts, PSAL_ERR_SHAPE, "expand of 4x3x3x3 to 2x3x3x3"},
+    {matmul_many, PSAL_ERR_SHAPE, "matmul of 2x3x5x6 and 2x3x2x3"},
+    {matmul_no_node, PSAL_ERR_ARGUMENT, "matmul: input 1 is not a node of this graph"},
+    {expand_shape, PSAL_ERR_SHAPE, "expand of 1x3 to 3x2: each axis of the smaller one must be as long or 1"},
+    {expand_fewer, PSAL_ERR_SHAPE, "expand of 2x3 to 3"},
+    {expand_huge, PSAL_ERR_SHAPE, "expand of 3 to "},
+    {expand_axes, PSAL_ERR_SHAPE, "expand of 3 to "},
+    {expand_no_node, PSAL_ERR_ARGUMENT, "expand: input 0 is not a node of this graph"},
+    {sum_to_shape, PSAL_ERR_SHAPE, "sum_to of 2x3 to 3"},
+    {sum_axis, PSAL_ERR_ARGUMENT, "sum of 2x3 over axis 2"},
+    {mean_axis, PSAL_ERR_ARGUMENT, "sum of 2x3 over axis -1"},
+    {broadcast_shapes, PSAL_ERR_SHAPE, "mul of 2x3x5x6 and 3: the shapes do not fit together"},
+    {broadcast_no_node, PSAL_ERR_ARGUMENT, "add: input 1 is not a node of this graph"},
+    {permute_count, PSAL_ERR_ARGUMENT, "permute of 2x3: needs each of its axes once"},
+    {permute_twice, PSAL_ERR_ARGUMENT, "permute of 2x3: needs each of its axes once"},
+    {permute_beyond, PSAL_ERR_ARGUMENT, "permute of 2x3: needs each of its axes once"},
+    {gather_beyond, PSAL_ERR_ARGUMENT, "gather of number 3 of an axis of length 3"},
+    {gather_negative, PSAL_ERR_ARGUMENT, "gather of number -1 of an axis of length 3"},
+    {gather_axis, PSAL_ERR_ARGUMENT, "gather of 1 from 2x3 along axis 2"},
+    {gather_nothing, PSAL_ERR_ARGUMENT, "gather of 0 from 2x3 along axis 1"},
+    {resize_matrix, PSAL_ERR_SHAPE, "resize of 2x3: needs N,C,H,W"},
+    {resize_empty, PSAL_ERR_ARGUMENT, "resize of an axis to the length 0"},
+    {pad_cut, PSAL_ERR_SHAPE, "slice of length 0 at 2 of an axis of length 3"},
+    {pad_huge, PSAL_ERR_ARGUMENT, "padding of axis 0 by 9223372036854775807 and 9223372036854775807"},
+    {clip_bounds, PSAL_ERR_ARGUMENT, "clip to 1 and more, 0 and less: nothing is both"},
+    {pow_no_node, PSAL_ERR_ARGUMENT, "pow: input 0 is not a node of this graph"},
     {cross_entropy_targets, PSAL_ERR_SHAPE, "cross_entropy: needs 2 targets, got 3"},
     {one_hot_matrix, PSAL_ERR_SHAPE, "one_hot of 2x3 over 3 classes"},
     {one_hot_none, PSAL_ERR_SHAPE, "one_hot of 3 over 0 classes"},
@@ -209,13 +272,13 @@ static const refusal refusals[] = {
     {groups_uneven, PSAL_ERR_SHAPE, "group_mean_abs of 2x3x5x6 in 7 groups"},
     {groups_none, PSAL_ERR_SHAPE, "group_mean of 2x3x5x6 in 0 groups"},
     {group_spread_scalar, PSAL_ERR_SHAPE, "group_spread: needs one number per group, got scalar"},
-    {signs_codes, PSAL_ERR_SHAPE, "conv2d_signs: 1 are not the sign codes of 4x3x3x3"},
-    {signs_scale, PSAL_ERR_SHAPE, "conv2d_signs: scale should have the shape 4, got 3"},
-    {signs_no_node, PSAL_ERR_ARGUMENT, "conv2d_signs: input 0 is not a node of this graph"},
-    {signs_dx_shape, PSAL_ERR_SHAPE, "conv2d_signs_dx: dy should have the shape"},
-    {group_sign_spread_uneven, PSAL_ERR_SHAPE, "group_sign_spread of 2 in 3 groups"},
-    {group_sign_spread_codes, PSAL_ERR_SHAPE, "group_sign_spread: 1 are not the sign codes of 2x3"},
-    {group_sign_mean_codes, PSAL_ERR_SHAPE, "group_sign_mean: 2x3 are not the sign codes of 2"},
+    {signs_codes, PSAL_ERR_SHAPE, "conv2d_ternary: 1 are not the ternary codes of 4x3x3x3"},
+    {signs_scale, PSAL_ERR_SHAPE, "conv2d_ternary: scale should have the shape 4, got 3"},
+    {signs_no_node, PSAL_ERR_ARGUMENT, "conv2d_ternary: input 0 is not a node of this graph"},
+    {signs_dx_shape, PSAL_ERR_SHAPE, "conv2d_ternary_dx: dy should have the shape"},
+    {group_ternary_spread_uneven, PSAL_ERR_SHAPE, "group_ternary_spread of 2 in 3 groups"},
+    {group_ternary_spread_codes, PSAL_ERR_SHAPE, "group_ternary_spread: 1 are not the ternary codes of 2x3"},
+    {group_ternary_mean_codes, PSAL_ERR_SHAPE, "group_ternary_mean: 2x3 are not the ternary codes of 2"},
     {input_negative, PSAL_ERR_SHAPE, "input 'nothing' has the shape 2x-1"},
     {parameter_empty, PSAL_ERR_SHAPE, "parameter 'empty' has the shape 0"},
     {fill_huge, PSAL_ERR_SHAPE, "fill would have the shape "},

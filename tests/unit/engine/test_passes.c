@@ -25,8 +25,8 @@ static int longest_pass(const psal_plan *plan) {
     return longest;
 }
 
-/* What a gradient does between two convolutions, on several pieces: add, mask, add, and scale by what is made of parameters
- * in between; a value inside the pass is read later too. Then the mean of a filter with its signs. */
+/* What a gradient does between two convolutions, on several pieces: add, mask, add, and scale by what is made of
+ * parameters in between; a value inside the pass is read later too. Then the mean of a filter with its codes. */
 START_TEST(a_gradient_takes_one_pass_between_convolutions) {
     enum { C = 5, SIDE = 83, COUNT = C * SIDE * SIDE };
     const psal_shape image = PSAL_SHAPE(1, C, SIDE, SIDE);
@@ -37,7 +37,7 @@ START_TEST(a_gradient_takes_one_pass_between_convolutions) {
     psal_node masked = psal_relu_mask(g, psal_add(g, psal_scale(g, in[0], 2), in[1]), in[2]),
               sum = psal_add(g, masked, in[3]);
     psal_node scaled = psal_channel_mul(g, sum, psal_mul(g, vectors[0], psal_rsqrt(g, vectors[1], 1e-3)));
-    psal_node mean = psal_group_mean_abs(g, scaled, C), codes = psal_sign_codes(g, scaled);
+    psal_node mean = psal_group_mean_abs(g, scaled, C), codes = psal_ternary_codes(g, scaled);
     psal_node row = psal_softmax(g, psal_reshape(g, scaled, PSAL_SHAPE(1, COUNT)));
     psal_node wanted[] = {mean, codes, psal_add(g, sum, psal_reshape(g, row, image))};
     psal_plan *plans[2];
@@ -58,11 +58,50 @@ START_TEST(a_gradient_takes_one_pass_between_convolutions) {
     ck_assert_int_eq(longest_pass(plans[0]), 5);
     int found = 0;
     for (int step = 0; step < plans[0]->step_count; step++)
-        found += plans[0]->steps[step].node == mean && plans[0]->steps[step].follow == 1;
+        found += plans[0]->steps[step].node == psal_plan_node(plans[0], mean) && plans[0]->steps[step].follow == 1;
     ck_assert_int_eq(found, 1);
     for (int k = 0; k < 3; k++)
         ck_assert_mem_eq(psal_workspace_get(ws[0], wanted[k]), psal_workspace_get(ws[1], wanted[k]),
                          (size_t)psal_shape_count(psal_graph_shape(g, wanted[k])) * sizeof(float));
+    for (int k = 0; k < 2; k++) {
+        psal_workspace_free(ws[k]);
+        psal_plan_free(plans[k]);
+    }
+    psal_graph_free(g);
+}
+END_TEST
+
+/* What is the same for many rows, or along a row, is repeated piece by piece in the pass that reads it. */
+START_TEST(repeated_values_are_made_in_the_pass) {
+    enum { ROWS = 211, COLUMNS = 33, COUNT = ROWS * COLUMNS };
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(ROWS, COLUMNS)), gamma = psal_input(g, "gamma", PSAL_SHAPE(COLUMNS));
+    psal_node row = psal_input(g, "row", PSAL_SHAPE(ROWS, 1));
+    psal_node y = psal_broadcast_add(g, psal_broadcast_mul(g, psal_scale(g, x, 2), gamma), row);
+    psal_node gradient;
+    psal_gradient(g, psal_mul(g, y, y), &gamma, 1, &gradient);
+    psal_node wanted[] = {y, gradient};
+    static float values[COUNT], numbers[COLUMNS], per_row[ROWS];
+    uint64_t state = 11;
+    for (int i = 0; i < COUNT; i++) values[i] = (float)case_uniform(&state, -1, 1);
+    for (int i = 0; i < COLUMNS; i++) numbers[i] = (float)case_uniform(&state, -1, 1);
+    for (int i = 0; i < ROWS; i++) per_row[i] = (float)case_uniform(&state, -1, 1);
+    psal_plan_options options = {.outputs = {wanted}, .output_count = {2}, .stages = 1, .threads = 2};
+    psal_plan *plans[2] = {plan_of(g, &options), separate_plan(g, &options)};
+    psal_workspace *ws[2];
+    for (int k = 0; k < 2; k++) {
+        ws[k] = workspace_of(plans[k]);
+        psal_workspace_set(ws[k], x, values, NULL);
+        psal_workspace_set(ws[k], gamma, numbers, NULL);
+        psal_workspace_set(ws[k], row, per_row, NULL);
+        run(ws[k], 0);
+    }
+    ck_assert_int_ge(longest_pass(plans[0]), 5); /* scale, expand, mul, expand, add */
+    ck_assert_mem_eq(psal_workspace_get(ws[0], y), psal_workspace_get(ws[1], y), sizeof values);
+    ck_assert_mem_eq(psal_workspace_get(ws[0], gradient), psal_workspace_get(ws[1], gradient), sizeof numbers);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_float_eq(psal_workspace_get(ws[0], y)[i],
+                           2 * values[i] * numbers[i % COLUMNS] + per_row[i / COLUMNS]);
     for (int k = 0; k < 2; k++) {
         psal_workspace_free(ws[k]);
         psal_plan_free(plans[k]);
@@ -96,7 +135,7 @@ START_TEST(a_maximum_is_found_with_its_place) {
     for (int step = 0; step < plans[0]->step_count; step++) {
         const bool two = plans[0]->steps[step].follow == 1;
         together += two;
-        ck_assert(!two || plans[0]->steps[step + 1].node == maxima);
+        ck_assert(!two || plans[0]->steps[step + 1].node == psal_plan_node(plans[0], maxima));
     }
     ck_assert_int_eq(together, 1);
     for (int k = 0; k < 4; k++)
@@ -276,7 +315,7 @@ static int random_graph(psal_graph *g, uint64_t *state, psal_node *nodes) {
                            ROWS);
             break;
         default:
-            n = psal_group_sign_spread(g, psal_sign_codes(g, a), psal_group_mean(g, b, ROWS), shape);
+            n = psal_group_ternary_spread(g, psal_ternary_codes(g, a), psal_group_mean(g, b, ROWS), shape);
             break;
         }
         nodes[count++] = n;
@@ -288,11 +327,12 @@ static psal_workspace *run_random(const psal_plan *plan, const psal_node *nodes,
     psal_workspace *ws = workspace_of(plan);
     ck_assert_int_eq(psal_workspace_set(ws, nodes[0], a, NULL), PSAL_OK);
     ck_assert_int_eq(psal_workspace_set(ws, nodes[1], b, NULL), PSAL_OK);
-    for (psal_node n = 0; n < plan->nodes; n++) /* NaN all over the arena */
-        if (plan->is_output[n] && plan->offset[n] != SIZE_MAX) {
-            memset((char *)(uintptr_t)psal_workspace_get(ws, n) - plan->offset[n], 0xFF, psal_plan_memory(plan));
-            break;
-        }
+    for (psal_node n = 0; n < psal_graph_node_count(plan->source); n++) { /* NaN all over the arena */
+        const psal_node own = psal_plan_node(plan, n);
+        if (own == PSAL_NO_NODE || !plan->is_output[own] || plan->offset[own] == SIZE_MAX) continue;
+        memset((char *)(uintptr_t)psal_workspace_get(ws, n) - plan->offset[own], 0xFF, psal_plan_memory(plan));
+        break;
+    }
     for (int stage = 0; stage < plan->stages; stage++) run(ws, stage);
     return ws;
 }
@@ -350,6 +390,7 @@ int main(void) {
     TCase *tests = tcase_create("passes");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, a_gradient_takes_one_pass_between_convolutions, 0, 2);
+    tcase_add_test(tests, repeated_values_are_made_in_the_pass);
     tcase_add_test(tests, a_maximum_is_found_with_its_place);
     tcase_add_test(tests, one_pass_gives_the_bits_of_several);
     tcase_add_loop_test(tests, planning_changes_no_value, 0, 4);

@@ -191,7 +191,8 @@ START_TEST(memory_is_reused) {
 }
 END_TEST
 
-/* Of a chain of large values each is also read by something small, which was made last of all: it must not keep them. */
+/* Of a chain of large values each is also read by something small, which was made last of all: it must not keep
+ * them. */
 START_TEST(last_readers_do_not_wait) {
     enum { LINKS = 12, COUNT = 1024 };
     psal_graph *g = psal_graph_new();
@@ -215,8 +216,8 @@ START_TEST(last_readers_do_not_wait) {
 }
 END_TEST
 
-/* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a code and
- * a mean behind is gone before the next one is made, even when the code is for a later stage. */
+/* What spreads little over much is made for each reader and not kept between them; a large value that leaves only a
+ * code and a mean behind is gone before the next one is made, even when the code is for a later stage. */
 START_TEST(spread_values_are_made_again) {
     enum { ROWS_OF = 8, LONG = 4096, LAYERS = 10 };
     const size_t large = LONG * sizeof(float);
@@ -226,7 +227,7 @@ START_TEST(spread_values_are_made_again) {
     for (int i = 0; i < LAYERS; i++) {
         psal_node value = psal_scale(g, x, i - 4.5);
         means[i] = psal_group_mean_abs(g, value, ROWS_OF);
-        spread[i] = psal_group_sign_spread(g, psal_sign_codes(g, value), v, PSAL_SHAPE(ROWS_OF, LONG / ROWS_OF));
+        spread[i] = psal_group_ternary_spread(g, psal_ternary_codes(g, value), v, PSAL_SHAPE(ROWS_OF, LONG / ROWS_OF));
         last = i == 0 ? psal_sum(g, spread[i]) : psal_add(g, last, psal_sum(g, spread[i]));
     }
     for (int i = 0; i < LAYERS; i++)
@@ -287,8 +288,8 @@ START_TEST(neighbours_share_a_spread_value) {
 }
 END_TEST
 
-/* A convolution that needs much scratch memory while few values are kept shares it with those that come later; a small value that
- * was made when the memory was full and is kept to the end is not in its way. */
+/* A convolution that needs much scratch memory while few values are kept shares it with those that come later; a small
+ * value that was made when the memory was full and is kept to the end is not in its way. */
 START_TEST(scratch_lies_where_values_are_not) {
     enum { CHANNELS = 8, SIDE = 32, COUNT = CHANNELS * SIDE * SIDE, KEPT = 40 };
     const size_t large = COUNT * sizeof(float);
@@ -302,9 +303,13 @@ START_TEST(scratch_lies_where_values_are_not) {
     outputs[0] = psal_sum(g, kept[KEPT - 1]);
     for (int i = 0; i < KEPT; i++) sum = i ? psal_add(g, sum, kept[i]) : kept[i];
     outputs[1] = psal_sum(g, psal_conv2d(g, psal_reshape(g, sum, PSAL_SHAPE(1, CHANNELS, SIDE, SIDE)), w, &padded));
-    psal_plan_options options = {.outputs = {outputs}, .output_count = {2}, .stages = 1, .methods = {PSAL_CONV2D_GEMM}};
+    psal_plan_options options = {
+        .outputs = {outputs}, .output_count = {2}, .stages = 1, .conv = {.method = PSAL_CONV2D_GEMM}};
     psal_plan *plan = plan_of(g, &options);
-    const size_t scratch = psal_conv2d_forward_scratch(&psal_graph_node(g, first)->attr.conv2d, PSAL_CONV2D_GEMM, 1);
+    psal_convolution *chosen = psal_conv2d_choose(&psal_graph_node(g, first)->attr.conv2d, PSAL_CONV2D_FORWARD,
+                                                  options.conv, 1, NULL);
+    const size_t scratch = psal_conv2d_scratch(chosen);
+    psal_conv2d_free(chosen);
     ck_assert_uint_gt(scratch, 8 * large);
     ck_assert_uint_lt(psal_plan_memory(plan), (KEPT + 3) * large);
 
@@ -374,8 +379,9 @@ START_TEST(parts_lie_in_the_whole) {
     psal_node last = psal_add(g, psal_channel_sum(g, few), psal_channel_sum(g, x));
     psal_plan_options options = {.outputs = {&sum, &last}, .output_count = {1, 1}, .stages = 2};
     psal_plan *plan = plan_of(g, &options);
-    ck_assert_uint_eq(plan->offset[most], plan->offset[all] + 2 * PLANE_OF * sizeof(float));
-    ck_assert_uint_ne(plan->offset[few], plan->offset[all]);
+    const size_t begin = plan->offset[psal_plan_node(plan, all)];
+    ck_assert_uint_eq(plan->offset[psal_plan_node(plan, most)], begin + 2 * PLANE_OF * sizeof(float));
+    ck_assert_uint_ne(plan->offset[psal_plan_node(plan, few)], begin);
     ck_assert_uint_le(psal_plan_memory(plan), (LAYERS + 2) * PLANE_OF * sizeof(float) + 4 * PSAL_ALIGNMENT);
     psal_workspace *ws = workspace_of(plan);
     float values[PLANE_OF];
@@ -387,6 +393,73 @@ START_TEST(parts_lie_in_the_whole) {
     for (int i = 0; i < LAYERS - 1; i++) ck_assert_double_eq(psal_workspace_get(ws, sum)[i], (i % 2 ? -2 : 2) * total);
     ck_assert_double_eq(*psal_workspace_get(ws, last), 3 * total);
     psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+/* ---- the examples at the beginning of engine/plan_*.c ---- */
+
+static void check_order(const psal_plan *plan, const psal_node *order, int count) {
+    ck_assert_int_eq(plan->step_count, count);
+    for (int step = 0; step < count; step++)
+        ck_assert_int_eq(plan->steps[step].node, psal_plan_node(plan, order[step]));
+}
+
+START_TEST(examples_of_the_schedule) {
+    const psal_shape w = PSAL_SHAPE(4, 8, 3, 3);
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 8, 6, 6)), y = psal_input(g, "y", PSAL_SHAPE(1, 4, 4, 4));
+    psal_node z = psal_abs(g, y);
+    psal_node dw1 = psal_conv2d_weight_gradient(g, x, y, w, NULL), dw2 = psal_conv2d_weight_gradient(g, x, z, w, NULL);
+    psal_node mean1 = psal_group_mean_abs(g, dw1, 4), mean2 = psal_group_mean_abs(g, dw2, 4),
+              signs1 = psal_ternary_codes(g, dw1);
+    psal_node means[] = {mean1, mean2};
+    psal_plan *plan = plan_of(
+        g, &(psal_plan_options){
+               .outputs = {means, &signs1}, .output_count = {2, 1}, .stages = 2, .without_rewrites = PSAL_REWRITE_ALL});
+    check_order(plan, (psal_node[]){z, dw1, mean1, signs1, dw2, mean2}, 6);
+    ck_assert_int_eq(plan->stage_begin[1], 6);
+    psal_plan_free(plan);
+
+    psal_node image = psal_input(g, "image", PSAL_SHAPE(1, 4, 6, 6)), v = psal_input(g, "v", PSAL_SHAPE(4));
+    const psal_conv2d_options padded = {.padding_height = 1, .padding_width = 1};
+    psal_node s = psal_group_spread(g, v, PSAL_SHAPE(4, 4, 3, 3)), a = psal_conv2d(g, image, s, &padded);
+    psal_node b = psal_conv2d(g, a, s, &padded), c = psal_relu(g, b), d = psal_conv2d(g, c, s, &padded);
+    plan = plan_of(g, &(psal_plan_options){.outputs = {&d}, .output_count = {1}, .stages = 1});
+    check_order(plan, (psal_node[]){s, a, b, c, s, d}, 6);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+START_TEST(example_of_a_pass) {
+    const psal_shape image = PSAL_SHAPE(1, 3, 20, 20);
+    psal_graph *g = psal_graph_new();
+    psal_node dy = psal_input(g, "dy", image), y = psal_input(g, "y", image);
+    psal_node variance = psal_parameter(g, "variance", PSAL_SHAPE(3)),
+              gamma = psal_parameter(g, "gamma", PSAL_SHAPE(3));
+    psal_node m = psal_relu_mask(g, dy, y), r = psal_rsqrt(g, variance, 1e-3), s = psal_mul(g, gamma, r);
+    psal_node d = psal_channel_mul(g, m, s);
+    psal_plan *plan = plan_of(g, &(psal_plan_options){.outputs = {&d}, .output_count = {1}, .stages = 1});
+    check_order(plan, (psal_node[]){r, s, m, d}, 4);
+    const int follow[] = {1, 0, 1, 0};
+    for (int step = 0; step < 4; step++) ck_assert_int_eq(plan->steps[step].follow, follow[step]);
+    ck_assert_uint_eq(plan->steps[2].offset, plan->steps[3].offset); /* d takes over m's memory */
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
+START_TEST(example_of_the_layout) {
+    enum { SIDE = 512 }; /* 512 x 512 floats are 1 MiB */
+    psal_graph *g = psal_graph_new();
+    psal_node x = psal_input(g, "x", PSAL_SHAPE(1, 1, SIDE, SIDE)), w = psal_parameter(g, "w", PSAL_SHAPE(1, 1, 1, 1));
+    psal_node value = x, chain[4];
+    for (int i = 0; i < 4; i++) value = chain[i] = psal_conv2d(g, value, w, NULL);
+    psal_plan *plan = plan_of(g, &(psal_plan_options){.outputs = {&value}, .output_count = {1}, .stages = 1});
+    check_order(plan, chain, 4);
+    for (int i = 0; i < 4; i++) ck_assert_uint_eq(plan->steps[i].offset, i % 2 ? 1 << 20 : 0);
     psal_plan_free(plan);
     psal_graph_free(g);
 }
@@ -406,6 +479,9 @@ int main(void) {
     tcase_add_test(tests, neighbours_share_a_spread_value);
     tcase_add_test(tests, scratch_lies_where_values_are_not);
     tcase_add_test(tests, lean_plans_pool_again);
+    tcase_add_test(tests, examples_of_the_schedule);
+    tcase_add_test(tests, example_of_a_pass);
+    tcase_add_test(tests, example_of_the_layout);
     tcase_add_test(tests, parts_lie_in_the_whole);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

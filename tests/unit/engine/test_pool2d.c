@@ -1,4 +1,5 @@
-/* Pooling against loops written from the definition, over widths that fill several vectors, leave a rest, or nearly nothing. */
+/* Pooling against loops written from the definition, over widths that fill several vectors, leave a rest, or nearly
+ * nothing. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

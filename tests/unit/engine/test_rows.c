@@ -1,5 +1,5 @@
-/* The softmax kernels where float32 alone would lose every digit, a target classified rightly and surely; and means with their
- * signs. */
+/* The softmax kernels where float32 alone would lose every digit, a target classified rightly and surely; and means
+ * with their signs. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

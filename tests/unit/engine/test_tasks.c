@@ -1,4 +1,5 @@
-/* Tasks shared between threads: each is done once, each thread begins with its own, and what a slow one leaves is done by others. */
+/* Tasks shared between threads: each is done once, each thread begins with its own, and what a slow one leaves is done
+ * by others. */
 #include <check.h>
 #include <omp.h>
 #include <stdlib.h>

@@ -26,6 +26,59 @@ START_TEST(test_dtypes) {
 }
 END_TEST
 
+/* Tensors whose elements psal cannot read are there by name, type and shape. */
+START_TEST(test_other_types) {
+    psal_error err = PSAL_ERROR_INIT;
+    const struct {
+        const char *type;
+        bool is_float;
+    } types[] = {{"F8_E4M3", true},
+                 {"F4", true},
+                 {"torch.float8_e5m2", true},
+                 {"BF4", true},
+                 {"torch.complex64", true},
+                 {"c16", true},
+                 {"torch.quint8", true},
+                 {"", true},
+                 {"torch._utils._rebuild_sparse_tensor", true},
+                 {"U16", false},
+                 {"I128", false},
+                 {"torch.uint16", false},
+                 {"u4", false},
+                 {"O", false},
+                 {"S5", false},
+                 {"M8[ns]", false},
+                 {">i4", false},
+                 {">f4", true},
+                 {"V12", false}};
+    psal_tensor_map *map = psal_tensor_map_new();
+    psal_shape shape = PSAL_SHAPE(2, 3), bad = PSAL_SHAPE(-1);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        ck_assert_int_eq(psal_tensor_map_add_other(map, types[i].type, types[i].type, &shape, &err), PSAL_OK);
+        const psal_tensor *tensor = psal_tensor_map_get(map, types[i].type);
+        ck_assert_int_eq(tensor->dtype, PSAL_OTHER);
+        ck_assert_str_eq(psal_tensor_type(tensor), types[i].type);
+        ck_assert_msg(psal_tensor_is_float(tensor) == types[i].is_float, "%s", types[i].type);
+    }
+    ck_assert_int_ne(psal_tensor_map_add_other(map, "bad", "F8", &bad, &err), PSAL_OK);
+    ck_assert_int_ne(psal_tensor_map_add_other(map, "S5", "F8", &shape, &err), PSAL_OK);
+    ck_assert_ptr_null(psal_tensor_map_add(map, "x", PSAL_OTHER, &shape, &err));
+    ck_assert_int_ne(psal_tensor_map_add_view(map, "x", PSAL_OTHER, &shape, NULL, &err), PSAL_OK);
+    ck_assert_uint_eq(psal_dtype_size(PSAL_OTHER), 0);
+    float values[6] = {0};
+    double doubles[6] = {0};
+    psal_tensor_to_f32(psal_tensor_map_at(map, 0), values); /* never taken for zeros */
+    psal_tensor_to_f64(psal_tensor_map_at(map, 0), doubles);
+    for (int i = 0; i < 6; i++) ck_assert(isnan(values[i]) && isnan(doubles[i]));
+    psal_tensor_map_free(map);
+
+    uint8_t byte = 1;
+    psal_tensor integer = {PSAL_U8, PSAL_SHAPE(1), &byte}, real = {PSAL_BF16, PSAL_SHAPE(1), &byte};
+    ck_assert(!psal_tensor_is_float(&integer) && psal_tensor_is_float(&real));
+    ck_assert_str_eq(psal_tensor_type(&integer), "uint8");
+}
+END_TEST
+
 START_TEST(test_shapes) {
     char text[96];
     psal_shape shape = PSAL_SHAPE(64, 3, 7, 5);
@@ -160,6 +213,7 @@ int main(void) {
     Suite *suite = suite_create("engine/tensor");
     TCase *cases = tcase_create("tensor");
     tcase_add_test(cases, test_dtypes);
+    tcase_add_test(cases, test_other_types);
     tcase_add_test(cases, test_shapes);
     tcase_add_test(cases, test_f16_every_value);
     tcase_add_test(cases, test_f16_rounds_to_nearest_even);

@@ -1,4 +1,5 @@
-/* A vector times a matrix against sums in double precision: every row counts, but those that are multiplied by 0 are not read. */
+/* A vector times a matrix against sums in double precision: every row counts, but those that are multiplied by 0 are
+ * not read. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

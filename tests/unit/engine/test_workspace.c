@@ -13,7 +13,7 @@
 
 typedef struct network {
     psal_graph *g;
-    psal_node x, w, loss, dw, dx;
+    psal_node x, w, y, loss, dw, dx;
     psal_plan *plan;
     psal_workspace *ws;
     float image[2 * 3 * 16 * 16], weight[8 * 3 * 3 * 3];
@@ -25,9 +25,9 @@ static network *make_network(int threads) {
     n->x = psal_input(n->g, "x", PSAL_SHAPE(2, 3, 16, 16));
     n->w = psal_parameter(n->g, "w", PSAL_SHAPE(8, 3, 3, 3));
     psal_graph_set_layer(n->g, "conv");
-    psal_node y = psal_conv2d(n->g, n->x, n->w, &(psal_conv2d_options){.padding_height = 1, .padding_width = 1});
+    n->y = psal_conv2d(n->g, n->x, n->w, &(psal_conv2d_options){.padding_height = 1, .padding_width = 1});
     psal_graph_set_layer(n->g, "loss");
-    n->loss = psal_sum(n->g, psal_mul(n->g, psal_relu(n->g, y), y));
+    n->loss = psal_sum(n->g, psal_mul(n->g, psal_relu(n->g, n->y), n->y));
     psal_node gradients[2];
     psal_gradient(n->g, n->loss, (psal_node[]){n->x, n->w}, 2, gradients);
     n->dx = gradients[0];
@@ -84,8 +84,8 @@ START_TEST(workspaces_share_memory) {
 }
 END_TEST
 
-/* Count every allocation of the process: these definitions come before the C library's (glibc, which keeps its own under
- * these names). Under a sanitizer, which does the same, nothing is counted. */
+/* Count every allocation of the process: these definitions come before the C library's (glibc, which keeps its own
+ * under these names). Under a sanitizer, which does the same, nothing is counted. */
 static _Atomic long allocations;
 
 #if defined(__has_feature) /* clang, where GCC has macros */
@@ -197,11 +197,17 @@ START_TEST(timings_name_the_steps) {
                 ck_assert_double_eq(t[i].flops, 3 * products);
                 ck_assert_double_gt(t[i].seconds, 0);
                 ck_assert_int_eq(t[i].shape.dim[1], 8);
+                const psal_conv2d_shape *s = &psal_graph_node(n->g, n->y)->attr.conv2d;
+                ck_assert_str_eq(t[i].algorithm,
+                                 psal_conv2d_algorithm_for(s, PSAL_CONV2D_FORWARD, (psal_conv2d_settings){0}));
             } else if (strcmp(t[i].op, "conv2d_dw") == 0) {
                 dw++;
                 ck_assert_str_eq(t[i].layer, "conv");
                 ck_assert_int_eq(t[i].stage, 1);
                 ck_assert_double_eq(t[i].flops, products);
+                ck_assert_ptr_nonnull(t[i].algorithm);
+            } else if (!strstr(t[i].op, "conv2d")) {
+                ck_assert_ptr_null(t[i].algorithm);
             }
         }
         ck_assert_int_eq(conv, 1);

@@ -8,10 +8,12 @@
 #include "scratch.h"
 
 static psal_error err;
+static psal_notes notes; /* of the last open_data */
 
 static inline psal_dataset *open_data(const char *spec, const psal_labels *labels) {
     err = (psal_error)PSAL_ERROR_INIT;
-    return psal_dataset_open(spec, labels, &err);
+    psal_notes_free(&notes);
+    return psal_dataset_open(spec, labels, false, &notes, &err);
 }
 
 /* A 2x1 image of one colour as a PNG; the folder of `name` is made, too. */

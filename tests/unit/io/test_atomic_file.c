@@ -2,12 +2,16 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "io/temporary_files.h"
 
 static char folder[] = "/tmp/psal-atomic-XXXXXX";
 
@@ -150,6 +154,144 @@ START_TEST(test_symbolic_link_stays) {
 }
 END_TEST
 
+static void expect_mode(const char *name, mode_t mode) {
+    struct stat info;
+    ck_assert_int_eq(lstat(in_folder(name), &info), 0);
+    ck_assert_msg(S_ISREG(info.st_mode) && (info.st_mode & 07777) == mode, "%s: mode %o", name, info.st_mode);
+}
+
+START_TEST(test_permissions_stay) {
+    psal_error err = PSAL_ERROR_INIT;
+    static const mode_t modes[] = {0600, 0640, 0444, 0666, 0755};
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(psal_atomic_file_write(in_folder("out"), "old", 3, &err), PSAL_OK);
+        ck_assert_int_eq(chmod(in_folder("out"), modes[i]), 0);
+        mode_t mask = umask(077);
+        ck_assert_int_eq(psal_atomic_file_write(in_folder("out"), "new", 3, &err), PSAL_OK);
+        umask(mask);
+        expect_mode("out", modes[i]);
+        expect_content(in_folder("out"), "new");
+        ck_assert_int_eq(unlink(in_folder("out")), 0);
+    }
+    mode_t mask = umask(027); /* a new one is as the umask says */
+    ck_assert_int_eq(psal_atomic_file_write(in_folder("out"), "new", 3, &err), PSAL_OK);
+    umask(mask);
+    expect_mode("out", 0640);
+}
+END_TEST
+
+/* The target of a link is written whether it is there or not; a circle is an error. */
+START_TEST(test_dangling_links) {
+    psal_error err = PSAL_ERROR_INIT;
+    char absolute[400];
+    ck_assert_int_eq(psal_make_directory(in_folder("deep"), &err), PSAL_OK);
+    snprintf(absolute, sizeof absolute, "%s/deep/far", folder);
+    const char *const links[][3] = {
+        {"a", "real", "real"}, {"deep/b", "../up", "up"}, {"c", absolute, "deep/far"}, {"d", "deep/e", "deep/f"}};
+    ck_assert_int_eq(symlink("f", in_folder("deep/e")), 0); /* d -> deep/e -> f */
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(symlink(links[i][1], in_folder(links[i][0])), 0);
+        for (int round = 0; round < 2; round++) {
+            ck_assert_int_eq(psal_atomic_file_check(in_folder(links[i][0]), &err), PSAL_OK);
+            ck_assert_int_eq(access(in_folder(links[i][2]), F_OK), round ? 0 : -1);
+            ck_assert_msg(psal_atomic_file_write(in_folder(links[i][0]), round ? "two" : "one", 3, &err) == PSAL_OK,
+                          "%s", err.message);
+            struct stat info;
+            ck_assert_int_eq(lstat(in_folder(links[i][0]), &info), 0);
+            ck_assert(S_ISLNK(info.st_mode));
+            expect_content(in_folder(links[i][2]), round ? "two" : "one");
+        }
+    }
+    ck_assert_int_eq(symlink("round", in_folder("round")), 0);
+    ck_assert_int_eq(psal_atomic_file_write(in_folder("round"), "x", 1, &err), PSAL_ERR_IO);
+    ck_assert_int_eq(symlink("nowhere/file", in_folder("lost")), 0);
+    ck_assert_int_eq(psal_atomic_file_check(in_folder("lost"), &err), PSAL_ERR_IO);
+    ck_assert_msg(strstr(err.message, "lost: cannot be written: No such file") != NULL, "%s", err.message);
+}
+END_TEST
+
+/* What is open is written where it stands, by every name that the system gives it. */
+START_TEST(test_pipes_and_descriptors) {
+    psal_error err = PSAL_ERROR_INIT;
+    char name[64], got[16];
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s/fd/%d", i ? "/proc/self" : "/dev", ends[1]);
+        ck_assert(psal_atomic_file_is_direct(name));
+        ck_assert_int_eq(psal_atomic_file_check(name, &err), PSAL_OK);
+        ck_assert_msg(psal_atomic_file_write(name, "hello", 5, &err) == PSAL_OK, "%s", err.message);
+        ck_assert_int_eq(read(ends[0], got, sizeof got), 5);
+    }
+    /* Standard output, a file: between what stands there and what follows. */
+    FILE *file = fopen(in_folder("stdout"), "w");
+    int saved = dup(STDOUT_FILENO);
+    ck_assert(file && dup2(fileno(file), STDOUT_FILENO) == STDOUT_FILENO);
+    ck_assert_int_eq(write(STDOUT_FILENO, "a", 1), 1);
+    psal_status status = psal_atomic_file_write("/dev/stdout", "b", 1, &err);
+    ck_assert_int_eq(write(STDOUT_FILENO, "c", 1), 1);
+    ck_assert_int_eq(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    fclose(file);
+    ck_assert_msg(status == PSAL_OK, "%s", err.message);
+    expect_content(in_folder("stdout"), "abc");
+    /* A named pipe is asked about without waiting for a reader, and stays one. */
+    ck_assert_int_eq(mkfifo(in_folder("fifo"), 0600), 0);
+    ck_assert_int_eq(psal_atomic_file_check(in_folder("fifo"), &err), PSAL_OK);
+    int reader = open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
+    ck_assert_int_ge(reader, 0);
+    ck_assert_int_eq(psal_atomic_file_write(in_folder("fifo"), "fifo", 4, &err), PSAL_OK);
+    ck_assert_int_eq(read(reader, got, sizeof got), 4);
+    struct stat info;
+    ck_assert_int_eq(lstat(in_folder("fifo"), &info), 0);
+    ck_assert(S_ISFIFO(info.st_mode));
+    ck_assert_int_eq(close(ends[1]), 0);
+    ck_assert_int_eq(psal_atomic_file_check(name, &err), PSAL_ERR_IO); /* not open any more */
+    ck_assert_ptr_nonnull(strstr(err.message, name));
+    /* One that can only be read, and one whose reader has gone. */
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    ck_assert_int_eq(psal_atomic_file_write(name, "x", 1, &err), PSAL_ERR_IO);
+}
+END_TEST
+
+/* A name that is too long is found before the work, although the temporary one would fit. */
+START_TEST(test_long_names) {
+    psal_error err = PSAL_ERROR_INIT;
+    char name[300];
+    for (int length = 250; length < 260; length++) {
+        memset(name, 'n', (size_t)length);
+        name[length] = '\0';
+        psal_status checked = psal_atomic_file_check(in_folder(name), &err);
+        ck_assert_int_eq(checked, length > 255 ? PSAL_ERR_IO : PSAL_OK);
+        ck_assert_int_eq(psal_atomic_file_write(in_folder(name), "x", 1, &err), checked);
+        ck_assert_int_eq(entries(), length > 255 ? 0 : 1);
+        unlink(in_folder(name));
+    }
+}
+END_TEST
+
+START_TEST(test_removed_at_a_signal) {
+    psal_atomic_file *files[3];
+    for (int i = 0; i < 3; i++) files[i] = psal_atomic_file_open(in_folder((const char *[]){"a", "b", "c"}[i]), NULL);
+    ck_assert_int_eq(entries(), 3);
+    ck_assert_int_eq(psal_atomic_file_commit(files[1], NULL), PSAL_OK);
+    const pid_t child = fork(); /* which ends as a process does that gets a signal, without freeing anything */
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        psal_temporary_files_remove();
+        psal_error err = PSAL_ERROR_INIT;
+        _exit(psal_atomic_file_commit(files[0], &err) == PSAL_ERR_IO ? 7 : 8);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    ck_assert_int_eq(entries(), 1);
+    expect_content(in_folder("b"), "");
+    psal_atomic_file_abort(files[0]);
+    psal_atomic_file_abort(files[2]);
+    ck_assert_int_eq(entries(), 1);
+}
+END_TEST
+
 START_TEST(test_unwritable) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_ptr_null(psal_atomic_file_open(folder, &err));
@@ -194,6 +336,11 @@ int main(void) {
     tcase_add_test(cases, test_failed_write_leaves_nothing);
     tcase_add_test(cases, test_devices_are_written_not_replaced);
     tcase_add_test(cases, test_symbolic_link_stays);
+    tcase_add_test(cases, test_permissions_stay);
+    tcase_add_test(cases, test_dangling_links);
+    tcase_add_test(cases, test_pipes_and_descriptors);
+    tcase_add_test(cases, test_long_names);
+    tcase_add_test(cases, test_removed_at_a_signal);
     tcase_add_test(cases, test_unwritable);
     tcase_add_test(cases, test_make_directory);
     suite_add_tcase(suite, cases);

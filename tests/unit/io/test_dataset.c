@@ -144,8 +144,10 @@ END_TEST
 static uint64_t fingerprint(const char *spec, const psal_labels *labels) {
     psal_dataset *data = open_data(spec, labels);
     ck_assert_msg(data != NULL, "%s", err.message);
-    uint64_t hash = psal_dataset_fingerprint(data);
-    ck_assert(hash == psal_dataset_fingerprint(data));
+    uint64_t hash = 1, again = 2;
+    ck_assert_int_eq(psal_dataset_fingerprint(data, &hash, &err), PSAL_OK);
+    ck_assert_int_eq(psal_dataset_fingerprint(data, &again, &err), PSAL_OK);
+    ck_assert(hash == again);
     psal_dataset_free(data);
     return hash;
 }
@@ -178,33 +180,61 @@ START_TEST(fingerprints) {
     /* FNV-1a of this list, worked out apart from this code (see
      * psal_dataset_fingerprint): the file format of psal-stats depends on it. */
     write_text("one", "12345");
-    psal_dataset *data = open_data(write_text("one.csv", "one,3,g\n"), NULL);
-    ck_assert_uint_eq(psal_dataset_fingerprint(data), UINT64_C(0xbd21a25df7485431));
+    ck_assert_uint_eq(fingerprint(write_text("one.csv", "one,3,g\n"), NULL), UINT64_C(0xbd21a25df7485431));
+}
+END_TEST
+
+/* A size that is not told must not become another data set: gone, below something that is no folder, a link to
+ * itself. */
+START_TEST(fingerprint_without_a_size) {
+    ck_assert_int_eq(mkdir(in_scratch("d"), 0777), 0);
+    write_text("d/a", "a");
+    write_text("d/b", "b");
+    psal_dataset *data = open_data(write_text("d.csv", "d/a,1\nd/b,2\n"), NULL);
+    uint64_t hash = 7;
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(unlink(in_scratch("d/b")), 0);
+        if (i == 1) ck_assert_int_eq(symlink("b", in_scratch("d/b")), 0);
+        if (i == 2) {
+            ck_assert_int_eq(rename(in_scratch("d"), in_scratch("e")), 0);
+            write_text("d", "a file");
+        }
+        ck_assert_int_eq(psal_dataset_fingerprint(data, &hash, &err), PSAL_ERR_IO);
+        ck_assert_msg(strstr(err.message, i == 2 ? "/d/a: " : "/d/b: ") != NULL, "%s", err.message);
+        ck_assert_uint_eq(hash, 7);
+        if (i < 1) write_text("d/b", "b");
+    }
     psal_dataset_free(data);
 }
 END_TEST
 
-START_TEST(shards_cover_the_set) {
-    char text[2000] = "";
-    write_image("a.png", 1);
-    for (int i = 0; i < 100; i++) strcat(text, "a.png,1\n");
-    psal_dataset *data = open_data(write_text("l.csv", text), NULL);
-    for (int64_t shards = 1; shards < 130; shards++) {
-        size_t next = 0, first, end;
-        for (int64_t i = 0; i < shards; i++) {
-            ck_assert(!psal_dataset_shard(data, i, shards, &first, &end, &err));
-            ck_assert_uint_eq(first, next);
-            ck_assert(end - first == 100 / (size_t)shards || end - first == 100 / (size_t)shards + 1);
-            next = end;
-        }
-        ck_assert_uint_eq(next, 100);
-    }
-    size_t first, end;
-    ck_assert_int_eq(psal_dataset_shard(data, 3, 3, &first, &end, &err), PSAL_ERR_ARGUMENT);
-    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "shard 3 of 3");
-    ck_assert_int_eq(psal_dataset_shard(data, -1, 3, &first, &end, &err), PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_dataset_shard(data, 0, 0, &first, &end, &err), PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_dataset_shard(data, 0, INT64_MAX, &first, &end, &err), PSAL_ERR_ARGUMENT);
+static uint64_t image_fingerprint(const psal_dataset *data, size_t index) {
+    uint64_t hash = 0;
+    ck_assert_msg(psal_dataset_image_fingerprint(data, index, &hash, &err) == PSAL_OK, "%s", err.message);
+    return hash;
+}
+
+/* Of an image's contents: not of its name, nor its neighbours', nor its date. */
+START_TEST(fingerprints_of_images) {
+    write_text("a", "12345");
+    write_text("b", "12346");
+    write_text("c", "12345");
+    psal_dataset *data = open_data(write_text("l.csv", "a,1\nb,2\nc,3\n"), NULL);
+    ck_assert_uint_eq(image_fingerprint(data, 0),
+                      UINT64_C(0xe575e8883c0f89f8)); /* FNV-1a, worked out apart from this code */
+    ck_assert_uint_eq(image_fingerprint(data, 2), image_fingerprint(data, 0));
+    ck_assert_uint_ne(image_fingerprint(data, 1), image_fingerprint(data, 0));
+    write_text("a", "");
+    ck_assert_uint_ne(image_fingerprint(data, 0), image_fingerprint(data, 2));
+    uint64_t hash = 7;
+    ck_assert_int_eq(unlink(in_scratch("a")), 0);
+    ck_assert_int_eq(psal_dataset_image_fingerprint(data, 0, &hash, &err), PSAL_ERR_IO);
+    EXPECT_ERROR(err, PSAL_ERR_IO, "/a: ");
+    ck_assert_int_eq(psal_dataset_image_fingerprint(data, 3, &hash, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_uint_eq(hash, 7);
+    psal_dataset_free(data);
+    data = open_data(write_idx(2, 3), NULL);
+    ck_assert_uint_ne(image_fingerprint(data, 0), image_fingerprint(data, 1));
     psal_dataset_free(data);
 }
 END_TEST
@@ -275,7 +305,8 @@ int main(void) {
     tcase_add_test(tests, fashion_mnist);
     tcase_add_test(tests, prefetches_files);
     tcase_add_test(tests, fingerprints);
-    tcase_add_test(tests, shards_cover_the_set);
+    tcase_add_test(tests, fingerprint_without_a_size);
+    tcase_add_test(tests, fingerprints_of_images);
     tcase_add_test(tests, loads_from_many_threads);
     tcase_add_test(tests, imagenet_sample);
     tcase_set_timeout(tests, 120);

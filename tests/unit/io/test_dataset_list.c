@@ -33,6 +33,116 @@ START_TEST(csv_lists) {
 }
 END_TEST
 
+/* Tables as people have them. */
+START_TEST(forms_of_tables) {
+    psal_labels *labels = psal_labels_fashion_mnist(&err);
+    write_image("a.png", 1);
+    write_image("b.png", 1);
+    write_image("b, c.png", 1);
+    write_image("sub/7.JPEG", 1);
+    write_image("x y.png", 1);
+    static const struct {
+        const char *file, *text, *samples;
+    } cases[] = {
+        {"l.csv", "filename,class\na.png,Bag\nb.png,4\n", "a.png:8 b.png:4"},
+        {"l.csv", "class;filename\r\nBag;a.png\r\nCoat;b, c.png\r\n", "a.png:8 b, c.png:4"},
+        {"l.csv", "\xEF\xBB\xBFimage_path\tlabel_name\na.png\tAnkle boot\n", "a.png:9"},
+        {"l.tsv", "label\tpath\n3\ta.png\n", "a.png:3"},
+        {"l.csv", "sep=;\r\nImage Path;Class ID\r\na.png;2\r\n", "a.png:2"},
+        {"l.csv", ",path,label\n0,a.png,5\n1,b.png,6\n", "a.png:5 b.png:6"},
+        {"l.csv", "Unnamed: 0,label,file\n0,5,a.png\n1,6,b.png\n", "a.png:5 b.png:6"},
+        {"l.csv", "id,label\na,5.0\nsub/7,6.0\n", "a.png:5 sub/7.JPEG:6"},
+        {"l.csv", "id,species\na,Bag\nb,coat\n", "a.png:8 b.png:4"},
+        {"l.csv", "photo_of,label\na.png,1\n", "a.png:1"},
+        {"l.csv", "id,path,label\n17,a.png,1\n", "a.png:1"},
+        {"l.csv", "path,class_id,class_name\na.png,8,Bag\nb.png,4,\n", "a.png:8 b.png:4"},
+        {"l.csv", "path,class_name,class_id\na.png,handbag,8\nb.png,,4\n", "a.png:8 b.png:4"},
+        {"l.csv", "index,path,label,label_name,predicted\n0,a.png,8,Bag,5\n", "a.png:8"},
+        {"l.csv", "a.png,8\nb.png,4\n", "a.png:8 b.png:4"},
+        {"l.csv", "8,a.png\n4,b.png\n", "a.png:8 b.png:4"},
+        {"l.csv", "Bag,a.png\nCoat,b\n", "a.png:8 b.png:4"},
+        {"l.csv", "a.png;8\n\"b, c.png\";4\n", "a.png:8 b, c.png:4"},
+        {"l.csv", "0,a.png,8\n1,b.png,4\n", "a.png:8 b.png:4"},
+        {"l.csv", "a.png, 8\nb.png, Coat \n", "a.png:8 b.png:4"},
+        {"l.csv", "path\na.png\n", "a.png:-1"},
+        {"l.txt", "a.png 8\nb.png 4\n", "a.png:8 b.png:4"},
+        {"l.txt", "x y.png 8\nb.png Ankle boot\n", "x y.png:8 b.png:9"},
+        {"l.txt", "a.png,8\nb.png,4\n", "a.png:8 b.png:4"},
+        {"l.txt", "file;label\na.png;8\n", "a.png:8"},
+        {"l.txt", "b, c.png\nx y.png\n", "b, c.png:-1 x y.png:-1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_samples(open_data(write_text(cases[i].file, cases[i].text), labels), cases[i].samples);
+    psal_labels_free(labels);
+}
+END_TEST
+
+START_TEST(unclear_tables) {
+    psal_labels *labels = psal_labels_fashion_mnist(&err);
+    write_image("a.png", 1);
+    write_image("b.png", 1);
+    static const struct {
+        const char *text, *reason;
+        bool forms;
+    } cases[] = {{"path,label\na.png,10\n", "0 to 9 (are the labels numbered from 1?", false},
+                 {"path,label\na.png,11\n", "class 11 is out of range: 0 to 9", false},
+                 {"path,label\na.png,5.5\n", "5.5", false},
+                 {"path,label\na.png,bug\n", "did you mean \"Bag\"", false},
+                 {"path,class_id,class_name\na.png,8,Coat\n", "\"8\" is class 8 and \"Coat\" class 4", false},
+                 {"path,age\na.png,7\n", "a column of numbers whose title", true},
+                 {"0,a.png,8\n2,b.png,4\n", "list.csv:2: \"2\" in front of the path", true},
+                 {"5,a.png,8\n6,b.png,4\n", "the path in the middle", true},
+                 {"Bild,Klasse,Alter,Ort\na.png,8,1,x\n", "no titles that are known", true},
+                 {"Bild,Klasse\na.png,8\n", "Bild: no such file; Klasse: no class", true},
+                 {"a.png,8,g\nb.png,4,g,1\n", "list.csv:2: 4 fields", true},
+                 {"path;label\na.png\n", "only 1 fields", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_msg(!open_data(write_text("list.csv", cases[i].text), labels), "case %zu: %s", i, cases[i].text);
+        ck_assert_msg(strstr(err.message, cases[i].reason) && strstr(err.message, "list.csv:"), "case %zu: %s", i,
+                      err.message);
+        ck_assert_msg((strstr(err.message, "a table has path,label") != NULL) == cases[i].forms, "case %zu: %s", i,
+                      err.message);
+        ck_assert_uint_lt(strlen(err.message), 1000);
+    }
+    psal_labels_free(labels);
+}
+END_TEST
+
+/* With keep_bad, what is wrong with one line stays with its sample. */
+START_TEST(bad_samples_are_kept) {
+    psal_labels *labels = psal_labels_fashion_mnist(&err);
+    write_image("a.png", 1);
+    const char *path = write_text("list.csv", "path,label\nnone.png,1\na.png,1\na.png,10\na.png,bug\na.png,\n");
+    psal_dataset *data = psal_dataset_open(path, labels, true, NULL, &err);
+    ck_assert_msg(data != NULL, "%s", err.message);
+    ck_assert_uint_eq(psal_dataset_count(data), 5);
+    ck_assert(!psal_dataset_all_labelled(data)); /* the last has no label, and no problem */
+    ck_assert_ptr_null(psal_dataset_problem(data, 4));
+    static const char *const problems[] = {"list.csv:2: ", NULL, "list.csv:4: class 10",
+                                           "list.csv:5: no class is called \"bug\""};
+    for (size_t i = 0; i < 4; i++) {
+        psal_image image = PSAL_IMAGE_INIT;
+        const char *problem = psal_dataset_problem(data, i);
+        ck_assert_int_eq(problem == NULL, i == 1);
+        ck_assert_int_eq(psal_dataset_load(data, i, &image, &err) == PSAL_OK, i == 1);
+        if (problem) ck_assert_msg(strstr(problem, problems[i]) && !strcmp(problem, err.message), "%s", problem);
+        ck_assert_int_eq(psal_dataset_label(data, i), i == 1 ? 1 : PSAL_NO_LABEL);
+        psal_image_free(&image);
+    }
+    psal_dataset_free(data);
+    ck_assert_ptr_null(
+        psal_dataset_open(write_text("list.csv", "path,label\n,1\n"), labels, true, NULL, &err)); /* no sample at all */
+    ck_assert_ptr_null(
+        psal_dataset_open(write_text("list.csv", "Bild,Klasse\na.png,1\n"), labels, true, NULL, &err)); /* titles */
+    psal_labels_free(labels);
+    const char *paths[] = {in_scratch("none.png"), in_scratch("a.png")};
+    data = psal_dataset_from_images(paths, (int[]){1, 2}, 2, true, &err);
+    ck_assert_ptr_nonnull(strstr(psal_dataset_problem(data, 0), "none.png"));
+    ck_assert_ptr_null(psal_dataset_problem(data, 1));
+    psal_dataset_free(data);
+}
+END_TEST
+
 START_TEST(bad_csv_lists) {
     psal_labels *labels = psal_labels_imagenet(&err);
     write_image("a.png", 1);
@@ -133,15 +243,15 @@ START_TEST(file_lists_and_single_images) {
     ck_assert_ptr_null(open_data(in_scratch("pipe"), NULL));
     EXPECT_ERROR(err, PSAL_ERR_IO, "not a regular file");
     const char *paths[] = {in_scratch("d/a b.png"), in_scratch("d/\"c\".png")};
-    psal_dataset *data = psal_dataset_from_images(paths, (int[]){4, PSAL_NO_LABEL}, 2, &err);
+    psal_dataset *data = psal_dataset_from_images(paths, (int[]){4, PSAL_NO_LABEL}, 2, false, &err);
     ck_assert_int_eq(psal_dataset_label(data, 0), 4);
     ck_assert_int_eq(psal_dataset_label(data, 1), -1);
     expect_red(data, 1, 2);
     psal_dataset_free(data);
     paths[1] = in_scratch("none.png");
-    ck_assert_ptr_null(psal_dataset_from_images(paths, NULL, 2, &err));
+    ck_assert_ptr_null(psal_dataset_from_images(paths, NULL, 2, false, &err));
     EXPECT_ERROR(err, PSAL_ERR_IO, "none.png");
-    ck_assert_ptr_null(psal_dataset_from_images(paths, NULL, 0, &err));
+    ck_assert_ptr_null(psal_dataset_from_images(paths, NULL, 0, false, &err));
 }
 END_TEST
 
@@ -149,6 +259,9 @@ int main(void) {
     TCase *tests = tcase_create("dataset_list");
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, csv_lists);
+    tcase_add_test(tests, forms_of_tables);
+    tcase_add_test(tests, unclear_tables);
+    tcase_add_test(tests, bad_samples_are_kept);
     tcase_add_test(tests, bad_csv_lists);
     tcase_add_test(tests, flat_folders);
     tcase_add_test(tests, file_lists_and_single_images);

@@ -25,7 +25,7 @@ static psal_profile_figure simple(const psal_profile_panel *panel) {
 }
 
 static psal_status write_simple(const char *path, psal_error *err) {
-    static const psal_figure_profile profiles[] = {{"this image", rising}, {"mean", falling}};
+    static const psal_profile_curve profiles[] = {{"this image", rising}, {"mean", falling}};
     static const psal_profile_panel panel = {NULL, "saliency", false, profiles, 2};
     psal_profile_figure figure = simple(&panel);
     figure.top = top;
@@ -42,7 +42,7 @@ END_TEST
  * width. */
 START_TEST(test_sorted_within_layers) {
     fill();
-    const psal_figure_profile profile = {NULL, rising};
+    const psal_profile_curve profile = {NULL, rising};
     const psal_profile_panel panel = {NULL, NULL, false, &profile, 1};
     psal_profile_figure figure = simple(&panel);
     figure.title = figure.subtitle = NULL;
@@ -78,7 +78,7 @@ START_TEST(test_line_has_no_gaps) {
             narrow[l] = (psal_figure_layer){"layer", first, FILTERS * (l + 1) / count - first, NULL};
         }
         for (int i = 0; i < FILTERS; i++) level[i] = 1;
-        const psal_figure_profile profile = {NULL, level};
+        const psal_profile_curve profile = {NULL, level};
         const psal_profile_panel panel = {NULL, NULL, false, &profile, 1};
         psal_profile_figure figure = simple(&panel);
         figure.title = figure.subtitle = NULL;
@@ -127,7 +127,7 @@ START_TEST(test_logarithmic_panel) {
     fill();
     float powers[FILTERS];
     for (int i = 0; i < FILTERS; i++) powers[i] = i % 3 ? powf(10, -(float)(i % 5)) : 0;
-    const psal_figure_profile profile[] = {{"naive", powers}, {"standardized", falling}};
+    const psal_profile_curve profile[] = {{"naive", powers}, {"standardized", falling}};
     const psal_profile_panel panels[] = {{"naive", "log", true, profile, 1},
                                          {"standardized", NULL, false, profile + 1, 1}};
     psal_profile_figure figure = simple(panels);
@@ -150,7 +150,7 @@ START_TEST(test_extremes) {
     psal_error err = PSAL_ERROR_INIT;
     float one[1] = {-3};
     const psal_figure_layer single = {HOSTILE, 0, 1, NULL};
-    psal_figure_profile profile = {HOSTILE, one};
+    psal_profile_curve profile = {HOSTILE, one};
     psal_profile_panel panel = {HOSTILE, HOSTILE, false, &profile, 1};
     const int64_t first[] = {0};
     psal_profile_figure figure = {HOSTILE, HOSTILE, HOSTILE, 1, &single, 1, &panel, 1, first, 1};
@@ -172,7 +172,7 @@ START_TEST(test_extremes) {
     }
     values[7] = 3.0e38f;
     values[8] = -3.0e38f;
-    profile = (psal_figure_profile){"huge", values};
+    profile = (psal_profile_curve){"huge", values};
     char *text = long_text(3000);
     panel = (psal_profile_panel){text, text, false, &profile, 1};
     figure = (psal_profile_figure){text, text, text, MANY * 5, many, MANY, &panel, 1, first, 1};
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(test_refused) {
     psal_error err = PSAL_ERROR_INIT;
     fill();
-    psal_figure_profile profile = {"mine", rising};
+    psal_profile_curve profile = {"mine", rising};
     psal_profile_panel panel = {NULL, NULL, false, &profile, 1};
     const char *path = in_scratch("p.png");
 

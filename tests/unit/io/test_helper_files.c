@@ -7,19 +7,23 @@ static uint8_t bytes[40000];
 static const float mean_values[3] = {1.5f, -2, 0.1f};
 static const double std_values[3] = {0.1, 2, 3e-300};
 
-static size_t make_statistics(const char *second, int64_t second_count) {
+static size_t make_typed_statistics(const char *second, int64_t second_count, const char *type) {
     struct pickle_writer pickle = {.size = 0};
     struct zip_writer zip = {.to = bytes};
     PUT(&pickle, "\x80\x02}(");
     put_string(&pickle, "mean");
     put_tensor(&pickle, "FloatStorage", "0", 3, 0, 1, (int64_t[]){3}, (int64_t[]){1}, 0);
     put_string(&pickle, second);
-    put_tensor(&pickle, "DoubleStorage", "1", 3, 0, 1, &second_count, (int64_t[]){1}, 0);
+    put_tensor(&pickle, type, "1", 3, 0, 1, &second_count, (int64_t[]){1}, 0);
     PUT(&pickle, "u.");
     zip_add(&zip, "archive/data.pkl", pickle.bytes, pickle.size, 0);
     zip_add(&zip, "archive/data/0", mean_values, sizeof mean_values, 0);
     zip_add(&zip, "archive/data/1", std_values, sizeof std_values, 0);
     return zip_end(&zip);
+}
+
+static size_t make_statistics(const char *second, int64_t second_count) {
+    return make_typed_statistics(second, second_count, "DoubleStorage");
 }
 
 START_TEST(test_statistics) {
@@ -42,6 +46,14 @@ START_TEST(test_statistics) {
     write_bytes(in_folder("s.pth"), bytes, make_statistics("var", 3));
     ck_assert_int_eq(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err), PSAL_ERR_FORMAT);
     ck_assert_msg(strstr(err.message, "no entry 'std'") != NULL, "%s", err.message);
+    /* Elements that psal has no type for, of a shape that nothing holds (found by the fuzzer). */
+    const int64_t counts[] = {3, INT64_C(1) << 57};
+    const char *const reasons[] = {"elements of complex128", "past its storage"};
+    for (int i = 0; i < 2; i++) {
+        write_bytes(in_folder("s.pth"), bytes, make_typed_statistics("std", counts[i], "ComplexDoubleStorage"));
+        ck_assert_int_ne(psal_read_statistics_pth(in_folder("s.pth"), &mean, &std, &count, &err), PSAL_OK);
+        ck_assert_msg(strstr(err.message, reasons[i]) != NULL, "%s", err.message);
+    }
     ck_assert_int_ne(psal_read_statistics_pth(in_folder("missing"), &mean, &std, &count, NULL), PSAL_OK);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "io/json_memory.h"
 #include "scratch.h"
 
 static psal_error err;
@@ -73,6 +74,14 @@ END_TEST
 
 START_TEST(strings) {
     WRITTEN(psal_json_string("a \"b\" \\ \n\t\x01/\x7f"), "\"a \\\"b\\\" \\\\ \\n\\t\\u0001/\\u007f\"");
+    WRITTEN(json_string("\xc2\x9b\xe2\x80\xae\xc3\xa9"),
+            "\"\\u009b\\u202e\xc3\xa9\""); /* a terminal would obey the first two */
+    /* C1 controls, bidirectional controls, separators: the same text, and nothing that a terminal obeys. */
+    WRITTEN(psal_json_string("\xc2\x9b"
+                             "2J\xe2\x80\xae"
+                             "x\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf"),
+            "\"\\u009b2J\\u202ex\\u2066\\u2028\\ufeff\"");
+    WRITTEN(psal_json_string("\xc3\xbc \xe6\x97\xa5 \xf0\x9f\xa6\x88"), "\"\xc3\xbc \xe6\x97\xa5 \xf0\x9f\xa6\x88\"");
     WRITTEN(psal_json_string("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
     WRITTEN(psal_json_string("a\xff\xc3"
                              "b\xe2\x82"),
@@ -87,12 +96,12 @@ END_TEST
 START_TEST(structures) {
     json_t *object = json_object();
     json_object_set_new(object, "zebra", psal_json_double(1.5));
-    json_object_set_new(object, "ape", psal_json_floats((float[]){0.1f, NAN}, 2));
-    json_object_set_new(object, "none", psal_json_ints(NULL, 0));
-    json_object_set_new(object, "d", psal_json_doubles((double[]){0.25}, 1));
+    json_object_set_new(object, "ape", json_pack("[o, o]", psal_json_float(0.1f), psal_json_float(NAN)));
+    json_object_set_new(object, "none", json_array());
+    json_object_set_new(object, "d", json_pack("[o]", psal_json_double(0.25)));
     json_t *rows = json_array();
     json_t *row = json_object();
-    json_object_set_new(row, "i\"d", psal_json_ints((int64_t[]){1, -2}, 2));
+    json_object_set_new(row, "i\"d", json_pack("[i, i]", 1, -2));
     json_array_append_new(rows, row);
     json_array_append_new(rows, json_object());
     json_object_set_new(object, "rows", rows);
@@ -115,7 +124,7 @@ START_TEST(too_deep) {
 END_TEST
 
 START_TEST(files) {
-    json_t *value = psal_json_ints((int64_t[]){7}, 1);
+    json_t *value = json_pack("[i]", 7);
     ck_assert_int_eq(psal_json_save(value, in_scratch("a.json"), &err), PSAL_OK);
     char *text = read_text(in_scratch("a.json"));
     ck_assert_str_eq(text, "[7]\n");
@@ -132,6 +141,21 @@ START_TEST(files) {
 }
 END_TEST
 
+/* Whatever could not be made or added is said once, by the next check, and never again. */
+START_TEST(missing_memory) {
+    json_t *value = json_object();
+    psal_json_memory_fail();
+    json_object_set_new(value, "a", NULL);
+    psal_error error = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_json_save(value, in_scratch("none.json"), &error), PSAL_ERR_MEMORY);
+    ck_assert_msg(strstr(error.message, "out of memory") != NULL, "%s", error.message);
+    ck_assert_int_ne(access(in_scratch("none.json"), F_OK), 0);
+    ck_assert_int_eq(psal_json_check(value, &error), PSAL_OK);
+    ck_assert_int_eq(psal_json_check(NULL, &error), PSAL_ERR_MEMORY);
+    WRITTEN(value, "{}");
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("json_output");
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
@@ -141,5 +165,6 @@ int main(void) {
     tcase_add_test(tests, structures);
     tcase_add_test(tests, too_deep);
     tcase_add_test(tests, files);
+    tcase_add_test(tests, missing_memory);
     return run_case("io/json_output", tests);
 }

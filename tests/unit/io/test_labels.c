@@ -1,5 +1,10 @@
 #include "io/labels.h"
 
+#include <strings.h>
+#include <sys/stat.h>
+
+#include <time.h>
+
 #include "io/csv.h"
 #include "scratch.h"
 
@@ -143,7 +148,7 @@ START_TEST(fashion_and_numbers) {
     ck_assert_int_eq(parsed(labels, "6"), 6);
     ck_assert_int_eq(parsed(labels, "7"), -7);
     ck_assert_int_eq(parsed(labels, "shark"), -7);
-    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "no names", "0 to 6");
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "no names", "0 to 6", "--labels");
     psal_labels_free(labels);
     ck_assert_ptr_null(psal_labels_numbered(0, &err));
     ck_assert_ptr_null(psal_labels_numbered(-5, &err));
@@ -240,6 +245,294 @@ START_TEST(damaged_label_files) {
 }
 END_TEST
 
+/* The names in order, "wnid name" where there is an id, between bars. */
+static void expect_names(const char *file, const char *text, const char *expected) {
+    psal_labels *labels = load(file, text);
+    ck_assert_msg(labels != NULL, "%s: %s", text, err.message);
+    char got[500] = "";
+    for (int i = 0; i < psal_labels_count(labels); i++) {
+        const char *wnid = psal_labels_wnid(labels, i);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s%s%s", i ? "|" : "", wnid ? wnid : "",
+                 wnid ? " " : "", psal_labels_name(labels, i));
+    }
+    ck_assert_msg(!strcmp(got, expected), "%s\ngave %s\ninstead of %s", text, got, expected);
+    psal_labels_free(labels);
+}
+
+START_TEST(forms_of_label_files) {
+    static const struct {
+        const char *file, *text, *names;
+    } cases[] = {
+        /* lines */
+        {"a.txt", "0 cat\n1 dog\n2 sea horse\n", "cat|dog|sea horse"},
+        {"a.txt", "1: dog\r\n0: cat\r\n", "cat|dog"},
+        {"a.txt", "0 - cat\n1 - dog", "cat|dog"},
+        {"a.txt", "0. cat\n1. dog\n", "cat|dog"},
+        {"a.txt", "0\tcat\n1\tdog\n", "cat|dog"},
+        {"a.txt", "1,dog\n0,cat, tabby\n", "cat, tabby|dog"},
+        {"a.txt", "dog 1\ncat 0\nsea horse 2\n", "cat|dog|sea horse"},
+        {"a.txt", "dog: 1\ncat: 0\n", "cat|dog"},
+        {"a.txt", "dog=1\ncat=0\n", "cat|dog"},
+        {"a.txt", "dog,1\ncat,0\n", "cat|dog"},
+        {"a.txt", "0: 'tench, Tinca tinca',\n1: 'goldfish',\n", "tench, Tinca tinca|goldfish"},
+        {"a.txt", "\"cat\",\n\"dog\"\n", "cat|dog"},
+        {"a.txt", "- cat\n- dog\n", "cat|dog"},
+        {"a.txt", "0 n01440764 tench\n1 n01443537 goldfish\n", "n01440764 tench|n01443537 goldfish"},
+        {"a.txt", "n01443537 1 gold_fish\nn01440764 0 tench\n", "n01440764 tench|n01443537 gold_fish"},
+        {"a.txt", "n01440764\nn01443537\n", "n01440764 tench|n01443537 goldfish"},
+        {"a.txt", "n99999999\nn01443537\n", "n99999999 n99999999|n01443537 goldfish"},
+        /* numbers that belong to the names */
+        {"a.txt", "0\n1\n10\n2\n", "0|1|10|2"},
+        {"a.txt", "707-320\nBoeing 717\nDC-10\n", "707-320|Boeing 717|DC-10"},
+        {"a.txt", "Audi TT 2011\nVolvo 240 1993\n", "Audi TT 2011|Volvo 240 1993"},
+        {"a.txt", "type 1\ntype 2\ntype 3\n", "type 1|type 2|type 3"},
+        {"a.txt", "class 1\nclass 0\n", "class 0|class 1"},
+        {"a.txt", "3d printer\ncat\n7up\ndog\n", "3d printer|cat|7up|dog"},
+        {"a.txt", "[background]\nperson\n", "[background]|person"},
+        {"a.csv", "name\n5 euro\n10 euro\n", "5 euro|10 euro"},
+        /* tables */
+        {"a.csv", "class_id,class_name\n1,dog\n0,cat\n", "cat|dog"},
+        {"a.csv", "class_name\ncat\ndog\n", "cat|dog"},
+        {"a.csv", "Name;ID\ndog;1\n\"cat;tabby\";0\n", "cat;tabby|dog"},
+        {"a.csv", "\xEF\xBB\xBFsep=;\r\nid;name\r\n0;cat, tabby\r\n1;dog\r\n", "cat, tabby|dog"},
+        {"a.csv", "0;cat, tabby\n1;dog\n", "cat, tabby|dog"},
+        {"a.tsv", "label\tclass\n0\tcat\n1\tdog\n", "cat|dog"},
+        {"a.csv", "class,label\ncat,0\ndog,1\n", "cat|dog"},
+        {"a.csv", ",class_id,class_name\n0,1,dog\n1,0,cat\n", "cat|dog"},
+        {"a.csv", ",name\n0,cat\n1,dog\n", "cat|dog"},
+        {"a.csv", "id,name,supercategory\n0,cat,animal\n1,car,vehicle\n", "cat|car"},
+        {"a.csv", "synset,words\nn01440764,\"tench, Tinca tinca\"\nn01443537,goldfish\n",
+         "n01440764 tench, Tinca tinca|n01443537 goldfish"},
+        {"a.csv", "id,index\nn01443537,1\nn01440764,0\n", "n01440764 tench|n01443537 goldfish"},
+        {"a.csv", "dog,1\ncat,0\n", "cat|dog"},
+        {"a.csv", "n01440764,tench\nn01443537,goldfish\n", "n01440764 tench|n01443537 goldfish"},
+        {"a.csv", "0 cat\n1 dog\n", "cat|dog"},
+        {"a.csv", "0,7\n1,3\n", "7|3"},
+        {"a.txt", "class_id,class_name\n1,dog\n0,cat\n", "cat|dog"},
+        {"a.txt", "index\tname\n1\tdog\n0\tcat\n", "cat|dog"},
+        {"a.txt", "label_name\ncat\ndog\n", "cat|dog"},
+        /* JSON and Python */
+        {"a.json", "[\"cat\", \"dog\"]", "cat|dog"},
+        {"a.json", "\xEF\xBB\xBF{\"1\": \"dog\", \"0\": \"cat\"}", "cat|dog"},
+        {"a.json", "{\"dog\": 1, \"cat\": 0}", "cat|dog"},
+        {"a.json", "{\"dog\": \"1\", \"cat\": \"0\"}", "cat|dog"},
+        {"a.json", "{\"0\": 0, \"1\": 1, \"10\": 2, \"2\": 3}", "0|1|10|2"},
+        {"a.json", "{\"0\": \"7\", \"1\": \"3\"}", "7|3"},
+        {"a.json", "{\"1\": [\"n01443537\", \"goldfish\"], \"0\": [\"n01440764\", \"tench\"]}",
+         "n01440764 tench|n01443537 goldfish"},
+        {"a.json", "{\"n01443537\": 1, \"n01440764\": 0}", "n01440764 tench|n01443537 goldfish"},
+        {"a.json", "{\"n01440764\": \"tench\", \"n01443537\": \"gold fish\"}", "n01440764 tench|n01443537 gold fish"},
+        {"config.json",
+         "{\"model_type\": \"resnet\", \"dropout\": 0.1, \"id2label\": {\"0\": \"cat\", \"1\": \"dog\"}, "
+         "\"label2id\": {\"cat\": 0, \"dog\": 1}}",
+         "cat|dog"},
+        {"a.json", "{\"label2id\": {\"dog\": 1, \"cat\": 0}}", "cat|dog"},
+        {"a.json", "{\"info\": {\"names\": [\"cat\"]}}", "cat"},
+        {"a.json",
+         "{\"categories\": [{\"id\": 1, \"name\": \"dog\", \"supercategory\": \"animal\"}, {\"id\": 0, \"name\": "
+         "\"cat\", \"supercategory\": \"animal\"}]}",
+         "cat|dog"},
+        {"a.json", "[[\"n01440764\", \"tench\"], [\"n01443537\", \"goldfish\"]]", "n01440764 tench|n01443537 goldfish"},
+        {"a.json", "[[1, \"dog\"], [0, \"cat\"]]", "cat|dog"},
+        {"a.txt", "{0: 'tench, Tinca tinca',\n 1: \"jack-o'-lantern\"}\n", "tench, Tinca tinca|jack-o'-lantern"},
+        {"a.py", "# by hand\nCLASSES = (\n  'cat',\n  u'caf\\u00e9', # 1\n)\n", "cat|caf\xc3\xa9"},
+        {"a.txt", "['cat', 'dog']\n", "cat|dog"},
+        {"a.txt", "{'dog': 1, 'cat': 0}", "cat|dog"},
+        /* YAML */
+        {"a.yaml",
+         "path: x # here\ntrain: images/train\nnc: 2\nnames:\n  0: cat # tabby\n  # more\n  1: 'dog: big'\nval: y\n",
+         "cat|dog: big"},
+        {"a.yaml", "names:\n- cat\n- dog\nnc: 2\n", "cat|dog"},
+        {"a.yml", "nc: 2\nnames: [cat, 'sea # horse',\n  dog]\nval: x\n", "cat|sea # horse|dog"},
+        {"a.yaml", "features:\n  label:\n    names:\n      '0': cat\n      '1': dog\n  other: 1\n", "cat|dog"},
+        {"a.yaml", "0: cat\n1: dog\n", "cat|dog"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_names(cases[i].file, cases[i].text, cases[i].names);
+}
+END_TEST
+
+/* What may mean two things, or nothing, is refused, and the forms are listed where the form was not understood. */
+START_TEST(unclear_label_files) {
+    static const struct {
+        const char *file, *text, *reason;
+        bool forms;
+    } cases[] = {
+        {"a.txt", "1 cat\n2 dog\n", "numbered 1 to 2", false},
+        {"a.txt", "dog 2\ncat 1\n", "numbered 1 to 2", false},
+        {"a.json", "{\"1\": \"cat\", \"2\": \"dog\"}", "numbered 1 to 2", false},
+        {"a.json", "[{\"id\": 1, \"name\": \"cat\"}, {\"id\": 90, \"name\": \"dog\"}]", "class number 90", false},
+        {"a.csv", "class_id,name\n1,cat\n2,dog\n", "numbered 1 to 2", false},
+        {"a.txt", "0 cat\n1 dog\nbird\n", "a.txt:3: no number", true},
+        {"a.txt", "0 cat\n2 dog\n", "a.txt:2: class number 2", false},
+        {"a.txt", "0 cat\n0 dog\n", "a.txt:2: class number 0 comes twice", false},
+        {"a.csv", "1,0\n0,1\n", "two columns of numbers", true},
+        {"a.csv", "index,class_id,name\n0,1,dog\n1,0,cat\n", "two columns of class numbers", false},
+        {"a.csv", "tench, Tinca tinca\ngoldfish\n", "2 fields", true},
+        {"a.csv", "species,colour\ncat,grey\n", "2 fields", true},
+        {"a.csv", "class_id\n0\n1\n", "1 fields", true},
+        {"a.json", "{\"0\": \"cat\", \"dog\": \"1\"}", "another form", true},
+        {"a.json", "{\"cat\": 0, \"dog\": 0}", "comes twice", false},
+        {"a.json", "{\"cat\": 0, \"cat\": 1}", "\"cat\" comes twice", true},
+        {"a.json", "{\"cat\": 0.5}", "another form", true},
+        {"a.json", "{\"cat\": -1}", "another form", true},
+        {"a.json", "[\"cat\", 1]", "another form", true},
+        {"a.json", "[]", "no class names", false},
+        {"a.json", "{}", "no class names", false},
+        {"a.json", "[\"cat\", \"dog\"", "line 1: a bracket that is never closed", true},
+        {"a.json", "{\"n01443537\": \"goldfish\", \"n01440764\": \"tench\"}", "another form", true},
+        {"a.txt", "{0: 'cat', 1: 'dog}\n", "line 1: a quote that is not closed", true},
+        {"a.txt", "{0: 'cat'}\nprint(1)\n", "line 2: something behind", true},
+        {"a.txt", "{'cat', 'dog'}\n", "a set", true},
+        {"a.txt", "{0: open('x')}\n", "line 1: expected", true},
+        {"a.txt", "[[[[[[[[[['x']]]]]]]]]]\n", "nested too deeply", true},
+        {"a.json", "[\"a\", \"\"]", "without a name", false},
+        {"a.yaml", "names: cat\n", "'names:' without a list", true},
+        {"a.yaml", "names:\n  cat\n", "a.yaml:2:", true},
+        {"a.yaml", "names:\n  1: cat\n  2: dog\n", "numbered 1 to 2", false},
+        {"a.yaml", "names:\nval: x\n", "no class names", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_labels *labels = load(cases[i].file, cases[i].text);
+        ck_assert_msg(labels == NULL, "case %zu: %s was taken, class 0 is %s", i, cases[i].text,
+                      labels ? psal_labels_name(labels, 0) : "");
+        EXPECT_ERROR(err, PSAL_ERR_FORMAT, cases[i].file, cases[i].reason);
+        ck_assert_msg((strstr(err.message, "JSON or a printed Python list") != NULL) == cases[i].forms, "case %zu: %s",
+                      i, err.message);
+        ck_assert_msg(strlen(err.message) < 900, "case %zu: the sentence is cut", i);
+    }
+}
+END_TEST
+
+/* Names that are numbers: a number that means one class by its place and another by its name is refused. */
+START_TEST(names_that_are_numbers) {
+    psal_labels *labels = load("a.txt", "0\n1\n10\n2\n");
+    ck_assert_int_eq(parsed(labels, "0"), 0);
+    ck_assert_int_eq(parsed(labels, "3"), 3);
+    ck_assert_int_eq(parsed(labels, "2"), -7);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "class 2 is ambiguous");
+    /* however it is written */
+    static const char *const written[] = {" 2", "2 ", "\t2", "+2", "02", " 002 "};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        ck_assert_int_eq(parsed(labels, written[i]), -7);
+        EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "is ambiguous");
+    }
+    ck_assert_int_eq(parsed(labels, " 3 "), 3);
+    ck_assert_int_eq(parsed(labels, "0000000000000000000000000000000000000000000003"), -7);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "is out of range");
+    ck_assert_int_eq(psal_labels_find_name(labels, "10"), 2);
+    psal_labels_free(labels);
+}
+END_TEST
+
+/* A megabyte of names against a megabyte of label took minutes. */
+START_TEST(search_is_bounded) {
+    enum { COUNT = 1000, LENGTH = 1000, LONG = 1000000 };
+    char *names = malloc(COUNT * (LENGTH + 1) + 1), *wanted = malloc(LONG + 1), *at = names;
+    for (int i = 0; i < COUNT; i++, at += LENGTH + 1) {
+        for (int j = 0; j < LENGTH; j++) at[j] = j % 2 ? ' ' : (char)('a' + (i + j) % 26);
+        at[LENGTH - 1] = 'x';
+        at[LENGTH] = '\n';
+    }
+    *at = 0;
+    psal_labels *labels = load("many.txt", names);
+    ck_assert_msg(labels != NULL, "%s", err.message);
+    for (int j = 0; j < LONG; j++) wanted[j] = j % 2 ? ' ' : (char)('a' + j % 26);
+    wanted[LONG] = 0;
+    clock_t start = clock();
+    ck_assert_int_eq(parsed(labels, wanted), -7);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "no class is called");
+    wanted[255] = 0;
+    ck_assert_int_eq(parsed(labels, wanted), -7);
+    ck_assert_msg(clock() - start < 10 * CLOCKS_PER_SEC, "%g s", (double)(clock() - start) / CLOCKS_PER_SEC);
+    psal_labels_free(labels);
+    free(names);
+    free(wanted);
+}
+END_TEST
+
+/* What a checkpoint says of its classes: names of built-in sets or names, never a file. */
+START_TEST(recorded_labels) {
+    const struct {
+        const char *text;
+        int classes;
+        const char *first, *last;
+    } good[] = {{NULL, 3, "0", "2"},
+                {"", 1000, "tench", "toilet tissue"},
+                {"ImageNet", 1000, "tench", "toilet tissue"},
+                {"numbers", 7, "0", "6"},
+                {"fashion_mnist", 10, "T-shirt/top", "ankle boot"},
+                {"[\"cat\",\"dog\"]", 2, "cat", "dog"},
+                {"[\"5\", \"8\"]", 2, "5", "8"},
+                {"[[\"n01440764\",\"Schleie\"],\"K\\u00f6nig\"]", 2, "Schleie", "K\xc3\xb6nig"}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        psal_labels *labels = psal_labels_recorded(good[i].text, good[i].classes, &err);
+        ck_assert_msg(labels != NULL, "%s: %s", good[i].text, err.message);
+        ck_assert_str_eq(psal_labels_name(labels, 0), good[i].first);
+        ck_assert(strcasecmp(psal_labels_name(labels, good[i].classes - 1), good[i].last) == 0);
+        char *record = psal_labels_record(labels, &err);
+        ck_assert_msg(record != NULL, "%s", err.message);
+        psal_labels *again = psal_labels_recorded(record, good[i].classes, &err);
+        ck_assert_msg(again != NULL, "%s: %s", record, err.message);
+        for (int k = 0; k < good[i].classes; k++) {
+            ck_assert_str_eq(psal_labels_name(again, k), psal_labels_name(labels, k));
+            const char *a = psal_labels_wnid(labels, k), *b = psal_labels_wnid(again, k);
+            ck_assert((!a && !b) || (a && b && strcmp(a, b) == 0));
+        }
+        free(record);
+        psal_labels_free(again);
+        psal_labels_free(labels);
+    }
+    char path[300], pipe[300];
+    snprintf(path, sizeof path, "%s/names.txt", scratch);
+    snprintf(pipe, sizeof pipe, "%s/pipe", scratch);
+    FILE *file = fopen(path, "w");
+    fputs("cat\ndog\n", file);
+    fclose(file);
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0); /* whoever opens it waits for ever */
+    const char *const bad[] = {path,
+                               pipe,
+                               "/etc/passwd",
+                               "names.txt",
+                               "[",
+                               "[]",
+                               "[\"a\"]",
+                               "[\"a\",3]",
+                               "[\"a\",\"\"]",
+                               "{\"0\":\"a\",\"1\":\"b\"}",
+                               "[\"a\",\"b\"] x",
+                               "[[\"x\",\"a\"],\"b\"]",
+                               "[[\"n01440764\"],\"b\"]",
+                               "[\"a\",\"b\",\"c\"]",
+                               "[\"a\",\"\\u0000\"]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_msg(!psal_labels_recorded(bad[i], 2, &err), "taken: %s", bad[i]);
+        ck_assert_msg(strstr(err.message, "recorded in the checkpoint (--labels chooses others)") != NULL, "%s",
+                      err.message);
+    }
+    /* Bounds: a name's, and of all together. */
+    char *longest = malloc(PSAL_LABELS_RECORD + 20);
+    memset(longest, 'x', PSAL_LABELS_RECORD + 19);
+    longest[0] = '[';
+    longest[1] = '"';
+    strcpy(longest + 1002, "\"]");
+    psal_labels *labels = psal_labels_recorded(longest, 1, &err);
+    ck_assert_msg(labels != NULL, "%s", err.message);
+    psal_labels_free(labels);
+    strcpy(longest + 1002, "x\"]");
+    ck_assert_ptr_null(psal_labels_recorded(longest, 1, &err));
+    longest[1005] = 'x';
+    longest[PSAL_LABELS_RECORD + 1] = '\0';
+    ck_assert_ptr_null(psal_labels_recorded(longest, 1, &err));
+    ck_assert_msg(strstr(err.message, "at most 1048576 bytes") != NULL, "%s", err.message);
+    free(longest);
+    labels = psal_labels_numbered(PSAL_MAX_CLASSES, &err);
+    ck_assert_ptr_nonnull(labels);
+    ck_assert_ptr_null(psal_labels_record(labels, &err));
+    ck_assert_msg(strstr(err.message, "at most 1048576") != NULL, "%s", err.message);
+    psal_labels_free(labels);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("labels");
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
@@ -251,5 +544,10 @@ int main(void) {
     tcase_add_test(tests, chosen_sets);
     tcase_add_test(tests, label_files);
     tcase_add_test(tests, damaged_label_files);
+    tcase_add_test(tests, forms_of_label_files);
+    tcase_add_test(tests, unclear_label_files);
+    tcase_add_test(tests, names_that_are_numbers);
+    tcase_add_test(tests, search_is_bounded);
+    tcase_add_test(tests, recorded_labels);
     return run_case("io/labels", tests);
 }

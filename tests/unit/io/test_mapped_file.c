@@ -1,10 +1,11 @@
 #include "io/mapped_file.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "damage.h"
-#include "engine/file_values.h"
 
 START_TEST(test_mapping) {
     psal_error err = PSAL_ERROR_INIT;
@@ -19,21 +20,49 @@ START_TEST(test_mapping) {
 }
 END_TEST
 
-START_TEST(test_forgetting) {
-    /* What was forgotten is read again from the file. */
+/* Which file an address lies in, and whether that file is still the one that was mapped. */
+START_TEST(test_names_and_changes) {
     psal_error err = PSAL_ERROR_INIT;
-    psal_mapped_file file;
-    static uint8_t bytes[100000];
-    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 7);
-    write_bytes(in_folder("a"), bytes, sizeof bytes);
-    ck_assert_int_eq(psal_map_file(in_folder("a"), &file, &err), PSAL_OK);
-    ck_assert_mem_eq(file.data, bytes, sizeof bytes);
-    psal_file_values_forget(file.data, file.size);
-    psal_file_values_forget(file.data + 5000, 20000);
-    psal_file_values_forget(file.data + 5000, 10);
-    psal_file_values_forget(file.data, 0);
-    ck_assert_mem_eq(file.data, bytes, sizeof bytes);
-    psal_unmap_file(&file);
+    psal_mapped_file a, b;
+    char name[200], cut[6];
+    write_bytes(in_folder("a"), "hello", 5);
+    write_bytes(in_folder("b"), "world", 5);
+    ck_assert_int_eq(psal_map_file(in_folder("a"), &a, &err), PSAL_OK);
+    ck_assert_int_eq(psal_map_file(in_folder("b"), &b, &err), PSAL_OK);
+    ck_assert(psal_mapped_name(a.data, name, sizeof name));
+    ck_assert_str_eq(name, in_folder("a"));
+    ck_assert(psal_mapped_name(b.data + 4, name, sizeof name));
+    ck_assert_str_eq(name, in_folder("b"));
+    ck_assert(psal_mapped_name(b.data, cut, sizeof cut));
+    ck_assert_uint_eq(strlen(cut), sizeof cut - 1);
+    ck_assert(!psal_mapped_name(name, name, sizeof name));
+    ck_assert_str_eq(name, "");
+    ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_OK);
+    /* Replaced, removed: what is mapped is still there. */
+    write_bytes(in_folder("c"), "HELLO", 5);
+    ck_assert_int_eq(rename(in_folder("c"), in_folder("a")), 0);
+    ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_OK);
+    ck_assert_mem_eq(a.data, "hello", 5);
+    ck_assert_int_eq(unlink(in_folder("a")), 0);
+    ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_OK);
+    /* Written over, cut short, lengthened. */
+    for (int i = 0; i < 3; i++) {
+        psal_unmap_file(&b);
+        write_bytes(in_folder("b"), "world", 5);
+        struct timespec times[2] = {{1000, 1}, {1000, 1}};
+        ck_assert_int_eq(utimensat(AT_FDCWD, in_folder("b"), times, 0), 0);
+        ck_assert_int_eq(psal_map_file(in_folder("b"), &b, &err), PSAL_OK);
+        ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_OK);
+        int fd = open(in_folder("b"), O_WRONLY | (i == 1 ? O_TRUNC : 0)); /* in place */
+        ck_assert_int_eq(write(fd, "WORLD!", i == 0 ? 5 : i == 1 ? 2 : 6), i == 0 ? 5 : i == 1 ? 2 : 6);
+        ck_assert_int_eq(close(fd), 0);
+        ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_ERR_IO);
+        ck_assert_msg(strstr(err.message, in_folder("b")) != NULL, "%s", err.message);
+    }
+    psal_unmap_file(&b);
+    ck_assert_int_eq(psal_mapped_unchanged(&err), PSAL_OK);
+    ck_assert(psal_mapped_name(a.data, name, sizeof name));
+    psal_unmap_file(&a);
 }
 END_TEST
 
@@ -76,7 +105,7 @@ int main(void) {
     TCase *cases = tcase_create("mapped_file");
     tcase_add_checked_fixture(cases, damage_make_folder, damage_remove_folder);
     tcase_add_test(cases, test_mapping);
-    tcase_add_test(cases, test_forgetting);
+    tcase_add_test(cases, test_names_and_changes);
     tcase_add_test(cases, test_more_files_than_may_be_open);
     tcase_add_test(cases, test_refusals);
     suite_add_tcase(suite, cases);

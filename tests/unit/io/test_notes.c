@@ -8,9 +8,12 @@ START_TEST(test_lines) {
     psal_note(&notes, "ignored %d tensors: %s", 3, "a\n\x1b[31mb");
     ck_assert_uint_eq(notes.count, 1);
     ck_assert_str_eq(notes.lines[0], "ignored 3 tensors: a??[31mb");
+    psal_note_warning(&notes, "%s", "a guess");
+    ck_assert(!notes.warning[0] && notes.warning[1]);
+    ck_assert_str_eq(notes.lines[1], "a guess");
     for (int i = 0; i < 1000; i++) psal_note(&notes, "note %d", i);
     ck_assert_uint_eq(notes.count, 100);
-    ck_assert_str_eq(notes.lines[99], "note 98");
+    ck_assert_str_eq(notes.lines[99], "note 97");
     psal_notes_free(&notes);
     ck_assert_uint_eq(notes.count, 0);
     ck_assert_ptr_null(notes.lines);

@@ -84,10 +84,13 @@ START_TEST(test_headers) {
     const struct {
         const char *header, *reason;
     } bad[] = {
-        {"{'descr': '>f4', 'fortran_order': False, 'shape': (6,), }", "big-endian"},
+        {"{'descr': '>f4', 'fortran_order': False, 'shape': (6,), }", "type >f4"},
         {"{'descr': '<u4', 'fortran_order': False, 'shape': (6,), }", "type <u4"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", "type |O"},
-        {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (6,), }", "structures"},
+        {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (6,), }", "type V"},
+        {"{'descr': [('a', '<f4'], 'fortran_order': False, 'shape': (6,), }", "damaged"},
+        {"{'descr': [('a', '<f4", "damaged"},
+        {"{'descr': ], 'fortran_order': False, 'shape': (6,), }", "damaged"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (7,), }", "truncated"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }", "has not 24 bytes"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-6,), }", "damaged"},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/npy.h"
@@ -93,6 +94,108 @@ START_TEST(continues_only_what_fits) {
 }
 END_TEST
 
+/* A name that is known beforehand: a link that waits there must not choose what is overwritten. */
+START_TEST(follows_no_links) {
+    psal_error err = PSAL_ERROR_INIT;
+    char victim[112], text[16] = "";
+    snprintf(victim, sizeof victim, "%s/victim", folder);
+    FILE *file = fopen(victim, "w");
+    ck_assert(fputs("precious", file) >= 0 && fclose(file) == 0);
+    for (int kind = 0; kind < 6;
+         kind++) { /* symbolic link, dangling one, hard link; each also for a run that goes on */
+        bool resume = kind >= 3;
+        if (kind % 3 == 2)
+            ck_assert_int_eq(link(victim, partial), 0);
+        else
+            ck_assert_int_eq(symlink(kind % 3 ? "/nowhere/at all" : "victim", partial), 0);
+        psal_profile_writer *w = psal_profile_writer_open(path, PSAL_F16, 3, 4, resume, &err);
+        if (kind == 2) { /* the name is taken off, the file stays */
+            ck_assert_msg(w != NULL, "%s", err.message);
+            psal_profile_writer_close(w);
+        } else {
+            ck_assert_msg(w == NULL, "kind %d", kind);
+            ck_assert_int_eq(err.status, PSAL_ERR_IO);
+            ck_assert_msg(strstr(err.message, "p.npy.partial: ") != NULL, "%s", err.message);
+        }
+        ck_assert_int_eq(unlink(partial), 0);
+    }
+    file = fopen(victim, "r");
+    ck_assert(fgets(text, sizeof text, file) != NULL);
+    fclose(file);
+    ck_assert_str_eq(text, "precious");
+    unlink(victim);
+}
+END_TEST
+
+/* A link at the name itself is the user's; what is no file must stay what it is. */
+START_TEST(follows_the_link_to_the_file) {
+    psal_error err = PSAL_ERROR_INIT;
+    const float row[4] = {1, 2, 3, 4};
+    char target[112], rows[128];
+    struct stat info;
+    snprintf(target, sizeof target, "%s/elsewhere.npy", folder);
+    snprintf(rows, sizeof rows, "%s.partial", target);
+    ck_assert_int_eq(symlink("elsewhere.npy", path), 0); /* to nothing at first, then to a file */
+    for (int round = 0; round < 2; round++) {
+        psal_profile_writer *w = psal_profile_writer_open(path, PSAL_F32, 1, 4, false, &err);
+        ck_assert_msg(w != NULL, "%s", err.message);
+        ck_assert_int_eq(access(rows, F_OK), 0);
+        ck_assert_ptr_null(
+            psal_profile_writer_open(target, PSAL_F32, 1, 4, false, &err)); /* another name of the same */
+        ck_assert_int_eq(psal_profile_writer_put(w, 0, row, 4, &err), PSAL_OK);
+        ck_assert_int_eq(psal_profile_writer_commit(w, &err), PSAL_OK);
+        ck_assert_int_eq(lstat(path, &info), 0);
+        ck_assert(S_ISLNK(info.st_mode));
+        ck_assert_int_eq(lstat(target, &info), 0);
+        ck_assert(S_ISREG(info.st_mode) && info.st_size == 128 + sizeof row);
+    }
+    psal_profile_writer_discard(psal_profile_writer_open(path, PSAL_F32, 1, 4, false, &err));
+    ck_assert(access(rows, F_OK) != 0 && access(target, F_OK) == 0);
+    ck_assert(unlink(path) == 0 && unlink(target) == 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    for (int resume = 0; resume < 2; resume++) {
+        ck_assert_ptr_null(psal_profile_writer_open(path, PSAL_F32, 1, 4, resume, &err));
+        ck_assert_msg(strstr(err.message, "no ordinary file") != NULL, "%s", err.message);
+    }
+    ck_assert_int_eq(lstat(path, &info), 0);
+    ck_assert(S_ISFIFO(info.st_mode) && access(partial, F_OK) != 0);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(one_writer_at_a_time) {
+    psal_error err = PSAL_ERROR_INIT;
+    char mine[40], lock[112];
+    snprintf(mine, sizeof mine, "process %d on ", (int)getpid());
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    psal_profile_writer *w = psal_profile_writer_open(path, PSAL_F16, 3, 4, false, NULL);
+    ck_assert_int_eq(psal_profile_writer_put(w, 0, ROWS[0], largest(ROWS[0]), NULL), PSAL_OK);
+    for (int resume = 0; resume < 2; resume++) {
+        ck_assert_ptr_null(psal_profile_writer_open(path, PSAL_F16, 3, 4, resume, &err));
+        ck_assert_int_eq(err.status, PSAL_ERR_ARGUMENT);
+        ck_assert_msg(strstr(err.message, path) && strstr(err.message, mine), "%s", err.message);
+    }
+    for (int i = 1; i < 3; i++)
+        ck_assert_int_eq(psal_profile_writer_put(w, i, ROWS[i], largest(ROWS[i]), NULL), PSAL_OK);
+    ck_assert_int_eq(psal_profile_writer_commit(w, NULL), PSAL_OK);
+    check_rows(PSAL_F16, 0x1p-11);
+    ck_assert(access(lock, F_OK) != 0);
+    /* What a killed run has left is taken over; what is no lock is not. */
+    FILE *left = fopen(lock, "w");
+    ck_assert(fputs("1 elsewhere\n", left) >= 0 && fclose(left) == 0);
+    w = psal_profile_writer_open(path, PSAL_F16, 3, 4, false, &err);
+    ck_assert_msg(w != NULL, "%s", err.message);
+    psal_profile_writer_close(w);
+    ck_assert(access(lock, F_OK) != 0);
+    ck_assert_int_eq(symlink("p.npy", lock), 0);
+    ck_assert_ptr_null(psal_profile_writer_open(path, PSAL_F16, 3, 4, false, &err));
+    ck_assert_msg(strstr(err.message, "p.npy.lock: cannot be opened: it is a symbolic link") != NULL, "%s",
+                  err.message);
+    unlink(lock);
+    check_rows(PSAL_F16, 0x1p-11);
+}
+END_TEST
+
 START_TEST(refuses_what_cannot_be) {
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_ptr_null(psal_profile_writer_open(path, PSAL_I32, 3, 4, false, &err));
@@ -109,6 +212,9 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, keeps_small_and_large_rows);
     tcase_add_test(tests, continues_only_what_fits);
+    tcase_add_test(tests, follows_no_links);
+    tcase_add_test(tests, follows_the_link_to_the_file);
+    tcase_add_test(tests, one_writer_at_a_time);
     tcase_add_test(tests, refuses_what_cannot_be);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -214,10 +214,9 @@ START_TEST(test_refusals) {
     psal_error err = PSAL_ERROR_INIT;
     struct pickle_writer pickle = {.size = 0};
     PUT(&pickle, "cos\nsystem\nX\x02\x00\x00\x00id\x85R.");
-    for (int form = 0; form < 2; form++) {
-        ck_assert_ptr_null(read_form(&pickle, form, NULL, &err));
-        ck_assert_msg(strstr(err.message, "a.pth") && strstr(err.message, "os.system: refused"), "%s", err.message);
-    }
+    ck_assert_ptr_null(read_form(&pickle, 0, NULL, &err));
+    ck_assert_msg(strstr(err.message, "a.pth") && strstr(err.message, "holds os.system, no dictionary"), "%s",
+                  err.message);
     struct pickle_writer list = {.size = 0}, nul = {.size = 0};
     PUT(&list, "](K\x01K\x02"
                "e.");
@@ -285,6 +284,187 @@ START_TEST(test_contradictions) {
 }
 END_TEST
 
+/* A pickled entry of a dictionary: the sample under `key`. */
+static void put_entry(struct pickle_writer *to, const char *key, int form) {
+    struct pickle_writer inner = {.size = 0};
+    put_sample(&inner, form);
+    put_string(to, key);
+    put_bytes(to, inner.bytes + 2, inner.size - 3);
+}
+
+/* Every dictionary of tensors in the file, in the order in which they are to be tried. */
+static void expect_keys(const struct pickle_writer *pickle, const char *const *keys, const size_t *tensors,
+                        size_t count) {
+    psal_error err = PSAL_ERROR_INIT;
+    write_bytes(in_folder("a.pth"), bytes, make_zip_form(bytes, pickle, 0));
+    psal_pth *pth = psal_pth_open(in_folder("a.pth"), &err);
+    ck_assert_msg(pth != NULL, "%s", err.message);
+    size_t found;
+    psal_pth_dictionary *dictionaries = psal_pth_dictionaries(pth, &found, &err);
+    ck_assert_msg(dictionaries != NULL, "%s", err.message);
+    ck_assert_uint_eq(found, count);
+    psal_tensor_map *maps[10];
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_str_eq(dictionaries[i].key, keys[i]);
+        ck_assert_uint_eq(dictionaries[i].tensors, tensors[i]);
+        maps[i] = psal_pth_tensors(pth, &dictionaries[i], NULL, &err);
+        ck_assert_msg(maps[i] != NULL, "%s", err.message);
+        ck_assert_uint_eq(psal_tensor_map_count(maps[i]), tensors[i]);
+    }
+    psal_pth_dictionaries_free(dictionaries, found);
+    psal_pth_close(pth);
+    for (size_t i = 0; i < count; i++) { /* the maps keep what they are views of */
+        touch(maps[i]);
+        psal_tensor_map_free(maps[i]);
+    }
+}
+
+START_TEST(test_dictionaries) {
+    struct pickle_writer p = {.size = 0}, tuple = {.size = 0}, deep = {.size = 0};
+    PUT(&p, "\x80\x02}(");
+    put_string(&p, "loss");
+    put_tensor(&p, "LongStorage", "1", 1, 0, 0, NULL, NULL, 0);
+    put_entry(&p, "model_ema", 0);
+    put_entry(&p, "net_state_dict", 0);
+    put_entry(&p, "model", 0);
+    put_entry(&p, "optimizer_g", 0); /* by its name */
+    put_entry(&p, "lr_scheduler", 0);
+    put_string(&p, "adam"); /* by its form */
+    PUT(&p, "}(");
+    put_entry(&p, "state", 0);
+    put_string(&p, "param_groups");
+    PUT(&p, "]u");
+    PUT(&p, "u.");
+    expect_keys(&p, (const char *const[]){"model", "net_state_dict", "", "model_ema"}, (const size_t[]){3, 3, 1, 3}, 4);
+
+    PUT(&tuple, "\x80\x02("); /* ({...}, [{"a": {...}}], {2: {...}}) */
+    struct pickle_writer inner = {.size = 0};
+    put_sample(&inner, 0);
+    put_bytes(&tuple, inner.bytes + 2, inner.size - 3);
+    PUT(&tuple, "](}(");
+    put_entry(&tuple, "a", 0);
+    PUT(&tuple, "ue}K\x02");
+    put_bytes(&tuple, inner.bytes + 2, inner.size - 3);
+    PUT(&tuple, "st.");
+    expect_keys(&tuple, (const char *const[]){"0", "1.0.a", "2.2"}, (const size_t[]){3, 3, 3}, 3);
+
+    /* Too deep for a dictionary of weights, and one that is met twice. */
+    PUT(&deep, "\x80\x02}(");
+    for (int i = 0; i < 12; i++) {
+        put_string(&deep, "d");
+        PUT(&deep, "}(");
+    }
+    put_entry(&deep, "weights", 0);
+    for (int i = 0; i < 12; i++) PUT(&deep, "u");
+    put_entry(&deep, "first", 0);
+    PUT(&deep, "q\x07");
+    put_string(&deep, "second");
+    PUT(&deep, "h\x07u.");
+    expect_keys(&deep, (const char *const[]){"first"}, (const size_t[]){3}, 1);
+}
+END_TEST
+
+/* Objects beside the weights are named; whole modules are refused with what to do instead. */
+START_TEST(test_objects) {
+    psal_error err = PSAL_ERROR_INIT;
+    struct pickle_writer p = {.size = 0}, module = {.size = 0}, under = {.size = 0}, called = {.size = 0};
+    PUT(&p, "\x80\x02}(");
+    put_string(&p, "args");
+    PUT(&p, "cargparse\nNamespace\n)\x81}X\x02\x00\x00\x00lrK\x01sb");
+    put_entry(&p, "state_dict", 0);
+    put_string(&p, "callbacks");
+    PUT(&p, "}cmine\nCallback\n}su.");
+    psal_notes notes = PSAL_NOTES_INIT;
+    psal_tensor_map *map = read_form(&p, 0, &notes, &err);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    expect_sample(map, "pth");
+    ck_assert_uint_eq(notes.count, 3);
+    ck_assert_str_eq(notes.lines[0], "took the weights under 'state_dict'");
+    ck_assert_str_eq(notes.lines[1], "ignored 2 entries beside the weights: args, callbacks");
+    ck_assert_str_eq(notes.lines[2], "ignored argparse.Namespace under 'args', mine.Callback as a key of 'callbacks'");
+    psal_notes_free(&notes);
+    psal_tensor_map_free(map);
+
+    PUT(&module, "\x80\x02"
+                 "ctorchvision.models.resnet\nResNet\n)\x81}(");
+    put_entry(&module, "_parameters", 0);
+    PUT(&module, "ub.");
+    ck_assert_ptr_null(read_form(&module, 0, NULL, &err));
+    ck_assert_msg(strstr(err.message, "a whole object of Python's (torchvision.models.resnet.ResNet)") &&
+                      strstr(err.message, "m = torch.load(FILE, weights_only=False); torch.save(m.state_dict(), OUT)"),
+                  "%s", err.message);
+    PUT(&under, "\x80\x02}(");
+    put_string(&under, "nets");
+    PUT(&under, "(N");
+    put_bytes(&under, module.bytes + 2, module.size - 3);
+    PUT(&under, "tu.");
+    ck_assert_ptr_null(read_form(&under, 0, NULL, &err));
+    ck_assert_msg(strstr(err.message, "weights_only=False)['nets'][1]; torch.save") != NULL, "%s", err.message);
+
+    PUT(&called, "\x80\x02}(");
+    put_string(&called, "a");
+    PUT(&called, "cos\nsystem\nX\x02\x00\x00\x00id\x85Ru.");
+    ck_assert_ptr_null(read_form(&called, 0, NULL, &err));
+    ck_assert_msg(strstr(err.message, "holds no tensors, only a (os.system)") != NULL, "%s", err.message);
+}
+END_TEST
+
+/* Tensors that psal cannot read, and objects that hold tensors, among the weights: there by name. */
+START_TEST(test_other_tensors) {
+    psal_error err = PSAL_ERROR_INIT;
+    struct pickle_writer p = {.size = 0};
+    PUT(&p, "\x80\x02}(");
+    put_string(&p, "w");
+    put_tensor(&p, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);
+    put_string(&p, "steps");
+    put_tensor(&p, "QInt8Storage", "1", 8, 0, 1, (int64_t[]){8}, (int64_t[]){1}, 0);
+    put_string(&p, "sparse");
+    PUT(&p, "ctorch._utils\n_rebuild_sparse_tensor\n)R");
+    put_string(&p, "head");
+    PUT(&p, "cmine\nHead\n)\x81}(");
+    put_string(&p, "weight");
+    put_tensor(&p, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);
+    PUT(&p, "ub");
+    put_string(&p, "config");
+    PUT(&p, "cmine\nConfig\n)\x81}bu.");
+    psal_notes notes = PSAL_NOTES_INIT;
+    psal_tensor_map *map = read_form(&p, 0, &notes, &err);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    ck_assert_uint_eq(psal_tensor_map_count(map), 4);
+    ck_assert_str_eq(psal_tensor_type(psal_tensor_map_get(map, "steps")), "qint8");
+    ck_assert_int_eq(psal_tensor_map_get(map, "steps")->shape.dim[0], 8);
+    ck_assert_str_eq(psal_tensor_type(psal_tensor_map_get(map, "sparse")), "torch._utils._rebuild_sparse_tensor");
+    ck_assert_str_eq(psal_tensor_type(psal_tensor_map_get(map, "head")), "mine.Head");
+    ck_assert(psal_tensor_is_float(psal_tensor_map_get(map, "sparse")) &&
+              psal_tensor_is_float(psal_tensor_map_get(map, "head")));
+    ck_assert_uint_eq(notes.count, 1);
+    ck_assert_str_eq(notes.lines[0], "ignored 1 entries among the weights that are no tensors: config (mine.Config)");
+    psal_notes_free(&notes);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+/* Dictionaries met again and again, each with many entries: looked at once. */
+START_TEST(test_shared_values) {
+    psal_error err = PSAL_ERROR_INIT;
+    struct pickle_writer p = {.size = 0};
+    PUT(&p, "\x80\x02}(");
+    put_string(&p, "a");
+    PUT(&p, "](NNNNNNNNeq\x01");
+    for (int level = 0; level < 30; level++) { /* [[x, x, x, x, x, x, x, x], ...]: 8^30 ways */
+        PUT(&p, "](");
+        for (int i = 0; i < 8; i++) PUT(&p, "h\x01");
+        PUT(&p, "eq\x01");
+    }
+    put_entry(&p, "weights", 0);
+    PUT(&p, "u.");
+    psal_tensor_map *map = read_form(&p, 0, NULL, &err);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    expect_sample(map, "pth");
+    psal_tensor_map_free(map);
+}
+END_TEST
+
 static bool reader(const char *path, psal_error *err) {
     psal_tensor_map *map = psal_pth_read(path, NULL, err);
     touch(map);
@@ -327,6 +507,10 @@ int main(void) {
     tcase_add_test(cases, test_contradictions);
     tcase_add_test(cases, test_refusals);
     tcase_add_test(cases, test_object_access);
+    tcase_add_test(cases, test_dictionaries);
+    tcase_add_test(cases, test_objects);
+    tcase_add_test(cases, test_other_tensors);
+    tcase_add_test(cases, test_shared_values);
     tcase_add_test(cases, test_damaged_zip);
     tcase_add_test(cases, test_damaged_deflated);
     tcase_add_test(cases, test_damaged_legacy);

@@ -2,7 +2,7 @@
 #include "fixtures.h"
 #include "models/builder.h"
 
-static const net_options half = {.width = 0.5, .bn_epsilon = 1e-5, .num_classes = 3};
+static const net_options half = {.width = 0.5, .bn_epsilon = 1e-5, .num_classes = 3, .transform_input = true};
 
 static flow image(psal_graph *graph) {
     psal_node node = graph ? psal_input(graph, "image", PSAL_SHAPE(1, 3, 12, 10)) : PSAL_NO_NODE;
@@ -11,8 +11,7 @@ static flow image(psal_graph *graph) {
 
 /* Every kind of layer once. */
 static flow everything(net *n, flow x) {
-    const float ones[3] = {1, 1, 1}, zeros[3] = {0, 0, 0};
-    x = net_rescale(n, x, ones, zeros);
+    x = net_transform_input(n, x);
     x = net_conv(n, x, "a", 8, same(3, 2));
     x = net_relu(n, net_batch_norm(n, x, "b"));
     net_enter(n, "block%d", 7);
@@ -27,6 +26,7 @@ static flow everything(net *n, flow x) {
     net_linear(n, net_conv(n, x, "unused", 10, valid(3, 1)), "unused_too", 5);
     net_attach(n);
     x = net_max_pool(n, x, valid(2, 2));
+    x = net_avg_pool_halves(n, net_max_pool_ceil(n, x, valid(2, 1)));
     x = net_avg_pool(n, x, same(3, 1));
     x = net_pool_flatten(n, x, 2);
     x = net_linear_hidden(n, x, "e", 9);
@@ -182,6 +182,25 @@ START_TEST(test_scopes) {
 }
 END_TEST
 
+/* A cut asks for the shape of a node that was never made: no memory for it, or a layer before it failed. */
+START_TEST(test_cut_after_an_error) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_graph *graph = psal_graph_new();
+    net n;
+    net_init(&n, graph, &half);
+    n.in_parts = true;
+    flow x = image(graph);
+    psal_graph_fail(graph, PSAL_ERR_MEMORY, "out of memory for 512 graph nodes");
+    flow y = net_cut(&n, net_conv(&n, x, "a", 8, same(3, 2)));
+    y = net_cut(&n, everything(&n, y));
+    ck_assert_int_eq(y.node, PSAL_NO_NODE);
+    ck_assert_int_eq(psal_graph_check(graph, &err), PSAL_ERR_MEMORY);
+    ck_assert_str_eq(err.message, "out of memory for 512 graph nodes");
+    net_clear(&n);
+    psal_graph_free(graph);
+}
+END_TEST
+
 START_TEST(test_too_many_parts) {
     net n;
     net_init(&n, NULL, &half);
@@ -192,4 +211,4 @@ START_TEST(test_too_many_parts) {
 END_TEST
 
 RUN_TESTS("builder", test_list, test_graph, test_scale, test_groups, test_errors_stop_the_graph, test_scopes,
-          test_too_many_parts)
+          test_cut_after_an_error, test_too_many_parts)

@@ -1,7 +1,10 @@
 /* Models as checkpoints, and empty ones. */
+#include <locale.h>
+
+#include "engine/numbers.h"
 #include "fixtures.h"
 
-START_TEST(test_round_trip) {
+static void round_trip(void) {
     static const struct {
         const char *arch, *variant;
         double width, epsilon;
@@ -11,13 +14,27 @@ START_TEST(test_round_trip) {
                  {"vgg11", NULL, 0.03, 0},
                  {"vgg13_bn", NULL, 0.03, 1e-4},
                  {"densenet121", NULL, 0.251, 0},
-                 {"inception_v3", NULL, 1.0 / 7, 0.1 + 0.2}};
+                 {"inception_v3", NULL, 1.0 / 7, 0.1 + 0.2},
+                 {"alexnet", NULL, 0.03, 0},
+                 {"squeezenet1_0", NULL, 0.251, 0},
+                 {"googlenet", NULL, 0.125, 0},
+                 {"resnet18_cifar", NULL, 0.0625, 0},
+                 {"resnet18d", NULL, 0.0625, 1e-4},
+                 {"regnet_x_400mf", NULL, 0.5, 0},
+                 {"mnasnet1_0", NULL, 0.6, 0},
+                 {"mobilenet_v2", NULL, 1.4, 0},
+                 {"mobilenet_v3_small", NULL, 0.5, 1e-4},
+                 {"regnet_y_400mf", NULL, 0.5, 0},
+                 {"efficientnet_b0", NULL, 0.5, 0},
+                 {"shufflenet_v2_x0_5", NULL, 0.5, 0},
+                 {"convnext_tiny", NULL, 0.0625, 0},
+                 {"vit_b_32", NULL, 0.0625, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_error err = PSAL_ERROR_INIT;
         psal_tensor_map *map = bare(cases[i].arch, cases[i].width, 5);
         fill(map);
         char width[32];
-        snprintf(width, sizeof width, "%.17g", cases[i].width);
+        psal_snprintf(width, sizeof width, "%.17g", cases[i].width);
         set_meta(map, "psal.width", width);
         set_meta(map, "psal.labels", "fashion-mnist");
         set_meta(map, "psal.preprocess", "grey;crop=28");
@@ -55,6 +72,46 @@ START_TEST(test_round_trip) {
         psal_tensor_map_free(out);
         psal_tensor_map_free(map);
     }
+}
+
+START_TEST(test_round_trip) {
+    round_trip();
+}
+END_TEST
+
+/* A program in a country with a decimal comma writes and reads the same metadata. */
+START_TEST(test_decimal_comma) {
+    char folder[] = "/tmp/psal-test-XXXXXX", command[200];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1", folder);
+    bool made = system(command) == 0;
+    if (made) {
+        char text[32];
+        setenv("LOCPATH", folder, 1);
+        ck_assert_ptr_nonnull(setlocale(LC_ALL, "de_DE.UTF-8"));
+        snprintf(text, sizeof text, "%g", 0.5);
+        ck_assert_str_eq(text, "0,5"); /* the locale is really on */
+        round_trip();
+        psal_error err = PSAL_ERROR_INIT;
+        psal_tensor_map *map = psal_model_blank("resnet18", 0.125, 3, &err);
+        ck_assert_msg(map != NULL, "%s", err.message);
+        ck_assert_str_eq(psal_tensor_map_meta(map, "psal.width"), "0.125");
+        ck_assert_str_eq(psal_tensor_map_meta(map, "psal.bn_epsilon"), "1e-05");
+        set_meta(map, "psal.bn_epsilon", "0.001");
+        psal_model *model = load(map, NULL);
+        ck_assert(psal_model_get_info(model)->bn_epsilon == 0.001);
+        psal_model_free(model);
+        set_meta(map, "psal.bn_epsilon", "0,001");
+        ck_assert_ptr_null(psal_model_load(map, NULL, NULL, &err));
+        ck_assert_msg(strstr(err.message, "'0,001', expected a number") != NULL, "%s", err.message);
+        set_meta(map, "psal.bn_epsilon", "1000");
+        ck_assert_ptr_null(psal_model_load(map, NULL, NULL, &err));
+        ck_assert_msg(strstr(err.message, "expected at most 1") != NULL, "%s", err.message);
+        psal_tensor_map_free(map);
+    }
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+    if (!made) printf("SKIPPED test_decimal_comma: no localedef with the de_DE sources\n");
 }
 END_TEST
 
@@ -99,4 +156,4 @@ START_TEST(test_blank) {
 }
 END_TEST
 
-RUN_TESTS("export", test_round_trip, test_replaced_values, test_blank)
+RUN_TESTS("export", test_round_trip, test_decimal_comma, test_replaced_values, test_blank)

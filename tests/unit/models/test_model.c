@@ -29,9 +29,38 @@ START_TEST(test_filter_norm) {
         {"inception_v3", "Mixed_7c.branch_pool.conv.weight", "Mixed_7c.branch_pool.bn.weight",
          "Mixed_7c.branch_pool.bn.bias"},
         {"inception_v3", "AuxLogits.conv0.conv.weight", "AuxLogits.conv0.bn.weight", "AuxLogits.conv0.bn.bias"},
+        {"alexnet", "features.6.weight", NULL, "features.6.bias"},
+        {"squeezenet1_0", "features.12.expand3x3.weight", NULL, "features.12.expand3x3.bias"},
+        {"squeezenet1_1", "classifier.1.weight", NULL, "classifier.1.bias"},
+        {"googlenet", "inception4a.branch4.1.conv.weight", "inception4a.branch4.1.bn.weight",
+         "inception4a.branch4.1.bn.bias"},
+        {"resnet18_cifar", "conv1.weight", "bn1.weight", "bn1.bias"},
+        {"resnet18d", "conv1.3.weight", "conv1.4.weight", "conv1.4.bias"},
+        {"resnet18d", "conv1.6.weight", "bn1.weight", "bn1.bias"},
+        {"resnet18d", "layer2.0.downsample.1.weight", "layer2.0.downsample.2.weight", "layer2.0.downsample.2.bias"},
+        {"regnet_x_400mf", "trunk_output.block2.block2-1.f.b.0.weight", "trunk_output.block2.block2-1.f.b.1.weight",
+         "trunk_output.block2.block2-1.f.b.1.bias"},
+        {"regnet_y_400mf", "trunk_output.block1.block1-0.f.se.fc2.weight", NULL,
+         "trunk_output.block1.block1-0.f.se.fc2.bias"},
+        {"mobilenet_v3_large", "features.4.block.2.fc1.weight", NULL, "features.4.block.2.fc1.bias"},
+        {"mobilenet_v3_large", "features.4.block.3.0.weight", "features.4.block.3.1.weight",
+         "features.4.block.3.1.bias"},
+        {"efficientnet_b0", "features.1.0.block.0.0.weight", "features.1.0.block.0.1.weight",
+         "features.1.0.block.0.1.bias"},
+        {"efficientnet_v2_s", "features.2.1.block.1.0.weight", "features.2.1.block.1.1.weight",
+         "features.2.1.block.1.1.bias"},
+        {"shufflenet_v2_x1_0", "stage2.0.branch1.2.weight", "stage2.0.branch1.3.weight", "stage2.0.branch1.3.bias"},
+        {"convnext_tiny", "features.1.0.block.0.weight", NULL, "features.1.0.block.0.bias"},
+        {"convnext_tiny", "features.1.0.block.3.weight", NULL, NULL},
+        {"convnext_tiny", "features.1.0.layer_scale", NULL, NULL},
+        {"vit_b_32", "conv_proj.weight", NULL, "conv_proj.bias"},
+        {"vit_b_32", "encoder.layers.encoder_layer_3.self_attention.in_proj_weight", NULL, NULL},
+        {"mobilenet_v2", "features.1.conv.1.weight", "features.1.conv.2.weight", "features.1.conv.2.bias"},
+        {"mobilenet_v2", "features.3.conv.1.0.weight", "features.3.conv.1.1.weight", "features.3.conv.1.1.bias"},
+        {"mnasnet1_0", "layers.9.1.layers.3.weight", "layers.9.1.layers.4.weight", "layers.9.1.layers.4.bias"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        psal_tensor_map *map = bare(cases[i].arch, 0.125, 3);
+        psal_tensor_map *map = bare(cases[i].arch, strncmp(cases[i].arch, "regnet", 6) == 0 ? 0.25 : 0.125, 3);
         psal_model *model = load(map, NULL);
         ck_assert_int_ge(psal_model_find_parameter(model, cases[i].convolution), 0);
         check_norm(model, cases[i].convolution, cases[i].scale, cases[i].shift);
@@ -108,10 +137,17 @@ START_TEST(test_image_sizes) {
     static const struct {
         const char *arch;
         double width;
-    } cases[] = {{"resnet18", 0.125}, {"resnet50", 0.0625},  {"resnext50_32x4d", 0.25}, {"vgg11", 0.03},
-                 {"vgg13_bn", 0.03},  {"densenet121", 0.25}, {"inception_v3", 0.125}};
+    } cases[] = {
+        {"resnet18", 0.125},          {"resnet50", 0.0625},     {"resnext50_32x4d", 0.25}, {"vgg11", 0.03},
+        {"vgg13_bn", 0.03},           {"densenet121", 0.25},    {"inception_v3", 0.125},   {"alexnet", 0.03},
+        {"squeezenet1_0", 0.25},      {"squeezenet1_1", 0.25},  {"googlenet", 0.125},      {"resnet18_cifar", 0.0625},
+        {"resnet26d", 0.0625},        {"regnet_x_400mf", 0.25}, {"mnasnet0_5", 0.25},      {"mobilenet_v2", 0.25},
+        {"mobilenet_v3_small", 0.25}, {"regnet_y_400mf", 0.25}, {"efficientnet_b0", 0.25}, {"efficientnet_v2_s", 0.25},
+        {"shufflenet_v2_x0_5", 0.5},  {"convnext_tiny", 0.0625}};
     psal_tensor_map *map = bare(cases[_i].arch, cases[_i].width, 7);
     fill(map);
+    if (psal_tensor_map_get(map, "classifier.1.bias")) /* SqueezeNet's logits have passed a ReLU */
+        for (int i = 0; i < 7; i++) floats(map, "classifier.1.bias")[i] += 3;
     psal_model *model = load(map, NULL);
     const int smallest = psal_model_get_info(model)->min_size;
     run(model, 1, smallest, smallest);
@@ -177,6 +213,44 @@ START_TEST(test_options_reach_the_graph) {
     fill(map);
     ck_assert_float_ne(first_logit(map, &(psal_model_options){.transform_input = 1}, 75), first_logit(map, NULL, 75));
     psal_tensor_map_free(map);
+    map = bare("googlenet", 0.125, 3);
+    fill(map);
+    ck_assert_float_ne(first_logit(map, &(psal_model_options){.transform_input = 1}, 64), first_logit(map, NULL, 64));
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+/* The number of its positions is the only size of image that a transformer takes. */
+START_TEST(test_transformer_sizes) {
+    static const struct { int positions, size; } cases[] = {{50, 224}, {10, 96}, {2, 32}};
+    psal_error err = PSAL_ERROR_INIT;
+    for (int i = 0; i < 3; i++) {
+        psal_tensor_map *map = bare("vit_b_32", 0.0625, 7); /* 48 channels, 12 heads */
+        reshape(map, "encoder.pos_embedding", PSAL_SHAPE(1, cases[i].positions, 48));
+        fill(map);
+        psal_model *model = load(map, NULL);
+        const psal_model_info *info = psal_model_get_info(model);
+        ck_assert_int_eq(info->native_size, cases[i].size);
+        ck_assert_int_eq(info->min_size, cases[i].size);
+        run(model, 1, cases[i].size, cases[i].size);
+        psal_graph *graph = psal_graph_new();
+        psal_network network;
+        ck_assert_int_eq(psal_model_build(model, graph, 1, cases[i].size, cases[i].size + 1, &network, &err),
+                         PSAL_ERR_SHAPE);
+        char message[200];
+        snprintf(message, sizeof message,
+                 "vit_b_32: an image of %d x %d, but this network takes %d x %d only (it has %d positions)",
+                 cases[i].size + 1, cases[i].size, cases[i].size, cases[i].size, cases[i].positions);
+        ck_assert_str_eq(err.message, message);
+        psal_graph_free(graph);
+        psal_model_free(model);
+        psal_tensor_map_free(map);
+    }
+    psal_tensor_map *map = bare("vit_b_32", 0.0625, 7);
+    reshape(map, "encoder.pos_embedding", PSAL_SHAPE(1, 12, 48));
+    ck_assert_ptr_null(psal_model_load(map, NULL, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.message, "12 positions are not those of a square of patches and a class token"));
+    psal_tensor_map_free(map);
 }
 END_TEST
 
@@ -186,8 +260,9 @@ int main(void) {
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_filter_norm);
     tcase_add_test(tcase, test_lookups);
-    tcase_add_loop_test(tcase, test_image_sizes, 0, 7);
+    tcase_add_loop_test(tcase, test_image_sizes, 0, 22);
     tcase_add_test(tcase, test_options_reach_the_graph);
+    tcase_add_test(tcase, test_transformer_sizes);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

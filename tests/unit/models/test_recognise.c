@@ -53,7 +53,22 @@ START_TEST(test_defaults) {
                  {"vgg11", "vgg", "", 0, 224, 32},
                  {"vgg11_bn", "vgg", "", 1e-5, 224, 32},
                  {"densenet121", "densenet", "", 1e-5, 224, 29},
-                 {"inception_v3", "inception", "", 1e-3, 299, 75}};
+                 {"inception_v3", "inception", "", 1e-3, 299, 75},
+                 {"alexnet", "alexnet", "", 0, 224, 63},
+                 {"squeezenet1_0", "squeezenet", "", 0, 224, 21},
+                 {"squeezenet1_1", "squeezenet", "", 0, 224, 17},
+                 {"googlenet", "googlenet", "", 1e-3, 224, 15},
+                 {"resnet34_cifar", "resnet", "", 1e-5, 32, 1},
+                 {"resnet50_cifar", "resnet", "v1.5", 1e-5, 32, 1},
+                 {"resnet50d", "resnet", "", 1e-5, 224, 1},
+                 {"mnasnet1_0", "mnasnet", "", 1e-5, 224, 1},
+                 {"mobilenet_v2", "mobilenetv2", "", 1e-5, 224, 1},
+                 {"mobilenet_v3_large", "mobilenetv3", "", 1e-3, 224, 1},
+                 {"efficientnet_b3", "efficientnet", "", 1e-5, 300, 1},
+                 {"efficientnet_b7", "efficientnet", "", 1e-3, 600, 1},
+                 {"efficientnet_v2_s", "efficientnet", "", 1e-3, 384, 1},
+                 {"convnext_tiny", "convnext", "", 0, 224, 32},
+                 {"vit_b_32", "vit", "", 0, 224, 224}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         psal_tensor_map *map = bare(cases[i].arch, 0.125, 4);
         psal_model *model;
@@ -105,6 +120,63 @@ START_TEST(test_order) {
 }
 END_TEST
 
+/* What shapes do not tell, a stem's stride and pooling or heads, is said, unless the file or the caller names the
+ * architecture. */
+START_TEST(test_assumed_arch) {
+    static const struct {
+        const char *arch, *other, *note;
+    } cases[] = {
+        {"resnet18_cifar", "resnet18",
+         "assumed that the first convolution, of 3x3, has stride 1 and no pooling follows it (resnet18_cifar)"},
+        {"vit_b_32", "vit_b_16", "assumed that attention has 12 heads (vit_b_32)"}};
+    char notes[1024];
+    psal_error err = PSAL_ERROR_INIT;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *arch = cases[i].arch;
+        psal_tensor_map *map = bare(arch, 0.125, 3);
+        psal_model *model = psal_model_load(map, NULL, notes, &err);
+        ck_assert_str_eq(notes, cases[i].note);
+        ck_assert(psal_model_get_info(model)->arch_assumed);
+        psal_model_free(model);
+        model = psal_model_load(map, &(psal_model_options){.arch = arch}, notes, &err);
+        ck_assert_str_eq(notes, "");
+        ck_assert(!psal_model_get_info(model)->arch_assumed);
+        psal_model_free(model);
+        set_meta(map, "psal.arch", arch);
+        psal_model_free(psal_model_load(map, NULL, notes, &err));
+        ck_assert_str_eq(notes, "");
+        set_meta(map, "psal.arch", cases[i].other); /* wrong: the shapes win */
+        psal_model_free(psal_model_load(map, NULL, notes, &err));
+        ck_assert_str_eq(notes, cases[i].note);
+        psal_tensor_map_free(map);
+    }
+}
+END_TEST
+
+/* MNASNet's members are one network at several widths, which count in eights. */
+START_TEST(test_eights) {
+    static const struct {
+        const char *arch, *found;
+        double width, found_width;
+    } cases[] = {{"mnasnet0_5", "mnasnet0_5", 1, 1},           {"mnasnet1_0", "mnasnet0_5", 0.5, 1},
+                 {"mnasnet1_3", "mnasnet1_3", 1, 1},           {"mnasnet0_5", "mnasnet1_0", 0.5, 0.25},
+                 {"mnasnet1_0", "mnasnet1_0", 3, 3},           {"mnasnet0_75", "mnasnet1_0", 0.8, 0.6},
+                 {"mnasnet1_0", "mnasnet1_0", 0.001, 0.01},    {"mobilenet_v2", "mobilenet_v2", 1.4, 1.4},
+                 {"mobilenet_v2", "mobilenet_v2", 0.35, 0.34}, {"mobilenet_v3_small", "mobilenet_v3_small", 0.75, 0.75},
+                 {"efficientnet_b2", "efficientnet_b2", 1, 1}, {"efficientnet_b1", "efficientnet_b2", 1.1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_tensor_map *map = bare(cases[i].arch, cases[i].width, 4);
+        psal_model *model;
+        const psal_model_info *info = info_of(map, NULL, &model);
+        ck_assert_str_eq(info->arch, cases[i].found);
+        ck_assert_msg(info->width == cases[i].found_width, "%s at %g: width %g", cases[i].arch, cases[i].width,
+                      info->width);
+        psal_model_free(model);
+        psal_tensor_map_free(map);
+    }
+}
+END_TEST
+
 /* All channels 1: a ResNet-50 and a wide one have the same tensors. */
 START_TEST(test_ambiguous) {
     psal_tensor_map *map = bare("wide_resnet50_2", 0.0001, 4);
@@ -123,6 +195,38 @@ START_TEST(test_ambiguous) {
 }
 END_TEST
 
+/* What nobody said is told apart from what somebody did. */
+START_TEST(test_assumed) {
+    static const struct {
+        const char *arch, *key, *value;
+        psal_model_options wanted;
+        bool variant, epsilon, transform;
+    } cases[] = {{"resnet50", NULL, NULL, {0}, true, true, false},
+                 {"resnet18", NULL, NULL, {0}, false, true, false},
+                 {"vgg11", NULL, NULL, {0}, false, false, false},
+                 {"inception_v3", NULL, NULL, {0}, false, true, true},
+                 {"resnet50", "psal.variant", "v1.5", {0}, false, true, false},
+                 {"resnet50", "psal.variant", "", {0}, true, true, false},
+                 {"resnet50", "psal.bn_epsilon", "1e-5", {0}, true, false, false},
+                 {"resnet50", NULL, NULL, {.variant = "v1", .bn_epsilon = 1e-3}, false, false, false},
+                 {"inception_v3", "psal.transform_input", "0", {0}, false, true, false},
+                 {"inception_v3", NULL, NULL, {.transform_input = -1}, false, true, false},
+                 {"inception_v3", NULL, NULL, {.transform_input = 1, .bn_epsilon = 1e-3}, false, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_tensor_map *map = bare(cases[i].arch, 0.125, 4);
+        psal_model *model;
+        if (cases[i].key) set_meta(map, cases[i].key, cases[i].value);
+        const psal_model_info *info = info_of(map, &cases[i].wanted, &model);
+        ck_assert_msg(info->variant_assumed == cases[i].variant && info->bn_epsilon_assumed == cases[i].epsilon &&
+                          info->transform_input_assumed == cases[i].transform,
+                      "case %zu: %d %d %d", i, info->variant_assumed, info->bn_epsilon_assumed,
+                      info->transform_input_assumed);
+        psal_model_free(model);
+        psal_tensor_map_free(map);
+    }
+}
+END_TEST
+
 START_TEST(test_bad_options) {
     psal_tensor_map *map = bare("vgg11", 0.125, 4);
     psal_error err = PSAL_ERROR_INIT;
@@ -133,7 +237,7 @@ START_TEST(test_bad_options) {
     refuse(map, &(psal_model_options){.variant = "v2"}, PSAL_ERR_ARGUMENT, "variant 'v2' is neither v1 nor v1.5");
     refuse(map, &(psal_model_options){.variant = "v1"}, PSAL_ERR_ARGUMENT, "variant v1 is for ResNets, not for vgg11");
     refuse(map, &(psal_model_options){.transform_input = 1}, PSAL_ERR_ARGUMENT,
-           "transform_input is for inception_v3, not for vgg11");
+           "transform_input is for inception_v3 and googlenet, not for vgg11");
     refuse(map, &(psal_model_options){.bn_epsilon = -1}, PSAL_ERR_ARGUMENT, "batch-norm epsilon -1 is not above 0");
     psal_tensor_map_free(map);
 }
@@ -166,8 +270,9 @@ START_TEST(test_unknown_network) {
     refuse(map, &(psal_model_options){.arch = "vgg19"}, PSAL_ERR_FORMAT, "the checkpoint holds no tensors");
     add(map, "a", PSAL_SHAPE(1));
     refuse(map, NULL, PSAL_ERR_FORMAT,
-           "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3): "
-           "has tensors 'a'");
+           "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3, AlexNet, SqueezeNet, "
+           "GoogLeNet, RegNet, MNASNet, MobileNetV2, MobileNetV3, EfficientNet, ShuffleNetV2, ConvNeXt, ViT): "
+           "has tensors 'a' (1)");
     add(map, "b\nc", PSAL_SHAPE(2));
     for (int i = 0; i < 5; i++) {
         char name[8];
@@ -175,8 +280,9 @@ START_TEST(test_unknown_network) {
         add(map, name, PSAL_SHAPE(1, 2));
     }
     refuse(map, NULL, PSAL_ERR_FORMAT,
-           "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3): "
-           "has tensors 'a', 'b?c', 't0', 't1', ... (7 in all)");
+           "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3, AlexNet, SqueezeNet, "
+           "GoogLeNet, RegNet, MNASNet, MobileNetV2, MobileNetV3, EfficientNet, ShuffleNetV2, ConvNeXt, ViT): "
+           "has tensors 'a' (1), 'b?c' (2), 't0' (1x2), 't1' (1x2), ... (7 in all)");
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -201,10 +307,10 @@ END_TEST
 
 START_TEST(test_wrong_shape) {
     psal_tensor_map *map = bare("resnet18", 1, 10);
-    reshape(map, "conv1.weight", PSAL_SHAPE(64, 3, 3, 3));
+    reshape(map, "conv1.weight", PSAL_SHAPE(64, 3, 5, 5));
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like resnet18 (width 1, 10 classes), but tensor 'conv1.weight' has shape "
-           "64x3x3x3, expected 64x3x7x7");
+           "64x3x5x5, expected 64x3x7x7");
     psal_tensor_map_free(map);
 
     map = bare("vgg11", 0.25, 10); /* a damaged layer does not spoil the width, wherever it is */
@@ -270,6 +376,6 @@ START_TEST(test_absurd_shapes) {
 }
 END_TEST
 
-RUN_TESTS("recognise", test_widths, test_recorded_width, test_defaults, test_order, test_ambiguous, test_bad_options,
-          test_bad_metadata, test_unknown_network, test_missing_tensor, test_wrong_shape, test_another_architecture,
-          test_absurd_shapes)
+RUN_TESTS("recognise", test_widths, test_recorded_width, test_assumed_arch, test_eights, test_defaults, test_order,
+          test_ambiguous, test_assumed, test_bad_options, test_bad_metadata, test_unknown_network, test_missing_tensor,
+          test_wrong_shape, test_another_architecture, test_absurd_shapes)

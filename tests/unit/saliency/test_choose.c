@@ -6,8 +6,8 @@ enum { K = 40 };
 
 static void choose(const small_network *n, psal_choice choice, uint64_t seed, int64_t k, int64_t *filters) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, seed, k, filters, &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, NULL, seed, k, filters, &err) == PSAL_OK,
+                  "%s", err.message);
 }
 
 START_TEST(test_order) {
@@ -69,19 +69,52 @@ START_TEST(test_all_and_too_many) {
     small_network n;
     psal_error err = PSAL_ERROR_INIT;
     open_small(&n, "resnet18", 4);
-    int64_t count = psal_choosable(n.model), *f = malloc(((size_t)count + 1) * sizeof *f);
+    int64_t count = psal_choosable(n.model, NULL), *f = malloc(((size_t)count + 1) * sizeof *f);
     ck_assert_int_eq(count, n.filters);
     choose(&n, PSAL_CHOICE_ALL, 0, count, f);
     for (int64_t i = 0; i < count; i++) ck_assert_int_eq(f[i], i);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_RANDOM, n.naive, n.standardized, 1, count + 1, f, &err),
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_RANDOM, n.naive, n.standardized, NULL, 1, count + 1, f, &err),
                      PSAL_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.message, "resnet18 has"));
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_ALL, n.naive, n.standardized, 1, 3, f, NULL), PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, 1, -1, f, NULL),
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_ALL, n.naive, n.standardized, NULL, 1, 3, f, NULL),
+                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, NULL, 1, -1, f, NULL),
                      PSAL_ERR_ARGUMENT);
     n.naive[3] = n.naive[5] = 0;
     n.naive[4] = 1;
     ck_assert_int_eq(psal_count_dead(n.naive, (int64_t[]){3, 4, 5}, 3), 2);
+    free(f);
+    close_small(&n);
+}
+END_TEST
+
+/* What cannot be ranked is chosen by nobody, and the random choices inside layers stay inside what is left of them. */
+START_TEST(test_only_live_ones) {
+    small_network n;
+    psal_error err = PSAL_ERROR_INIT;
+    open_small(&n, _i ? "densenet121" : "resnet18", 5);
+    bool *live = calloc((size_t)n.filters, sizeof *live);
+    int64_t count = 0, *f = malloc((size_t)n.filters * sizeof *f);
+    for (int64_t i = 0; i < n.filters; i++) {
+        live[i] = i % 3 != 1;
+        count += live[i];
+        if (!live[i]) n.standardized[i] = n.naive[i] = i % 2 ? 1e6f : -1e6f; /* they would be first, or last */
+    }
+    ck_assert_int_eq(psal_choosable(n.model, live), count);
+    for (int c = 0; c < PSAL_CHOICE_COUNT; c++)
+        for (int64_t k = 7; k <= count && c != PSAL_CHOICE_ALL; k += count - 7) {
+            ck_assert_int_eq(psal_choose(n.model, (psal_choice)c, n.naive, n.standardized, live, 9, k, f, &err),
+                             PSAL_OK);
+            bool *seen = calloc((size_t)n.filters, sizeof *seen);
+            for (int64_t i = 0; i < k; i++) {
+                ck_assert_msg(live[f[i]] && !seen[f[i]], "choice %d took %d", c, (int)f[i]);
+                seen[f[i]] = true;
+            }
+            free(seen);
+        }
+    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_LEAST, n.naive, n.standardized, live, 9, count + 1, f, &err),
+                     PSAL_ERR_ARGUMENT);
+    free(live);
     free(f);
     close_small(&n);
 }
@@ -95,6 +128,7 @@ int main(void) {
     tcase_add_test(tests, test_prefixes_and_seeds);
     tcase_add_test(tests, test_same_layers);
     tcase_add_test(tests, test_all_and_too_many);
+    tcase_add_loop_test(tests, test_only_live_ones, 0, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

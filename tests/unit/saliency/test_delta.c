@@ -31,9 +31,9 @@ static void fixture_free(fixture *f) {
 
 static void *put(psal_tensor_map *delta, const char *name, psal_dtype dtype, psal_shape shape) {
     psal_error err = PSAL_ERROR_INIT;
-    psal_tensor *tensor = psal_tensor_map_add(delta, name, dtype, &shape, &err);
-    ck_assert_msg(tensor != NULL, "%s", err.message);
-    return tensor->data;
+    void *data = psal_tensor_map_add(delta, name, dtype, &shape, &err);
+    ck_assert_msg(data != NULL, "%s", err.message);
+    return data;
 }
 
 /* Filters 0 and 3 of conv1 (4 filters of 3x7x7): values 1000, 1001, ... */

@@ -128,15 +128,15 @@ START_TEST(test_experiment) {
                                   .right = right,
                                   .right_labels = &best,
                                   .right_count = 1};
-    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5};
+    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5, NULL};
     psal_prune_result results[6];
     ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) ==
                       PSAL_OK,
                   "%s", err.message);
     ck_assert_mem_eq(before, plain, sizeof before);
     int64_t filters[20];
-    ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, 0, 20, filters, &err),
-                     PSAL_OK);
+    ck_assert_int_eq(
+        psal_choose(s.n.model, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, NULL, 0, 20, filters, &err), PSAL_OK);
     ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_PRUNE_WEIGHTS, filters, 20, 0, 0, &err), PSAL_OK);
     confidences(&s, psal_edit_values(s.edit), after);
     ck_assert_double_eq_tol(results[1].wrong, after[wrong] - before[wrong], 1e-12);
@@ -156,6 +156,53 @@ START_TEST(test_experiment) {
 }
 END_TEST
 
+/* The edit of a draw, exported and loaded anew, gives what the experiment reports of that draw: for every choice and
+ * way. */
+START_TEST(test_a_draw_is_what_is_measured) {
+    setup s;
+    psal_error err = PSAL_ERROR_INIT;
+    psal_choice choice = (psal_choice)_i;
+    open_setup(&s, 4);
+    int64_t k = choice == PSAL_CHOICE_ALL ? psal_choosable(s.n.model, NULL) : 12;
+    int label = 1;
+    for (int how = 0; how < PSAL_PRUNE_COUNT; how++) {
+        psal_prune_options options = {
+            .how = (psal_prune_how)how, .choices = &choice, .choice_count = 1, .k = &k, .k_count = 1, .scale = 0.7};
+        psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 77, NULL};
+        psal_prune_result one, mean;
+        double before[CLASSES], after[CLASSES], sum = 0;
+        ck_assert_int_eq(
+            psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, &one, &err), PSAL_OK);
+        options.draws = 3;
+        ck_assert_int_eq(
+            psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, &mean, &err), PSAL_OK);
+        bool random = psal_choice_is_random(choice) || how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL;
+        for (int draw = 0; draw < 3; draw++) {
+            psal_edit_reset(s.edit);
+            ck_assert_int_eq(psal_prune_draw(s.edit, s.n.model, &sample, &options, 0, 0, random ? draw : 0, &err),
+                             PSAL_OK);
+            psal_tensor_map *map = psal_model_export(s.n.model, psal_edit_values(s.edit), &err);
+            psal_model *model = map ? psal_model_load(map, NULL, NULL, &err) : NULL;
+            ck_assert_msg(model != NULL, "%s", err.message);
+            psal_classifier_options forward = {.height = SIDE, .width = SIDE};
+            psal_classifier *classifier = psal_classifier_new(model, &forward, &err);
+            psal_classifier_worker *worker = psal_classifier_worker_new(classifier, &err);
+            const float *logits;
+            ck_assert_int_eq(psal_classifier_run(worker, s.n.image, NULL, &logits, &err), PSAL_OK);
+            psal_confidences(logits, CLASSES, after);
+            if (draw == 0) ck_assert_double_eq_tol(one.truth, after[label] - before[label], 1e-9);
+            sum += (after[label] - before[label]) / 3;
+            psal_classifier_worker_free(worker);
+            psal_classifier_free(classifier);
+            psal_model_free(model);
+            psal_tensor_map_free(map);
+        }
+        ck_assert_msg(fabs(mean.truth - sum) <= 1e-9, "choice %d, how %d: %g, not %g", _i, how, mean.truth, sum);
+    }
+    close_setup(&s);
+}
+END_TEST
+
 START_TEST(test_mean) {
     double values[] = {1, 9, 2, 9, 4, 9};
     psal_mean m = psal_mean_error(values, 3, 2);
@@ -169,6 +216,7 @@ int main(void) {
     Suite *suite = suite_create("prune");
     TCase *tests = tcase_create("prune");
     tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, test_a_draw_is_what_is_measured, 0, PSAL_CHOICE_COUNT);
     tcase_add_test(tests, test_ways);
     tcase_add_test(tests, test_export);
     tcase_add_test(tests, test_experiment);

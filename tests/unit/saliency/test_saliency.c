@@ -83,8 +83,8 @@ static double loss_with(const fixture *f, int p, const float *values, psal_loss 
 
 /* ---- profiles ---- */
 
-/* dL/dw of single filters: a small step along it changes the loss by its norm. Along a wrong vector it would not. Loose,
- * since a step of a size that float32 shows crosses a few kinks of ReLU and max pooling. */
+/* dL/dw of single filters: a small step along it changes the loss by its norm. Along a wrong vector it would not.
+ * Loose, since a step of a size that float32 shows crosses a few kinks of ReLU and max pooling. */
 START_TEST(gradients_match_finite_differences) {
     fixture *f = make("resnet18", 0.125);
     psal_loss loss = (psal_loss)_i;
@@ -274,8 +274,8 @@ static double cosine(const float *s, const double *shift, const double *scale, c
     return dot / sqrt(ss * bb);
 }
 
-/* Batch normalisation moves every channel away from the kink of its ReLU (a few below it), so that a finite step crosses
- * none: a profile jumps there, and differences would not converge to the derivative. */
+/* Batch normalisation moves every channel away from the kink of its ReLU (a few below it), so that a finite step
+ * crosses none: a profile jumps there, and differences would not converge to the derivative. */
 static void avoid_kinks(fixture *f) {
     for (size_t i = 0; i < psal_tensor_map_count(f->map); i++) {
         const char *name = psal_tensor_map_name(f->map, i);
@@ -291,8 +291,10 @@ static void avoid_kinks(fixture *f) {
 START_TEST(input_saliency_matches_finite_differences) {
     fixture *f = make("resnet18", 0.125);
     avoid_kinks(f);
-    psal_saliency_options options = {
-        .input_saliency = true, .method = PSAL_CONV2D_DIRECT, .is_signed = _i == 1, .loss = PSAL_LOSS_CROSS_ENTROPY};
+    psal_saliency_options options = {.input_saliency = true,
+                                     .conv = {.method = PSAL_CONV2D_DIRECT},
+                                     .is_signed = _i == 1,
+                                     .loss = PSAL_LOSS_CROSS_ENTROPY};
     psal_saliency *s = saliency_of(f, options);
     psal_saliency_worker *w = worker_of(s);
     int64_t n = psal_saliency_length(s), pixels = 3 * HEIGHT * WIDTH;
@@ -346,13 +348,17 @@ START_TEST(threads_and_repetition_give_the_same_bits) {
         memcpy(before, f->image, sizeof before);
         for (int round = 0; round < 3; round++) {
             /* the first round runs forward by itself, the last one after something else */
-            if (round == 1) ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_OK);
             if (round == 2) {
                 float other[PIXELS];
                 for (int i = 0; i < PIXELS; i++) other[i] = 1 - f->image[i];
                 profile_into(w, other, 0, 0, profile);
             }
-            profile_into(w, f->image, 3, 0, profile);
+            if (round == 1) { /* in two calls */
+                ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_OK);
+                ck_assert_int_eq(psal_saliency_profile_forwarded(w, 3, 0, profile, NULL), PSAL_OK);
+            } else {
+                profile_into(w, f->image, 3, 0, profile);
+            }
             for (int64_t i = 0; i < n; i++) target[i] = profile[i] * (i % 50 ? 1 : 100);
             ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, NULL), PSAL_OK);
             if (!first) {
@@ -436,8 +442,16 @@ START_TEST(stages_out_of_order_are_refused) {
     const char *first = "input saliency needs the profile of the sample first";
     ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
     ck_assert_str_eq(err.message, first);
-    profile_into(w, f->image, 0, 0, profile);
+    const char *forward = "the profile needs the forward pass of the sample first";
+    ck_assert_int_eq(psal_saliency_profile_forwarded(w, 0, 0, profile, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_str_eq(err.message, forward);
+    profile_into(w, f->image, 0, 0, profile); /* uses up its forward pass */
+    ck_assert_int_eq(psal_saliency_profile_forwarded(w, 0, 0, profile, &err), PSAL_ERR_ARGUMENT);
     ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_OK); /* the profile is gone */
+    ck_assert_int_eq(psal_saliency_profile_forwarded(w, -1, 0, profile, &err),
+                     PSAL_ERR_ARGUMENT); /* and the forward pass is not */
+    ck_assert_int_eq(psal_saliency_profile_forwarded(w, 0, 0, profile, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_OK);
     ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_ARGUMENT);
     profile_into(w, f->image, 0, 0, profile);
     ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, NULL), PSAL_OK);
@@ -447,7 +461,7 @@ START_TEST(stages_out_of_order_are_refused) {
     profile_into(w, f->image, 0, 0, profile);
     memset(target, 0, (size_t)psal_saliency_length(s) * sizeof *target);
     ck_assert_int_eq(psal_saliency_input(w, NULL, NULL, target, gradient, NULL, &err), PSAL_ERR_NUMERIC);
-    ck_assert_ptr_nonnull(strstr(err.message, "is the profile all zeros?"));
+    ck_assert_ptr_nonnull(strstr(err.message, "the boosted profile is all zeros"));
     psal_saliency_worker_free(w);
     psal_saliency_free(s);
     s = saliency_of(f, (psal_saliency_options){0});
@@ -466,7 +480,8 @@ END_TEST
 /* A worker goes through a data set with one image buffer; a refused sample must not spoil the next. */
 START_TEST(numbers_that_are_not_finite_are_refused) {
     fixture *f = make("resnet18", 0.125);
-    /* The same network with tiny first weights, undone behind them: logits as before, derivatives 1e36 times as large. */
+    /* The same network with tiny first weights, undone behind them: logits as before, derivatives 1e36 times as
+     * large. */
     float *w1 = floats(f->map, "conv1.weight"), *scale = floats(f->map, "bn1.weight");
     for (int i = 0; i < 8 * 147; i++) w1[i] *= 1e-36f;
     for (int i = 0; i < 8; i++) {
@@ -489,7 +504,7 @@ START_TEST(numbers_that_are_not_finite_are_refused) {
     profile_into(w, f->image, 1, 0, profile);
     f->image[17] = NAN;
     ck_assert_int_eq(psal_saliency_profile(w, f->image, 1, 0, profile, &err), PSAL_ERR_NUMERIC);
-    ck_assert_msg(strstr(err.message, "the logit of class 0 is "), "%s", err.message);
+    ck_assert_msg(strstr(err.message, "the logit of class 0 is not finite"), "%s", err.message);
     ck_assert_int_eq(psal_saliency_forward(w, f->image, NULL), PSAL_ERR_NUMERIC);
     f->image[17] = INFINITY;
     ck_assert_int_eq(psal_saliency_profile(w, f->image, 1, 0, profile, &err), PSAL_ERR_NUMERIC);
@@ -499,6 +514,122 @@ START_TEST(numbers_that_are_not_finite_are_refused) {
     psal_saliency_worker_free(w);
     psal_saliency_free(s);
     fixture_free(f);
+}
+END_TEST
+
+/* ---- where there is nothing to say ---- */
+
+/* A filter whose normalisation multiplies it by 0, or that is not in the graph, never has a gradient. */
+START_TEST(filters_without_a_gradient_are_not_live) {
+    fixture *f = make(_i < 3 ? "resnet18" : "inception_v3", 0.0625);
+    const char *scale = _i < 3 ? "layer2.0.bn2.weight" : "Mixed_5b.branch1x1.bn.weight", *shift = "layer2.0.bn2.bias";
+    floats(f->map, scale)[1] = 0;
+    if (_i < 3) floats(f->map, shift)[1] = 1; /* it still adds a constant */
+    psal_model_free(f->model);
+    f->model = load(f->map, NULL);
+    psal_saliency *s = saliency_of(
+        f, (psal_saliency_options){.height = 80, .width = 80, .aggregation = (psal_aggregation)(_i % 3)});
+    psal_saliency_worker *w = worker_of(s);
+    int64_t n = psal_saliency_length(s), dead = 0;
+    bool *live = malloc((size_t)n);
+    float *profile = malloc((size_t)n * sizeof *profile), *image = malloc(3 * 80 * 80 * sizeof *image);
+    for (int i = 0; i < 3 * 80 * 80; i++) image[i] = cosf(0.3f * (float)i);
+    psal_saliency_live(s, live);
+    profile_into(w, image, 2, 0, profile);
+    for (int64_t i = 0; i < n; i++) {
+        if (!live[i]) ck_assert_float_eq(profile[i], 0);
+        dead += !live[i];
+    }
+    const psal_model_parameter *conv = psal_model_get_parameter(
+        f->model,
+        psal_model_find_parameter(f->model, _i < 3 ? "layer2.0.conv2.weight" : "Mixed_5b.branch1x1.conv.weight"));
+    int64_t row = psal_shape_count(&conv->shape) / conv->shape.dim[0];
+    if (_i == 0) ck_assert(dead == 1 && !live[conv->first_filter + 1]);
+    if (_i == 1)
+        ck_assert(dead == row && !live[conv->first_element + row] && live[conv->first_element] &&
+                  live[conv->first_element + 2 * row]);
+    if (_i == 2) ck_assert_int_eq(dead, 0); /* the tensor has other filters */
+    if (_i == 3) ck_assert_int_gt(dead, 1); /* the auxiliary classifier */
+    free(live);
+    free(profile);
+    free(image);
+    psal_saliency_worker_free(w);
+    psal_saliency_free(s);
+    fixture_free(f);
+}
+END_TEST
+
+/* No map, and why. */
+static void no_map(const fixture *f, psal_saliency_options options, const double *scale, double boost, int label,
+                   const char *why) {
+    options.input_saliency = true;
+    psal_saliency *s = saliency_of(f, options);
+    psal_saliency_worker *w = worker_of(s);
+    int64_t n = psal_saliency_length(s);
+    float *profile = malloc((size_t)n * sizeof *profile), *gradient = malloc(3 * HEIGHT * WIDTH * sizeof *gradient), m;
+    double *target = malloc((size_t)n * sizeof *target);
+    psal_error err = PSAL_ERROR_INIT;
+    profile_into(w, f->image, label, 1, profile);
+    for (int64_t i = 0; i < n; i++) target[i] = profile[i] / (scale ? scale[i] : 1) * boost;
+    ck_assert_int_eq(psal_saliency_input(w, NULL, scale, target, gradient, &m, &err), PSAL_ERR_NUMERIC);
+    ck_assert_msg(strstr(err.message, why) != NULL, "%s", err.message);
+    ck_assert_ptr_null(strstr(err.message, "nan"));
+    free(profile);
+    free(gradient);
+    free(target);
+    psal_saliency_worker_free(w);
+    psal_saliency_free(s);
+}
+
+START_TEST(maps_that_do_not_exist_are_refused) {
+    const psal_saliency_options options = {0};
+    fixture *f = make("resnet18", 0.125);
+    no_map(f, options, NULL, 1, 2, "their cosine is 1 whatever the pixels are");
+    no_map(f, options, NULL, 7, 2, "their cosine is 1 whatever the pixels are");
+    no_map(f, options, NULL, -1, 2, "their cosine is -1 whatever the pixels are");
+    no_map(f, options, NULL, 0, 2, "the boosted profile is all zeros");
+    /* logits that depend on no filter */
+    float *weight = floats(f->map, "fc.weight"), *bias = floats(f->map, "fc.bias");
+    int64_t count = psal_shape_count(&psal_tensor_map_get(f->map, "fc.weight")->shape);
+    memset(weight, 0, (size_t)count * sizeof *weight);
+    psal_model_free(f->model);
+    f->model = load(f->map, NULL);
+    no_map(f, options, NULL, 100, 2, "no parameter changes the loss");
+    /* a certain network: the cross-entropy is exactly 0 */
+    bias[2] = 1e4f;
+    for (int64_t i = 0; i < count; i++) weight[i] = 1e-3f * (float)(i % 5);
+    psal_model_free(f->model);
+    f->model = load(f->map, NULL);
+    no_map(f, options, NULL, 100, 2, "no parameter changes the loss");
+    /* all of the last layer's units are off: the image does not reach the logits */
+    fill(f->map);
+    float *scale = floats(f->map, "layer4.1.bn2.weight"), *shift = floats(f->map, "layer4.1.bn2.bias");
+    for (int64_t i = 0; i < psal_tensor_map_get(f->map, "layer4.1.bn2.bias")->shape.dim[0]; i++)
+        scale[i] = 0, shift[i] = -1e6f;
+    psal_model_free(f->model);
+    f->model = load(f->map, NULL);
+    no_map(f, (psal_saliency_options){.loss = PSAL_LOSS_LOGIT}, NULL, 100, 2, "no parameter changes the loss");
+    fixture_free(f);
+}
+END_TEST
+
+START_TEST(one_class_has_no_cross_entropy) {
+    psal_tensor_map *map = psal_model_blank("resnet18", 0.125, 1, NULL);
+    fill(map);
+    psal_model *model = load(map, NULL);
+    static const char *const why[] = {"whose cross-entropy is always 0", NULL, "no two logits to compare"};
+    for (int loss = 0; loss < 3; loss++) {
+        psal_saliency_options options = {.height = HEIGHT, .width = WIDTH, .loss = (psal_loss)loss};
+        psal_error err = PSAL_ERROR_INIT;
+        psal_saliency *s = psal_saliency_new(model, &options, &err);
+        ck_assert((s != NULL) == (why[loss] == NULL));
+        if (why[loss])
+            ck_assert(err.status == PSAL_ERR_ARGUMENT && strstr(err.message, why[loss]) &&
+                      strstr(err.message, "--logit"));
+        psal_saliency_free(s);
+    }
+    psal_model_free(model);
+    psal_tensor_map_free(map);
 }
 END_TEST
 
@@ -517,6 +648,9 @@ int main(void) {
     tcase_add_test(tests, labels_out_of_range_are_refused);
     tcase_add_test(tests, stages_out_of_order_are_refused);
     tcase_add_test(tests, numbers_that_are_not_finite_are_refused);
+    tcase_add_loop_test(tests, filters_without_a_gradient_are_not_live, 0, 4);
+    tcase_add_test(tests, maps_that_do_not_exist_are_refused);
+    tcase_add_test(tests, one_class_has_no_cross_entropy);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

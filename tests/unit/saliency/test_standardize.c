@@ -85,10 +85,10 @@ START_TEST(top_and_bottom_put_the_best_first_and_ties_by_index) {
     for (int64_t k = 0; k <= 10; k++) {
         int64_t got[11];
         for (int i = 0; i < 11; i++) got[i] = -7;
-        ck_assert_int_eq(psal_top_k(10, values, k, got, NULL), PSAL_OK);
+        ck_assert_int_eq(psal_top_k(10, values, NULL, k, got, NULL), PSAL_OK);
         check_indices(got, top, k);
         ck_assert_int_eq(got[k], -7); /* not written beyond k */
-        ck_assert_int_eq(psal_bottom_k(10, values, k, got, NULL), PSAL_OK);
+        ck_assert_int_eq(psal_bottom_k(10, values, NULL, k, got, NULL), PSAL_OK);
         check_indices(got, bottom, k);
         ck_assert_int_eq(got[k], -7);
     }
@@ -111,7 +111,7 @@ START_TEST(top_k_agrees_with_sorting) {
     }
     qsort(sorted, MANY, sizeof *sorted, descending);
     for (int k = 1; k <= MANY; k = k * 3 + 1) {
-        ck_assert_int_eq(psal_top_k(MANY, values, k, got, NULL), PSAL_OK);
+        ck_assert_int_eq(psal_top_k(MANY, values, NULL, k, got, NULL), PSAL_OK);
         for (int i = 0; i < k; i++) {
             ck_assert_double_eq(values[got[i]], sorted[i]);
             if (i > 0 && values[got[i]] == values[got[i - 1]]) ck_assert_int_gt(got[i], got[i - 1]);
@@ -123,23 +123,23 @@ END_TEST
 START_TEST(random_k_are_different_and_reproducible) {
     enum { MANY = 100 };
     int64_t a[MANY + 1], b[MANY], c[MANY];
-    ck_assert_int_eq(psal_random_k(MANY, 3, MANY, a, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_random_k(MANY, 3, NULL, MANY, a, NULL), PSAL_OK);
     bool seen[MANY] = {false};
     for (int i = 0; i < MANY; i++) {
         ck_assert(a[i] >= 0 && a[i] < MANY && !seen[a[i]]);
         seen[a[i]] = true;
     }
-    ck_assert_int_eq(psal_random_k(MANY, 3, 10, b, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_random_k(MANY, 3, NULL, 10, b, NULL), PSAL_OK);
     check_indices(b, a, 10); /* fewer are the beginning of more */
-    ck_assert_int_eq(psal_random_k(MANY, 4, 10, c, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_random_k(MANY, 4, NULL, 10, c, NULL), PSAL_OK);
     ck_assert_int_ne(memcmp(b, c, 10 * sizeof *b), 0);
     a[0] = -7;
-    ck_assert_int_eq(psal_random_k(MANY, 3, 0, a, NULL), PSAL_OK);
-    ck_assert_int_eq(psal_random_k(0, 3, 0, a, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_random_k(MANY, 3, NULL, 0, a, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_random_k(0, 3, NULL, 0, a, NULL), PSAL_OK);
     ck_assert_int_eq(a[0], -7);
     int counts[5] = {0}; /* every index is as likely as another */
     for (uint64_t seed = 0; seed < 5000; seed++) {
-        ck_assert_int_eq(psal_random_k(5, seed, 1, a, NULL), PSAL_OK);
+        ck_assert_int_eq(psal_random_k(5, seed, NULL, 1, a, NULL), PSAL_OK);
         counts[a[0]]++;
     }
     for (int i = 0; i < 5; i++) ck_assert_int_lt(abs(counts[i] - 1000), 130);
@@ -153,12 +153,57 @@ START_TEST(impossible_k_are_refused) {
         psal_error err = PSAL_ERROR_INIT;
         char expected[64];
         snprintf(expected, sizeof expected, "cannot choose %d of 3", (int)k);
-        ck_assert_int_eq(psal_top_k(3, values, k, got, &err), PSAL_ERR_ARGUMENT);
+        ck_assert_int_eq(psal_top_k(3, values, NULL, k, got, &err), PSAL_ERR_ARGUMENT);
         ck_assert_str_eq(err.message, expected);
-        ck_assert_int_eq(psal_bottom_k(3, values, k, got, NULL), PSAL_ERR_ARGUMENT);
-        ck_assert_int_eq(psal_random_k(3, 1, k, got, &err), PSAL_ERR_ARGUMENT);
+        ck_assert_int_eq(psal_bottom_k(3, values, NULL, k, got, NULL), PSAL_ERR_ARGUMENT);
+        ck_assert_int_eq(psal_random_k(3, 1, NULL, k, got, &err), PSAL_ERR_ARGUMENT);
         ck_assert_str_eq(err.message, expected);
     }
+}
+END_TEST
+
+/* An entry without a deviation has a value, but no rank. */
+START_TEST(what_the_mode_cannot_divide_does_not_rank) {
+    const bool expected[][N] = {{true, false, false, true, true, true},
+                                {true, true, false, false, true, true},
+                                {true, true, true, true, true, true}};
+    const float some[N] = {3, 0, 2, -0.0f, 1, -4};
+    for (int mode = 0; mode < 3; mode++) {
+        bool live[N];
+        memset(live, true, sizeof live);
+        psal_rankable((psal_mode)mode, N, naive, mean, std, live);
+        ck_assert_mem_eq(live, expected[mode], sizeof live);
+    }
+    bool live[N] = {true, true, false, true, true, true};
+    psal_rankable(PSAL_MODE_NAIVE, N, some, NULL, NULL, live);
+    ck_assert(live[0] && !live[1] && !live[2] && !live[3] && live[4] && live[5]);
+    ck_assert_int_eq(psal_live_count(N, live), 3);
+    ck_assert_int_eq(psal_live_count(N, NULL), N);
+}
+END_TEST
+
+START_TEST(only_live_ones_are_ranked) {
+    /* all live ones lie below the dead ones' 0 */
+    const double values[] = {-3, 0, -1, 0, -2, -7, 0};
+    const bool live[] = {true, false, true, false, true, true, false};
+    int64_t got[7];
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_top_k(7, values, live, 4, got, &err), PSAL_OK);
+    ck_assert(got[0] == 2 && got[1] == 4 && got[2] == 0 && got[3] == 5);
+    ck_assert_int_eq(psal_top_k(7, values, live, 2, got, &err), PSAL_OK);
+    ck_assert(got[0] == 2 && got[1] == 4);
+    ck_assert_int_eq(psal_bottom_k(7, values, live, 3, got, &err), PSAL_OK);
+    ck_assert(got[0] == 5 && got[1] == 0 && got[2] == 4);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        ck_assert_int_eq(psal_random_k(7, seed, live, 3, got, &err), PSAL_OK);
+        ck_assert(live[got[0]] && live[got[1]] && live[got[2]] && got[0] != got[1] && got[1] != got[2] &&
+                  got[0] != got[2]);
+    }
+    const bool none[7] = {false};
+    ck_assert_int_eq(psal_top_k(7, values, none, 0, got, &err), PSAL_OK);
+    ck_assert_int_eq(psal_top_k(7, values, live, 5, got, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_str_eq(err.message, "cannot choose 5 of 4");
+    ck_assert_int_eq(psal_random_k(7, 1, none, 1, got, &err), PSAL_ERR_ARGUMENT);
 }
 END_TEST
 
@@ -179,4 +224,4 @@ END_TEST
 RUN_TESTS("saliency/standardize", std_subtracts_and_divides, norm_divides_by_the_mean, naive_changes_nothing,
           missing_statistics_are_refused, top_and_bottom_put_the_best_first_and_ties_by_index,
           top_k_agrees_with_sorting, random_k_are_different_and_reproducible, impossible_k_are_refused,
-          boost_multiplies_the_chosen)
+          what_the_mode_cannot_divide_does_not_rank, only_live_ones_are_ranked, boost_multiplies_the_chosen)

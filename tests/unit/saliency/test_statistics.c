@@ -20,6 +20,14 @@ static void refuse_tensors(psal_tensor_map *map, psal_status status, const char 
     psal_tensor_map_free(map);
 }
 
+/* Of signed, normalized profiles of filters. */
+static void set_profile(psal_computation *c) {
+    psal_computation_set(c, PSAL_FIELD_AGGREGATION, "filter");
+    psal_computation_set(c, PSAL_FIELD_LOSS, "cross-entropy");
+    psal_computation_set(c, PSAL_FIELD_SIGNED, "1");
+    psal_computation_set(c, PSAL_FIELD_NORMALIZED, "1");
+}
+
 static psal_statistics *filled(int64_t length) {
     psal_statistics *s = psal_statistics_new(length, NULL);
     for (int64_t i = 0; i < length; i++) {
@@ -27,39 +35,34 @@ static psal_statistics *filled(int64_t length) {
         s->std[i] = 1.0 / (double)(i + 3);
     }
     s->count = 50000;
-    s->fingerprint = 0xFEDCBA9876543210u;
-    strcpy(s->arch, "resnet18");
-    strcpy(s->preprocess, "resize 256, crop 224");
-    strcpy(s->aggregation, "filter");
-    strcpy(s->loss, "cross-entropy");
-    s->is_signed = true;
-    s->normalized = true;
+    psal_computation *c = &s->computation;
+    psal_computation_set(c, PSAL_FIELD_WEIGHTS, "fedcba9876543210");
+    psal_computation_set(c, PSAL_FIELD_ARCH, "resnet50");
+    psal_computation_set(c, PSAL_FIELD_VARIANT, "v1.5");
+    psal_computation_set(c, PSAL_FIELD_BN_EPSILON, "1e-05");
+    psal_computation_set(c, PSAL_FIELD_TRANSFORM_INPUT, "0");
+    psal_computation_set(c, PSAL_FIELD_PREPROCESS, "torchvision");
+    set_profile(c);
     return s;
 }
 
 START_TEST(there_and_back) {
     psal_statistics *s = filled(9);
-    for (int round = 0; round < 2; round++) {
-        psal_tensor_map *map = psal_statistics_to_tensors(s, NULL);
-        ck_assert_ptr_nonnull(map);
-        ck_assert_str_eq(psal_tensor_map_meta(map, "psal.format"), "statistics");
-        psal_statistics *back = psal_statistics_from_tensors(map, NULL);
-        psal_tensor_map_free(map);
-        ck_assert_ptr_nonnull(back);
-        ck_assert_int_eq(back->length, 9);
-        ck_assert_mem_eq(back->mean, s->mean, 9 * sizeof(double));
-        ck_assert_mem_eq(back->std, s->std, 9 * sizeof(double));
-        ck_assert_int_eq(back->count, s->count);
-        ck_assert_uint_eq(back->fingerprint, s->fingerprint);
-        ck_assert_str_eq(back->arch, "resnet18");
-        ck_assert_str_eq(back->preprocess, "resize 256, crop 224");
-        ck_assert_str_eq(back->aggregation, "filter");
-        ck_assert_str_eq(back->loss, "cross-entropy");
-        ck_assert_int_eq(back->is_signed, s->is_signed);
-        ck_assert_int_eq(back->normalized, s->normalized);
-        psal_statistics_free(back);
-        s->is_signed = s->normalized = false;
-    }
+    psal_tensor_map *map = psal_statistics_to_tensors(s, NULL);
+    ck_assert_ptr_nonnull(map);
+    ck_assert_str_eq(psal_tensor_map_meta(map, "psal.format"), "statistics");
+    psal_statistics *back = psal_statistics_from_tensors(map, NULL);
+    psal_tensor_map_free(map);
+    ck_assert_ptr_nonnull(back);
+    ck_assert_int_eq(back->length, 9);
+    ck_assert_mem_eq(back->mean, s->mean, 9 * sizeof(double));
+    ck_assert_mem_eq(back->std, s->std, 9 * sizeof(double));
+    ck_assert_int_eq(back->count, s->count);
+    ck_assert_mem_eq(&back->computation, &s->computation, sizeof s->computation);
+    ck_assert_uint_eq(psal_statistics_fingerprint(back), psal_statistics_fingerprint(s));
+    back->std[8] += 1e-9;
+    ck_assert_uint_ne(psal_statistics_fingerprint(back), psal_statistics_fingerprint(s));
+    psal_statistics_free(back);
     psal_statistics_free(s);
     psal_statistics_free(NULL);
 }
@@ -76,28 +79,29 @@ START_TEST(plain_vectors_are_enough) {
     ck_assert_double_eq(s->mean[1], 0.5);
     ck_assert_double_eq(s->std[2], 0.125);
     ck_assert_int_eq(s->count, 0);
-    ck_assert_uint_eq(s->fingerprint, 0);
-    ck_assert_str_eq(s->arch, "");
-    ck_assert_str_eq(s->loss, "");
-    ck_assert(!s->is_signed && !s->normalized);
+    for (int f = 0; f < PSAL_FIELD_COUNT; f++) ck_assert_str_eq(s->computation.value[f], "");
     psal_statistics_free(s);
 }
 END_TEST
 
-START_TEST(overlong_metadata_is_cut) {
-    psal_tensor_map *map = vectors(PSAL_F64, PSAL_SHAPE(1), PSAL_F64, PSAL_SHAPE(1));
+START_TEST(overlong_metadata_is_refused) {
     char long_text[1000];
     memset(long_text, 'x', sizeof long_text);
-    long_text[999] = '\0';
-    const char *keys[] = {"psal.arch", "psal.preprocess", "psal.aggregation",
-                          "psal.loss", "psal.count",      "psal.fingerprint"};
-    for (int i = 0; i < 6; i++) set_meta(map, keys[i], long_text);
-    psal_statistics *s = psal_statistics_from_tensors(map, NULL);
-    ck_assert_ptr_nonnull(s);
-    ck_assert_uint_eq(strlen(s->arch), sizeof s->arch - 1);
-    ck_assert_uint_eq(strlen(s->aggregation), sizeof s->aggregation - 1);
-    psal_statistics_free(s);
-    psal_tensor_map_free(map);
+    long_text[PSAL_FIELD_SIZE] = '\0';
+    for (int f = 0; f < PSAL_FIELD_COUNT; f++) {
+        const psal_field_row *row = psal_field_describe((psal_field)f);
+        char message[256];
+        psal_tensor_map *map = vectors(PSAL_F64, PSAL_SHAPE(1), PSAL_F64, PSAL_SHAPE(1));
+        set_meta(map, row->key, long_text);
+        snprintf(message, sizeof message, "its %s takes more than 255 bytes", row->name);
+        refuse_tensors(map, PSAL_ERR_FORMAT, message);
+        map = vectors(PSAL_F64, PSAL_SHAPE(1), PSAL_F64, PSAL_SHAPE(1));
+        set_meta(map, row->key, long_text + 1);
+        psal_statistics *s = psal_statistics_from_tensors(map, NULL);
+        ck_assert_str_eq(s->computation.value[f], long_text + 1);
+        psal_statistics_free(s);
+        psal_tensor_map_free(map);
+    }
 }
 END_TEST
 
@@ -138,67 +142,66 @@ START_TEST(wrong_values_are_refused) {
 }
 END_TEST
 
-typedef struct checked {
-    psal_tensor_map *map;
-    psal_model *model;
-    psal_statistics *s;
-    psal_saliency_options options;
-} checked;
-
-static checked make_checked(void) {
-    checked c = {.map = psal_model_blank("resnet18", 0.125, 5, NULL)};
-    fill(c.map);
-    c.model = load(c.map, NULL);
-    c.s = filled(psal_model_get_info(c.model)->filter_count);
-    c.s->fingerprint = psal_model_fingerprint(c.model);
-    c.options.is_signed = true;
-    return c;
-}
-
-static void checked_free(checked *c) {
-    psal_statistics_free(c->s);
-    psal_model_free(c->model);
-    psal_tensor_map_free(c->map);
-}
-
-/* What psal_statistics_check says: an error, a warning, or "". */
-static const char *verdict(const checked *c, int64_t length) {
-    static char text[1024];
-    char warning[256];
+/* What psal_statistics_check says: an error, a note, or "". */
+static const char *verdict(const psal_statistics *s, const psal_computation *here, int64_t length) {
+    static char text[2048];
+    char note[768];
     psal_error err = PSAL_ERROR_INIT;
-    bool good = psal_statistics_check(c->s, c->model, &c->options, length, warning, &err) == PSAL_OK;
-    snprintf(text, sizeof text, "%s", good ? warning : err.message);
+    bool good = psal_statistics_check(s, here, length, note, &err) == PSAL_OK;
+    ck_assert_int_eq(good, psal_statistics_check(s, here, length, note, NULL) == PSAL_OK);
+    snprintf(text, sizeof text, "%s", good ? note : err.message);
     return text;
 }
 
 START_TEST(statistics_of_something_else_are_refused) {
-    checked c = make_checked();
-    int64_t length = c.s->length;
-    char expected[256];
-    ck_assert_str_eq(verdict(&c, length), "");
-    snprintf(expected, sizeof expected, "statistics of %d entries, but the profile of resnet18 has %d", (int)length,
-             (int)length + 1);
-    ck_assert_str_eq(verdict(&c, length + 1), expected);
-    c.s->fingerprint ^= 1;
-    ck_assert_str_eq(verdict(&c, length), "the statistics were computed with other weights of resnet18");
-    c.s->fingerprint = 0; /* not said */
-    ck_assert_str_eq(verdict(&c, length), "");
-    c.options.is_signed = false;
-    ck_assert_str_eq(verdict(&c, length), "statistics of signed saliency, but unsigned was asked for");
-    c.options.is_signed = true;
-    c.options.loss = PSAL_LOSS_LOGIT;
-    ck_assert_str_eq(verdict(&c, length), "statistics of the loss 'cross-entropy', but 'logit' was asked for");
-    c.options.loss = PSAL_LOSS_CROSS_ENTROPY;
-    c.options.aggregation = PSAL_AGGREGATION_TENSOR;
-    ck_assert_str_eq(verdict(&c, length), "statistics of the aggregation 'filter', but 'tensor' was asked for");
-    c.options.aggregation = PSAL_AGGREGATION_FILTER;
-    strcpy(c.s->arch, "vgg19");
-    ck_assert_str_eq(verdict(&c, length), "statistics of vgg19, but the network is resnet18");
-    *c.s->arch = *c.s->loss = *c.s->aggregation = '\0'; /* a file that does not say fits everything of its length */
-    c.options.is_signed = false;
-    c.options.loss = PSAL_LOSS_LOGIT;
-    ck_assert_str_eq(verdict(&c, length), "");
-    checked_free(&c);
+    static const struct {
+        psal_field field;
+        const char *here, *message;
+    } cases[] = {
+        {PSAL_FIELD_ARCH, "resnet101", "its architecture is 'resnet50', but here it is 'resnet101'"},
+        {PSAL_FIELD_VARIANT, "v1", "its variant is 'v1.5', but here it is 'v1'"},
+        {PSAL_FIELD_BN_EPSILON, "0.001", "its batch-norm epsilon is '1e-05', but here it is '0.001'"},
+        {PSAL_FIELD_TRANSFORM_INPUT, "1", "its input transform is '0', but here it is '1'"},
+        {PSAL_FIELD_PREPROCESS, "caffe", "its preprocessing is 'torchvision', but here it is 'caffe'"},
+        {PSAL_FIELD_AGGREGATION, "tensor", "its aggregation is 'filter', but here it is 'tensor'"},
+        {PSAL_FIELD_LOSS, "logit", "its loss is 'cross-entropy', but here it is 'logit'"},
+        {PSAL_FIELD_SIGNED, "0", "its --signed is '1', but here it is '0'"},
+        {PSAL_FIELD_NORMALIZED, "0", "its --normalized is '1', but here it is '0'"},
+        {PSAL_FIELD_WEIGHTS, "0123456789abcdef", "the statistics were computed with other weights of resnet50"},
+        {PSAL_FIELD_CONV, "gemm", ""}, /* other last digits */
+        {PSAL_FIELD_DATASET, "0123456789abcdef", ""},
+        {PSAL_FIELD_SAMPLES, "7", ""}};
+    psal_statistics *s = filled(9);
+    ck_assert_str_eq(verdict(s, &s->computation, 9), "");
+    ck_assert_str_eq(verdict(s, &s->computation, 10), "statistics of 9 entries, but the profiles here have 10");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        psal_computation here = s->computation;
+        psal_computation_set(&here, cases[i].field, "%s", cases[i].here);
+        ck_assert_str_eq(verdict(s, &here, 9), cases[i].message);
+        *here.value[cases[i].field] = '\0'; /* does not apply here */
+        ck_assert_str_eq(verdict(s, &here, 9), "");
+    }
+    psal_statistics_free(s);
+}
+END_TEST
+
+/* The original authors' files, and those of earlier versions. */
+START_TEST(what_is_not_said_is_told) {
+    psal_statistics *s = filled(9);
+    psal_computation here = s->computation;
+    *s->computation.value[PSAL_FIELD_BN_EPSILON] = *s->computation.value[PSAL_FIELD_VARIANT] = '\0';
+    ck_assert_str_eq(verdict(s, &here, 9), "it does not say its variant, batch-norm epsilon: taken to be as here");
+    psal_computation_set(&here, PSAL_FIELD_WEIGHTS, "0123456789abcdef");
+    ck_assert_str_eq(verdict(s, &here, 9),
+                     "the statistics were computed with other weights of resnet50; it does not say its "
+                     "variant, batch-norm epsilon: taken to be as here");
+    psal_computation_set(&here, PSAL_FIELD_LOSS, "logit");
+    ck_assert_str_eq(verdict(s, &here, 9), "its loss is 'cross-entropy', but here it is 'logit'");
+    s->computation = (psal_computation){0};
+    ck_assert_str_eq(verdict(s, &here, 9),
+                     "it does not say its architecture, weights, variant, batch-norm epsilon, input transform, "
+                     "preprocessing, aggregation, loss, --signed, --normalized: taken to be as here");
+    psal_statistics_free(s);
 }
 END_TEST
 
@@ -212,6 +215,6 @@ START_TEST(names_are_the_documented_ones) {
 }
 END_TEST
 
-RUN_TESTS("saliency/statistics", there_and_back, plain_vectors_are_enough, overlong_metadata_is_cut,
+RUN_TESTS("saliency/statistics", there_and_back, plain_vectors_are_enough, overlong_metadata_is_refused,
           wrong_tensors_are_refused, wrong_values_are_refused, statistics_of_something_else_are_refused,
-          names_are_the_documented_ones)
+          what_is_not_said_is_told, names_are_the_documented_ones)

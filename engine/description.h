@@ -1,0 +1,68 @@
+/* description.h - a network as a list of operators: what an ONNX file says, before anybody knows what it means.
+ *
+ * A reader (io/onnx.h) makes it and hangs it on the tensor map that holds the file's weights
+ * (psal_tensor_map_describe); models/onnx.h turns it into a graph. Values are numbered; each is made once: it is an
+ * input, a tensor of the map under the value's name, or an output of one operator, which comes in front of those that
+ * read it. */
+#ifndef PSAL_ENGINE_DESCRIPTION_H
+#define PSAL_ENGINE_DESCRIPTION_H
+
+#include "engine/tensor.h"
+
+#define PSAL_NO_VALUE (-1) /* an optional input or output that is left out */
+
+typedef enum psal_attribute_type {
+    PSAL_ATTRIBUTE_INT,
+    PSAL_ATTRIBUTE_FLOAT,
+    PSAL_ATTRIBUTE_STRING,
+    PSAL_ATTRIBUTE_INTS,
+    PSAL_ATTRIBUTE_FLOATS,
+    PSAL_ATTRIBUTE_STRINGS,
+    PSAL_ATTRIBUTE_TENSOR,
+    PSAL_ATTRIBUTE_OTHER /* a graph, a sparse tensor, ...: its name only */
+} psal_attribute_type;
+
+typedef struct psal_attribute {
+    const char *name;
+    psal_attribute_type type;
+    int64_t integer;            /* INT */
+    float number;               /* FLOAT */
+    const char *text;           /* STRING */
+    size_t count;               /* of the lists */
+    const int64_t *integers;    /* INTS */
+    const float *numbers;       /* FLOATS */
+    const char *const *strings; /* STRINGS */
+    psal_tensor tensor;         /* TENSOR */
+} psal_attribute;
+
+typedef struct psal_operator {
+    const char *name;            /* "/layer1/layer1.0/conv1/Conv", or "" */
+    const char *type;            /* "Conv" */
+    const char *domain;          /* "" for the standard's own */
+    const int *inputs, *outputs; /* value numbers or PSAL_NO_VALUE */
+    size_t input_count, output_count;
+    const psal_attribute *attributes;
+    size_t attribute_count;
+} psal_operator;
+
+/* An input or output of the whole, with the shape that was declared. */
+typedef struct psal_port {
+    int value;
+    psal_dtype dtype;           /* PSAL_OTHER where it is none of psal's, or not said */
+    int ndim;                   /* -1: not said */
+    int64_t dim[PSAL_MAX_DIMS]; /* -1: any */
+} psal_port;
+
+typedef struct psal_description {
+    const char *name;          /* of the graph */
+    const char *producer;      /* "pytorch 1.13.0" */
+    int opset;                 /* version of the standard's operators */
+    const char *const *values; /* names, in the order of strcmp, each once */
+    int value_count;
+    const psal_operator *operators;
+    size_t operator_count;
+    const psal_port *inputs, *outputs;
+    size_t input_count, output_count;
+} psal_description;
+
+#endif

@@ -1,0 +1,747 @@
+/* The operators, as nodes, and the table of them (onnx.ai/onnx/operators). */
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/onnx_internal.h"
+
+#define NO_VALUE_SHAPE (&(psal_shape){0})
+
+/* Input i as a node with between `fewest` and `most` dimensions. */
+static psal_node input_of(onnx_run *r, size_t i, int fewest, int most) {
+    const psal_node x = onnx_input(r, i);
+    char text[96];
+    if (onnx_failed(r)) return PSAL_NO_NODE;
+    const psal_shape *shape = onnx_shape(r, x);
+    if (x != PSAL_NO_NODE && shape->ndim >= fewest && shape->ndim <= most) return x;
+    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "input %zu has shape %s, of %d dimensions: psal takes %d%s", i,
+              psal_shape_format(shape, text, sizeof text), shape->ndim, fewest, fewest == most ? "" : " and more");
+    return PSAL_NO_NODE;
+}
+
+static psal_node image_of(onnx_run *r, size_t i) {
+    return input_of(r, i, 4, 4);
+}
+
+/* ---- windows ---- */
+
+typedef struct windows {
+    int64_t kernel[2], strides[2], dilations[2], before[2], after[2];
+} windows;
+
+/* Fill what auto_pad says: of the whole padding the smaller half in front (SAME_UPPER) or behind (SAME_LOWER). */
+static void pad_automatically(onnx_run *r, windows *w, const psal_shape *x) {
+    const psal_attribute *a = onnx_attribute(r->o, "auto_pad");
+    const char *how = a ? a->text : "NOTSET";
+    if (strcmp(how, "NOTSET") == 0) return;
+    for (int i = 0; i < 2; i++) {
+        w->before[i] = w->after[i] = 0;
+        if (strcmp(how, "VALID") == 0) continue;
+        const int64_t size = x->dim[2 + i], extent = (w->kernel[i] - 1) * w->dilations[i] + 1;
+        const int64_t out = (size + w->strides[i] - 1) / w->strides[i],
+                      total = (out - 1) * w->strides[i] + extent - size;
+        const int64_t less = total > 0 ? total / 2 : 0, more = total > 0 ? total - less : 0;
+        const bool upper = strcmp(how, "SAME_UPPER") == 0;
+        if (!upper && strcmp(how, "SAME_LOWER") != 0) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "auto_pad '%.40s'", how);
+        w->before[i] = upper ? less : more;
+        w->after[i] = upper ? more : less;
+    }
+}
+
+static bool read_windows(onnx_run *r, const psal_shape *x, int64_t kernel_height, int64_t kernel_width, windows *w) {
+    int64_t pads[4];
+    w->kernel[0] = kernel_height;
+    w->kernel[1] = kernel_width;
+    if (onnx_attribute(r->o, "kernel_shape") || !kernel_height) onnx_ints(r, "kernel_shape", w->kernel, 2, 0);
+    onnx_ints(r, "strides", w->strides, 2, 1);
+    onnx_ints(r, "dilations", w->dilations, 2, 1);
+    onnx_ints(r, "pads", pads, 4, 0);
+    for (int i = 0; i < 2; i++) {
+        w->before[i] = pads[i];
+        w->after[i] = pads[2 + i];
+        const int64_t all[] = {w->kernel[i], w->strides[i], w->dilations[i]};
+        for (int k = 0; k < 3; k++)
+            if (all[k] < 1 || all[k] > 1 << 20) onnx_fail(r, PSAL_ERR_FORMAT, "windows of %" PRId64, all[k]);
+        if (pads[i] > 1 << 20 || pads[2 + i] > 1 << 20 || pads[i] < -(1 << 20) || pads[2 + i] < -(1 << 20))
+            onnx_fail(r, PSAL_ERR_FORMAT, "a padding of %" PRId64 " and %" PRId64, pads[i], pads[2 + i]);
+    }
+    if (kernel_height && (w->kernel[0] != kernel_height || w->kernel[1] != kernel_width))
+        onnx_fail(r, PSAL_ERR_FORMAT, "kernel_shape is not that of its weights");
+    if (!onnx_failed(r)) pad_automatically(r, w, x);
+    return !onnx_failed(r);
+}
+
+static bool is_even(const windows *w) {
+    return w->before[0] == w->after[0] && w->before[1] == w->after[1] && w->before[0] >= 0 && w->before[1] >= 0;
+}
+
+/* x with the windows' padding around it, which is none any more. */
+static psal_node pad_windows(onnx_run *r, psal_node x, windows *w) {
+    const int64_t before[4] = {0, 0, w->before[0], w->before[1]}, after[4] = {0, 0, w->after[0], w->after[1]};
+    for (int i = 0; i < 2; i++) w->before[i] = w->after[i] = 0;
+    return psal_pad(r->graph, x, before, after);
+}
+
+static void build_conv(onnx_run *r) {
+    psal_node x = image_of(r, 0), weight = input_of(r, 1, 4, 4);
+    windows w;
+    if (onnx_failed(r)) return;
+    const psal_shape *shape = onnx_shape(r, weight);
+    if (!read_windows(r, onnx_shape(r, x), shape->dim[2], shape->dim[3], &w)) return;
+    const int64_t groups = onnx_int(r, "group", 1);
+    if (groups < 1 || groups > 1 << 24) {
+        onnx_fail(r, PSAL_ERR_FORMAT, "%" PRId64 " groups", groups);
+        return;
+    }
+    if (!is_even(&w)) x = pad_windows(r, x, &w);
+    const psal_conv2d_options options = {(int)w.strides[0],   (int)w.strides[1],   (int)w.before[0], (int)w.before[1],
+                                         (int)w.dilations[0], (int)w.dilations[1], (int)groups};
+    psal_node y = psal_conv2d(r->graph, x, weight, &options);
+    if (onnx_has_input(r, 2)) y = psal_channel_add(r->graph, y, onnx_input(r, 2));
+    onnx_output(r, 0, y);
+}
+
+/* How many windows there are along axis i. */
+static int64_t count_windows(const windows *w, int i, int64_t size, bool ceil_mode) {
+    const int64_t room = size + w->before[i] + w->after[i] - w->kernel[i];
+    if (room < 0) return -1;
+    const int64_t count = (room + (ceil_mode ? w->strides[i] - 1 : 0)) / w->strides[i] + 1;
+    /* the last one must begin inside of the image or in front of it */
+    return ceil_mode && (count - 1) * w->strides[i] >= size + w->before[i] ? count - 1 : count;
+}
+
+/* Padding behind only, where no window begins in it, is the same as windows that are cut off at the image's end. */
+static bool round_up_instead(const windows *w, const psal_shape *x, bool ceil_mode, windows *rounded) {
+    *rounded = *w;
+    for (int i = 0; i < 2; i++) {
+        if (w->before[i] < 0 || w->after[i] < w->before[i]) return false;
+        rounded->after[i] = w->before[i];
+        if (count_windows(rounded, i, x->dim[2 + i], true) != count_windows(w, i, x->dim[2 + i], ceil_mode))
+            return false;
+    }
+    return true;
+}
+
+static psal_pool2d_options pool_options(const windows *w, bool ceil_mode, bool exclude) {
+    return (psal_pool2d_options){(int)w->kernel[0], (int)w->kernel[1], (int)w->strides[0], (int)w->strides[1],
+                                 (int)w->before[0], (int)w->before[1], ceil_mode,          exclude};
+}
+
+static void build_pool(onnx_run *r) {
+    psal_node x = image_of(r, 0);
+    windows w, rounded;
+    if (onnx_failed(r) || !read_windows(r, onnx_shape(r, x), 0, 0, &w)) return;
+    const bool maximum = strcmp(r->o->type, "MaxPool") == 0, exclude = !onnx_int(r, "count_include_pad", 0);
+    bool ceil_mode = onnx_int(r, "ceil_mode", 0) != 0;
+    if (w.dilations[0] != 1 || w.dilations[1] != 1) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "dilations in pooling");
+        return;
+    }
+    if (!is_even(&w) && (maximum || exclude)) {
+        if (!round_up_instead(&w, onnx_shape(r, x), ceil_mode, &rounded)) {
+            onnx_fail(r, PSAL_ERR_UNSUPPORTED, "pads that differ on both sides of the image");
+            return;
+        }
+        w = rounded;
+        ceil_mode = true;
+    } else if (!is_even(&w)) {
+        x = pad_windows(r, x, &w);
+    }
+    const psal_pool2d_options options = pool_options(&w, ceil_mode, exclude && !maximum);
+    onnx_output(r, 0, maximum ? psal_max_pool2d(r->graph, x, &options) : psal_avg_pool2d(r->graph, x, &options));
+}
+
+static void build_global_pool(onnx_run *r) {
+    const psal_node x = image_of(r, 0);
+    if (onnx_failed(r)) return;
+    const psal_shape *s = onnx_shape(r, x);
+    const psal_pool2d_options all = {.kernel_height = (int)s->dim[2], .kernel_width = (int)s->dim[3]};
+    onnx_output(r, 0,
+                strcmp(r->o->type, "GlobalMaxPool") == 0 ? psal_max_pool2d(r->graph, x, &all)
+                                                         : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
+}
+
+/* ---- normalisation ---- */
+
+static void build_batch_norm(onnx_run *r) {
+    const psal_node x = input_of(r, 0, 2, PSAL_MAX_DIMS);
+    if (onnx_int(r, "training_mode", 0) || (r->d->opset < 14 && r->o->output_count > 1))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
+    const psal_node gamma = onnx_input(r, 1), beta = onnx_input(r, 2), mean = onnx_input(r, 3),
+                    variance = onnx_input(r, 4);
+    if (onnx_failed(r)) return;
+    onnx_output(r, 0, psal_batch_norm(r->graph, x, gamma, beta, mean, variance, onnx_float(r, "epsilon", 1e-5)));
+}
+
+/* (x - mean) / sqrt(variance + epsilon) over the axes from `axis` on, times scale, plus bias. */
+static void build_layer_norm(onnx_run *r) {
+    const psal_node x = input_of(r, 0, 1, PSAL_MAX_DIMS);
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    const int first = onnx_axis(r, onnx_int(r, "axis", -1), s.ndim);
+    if (first < 0) return;
+    /* the last axes as one */
+    psal_shape flat = {.ndim = first + 1}, inner = PSAL_SHAPE(1);
+    for (int i = 0; i < first; i++) flat.dim[i] = s.dim[i];
+    for (int i = first; i < s.ndim; i++) inner.dim[0] *= s.dim[i];
+    flat.dim[first] = inner.dim[0];
+    psal_graph *g = r->graph;
+    psal_node gamma = onnx_input(r, 1), beta = onnx_has_input(r, 2) ? onnx_input(r, 2) : PSAL_NO_NODE;
+    if (onnx_failed(r)) return;
+    const bool one = first == s.ndim - 1;
+    if (!one) gamma = psal_reshape(g, gamma, inner);
+    if (!one && beta != PSAL_NO_NODE) beta = psal_reshape(g, beta, inner);
+    psal_node y = psal_layer_norm(g, one ? x : psal_reshape(g, x, flat), gamma, beta, onnx_float(r, "epsilon", 1e-5));
+    if (!one) y = psal_reshape(g, y, s);
+    onnx_output(r, 0, y);
+}
+
+/* ---- elementwise ---- */
+
+static bool is(const onnx_run *r, const char *type) {
+    return strcmp(r->o->type, type) == 0;
+}
+
+static void build_clip(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    double low = onnx_float(r, "min", -INFINITY), high = onnx_float(r, "max", INFINITY);
+    if ((onnx_has_input(r, 1) && !onnx_scalar(onnx_constant_input(r, 1), &low)) ||
+        (onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &high)))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its bounds are not numbers that are known beforehand");
+    if (onnx_failed(r)) return;
+    if (low <= -FLT_MAX) low = -INFINITY; /* what operator sets before 11 have as default */
+    if (high >= FLT_MAX) high = INFINITY;
+    onnx_output(r, 0, psal_clip(r->graph, x, low, high));
+}
+
+/* max(0, min(1, alpha x + beta)) */
+static psal_node hard_sigmoid(onnx_run *r, psal_node x, double alpha, double beta) {
+    if (fabs(alpha - 1.0 / 6) < 1e-7 && beta == 0.5) return psal_hard_sigmoid(r->graph, x);
+    return psal_clip(r->graph, psal_shift(r->graph, psal_scale(r->graph, x, alpha), beta), 0, 1);
+}
+
+static psal_node unary(onnx_run *r, psal_node x) {
+    psal_graph *g = r->graph;
+    if (is(r, "Relu")) return psal_relu(g, x);
+    if (is(r, "Sigmoid")) return psal_sigmoid(g, x);
+    if (is(r, "Tanh")) return psal_tanh(g, x);
+    if (is(r, "Erf")) return psal_erf(g, x);
+    if (is(r, "Exp")) return psal_exp(g, x);
+    if (is(r, "Log")) return psal_log(g, x);
+    if (is(r, "Sqrt")) return psal_sqrt(g, x);
+    if (is(r, "Abs")) return psal_abs(g, x);
+    if (is(r, "Neg")) return psal_scale(g, x, -1);
+    if (is(r, "Reciprocal")) return psal_pow(g, x, -1);
+    if (is(r, "HardSwish")) return psal_hard_swish(g, x);
+    if (is(r, "HardSigmoid")) return hard_sigmoid(r, x, onnx_float(r, "alpha", 0.2), onnx_float(r, "beta", 0.5));
+    if (is(r, "LeakyRelu")) { /* alpha x + (1 - alpha) relu(x): at 0 the derivative is alpha, as PyTorch's */
+        const double alpha = onnx_float(r, "alpha", 0.01);
+        return psal_add(g, psal_scale(g, x, alpha), psal_scale(g, psal_relu(g, x), 1 - alpha));
+    }
+    return x; /* Identity, Dropout */
+}
+
+static void build_unary(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    double training = 0;
+    if (is(r, "Dropout") && onnx_has_input(r, 2) &&
+        (!onnx_scalar(onnx_constant_input(r, 2), &training) || training != 0))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
+    if (!onnx_failed(r)) onnx_output(r, 0, unary(r, x));
+}
+
+/* relu(x) - slope relu(-x) */
+static void build_prelu(onnx_run *r) {
+    psal_graph *g = r->graph;
+    const psal_node x = onnx_input(r, 0), slope = onnx_input(r, 1);
+    if (onnx_failed(r)) return;
+    const psal_node below = psal_relu(g, psal_scale(g, x, -1));
+    onnx_output(r, 0, psal_sub(g, psal_relu(g, x), psal_broadcast_mul(g, below, slope)));
+}
+
+/* PyTorch's exporter writes what it converts of fp16 networks as Casts: everything is float32 here. */
+static void build_cast(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    const int64_t to = onnx_int(r, "to", 0);
+    if (to != 1 && to != 10 && to != 11 && to != 16)
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "to type %" PRId64 ", which is not of floating-point numbers", to);
+    if (!onnx_failed(r)) onnx_output(r, 0, x);
+}
+
+/* x with one number; PSAL_NO_NODE when there is no way. `first`: the number stands in front. */
+static psal_node with_number(onnx_run *r, psal_node x, double number, bool first) {
+    psal_graph *g = r->graph;
+    if (is(r, "Add")) return psal_shift(g, x, number);
+    if (is(r, "Mul")) return psal_scale(g, x, number);
+    if (is(r, "Sub")) return first ? psal_shift(g, psal_scale(g, x, -1), number) : psal_shift(g, x, -number);
+    if (is(r, "Div")) return first ? psal_scale(g, psal_pow(g, x, -1), number) : psal_scale(g, x, 1 / number);
+    if (is(r, "Pow") && !first)
+        return number == 1     ? x
+               : number == 2   ? psal_mul(g, x, x)
+               : number == 0.5 ? psal_sqrt(g, x)
+                               : psal_pow(g, x, number);
+    if (is(r, "Max")) return psal_clip(g, x, number, INFINITY);
+    if (is(r, "Min")) return psal_clip(g, x, -INFINITY, number);
+    return PSAL_NO_NODE;
+}
+
+/* [C,1,1] and the like beside [N,C,H,W]: the channels' vector; PSAL_NO_NODE when it is another shape. */
+static psal_node channel_vector(onnx_run *r, psal_node v, const psal_shape *x) {
+    const psal_shape *s = onnx_shape(r, v);
+    const int channel = s->ndim - (x->ndim - 1); /* which of its axes meets axis 1 of x */
+    if (x->ndim < 2 || channel < 0 || channel > 1 || s->dim[channel] != x->dim[1]) return PSAL_NO_NODE;
+    for (int i = 0; i < s->ndim; i++)
+        if (i != channel && s->dim[i] != 1) return PSAL_NO_NODE;
+    return s->ndim == 1 ? v : psal_reshape(r->graph, v, PSAL_SHAPE(x->dim[1]));
+}
+
+static psal_node two_nodes(onnx_run *r, psal_node a, psal_node b) {
+    psal_graph *g = r->graph;
+    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
+    const bool same = psal_shape_equal(&as, &bs);
+    if (is(r, "Add") || is(r, "Sum")) {
+        if (same) return psal_add(g, a, b);
+        psal_node v = channel_vector(r, b, &as);
+        if (v != PSAL_NO_NODE) return psal_channel_add(g, a, v);
+        v = channel_vector(r, a, &bs);
+        return v != PSAL_NO_NODE ? psal_channel_add(g, b, v) : psal_broadcast_add(g, a, b);
+    }
+    if (is(r, "Mul")) {
+        if (same) return psal_mul(g, a, b);
+        psal_node v = channel_vector(r, b, &as);
+        if (v != PSAL_NO_NODE) return psal_channel_mul(g, a, v);
+        v = channel_vector(r, a, &bs);
+        return v != PSAL_NO_NODE ? psal_channel_mul(g, b, v) : psal_broadcast_mul(g, a, b);
+    }
+    if (is(r, "Sub")) return same ? psal_sub(g, a, b) : psal_broadcast_sub(g, a, b);
+    if (is(r, "Div")) return same ? psal_div(g, a, b) : psal_broadcast_div(g, a, b);
+    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of two tensors; psal has it of a tensor and a number");
+    return PSAL_NO_NODE;
+}
+
+static void build_binary(onnx_run *r) {
+    if (r->o->input_count < 1) onnx_fail(r, PSAL_ERR_FORMAT, "it has no inputs");
+    if (onnx_failed(r)) return;
+    double number;
+    const onnx_constant *a = onnx_constant_input(r, 0), *b = onnx_constant_input(r, 1);
+    psal_node y = onnx_input(r, 0);
+    if (r->o->input_count == 2 && b && !a && onnx_scalar(b, &number) && b->shape.ndim <= onnx_shape(r, y)->ndim) {
+        y = with_number(r, y, number, false);
+    } else if (r->o->input_count == 2 && a && !b && onnx_scalar(a, &number) &&
+               a->shape.ndim <= onnx_shape(r, onnx_input(r, 1))->ndim) {
+        const psal_node x = onnx_input(r, 1);
+        y = with_number(r, x, number, true);
+        if (y == PSAL_NO_NODE) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of a number and a tensor");
+    } else {
+        for (size_t i = 1; i < r->o->input_count && !onnx_failed(r); i++) {
+            const psal_node x = onnx_input(r, i);
+            if (!onnx_failed(r)) y = two_nodes(r, y, x);
+        }
+    }
+    if (!onnx_failed(r)) onnx_output(r, 0, y);
+}
+
+/* ---- products ---- */
+
+/* alpha a' b' + beta c */
+static void build_gemm(onnx_run *r) {
+    psal_graph *g = r->graph;
+    const psal_node a = input_of(r, 0, 2, 2), b = input_of(r, 1, 2, 2);
+    const double alpha = onnx_float(r, "alpha", 1), beta = onnx_float(r, "beta", 1);
+    if (onnx_failed(r)) return;
+    psal_node y = psal_matmul(g, a, onnx_int(r, "transA", 0) != 0, b, onnx_int(r, "transB", 0) != 0);
+    if (alpha != 1) y = psal_scale(g, y, alpha);
+    if (onnx_has_input(r, 2) && beta != 0) {
+        psal_node c = onnx_input(r, 2);
+        if (beta != 1) c = psal_scale(g, c, beta);
+        const psal_shape ys = *onnx_shape(r, y), cs = *onnx_shape(r, c);
+        const psal_node v = channel_vector(r, c, &ys);
+        y = psal_shape_equal(&ys, &cs) ? psal_add(g, y, c)
+            : v != PSAL_NO_NODE        ? psal_channel_add(g, y, v)
+                                       : psal_broadcast_add(g, y, c);
+    }
+    onnx_output(r, 0, y);
+}
+
+static void build_matmul(onnx_run *r) {
+    psal_graph *g = r->graph;
+    const psal_node a = input_of(r, 0, 2, PSAL_MAX_DIMS), b = input_of(r, 1, 2, PSAL_MAX_DIMS);
+    if (onnx_failed(r)) return;
+    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
+    if (bs.ndim == 2) { /* one matrix for all rows */
+        psal_shape flat = PSAL_SHAPE(1, as.dim[as.ndim - 1]), shape = as;
+        for (int i = 0; i < as.ndim - 1; i++) flat.dim[0] *= as.dim[i];
+        const psal_node rows = as.ndim == 2 ? a : psal_reshape(g, a, flat);
+        const psal_node y = psal_matmul(g, rows, false, b, false);
+        shape.dim[as.ndim - 1] = bs.dim[1];
+        onnx_output(r, 0, as.ndim == 2 ? y : psal_reshape(g, y, shape));
+        return;
+    }
+    onnx_output(r, 0, psal_matmul(g, a, false, b, false));
+}
+
+/* ---- shapes ---- */
+
+static void build_concat(onnx_run *r) {
+    psal_node *parts = calloc(r->o->input_count + 1, sizeof *parts);
+    if (!parts) onnx_fail(r, PSAL_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < r->o->input_count && !onnx_failed(r); i++) parts[i] = onnx_input(r, i);
+    if (r->o->input_count < 1 || r->o->input_count > 10000)
+        onnx_fail(r, PSAL_ERR_FORMAT, "%zu parts", r->o->input_count);
+    const int axis = onnx_failed(r) ? -1 : onnx_axis(r, onnx_int(r, "axis", 1), onnx_shape(r, parts[0])->ndim);
+    if (axis >= 0) onnx_output(r, 0, psal_concat(r->graph, parts, (int)r->o->input_count, axis));
+    free(parts);
+}
+
+static void build_flatten(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    if (onnx_failed(r)) return;
+    const psal_shape *s = onnx_shape(r, x);
+    const int64_t axis = onnx_int(r, "axis", 1);
+    const int first = axis == s->ndim ? s->ndim : onnx_axis(r, axis, s->ndim);
+    psal_shape shape = PSAL_SHAPE(1, 1);
+    for (int i = 0; i < s->ndim; i++) shape.dim[i >= first] *= s->dim[i];
+    if (!onnx_failed(r)) onnx_output(r, 0, psal_reshape(r->graph, x, shape));
+}
+
+static void build_reshape(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    int64_t count;
+    psal_shape shape;
+    const int64_t *wanted = onnx_integers(r, 1, &count);
+    if (!onnx_failed(r) && onnx_reshaped(r, onnx_shape(r, x), wanted, count, &shape))
+        onnx_output(r, 0, psal_reshape(r->graph, x, shape));
+}
+
+static void build_squeeze(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    psal_shape shape;
+    if (!onnx_failed(r) && onnx_squeezed(r, onnx_shape(r, x), is(r, "Unsqueeze"), &shape))
+        onnx_output(r, 0, psal_reshape(r->graph, x, shape));
+}
+
+static void build_transpose(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    int64_t wanted[PSAL_MAX_DIMS];
+    int axes[PSAL_MAX_DIMS];
+    if (onnx_failed(r)) return;
+    const int ndim = onnx_shape(r, x)->ndim;
+    if (onnx_attribute(r->o, "perm")) onnx_ints(r, "perm", wanted, ndim, 0);
+    for (int i = 0; i < ndim; i++)
+        axes[i] = onnx_attribute(r->o, "perm") ? onnx_axis(r, wanted[i], ndim) : ndim - 1 - i;
+    if (!onnx_failed(r)) onnx_output(r, 0, psal_permute(r->graph, x, axes, ndim));
+}
+
+static void build_slice(onnx_run *r) {
+    psal_node x = onnx_input(r, 0);
+    int64_t starts[PSAL_MAX_DIMS], lengths[PSAL_MAX_DIMS], steps[PSAL_MAX_DIMS];
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    if (!onnx_slices(r, &s, starts, lengths, steps)) return;
+    for (int i = 0; i < s.ndim && !onnx_failed(r); i++) {
+        if (lengths[i] < 1)
+            onnx_fail(r, PSAL_ERR_SHAPE, "nothing is left of axis %d", i);
+        else if (steps[i] == 1 && lengths[i] != s.dim[i])
+            x = psal_slice(r->graph, x, i, starts[i], lengths[i]);
+        if (steps[i] == 1 || onnx_failed(r)) continue;
+        int64_t *index = malloc((size_t)lengths[i] * sizeof *index);
+        if (!index) onnx_fail(r, PSAL_ERR_MEMORY, "out of memory");
+        for (int64_t k = 0; index && k < lengths[i]; k++) index[k] = starts[i] + k * steps[i];
+        if (index) x = psal_gather(r->graph, x, i, index, lengths[i]);
+        free(index);
+    }
+    if (!onnx_failed(r)) onnx_output(r, 0, x);
+}
+
+static void build_split(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    int64_t count, at = 0;
+    const int64_t *lengths = onnx_integers_of(r, "split", 1, &count), parts = (int64_t)r->o->output_count;
+    if (onnx_failed(r)) return;
+    const int axis = onnx_axis(r, onnx_int(r, "axis", 0), onnx_shape(r, x)->ndim);
+    if (axis < 0) return;
+    const int64_t total = onnx_shape(r, x)->dim[axis];
+    const int64_t each = parts ? (total + parts - 1) / parts : 0; /* the last one may be smaller */
+    if (parts < 1 || (lengths && count != parts)) {
+        onnx_fail(r, PSAL_ERR_FORMAT, "%" PRId64 " lengths for %" PRId64 " parts", count, parts);
+        return;
+    }
+    for (int64_t i = 0; i < parts && !onnx_failed(r); i++) {
+        const int64_t length = lengths ? lengths[i] : each < total - at ? each : total - at;
+        if (length < 1 || length > total - at)
+            onnx_fail(r, PSAL_ERR_SHAPE, "parts of axis %d do not fit it", axis);
+        else
+            onnx_output(r, (size_t)i, psal_slice(r->graph, x, axis, at, length));
+        at += length;
+    }
+}
+
+/* By constant numbers. */
+static void build_gather(onnx_run *r) {
+    psal_node x = onnx_input(r, 0);
+    const onnx_constant *index = onnx_constant_input(r, 1);
+    if (!index || !index->integers) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its indices are not known beforehand");
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    const int axis = onnx_axis(r, onnx_int(r, "axis", 0), s.ndim);
+    const int64_t count = psal_shape_count(&index->shape);
+    psal_shape shape = {.ndim = 0};
+    if (axis < 0) return;
+    if (s.ndim - 1 + index->shape.ndim > PSAL_MAX_DIMS || count < 1) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its result has too many dimensions or no elements");
+        return;
+    }
+    for (int i = 0; i < axis; i++) shape.dim[shape.ndim++] = s.dim[i];
+    for (int i = 0; i < index->shape.ndim; i++) shape.dim[shape.ndim++] = index->shape.dim[i];
+    for (int i = axis + 1; i < s.ndim; i++) shape.dim[shape.ndim++] = s.dim[i];
+    int64_t *at = malloc((size_t)count * sizeof *at);
+    if (!at) onnx_fail(r, PSAL_ERR_MEMORY, "out of memory");
+    for (int64_t k = 0; at && k < count; k++) {
+        at[k] = index->integers[k] < 0 ? index->integers[k] + s.dim[axis] : index->integers[k];
+        if (at[k] < 0 || at[k] >= s.dim[axis])
+            onnx_fail(r, PSAL_ERR_SHAPE, "index %" PRId64 " of %" PRId64, index->integers[k], s.dim[axis]);
+    }
+    if (!onnx_failed(r)) {
+        x = count == 1 ? psal_slice(r->graph, x, axis, at[0], 1) : psal_gather(r->graph, x, axis, at, count);
+        onnx_output(r, 0, psal_reshape(r->graph, x, shape));
+    }
+    free(at);
+}
+
+/* Constant padding: zeros around x - value, plus value. */
+static void build_pad(onnx_run *r) {
+    psal_node x = onnx_input(r, 0);
+    const psal_attribute *mode = onnx_attribute(r->o, "mode");
+    double value = onnx_float(r, "value", 0);
+    int64_t count, axis_count, before[PSAL_MAX_DIMS] = {0}, after[PSAL_MAX_DIMS] = {0};
+    const int64_t *pads = onnx_integers_of(r, "pads", 1, &count);
+    const int64_t *axes = onnx_has_input(r, 3) ? onnx_integers(r, 3, &axis_count) : NULL;
+    if (mode && strcmp(mode->text, "constant") != 0)
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute mode '%.40s': psal has constant", mode->text);
+    if (onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &value))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its value is not known beforehand");
+    if (onnx_failed(r)) return;
+    const int ndim = onnx_shape(r, x)->ndim;
+    const int64_t padded = axes ? axis_count : ndim;
+    if (!pads || padded > ndim || count != 2 * padded) {
+        onnx_fail(r, PSAL_ERR_FORMAT, "%" PRId64 " pads for %d dimensions", count, ndim);
+        return;
+    }
+    for (int64_t i = 0; i < padded; i++) {
+        const int axis = axes ? onnx_axis(r, axes[i], ndim) : (int)i;
+        if (axis < 0) return;
+        before[axis] = pads[i];
+        after[axis] = pads[padded + i];
+    }
+    if (value != 0) x = psal_shift(r->graph, x, -value);
+    x = psal_pad(r->graph, x, before, after);
+    onnx_output(r, 0, value != 0 ? psal_shift(r->graph, x, value) : x);
+}
+
+static void build_expand(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    int64_t count;
+    const int64_t *wanted = onnx_integers(r, 1, &count);
+    psal_shape shape;
+    char text[96];
+    if (onnx_failed(r)) return;
+    const psal_shape to = psal_shape_make(count <= PSAL_MAX_DIMS ? (int)count : 0, wanted);
+    if (count > PSAL_MAX_DIMS || !onnx_broadcast(onnx_shape(r, x), &to, &shape)) {
+        onnx_fail(r, PSAL_ERR_SHAPE, "%s does not become %s", psal_shape_format(onnx_shape(r, x), text, sizeof text),
+                  psal_shape_format(&to, (char[96]){""}, 96));
+        return;
+    }
+    onnx_output(r, 0, psal_expand(r->graph, x, shape));
+}
+
+/* The shape is known; from operator set 15 on, a part of it. */
+static void build_shape(onnx_run *r) {
+    const psal_shape *s;
+    const onnx_constant *c = onnx_constant_input(r, 0);
+    if (c)
+        s = &c->shape;
+    else
+        s = onnx_shape(r, onnx_input(r, 0));
+    if (onnx_failed(r)) return;
+    int64_t start = onnx_int(r, "start", 0), end = onnx_int(r, "end", s->ndim);
+    start = start < 0 ? start + s->ndim : start;
+    end = end < 0 ? end + s->ndim : end;
+    start = start < 0 ? 0 : start > s->ndim ? s->ndim : start;
+    end = end < start ? start : end > s->ndim ? s->ndim : end;
+    const psal_shape part = PSAL_SHAPE(end - start);
+    onnx_constant *y = onnx_new_constant(r, true, &part);
+    for (int64_t i = start; y && i < end; i++) y->integers[i - start] = s->dim[i];
+    onnx_output_constant(r, 0, y);
+}
+
+static void build_size(onnx_run *r) {
+    const onnx_constant *c = onnx_constant_input(r, 0);
+    const int64_t count = psal_shape_count(c ? &c->shape : onnx_shape(r, onnx_input(r, 0)));
+    onnx_constant *y = onnx_new_constant(r, true, NO_VALUE_SHAPE);
+    if (y) y->integers[0] = count;
+    onnx_output_constant(r, 0, y);
+}
+
+/* Constants that are no tensors: value_int, value_float, value_ints, value_floats. */
+static bool fold_constant(onnx_run *r) {
+    const psal_attribute *a = r->o->attribute_count == 1 ? &r->o->attributes[0] : NULL;
+    if (!a || (a->type != PSAL_ATTRIBUTE_INT && a->type != PSAL_ATTRIBUTE_FLOAT && a->type != PSAL_ATTRIBUTE_INTS &&
+               a->type != PSAL_ATTRIBUTE_FLOATS)) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "a constant that is neither a tensor nor numbers");
+        return false;
+    }
+    const bool list = a->type == PSAL_ATTRIBUTE_INTS || a->type == PSAL_ATTRIBUTE_FLOATS,
+               integer = a->type == PSAL_ATTRIBUTE_INT || a->type == PSAL_ATTRIBUTE_INTS;
+    const psal_shape shape = list ? PSAL_SHAPE((int64_t)a->count) : *NO_VALUE_SHAPE;
+    onnx_constant *y = onnx_new_constant(r, integer, &shape);
+    for (int64_t k = 0; y && k < psal_shape_count(&shape); k++) {
+        if (integer)
+            y->integers[k] = list ? a->integers[k] : a->integer;
+        else
+            y->numbers[k] = list ? (double)a->numbers[k] : (double)a->number;
+    }
+    onnx_output_constant(r, 0, y);
+    return y != NULL;
+}
+
+/* ---- sums ---- */
+
+static void build_reduce(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    int64_t count;
+    const int64_t *wanted = onnx_integers_of(r, "axes", 1, &count);
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    const bool keep = onnx_int(r, "keepdims", 1) != 0, mean = is(r, "ReduceMean");
+    int axes[PSAL_MAX_DIMS], used = 0;
+    bool chosen[PSAL_MAX_DIMS] = {false};
+    if (!count && onnx_int(r, "noop_with_empty_axes", 0)) {
+        onnx_output(r, 0, x);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const int axis = onnx_axis(r, wanted[i], s.ndim);
+        if (axis < 0) return;
+        chosen[axis] = true;
+    }
+    for (int i = 0; i < s.ndim; i++)
+        if (chosen[i] || !count) axes[used++] = i;
+    if (mean && s.ndim == 4 && used == 2 && axes[0] == 2 && axes[1] == 3) { /* as global average pooling */
+        const psal_node y = psal_adaptive_avg_pool2d(r->graph, x, 1, 1);
+        onnx_output(r, 0, keep ? y : psal_reshape(r->graph, y, PSAL_SHAPE(s.dim[0], s.dim[1])));
+        return;
+    }
+    onnx_output(r, 0,
+                mean ? psal_mean_axes(r->graph, x, axes, used, keep) : psal_sum_axes(r->graph, x, axes, used, keep));
+}
+
+/* Along one axis, or (before operator set 13) over all axes from it on. */
+static void build_softmax(onnx_run *r) {
+    psal_node x = onnx_input(r, 0);
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    const int axis = onnx_axis(r, onnx_int(r, "axis", r->d->opset < 13 ? 1 : -1), s.ndim);
+    if (axis < 0) return;
+    if (r->d->opset < 13) {
+        psal_shape flat = PSAL_SHAPE(1, 1);
+        for (int i = 0; i < s.ndim; i++) flat.dim[i >= axis] *= s.dim[i];
+        onnx_output(r, 0, psal_reshape(r->graph, psal_softmax(r->graph, psal_reshape(r->graph, x, flat)), s));
+        return;
+    }
+    int swapped[PSAL_MAX_DIMS];
+    for (int i = 0; i < s.ndim; i++) swapped[i] = i == axis ? s.ndim - 1 : i == s.ndim - 1 ? axis : i;
+    const bool last = axis == s.ndim - 1;
+    if (!last) x = psal_permute(r->graph, x, swapped, s.ndim);
+    x = psal_softmax(r->graph, x);
+    onnx_output(r, 0, last ? x : psal_permute(r->graph, x, swapped, s.ndim));
+}
+
+/* What exists of constants only. */
+static void build_never(onnx_run *r) {
+    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "psal has it of constants and shapes only, not of what depends on the image");
+}
+
+/* ---- the table ---- */
+
+#define WINDOW " auto_pad dilations kernel_shape pads strides "
+
+static const onnx_operator operators[] = {
+    {"Abs", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Add", " ", 0, 3, 0, build_binary, onnx_fold_binary},
+    {"And", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"AveragePool", WINDOW "ceil_mode count_include_pad ", 0, 0, 0, build_pool, NULL},
+    {"BatchNormalization", " epsilon momentum spatial training_mode ", 6, 0, 24, build_batch_norm, NULL},
+    {"Cast", " to ", 0, 1, 0, build_cast, onnx_fold_cast},
+    {"Ceil", " ", 0, 0, 0, build_never, onnx_fold_unary},
+    {"Clip", " max min ", 0, 0, 0, build_clip, NULL},
+    {"Concat", " axis ", 0, ~0u, 0, build_concat, onnx_fold_concat},
+    {"Constant", " value value_float value_floats value_int value_ints ", 0, 0, 0, build_never, fold_constant},
+    {"ConstantOfShape", " value ", 0, 0, 0, build_never, onnx_fold_fill},
+    {"Conv", WINDOW "group ", 6, 0, 0, build_conv, NULL},
+    {"Div", " ", 0, 3, 0, build_binary, onnx_fold_binary},
+    {"Dropout", " ratio seed ", 0, 0, 0, build_unary, NULL},
+    {"Equal", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"Erf", " ", 0, 0, 0, build_unary, NULL},
+    {"Exp", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Expand", " ", 0, 1, 0, build_expand, onnx_fold_expand},
+    {"Flatten", " axis ", 0, 1, 0, build_flatten, NULL},
+    {"Floor", " ", 0, 0, 0, build_never, onnx_fold_unary},
+    {"Gather", " axis ", 0, 1, 0, build_gather, onnx_fold_gather},
+    {"Gemm", " alpha beta transA transB ", 6, 0, 0, build_gemm, NULL},
+    {"GlobalAveragePool", " ", 0, 0, 0, build_global_pool, NULL},
+    {"GlobalMaxPool", " ", 0, 0, 0, build_global_pool, NULL},
+    {"Greater", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"HardSigmoid", " alpha beta ", 0, 0, 0, build_unary, NULL},
+    {"HardSwish", " ", 0, 0, 0, build_unary, NULL},
+    {"Identity", " ", 0, 1, 0, build_unary, onnx_fold_shape_change},
+    {"LayerNormalization", " axis epsilon stash_type ", 6, 0, 0, build_layer_norm, NULL},
+    {"LeakyRelu", " alpha ", 0, 0, 0, build_unary, NULL},
+    {"Less", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"Log", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"MatMul", " ", 3, 0, 0, build_matmul, NULL},
+    {"Max", " ", 0, 0, 0, build_binary, onnx_fold_binary},
+    {"MaxPool", WINDOW "ceil_mode storage_order ", 0, 0, 0, build_pool, NULL},
+    {"Min", " ", 0, 0, 0, build_binary, onnx_fold_binary},
+    {"Mod", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"Mul", " ", 0, 3, 0, build_binary, onnx_fold_binary},
+    {"Neg", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Not", " ", 0, 0, 0, build_never, onnx_fold_unary},
+    {"Or", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"PRelu", " ", 2, 0, 0, build_prelu, NULL},
+    {"Pad", " mode pads value ", 0, 1, 0, build_pad, NULL},
+    {"Pow", " ", 0, 1, 0, build_binary, onnx_fold_binary},
+    {"Range", " ", 0, 0, 0, build_never, onnx_fold_range},
+    {"Reciprocal", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"ReduceMax", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
+    {"ReduceMean", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
+    {"ReduceMin", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
+    {"ReduceProd", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
+    {"ReduceSum", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
+    {"Relu", " ", 0, 0, 0, build_unary, NULL},
+    {"Reshape", " allowzero ", 0, 1, 0, build_reshape, onnx_fold_shape_change},
+    {"Shape", " end start ", 0, 0, 0, build_shape, NULL},
+    {"Sigmoid", " ", 0, 0, 0, build_unary, NULL},
+    {"Size", " ", 0, 0, 0, build_size, NULL},
+    {"Slice", " axes ends starts ", 0, 1, 0, build_slice, onnx_fold_slice},
+    {"Softmax", " axis ", 0, 0, 0, build_softmax, NULL},
+    {"Split", " axis num_outputs split ", 0, 1, 0, build_split, NULL},
+    {"Sqrt", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Squeeze", " axes ", 0, 1, 0, build_squeeze, onnx_fold_shape_change},
+    {"Sub", " ", 0, 3, 0, build_binary, onnx_fold_binary},
+    {"Sum", " ", 0, ~0u, 0, build_binary, NULL},
+    {"Tanh", " ", 0, 0, 0, build_unary, NULL},
+    {"Transpose", " perm ", 0, 1, 0, build_transpose, onnx_fold_transpose},
+    {"Unsqueeze", " axes ", 0, 1, 0, build_squeeze, onnx_fold_shape_change},
+    {"Where", " ", 0, 0, 0, build_never, onnx_fold_where},
+};
+
+static int compare(const void *type, const void *operator) {
+    return strcmp(type, ((const onnx_operator *)operator)->type);
+}
+
+const onnx_operator *onnx_find_operator(const psal_operator *o) {
+    if (*o->domain) return NULL;
+    return bsearch(o->type, operators, sizeof operators / sizeof *operators, sizeof *operators, compare);
+}

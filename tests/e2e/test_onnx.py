@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Every program with a network from an ONNX file.
+
+    tests/e2e/test_onnx.py TOOLS-DIR SOURCE-DIR
+
+Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import json
+import sys
+
+import onnx_files
+from checks import check, run_tests
+from programs import bag, leftovers, lines_of, run, samples, scratch
+
+PREPROCESS = ["--preprocess", "torchvision;resize=32;crop=32"]
+
+
+def write(name, content):
+    path = scratch / name
+    path.write_bytes(content)
+    return path
+
+
+def works(what, program, *arguments):
+    done = run(program, *arguments)
+    check(what, done.returncode == 0, f"{done.returncode}: {lines_of(done)}")
+    return done
+
+
+def refused(what, word, program, *arguments):
+    done = run(program, *arguments)
+    said = lines_of(done)
+    check(what, done.returncode == 1 and len(said) == 1 and word in said[0], f"{done.returncode}: {said}")
+
+
+def test_programs():
+    net = ["-w", write("net.onnx", onnx_files.classifier(1)), *PREPROCESS]
+    stats, store, delta = scratch / "s.st", scratch / "p.npy", scratch / "d.st"
+    done = works("psal-run", "psal-run", "--quiet", "--json", *net, "--mode", "naive", "-i", bag, "-l", 8, "--out", scratch / "o")
+    answer = json.loads(done.stdout) if done.returncode == 0 else {"top_filters": [{}], "model": ""}
+    check("names of the file", answer["top_filters"][0].get("layer") in ("a.weight", "b.weight"), answer["top_filters"][0])
+    check("the architecture", answer["model"].startswith("onnx-"), answer["model"])
+    works("psal-stats", "psal-stats", "--quiet", *net, "--data", samples / "labels.csv", "--out", stats, "--profiles", store)
+    works("with statistics", "psal-run", "--quiet", *net, "--stats", stats, "-i", bag, "-l", 8, "--out", scratch / "o")
+    works("psal-neighbors", "psal-neighbors", "--quiet", *net, "--store", store, "--stats", stats, "-i", bag)
+    works("psal-prune", "psal-prune", "--quiet", *net, "--stats", stats, "-i", bag, "-l", 8, "--k", 2)
+    works("psal-finetune", "psal-finetune", "--quiet", *net, "--stats", stats, "-i", bag, "-l", 8, "--k", 3, "--choices", "salient",
+          "--save-delta", delta)
+    works("with a delta", "psal-run", "--quiet", *net, "--mode", "naive", "--delta", delta, "-i", bag, "-l", 8, "--out", scratch / "o")
+    other = ["-w", write("other.onnx", onnx_files.classifier(1, filters=7)), *PREPROCESS]
+    refused("statistics of another network", "", "psal-run", "--quiet", *other, "--stats", stats, "-i", bag, "--out", scratch / "o")
+    refused("a delta of another network", "", "psal-run", "--quiet", *other, "--mode", "naive", "--delta", delta, "-i", bag,
+            "--out", scratch / "o")
+    saved = scratch / "saved.st"
+    refused("psal-convert", "cannot be saved", "psal-convert", net[1], saved)
+    refused("--save", "cannot be saved", "psal-prune", "--quiet", *net, "--stats", stats, "-i", bag, "-l", 8, "--k", 2, "--choices",
+            "salient", "--save", saved)
+    check("nothing saved", not saved.exists() and not leftovers(scratch), leftovers(scratch))
+
+
+def test_folded():
+    """Statistics of other weights do not belong to a network with folded normalisation"""
+    one, two = (["-w", write(f"folded{i}.onnx", onnx_files.classifier(i, lost=True)), *PREPROCESS] for i in (1, 2))
+    stats = scratch / "folded.st"
+    done = works("psal-stats", "psal-stats", *one, "--data", samples / "labels.csv", "--out", stats)
+    check("it is said", b"folded batch normalisation" in done.stderr, done.stderr)
+    works("its own statistics", "psal-run", "--quiet", *one, "--stats", stats, "-i", bag, "--out", scratch / "o")
+    refused("those of other weights", "not of these weights", "psal-run", "--quiet", *two, "--stats", stats, "-i", bag, "--out",
+            scratch / "o")
+
+
+def test_refused():
+    good = write("good.onnx", onnx_files.classifier(1))
+    rest = ["--mode", "naive", "-i", bag, "--out", scratch / "o"]
+    refused("no preprocessing", "--preprocess", "psal-run", "--quiet", "-w", good, *rest)
+    refused("another size", "made for images of 32 x 32", "psal-run", "--quiet", "-w", good, "--preprocess", "torchvision", *rest)
+    for option in (["--model", "resnet18"], ["--variant", "v1"], ["--bn-epsilon", "0.1"], ["--weights-key", "x"]):
+        refused(f"{option[0]}", option[0], "psal-run", "--quiet", "-w", good, *PREPROCESS, *option, *rest)
+    bad = write("bad.onnx", onnx_files.classifier(1).replace(b"GlobalAveragePool", b"GlobalBetteryPool"))
+    refused("an unknown operator", "(GlobalBetteryPool): psal has no such operator; of this file's it has Conv, Relu", "psal-run",
+            "--quiet", "-w", bad, *PREPROCESS, *rest)
+    content = good.read_bytes()
+    for part in (2, 3, 10):
+        refused(f"cut to 1/{part}", "cut.onnx", "psal-run", "--quiet", "-w", write("cut.onnx", content[:len(content) // part]),
+                *PREPROCESS, *rest)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests((test_programs, test_folded, test_refused), scratch))

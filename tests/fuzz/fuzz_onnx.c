@@ -1,0 +1,105 @@
+/* ONNX models, and the networks that they describe. */
+#include "io/onnx.h"
+
+#include "models/model.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/io/onnx_writer.h"
+
+const int fuzz_mutations = 12000;
+const fuzz_word fuzz_words[] = {FUZZ_WORD("Conv"),
+                                FUZZ_WORD("Gemm"),
+                                FUZZ_WORD("MatMul"),
+                                FUZZ_WORD("BatchNormalization"),
+                                FUZZ_WORD("Relu"),
+                                FUZZ_WORD("Reshape"),
+                                FUZZ_WORD("Concat"),
+                                FUZZ_WORD("Shape"),
+                                FUZZ_WORD("Gather"),
+                                FUZZ_WORD("Add"),
+                                FUZZ_WORD("strides"),
+                                FUZZ_WORD("pads"),
+                                FUZZ_WORD("axis"),
+                                FUZZ_WORD("image"),
+                                FUZZ_WORD("logits"),
+                                FUZZ_WORD("location"),
+                                FUZZ_WORD("offset"),
+                                FUZZ_WORD("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+                                FUZZ_WORD("\x80\x80\x80\x80\x08"),
+                                FUZZ_WORD("\x08\x00"),
+                                FUZZ_WORD("\x0a\x00"),
+                                FUZZ_WORD("\x2a\x00"),
+                                FUZZ_WORD("\xa0\x01\x07"),
+                                {NULL, 0}};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    psal_error err = PSAL_ERROR_INIT, model_err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = psal_onnx_read(fuzz_write("a.onnx", data, size), &err);
+    if (fuzz_outcome(map != NULL, &err)) {
+        fuzz_touch(map);
+        psal_model *model = psal_model_load(map, NULL, NULL, &model_err);
+        fuzz_outcome(model != NULL, &model_err);
+        psal_model_free(model);
+    }
+    psal_tensor_map_free(map);
+    return 0;
+}
+
+void fuzz_make_seeds(void) {
+    proto model = onnx_sample(), graph = {.size = 0}, tensor, node;
+    fuzz_seed("sample", model.bytes, model.size);
+    /* numbers of every kind */
+    tensor = onnx_tensor("a", 1, DIMS(2));
+    proto_float(&tensor, 4, 1);
+    proto_float(&tensor, 4, 2);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("b", 7, DIMS(2));
+    proto_bytes(&tensor, 7, "\1\2", 2);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("c", 10, DIMS(1));
+    proto_int(&tensor, 5, 0x3c00);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("d", 11, DIMS(1));
+    proto_bytes(&tensor, 10, "12345678", 8);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("e", 1, DIMS(1));
+    proto_bytes(&tensor, 13,
+                "\x0a\x08location\x12\x06"
+                "a.onnx",
+                18);
+    proto_int(&tensor, 14, 1);
+    proto_message(&graph, 5, &tensor);
+    model = onnx_model(&graph, 9);
+    fuzz_seed("numbers", model.bytes, model.size);
+    /* a shape that is computed */
+    graph.size = 0;
+    node = onnx_node("Shape", "image", NULL, NULL, "s");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Gather", "s", "zero", NULL, "n");
+    node_int(&node, "axis", 0);
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Concat", "n", "rest", NULL, "shape");
+    node_int(&node, "axis", 0);
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Reshape", "image", "shape", NULL, "flat");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("MatMul", "flat", "w", NULL, "m");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Add", "m", "bias", NULL, "logits");
+    proto_message(&graph, 1, &node);
+    tensor = onnx_tensor("zero", 7, DIMS(1));
+    proto_int(&tensor, 7, 0);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("rest", 7, DIMS(1));
+    proto_int(&tensor, 7, -1);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("w", DIMS(12, 3));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("bias", DIMS(3));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_port("image", DIMS(-1, 3, 2, 2));
+    proto_message(&graph, 11, &tensor);
+    tensor = onnx_port("logits", DIMS(-1, 3));
+    proto_message(&graph, 12, &tensor);
+    model = onnx_model(&graph, 14);
+    fuzz_seed("shapes", model.bytes, model.size);
+}

@@ -1,0 +1,262 @@
+#include "models/onnx.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io/onnx.h"
+#include "models/model.h"
+#include "models/onnx_internal.h"
+#include "tests/unit/io/onnx_writer.h"
+
+static psal_tensor_map *read_model(const proto *model) {
+    char path[] = "/tmp/psal-test-XXXXXX";
+    psal_error err = PSAL_ERROR_INIT;
+    const int file = mkstemp(path);
+    ck_assert_int_eq((int)write(file, model->bytes, model->size), (int)model->size);
+    close(file);
+    psal_tensor_map *map = psal_onnx_read(path, &err);
+    unlink(path);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    return map;
+}
+
+static void refuse(const proto *graph, const psal_model_options *options, const char *what) {
+    const proto model = onnx_model(graph, 14);
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = read_model(&model);
+    ck_assert_msg(psal_model_load(map, options, NULL, &err) == NULL, "taken, expected: %s", what);
+    ck_assert_msg(strstr(err.message, what), "'%s', expected: %s", err.message, what);
+    psal_tensor_map_free(map);
+}
+
+/* The logits of an image of ones, in *logits[4]. */
+static void compute(const psal_model *model, int height, int width, float logits[4]) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_graph *graph = psal_graph_new();
+    psal_network network;
+    ck_assert_msg(psal_model_build(model, graph, 1, height, width, &network, &err) == PSAL_OK, "%s", err.message);
+    const psal_plan_options options = {.outputs = {&network.logits}, .output_count = {1}, .stages = 1, .threads = 1};
+    psal_plan *plan = psal_plan_new(graph, &options, &err);
+    ck_assert_msg(plan && psal_model_bind(model, &network, plan, &err) == PSAL_OK, "%s", err.message);
+    psal_workspace *workspace = psal_workspace_new(plan, &err);
+    float *image = malloc((size_t)(3 * height * width) * sizeof *image);
+    for (int i = 0; i < 3 * height * width; i++) image[i] = 1;
+    ck_assert_int_eq(psal_workspace_set(workspace, network.image, image, &err), PSAL_OK);
+    ck_assert_int_eq(psal_workspace_run(workspace, 0, &err), PSAL_OK);
+    memcpy(logits, psal_workspace_get(workspace, network.logits), 4 * sizeof *logits);
+    free(image);
+    psal_workspace_free(workspace);
+    psal_plan_free(plan);
+    psal_network_free(&network);
+    psal_graph_free(graph);
+}
+
+/* The sample's logits by hand: value i of a tensor is ((7 i) mod 11 - 5) / 8. */
+static float value(int i) {
+    return (float)((i * 7) % 11 - 5) / 8;
+}
+
+static void expect_sample(float logits[4]) {
+    double pooled[5], expected[4];
+    for (int o = 0; o < 5; o++) {
+        pooled[o] = 0;
+        for (int y = 0; y < 8; y += 2)
+            for (int x = 0; x < 8; x += 2) {
+                double sum = value(o);
+                for (int c = 0; c < 3; c++)
+                    for (int ky = 0; ky < 3; ky++)
+                        for (int kx = 0; kx < 3; kx++)
+                            if (y + ky - 1 >= 0 && y + ky - 1 < 8 && x + kx - 1 >= 0 && x + kx - 1 < 8)
+                                sum += value(((o * 3 + c) * 3 + ky) * 3 + kx);
+                pooled[o] += (sum > 0 ? sum : 0) / 16;
+            }
+    }
+    for (int k = 0; k < 4; k++) {
+        expected[k] = value(k);
+        for (int o = 0; o < 5; o++) expected[k] += pooled[o] * value(k * 5 + o);
+        ck_assert_msg(fabs(expected[k] - logits[k]) < 1e-5, "logit %d is %g, expected %g", k, logits[k], expected[k]);
+    }
+}
+
+START_TEST(test_sample) {
+    const proto file = onnx_sample();
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = read_model(&file);
+    char notes[1024];
+    float logits[4];
+    psal_model *model = psal_model_load(map, NULL, notes, &err);
+    ck_assert_msg(model != NULL, "%s", err.message);
+    const psal_model_info *info = psal_model_get_info(model);
+    ck_assert_str_eq(notes, "");
+    ck_assert_str_eq(info->family, "onnx");
+    ck_assert(strncmp(info->arch, "onnx-", 5) == 0 && !info->norm_folded);
+    ck_assert_int_eq(info->num_classes, 4);
+    ck_assert_int_eq(info->native_size, 8);
+    ck_assert_int_eq(info->filter_count, 5);
+    ck_assert_int_eq(psal_model_parameter_count(model), 4);
+    ck_assert_str_eq(psal_model_get_parameter(model, 0)->name, "conv.weight");
+    ck_assert(psal_model_get_parameter(model, 0)->is_filter && !psal_model_get_parameter(model, 2)->is_filter);
+    int scale, shift;
+    psal_model_filter_norm(model, 0, &scale, &shift);
+    ck_assert(scale == -1 && shift == 1);
+    compute(model, 8, 8, logits);
+    expect_sample(logits);
+    /* another size than the file's */
+    psal_graph *graph = psal_graph_new();
+    psal_network network;
+    ck_assert_int_ne(psal_model_build(model, graph, 1, 9, 8, &network, &err), PSAL_OK);
+    ck_assert_msg(strstr(err.message, "made for images of 8 x 8, not 8 x 9"), "%s", err.message);
+    psal_graph_free(graph);
+    ck_assert_ptr_null(psal_model_export(model, NULL, &err));
+    psal_model_free(model);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+/* Equal weights that the exporter keeps once, lost names, a softmax at the end, a size that is computed. */
+START_TEST(test_exporters_ways) {
+    proto graph = {.size = 0}, node;
+    psal_error err = PSAL_ERROR_INIT;
+    char notes[1024];
+    float logits[4];
+    node = onnx_node("Identity", "conv.bias", NULL, NULL, "onnx::bias");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Conv", "image", "onnx::Conv_7", "onnx::bias", "a");
+    proto_text(&node, 3, "/stem/stem.0/conv/Conv");
+    node_ints(&node, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    node_ints(&node, "strides", 2, (int64_t[]){2, 2});
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Relu", "a", NULL, NULL, "b");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("ReduceMean", "b", NULL, NULL, "c");
+    node_ints(&node, "axes", 2, (int64_t[]){-1, 2});
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Shape", "c", NULL, NULL, "s");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Gather", "s", "zero", NULL, "n");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Concat", "n", "rest", NULL, "shape");
+    node_int(&node, "axis", 0);
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Reshape", "c", "shape", NULL, "d");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Transpose", "fc.weight", NULL, NULL, "t");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("MatMul", "d", "t", NULL, "e");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Add", "fc.bias", "e", NULL, "f");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Softmax", "f", NULL, NULL, "probabilities");
+    node_int(&node, "axis", 1);
+    proto_message(&graph, 1, &node);
+    const proto tensors[] = {onnx_floats("onnx::Conv_7", DIMS(5, 3, 3, 3)), onnx_floats("conv.bias", DIMS(5)),
+                             onnx_floats("fc.weight", DIMS(4, 5)), onnx_floats("fc.bias", DIMS(4))};
+    for (int i = 0; i < 4; i++) proto_message(&graph, 5, &tensors[i]);
+    proto t = onnx_tensor("zero", 7, DIMS(1));
+    proto_int(&t, 7, 0);
+    proto_message(&graph, 5, &t);
+    t = onnx_tensor("rest", 7, DIMS(1));
+    proto_int(&t, 7, -1);
+    proto_message(&graph, 5, &t);
+    t = onnx_port("image", DIMS(-1, 3, -1, -1));
+    proto_message(&graph, 11, &t);
+    t = onnx_port("probabilities", DIMS(-1, 4));
+    proto_message(&graph, 12, &t);
+    const proto file = onnx_model(&graph, 14);
+    psal_tensor_map *map = read_model(&file);
+    psal_model *model = psal_model_load(map, NULL, notes, &err);
+    ck_assert_msg(model != NULL, "%s", err.message);
+    ck_assert_msg(strstr(notes, "took the logits in front of Softmax"), "%s", notes);
+    ck_assert_msg(strstr(notes, "folded batch normalisation"), "%s", notes);
+    ck_assert(psal_model_get_info(model)->norm_folded);
+    ck_assert_str_eq(psal_model_get_parameter(model, 0)->name, "stem.0.conv.weight");
+    ck_assert_str_eq(psal_model_get_parameter(model, 1)->name, "stem.0.conv.bias");
+    ck_assert_int_eq(psal_model_get_info(model)->num_classes, 4);
+    compute(model, 8, 8, logits);
+    expect_sample(logits);
+    compute(model, 17, 11, logits); /* any size */
+    psal_model_free(model);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
+START_TEST(test_refused) {
+    proto graph = onnx_sample_graph(), node;
+    refuse(&graph, &(psal_model_options){.arch = "resnet18"}, "leave out the architecture (--model)");
+    refuse(&graph, &(psal_model_options){.bn_epsilon = 1e-3}, "--bn-epsilon");
+    refuse(&graph, &(psal_model_options){.prefix = "x."}, "--weights-key");
+#define WITH(...)   \
+    graph.size = 0; \
+    node = __VA_ARGS__
+#define END(what)                                \
+    proto_message(&graph, 1, &node);             \
+    node = onnx_port("image", DIMS(1, 3, 4, 4)); \
+    proto_message(&graph, 11, &node);            \
+    node = onnx_port("y", DIMS(1, 3));           \
+    proto_message(&graph, 12, &node);            \
+    refuse(&graph, NULL, what)
+    WITH(onnx_node("Einsum", "image", NULL, NULL, "y"));
+    proto_text(&node, 3, "here");
+    END("node 'here' (Einsum): psal has no such operator; of this file's it has none, and not Einsum");
+    WITH(onnx_node("", "image", NULL, NULL, "y"));
+    END("psal has no such operator");
+    WITH(onnx_node("Relu", "image", NULL, NULL, "y"));
+    node_int(&node, "slope", 1);
+    END("(Relu): psal does not know the attribute 'slope'");
+    WITH(onnx_node("Relu", "image", NULL, NULL, "y"));
+    END("its output 'y' has shape 1x3x4x4, expected images x classes");
+    WITH(onnx_node("MaxPool", "image", NULL, NULL, "y"));
+    node_ints(&node, "kernel_shape", 2, (int64_t[]){2, 2});
+    node_ints(&node, "dilations", 2, (int64_t[]){2, 1});
+    END("dilations in pooling");
+    WITH(onnx_node("MaxPool", "image", NULL, NULL, "y"));
+    END("windows of 0");
+    WITH(onnx_node("Flatten", "image", NULL, NULL, "y"));
+    node_int(&node, "axis", INT64_MIN);
+    END("axis -9223372036854775808 of 4 dimensions");
+    WITH(onnx_node("Reshape", "image", "image", NULL, "y"));
+    END("must be whole numbers that do not depend on the image");
+    WITH(onnx_node("Floor", "image", NULL, NULL, "y"));
+    END("of constants and shapes only");
+    WITH(onnx_node("Conv", "image", "image", NULL, "y"));
+    node_ints(&node, "pads", 4, (int64_t[]){INT64_MAX, 0, 0, 0});
+    END("a padding of 9223372036854775807 and 0");
+#undef WITH
+#undef END
+    graph = onnx_sample_graph();
+    node = onnx_port("second", DIMS(1, 3, 4, 4));
+    proto_message(&graph, 11, &node);
+    refuse(&graph, NULL, "several inputs, 'image' and 'second'");
+}
+END_TEST
+
+/* They are looked up by halving. */
+START_TEST(test_every_operator_is_found) {
+    static const char *const types[] = {
+        "Abs",   "AveragePool", "BatchNormalization", "Conv",      "Gemm",      "HardSwish", "MatMul",
+        "PRelu", "Pad",         "ReduceMean",         "Transpose", "Unsqueeze", "Where"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const psal_operator o = {.type = types[i], .domain = ""}, other = {.type = types[i], .domain = "com.example"};
+        ck_assert_msg(onnx_find_operator(&o) != NULL, "%s", types[i]);
+        ck_assert_ptr_null(onnx_find_operator(&other));
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("onnx");
+    TCase *tests = tcase_create("all");
+    tcase_add_test(tests, test_sample);
+    tcase_add_test(tests, test_exporters_ways);
+    tcase_add_test(tests, test_refused);
+    tcase_add_test(tests, test_every_operator_is_found);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

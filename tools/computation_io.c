@@ -1,0 +1,160 @@
+#include "tools/computation_io.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/json_output.h"
+#include "engine/numbers.h"
+
+/* ---- one spelling ---- */
+
+static psal_status canonical_value(char value[PSAL_FIELD_SIZE], const psal_field_row *row, psal_error *err) {
+    char number[PSAL_NUMBER_SIZE];
+    double parsed;
+    psal_preprocess preprocess;
+    switch (row->kind) {
+    case PSAL_FIELD_TEXT:
+        return PSAL_OK;
+    case PSAL_FIELD_NUMBER:
+        if (!psal_parse_double(value, &parsed) || !isfinite(parsed))
+            return psal_fail(err, PSAL_ERR_FORMAT, "its %s is '%.60s', which is no number", row->name, value);
+        snprintf(value, PSAL_FIELD_SIZE, "%s", psal_format_double(parsed, number));
+        return PSAL_OK;
+    case PSAL_FIELD_FLAG:
+        if (strcmp(value, "true") == 0) strcpy(value, "1");
+        if (strcmp(value, "false") == 0) strcpy(value, "0");
+        if (strcmp(value, "0") == 0 || strcmp(value, "1") == 0) return PSAL_OK;
+        return psal_fail(err, PSAL_ERR_FORMAT, "its %s is '%.60s', neither 0 nor 1", row->name, value);
+    default:
+        if (psal_preprocess_parse(value, &preprocess, err) != PSAL_OK)
+            return psal_fail_prefix(err, "its %s", row->name);
+        psal_preprocess_format(&preprocess, value, PSAL_FIELD_SIZE);
+        return *value ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    }
+}
+
+psal_status psal_computation_canonical(psal_computation *c, psal_error *err) {
+    psal_status status = PSAL_OK;
+    for (int f = 0; f < PSAL_FIELD_COUNT && status == PSAL_OK; f++)
+        if (*c->value[f]) status = canonical_value(c->value[f], psal_field_describe((psal_field)f), err);
+    return status;
+}
+
+/* ---- from what is at hand ---- */
+
+void psal_computation_set_number(psal_computation *c, psal_field field, double value) {
+    char number[PSAL_NUMBER_SIZE];
+    psal_computation_set(c, field, "%s", psal_format_double(value, number));
+}
+
+psal_status psal_computation_set_network(psal_computation *c, const psal_model *model,
+                                         const psal_preprocess *preprocess, psal_error *err) {
+    const psal_model_info *info = psal_model_get_info(model);
+    uint64_t fingerprint = psal_model_fingerprint(model);
+    psal_preprocess_format(preprocess, c->value[PSAL_FIELD_PREPROCESS], PSAL_FIELD_SIZE);
+    if (!fingerprint || !*c->value[PSAL_FIELD_PREPROCESS]) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_computation_set(c, PSAL_FIELD_ARCH, "%s", info->arch);
+    psal_computation_set(c, PSAL_FIELD_WEIGHTS, "%016" PRIx64, fingerprint);
+    psal_computation_set(c, PSAL_FIELD_VARIANT, "%s", info->variant);
+    psal_computation_set_number(c, PSAL_FIELD_WIDTH, info->width);
+    psal_computation_set(c, PSAL_FIELD_CLASSES, "%d", info->num_classes);
+    if (info->bn_epsilon > 0) psal_computation_set_number(c, PSAL_FIELD_BN_EPSILON, info->bn_epsilon);
+    if (info->has_transform) psal_computation_set(c, PSAL_FIELD_TRANSFORM_INPUT, "%d", info->transform_input);
+    return PSAL_OK;
+}
+
+void psal_computation_set_profile(psal_computation *c, const psal_saliency_options *options, bool normalized) {
+    psal_computation_set(c, PSAL_FIELD_AGGREGATION, "%s", psal_aggregation_name(options->aggregation));
+    psal_computation_set(c, PSAL_FIELD_LOSS, "%s", psal_loss_name(options->loss));
+    psal_computation_set(c, PSAL_FIELD_SIGNED, "%d", options->is_signed);
+    psal_computation_set(c, PSAL_FIELD_NORMALIZED, "%d", normalized);
+}
+
+void psal_computation_set_statistics(psal_computation *c, const psal_statistics *statistics) {
+    static const psal_field fields[] = {PSAL_FIELD_DATASET, PSAL_FIELD_DATASET_NAME};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        memcpy(c->value[fields[i]], statistics->computation.value[fields[i]], PSAL_FIELD_SIZE);
+    psal_computation_set(c, PSAL_FIELD_STATISTICS, "%016" PRIx64, psal_statistics_fingerprint(statistics));
+    if (statistics->count > 0) psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, statistics->count);
+}
+
+psal_status psal_computation_read(psal_computation *c, const psal_tensor_map *map, psal_error *err) {
+    psal_status status = psal_computation_from_metadata(c, map, err);
+    return status == PSAL_OK ? psal_computation_canonical(c, err) : status;
+}
+
+bool psal_was_assumed(const psal_tensor_map *checkpoint, psal_field field) {
+    const char *value = psal_tensor_map_meta(checkpoint, psal_field_describe(field)->key);
+    return value && strcmp(value, "1") == 0;
+}
+
+static psal_status record_assumption(psal_tensor_map *checkpoint, psal_field field, bool assumed, psal_error *err) {
+    if (assumed == psal_was_assumed(checkpoint, field)) return PSAL_OK;
+    return psal_tensor_map_set_meta(checkpoint, psal_field_describe(field)->key, assumed ? "1" : "0", err);
+}
+
+psal_status psal_record_assumptions(psal_tensor_map *checkpoint, const char *preprocess, bool preprocess_assumed,
+                                    bool transform_assumed, psal_error *err) {
+    psal_status status = psal_tensor_map_set_meta(checkpoint, "psal.preprocess", preprocess, err);
+    if (status == PSAL_OK)
+        status = record_assumption(checkpoint, PSAL_FIELD_PREPROCESS_ASSUMED, preprocess_assumed, err);
+    return status == PSAL_OK ? record_assumption(checkpoint, PSAL_FIELD_TRANSFORM_ASSUMED, transform_assumed, err)
+                             : status;
+}
+
+/* ---- JSON ---- */
+
+const char *psal_computation_field_key(psal_field field) {
+    return psal_field_describe(field)->key + strlen("psal.");
+}
+
+json_t *psal_computation_field_json(const psal_computation *c, psal_field field) {
+    const char *value = c->value[field];
+    int64_t integer;
+    double number;
+    if (!*value) return json_null();
+    switch (psal_field_describe(field)->kind) {
+    case PSAL_FIELD_FLAG:
+        return json_boolean(psal_computation_is(c, field));
+    case PSAL_FIELD_NUMBER:
+        if (psal_parse_int64(value, &integer)) return json_integer(integer);
+        if (psal_parse_double(value, &number)) return psal_json_double(number);
+        return psal_json_string(value);
+    default:
+        return psal_json_string(value);
+    }
+}
+
+json_t *psal_computation_json(const psal_computation *c) {
+    json_t *object = json_object();
+    for (int f = 0; object && f < PSAL_FIELD_COUNT; f++) {
+        if (!*c->value[f]) continue;
+        json_t *value = psal_computation_field_json(c, (psal_field)f);
+        if (value && json_object_set_new(object, psal_computation_field_key((psal_field)f), value) == 0) continue;
+        json_decref(object);
+        object = NULL;
+    }
+    return object;
+}
+
+psal_status psal_computation_from_json(psal_computation *c, const json_t *object, psal_error *err) {
+    *c = (psal_computation){0};
+    for (int f = 0; f < PSAL_FIELD_COUNT; f++) {
+        const psal_field_row *row = psal_field_describe((psal_field)f);
+        const json_t *value = json_object_get(object, psal_computation_field_key((psal_field)f));
+        if (json_is_string(value) && json_string_length(value) < PSAL_FIELD_SIZE &&
+            strlen(json_string_value(value)) == json_string_length(value))
+            strcpy(c->value[f], json_string_value(value));
+        else if (json_is_boolean(value))
+            psal_computation_set(c, (psal_field)f, "%d", json_is_true(value));
+        else if (json_is_integer(value))
+            psal_computation_set(c, (psal_field)f, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        else if (json_is_real(value))
+            psal_computation_set_number(c, (psal_field)f, json_real_value(value));
+        else if (value && !json_is_null(value))
+            return psal_fail(err, PSAL_ERR_FORMAT, "its %s is no value", row->name);
+    }
+    return psal_computation_canonical(c, err);
+}

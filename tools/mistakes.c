@@ -1,0 +1,392 @@
+#include "tools/mistakes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+
+static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
+    const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
+    const char *target = psal_options_string(options, "image-target-label");
+    const psal_labels *labels = mistakes->session->labels;
+    char path[4096];
+    int label = PSAL_NO_LABEL;
+    if (image && data) return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path and --data");
+    if (data) {
+        if (target) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
+        mistakes->dataset = psal_open_list(data, labels, mistakes->skip_bad, &mistakes->session->notes, err);
+        if (!mistakes->dataset) return psal_error_status(err);
+        if (psal_dataset_all_labelled(mistakes->dataset)) return PSAL_OK;
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels",
+                         data);
+    }
+    if (!image) {
+        if (!mistakes->session->default_network)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
+        psal_status status = psal_box_file("fashion_samples/bag_called_sandal.png", path, err);
+        if (status != PSAL_OK) return status;
+        image = path;
+        if (!target) target = "Bag";
+    }
+    if (!target) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
+    if (psal_labels_parse(labels, target, &label, err) != PSAL_OK) return psal_fail_prefix(err, "--image-target-label");
+    mistakes->dataset = psal_dataset_from_images(&image, &label, 1, false, err);
+    return mistakes->dataset ? PSAL_OK : psal_error_status(err);
+}
+
+psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err) {
+    psal_image photo = PSAL_IMAGE_INIT;
+    psal_status status = psal_dataset_load(mistakes->dataset, index, &photo, err);
+    if (status == PSAL_OK) status = psal_session_prepare(mistakes->session, &photo, NULL, image, err);
+    psal_image_free(&photo);
+    return status;
+}
+
+static size_t image_size(const psal_mistakes *mistakes) {
+    return 3 * (size_t)mistakes->session->height * (size_t)mistakes->session->width;
+}
+
+/* ---- running several at once ---- */
+
+typedef psal_status (*work_function)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
+
+/* Call work for i in [0, count): subjects, or samples of the data set, whose name is for the message. */
+static psal_status run_all(const psal_mistakes *mistakes, const char *label, size_t count, bool subjects,
+                           bool forward_only, work_function work, void *data, psal_error *err) {
+    psal_status result = PSAL_OK;
+    psal_progress_options meter = {.out = stderr,
+                                   .mode = mistakes->session->quiet || count < 2 ? PSAL_PROGRESS_QUIET
+                                                                                 : PSAL_PROGRESS_AUTO,
+                                   .label = label,
+                                   .total = (int64_t)count};
+    psal_progress *progress = psal_progress_start(&meter, NULL);
+    int workers = count < (size_t)mistakes->workers ? (int)count : mistakes->workers;
+#pragma omp parallel num_threads(workers > 0 ? workers : 1)
+    {
+        psal_mistakes_worker worker = {0};
+        psal_error own = PSAL_ERROR_INIT;
+        psal_status status;
+        if (forward_only) { /* before there are statistics */
+            worker.mistakes = mistakes;
+            worker.image = malloc(image_size(mistakes) * sizeof *worker.image);
+            worker.classifier = psal_classifier_worker_new(mistakes->classifier, &own);
+            status = !worker.image       ? psal_fail(&own, PSAL_ERR_MEMORY, "out of memory for an image")
+                     : worker.classifier ? PSAL_OK
+                                         : psal_error_status(&own);
+        } else {
+            status = psal_mistakes_worker_open(&worker, mistakes, &own);
+        }
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < count; i++) {
+            psal_status others;
+#pragma omp atomic read
+            others = result;
+            if (status != PSAL_OK || others != PSAL_OK) continue;
+            status = work(data, &worker, i, &own);
+            if (status != PSAL_OK)
+                psal_skipped_error(&own,
+                                   psal_dataset_name(mistakes->dataset, subjects ? mistakes->subjects[i].index : i),
+                                   !subjects && count > 1);
+            psal_progress_add(progress, 1);
+        }
+        if (status != PSAL_OK) {
+#pragma omp critical(psal_mistakes_error)
+            if (result == PSAL_OK) {
+                if (err) *err = own;
+#pragma omp atomic write
+                result = status;
+            }
+        }
+        psal_mistakes_worker_close(&worker);
+    }
+    psal_progress_finish(progress);
+    return result;
+}
+
+psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label, work_function work, void *data,
+                               psal_error *err) {
+    return run_all(mistakes, label, mistakes->subject_count, true, false, work, data, err);
+}
+
+/* ---- mistakes ---- */
+
+/* A prediction for each sample of the data set. */
+typedef struct predictions {
+    psal_subject *all;
+    char **reasons; /* of the samples that were skipped; NULL: none are */
+} predictions;
+
+static psal_status predict(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
+    psal_subject *all = ((predictions *)data)->all;
+    char **reasons = ((predictions *)data)->reasons;
+    const psal_mistakes *mistakes = worker->mistakes;
+    psal_status status = psal_mistakes_image(mistakes, i, worker->image, err);
+    const float *logits;
+    if (status != PSAL_OK && reasons && psal_skippable(err)) {
+        all[i] = (psal_subject){.index = i, .skipped = true};
+        reasons[i] = strdup(err->message);
+        *err = (psal_error)PSAL_ERROR_INIT;
+        return reasons[i] ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    }
+    if (status == PSAL_OK) status = psal_classifier_run(worker->classifier, worker->image, NULL, &logits, err);
+    if (status != PSAL_OK) return status;
+    double *confidences = malloc((size_t)mistakes->classes * sizeof *confidences);
+    if (!confidences) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", mistakes->classes);
+    psal_confidences(logits, mistakes->classes, confidences);
+    int predicted = psal_predicted_class(logits, mistakes->classes, -1);
+    all[i] = (psal_subject){i, psal_dataset_label(mistakes->dataset, i), predicted, confidences[predicted], false};
+    free(confidences);
+    return PSAL_OK;
+}
+
+static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, size_t count, size_t wanted,
+                              psal_error *err) {
+    if (wanted > count) wanted = count;
+    mistakes->right = calloc(wanted + 1, sizeof *mistakes->right);
+    mistakes->right_labels = calloc(wanted + 1, sizeof *mistakes->right_labels);
+    mistakes->right_index = calloc(wanted + 1, sizeof *mistakes->right_index);
+    if (!mistakes->right || !mistakes->right_labels || !mistakes->right_index)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", wanted);
+    for (size_t i = 0; i < count && (size_t)mistakes->right_count < wanted; i++) {
+        if (all[i].skipped || all[i].predicted != all[i].label) continue;
+        float *image = malloc(image_size(mistakes) * sizeof *image);
+        if (!image) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples that are right", wanted);
+        mistakes->right_labels[mistakes->right_count] = all[i].label;
+        mistakes->right_index[mistakes->right_count] = i;
+        mistakes->right[mistakes->right_count++] = image;
+        psal_status status = psal_mistakes_image(mistakes, i, image, err);
+        if (status != PSAL_OK) return status;
+    }
+    return PSAL_OK;
+}
+
+/* Predict all samples; which of them were skipped goes to mistakes->skipped, in their order. */
+static psal_status predict_all(psal_mistakes *mistakes, psal_subject *all, size_t count, psal_error *err) {
+    predictions data = {all, mistakes->skip_bad ? calloc(count, sizeof *data.reasons) : NULL};
+    if (mistakes->skip_bad && !data.reasons)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    psal_status status = run_all(mistakes, "images", count, false, true, predict, &data, err);
+    for (size_t i = 0; i < count && data.reasons; i++) {
+        if (!data.reasons[i]) continue;
+        psal_error why = {.status = PSAL_ERR_FORMAT};
+        snprintf(why.message, sizeof why.message, "%s", data.reasons[i]);
+        if (status == PSAL_OK)
+            status = psal_skipped_add(&mistakes->skipped, psal_dataset_name(mistakes->dataset, i), &why, err);
+        free(data.reasons[i]);
+    }
+    free(data.reasons);
+    if (status == PSAL_OK && mistakes->skipped.count == count)
+        return psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad; the first: %s", count,
+                         mistakes->skipped.at[0].reason);
+    return status;
+}
+
+static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
+    size_t count = psal_dataset_count(mistakes->dataset);
+    bool named = !psal_options_has(options, "data");
+    size_t limit = psal_options_has(options, "limit") ? (size_t)psal_options_int(options, "limit") : count;
+    psal_subject *all = calloc(count, sizeof *all);
+    if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
+        int label = psal_dataset_label(mistakes->dataset, i);
+        if (label < mistakes->classes) continue;
+        free(all);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has label %d, but the network has classes 0 to %d",
+                         psal_dataset_name(mistakes->dataset, i), label, mistakes->classes - 1);
+    }
+    psal_status status = predict_all(mistakes, all, count, err);
+    if (status == PSAL_OK) status = keep_right(mistakes, all, count, (size_t)psal_options_int(options, "right"), err);
+    for (size_t i = 0; i < count && status == PSAL_OK; i++)
+        if (!all[i].skipped && (named || all[i].predicted != all[i].label) && mistakes->subject_count < limit)
+            all[mistakes->subject_count++] = all[i];
+    mistakes->subjects = all;
+    if (status == PSAL_OK && mistakes->subject_count == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples",
+                         count - mistakes->skipped.count);
+    if (status == PSAL_OK && named && all[0].predicted == all[0].label)
+        psal_note(&mistakes->session->notes, "%s is not a mistake: it is classified as %s, rightly",
+                  psal_dataset_name(mistakes->dataset, 0), psal_labels_name(mistakes->session->labels, all[0].label));
+    return status;
+}
+
+psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
+                               bool in_parts, psal_error *err) {
+    memset(mistakes, 0, sizeof *mistakes);
+    mistakes->session = session;
+    mistakes->classes = session->info->num_classes;
+    mistakes->filters = session->info->filter_count;
+    mistakes->skip_bad = psal_options_flag(options, "skip-bad") && psal_options_has(options, "data");
+    psal_status status = open_dataset(mistakes, options, err);
+    if (status != PSAL_OK) return status;
+    bool many = psal_dataset_count(mistakes->dataset) > 1;
+    mistakes->workers = many ? session->threads : 1;
+    psal_classifier_options forward = {.height = session->height,
+                                       .width = session->width,
+                                       .threads = many ? 1 : session->threads,
+                                       .memory_limit = session->memory_limit / (size_t)mistakes->workers,
+                                       .conv = session->conv,
+                                       .in_parts = in_parts};
+    psal_saliency_options profile = {.height = session->height,
+                                     .width = session->width,
+                                     .threads = forward.threads,
+                                     .memory_limit = session->memory_limit / (size_t)mistakes->workers,
+                                     .conv = session->conv};
+    if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
+    mistakes->statistics = psal_session_statistics(session, options, &profile, mistakes->filters, false, NULL, err);
+    if (!mistakes->statistics) return psal_error_status(err);
+    if (!(mistakes->live = malloc((size_t)mistakes->filters * sizeof *mistakes->live)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)mistakes->filters);
+    psal_saliency_live(mistakes->saliency, mistakes->live);
+    psal_rankable(PSAL_MODE_STD, mistakes->filters, NULL, mistakes->statistics->mean, mistakes->statistics->std,
+                  mistakes->live);
+    if (psal_choosable(session->model, mistakes->live) == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "none of the %lld filters has a deviation in the statistics: there is nothing to choose",
+                         (long long)mistakes->filters);
+    if (!(mistakes->classifier = psal_classifier_new(session->model, &forward, err))) return psal_error_status(err);
+    return find_subjects(mistakes, options, err);
+}
+
+void psal_mistakes_close(psal_mistakes *mistakes) {
+    for (int i = 0; i < mistakes->right_count; i++) free(mistakes->right[i]);
+    free(mistakes->right);
+    free(mistakes->right_labels);
+    free(mistakes->right_index);
+    free(mistakes->subjects);
+    psal_statistics_free(mistakes->statistics);
+    free(mistakes->live);
+    psal_variants_free(mistakes->variants);
+    psal_classifier_free(mistakes->classifier);
+    psal_saliency_free(mistakes->saliency);
+    psal_dataset_free(mistakes->dataset);
+    psal_skipped_free(&mistakes->skipped);
+    memset(mistakes, 0, sizeof *mistakes);
+}
+
+json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options) {
+    psal_computation c;
+    psal_session_computation(mistakes->session, &(psal_saliency_options){0}, false, &c);
+    psal_computation_set_statistics(&c, mistakes->statistics);
+    psal_computation_set(&c, PSAL_FIELD_SEED, "%s", psal_options_string(options, "seed"));
+    return psal_computation_canonical(&c, NULL) == PSAL_OK ? psal_computation_json(&c) : NULL;
+}
+
+int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err) {
+    return psal_skipped_finish(&mistakes->skipped, program,
+                               mistakes->dataset ? psal_dataset_count(mistakes->dataset) : 0, status, err);
+}
+
+/* ---- one thread's things ---- */
+
+psal_status psal_mistakes_worker_open(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err) {
+    memset(worker, 0, sizeof *worker);
+    worker->mistakes = mistakes;
+    worker->image = malloc(image_size(mistakes) * sizeof *worker->image);
+    worker->naive = malloc((size_t)mistakes->filters * sizeof *worker->naive);
+    worker->standardized = malloc((size_t)mistakes->filters * sizeof *worker->standardized);
+    if (!worker->image || !worker->naive || !worker->standardized)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters",
+                         (long long)mistakes->filters);
+    if (!(worker->saliency = psal_saliency_worker_new(mistakes->saliency, err))) return psal_error_status(err);
+    if (!(worker->classifier = psal_classifier_worker_new(mistakes->classifier, err))) return psal_error_status(err);
+    if (mistakes->variants &&
+        !(worker->variants = psal_variants_worker_new(mistakes->variants, worker->classifier, err)))
+        return psal_error_status(err);
+    worker->edit = psal_edit_new(mistakes->session->model, err);
+    return worker->edit ? PSAL_OK : psal_error_status(err);
+}
+
+void psal_mistakes_worker_close(psal_mistakes_worker *worker) {
+    psal_saliency_worker_free(worker->saliency);
+    psal_variants_worker_free(worker->variants);
+    psal_classifier_worker_free(worker->classifier);
+    psal_edit_free(worker->edit);
+    free(worker->image);
+    free(worker->naive);
+    free(worker->standardized);
+    memset(worker, 0, sizeof *worker);
+}
+
+psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
+    const psal_statistics *s = worker->mistakes->statistics;
+    psal_status status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
+    if (status == PSAL_OK)
+        status = psal_saliency_profile(worker->saliency, worker->image, subject->label, 0, worker->naive, err);
+    if (status != PSAL_OK) return status;
+    return psal_standardize(PSAL_MODE_STD, worker->mistakes->filters, worker->naive, s->mean, s->std,
+                            worker->standardized, err);
+}
+
+/* ---- options ---- */
+
+void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals) {
+    if (subjects == 1) width += error_width + 4;
+    printf(sign ? "  %+*.*f" : "  %*.*f", width, decimals, mean);
+    if (subjects > 1) printf(" +- %*.*f", error_width, decimals, error);
+}
+
+psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err) {
+    *count = 0;
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        int found = -1;
+        for (int c = 0; c < PSAL_CHOICE_COUNT; c++) {
+            const char *name = psal_choice_name((psal_choice)c);
+            if (strlen(name) == length && strncmp(name, text, length) == 0) found = c;
+        }
+        if (found < 0)
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive or all",
+                (int)(length > 100 ? 100 : length), text);
+        for (int i = 0; i < *count; i++)
+            if ((int)choices[i] == found)
+                return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is named twice", psal_choice_name((psal_choice)found));
+        choices[(*count)++] = (psal_choice)found;
+        text += length + (text[length] == ',');
+    }
+    return *count ? PSAL_OK : psal_fail(err, PSAL_ERR_ARGUMENT, "expected a list of ways to choose filters");
+}
+
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,
+                                int choice_count, int *count, psal_error *err) {
+    size_t given;
+    const int64_t *list = psal_options_ints(options, "k", &given);
+    const bool *live = choice_count == 1 && choices[0] == PSAL_CHOICE_ALL ? NULL : mistakes->live;
+    int64_t most = psal_choosable(mistakes->session->model, live), *k = malloc((given + 1) * sizeof *k);
+    *count = 0;
+    if (!k) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of %zu numbers", given);
+        return NULL;
+    }
+    memcpy(k, list, given * sizeof *k);
+    if (choice_count == 1 && choices[0] == PSAL_CHOICE_ALL && !psal_options_given(options, "k")) {
+        k[0] = most;
+        given = 1;
+    }
+    qsort(k, given, sizeof *k, ascending);
+    for (size_t i = 0; i < given; i++) {
+        if (k[i] > most && psal_options_given(options, "k")) {
+            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld filters that can be chosen", (long long)k[i],
+                      mistakes->session->info->arch, (long long)most);
+            free(k);
+            return NULL;
+        }
+        if (k[i] <= most && (*count == 0 || k[i] != k[*count - 1])) k[(*count)++] = k[i];
+    }
+    return k;
+}
+
+psal_status psal_mistakes_check_outputs(const psal_options *options, const char *const *names, psal_error *err) {
+    for (; *names; names++) {
+        const char *path = psal_options_string(options, *names);
+        if (path && psal_atomic_file_check(path, err) != PSAL_OK) return psal_fail_prefix(err, "--%s", *names);
+    }
+    return PSAL_OK;
+}

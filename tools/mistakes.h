@@ -1,0 +1,125 @@
+/* mistakes.h - what psal-prune and psal-finetune share: the mistakes to experiment on, samples that are right, and what
+ * each thread needs to run the experiments. */
+#ifndef PSAL_TOOLS_MISTAKES_H
+#define PSAL_TOOLS_MISTAKES_H
+
+#include "io/dataset.h"
+#include "io/progress.h"
+#include "saliency/choose.h"
+#include "saliency/classifier.h"
+#include "saliency/edit.h"
+#include "saliency/variants.h"
+#include "tools/session.h"
+#include "tools/skipped.h"
+
+#define PSAL_MISTAKES_OPTIONS                                                                                     \
+    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                              \
+        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},             \
+        {PSAL_OPTION_STRING,                                                                                      \
+         "image-target-label",                                                                                    \
+         'l',                                                                                                     \
+         "CLASS",                                                                                                 \
+         NULL,                                                                                                    \
+         "The true class of --image-path: number, name or WordNet id.",                                           \
+         .alias = NULL},                                                                                          \
+        {PSAL_OPTION_STRING,                                                                                      \
+         "data",                                                                                                  \
+         'd',                                                                                                     \
+         "SET",                                                                                                   \
+         NULL,                                                                                                    \
+         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.",   \
+         .alias = NULL},                                                                                          \
+        {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9}, \
+        PSAL_SKIP_BAD_OPTION,                                                                                     \
+        {PSAL_OPTION_INT,                                                                                         \
+         "right",                                                                                                 \
+         0,                                                                                                       \
+         "N",                                                                                                     \
+         "0",                                                                                                     \
+         "Also run the first N samples of the data set that are right, and count how many break.",                \
+         .minimum = 0,                                                                                            \
+         .maximum = 1e6},                                                                                         \
+    {                                                                                                             \
+        PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15              \
+    }
+
+typedef struct psal_subject {
+    size_t index; /* in the data set */
+    int label, predicted;
+    double confidence; /* of the predicted class */
+    bool skipped;      /* could not be read: it is neither right nor a mistake */
+} psal_subject;
+
+typedef struct psal_mistakes {
+    psal_session *session;
+    psal_dataset *dataset;
+    bool skip_bad;
+    psal_skipped skipped; /* images of the data set that could not be read */
+    int classes;
+    int64_t filters; /* length of the profiles */
+    psal_saliency *saliency;
+    psal_statistics *statistics;
+    bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_rankable) */
+    psal_classifier *classifier;
+    psal_variants *variants; /* psal-prune's; NULL where filters are not just switched off */
+    psal_subject *subjects;  /* the mistakes (or the one image that was named, mistake or not) */
+    size_t subject_count;
+    float **right; /* [right_count] prepared images of samples that are right, and */
+    int *right_labels;
+    size_t *right_index;
+    int right_count;
+    int workers; /* experiments at once */
+} psal_mistakes;
+
+/* Find the samples that the options name. The session is open and outlives them. in_parts: see
+ * psal_classifier_options. */
+psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
+                               bool in_parts, psal_error *err);
+void psal_mistakes_close(psal_mistakes *mistakes); /* zeroed is fine */
+
+/* What results depend on besides the program's own options, as JSON (new reference; NULL when out of memory). */
+json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options);
+/* psal_skipped_finish for the images of the data set. */
+int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err);
+
+/* What one thread needs. */
+typedef struct psal_mistakes_worker {
+    const psal_mistakes *mistakes;
+    psal_saliency_worker *saliency;
+    psal_classifier_worker *classifier;
+    psal_variants_worker *variants; /* NULL where there are no variants */
+    psal_edit *edit;
+    float *image;         /* [3, height, width], and its */
+    float *naive;         /* [filters] */
+    double *standardized; /* [filters] */
+} psal_mistakes_worker;
+
+psal_status psal_mistakes_worker_open(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err);
+void psal_mistakes_worker_close(psal_mistakes_worker *worker); /* zeroed is fine */
+/* Load a subject's image and compute its profile. */
+psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
+
+/* Load and prepare sample `index` of the data set: image[3, height, width]. */
+psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err);
+
+/* Call work(data, worker, i) for every subject i, several at once. The first error ends it; its message names the
+ * sample. */
+psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label,
+                               psal_status (*work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err),
+                               void *data, psal_error *err);
+
+/* Print a table's column: a mean over so many subjects and " +- " its standard error, which one subject has not. sign:
+ * "+" in front of positive ones. */
+void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals);
+
+/* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
+psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err);
+/* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left
+ * out, and where the only choice is `all` and --k was not given, it is all filters. The caller frees. */
+int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,
+                                int choice_count, int *count, psal_error *err);
+/* Whether the files that these options (NULL ends them) name can be written: better said before hours of work than
+ * after. */
+psal_status psal_mistakes_check_outputs(const psal_options *options, const char *const *names, psal_error *err);
+
+#endif

@@ -1,0 +1,95 @@
+#include "tools/outputs.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A file that the command line names. */
+typedef struct named_file {
+    const char *role; /* "out", an option's name; or of an argument, in words */
+    bool option;
+    char *path;
+    bool output;
+} named_file;
+
+typedef struct named_files {
+    named_file *all;
+    size_t count;
+} named_files;
+
+static psal_status add(named_files *files, named_file file, const char *path, size_t length, const char *ending,
+                       psal_error *err) {
+    if (length == 0 || length + strlen(ending) >= PATH_MAX) return PSAL_OK; /* no file */
+    named_file *grown = realloc(files->all, (files->count + 1) * sizeof *grown);
+    if (grown) files->all = grown;
+    if (!grown || asprintf(&file.path, "%.*s%s", (int)length, path, ending) < 0)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    files->all[files->count++] = file;
+    return PSAL_OK;
+}
+
+/* What one value names: itself, its companion, and the files of a data set "idx:IMAGES,LABELS". */
+static psal_status add_value(named_files *files, named_file file, const char *value, const char *companion,
+                             psal_error *err) {
+    psal_status status = add(files, file, value, strlen(value), "", err);
+    if (companion && status == PSAL_OK) status = add(files, file, value, strlen(value), companion, err);
+    const char *part = file.output ? NULL : strchr(value, ':');
+    while (part && status == PSAL_OK) {
+        part++;
+        status = add(files, file, part, strcspn(part, ","), "", err);
+        part = strchr(part, ',');
+    }
+    return status;
+}
+
+static psal_status gather(named_files *files, const psal_program *program, const psal_options *options,
+                          psal_error *err) {
+    psal_status status = PSAL_OK;
+    for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++) {
+        if (o->kind != PSAL_OPTION_PATH && o->kind != PSAL_OPTION_STRING) continue;
+        const named_file file = {.role = o->name, .option = true, .output = o->output};
+        for (size_t i = 0; i < psal_options_count(options, o->name) && status == PSAL_OK; i++)
+            status = add_value(files, file, psal_options_string_at(options, o->name, i), o->companion, err);
+    }
+    for (size_t i = 0; i < psal_options_argument_count(options) && status == PSAL_OK; i++) {
+        const bool output = program->output_argument > 0 && i == program->output_argument;
+        const named_file file = {.role = output ? "the output" : "an input", .output = output};
+        status = add_value(files, file, psal_options_argument(options, i), NULL, err);
+    }
+    return status;
+}
+
+/* Files that are there are compared as the system knows them, others by their names in their folders. */
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    const bool a_there = stat(a, &x) == 0, b_there = stat(b, &y) == 0;
+    if (a_there != b_there) return false;
+    if (a_there) return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    const char *a_slash = strrchr(a, '/'), *b_slash = strrchr(b, '/');
+    if (strcmp(a_slash ? a_slash + 1 : a, b_slash ? b_slash + 1 : b) != 0) return false;
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%.*s", a_slash ? (int)(a_slash - a) + 1 : 1, a_slash ? a : ".");
+    if (stat(folder, &x) != 0) return false;
+    snprintf(folder, sizeof folder, "%.*s", b_slash ? (int)(b_slash - b) + 1 : 1, b_slash ? b : ".");
+    return stat(folder, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err) {
+    named_files files = {0};
+    psal_status status = gather(&files, program, options, err);
+    for (size_t i = 0; i < files.count && status == PSAL_OK; i++) {
+        const named_file *out = &files.all[i];
+        for (size_t j = 0; out->output && j < files.count && status == PSAL_OK; j++) {
+            const named_file *other = &files.all[j];
+            if (i == j || (other->output && j < i) || !same_file(out->path, other->path)) continue;
+            status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                               "%s%s: %s is the file of %s%s too, which would be lost: give another name",
+                               out->option ? "--" : "", out->role, out->path, other->option ? "--" : "", other->role);
+        }
+    }
+    for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
+    free(files.all);
+    return status;
+}

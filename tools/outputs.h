@@ -1,0 +1,12 @@
+/* outputs.h - no output of a run may be one of its inputs, or another of its outputs. */
+#ifndef PSAL_TOOLS_OUTPUTS_H
+#define PSAL_TOOLS_OUTPUTS_H
+
+#include "tools/options.h"
+
+/* Fails when a file that the command line names as an output (psal_option.output, psal_program.output_argument) is one
+ * that it names for anything else: what is there now would be lost. The same file under two names (a link, "./") is
+ * seen. Devices, pipes and folders may be named twice. */
+psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err);
+
+#endif

@@ -1,0 +1,142 @@
+#include "tools/memory.h"
+#include "tools/print.h"
+#include "tools/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/text.h"
+#include "io/mapped_file.h"
+#include "io/temporary_files.h"
+#include "tools/options_help.h"
+#include "tools/outputs.h"
+#include "tools/openmp_spin.h"
+
+/* The first file that a program opens would take the place of a closed stream, and get what is meant for it. What is
+ * opened here instead cannot be used in the stream's direction: that fails with EBADF, as if it were closed still. */
+static void open_standard_streams(void) {
+    for (int stream = 0; stream <= 2; stream++) {
+        if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
+        int fd = open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY);
+        if (fd < 0) fd = open("/", O_RDONLY | O_DIRECTORY);
+        if (fd >= 0 && fd != stream) close(fd); /* it took a lower number: there was none free at `stream` */
+    }
+}
+
+/* ---- signals ---- */
+
+static const char *program_name; /* for the handlers */
+static volatile sig_atomic_t finishes_gently, interrupts;
+
+static void on_end(int number) {
+    if (finishes_gently && interrupts++ == 0) return;
+    psal_temporary_files_remove();
+    signal(number, SIG_DFL);
+    raise(number); /* when this handler has returned */
+}
+
+/* A mapped file was cut short, or its disk fails. What a handler may call: no printf, no exit. */
+static void on_bus_error(int number, siginfo_t *info, void *context) {
+    (void)context;
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    char name[4096], line[4300];
+    psal_temporary_files_remove();
+    if (!psal_mapped_name(info->si_addr, name, sizeof name)) {
+        signal(number, SIG_DFL); /* a fault of the program: again, and without this handler */
+        return;
+    }
+    while (atomic_flag_test_and_set(&told)) pause(); /* another thread has met it too, and ends the program */
+    const char *const parts[] = {
+        program_name, ": ", psal_make_printable(name),
+        ": cannot be read any more: it was cut short while it was in use, or the disk fails\n"};
+    size_t used = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t length = strlen(parts[i]);
+        memcpy(line + used, parts[i], length);
+        used += length;
+    }
+    (void)!write(STDERR_FILENO, line, used);
+    _exit(1);
+}
+
+static void catch_signals(void) {
+    static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = on_end, .sa_flags = SA_RESTART}, before;
+    for (int i = 0; i < 3; i++) sigaddset(&action.sa_mask, ends[i]);
+    for (int i = 0; i < 3; i++) /* not under nohup */
+        if (sigaction(ends[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(ends[i], &action, NULL);
+    action = (struct sigaction){.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigaction(SIGBUS, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+void psal_program_stop_on_signal(void) {
+    finishes_gently = 1;
+}
+
+bool psal_program_interrupted(void) {
+    return interrupts > 0;
+}
+
+/* ---- main ---- */
+
+static void fail(const psal_program *program, const psal_error *err) {
+    psal_print(stderr, "%s: %s\n", program->name, err->message);
+}
+
+/* What was printed must have arrived; a write that failed earlier has left its mark on the stream, but not its
+ * reason. */
+static psal_status finish_output(psal_error *err) {
+    bool failed = ferror(stdout);
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_IO, "standard output: cannot be written: %s",
+                     errno ? strerror(errno) : "a write failed");
+}
+
+static int show(const psal_program *program, const psal_options *options, psal_error *err) {
+    if (psal_options_wants_help(options)) {
+        char *text = psal_options_help(program, 100);
+        if (!text) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for --help");
+        fputs(text, stdout);
+        free(text);
+    } else {
+        psal_print(stdout, "%s %s\n", program->name, program->version);
+    }
+    return 0;
+}
+
+int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work) {
+    program_name = program->name;
+    open_standard_streams();
+    catch_signals();
+    psal_error err = PSAL_ERROR_INIT;
+    psal_options *options = psal_options_parse(program, argc, argv, &err);
+    if (!options) {
+        fail(program, &err);
+        return 2;
+    }
+    int status;
+    if (psal_options_wants_help(options) || psal_options_wants_version(options)) {
+        status = show(program, options, &err);
+    } else {
+        psal_limit_openmp_spin(argv);
+        status = psal_check_outputs(program, options, &err);
+        if (status == PSAL_OK) status = work(options, &err);
+    }
+    psal_options_free(options);
+    if (status == 0 || err.status == PSAL_OK) { /* an error that did not matter in the end may still stand in err */
+        err.status = PSAL_OK;
+        if (finish_output(&err) == PSAL_OK) return status;
+    }
+    if (err.status == PSAL_ERR_MEMORY) psal_memory_explain(&err);
+    fail(program, &err);
+    return 1;
+}

@@ -1,0 +1,232 @@
+/* Statistics: read, held against what is computed, found. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/checkpoint.h"
+#include "tools/session.h"
+
+static psal_statistics *read_statistics(const char *path, psal_error *err) {
+    psal_tensor_map *tensors = psal_checkpoint_read(path, NULL, err);
+    if (!tensors) return NULL;
+    psal_statistics *statistics = psal_statistics_from_tensors(tensors, err);
+    psal_tensor_map_free(tensors);
+    if (statistics && psal_computation_canonical(&statistics->computation, err) == PSAL_OK) return statistics;
+    psal_statistics_free(statistics);
+    psal_fail_prefix(err, "%s", path);
+    return NULL;
+}
+
+psal_statistics *psal_session_statistics_file(const char *path, const psal_computation *here, int64_t length,
+                                              psal_notes *notes, psal_error *err) {
+    char note[768];
+    psal_statistics *statistics = read_statistics(path, err);
+    if (!statistics) return NULL;
+    if (psal_statistics_check(statistics, here, length, note, err) == PSAL_OK) {
+        if (*note) psal_note(notes, "%s: %s", path, note);
+        return statistics;
+    }
+    psal_statistics_free(statistics);
+    psal_fail(err, err->status,
+              "%s: %s; make statistics with the settings of this run (psal-stats), or give the settings they were "
+              "made with",
+              path, err->message);
+    return NULL;
+}
+
+/* ---- finding them ---- */
+
+/* The best file so far of those that fit, and the first of those that nearly do. */
+typedef struct search {
+    const psal_session *session;
+    const psal_computation *here;
+    int64_t length;
+    char path[4096]; /* "": none */
+    int64_t samples;
+    bool incomplete; /* it does not say everything */
+    int fitting;
+    char nearly[5000]; /* its name and what differs; "": none */
+    char unread[5000]; /* likewise of one that could not be read */
+} search;
+
+/* Is the file at `path` for exactly these weights and this computation? */
+static psal_status consider(search *s, const char *path, psal_error *fatal) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_statistics *statistics = read_statistics(path, &err);
+    if (!statistics) {
+        /* A file that is not for this user is none for this run; a shortage (of memory, of descriptors) must not choose
+         * another one. */
+        bool trouble = err.status == PSAL_ERR_IO && (access(path, R_OK) == 0 || (errno != EACCES && errno != ENOENT));
+        if (err.status == PSAL_ERR_MEMORY || trouble) return psal_fail(fatal, err.status, "%s", err.message);
+        if (!*s->unread) snprintf(s->unread, sizeof s->unread, "%s", err.message);
+        return PSAL_OK;
+    }
+    const psal_computation *there = &statistics->computation;
+    const psal_fields weights = PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS);
+    char note[768];
+    if (*there->value[PSAL_FIELD_WEIGHTS] && psal_computation_difference(there, s->here, weights) == PSAL_FIELD_COUNT) {
+        bool incomplete = psal_computation_unsaid(there, s->here, PSAL_FIELDS_PROFILE, true) != 0;
+        if (psal_statistics_check(statistics, s->here, s->length, note, &err) != PSAL_OK) {
+            if (!*s->nearly) snprintf(s->nearly, sizeof s->nearly, "%s: %s", path, err.message);
+        } else {
+            bool better = s->fitting == 0 || (s->incomplete && !incomplete) ||
+                          (s->incomplete == incomplete && statistics->count > s->samples);
+            s->fitting++;
+            if (better) {
+                snprintf(s->path, sizeof s->path, "%s", path);
+                s->samples = statistics->count;
+                s->incomplete = incomplete;
+            }
+        }
+    }
+    psal_statistics_free(statistics);
+    return PSAL_OK;
+}
+
+static int is_statistics(const struct dirent *entry) {
+    return strstr(entry->d_name, "_stats") && strstr(entry->d_name, ".safetensors");
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* All NAME_stats*.safetensors files of a folder, in the order of their names. */
+static psal_status search_folder(search *s, const char *folder, psal_error *err) {
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_statistics, by_name);
+    if (count < 0 && errno != ENOENT && errno != EACCES && errno != ENOTDIR)
+        return psal_fail(err, PSAL_ERR_IO, "%s: cannot look for statistics: %s", folder, strerror(errno));
+    psal_status status = PSAL_OK;
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        if (status == PSAL_OK && snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) < (int)sizeof path)
+            status = consider(s, path, err);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+/* The folder part of a path, in place. */
+static void to_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash) *slash = '\0';
+}
+
+static psal_status search_folders(search *s, psal_error *err) {
+    char box[4096] = "", folder[4096], resolved[4096];
+    psal_status status = PSAL_OK;
+    if (psal_box_file(PSAL_DEFAULT_WEIGHTS, box, NULL) == PSAL_OK) {
+        to_folder(box);
+        status = search_folder(s, box, err);
+    }
+    snprintf(folder, sizeof folder, "%s", s->session->weights);
+    if (!strchr(folder, '/')) snprintf(folder, sizeof folder, "./");
+    to_folder(folder);
+    bool again = realpath(folder, resolved) && strcmp(resolved, box) == 0;
+    return status == PSAL_OK && !again ? search_folder(s, folder, err) : status;
+}
+
+/* What weights/fetch stores beside a torchvision network: the original authors' statistics. They say nothing of
+ * themselves, so that the name must do, and what is known of them. */
+static psal_statistics *authors_statistics(search *s, psal_session *session, char path[4096], psal_error *err) {
+    const psal_model_info *info = session->info;
+    const bool inception = strcmp(info->family, "inception") == 0;
+    psal_computation known = {0};
+    char name[256];
+    psal_computation_set(&known, PSAL_FIELD_VARIANT, "v1.5");
+    psal_computation_set_number(&known, PSAL_FIELD_BN_EPSILON, inception ? 1e-3 : 1e-5);
+    psal_computation_set(&known, PSAL_FIELD_TRANSFORM_INPUT, "1");
+    psal_computation_set(&known, PSAL_FIELD_PREPROCESS, "torchvision");
+    psal_computation_set_profile(&known, &(psal_saliency_options){0}, false);
+    snprintf(name, sizeof name, "ImageNet_val_saliency_stat_%s_filter_wise.pth", info->arch);
+    if (info->num_classes != 1000) return NULL;
+    psal_error why = PSAL_ERROR_INIT;
+    psal_status found = psal_cache_file(name, path, &why);
+    if (found == PSAL_ERR_IO) psal_fail(err, found, "%s", why.message);
+    if (found != PSAL_OK) return NULL;
+    if (psal_computation_check(&known, s->here, PSAL_FIELDS_PROFILE, &why) != PSAL_OK) {
+        if (!*s->nearly) snprintf(s->nearly, sizeof s->nearly, "%s: %s", path, why.message);
+        return NULL;
+    }
+    psal_statistics *statistics = read_statistics(path, err);
+    if (statistics && statistics->length != s->length) {
+        psal_statistics_free(statistics);
+        return NULL;
+    }
+    if (statistics && !session->fetched)
+        psal_note(&session->notes, "%s: the original authors' statistics, of torchvision's pretrained %s", path,
+                  info->arch);
+    return statistics;
+}
+
+static psal_statistics *find_statistics(psal_session *session, const psal_computation *here, int64_t length,
+                                        char path[4096], psal_error *err) {
+    search s = {.session = session, .here = here, .length = length};
+    if (search_folders(&s, err) != PSAL_OK) return NULL;
+    if (s.fitting > 1)
+        psal_note(&session->notes, "%d files of statistics fit: %s is used, with %lld samples; --stats chooses another",
+                  s.fitting, s.path, (long long)s.samples);
+    if (s.fitting) {
+        memcpy(path, s.path, sizeof s.path);
+        return psal_session_statistics_file(path, here, length, &session->notes, err);
+    }
+    psal_error why = PSAL_ERROR_INIT;
+    psal_statistics *statistics = authors_statistics(&s, session, path, &why);
+    if (statistics) return statistics;
+    if (why.status != PSAL_OK) {
+        psal_fail(err, why.status, "%s", why.message);
+        return NULL;
+    }
+    const char *found = *s.nearly ? s.nearly : s.unread;
+    const bool edited = *here->value[PSAL_FIELD_BASE];
+    psal_fail(err, PSAL_ERR_ARGUMENT,
+              "no statistics known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s "
+              "--data DIR --out S.safetensors' and give --stats S.safetensors",
+              session->info->arch,
+              *s.nearly ? " with these settings ("
+              : *found  ? " ("
+                        : "",
+              found, *found ? ")" : "", edited ? "give --stats with those of the weights without --delta, or " : "",
+              session->weights, edited ? " --delta FILE" : "");
+    return NULL;
+}
+
+/* Folding multiplies a filter's saliency by what it divided its weights by: only statistics of the same folded weights
+ * belong to it. */
+static psal_status check_folded(const psal_session *s, const psal_statistics *statistics, const psal_computation *here,
+                                const char *path, psal_error *err) {
+    const char *theirs = statistics->computation.value[PSAL_FIELD_WEIGHTS];
+    const bool same = strcmp(theirs, here->value[PSAL_FIELD_WEIGHTS]) == 0 ||
+                      strcmp(theirs, here->value[PSAL_FIELD_BASE]) == 0;
+    if (!s->info->norm_folded || (*theirs && same)) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "%s: not of these weights, and batch normalisation is folded into the convolutions of %s: only "
+                     "statistics that psal-stats makes with that file belong to it",
+                     path, s->weights);
+}
+
+psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options,
+                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
+                                         char path_out[4096], psal_error *err) {
+    char path[4096];
+    const char *given = psal_options_string(options, "stats");
+    psal_computation here;
+    psal_session_computation(s, saliency, normalized, &here);
+    if (given && snprintf(path, sizeof path, "%s", given) >= (int)sizeof path) {
+        psal_fail(err, PSAL_ERR_ARGUMENT, "--stats: the path is too long");
+        return NULL;
+    }
+    psal_statistics *statistics = given ? psal_session_statistics_file(path, &here, length, &s->notes, err)
+                                        : find_statistics(s, &here, length, path, err);
+    if (statistics && check_folded(s, statistics, &here, path, err) != PSAL_OK) {
+        psal_statistics_free(statistics);
+        return NULL;
+    }
+    if (statistics && path_out) memcpy(path_out, path, sizeof path);
+    return statistics;
+}
