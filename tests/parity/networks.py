@@ -202,11 +202,12 @@ def thin(model, width, size):
     model.eval()
 
 
-def randomise(model, seed):
+def randomise(model, seed, images=None):
     """Random weights of a sensible scale (He et al. 2015) and batch-norm factors, offsets and statistics that a test
-    notices, every one of them. The statistics are those of a random image, moved off by random amounts: as in a trained
-    network they keep the activations, and so the logits and both derivatives, from vanishing or exploding in the
-    depth. Same seed, same network (up to the last bits of PyTorch's convolutions). For float32 networks."""
+    notices, every one of them. The statistics are those of `images` (None: of noise), moved off by random amounts: as in a
+    trained network they keep the activations, and so the logits and both derivatives, from vanishing or exploding in the
+    depth. Very different images (a smooth picture after noise) can explode: give those that the network will see.
+    Same seed, same network (up to the last bits of PyTorch's convolutions). For float32 networks."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(shape, low, high):
@@ -247,7 +248,7 @@ def randomise(model, seed):
             if parameter is not None:
                 parameter.copy_(normal(parameter.shape, 0.5))
         side = getattr(model, "image_size", 192)
-        logits = model.eval()(normal((2, 3, side, side), 1.0))
+        logits = model.eval()(normal((2, 3, side, side), 1.0) if images is None else images)
         last = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
         last.weight *= 0.7 / logits.std()  # a softmax that is neither flat nor saturated
     for hook in hooks:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Checkpoints: what psal reads against what PyTorch and NumPy wrote, every bit, on fresh random weights.
+"""Checkpoints: what psal reads against what PyTorch and NumPy wrote, every bit, on random weights.
 
-    /usr/bin/python3 tests/parity/test_checkpoints.py --build DIR [--seed N] [--no-limit]
+    /usr/bin/python3 tests/parity/test_checkpoints.py --build DIR [--seed N|new] [--no-limit]
 
 DIR is the build directory; its tests/parity/dump_checkpoint answers for psal. Saves the same weights in every form users
 have (zip, legacy, .npz, .safetensors, pickled arrays; half, bfloat16, double; wrapped, prefixed, as views), then hostile
@@ -36,6 +36,7 @@ import torchvision
 
 from checkpoint_files import (Call, SAFETENSORS_TYPES, bits, read_safetensors, rezip, short, tensor_pickle, torch_legacy,
                               torch_zip, write_safetensors, write_tfjs)
+import seeds
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
 # So that a finding of a sanitizer is no ordinary failure with status 1.
@@ -698,7 +699,7 @@ def test_helper_files(suite, generator):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
+    seeds.add_argument(parser)
     parser.add_argument("--no-limit", action="store_true")
     options = parser.parse_args()
     print(f"seed {options.seed}")

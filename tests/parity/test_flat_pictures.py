@@ -2,9 +2,9 @@
 """Pictures in which windows are equal: white backgrounds, bars of padding, patterns, saturated areas. Every maximum in them is a
 tie and every ReLU of an area falls on one side, so rounding that depends on the place in the image shows at once in the heat map.
 
-    /usr/bin/python3 tests/parity/test_flat_pictures.py --build DIR [--seed N] [--only TEXT]
+    /usr/bin/python3 tests/parity/test_flat_pictures.py --build DIR [--seed N|new] [--only TEXT]
 
-One network of each family with random weights (a fresh seed each time, printed), each picture, each --conv: psal-run's naive
+One network of each family with random weights (the same in every run unless --seed asks for others), each picture, each --conv: psal-run's naive
 profile and input gradient (k = 10) against live PyTorch in float64. The cosine distance of the gradient must be at most 1e-4, or
 FACTOR times that of PyTorch's own float32 where that is larger; so must the profile's relative L2 distance, with 1e-3. Where a
 network has a ReLU so near to 0 in a flat area that float32 decides it either way, PyTorch's float32 has it too for a picture that
@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 
 import reference
+import seeds
 import test_run
 
 FACTOR = 2.0
@@ -130,7 +131,7 @@ def check(psal, folder, arch, size, width, picture, seed, strict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
+    seeds.add_argument(parser)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     args = parser.parse_args()
     print(f"seed {args.seed}")

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Images: psal's pixels and tensors against Pillow and torchvision, every bit, on fresh random files.
+"""Images: psal's pixels and tensors against Pillow and torchvision, every bit, on random files.
 
-    /usr/bin/python3 tests/parity/test_images.py --build DIR [--seed N]
+    /usr/bin/python3 tests/parity/test_images.py --build DIR [--seed N|new]
 
-DIR is the build directory; its tests/parity/dump_image answers for psal. The files are new each time (the seed is
-printed): JPEGs of all kinds Pillow writes and some it does not (YCCK, RGB, 4:4:0, 4:1:1), PNGs of every kind the format
+DIR is the build directory; its tests/parity/dump_image answers for psal. The files are the same in every run unless
+--seed asks for others: JPEGs of all kinds Pillow writes and some it does not (YCCK, RGB, 4:4:0, 4:1:1), PNGs of every kind the format
 has (written here: Pillow makes few of them), damaged files, and photos from ../shared when they are there. Prints a
 line per check and "N passed, N failed"; the status is 1 when one failed.
 """
@@ -12,7 +12,6 @@ import argparse
 import io
 import os
 import pathlib
-import random
 import struct
 import subprocess
 import sys
@@ -24,6 +23,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFile
 from torchvision import transforms
+
+import seeds
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SHARED = SOURCE.parent / "shared"
@@ -430,7 +431,7 @@ def photos(rng):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True, help="the build directory")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    seeds.add_argument(parser)
     parser.add_argument("--damaged", type=int, default=400, help="how many damaged files to try")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")

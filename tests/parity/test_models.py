@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Networks: psal's logits against torchvision's, on random weights and images, for every architecture.
 
-    /usr/bin/python3 tests/parity/test_models.py --build DIR [--seed N] [--only TEXT]
+    /usr/bin/python3 tests/parity/test_models.py --build DIR [--seed N|new] [--only TEXT]
 
 DIR is the build directory; its tests/parity/dump_model answers for psal. Weights, batch-norm statistics, images, widths,
-epsilons and most sizes are new each time (the seed is printed). The reference is PyTorch in float64; how far PyTorch's
+epsilons and most sizes are drawn, the same in every run unless --seed asks for others. The reference is PyTorch in float64; how far PyTorch's
 own float32 is from it, in the worst of three orders of summation, is printed beside psal's errors, with accurate and with
 the fastest convolutions. Very deep thin
 networks with random weights double every rounding error many times, PyTorch's too: four times its error is allowed where
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import reference
+import seeds
 
 METHODS = ("accurate", "auto")  # of the convolutions (engine/kernels/conv2d/conv2d.h)
 TOLERANCE = 1e-4  # of the largest logit
@@ -157,7 +158,7 @@ def check(psals, arch, width, classes, height, image_width, options, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
+    seeds.add_argument(parser)
     parser.add_argument("--only", default="", help="architectures whose name contains this")
     parser.add_argument("--slow", action="store_true", help="every member of every family, at full width")
     args = parser.parse_args()

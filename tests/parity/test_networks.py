@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How a file of tensors becomes a network: real torch modules as people write and save them.
 
-    /usr/bin/python3 tests/parity/test_networks.py --build DIR [--seed N] [--only TEXT]
+    /usr/bin/python3 tests/parity/test_networks.py --build DIR [--seed N|new] [--only TEXT]
 
 Where psal answers, its logits are those of the module; where the module does more than a network that psal knows, psal refuses
 and names a tensor. DIR is the build directory; its tests/parity/dump_model answers for psal. Prints a line per failure and
@@ -22,6 +22,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 import reference
+import seeds
 import test_models
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -448,7 +449,7 @@ def test_messages(suite):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
+    seeds.add_argument(parser)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     args = parser.parse_args()
     print(f"seed {args.seed}")

@@ -2,9 +2,9 @@
 """Networks from ONNX files, as torch.onnx.export makes them, against live PyTorch in float64; and ONNX's own tests of single
 operators.
 
-    /usr/bin/python3 tests/parity/test_onnx.py --build DIR [--seed N] [--only TEXT] [--slow]
+    /usr/bin/python3 tests/parity/test_onnx.py --build DIR [--seed N|new] [--only TEXT] [--slow]
 
-Networks have random weights and batch-norm statistics (a fresh seed each time, printed). Compared are logits, naive profile,
+Networks have random weights and batch-norm statistics (the same in every run unless --seed asks for others). Compared are logits, naive profile,
 ranking and the input gradient, as in test_run.py, with its tolerances; for networks that psal also knows by their names, the
 ONNX file and the state_dict must give the same bits. Without --slow only small ones of different families; with it all of
 torchvision's classifiers. Where Debian's libonnx-testdata is installed, its tests of single operators are computed as far as
@@ -28,6 +28,7 @@ import torch.nn.functional as functional
 import torchvision
 
 import reference
+import seeds
 import test_run
 
 SMALL = (("resnet18", 64), ("squeezenet1_1", 64), ("mobilenet_v2", 64), ("shufflenet_v2_x0_5", 64), ("mnasnet0_5", 64),
@@ -205,7 +206,7 @@ def node_tests(build, folder, only):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
+    seeds.add_argument(parser)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--slow", action="store_true", help="all of torchvision's classifiers")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The reference itself: what every other parity test trusts.
 
-    /usr/bin/python3 tests/parity/test_reference.py [--seed N] [--box] [--no-box]
+    /usr/bin/python3 tests/parity/test_reference.py [--seed N|new] [--box] [--no-box]
 
 Needs no build (--build DIR is accepted, as by the others). The networks against torchvision's, the second derivative against central differences in float64, the
 statistics against PyTorch's, safetensors there and back, the SGD step against torch.optim; and, if the Fashion-MNIST data
@@ -9,7 +9,6 @@ set is installed, the accuracy of the networks in weights/ over 2,000 of its tes
 Status 1 when something fails."""
 import argparse
 import os
-import random
 import sys
 import tempfile
 
@@ -18,6 +17,7 @@ import torch
 import torchvision
 
 import reference
+import seeds
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BOX = ("resnet18", "vgg19", "densenet121", "inception_v3")
@@ -162,7 +162,7 @@ def test_box(count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    seeds.add_argument(parser)
     parser.add_argument("--build", help="not needed here")
     parser.add_argument("--box", action="store_true")
     parser.add_argument("--no-box", action="store_true")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Statistics over a data set: psal-stats against a live Welford loop in PyTorch, in parts, and killed again and again.
 
-    /usr/bin/python3 tests/parity/test_statistics.py --build DIR [--seed N] [--only TEXT] [--images N]
+    /usr/bin/python3 tests/parity/test_statistics.py --build DIR [--seed N|new] [--only TEXT] [--images N]
 
 Two networks in the box on Fashion-MNIST (of the installed data set, else the samples in the box), and the real ResNet-50 on
 ../shared/imagenet-sample where both are at hand (24 of its images; all 500 with PSAL_SLOW=1). Compared are mean, deviation,
@@ -28,6 +28,7 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import reference  # noqa: E402
+import seeds  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PHOTOS = ROOT.parent / "shared" / "imagenet-sample"
@@ -342,7 +343,7 @@ def kill_and_resume(report, psal, case, folder, rng):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2 ** 31))
+    seeds.add_argument(parser)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--images", type=int, default=500 if SLOW else 24, help="of the real ResNet-50")
     args = parser.parse_args()
