@@ -265,8 +265,8 @@ def test_files_that_change():
         title, *table = csv.reader(file)
     with open(scratch / "large.npy.csv", "w", newline="") as file:
         csv.writer(file).writerows([title] + [[i, *table[i if i < len(table) else 1][1:]] for i in range(rows)])
+    whole = path.read_bytes()
     for change in (emptied, cut):
-        whole = path.read_bytes() if change is emptied else whole
         path.write_bytes(whole)
         process = start("psal-neighbors", "--store", path, "--query", "all", "--threads", 2)
         came = wait_for(lambda: maps(process, path), process)
