@@ -246,6 +246,8 @@ class Sweep:
         if said.startswith("libgomp: "):
             return "died in libgomp", None
         kept = [line for line in lines if "are kept in" in line or "could not be saved" in line]
+        if "--skip-bad" in case.arguments:
+            kept += [line for line in lines if ": skipped " in line]
         if fault.what.startswith("write") and not lines and "stderr" in " ".join(stacks):
             return "one line", None
         if len(lines) - len(kept) != 1 or not said.startswith(f"{case.program}: ") or len(said) < len(case.program) + 12:
