@@ -165,7 +165,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                 .count = layers[i].count};
         for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
         char title[256], subtitle[256];
-        snprintf(title, sizeof title, "%s: which %s are responsible", x->session->info->arch, entry_unit(x));
+        snprintf(title, sizeof title, "%s: %s that the loss is most sensitive to", x->session->info->arch, entry_unit(x));
         snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
                  e->label_confidence, class_name(x, e->predicted), e->confidence);
         psal_profile_curve profile = {.label = "this image", .values = values};

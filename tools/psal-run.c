@@ -1,4 +1,4 @@
-/* psal-run: which filters are responsible for a prediction, and which pixels drive them. */
+/* psal-run: which filters the loss on an image is most sensitive to, and which pixels drive them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
