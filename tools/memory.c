@@ -82,8 +82,7 @@ psal_status psal_memory_limit(int threads, size_t given, size_t *limit, psal_err
         if (space.rlim_cur <= taken)
             return psal_fail(err, PSAL_ERR_MEMORY,
                              "an address space of %llu MiB (ulimit -v) is too small for %d thread%s, which with the "
-                             "programs and files in it need %llu MiB: "
-                             "allow more%s",
+                             "programs and files in it need %llu MiB: allow more%s",
                              (unsigned long long)space.rlim_cur >> 20, threads, threads == 1 ? "" : "s",
                              (unsigned long long)taken >> 20, threads == 1 ? "" : ", or fewer --threads");
         if (space.rlim_cur - taken < least) {

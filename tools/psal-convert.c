@@ -24,13 +24,11 @@ static const psal_option options_table[] = {
     {PSAL_OPTION_STRING, "model", 'm', "NAME", .help = "Architecture (resnet50, ...). Recognised if not given."},
     {PSAL_OPTION_STRING, "ignore-extra", 0, "NAME",
      .help = "A tensor to leave out that no layer of the network takes, or the beginning of names, with its last dot "
-             "('head2.'), for "
-             "those who know that it has no part in the answer. What was left out is recorded.",
+             "('head2.'), for those who know that it has no part in the answer. What was left out is recorded.",
      .repeatable = true},
     {PSAL_OPTION_STRING, "weights-key", 0, "KEY",
      .help = "Which network of a file that holds several: the key its weights are under ('net_state_dict', "
-             "'checkpoint.model', '0'), "
-             "or what their names begin with ('backbone.')."},
+             "'checkpoint.model', '0'), or what their names begin with ('backbone.')."},
     {PSAL_OPTION_CHOICE, "variant",
      .help = "Where a ResNet's bottleneck has its stride: v1.5 in the 3x3 (torchvision), v1 in the first 1x1 (Keras, "
              "Caffe).",
@@ -44,8 +42,7 @@ static const psal_option options_table[] = {
          "given, else torchvision."},
     {PSAL_OPTION_STRING, "labels", 0, "SET",
      .help = "Class names: imagenet, fashion-mnist, numbers, or a file of names, which are recorded themselves (up to "
-             "1 MiB). If not "
-             "given: as recorded, else imagenet for 1000 classes."},
+             "1 MiB). If not given: as recorded, else imagenet for 1000 classes."},
     {PSAL_OPTION_HEADING, .help = "Output"},
     {PSAL_OPTION_FLAG, "half",
      .help = "Store the weights of convolutions and linear layers as float16: half the size, about three digits."},

@@ -32,13 +32,11 @@ static const psal_option table[] = {
      .minimum = 0, .maximum = 1e4},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
      "Of the neighbours: cosine of the standardized profiles (the paper), pearson (each centred first), or normalized "
-     "(each "
-     "naive profile divided by its norm, then standardized).",
+     "(each naive profile divided by its norm, then standardized).",
      .choices = "cosine|pearson|normalized"},
     {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
      "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
-     "the "
-     "mistakes alone if not given, which find more hubs.",
+     "the mistakes alone if not given, which find more hubs.",
      .alias = NULL},
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
@@ -51,8 +49,7 @@ static const psal_option table[] = {
      .output = true},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
      "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
-     "the "
-     "weights it is given.",
+     "the weights it is given.",
      .output = true},
     PSAL_SESSION_OPTIONS,
     {0}};

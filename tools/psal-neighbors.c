@@ -30,8 +30,7 @@ static const psal_option table[] = {
      .alias = NULL},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
      "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each "
-     "naive "
-     "profile by its L2 norm. The last two have fewer hubs.",
+     "naive profile by its L2 norm. The last two have fewer hubs.",
      .choices = "cosine|pearson|normalized"},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query.", .minimum = 1, .maximum = 1e5},

@@ -23,8 +23,7 @@ static const psal_option table[] = {
      "Which filters: these, or some of them, separated by commas; all for every filter.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
      "Zero the weights; or the whole channel (its normalisation too); or disturb the weights in proportion (noise) or "
-     "by "
-     "N(0,1) (normal).",
+     "by N(0,1) (normal).",
      .choices = "weights|channel|noise|normal"},
     {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,

@@ -30,8 +30,7 @@ static const psal_option OPTIONS[] = {
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,
      "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. "
-     "Join "
-     "the parts with 'psal-stats merge OUT PART...'.",
+     "Join the parts with 'psal-stats merge OUT PART...'.",
      .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "What is added up"},
     {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
@@ -48,14 +47,13 @@ static const psal_option OPTIONS[] = {
      "Also a CSV: label, prediction, confidences and loss of every sample.", .output = true},
     {PSAL_OPTION_PATH, "profiles", 0, "FILE", NULL,
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples "
-     "in "
-     "FILE.csv. merge joins the parts' FILE.part-I-of-N.",
+     "in FILE.csv. merge joins the parts' FILE.part-I-of-N.",
      .output = true, .companion = ".csv"},
     {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
     {PSAL_OPTION_PATH, "figures", 0, "DIR", NULL,
      "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the "
-     "layers in which "
-     "the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it --weights, too.",
+     "layers in which the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it "
+     "--weights, too.",
      .alias = NULL},
     {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1,
      .maximum = 1e9},

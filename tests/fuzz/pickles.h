@@ -58,8 +58,7 @@ static inline void seed_pickles(void) {
     PUT(&objects, "sX\3\0\0\0net}(X\1\0\0\0w");
     put_tensor(&objects, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);
     PUT(&objects, "X\1\0\0\0vctorch._utils\n_rebuild_sparse_tensor\n)Rucmine\nColour\nK\1\x85R]cpathlib\nPosixPath\n("
-                  "X\1\0\0\0/tRa"
-                  "u\x82\1t.");
+                  "X\1\0\0\0/tRau\x82\1t.");
     fuzz_seed("objects", objects.bytes, objects.size);
     PUT(&module, "\x80\2cmine\nNet\n)\x81}(X\x0b\0\0\0_parametersccollections\nOrderedDict\n)RX\1\0\0\0w");
     put_tensor(&module, "FloatStorage", "0", 6, 0, 1, (int64_t[]){6}, (int64_t[]){1}, 0);

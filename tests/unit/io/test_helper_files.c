@@ -89,11 +89,11 @@ START_TEST(test_results) {
     psal_inference_results_free(&results);
     psal_inference_results_free(&results);
     /* An int64 array in place of a list, and an empty one. */
-    ck_assert_msg(READ(RESULTS "cnumpy.core.numeric\n_frombuffer\n("
-                               "C\x08\x07\0\0\0\0\0\0\0cnumpy\ndtype\nX\x02\x00\x00\x00i8\x85RK\x01"
-                               "\x85X\x01\x00\x00\x00"
-                               "CtRu.") == PSAL_OK,
-                  "%s", err.message);
+    ck_assert_msg(
+        READ(RESULTS "cnumpy.core.numeric\n_frombuffer\n("
+                     "C\x08\x07\0\0\0\0\0\0\0cnumpy\ndtype\nX\x02\x00\x00\x00i8\x85RK\x01\x85X\x01\x00\x00\x00CtRu.") ==
+            PSAL_OK,
+        "%s", err.message);
     ck_assert_int_eq(results.correct_id[0], 7);
     psal_inference_results_free(&results);
     ck_assert_int_eq(READ(RESULTS "]u."), PSAL_OK);

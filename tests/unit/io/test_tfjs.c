@@ -75,9 +75,8 @@ START_TEST(test_strange_topologies) {
     const char *const strange[] = {
         "", "\"modelTopology\": 3", "\"modelTopology\": {\"config\": [1, {\"config\": 2}]}",
         "\"modelTopology\": {\"model_config\": []}",
-        "\"modelTopology\": {\"config\": {\"layers\": [{\"class_name\": \"BatchNormalization\", "
-        "\"config\": {\"name\": \"a\", \"epsilon\": 1}},"
-        "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b\", \"epsilon\": "
+        "\"modelTopology\": {\"config\": {\"layers\": [{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": "
+        "\"a\", \"epsilon\": 1}},{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b\", \"epsilon\": "
         "2}}]}}"};
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         write_model(PATHS, weights, strange[i]);
