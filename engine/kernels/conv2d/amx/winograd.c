@@ -4,8 +4,7 @@
  *
  *   1. U of all filters, in parallel over panels of 32 results and steps of 32 source channels
  *   2. in parallel over bands of tiles: V of the band, then, some panels at a time, P and its transform. V and P stay
- * in
- *      the L2 cache, U comes from the shared one.
+ *      in the L2 cache, U comes from the shared one.
  *
  * Tiles are numbered across all images. A sum over channels is one call of psal_amx_multiply, so that neither the bands
  * nor the threads change a bit. */
