@@ -381,10 +381,10 @@ START_TEST(test_tensors) {
                                               "cpuK\x06tQ"
     expect("ctorch._utils\n_rebuild_tensor\n(" OTHER("ComplexFloatStorage") "K\x00K\x06\x85K\x01\x85tR.",
            "a complex64 tensor 6");
-    expect(
-        "ctorch._utils\n_rebuild_qtensor\n(" OTHER("QInt8Storage") "K\x00K\x06\x85K\x01\x85ctorch\nper_tensor_"
-                                                                   "affine\n\x85\x89ccollections\nOrderedDict\n)RtR.",
-        "a qint8 tensor 6");
+    expect("ctorch._utils\n_rebuild_qtensor\n(" OTHER("QInt8Storage") "K\x00K\x06\x85K\x01\x85"
+                                                                      "ctorch\nper_tensor_affine\n\x85\x89"
+                                                                      "ccollections\nOrderedDict\n)RtR.",
+           "a qint8 tensor 6");
     expect("ctorch._utils\n_rebuild_qtensor\n(" STORAGE "K\x00K\x06\x85K\x01\x85NNNtR.",
            "a quantised numbers tensor 6");
     expect("ctorch._utils\n_rebuild_tensor\n(" OTHER("FutureStorage") "K\x00K\x06\x85K\x01\x85tR.",
@@ -469,8 +469,9 @@ START_TEST(test_numpy) {
                                                             "C\x0c"
                                                             "abcdefghijkltb.",
                    "another size");
-    expect_refused(ARRAY
-                   "(K\x01(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7ft" DTYPE("i2") "\x88C\x0cabcdefghijkltb.",
+    expect_refused(ARRAY "(K\x01(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7ft" DTYPE("i2") "\x88"
+                                                                                                   "C\x0c"
+                                                                                                   "abcdefghijkltb.",
                    "another size");
     expect(ARRAY "(K\x01K\x03\x85" DTYPE("O8") "\x89]tb.", "b''");
     expect(ARRAY "(K\x01K\x01\x85" DTYPE("u4") "\x89"
