@@ -84,6 +84,15 @@ psal_pickle_value *psal_pickle_persistent(psal_pickle *pickle, psal_pickle_value
     return psal_pickle_register_storage(pickle, storage, err) == PSAL_OK ? value : NULL;
 }
 
+/* Whether the metadata at the arguments' end says that the numbers are still to be negated (Tensor.is_neg). */
+static bool is_negated(const psal_pickle_value *arguments) {
+    for (size_t i = 6; i < arguments->list.count; i++) {
+        const psal_pickle_value *yes = psal_pickle_get(arguments->list.items[i], "neg");
+        if (yes && (yes->kind != PSAL_PICKLE_BOOL || yes->integer)) return true;
+    }
+    return false;
+}
+
 /* _rebuild_tensor(storage, offset, size, stride), _v2(..., requires_grad, hooks[, metadata]),
  * _rebuild_qtensor(..., quantizer, requires_grad, hooks) */
 psal_pickle_value *psal_pickle_torch_tensor(psal_pickle *pickle, int row, const psal_pickle_value *arguments,
@@ -109,6 +118,8 @@ psal_pickle_value *psal_pickle_torch_tensor(psal_pickle *pickle, int row, const 
     tensor->type = storage->storage->type;
     if (strcmp(psal_pickle_names[row].name, "_rebuild_qtensor") == 0 && tensor->dtype != PSAL_OTHER)
         psal_pickle_set_other(tensor, "quantised numbers");
+    if (is_negated(arguments) && tensor->dtype != PSAL_OTHER)
+        psal_pickle_set_other(tensor, "numbers to be negated (Tensor.resolve_neg does that)");
     tensor->offset = offset->integer;
     value->tensor = tensor;
     return value;

@@ -395,6 +395,17 @@ START_TEST(test_tensors) {
     expect("ctorch._utils\n_rebuild_tensor_v3\n(" OTHER("UntypedStorage") "K\x00K\x03\x85K\x01\x85\x89N"
                                                                           "ctorch\nfloat16\ntR.",
            "a float16 tensor 3");
+    /* Views that PyTorch negates or conjugates when it reads them. */
+#define VIEW(key, yes) STORAGE "K\x00K\x06\x85K\x01\x85\x89N}" key yes "stR."
+#define NEG "X\x03\x00\x00\x00neg"
+#define CONJ "X\x04\x00\x00\x00\x63onj"
+    expect("ctorch._utils\n_rebuild_tensor_v2\n(" VIEW(NEG, "\x88"),
+           "a numbers to be negated (Tensor.resolve_neg does that) tensor 6");
+    expect("ctorch._utils\n_rebuild_tensor_v2\n(" VIEW(NEG, "\x89"), "a float32 tensor 6");
+    expect("ctorch._utils\n_rebuild_tensor_v2\n(" VIEW(CONJ, "\x88"), "a float32 tensor 6"); /* of real numbers */
+    expect("ctorch._utils\n_rebuild_tensor_v3\n(" OTHER("UntypedStorage") "K\x00K\x03\x85K\x01\x85\x89N"
+                                                                          "ctorch\nfloat16\n}" NEG "\x88stR.",
+           "a numbers to be negated (Tensor.resolve_neg does that) tensor 3");
     expect_refused("ctorch._utils\n_rebuild_tensor_v3\n(" OTHER("UntypedStorage") "K\x00K\x03\x85K\x01\x85\x89N"
                                                                                   "ctorch\nfloat32\ntR.",
                    "arguments"); /* 6 bytes */
