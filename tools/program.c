@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -113,6 +114,12 @@ static int show(const psal_program *program, const psal_options *options, psal_e
     return 0;
 }
 
+/* OMP_NUM_THREADS counts where a loop does not say its own number (--threads does, elsewhere). More threads than
+ * processors gain nothing there, and so many that the runtime's list of them does not fit the stack are a crash. */
+static void limit_threads(void) {
+    if (omp_get_max_threads() > omp_get_num_procs()) omp_set_num_threads(omp_get_num_procs());
+}
+
 int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work) {
     program_name = program->name;
     open_standard_streams();
@@ -128,6 +135,7 @@ int psal_program_main(const psal_program *program, int argc, char **argv, psal_p
         status = show(program, options, &err);
     } else {
         psal_limit_openmp_spin(argv);
+        limit_threads();
         status = psal_check_outputs(program, options, &err);
         if (status == PSAL_OK) status = work(options, &err);
     }

@@ -271,6 +271,21 @@ def test_ways_of_starting():
     process.wait()
 
 
+def test_number_of_threads():
+    """More threads than there can be, as the environment may ask for: the same files as with one"""
+    made = {}
+    for number in ("1", "100000", "2147483647"):
+        folder = scratch / "threads"
+        folder.mkdir()
+        for program, arguments in jobs(folder):
+            done = run(program, *arguments, variables=dict(environment, OMP_NUM_THREADS=number))
+            check(f"{program} with OMP_NUM_THREADS={number}", done.returncode == 0, f"{done.returncode}: {lines_of(done)}")
+        made[number] = contents(folder)
+        check(f"OMP_NUM_THREADS={number}: the same files", made[number] == made["1"] and len(made["1"]) > 5, sorted(made[number]))
+        shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
     sys.exit(run_tests((test_closed_streams, test_output_that_cannot_be_written, test_reader_that_goes, test_limit_on_files,
-                        test_signals, test_text_from_outside, test_one_way_to_the_terminal, test_ways_of_starting), scratch))
+                        test_signals, test_text_from_outside, test_one_way_to_the_terminal, test_ways_of_starting,
+                        test_number_of_threads), scratch))
