@@ -116,6 +116,7 @@ int net_list(net *n, const char *name, psal_shape shape, bool is_buffer) {
                            .shape = shape,
                            .is_buffer = is_buffer,
                            .in_graph = n->detached == 0,
+                           .output_axis = -1,
                            .norm_scale = -1,
                            .norm_shift = -1,
                            .norm_mean = -1,
@@ -147,6 +148,13 @@ static psal_node node_of(const net *n, int index) {
     return index < 0 ? PSAL_NO_NODE : n->tensors[index].node;
 }
 
+/* The weight of a layer whose outputs are its rows; bias: -1 for none. */
+static void set_rows(net *n, int weight, int bias) {
+    if (weight < 0) return;
+    n->tensors[weight].output_axis = 0;
+    n->tensors[weight].norm_shift = bias;
+}
+
 /* ---- layers ---- */
 
 static flow convolve(net *n, flow x, const char *name, int channels, int published, bool biased, window w) {
@@ -159,7 +167,7 @@ static flow convolve(net *n, flow x, const char *name, int channels, int publish
                       published);
     int bias = biased ? list(n, name, "bias", PSAL_SHAPE(channels), false, 0) : -1;
     flow y = {PSAL_NO_NODE, channels, weight};
-    if (weight >= 0) n->tensors[weight].norm_shift = bias;
+    set_rows(n, weight, bias);
     if (!net_makes_nodes(n)) return y;
     psal_conv2d_options options = {.stride_height = w.stride,
                                    .stride_width = w.stride,
@@ -283,6 +291,7 @@ flow net_channel_linear(net *n, flow x, const char *name, int outputs) {
     const int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, 0);
     const int bias = list(n, name, "bias", PSAL_SHAPE(outputs), false, 0);
     flow y = {PSAL_NO_NODE, outputs, -1};
+    set_rows(n, weight, bias);
     if (!net_makes_nodes(n)) return y;
     psal_node filters = psal_reshape(n->graph, node_of(n, weight), PSAL_SHAPE(outputs, x.channels, 1, 1));
     y.node = psal_channel_add(n->graph, psal_conv2d(n->graph, x.node, filters, NULL), node_of(n, bias));
@@ -374,21 +383,31 @@ flow net_pool_flatten(net *n, flow x, int side) {
     return y;
 }
 
-static flow connect(net *n, flow x, const char *name, int outputs, int published) {
-    set_layer(n, name);
-    int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, published);
-    int bias = list(n, name, "bias", PSAL_SHAPE(outputs), false, 0);
+static flow connect(net *n, flow x, int weight, int bias, int outputs) {
     flow y = {PSAL_NO_NODE, outputs, -1};
+    set_rows(n, weight, bias);
     if (net_makes_nodes(n)) y.node = psal_linear(n->graph, x.node, node_of(n, weight), node_of(n, bias));
     return y;
 }
 
+static flow connect_layer(net *n, flow x, const char *name, int outputs, int published) {
+    set_layer(n, name);
+    int weight = list(n, name, "weight", PSAL_SHAPE(outputs, x.channels), false, published);
+    return connect(n, x, weight, list(n, name, "bias", PSAL_SHAPE(outputs), false, 0), outputs);
+}
+
 flow net_linear_hidden(net *n, flow x, const char *name, int outputs) {
-    return connect(n, x, name, net_scale(n, outputs), outputs);
+    return connect_layer(n, x, name, net_scale(n, outputs), outputs);
 }
 
 flow net_linear(net *n, flow x, const char *name, int outputs) {
-    return connect(n, x, name, outputs, 0);
+    return connect_layer(n, x, name, outputs, 0);
+}
+
+flow net_linear_named(net *n, flow x, const char *weight, const char *bias, int outputs) {
+    set_layer(n, "");
+    const int rows = list(n, weight, NULL, PSAL_SHAPE(outputs, x.channels), false, 0);
+    return connect(n, x, rows, list(n, bias, NULL, PSAL_SHAPE(outputs), false, 0), outputs);
 }
 
 flow net_transform_input(net *n, flow image) {

@@ -38,10 +38,11 @@ typedef struct net_tensor {
     bool is_buffer;   /* running_mean, running_var */
     bool in_graph;    /* false: listed only, never computed */
     bool is_filters;  /* a convolution's weight, [outputs, inputs, height, width] */
+    int output_axis;  /* of a convolution's or linear layer's weight: along which its outputs lie; -1: it is none */
     bool is_variance; /* a running statistic that must not be negative */
     double published; /* what the width rule multiplies for its outputs, where they follow it; else 0 */
     bool in_eights;   /* by the rule of the MobileNets */
-    int norm_scale;   /* a convolution's weight: list index of the scale of the normalisation that */
+    int norm_scale;   /* such a weight: list index of the scale of the normalisation that */
     int norm_shift;   /* takes its output directly, of its shift (or the bias), and of its running */
     int norm_mean;    /* mean; -1: none */
     int part;         /* how many cuts came before it */
@@ -166,6 +167,8 @@ flow net_pool_flatten(net *n, flow x, int side);
  * the width rule, the classifier's do not. */
 flow net_linear_hidden(net *n, flow x, const char *name, int outputs);
 flow net_linear(net *n, flow x, const char *name, int outputs);
+/* The same with exactly these outputs and the parameters WEIGHT and BIAS, for the channels of [N, ..., channels]. */
+flow net_linear_named(net *n, flow x, const char *weight, const char *bias, int outputs);
 /* Where net_options says so: from ImageNet's mean and deviation (0.485, 0.229; 0.456, 0.224; 0.406, 0.225) to 0.5 and
  * 0.5, which TensorFlow trained the Inception networks with. */
 flow net_transform_input(net *n, flow image);

@@ -35,6 +35,7 @@ static psal_status number_parameters(psal_model *model, psal_error *err) {
                                                                              .shape = entry->shape,
                                                                              .values = model->values[i].values,
                                                                              .is_filter = is_filter,
+                                                                             .output_axis = entry->output_axis,
                                                                              .in_graph = entry->in_graph,
                                                                              .first_filter = is_filter ? filters : -1,
                                                                              .first_element = elements};

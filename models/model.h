@@ -66,11 +66,13 @@ typedef struct psal_model_info {
 typedef struct psal_model_parameter {
     const char *name; /* "layer1.0.conv1.weight" */
     psal_shape shape;
-    const float *values;   /* owned by the model or by the checkpoint it was loaded from */
-    bool is_filter;        /* a 4-D convolution weight: shape.dim[0] filters */
-    bool in_graph;         /* false for auxiliary classifiers: part of the numbering, never
+    const float *values; /* owned by the model or by the checkpoint it was loaded from */
+    bool is_filter;      /* a 4-D convolution weight: shape.dim[0] filters */
+    int output_axis;     /* of a convolution's or linear layer's weight: along which its outputs lie, 0 but for an ONNX
+                            file's matrices [inputs, outputs]; -1: it is none (class tokens, positions, scales) */
+    bool in_graph;       /* false for auxiliary classifiers: part of the numbering, never
                             computed; its values are zeros when the checkpoint has none */
-    int first_filter;      /* number of its first filter; -1 unless is_filter */
+    int first_filter;    /* number of its first filter; -1 unless is_filter */
     int64_t first_element; /* offset in the concatenation of all parameters */
 } psal_model_parameter;
 
@@ -120,8 +122,8 @@ int psal_model_find_parameter(const psal_model *model, const char *name); /* -1 
  * - first_filter. -1 outside. */
 int psal_model_filter_parameter(const psal_model *model, int filter);
 /* The normalisation that follows a convolution channel by channel: indices of its scale and shift
- * parameters, what switching a whole channel off must zero too. A biased convolution without
- * normalisation has its own bias as shift and no scale. -1 where there is none: in DenseNet the
+ * parameters, what switching a whole channel off must zero too. A convolution or linear layer with a bias and
+ * without normalisation has its own bias as shift and no scale. -1 where there is none: in DenseNet the
  * outputs of a dense layer's second convolution and of a transition go to many normalisations
  * beside other channels, so none is theirs. */
 void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter, int *shift_parameter);

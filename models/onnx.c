@@ -70,8 +70,9 @@ void onnx_fail(onnx_run *r, psal_status status, const char *format, ...) {
 typedef struct walk {
     onnx_run run;
     const net_onnx *onnx;
-    int *entries;      /* [2 * value_count] its list index as a parameter and as a statistic; -1: not listed */
-    int *convolutions; /* [value_count] the list index of the weight of the convolution that makes it; -1: none does */
+    int *entries;    /* [2 * value_count] its list index as a parameter and as a statistic; -1: not listed */
+    int *layers;     /* [value_count] the list index of the weight of the layer that makes it; -1: none does */
+    int *transposes; /* [value_count] the list index of the matrix whose transpose it is; -1: of none */
     const onnx_constant **constants; /* [value_count] tensors that were read as such */
 } walk;
 
@@ -96,6 +97,63 @@ static int list_input(walk *w, const onnx_operator *known, const psal_operator *
     return *entry;
 }
 
+static bool exchanges_two(const psal_operator *o) {
+    const psal_attribute *perm = onnx_attribute(o, "perm");
+    return !perm || (perm->type == PSAL_ATTRIBUTE_INTS && perm->count == 2 && perm->integers[0] == 1);
+}
+
+/* The operator's input i, in list[entry] where it is a tensor, is a matrix whose outputs lie along `axis`. Of several
+ * such layers the first decides. The list index of the weight; -1: it is none. */
+static int list_matrix(walk *w, const psal_operator *o, size_t i, int entry, int axis) {
+    if (i >= o->input_count || o->inputs[i] == PSAL_NO_VALUE) return -1;
+    const int transposed = w->transposes[o->inputs[i]], weight = entry >= 0 ? entry : transposed;
+    if (weight < 0 || w->run.n->tensors[weight].shape.ndim != 2) return -1;
+    net_tensor *matrix = &w->run.n->tensors[weight];
+    if (matrix->output_axis < 0) matrix->output_axis = entry >= 0 ? axis : 1 - axis;
+    return weight;
+}
+
+/* The vector list[bias] is added to the outputs of the matrix list[weight]; bias -1: nothing is. */
+static void list_bias(net *n, int weight, int bias) {
+    net_tensor *matrix = &n->tensors[weight];
+    const psal_shape *shape = bias >= 0 ? &n->tensors[bias].shape : NULL;
+    if (matrix->norm_shift < 0 && shape && shape->ndim == 1 && shape->dim[0] == matrix->shape.dim[matrix->output_axis])
+        matrix->norm_shift = bias;
+}
+
+/* Which parameters are the weights of layers, and which biases and normalisations belong to these. */
+static void list_layer(walk *w, const onnx_operator *known, const psal_operator *o, const int entry[5]) {
+    net *n = w->run.n;
+    int weight = -1, before = -1;
+    const int result = o->output_count ? o->outputs[0] : PSAL_NO_VALUE;
+    for (size_t i = 0; i < o->input_count && i < 2; i++) { /* the layer whose outputs it reads, alone */
+        const int v = o->inputs[i];
+        if (v != PSAL_NO_VALUE && w->layers[v] >= 0 && w->onnx->readers[v] == 1) before = w->layers[v];
+    }
+    if (strcmp(o->type, "Conv") == 0 && entry[1] >= 0) {
+        weight = entry[1];
+        n->tensors[weight].is_filters = n->tensors[weight].shape.ndim == 4;
+        n->tensors[weight].output_axis = 0;
+        n->tensors[weight].norm_shift = entry[2];
+    } else if (strcmp(o->type, "Gemm") == 0) {
+        const psal_attribute *transposed = onnx_attribute(o, "transB");
+        weight = list_matrix(w, o, 1, entry[1], transposed && transposed->integer ? 0 : 1);
+        if (weight >= 0) list_bias(n, weight, entry[2]);
+    } else if (strcmp(o->type, "MatMul") == 0) {
+        weight = list_matrix(w, o, 1, entry[1], 1);
+        if (weight < 0) list_matrix(w, o, 0, entry[0], 0);
+    } else if (strcmp(o->type, "Transpose") == 0 && entry[0] >= 0 && exchanges_two(o)) {
+        if (result != PSAL_NO_VALUE) w->transposes[result] = entry[0];
+    } else if (strcmp(o->type, "Add") == 0 && before >= 0 && n->tensors[before].shape.ndim == 2) {
+        list_bias(n, before, entry[0] >= 0 ? entry[0] : entry[1]);
+    } else if (known->buffers && before >= 0 && n->tensors[before].shape.ndim > 2 && entry[1] >= 0 && entry[2] >= 0) {
+        n->tensors[before].norm_scale = entry[1];
+        n->tensors[before].norm_shift = entry[2];
+        n->tensors[before].norm_mean = entry[3];
+    }
+    if (weight >= 0 && result != PSAL_NO_VALUE) w->layers[result] = weight;
+}
+
 static void list_operator(walk *w, const onnx_operator *known, const psal_operator *o) {
     net *n = w->run.n;
     int entry[5] = {-1, -1, -1, -1, -1};
@@ -105,18 +163,7 @@ static void list_operator(walk *w, const onnx_operator *known, const psal_operat
         if (index >= 0) n->tensors[index].is_variance |= known->buffers >> i & 1 && i == 4;
     }
     if (onnx_failed(&w->run)) return;
-    if (strcmp(o->type, "Conv") == 0 && entry[1] >= 0) {
-        n->tensors[entry[1]].is_filters = n->tensors[entry[1]].shape.ndim == 4;
-        n->tensors[entry[1]].norm_shift = entry[2];
-        if (o->output_count && o->outputs[0] != PSAL_NO_VALUE) w->convolutions[o->outputs[0]] = entry[1];
-    } else if (known->buffers && o->inputs[0] != PSAL_NO_VALUE && w->onnx->readers[o->inputs[0]] == 1) {
-        const int weight = w->convolutions[o->inputs[0]];
-        if (weight >= 0 && entry[1] >= 0 && entry[2] >= 0) {
-            n->tensors[weight].norm_scale = entry[1];
-            n->tensors[weight].norm_shift = entry[2];
-            n->tensors[weight].norm_mean = entry[3];
-        }
-    }
+    list_layer(w, known, o, entry);
 }
 
 /* A tensor's numbers. */
@@ -190,15 +237,16 @@ static bool begin_walk(walk *w, net *n, const net_onnx *onnx) {
     const size_t values = (size_t)onnx->d->value_count + 1;
     *w = (walk){.run = {.n = n, .graph = n->graph, .d = onnx->d}, .onnx = onnx};
     w->entries = malloc(2 * values * sizeof *w->entries);
-    w->convolutions = malloc(values * sizeof *w->convolutions);
+    w->layers = malloc(values * sizeof *w->layers);
+    w->transposes = malloc(values * sizeof *w->transposes);
     w->constants = calloc(values, sizeof *w->constants);
     if (n->graph) w->run.values = malloc(values * sizeof *w->run.values);
-    if (!w->entries || !w->convolutions || !w->constants || (n->graph && !w->run.values)) {
+    if (!w->entries || !w->layers || !w->transposes || !w->constants || (n->graph && !w->run.values)) {
         net_fail(n, PSAL_ERR_MEMORY, "out of memory");
         return false;
     }
     for (size_t v = 0; v < values; v++) {
-        w->entries[2 * v] = w->entries[2 * v + 1] = w->convolutions[v] = -1;
+        w->entries[2 * v] = w->entries[2 * v + 1] = w->layers[v] = w->transposes[v] = -1;
         if (n->graph) w->run.values[v] = (onnx_value){PSAL_NO_NODE, NULL};
     }
     return true;
@@ -209,7 +257,8 @@ static void end_walk(walk *w) {
     free(w->run.blocks);
     free(w->run.values);
     free(w->entries);
-    free(w->convolutions);
+    free(w->layers);
+    free(w->transposes);
     free(w->constants);
 }
 

@@ -19,16 +19,6 @@ static int patches_per_side(const net *n, const vit *v) {
     return side * side + 1 == n->options.positions ? side : 0;
 }
 
-/* [N, tokens, channels] times a matrix [outputs, channels], transposed, plus a bias. */
-static flow linear(net *n, flow x, const char *weight_name, const char *bias_name, int outputs) {
-    flow weight = net_parameter(n, weight_name, PSAL_SHAPE(outputs, x.channels));
-    flow bias = net_parameter(n, bias_name, PSAL_SHAPE(outputs));
-    flow y = {PSAL_NO_NODE, outputs, -1};
-    if (!net_makes_nodes(n)) return y;
-    y.node = psal_linear(n->graph, x.node, weight.node, bias.node);
-    return y;
-}
-
 /* Of each token's queries, keys and values the number `which`: [N, heads, tokens, channels / heads]. */
 static psal_node heads_of(net *n, flow projected, int which, int heads) {
     static const int tokens_behind[4] = {0, 2, 1, 3};
@@ -43,7 +33,7 @@ static psal_node heads_of(net *n, flow projected, int which, int heads) {
 static flow attention(net *n, flow x, int heads) {
     static const int heads_behind[4] = {0, 2, 1, 3};
     net_enter(n, "self_attention");
-    flow y = linear(n, x, "in_proj_weight", "in_proj_bias", 3 * x.channels);
+    flow y = net_linear_named(n, x, "in_proj_weight", "in_proj_bias", 3 * x.channels);
     if (net_makes_nodes(n)) {
         psal_node q = heads_of(n, y, 0, heads), k = heads_of(n, y, 1, heads), v = heads_of(n, y, 2, heads);
         q = psal_scale(n->graph, q, 1 / sqrt((double)x.channels / heads));
@@ -53,7 +43,7 @@ static flow attention(net *n, flow x, int heads) {
         y.node = psal_reshape(n->graph, mixed, *psal_graph_shape(n->graph, x.node));
     }
     y.channels = x.channels;
-    y = linear(n, y, "out_proj.weight", "out_proj.bias", x.channels);
+    y = net_linear_named(n, y, "out_proj.weight", "out_proj.bias", x.channels);
     net_leave(n);
     return y;
 }
@@ -63,8 +53,8 @@ static flow layer(net *n, flow x, const vit *v, int number) {
     net_enter(n, "layers.encoder_layer_%d", number);
     x = net_add(n, attention(n, net_layer_norm(n, x, "ln_1", EPSILON), v->heads), x);
     flow y = net_layer_norm(n, x, "ln_2", EPSILON);
-    y = net_apply(n, linear(n, y, "mlp.0.weight", "mlp.0.bias", net_scale(n, v->hidden)), psal_gelu);
-    y = linear(n, y, "mlp.3.weight", "mlp.3.bias", x.channels);
+    y = net_apply(n, net_linear_named(n, y, "mlp.0.weight", "mlp.0.bias", net_scale(n, v->hidden)), psal_gelu);
+    y = net_linear_named(n, y, "mlp.3.weight", "mlp.3.bias", x.channels);
     x = net_add(n, x, y);
     net_leave(n);
     return net_cut(n, x);

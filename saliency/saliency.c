@@ -38,18 +38,29 @@ struct psal_saliency_worker {
 /* ---- building ---- */
 
 static bool takes_part(const psal_saliency *s, const psal_model_parameter *p) {
-    return s->options.aggregation != PSAL_AGGREGATION_FILTER || p->is_filter;
+    switch (s->options.aggregation) {
+    case PSAL_AGGREGATION_FILTER:
+        return p->is_filter;
+    case PSAL_AGGREGATION_ROW:
+        return p->output_axis >= 0;
+    default:
+        return true;
+    }
+}
+
+/* Filters and rows: one unit for each output of a layer. */
+static bool by_outputs(const psal_saliency *s) {
+    return s->options.aggregation == PSAL_AGGREGATION_FILTER || s->options.aggregation == PSAL_AGGREGATION_ROW;
+}
+
+/* Outputs of the layer whose weight it is, or elements of a vector that stands for them. */
+static int64_t outputs(const psal_model_parameter *p) {
+    return p->shape.dim[p->output_axis > 0 ? p->output_axis : 0];
 }
 
 static int64_t entries(const psal_saliency *s, const psal_model_parameter *p) {
-    switch (s->options.aggregation) {
-    case PSAL_AGGREGATION_FILTER:
-        return p->shape.dim[0];
-    case PSAL_AGGREGATION_TENSOR:
-        return 1;
-    default:
-        return psal_shape_count(&p->shape);
-    }
+    if (by_outputs(s)) return outputs(p);
+    return s->options.aggregation == PSAL_AGGREGATION_TENSOR ? 1 : psal_shape_count(&p->shape);
 }
 
 static psal_status list_layers(psal_saliency *s, psal_error *err) {
@@ -105,6 +116,8 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
         }
         psal_node dw = gradients[k++];
         psal_graph_set_layer(g, psal_graph_layer(g, dw)); /* for who reads how long it takes */
+        if (by_outputs(s) && psal_model_get_parameter(s->model, s->layers[i].parameter)->output_axis == 1)
+            dw = psal_permute(g, dw, (const int[]){1, 0}, 2); /* columns */
         s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
     }
     psal_graph_set_layer(g, psal_graph_layer(g, s->loss));
@@ -144,9 +157,8 @@ static psal_status make_plan(psal_saliency *s, psal_error *err) {
                                  .few_runs = s->options.few_runs,
                                  .lean = s->options.lean,
                                  .conv = s->options.conv};
-    /* Filters alone: only there was the mean ever made without its gradient, whose rounding is another. */
-    if (s->options.aggregation != PSAL_AGGREGATION_FILTER || s->options.input_saliency)
-        options.without_rewrites = PSAL_REWRITE_FILTER_MEAN;
+    /* Elsewhere the mean was never made without its gradient, whose rounding is another. */
+    if (!by_outputs(s) || s->options.input_saliency) options.without_rewrites = PSAL_REWRITE_FILTER_MEAN;
     s->plan = psal_plan_new(s->graph, &options, err);
     free(profile);
     return s->plan ? psal_model_bind(s->model, &s->network, s->plan, err) : psal_error_status(err);
@@ -226,7 +238,7 @@ const psal_profile_layer *psal_saliency_layers(const psal_saliency *s) {
     return s->layers;
 }
 
-/* Whether row `row` of a parameter ever gets a gradient: not where a normalisation multiplies what it makes by 0. */
+/* Whether the weights of output `row` ever get a gradient: not where a normalisation multiplies it by 0. */
 static bool is_live(const psal_saliency *s, int parameter, int64_t row) {
     if (s->network.parameters[parameter] == PSAL_NO_NODE) return false;
     int scale, shift;
@@ -237,7 +249,7 @@ static bool is_live(const psal_saliency *s, int parameter, int64_t row) {
 void psal_saliency_live(const psal_saliency *s, bool *live) {
     for (int i = 0; i < s->layer_count; i++) {
         const psal_profile_layer *layer = &s->layers[i];
-        int64_t rows = psal_model_get_parameter(s->model, layer->parameter)->shape.dim[0];
+        int64_t rows = outputs(psal_model_get_parameter(s->model, layer->parameter));
         for (int64_t j = 0; j < layer->count; j++) live[layer->first + j] = false;
         for (int64_t row = 0; row < rows; row++) {
             if (!is_live(s, layer->parameter, row)) continue;

@@ -22,8 +22,11 @@ typedef enum psal_loss {
 
 typedef enum psal_aggregation {
     PSAL_AGGREGATION_FILTER,    /* mean over each filter of the 4-D weights: psal_model_info.filter_count entries */
+    PSAL_AGGREGATION_ROW,       /* mean over the weights of each output of every convolution and linear layer: the rows
+                                   of its weight (an ONNX file's matrix [inputs, outputs]: the columns) */
     PSAL_AGGREGATION_PARAMETER, /* every element of every parameter by itself */
-    PSAL_AGGREGATION_TENSOR     /* mean over each parameter tensor */
+    PSAL_AGGREGATION_TENSOR,    /* mean over each parameter tensor */
+    PSAL_AGGREGATION_COUNT
 } psal_aggregation;
 
 typedef struct psal_saliency_options {

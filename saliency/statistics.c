@@ -20,14 +20,21 @@ const char *psal_loss_name(psal_loss loss) {
 }
 
 const char *psal_aggregation_name(psal_aggregation aggregation) {
-    switch (aggregation) {
-    case PSAL_AGGREGATION_PARAMETER:
-        return "parameter";
-    case PSAL_AGGREGATION_TENSOR:
-        return "tensor";
-    default:
-        return "filter";
+    static const char *const names[PSAL_AGGREGATION_COUNT] = {"filter", "row", "parameter", "tensor"};
+    return names[aggregation];
+}
+
+const char *psal_aggregation_plural(psal_aggregation aggregation) {
+    static const char *const names[PSAL_AGGREGATION_COUNT] = {"filters", "rows", "parameters", "tensors"};
+    return names[aggregation];
+}
+
+bool psal_aggregation_parse(const char *name, psal_aggregation *aggregation) {
+    for (int i = 0; i < PSAL_AGGREGATION_COUNT; i++) {
+        *aggregation = (psal_aggregation)i;
+        if (strcmp(psal_aggregation_name(*aggregation), name) == 0) return true;
     }
+    return false;
 }
 
 psal_statistics *psal_statistics_new(int64_t length, psal_error *err) {

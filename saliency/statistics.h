@@ -37,5 +37,7 @@ uint64_t psal_statistics_fingerprint(const psal_statistics *statistics);
 /* Names of the enumerations, as in files and on the command line. */
 const char *psal_loss_name(psal_loss loss);
 const char *psal_aggregation_name(psal_aggregation aggregation);
+const char *psal_aggregation_plural(psal_aggregation aggregation); /* "filters": what profiles have so many of */
+bool psal_aggregation_parse(const char *name, psal_aggregation *aggregation); /* false: there is none of this name */
 
 #endif

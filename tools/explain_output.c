@@ -18,15 +18,13 @@ static const char *class_name(const psal_explainer *x, int class) {
     return psal_labels_name(x->session->labels, class);
 }
 
-static const char *entry_unit(const psal_explainer *x) {
-    switch (x->options.saliency.aggregation) {
-    case PSAL_AGGREGATION_PARAMETER:
-        return "parameters";
-    case PSAL_AGGREGATION_TENSOR:
-        return "tensors";
-    default:
-        return "filters";
-    }
+/* What entries of the profile are called: one, and several. */
+static const char *entry(const psal_explainer *x) {
+    return psal_aggregation_name(x->options.saliency.aggregation);
+}
+
+static const char *entries(const psal_explainer *x) {
+    return psal_aggregation_plural(x->options.saliency.aggregation);
 }
 
 /* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
@@ -112,7 +110,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                e->label_confidence, what);
     psal_print(stdout, "  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted),
                e->confidence);
-    psal_print(stdout, "  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", "filter", "saliency");
+    psal_print(stdout, "  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", entry(x), "saliency");
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
         const char *layer = psal_explain_entry(x, e->top[i], &within);
@@ -124,9 +122,9 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                             : ": --logit asks what drives the class's score instead";
     if (psal_explanation_is_below(x, e))
         psal_print(stdout,
-                   "  every %.*s lies below its mean over the data set, as for an image that is right with confidence: "
+                   "  every %s lies below its mean over the data set, as for an image that is right with confidence: "
                    "its profile is mostly noise%s\n",
-                   (int)strlen(entry_unit(x)) - 1, entry_unit(x), other);
+                   entry(x), other);
     if (e->rankable == 0)
         psal_print(stdout, "  no entry can be ranked: %s\n",
                    psal_live_count(psal_saliency_length(x->saliency), x->live) > 0
@@ -137,7 +135,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
         psal_print(stdout, "  %d of %d noisy copies gave no heat map: %s\n", x->options.noise_iters - e->maps,
                    x->options.noise_iters, e->no_map);
     if (x->options.compare_random && !e->random_maps)
-        psal_print(stdout, "  no heat map of random %s: %s\n", entry_unit(x), e->no_map);
+        psal_print(stdout, "  no heat map of random %s: %s\n", entries(x), e->no_map);
 }
 
 /* ---- files ---- */
@@ -165,7 +163,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                 .count = layers[i].count};
         for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
         char title[256], subtitle[256];
-        snprintf(title, sizeof title, "%s: %s that the loss is most sensitive to", x->session->info->arch, entry_unit(x));
+        snprintf(title, sizeof title, "%s: %s that the loss is most sensitive to", x->session->info->arch, entries(x));
         snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
                  e->label_confidence, class_name(x, e->predicted), e->confidence);
         psal_profile_curve profile = {.label = "this image", .values = values};
@@ -177,7 +175,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                                     .profile_count = 1};
         psal_profile_figure figure = {.title = title,
                                       .subtitle = subtitle,
-                                      .unit = entry_unit(x),
+                                      .unit = entries(x),
                                       .filter_count = n,
                                       .layers = drawn,
                                       .layer_count = (size_t)count,
@@ -230,7 +228,7 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
 static psal_status write_file(const psal_explainer *x, const psal_explanation *e, int file, const char *path,
                               psal_error *err) {
     char title[128];
-    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)e->k, entry_unit(x));
+    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)e->k, entries(x));
     switch (file) {
     case PROFILE:
         return write_profile(x, e, path, err);

@@ -38,8 +38,10 @@ static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std", "Standardization: (s - mean) / std, s / mean, or the naive saliency.",
      .choices = "std|norm|naive"},
-    {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
-     .choices = "filter|parameter|tensor"},
+    {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter",
+     "What one entry of the profile is: a filter of a convolution, a row of the weights of any convolution or "
+     "linear layer, a single parameter, a whole tensor.",
+     .choices = "filter|row|parameter|tensor"},
     {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Entries that the input saliency follows.", .minimum = 1,
      .maximum = 1e9},
     {PSAL_OPTION_DOUBLE, "boost-factor", 'b', "X", "100", "By how much those are boosted.", .minimum = -1e6,

@@ -33,8 +33,10 @@ static const psal_option OPTIONS[] = {
      "Join the parts with 'psal-stats merge OUT PART...'.",
      .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "What is added up"},
-    {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter", "What one entry of the profile is.",
-     .choices = "filter|parameter|tensor"},
+    {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter",
+     "What one entry of the profile is: a filter of a convolution, a row of the weights of any convolution or "
+     "linear layer, a single parameter, a whole tensor.",
+     .choices = "filter|row|parameter|tensor"},
     {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
     {PSAL_OPTION_FLAG, "normalized", .help = "Divide each profile by its L2 norm first."},
     {PSAL_OPTION_FLAG, "logit", .help = "The loss is the label's logit instead of the cross-entropy."},

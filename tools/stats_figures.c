@@ -37,9 +37,7 @@ psal_status psal_stats_figures_begin(const char *folder, int64_t length, int64_t
 }
 
 static const char *unit_of(const psal_stats_figures *f) {
-    return f->aggregation == PSAL_AGGREGATION_PARAMETER ? "parameters"
-           : f->aggregation == PSAL_AGGREGATION_TENSOR  ? "tensors"
-                                                        : "filters";
+    return psal_aggregation_plural(f->aggregation);
 }
 
 static const char *path_of(const drawing *d, const char *name, char path[PATH]) {

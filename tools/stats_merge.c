@@ -218,8 +218,8 @@ static psal_status open_network(joining *j, const psal_options *options, psal_er
         PSAL_FIELD_COUNT)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--figures: the parts were made with other weights than %s: give --weights", session->weights);
-    while (j->aggregation < PSAL_AGGREGATION_TENSOR && strcmp(psal_aggregation_name(j->aggregation), name) != 0)
-        j->aggregation++;
+    if (*name && !psal_aggregation_parse(name, &j->aggregation))
+        return psal_fail(err, PSAL_ERR_FORMAT, "%s: its aggregation '%s' is none that psal has", j->files[0], name);
     psal_saliency_options one = {
         .height = session->height, .width = session->width, .aggregation = j->aggregation, .threads = 1};
     j->saliency = psal_saliency_new(session->model, &one, err);

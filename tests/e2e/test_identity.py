@@ -154,6 +154,7 @@ def test_statistics():
     for name, make, words in [("loss", ["--logit"], ["loss", "'logit'", "'cross-entropy'"]),
                               ("difference", ["--logit-difference"], ["loss", "'logit-difference'", "'cross-entropy'"]),
                               ("aggregation", ["--aggregation", "tensor"], ["aggregation", "'tensor'", "'filter'"]),
+                              ("unit", ["--aggregation", "row"], ["aggregation", "'row'", "'filter'"]),
                               ("signed", ["--signed"], ["--signed", "'1'", "'0'"]),
                               ("normalized", ["--normalized"], ["--normalized", "'1'", "'0'"])]:
         made = make_statistics(f"{name}.safetensors", resnet, "--limit", 6, *make)

@@ -151,15 +151,23 @@ def loss_of(logits, label=None, logit=None, logit_difference=None):
     return nn.functional.cross_entropy(logits, torch.tensor([label]))
 
 
-def filter_names(model):
-    """[(parameter name, number of its filters)] in the order of the numbering"""
-    return [(name, p.shape[0]) for name, p in model.named_parameters() if p.dim() == 4]
+def takes_part(name, parameter, aggregation="filter"):
+    """filter: 4-D weights; row: the weights of convolutions and linear layers, attention's in_proj_weight among them; else
+    every parameter"""
+    if aggregation == "filter":
+        return parameter.dim() == 4
+    return aggregation != "row" or (name.endswith("weight") and parameter.dim() >= 2)
+
+
+def filter_names(model, aggregation="filter"):
+    """[(parameter name, number of its filters or rows)] in the order of the numbering"""
+    return [(name, p.shape[0]) for name, p in model.named_parameters() if takes_part(name, p, aggregation)]
 
 
 def aggregate(gradients, parameters, aggregation="filter", signed=False):
     """Gradients (None: not reached, as Inception's auxiliary classifier: zeros) to a profile.
-    filter: the mean over each output channel of the 4-D weights; parameter: every element of every parameter;
-    tensor: the mean over each parameter."""
+    filter: the mean over each output channel of the 4-D weights; row: over each output of every weight given; parameter:
+    every element of every parameter; tensor: the mean over each parameter."""
     parts = []
     for gradient, parameter in zip(gradients, parameters):
         if aggregation == "filter" and parameter.dim() != 4:
@@ -168,21 +176,21 @@ def aggregate(gradients, parameters, aggregation="filter", signed=False):
             gradient = torch.zeros_like(parameter)
         if not signed:
             gradient = gradient.abs()
-        if aggregation == "filter":
-            parts.append(gradient.mean(dim=(1, 2, 3)))
+        if aggregation in ("filter", "row"):
+            parts.append(gradient.flatten(1).mean(1))
         elif aggregation == "parameter":
             parts.append(gradient.reshape(-1))
         elif aggregation == "tensor":
             parts.append(gradient.mean().reshape(1))
         else:
-            raise ValueError(f"unknown aggregation {aggregation!r}: filter, parameter or tensor")
+            raise ValueError(f"unknown aggregation {aggregation!r}: filter, row, parameter or tensor")
     return torch.cat(parts)
 
 
 def naive_profile(model, image, label=None, aggregation="filter", signed=False, differentiable=False, **loss):
     """(profile, logits [classes]) of one sample, the network in evaluation mode. With `differentiable` the profile can
     be differentiated once more."""
-    named = [(name, p) for name, p in model.named_parameters() if aggregation != "filter" or p.dim() == 4]
+    named = [(name, p) for name, p in model.named_parameters() if takes_part(name, p, aggregation)]
     logits = model(image)
     gradients = torch.autograd.grad(loss_of(logits, label, **loss), [p for _, p in named],
                                     create_graph=differentiable, allow_unused=True)

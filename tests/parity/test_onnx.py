@@ -89,6 +89,33 @@ def network_case(psal, folder, name, side, seed):
     return defects, errors
 
 
+class Tokens(torch.nn.Module):
+    """Every kind of linear layer that the exporter writes: MatMul and Add on three dimensions, Gemm on two, one without bias"""
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 12, 4, 4)
+        self.mix = torch.nn.Linear(12, 20)
+        self.out = torch.nn.Linear(20, 9, bias=False)
+        self.head = torch.nn.Linear(9, 10)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return self.head(torch.tanh(self.out(torch.sigmoid(self.mix(x)))).mean(1))
+
+
+def rows_case(psal, folder, fold, seed):
+    """--aggregation row: columns where folding has transposed the matrices, rows where a node does it"""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    model, weights, image = Tokens().eval(), folder / "model.onnx", folder / "image.png"
+    export(model, weights, 32, fold)
+    test_run.random_image(image, 32, 32, rng)
+    preprocess = "torchvision;resize=32;crop=32"
+    defects, errors, _ = test_run.check(psal, folder, model, image, preprocess, int(rng.integers(10)),
+                                        ["--weights", weights, "--preprocess", preprocess], mode="naive", ks=(10,), aggregation="row")
+    return defects, errors
+
+
 def bits_case(psal, folder, model, image, arguments):
     """The state_dict and the ONNX file give the same bytes"""
     state = folder / "weights.safetensors"
@@ -221,12 +248,15 @@ def main():
             passed, failed = node_tests(args.build, pathlib.Path(folder), args.only)
         elif not NODES.exists():
             print("operators: left out, libonnx-testdata is not installed")
-        for name, side in cases:
+        for name, side in (*cases, ("rows", 32), ("columns", 32)):
             seed, start = rng.randrange(2 ** 31), time.monotonic()
             if args.only not in name:
                 continue
             try:
-                defects, errors = network_case(psal, pathlib.Path(folder), name, side, seed)
+                if name in ("rows", "columns"):
+                    defects, errors = rows_case(psal, pathlib.Path(folder), name == "columns", seed)
+                else:
+                    defects, errors = network_case(psal, pathlib.Path(folder), name, side, seed)
             except RuntimeError as error:
                 defects, errors = [str(error)], {}
             passed, failed = passed + (not defects), failed + bool(defects)

@@ -61,11 +61,11 @@ class Psal:
 
 # ---- PyTorch's side ----
 
-def answers(model, image, label, mean, std, mode, chosen):
+def answers(model, image, label, mean, std, mode, chosen, aggregation="filter"):
     """Logits, naive and standardized profile, {k: gradient} for chosen = {k: filters}, in the network's precision. One
     forward and one differentiable backward pass serve all k."""
     image = image.detach().clone().requires_grad_(True)
-    naive, logits = reference.naive_profile(model, image, label, differentiable=True)
+    naive, logits = reference.naive_profile(model, image, label, aggregation, differentiable=True)
     profile = reference.standardize(naive, mean, std, mode)
     gradients = {}
     for k, filters in chosen.items():
@@ -123,9 +123,9 @@ def check_top(ours, expected, live, slack, length=20):
     return [f"filter {ours[p]} at rank {p + 1}, expected {theirs[p]}" for p in wrong[:1]]
 
 
-def check_json(answer, model, label, expected, logits_slack, slack):
+def check_json(answer, model, label, expected, logits_slack, slack, aggregation):
     """What --json says, against float64; the loss within `logits_slack` and saliencies within `slack` of the largest"""
-    defects, names = [], [(name, i) for name, count in reference.filter_names(model) for i in range(count)]
+    defects, names = [], [(name, i) for name, count in reference.filter_names(model, aggregation) for i in range(count)]
     shifted = np.exp(expected["logits"] - expected["logits"].max())
     confidence = shifted / shifted.sum()
     best = int(confidence.argmax())
@@ -147,13 +147,13 @@ def check_json(answer, model, label, expected, logits_slack, slack):
 
 
 def check(psal, folder, model, image, preprocess, label, arguments, mean=None, std=None, mode="std", ks=(1, 10, 100),
-          strict=False, fair=True):
+          strict=False, fair=True, aggregation="filter"):
     """(defects, psal's errors, PyTorch's own float32 errors or None). The fair bound, twice PyTorch's error, counts where
     it is above the tolerance; strict: no filters may change places."""
     defects, found = [], None
     for k in ks:
         arrays, answer = psal.run(folder, "--image-path", image, "--image-target-label", label, "--mode", mode,
-                                  "--k-salient", k, *arguments)
+                                  "--k-salient", k, "--aggregation", aggregation, *arguments)
         if found is None:
             found = dict(arrays, gradients={}, answer=answer)
         for name in ("logits", "naive", "standardized"):
@@ -167,9 +167,9 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
     live = reference.rankable(torch.from_numpy(found["naive"]), mean, std, mode)
     order = reference.rank(torch.from_numpy(found["standardized"]), live)
     chosen = {k: order[:k] for k in ks}
-    theirs = answers(model, inputs, label, mean, std, mode, chosen) if fair else None
+    theirs = answers(model, inputs, label, mean, std, mode, chosen, aggregation) if fair else None
     model = model.double()
-    expected = answers(model, inputs.double(), label, mean, std, mode, chosen)
+    expected = answers(model, inputs.double(), label, mean, std, mode, chosen, aggregation)
     model.float()
     errors = compare(found, expected)
     single = compare(theirs, expected) if fair else None
@@ -179,18 +179,18 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
         if not fair or all(error <= max(TOLERANCE[name], 2 * single[name]) for name, error in errors.items()):
             break
         noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(draw))
-        near = compare(answers(model.float(), inputs * (1 + 1e-6 * noise), label, mean, std, mode, chosen), expected)
+        near = compare(answers(model.float(), inputs * (1 + 1e-6 * noise), label, mean, std, mode, chosen, aggregation), expected)
         single = {name: max(error, near[name]) for name, error in single.items()}
     bounds = {name: max(TOLERANCE[name], 2 * single[name]) if fair else TOLERANCE[name] for name in TOLERANCE}
     if not all(error <= bounds[name] for name, error in errors.items()):
         # Or psal took the other side of a kink that PyTorch's float32 happens not to: then it must agree with float64 there.
         model.double()
         units = kinks.deciding_units(model, inputs.double(),
-                                     lambda: reference.naive_profile(model, inputs.double(), label)[0].double().numpy(),
+                                     lambda: reference.naive_profile(model, inputs.double(), label, aggregation)[0].double().numpy(),
                                      found["naive"], TOLERANCE["naive"])
         if units:
             with kinks.relu_replaced(kinks.pushed(units)):
-                expected = answers(model, inputs.double(), label, mean, std, mode, chosen)
+                expected = answers(model, inputs.double(), label, mean, std, mode, chosen, aggregation)
             errors = compare(found, expected)
         model.float()
     for name, error in errors.items():
@@ -205,7 +205,7 @@ def check(psal, folder, model, image, preprocess, label, arguments, mean=None, s
     if not np.array_equal(found["standardized"][named], found["standardized"][order[:len(named)]]) or not live[named].all():
         defects.append(f"top_filters are {named}, expected {order[:len(named)].tolist()}")
     defects += check_json(found["answer"], model, label, expected, 2 * bounds["logits"],
-                          1e-3 + 2 * max(errors["naive"], errors["standardized"]))
+                          1e-3 + 2 * max(errors["naive"], errors["standardized"]), aggregation)
     return defects, errors, single
 
 
@@ -218,11 +218,11 @@ def random_image(path, height, width, rng):
     Image.fromarray(np.clip(np.asarray(coarse) + noise, 0, 255).astype(np.uint8)).save(path)
 
 
-def random_statistics(path, model, inputs, label, rng):
+def random_statistics(path, model, inputs, label, rng, aggregation="filter"):
     """Positive mean and deviation of each layer's size; zeros where nothing is ever computed"""
-    naive = reference.naive_profile(model, inputs, label)[0].double().numpy()
+    naive = reference.naive_profile(model, inputs, label, aggregation)[0].double().numpy()
     first = 0
-    for _, count in reference.filter_names(model):
+    for _, count in reference.filter_names(model, aggregation):
         naive[first:first + count] = naive[first:first + count].mean()
         first += count
     mean = torch.from_numpy(naive * rng.uniform(0.5, 1.5, len(naive)))
@@ -250,7 +250,7 @@ def differentiable_twice(model):
     return model
 
 
-def random_case(psal, folder, arch, classes, height, width, preprocess, options, ks, seed):
+def random_case(psal, folder, arch, classes, height, width, preprocess, options, ks, seed, aggregation="filter"):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     weights, stats, image = (folder / name for name in ("weights.safetensors", "s.safetensors", "image.png"))
@@ -265,9 +265,9 @@ def random_case(psal, folder, arch, classes, height, width, preprocess, options,
     with torch.no_grad():
         if model(inputs)[0].softmax(0)[label] > 0.99:
             label = (label + 1) % classes
-    mean, std = random_statistics(stats, model, inputs, label, rng)
+    mean, std = random_statistics(stats, model, inputs, label, rng, aggregation)
     return check(psal, folder, model, image, preprocess, label, ["--weights", weights, "--stats", stats, "--preprocess", preprocess],
-                 mean, std, ks=ks)
+                 mean, std, ks=ks, aggregation=aggregation)
 
 
 def box_case(psal, folder, arch, mode, seed, images=20):
@@ -393,10 +393,10 @@ def cases(psal, folder, rng):
     """(family, name, function)"""
     listed = []
 
-    def add_random(family, arch, classes, image_height, image_width, preprocess, ks=(1, 10, 100), **options):
-        seed = rng.randrange(2 ** 31)
-        listed.append((family, f"{arch} {classes} classes {image_width}x{image_height}", lambda: random_case(
-            psal, folder, arch, classes, image_height, image_width, preprocess, options, ks, seed)))
+    def add_random(family, arch, classes, image_height, image_width, preprocess, ks=(1, 10, 100), aggregation="filter", **options):
+        seed, rows = rng.randrange(2 ** 31), " rows" * (aggregation == "row")
+        listed.append((family, f"{arch} {classes} classes {image_width}x{image_height}{rows}", lambda: random_case(
+            psal, folder, arch, classes, image_height, image_width, preprocess, options, ks, seed, aggregation)))
 
     for arch in ("resnet18", "resnet34", "resnet50", "resnet101"):
         classes = rng.sample((2, 7), 2)
@@ -424,6 +424,9 @@ def cases(psal, folder, rng):
     for arch in BOX + ("resnet50/full",):
         listed.append((None, f"same bits with 1, 2, 4 threads, {arch}",
                        lambda arch=arch, seed=rng.randrange(2 ** 31): bits_case(psal, folder, arch, seed)))
+    for arch, width in (("resnet18", 0.5), ("inception_v3", 0.5), ("convnext_tiny", 0.25)):
+        add_random("rows", arch, 7, 97, 101, "torchvision;resize=none;crop=97x101", (1, 10), "row", width=width)
+    add_random("rows", "vit_b_32", 7, 96, 96, "torchvision;resize=none;crop=96", (1, 10), "row", width=0.25, image_size=96)
     return listed
 
 

@@ -54,8 +54,9 @@ class Report:
 class Case:
     """What psal-stats and the loop are both given: `rows` is [(Pillow image or path, label)]."""
 
-    def __init__(self, name, weights, spec, rows, shrink=None):
+    def __init__(self, name, weights, spec, rows, shrink=None, aggregation="filter"):
         self.name, self.weights, self.spec, self.rows, self.shrink = name, weights, spec, rows, shrink
+        self.aggregation = aggregation
 
 
 def fashion_rows(count):
@@ -70,9 +71,10 @@ def fashion_rows(count):
     return f"idx:{images},{labels}", [(Image.fromarray(pixels[i]), classes[i]) for i in range(count)]
 
 
-def box_case(arch, count):
+def box_case(arch, count, aggregation="filter"):
     spec, rows = fashion_rows(count)
-    return Case(f"{arch} in the box", ROOT / "weights" / f"fashion_{arch}.safetensors", spec, rows)
+    name = f"{arch} in the box{', rows' * (aggregation == 'row')}"
+    return Case(name, ROOT / "weights" / f"fashion_{arch}.safetensors", spec, rows, aggregation=aggregation)
 
 
 def real_case(count):
@@ -97,7 +99,7 @@ class Psal:
 
     def command(self, case, folder, *more):
         return [str(word) for word in (self.program, "--quiet", "--weights", case.weights, "--data", case.spec, "--limit",
-                                       len(case.rows), *self.files(folder), *more)]
+                                       len(case.rows), "--aggregation", case.aggregation, *self.files(folder), *more)]
 
     @staticmethod
     def files(folder):
@@ -123,13 +125,13 @@ def welford_loop(case):
     profiles = []
     for image, label in case.rows:
         inputs = reference.preprocess(image, metadata["psal.preprocess"])
-        naive, logits = reference.naive_profile(model, inputs, label)
+        naive, logits = reference.naive_profile(model, inputs, label, case.aggregation)
         confidence = torch.softmax(logits.double(), 0)
         predicted = int(logits.argmax())
         everything.add(naive)
         groups["correct" if predicted == label else "incorrect"].add(naive)
         if predicted != label:
-            groups["predicted"].add(reference.naive_profile(model, inputs, predicted)[0])
+            groups["predicted"].add(reference.naive_profile(model, inputs, predicted, case.aggregation)[0])
         records.append((label, predicted, float(confidence[label]), float(confidence[predicted]),
                         float(-torch.log_softmax(logits.double(), 0)[label])))
         profiles.append(naive.numpy())
@@ -170,7 +172,7 @@ def compare_with_double(report, case, ours, theirs):
     for (image, label), *found in zip(case.rows[:count], ours, theirs):
         # The same numbers go in: preprocessed in float32, as for the others.
         inputs = reference.preprocess(image, metadata["psal.preprocess"]).double()
-        expected = reference.naive_profile(model, inputs, label)[0].numpy()
+        expected = reference.naive_profile(model, inputs, label, case.aggregation)[0].numpy()
         errors.append([np.linalg.norm(profile - expected) / np.linalg.norm(expected) for profile in found])
     errors = np.array(errors)
     psal, pytorch = np.median(errors, axis=0)
@@ -352,7 +354,7 @@ def main():
     psal, report = Psal(args.build), Report()
     real = real_case(args.images)
     cases = [(box_case("resnet18", 100), 0 if real and not SLOW else 200), (box_case("densenet121", 30), 0),
-             (real, 100 if SLOW else 40)]
+             (box_case("resnet18", 40, "row"), 0), (real, 100 if SLOW else 40)]
     for case, to_kill in cases:
         if case is None or args.only not in case.name:
             continue

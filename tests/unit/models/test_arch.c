@@ -51,6 +51,9 @@ START_TEST(test_recognised) {
         const psal_model_parameter *p = psal_model_get_parameter(model, i);
         crc = add_line(crc, p->name, &p->shape);
         ck_assert_int_eq(p->is_filter, p->shape.ndim == 4);
+        const size_t length = strlen(p->name); /* class tokens, positions and scales are no layers */
+        const bool weight = length >= 6 && strcmp(p->name + length - 6, "weight") == 0;
+        ck_assert_int_eq(p->output_axis, weight && p->shape.ndim >= 2 ? 0 : -1);
         ck_assert_int_eq(p->first_filter, p->is_filter ? filters : -1);
         ck_assert_int_eq(p->first_element, elements);
         ck_assert_int_eq(psal_model_find_parameter(model, p->name), i);

@@ -102,6 +102,8 @@ START_TEST(test_sample) {
     int scale, shift;
     psal_model_filter_norm(model, 0, &scale, &shift);
     ck_assert(scale == -1 && shift == 1);
+    psal_model_filter_norm(model, 2, &scale, &shift);
+    ck_assert(scale == -1 && shift == 3 && psal_model_get_parameter(model, 2)->output_axis == 0);
     compute(model, 8, 8, logits);
     expect_sample(logits);
     /* another size than the file's */
@@ -183,6 +185,52 @@ START_TEST(test_exporters_ways) {
 }
 END_TEST
 
+/* Along which axis the outputs of a linear layer lie, and which bias is theirs. */
+START_TEST(test_matrices) {
+    static const struct {
+        const char *type, *weight, *added; /* by an Add; NULL: by Gemm itself */
+        int64_t rows, columns, transposed; /* transposed: by Gemm, 1; by a Transpose in front, 2 */
+        int output_axis, bias;
+    } cases[] = {{"Gemm", "w", NULL, 12, 4, 0, 1, 1},  {"Gemm", "w", NULL, 4, 12, 1, 0, 1},
+                 {"Gemm", "t", NULL, 4, 12, 2, 0, 1},  {"MatMul", "w", "b", 12, 4, 0, 1, 1},
+                 {"MatMul", "t", "b", 4, 12, 2, 0, 1}, {"MatMul", "w", "s", 12, 4, 0, 1, -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        proto graph = {.size = 0}, node = onnx_node("Flatten", "image", NULL, NULL, "x");
+        psal_error err = PSAL_ERROR_INIT;
+        proto_message(&graph, 1, &node);
+        if (cases[i].transposed == 2) {
+            node = onnx_node("Transpose", "w", NULL, NULL, "t");
+            proto_message(&graph, 1, &node);
+        }
+        node = onnx_node(cases[i].type, "x", cases[i].weight, cases[i].added ? NULL : "b", cases[i].added ? "y" : "z");
+        if (cases[i].transposed == 1) node_int(&node, "transB", 1);
+        proto_message(&graph, 1, &node);
+        if (cases[i].added) {
+            node = onnx_node("Add", cases[i].added, "y", NULL, "z");
+            proto_message(&graph, 1, &node);
+        }
+        const proto tensors[] = {onnx_floats("w", DIMS(cases[i].rows, cases[i].columns)), onnx_floats("b", DIMS(4)),
+                                 onnx_floats("s", DIMS(1))}; /* one number for all outputs */
+        for (int k = 0; k < 3; k++) proto_message(&graph, 5, &tensors[k]);
+        node = onnx_port("image", DIMS(1, 3, 2, 2));
+        proto_message(&graph, 11, &node);
+        node = onnx_port("z", DIMS(1, 4));
+        proto_message(&graph, 12, &node);
+        const proto file = onnx_model(&graph, 14);
+        psal_tensor_map *map = read_model(&file);
+        psal_model *model = psal_model_load(map, NULL, NULL, &err);
+        ck_assert_msg(model != NULL, "%s", err.message);
+        const int w = psal_model_find_parameter(model, "w");
+        int scale, shift;
+        psal_model_filter_norm(model, w, &scale, &shift);
+        ck_assert_int_eq(psal_model_get_parameter(model, w)->output_axis, cases[i].output_axis);
+        ck_assert_int_eq(shift, cases[i].bias);
+        psal_model_free(model);
+        psal_tensor_map_free(map);
+    }
+}
+END_TEST
+
 START_TEST(test_refused) {
     proto graph = onnx_sample_graph(), node;
     refuse(&graph, &(psal_model_options){.arch = "resnet18"}, "leave out the architecture (--model)");
@@ -251,6 +299,7 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, test_sample);
     tcase_add_test(tests, test_exporters_ways);
+    tcase_add_test(tests, test_matrices);
     tcase_add_test(tests, test_refused);
     tcase_add_test(tests, test_every_operator_is_found);
     suite_add_tcase(suite, tests);

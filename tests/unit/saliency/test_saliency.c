@@ -149,7 +149,7 @@ START_TEST(aggregations_agree) {
     bool negative = false, positive = false;
     for (int64_t i = 0; i < elements; i++) negative |= g[i]<0, positive |= g[i]> 0;
     ck_assert(negative && positive);
-    for (int aggregation = 0; aggregation < 3; aggregation++)
+    for (int aggregation = 0; aggregation < PSAL_AGGREGATION_COUNT; aggregation++)
         for (int is_signed = 0; is_signed < 2; is_signed++) {
             options.aggregation = (psal_aggregation)aggregation;
             options.is_signed = is_signed;
@@ -160,6 +160,8 @@ START_TEST(aggregations_agree) {
                 int64_t n = psal_shape_count(&parameter->shape);
                 int64_t groups = aggregation == PSAL_AGGREGATION_FILTER
                                      ? parameter->is_filter ? parameter->shape.dim[0] : 0
+                                 : aggregation == PSAL_AGGREGATION_ROW
+                                     ? parameter->output_axis == 0 ? parameter->shape.dim[0] : 0
                                  : aggregation == PSAL_AGGREGATION_TENSOR ? 1
                                                                           : n;
                 for (int64_t k = 0; k < groups; k++, at++) {
@@ -186,7 +188,7 @@ END_TEST
 
 START_TEST(layers_cover_the_profile) {
     fixture *f = make("resnet18", 0.125);
-    for (int aggregation = 0; aggregation < 3; aggregation++) {
+    for (int aggregation = 0; aggregation < PSAL_AGGREGATION_COUNT; aggregation++) {
         psal_saliency *s = saliency_of(f, (psal_saliency_options){.aggregation = (psal_aggregation)aggregation});
         const psal_profile_layer *layers = psal_saliency_layers(s);
         int64_t at = 0;
@@ -521,14 +523,16 @@ END_TEST
 
 /* A filter whose normalisation multiplies it by 0, or that is not in the graph, never has a gradient. */
 START_TEST(filters_without_a_gradient_are_not_live) {
-    fixture *f = make(_i < 3 ? "resnet18" : "inception_v3", 0.0625);
-    const char *scale = _i < 3 ? "layer2.0.bn2.weight" : "Mixed_5b.branch1x1.bn.weight", *shift = "layer2.0.bn2.bias";
+    fixture *f = make(_i < PSAL_AGGREGATION_COUNT ? "resnet18" : "inception_v3", 0.0625);
+    const char *scale = _i < PSAL_AGGREGATION_COUNT ? "layer2.0.bn2.weight" : "Mixed_5b.branch1x1.bn.weight",
+               *shift = "layer2.0.bn2.bias";
     floats(f->map, scale)[1] = 0;
-    if (_i < 3) floats(f->map, shift)[1] = 1; /* it still adds a constant */
+    if (_i < PSAL_AGGREGATION_COUNT) floats(f->map, shift)[1] = 1; /* it still adds a constant */
     psal_model_free(f->model);
     f->model = load(f->map, NULL);
     psal_saliency *s = saliency_of(
-        f, (psal_saliency_options){.height = 80, .width = 80, .aggregation = (psal_aggregation)(_i % 3)});
+        f, (psal_saliency_options){
+               .height = 80, .width = 80, .aggregation = (psal_aggregation)(_i % PSAL_AGGREGATION_COUNT)});
     psal_saliency_worker *w = worker_of(s);
     int64_t n = psal_saliency_length(s), dead = 0;
     bool *live = malloc((size_t)n);
@@ -541,15 +545,16 @@ START_TEST(filters_without_a_gradient_are_not_live) {
         dead += !live[i];
     }
     const psal_model_parameter *conv = psal_model_get_parameter(
-        f->model,
-        psal_model_find_parameter(f->model, _i < 3 ? "layer2.0.conv2.weight" : "Mixed_5b.branch1x1.conv.weight"));
+        f->model, psal_model_find_parameter(f->model, _i < PSAL_AGGREGATION_COUNT ? "layer2.0.conv2.weight"
+                                                                                  : "Mixed_5b.branch1x1.conv.weight"));
     int64_t row = psal_shape_count(&conv->shape) / conv->shape.dim[0];
-    if (_i == 0) ck_assert(dead == 1 && !live[conv->first_filter + 1]);
-    if (_i == 1)
+    if (_i == PSAL_AGGREGATION_FILTER || _i == PSAL_AGGREGATION_ROW) /* no linear layer comes before */
+        ck_assert(dead == 1 && !live[conv->first_filter + 1]);
+    if (_i == PSAL_AGGREGATION_PARAMETER)
         ck_assert(dead == row && !live[conv->first_element + row] && live[conv->first_element] &&
                   live[conv->first_element + 2 * row]);
-    if (_i == 2) ck_assert_int_eq(dead, 0); /* the tensor has other filters */
-    if (_i == 3) ck_assert_int_gt(dead, 1); /* the auxiliary classifier */
+    if (_i == PSAL_AGGREGATION_TENSOR) ck_assert_int_eq(dead, 0); /* the tensor has other filters */
+    if (_i == PSAL_AGGREGATION_COUNT) ck_assert_int_gt(dead, 1);  /* the auxiliary classifier */
     free(live);
     free(profile);
     free(image);
@@ -648,7 +653,7 @@ int main(void) {
     tcase_add_test(tests, labels_out_of_range_are_refused);
     tcase_add_test(tests, stages_out_of_order_are_refused);
     tcase_add_test(tests, numbers_that_are_not_finite_are_refused);
-    tcase_add_loop_test(tests, filters_without_a_gradient_are_not_live, 0, 4);
+    tcase_add_loop_test(tests, filters_without_a_gradient_are_not_live, 0, PSAL_AGGREGATION_COUNT + 1);
     tcase_add_test(tests, maps_that_do_not_exist_are_refused);
     tcase_add_test(tests, one_class_has_no_cross_entropy);
     suite_add_tcase(suite, tests);

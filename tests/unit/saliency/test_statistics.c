@@ -210,8 +210,14 @@ START_TEST(names_are_the_documented_ones) {
     ck_assert_str_eq(psal_loss_name(PSAL_LOSS_LOGIT), "logit");
     ck_assert_str_eq(psal_loss_name(PSAL_LOSS_LOGIT_DIFFERENCE), "logit-difference");
     ck_assert_str_eq(psal_aggregation_name(PSAL_AGGREGATION_FILTER), "filter");
+    ck_assert_str_eq(psal_aggregation_name(PSAL_AGGREGATION_ROW), "row");
     ck_assert_str_eq(psal_aggregation_name(PSAL_AGGREGATION_PARAMETER), "parameter");
     ck_assert_str_eq(psal_aggregation_name(PSAL_AGGREGATION_TENSOR), "tensor");
+    ck_assert_str_eq(psal_aggregation_plural(PSAL_AGGREGATION_ROW), "rows");
+    psal_aggregation found;
+    for (int i = 0; i < PSAL_AGGREGATION_COUNT; i++)
+        ck_assert(psal_aggregation_parse(psal_aggregation_name((psal_aggregation)i), &found) && (int)found == i);
+    ck_assert(!psal_aggregation_parse("column", &found) && !psal_aggregation_parse("", &found));
 }
 END_TEST
 
