@@ -8,8 +8,9 @@
 typedef struct net_found {
     net_group group;
     net_candidate candidate;
-    char remarks[512];   /* on prefixes and other networks, for the user */
+    char remarks[1000];  /* on prefixes and other networks, for the user */
     bool one_of_several; /* there are others, with other numbers, and nobody chose */
+    bool doubtful;       /* the remarks tell of something that decides the answer */
 } net_found;
 
 /* A network is built from one group: the tensors whose names share a prefix, any prefix, found from the names. The

@@ -182,7 +182,7 @@ static void release(void *memory, size_t size) {
 }
 
 static psal_status add_zeros(net_group *group, const char *layer_name, int64_t count, psal_error *err) {
-    char name[NET_NAME + 8], text[NET_NAME + 40];
+    char name[NET_NAME + 8], text[NET_NAME + 80];
     snprintf(name, sizeof name, "%s.bias", layer_name);
     const size_t bytes = ((size_t)count + 1) * sizeof(float);
     float *zeros = calloc(1, bytes);
@@ -190,8 +190,9 @@ static psal_status add_zeros(net_group *group, const char *layer_name, int64_t c
         free(zeros);
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     }
-    snprintf(text, sizeof text, "no '%.100s': zeros", name);
+    snprintf(text, sizeof text, "no '%.100s': zeros (a layer of cosines would give another answer)", name);
     remark(group, text);
+    group->doubtful = true;
     return net_group_add(group, name, &(psal_tensor){PSAL_F32, PSAL_SHAPE(count), zeros}, SIZE_MAX, err);
 }
 

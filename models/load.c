@@ -228,6 +228,7 @@ static psal_model *make(net_found *found, net_onnx *onnx, const psal_model_optio
     model->options = found->candidate.options;
     model->list = found->candidate.list;
     model->info.one_of_several = found->one_of_several;
+    model->info.doubtful = found->doubtful || found->group.doubtful;
     model->info.arch_assumed = is_assumed(model, options);
     if (net_take_values(model, &folded, err) == PSAL_OK && net_check_values(model, err) == PSAL_OK &&
         number_parameters(model, err) == PSAL_OK && record_hidden(model, hidden, err) == PSAL_OK &&

@@ -24,7 +24,7 @@ typedef struct psal_model_options {
     double bn_epsilon;   /* 0: recognise (1e-5; Inception-v3 1e-3) */
     int transform_input; /* Inception-v3, GoogLeNet: 1 yes, -1 no, 0 as recorded (default no) */
     const char *prefix;  /* what stands in front of the names of the network meant ("model.", "ema.module."), with or
-                            without the last dot; NULL: found */
+                            without the last dot; of an ONNX file, the output that has the classes; NULL: found */
     const char *const *ignore_extra; /* [ignore_extra_count] tensors to leave out although they may be part of the */
     int ignore_extra_count;          /* network: names, or beginnings of names that end in '.' */
 } psal_model_options;
@@ -48,6 +48,8 @@ typedef struct psal_model_info {
                                the checkpoint's metadata says ("psal.preprocess"), or "caffe" where
                                its naming implies that (Keras), or "" */
     bool one_of_several;    /* other networks with other numbers were left aside, which options->prefix would choose */
+    bool doubtful;          /* the notes of psal_model_load tell of something that decides the answer: the classes of an
+                               ONNX file do not exclude each other, say */
     bool arch_assumed;      /* others have the same names and shapes; neither the caller nor the file says which */
     const char *prefix;     /* what stood in front of the names of the network that was taken; "" for nothing */
     /* what options->ignore_extra left out, now or when the file was written: the first few tensors and how many

@@ -22,8 +22,8 @@ struct net_onnx {
     int *readers; /* how many operators that are needed read it */
     bool *needed; /* of operator i: the outputs depend on it */
     int image, logits;
-    int64_t dim[4]; /* of the images in the file; -1: any */
-    bool folded;
+    int64_t dim[4];      /* of the images in the file; -1: any */
+    bool folded, chosen; /* chosen: an output other than the first */
     char arch_name[32];
     net_arch arch;
 };
@@ -339,15 +339,59 @@ static void find_tensors(net_onnx *onnx, const psal_tensor_map *checkpoint) {
     }
 }
 
-static bool is_softmax(const psal_description *d, const psal_operator *o) {
+/* What turns logits into probabilities, of all classes together or of each by itself. */
+static bool makes_probabilities(const psal_operator *o) {
     const psal_attribute *axis = onnx_attribute(o, "axis");
     const bool last = !axis ? true : axis->integer == -1 || axis->integer == 1; /* of two dimensions */
-    (void)d;
-    return !*o->domain && (strcmp(o->type, "Softmax") == 0 || strcmp(o->type, "LogSoftmax") == 0) && last &&
-           o->input_count == 1 && o->inputs[0] != PSAL_NO_VALUE;
+    const bool together = strcmp(o->type, "Softmax") == 0 || strcmp(o->type, "LogSoftmax") == 0;
+    return !*o->domain && ((together && last) || strcmp(o->type, "Sigmoid") == 0) && o->input_count == 1 &&
+           o->inputs[0] != PSAL_NO_VALUE;
 }
 
-static psal_status find_ends(net_onnx *onnx, char *remarks, size_t size, psal_error *err) {
+static void remark(net_found *found, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void remark(net_found *found, const char *format, ...) {
+    const size_t used = strlen(found->remarks), size = sizeof found->remarks;
+    va_list arguments;
+    va_start(arguments, format);
+    int begun = snprintf(found->remarks + used, size - used, "%s", used ? "; " : "");
+    if (used + (size_t)begun < size)
+        vsnprintf(found->remarks + used + begun, size - used - (size_t)begun, format, arguments);
+    va_end(arguments);
+}
+
+/* "'features', 'logits'": the file's outputs. */
+static void name_outputs(const psal_description *d, char *text, size_t size) {
+    size_t used = 0;
+    *text = '\0';
+    for (size_t i = 0; i < d->output_count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s'%.60s'", i ? ", " : "", d->values[d->outputs[i].value]);
+}
+
+/* The first output, or the one that is asked for. */
+static psal_status choose_output(net_onnx *onnx, const psal_model_options *wanted, net_found *found, psal_error *err) {
+    const psal_description *d = onnx->d;
+    char names[300];
+    if (d->output_count == 0) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the network has no output");
+    onnx->logits = d->outputs[0].value;
+    name_outputs(d, names, sizeof names);
+    if (!wanted->prefix) {
+        found->one_of_several = d->output_count > 1;
+        if (d->output_count > 1)
+            remark(found, "took the first of %zu outputs (%s) for the classes; --weights-key NAME takes another one",
+                   d->output_count, names);
+        return PSAL_OK;
+    }
+    for (size_t i = 0; i < d->output_count; i++) {
+        onnx->logits = d->outputs[i].value;
+        onnx->chosen = i > 0;
+        if (strcmp(d->values[onnx->logits], wanted->prefix) == 0) return PSAL_OK;
+    }
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "--weights-key chooses an output of an ONNX file: this one has %s, not '%.100s'", names,
+                     wanted->prefix);
+}
+
+static psal_status find_ends(net_onnx *onnx, const psal_model_options *wanted, net_found *found, psal_error *err) {
     const psal_description *d = onnx->d;
     char text[96] = "";
     onnx->image = PSAL_NO_VALUE;
@@ -366,19 +410,19 @@ static psal_status find_ends(net_onnx *onnx, char *remarks, size_t size, psal_er
         for (int k = 0; k < 4; k++) onnx->dim[k] = port->ndim == 4 ? port->dim[k] : -1;
     }
     if (onnx->image == PSAL_NO_VALUE) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the network has no input");
-    if (d->output_count == 0) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the network has no output");
-    onnx->logits = d->outputs[0].value;
-    if (d->output_count > 1)
-        snprintf(remarks, size, "took the first of %zu outputs, '%.100s'", d->output_count, d->values[onnx->logits]);
-    for (size_t i = d->operator_count; i-- > 0;) {
+    psal_status status = choose_output(onnx, wanted, found, err);
+    for (size_t i = d->operator_count; status == PSAL_OK && i-- > 0;) {
         const psal_operator *o = &d->operators[i];
-        if (o->output_count && o->outputs[0] == onnx->logits && is_softmax(d, o)) {
-            onnx->logits = o->inputs[0];
-            const size_t used = strlen(remarks);
-            snprintf(remarks + used, size - used, "%stook the logits in front of %s", used ? "; " : "", o->type);
-        }
+        if (!o->output_count || o->outputs[0] != onnx->logits || !makes_probabilities(o)) continue;
+        const bool apart = strcmp(o->type, "Sigmoid") == 0;
+        onnx->logits = o->inputs[0];
+        found->doubtful |= apart;
+        remark(found, "took the logits in front of %s%s", o->type,
+               apart ? ", though its classes do not exclude each other: confidences and cross-entropy are those of a "
+                       "softmax here, and --logit needs neither"
+                     : "");
     }
-    return PSAL_OK;
+    return status;
 }
 
 /* Backwards from the logits: who is needed, and who reads what. */
@@ -530,6 +574,29 @@ static psal_status name_parameters(net_onnx *onnx, psal_error *err) {
     return status;
 }
 
+/* Filters are the weights of convolutions that the file holds. Those that operators make of others (standardised,
+ * scaled) are none, and their convolutions' saliency is missing. */
+static void tell_computed_weights(const net_onnx *onnx, net_found *found) {
+    const psal_description *d = onnx->d;
+    const psal_operator *first = NULL;
+    int count = 0;
+    for (size_t i = 0; i < d->operator_count; i++) {
+        const psal_operator *o = &d->operators[i];
+        const onnx_operator *known = onnx->needed[i] ? onnx_find_operator(o) : NULL;
+        if (!known || strcmp(o->type, "Conv") != 0 || o->input_count < 2 || o->inputs[1] == PSAL_NO_VALUE ||
+            has_role(onnx, known, o, 1))
+            continue;
+        if (count++ == 0) first = o;
+    }
+    if (count == 0) return;
+    found->doubtful = true;
+    remark(
+        found,
+        "the weights of %d convolution%s ('%.60s'%s) are made by other operators: %s filters are not in the profile; "
+        "an exporter that folds constants makes them plain weights",
+        count, count > 1 ? "s" : "", first->name, count > 1 ? ", ..." : "", count > 1 ? "their" : "its");
+}
+
 /* ---- the architecture ---- */
 
 static uint64_t hash(uint64_t seed, const void *data, size_t size) {
@@ -569,7 +636,8 @@ static uint64_t hash_operators(const net_onnx *onnx) {
         if (!onnx->names[v] && t->dtype != PSAL_OTHER)
             h = hash(h, t->data, (size_t)psal_shape_count(&t->shape) * psal_dtype_size(t->dtype));
     }
-    return h;
+    /* a part of what one operator makes, perhaps */
+    return onnx->chosen ? hash_text(h, d->values[onnx->logits]) : h;
 }
 
 static psal_status try_size(net_onnx *onnx, net_options *options, int64_t height, int64_t width, psal_error *err) {
@@ -617,7 +685,6 @@ static psal_status refuse_wishes(const psal_model_options *wanted, psal_error *e
                        : wanted->variant             ? "variant (--variant)"
                        : wanted->bn_epsilon != 0     ? "batch-norm epsilon (--bn-epsilon)"
                        : wanted->transform_input > 0 ? "input transform (--transform-input)"
-                       : wanted->prefix              ? "part (--weights-key)"
                        : wanted->ignore_extra_count  ? "tensors to leave out (--ignore-extra)"
                                                      : NULL;
     if (!what) return PSAL_OK;
@@ -660,11 +727,12 @@ static psal_status open_all(net_onnx *onnx, const psal_tensor_map *checkpoint, c
                             net_found *found, psal_error *err) {
     psal_status status = refuse_wishes(wanted, err);
     if (status == PSAL_OK) status = begin(onnx, checkpoint, err);
-    if (status == PSAL_OK) status = find_ends(onnx, found->remarks, sizeof found->remarks, err);
+    if (status == PSAL_OK) status = find_ends(onnx, wanted, found, err);
     if (status == PSAL_OK) status = find_needed(onnx, err);
     if (status == PSAL_OK) status = check_operators(onnx, err);
     if (status == PSAL_OK) status = name_parameters(onnx, err);
     if (status != PSAL_OK) return status;
+    tell_computed_weights(onnx, found);
     snprintf(onnx->arch_name, sizeof onnx->arch_name, "onnx-%08x", (unsigned)hash_operators(onnx));
     onnx->arch = (net_arch){.name = onnx->arch_name,
                             .family = "onnx",

@@ -18,6 +18,7 @@ typedef struct net_group {
     bool is_keras;
     net_origin origin;
     char remarks[400]; /* on the last layers' names, for the user */
+    bool doubtful;     /* and they tell of something that decides the answer */
 } net_group;
 
 /* Gather the tensors in front of whose names `prefix` stands (and which are not hidden), and the checkpoint's "psal.*"

@@ -99,10 +99,10 @@ static const char *key_of(const trial *t) {
     return *t->part->key ? t->part->key : "the file itself";
 }
 
-/* Whether no other weights and no other architecture could have been meant. */
+/* Whether no other weights, architecture or computation could have been meant. */
 static bool is_certain(const trials *all, const trial *chosen) {
     const psal_model_info *info = psal_model_get_info(chosen->model);
-    if (info->one_of_several || info->arch_assumed) return false;
+    if (info->one_of_several || info->arch_assumed || info->doubtful) return false;
     for (size_t i = 0; i < all->count; i++)
         if (all->at[i].model && &all->at[i] != chosen && !same_weights(all->at[i].map, chosen->map)) return false;
     return true;
@@ -242,7 +242,7 @@ static psal_status try_all(psal_checkpoint *checkpoint, const psal_options *opti
                                            &t->notes, err);
         if (!t->map) return psal_error_status(err); /* damaged: names the file */
         t->tensors = psal_tensor_map_count(t->map);
-        if (t->prefix && !has_prefix(t->map, t->prefix)) {
+        if (t->prefix && !psal_tensor_map_description(t->map) && !has_prefix(t->map, t->prefix)) {
             if (used < sizeof there)
                 used += (size_t)snprintf(there + used, sizeof there - used,
                                          "%s'%.60s' (%zu tensors, the first is '%.60s')", used ? ", " : "", key_of(t),

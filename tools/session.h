@@ -36,7 +36,8 @@
          NULL,                                                                                                         \
          "Which network of a file that holds several: the key its weights are under ('net_state_dict', "               \
          "'checkpoint.model', '0'), "                                                                                  \
-         "or what their names begin with ('backbone.').",                                                              \
+         "or what their names begin with ('backbone.'). Of an ONNX file with several outputs: the one for the "        \
+         "classes.",                                                                                                   \
          .alias = NULL},                                                                                               \
         {PSAL_OPTION_PATH,                                                                                             \
          "delta",                                                                                                      \

@@ -39,8 +39,9 @@ def port(field, name, shape):
     return data(field, data(1, name) + data(2, data(1, number(1, 1) + data(2, dims))))
 
 
-def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b""):
-    """Two convolutions with biases, pooling, a linear layer. lost: without the names that folding loses."""
+def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b"", outputs=None, first=None):
+    """Two convolutions with biases, pooling ("6"), a linear layer ("logits"). lost: without the names that folding loses. more: nodes behind
+    it. outputs: [(name, shape)] in place of the logits. first: (nodes, name of what they make of a.weight for the first convolution)"""
     rng = random.Random(seed)
 
     def weights(name, *shape):
@@ -50,11 +51,12 @@ def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b""):
         return floats(name, shape, [rng.gauss(0, 1) for _ in range(count)])
 
     names = ["onnx::Conv_1", "onnx::Conv_2", "onnx::Conv_3", "onnx::Conv_4"] if lost else ["a.weight", "a.bias", "b.weight", "b.bias"]
-    graph = (node("Conv", ["image", names[0], names[1]], "1", "/a/Conv", pads=[1, 1, 1, 1], strides=[2, 2]) + node("Relu", ["1"], "2") +
+    nodes, weight = first or (b"", names[0])
+    graph = (nodes + node("Conv", ["image", weight, names[1]], "1", "/a/Conv", pads=[1, 1, 1, 1], strides=[2, 2]) + node("Relu", ["1"], "2") +
              node("Conv", ["2", names[2], names[3]], "3", "/b/Conv", pads=[0, 0, 1, 1], strides=[2, 2]) + node("Relu", ["3"], "4") +
              node("GlobalAveragePool", ["4"], "5") + node("Flatten", ["5"], "6", axis=1) +
              node("Gemm", ["6", "fc.weight", "fc.bias"], "logits", transB=1) + more +
              weights(names[0], filters, 3, 3, 3) + weights(names[1], filters) + weights(names[2], filters, filters, 3, 3) +
              weights(names[3], filters) + weights("fc.weight", classes, filters) + weights("fc.bias", classes) +
-             port(11, "image", [1, 3, side, side]) + port(12, "logits", [1, classes]))
+             port(11, "image", [1, 3, side, side]) + b"".join(port(12, *output) for output in outputs or [("logits", [1, classes])]))
     return number(1, 7) + data(2, "test") + data(7, graph) + data(8, number(2, 14))

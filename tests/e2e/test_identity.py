@@ -73,8 +73,8 @@ def metadata(path):
     return read(path)[0]["__metadata__"]
 
 
-def bottleneck(path, classes=10, seed=1):
-    """A ResNet-50 at a sixteenth of its width, which does not say its variant"""
+def bottleneck(path, classes=10, seed=1, bias=True):
+    """A ResNet-50 at a sixteenth of its width, which does not say its variant; bias: of its last layer"""
     source, header, values = random.Random(seed), {}, bytearray()
 
     def add(name, *shape, spread=0.0, middle=0.0):
@@ -105,7 +105,8 @@ def bottleneck(path, classes=10, seed=1):
                 convolution(f"{at}.downsample.0", f"{at}.downsample.1", 4 * width, inputs, 1)
             inputs = 4 * width
     add("fc.weight", classes, inputs, spread=0.1)
-    add("fc.bias", classes, spread=0.1)
+    if bias:
+        add("fc.bias", classes, spread=0.1)
     header["__metadata__"] = {"psal.width": "0.0625", "psal.preprocess": FASHION}
     return write(path, header, bytes(values))
 
@@ -237,6 +238,16 @@ def test_authors_statistics():
     shutil.copy(net, elsewhere)
     works("a file that may be anything", "psal-run", *explain(elsewhere, "--preprocess", "torchvision"),
           notes=[(published, "original authors", "torchvision's pretrained resnet50")])
+
+
+def test_no_bias():
+    """A last layer without a bias may be one of cosines: said once, also with --quiet, until the file has a bias"""
+    net = bottleneck(scratch / "biasless.safetensors", seed=7, bias=False)
+    said = (net, "no 'fc.bias': zeros", "cosines")
+    works("no bias", "psal-run", *explain(net, "--mode", "naive"), notes=[said])
+    works("no bias, quietly", "psal-run", *explain(net, "--mode", "naive", "-q"), notes=[said])
+    check("converted", run("psal-convert", net, scratch / "with_bias.safetensors").returncode == 0, "")
+    works("then zeros are meant", "psal-run", *explain(scratch / "with_bias.safetensors", "--mode", "naive"))
 
 
 # ---- going on ----
@@ -547,4 +558,5 @@ def test_assumptions():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_statistics, test_variant, test_earlier_files, test_found, test_authors_statistics, test_run_resumed, test_stats_resumed_and_merged,
-                        test_shards, test_deltas, test_averages, test_assumed_stem, test_neighbors, test_assumptions), scratch))
+                        test_shards, test_deltas, test_averages, test_assumed_stem, test_neighbors, test_assumptions,
+                        test_no_bias), scratch))

@@ -9,6 +9,7 @@ import sys
 
 import onnx_files
 from checks import check, run_tests
+from onnx_files import classifier, node
 from programs import bag, leftovers, lines_of, run, samples, scratch
 
 PREPROCESS = ["--preprocess", "torchvision;resize=32;crop=32"]
@@ -68,6 +69,51 @@ def test_folded():
             scratch / "o")
 
 
+def answer(what, content, *more, says=(), status=0):
+    """The answer of psal-run --quiet, and whether it says these words in one line"""
+    done = run("psal-run", "--quiet", "--json", "-w", write("answer.onnx", content), *PREPROCESS, "--mode", "naive", "-i", bag, "-l", 8,
+               "--out", scratch / "o", *more)
+    said = done.stderr.decode().splitlines()
+    check(what, done.returncode == status and len(said) == bool(says) and all(word in said[0] for word in says), f"{done.returncode}: {said}")
+    if done.returncode:
+        return None
+    result = json.loads(done.stdout)
+    return {key: result[key] for key in ("target", "predicted", "loss", "top_filters")}
+
+
+def test_last_operators():
+    """The classes are those in front of what makes probabilities; what does not belong to a softmax is said, also with --quiet"""
+    plain = answer("logits", classifier(1))
+    for kind in ("Softmax", "LogSoftmax"):
+        check(kind, answer(kind, classifier(1, more=node(kind, ["logits"], "p", axis=-1), outputs=[("p", [1, 10])])) == plain)
+    sigmoid = classifier(1, more=node("Sigmoid", ["logits"], "p"), outputs=[("p", [1, 10])])
+    says = ("in front of Sigmoid", "do not exclude each other", "--logit")
+    check("Sigmoid", answer("Sigmoid", sigmoid, says=says) == plain)
+    check("Sigmoid, its logit", answer("Sigmoid, its logit", sigmoid, "--logit", says=says) == answer("its logit", classifier(1), "--logit"))
+
+
+def test_outputs():
+    """Of several outputs the first, which is said, or the one that is asked for"""
+    plain = answer("one output", classifier(1))
+    features, logits = ("6", [1, 6]), ("logits", [1, 10])
+    both = ("took the first of 2 outputs", "'logits'", "'6'", "--weights-key")
+    check("logits first", answer("logits first", classifier(1, outputs=[logits, features]), says=both) == plain)
+    content = classifier(1, outputs=[features, logits])
+    done = run("psal-run", "--quiet", "-w", write("features.onnx", content), *PREPROCESS, "--mode", "naive", "-i", bag, "--out", scratch / "o")
+    said = done.stderr.decode()
+    check("features first", done.returncode == 0 and all(word in said for word in both), said)
+    check("the second", answer("the second", content, "--weights-key", "logits") == plain)
+    answer("no such output", content, "--weights-key", "log", says=("--weights-key", "'6', 'logits'", "not 'log'"), status=1)
+
+
+def test_computed_weights():
+    """Filters of convolutions whose weights are computed are missing from the profile: that is said, also with --quiet"""
+    result = answer("computed weights", classifier(1, first=(node("Add", ["a.weight", "a.weight"], "w"), "w")), "--k-salient", 3,
+                    says=("1 convolution ('/a/Conv')", "not in the profile"))
+    check("other filters", result and {row["layer"] for row in result["top_filters"]} == {"b.weight"}, result)
+    answer("the file's own", classifier(1))
+
+
 def test_refused():
     good = write("good.onnx", onnx_files.classifier(1))
     rest = ["--mode", "naive", "-i", bag, "--out", scratch / "o"]
@@ -85,4 +131,4 @@ def test_refused():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_programs, test_folded, test_refused), scratch))
+    sys.exit(run_tests((test_programs, test_folded, test_last_operators, test_outputs, test_computed_weights, test_refused), scratch))
