@@ -224,6 +224,30 @@ static bool is_taken(const net_group *group, const char *name, const layer *laye
     return psal_tensor_map_get(group->tensors, name) != NULL;
 }
 
+static bool has_layer(const net_group *group, const char *stem) {
+    char weight[NET_NAME + 8], bias[NET_NAME + 8];
+    snprintf(weight, sizeof weight, "%s.weight", stem);
+    snprintf(bias, sizeof bias, "%s.bias", stem);
+    return psal_tensor_map_get(group->tensors, weight) || psal_tensor_map_get(group->tensors, bias);
+}
+
+/* Each as soon as its name is free: classifier.4 before classifier.2 where they become 6 and 4. Both are in the order
+ * of their numbers, so that there is always one that can go. */
+static psal_status give_names(net_group *group, const net_candidate *closest, const layer *layers, const int *wanted,
+                              int count, psal_error *err) {
+    bool done[MOST_LAYERS] = {false};
+    psal_status status = PSAL_OK;
+    for (int round = 0; round < count; round++)
+        for (int i = 0; i < count && status == PSAL_OK; i++) {
+            char name[NET_NAME];
+            if (done[i] || !stem_of(closest->list.tensors[wanted[i]].name, name)) continue;
+            if (strcmp(layers[i].name, name) != 0 && has_layer(group, name)) continue;
+            status = give_name(group, &layers[i], name, err);
+            done[i] = true;
+        }
+    return status;
+}
+
 psal_status net_name_head(net_group *group, const net_candidate *closest, bool *changed, psal_error *err) {
     int wanted[MOST_LAYERS];
     layer layers[MOST_LAYERS];
@@ -237,12 +261,7 @@ psal_status net_name_head(net_group *group, const net_candidate *closest, bool *
         if (is_taken(group, closest->list.tensors[wanted[i]].name, layers, count) ||
             is_taken(group, closest->list.tensors[wanted[i] + 1].name, layers, count))
             return PSAL_OK;
-    for (int i = 0; i < count; i++) {
-        char name[NET_NAME];
-        if (!stem_of(closest->list.tensors[wanted[i]].name, name)) return PSAL_OK;
-        psal_status status = give_name(group, &layers[i], name, err);
-        if (status != PSAL_OK) return status;
-    }
-    *changed = true;
-    return PSAL_OK;
+    psal_status status = give_names(group, closest, layers, wanted, count, err);
+    *changed = status == PSAL_OK;
+    return status;
 }

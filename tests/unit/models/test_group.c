@@ -181,6 +181,40 @@ START_TEST(test_heads_beside) {
 }
 END_TEST
 
+/* The layers of "classifier" have these numbers, by other Dropouts between them, and are the same layers all the same. */
+static void expect_numbers(const char *arch, const int given[3], const int own[3]) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *network = bare(arch, 0.0625, 3), *map = with_prefix(network, "");
+    char name[40], other[40];
+    for (int step = 0; step < 2; step++) /* by names that nobody has */
+        for (int k = 0; k < 6; k++) {
+            const char *part = k % 2 ? "bias" : "weight";
+            snprintf(name, sizeof name, step ? "aside.%d.%s" : "classifier.%d.%s", step ? k / 2 : own[k / 2], part);
+            snprintf(other, sizeof other, step ? "classifier.%d.%s" : "aside.%d.%s", step ? given[k / 2] : k / 2, part);
+            ck_assert_int_eq(psal_tensor_map_rename(map, psal_tensor_map_find(map, name), other, &err), PSAL_OK);
+        }
+    psal_model *model = psal_model_load(map, NULL, NULL, &err);
+    ck_assert_msg(model != NULL, "%s: %s", arch, err.message);
+    for (int k = 0; k < 6; k++) {
+        snprintf(name, sizeof name, "classifier.%d.%s", own[k / 2], k % 2 ? "bias" : "weight");
+        const psal_model_parameter *p = psal_model_get_parameter(model, psal_model_find_parameter(model, name));
+        ck_assert_msg(p && p->values == floats(network, name), "%s: %s", arch, name);
+    }
+    psal_model_free(model);
+    psal_tensor_map_free(map);
+    psal_tensor_map_free(network);
+}
+
+START_TEST(test_head_layers) {
+    static const int numbers[][3] = {{0, 2, 4}, {1, 4, 6}, {0, 3, 6}, {1, 3, 5},
+                                     {2, 6, 8}, {3, 5, 7}, {0, 2, 6}, {4, 6, 9}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        expect_numbers("vgg11", numbers[i], (int[]){0, 3, 6});
+        expect_numbers("alexnet", numbers[i], (int[]){1, 4, 6});
+    }
+}
+END_TEST
+
 START_TEST(test_left_out) {
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *map = bare("resnet18", 0.0625, 3);
@@ -405,6 +439,6 @@ START_TEST(test_hostile_names) {
 }
 END_TEST
 
-RUN_TESTS("group", test_prefixes, test_prefix_given, test_several, test_heads_beside, test_left_out,
+RUN_TESTS("group", test_prefixes, test_prefix_given, test_several, test_heads_beside, test_head_layers, test_left_out,
           test_without_effect, test_auxiliary_classifier, test_other_types, test_biases, test_bias_beside_a_mean,
           test_hostile_names)
