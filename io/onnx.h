@@ -11,7 +11,7 @@
 #include "engine/tensor.h"
 
 #define PSAL_ONNX_OPSET_MIN 9
-#define PSAL_ONNX_OPSET_MAX 18
+#define PSAL_ONNX_OPSET_MAX 20
 
 /* Whether a file that begins so (`size` bytes of it) is an ONNX model: it begins with its version and another field of
  * a ModelProto, as every exporter writes it. */

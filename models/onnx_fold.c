@@ -6,6 +6,8 @@
 
 #include "models/onnx_internal.h"
 
+#define MAX_UPDATES (1 << 22) /* of a ScatterND, as many as constants may have elements (onnx_run.c) */
+
 /* ---- elements ---- */
 
 static double number_at(const onnx_constant *c, int64_t k) {
@@ -96,6 +98,9 @@ bool onnx_fold_binary(onnx_run *r) {
     const onnx_constant *a = onnx_constant_input(r, 0), *b = onnx_constant_input(r, 1);
     psal_shape shape;
     if (!a || !b || r->o->input_count != 2) return false;
+    if (onnx_int(r, "fmod", 0))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute fmod 1: psal has remainders of floor division");
+    if (onnx_failed(r)) return false;
     if (!onnx_broadcast(&a->shape, &b->shape, &shape)) {
         onnx_fail(r, PSAL_ERR_SHAPE, "its constants do not fit each other");
         return false;
@@ -262,6 +267,54 @@ bool onnx_fold_gather(onnx_run *r) {
         }
     onnx_output_constant(r, 0, y);
     return true;
+}
+
+const onnx_constant *onnx_scattered(onnx_run *r, const psal_shape *shape, const onnx_constant *indices,
+                                    const psal_shape *updates) {
+    const psal_attribute *reduction = onnx_attribute(r->o, "reduction");
+    const psal_shape *s = indices ? &indices->shape : NULL;
+    const int64_t depth = s && s->ndim > 0 ? s->dim[s->ndim - 1] : -1; /* how many axes an index chooses on */
+    if (!indices || !indices->integers) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its indices are not known beforehand");
+    if (reduction && strcmp(reduction->text, "none") != 0)
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute reduction '%.40s': psal has none", reduction->text);
+    if (psal_shape_count(updates) > MAX_UPDATES)
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "more than %d updates", MAX_UPDATES);
+    bool fits = depth > 0 && depth <= shape->ndim && updates->ndim == s->ndim - 1 + shape->ndim - (int)depth;
+    for (int i = 0; fits && i < updates->ndim; i++)
+        fits = updates->dim[i] == (i < s->ndim - 1 ? s->dim[i] : shape->dim[i - (s->ndim - 1) + depth]);
+    if (!fits) onnx_fail(r, PSAL_ERR_SHAPE, "its indices and updates do not fit each other");
+    onnx_constant *from = onnx_new_constant(r, true, shape);
+    if (!from) return NULL;
+    const int64_t total = psal_shape_count(shape), run = count_behind(shape, (int)depth - 1);
+    for (int64_t k = 0; k < total; k++) from->integers[k] = k;
+    for (int64_t u = 0; u < psal_shape_count(updates) / (run ? run : 1); u++) {
+        int64_t at = 0;
+        for (int64_t i = 0; i < depth; i++) {
+            const int64_t length = shape->dim[i], said = indices->integers[u * depth + i];
+            const int64_t index = said < 0 && said >= -length ? said + length : said;
+            if (index < 0 || index >= length) {
+                onnx_fail(r, PSAL_ERR_SHAPE, "index %" PRId64 " of %" PRId64, said, length);
+                return NULL;
+            }
+            at = at * length + index;
+        }
+        for (int64_t k = 0; k < run; k++) from->integers[at * run + k] = total + u * run + k;
+    }
+    return from;
+}
+
+bool onnx_fold_scatter(onnx_run *r) {
+    const onnx_constant *x = onnx_constant_input(r, 0), *updates = onnx_constant_input(r, 2);
+    if (!x || !updates) return false;
+    const onnx_constant *from = onnx_scattered(r, &x->shape, onnx_constant_input(r, 1), &updates->shape);
+    onnx_constant *y = from ? onnx_new_constant(r, x->integers != NULL, &x->shape) : NULL;
+    const int64_t total = psal_shape_count(&x->shape);
+    for (int64_t k = 0; y && k < total; k++) {
+        const int64_t at = from->integers[k];
+        copy_element(y, k, at < total ? x : updates, at < total ? at : at - total);
+    }
+    onnx_output_constant(r, 0, y);
+    return y != NULL;
 }
 
 /* The same elements in another shape. */

@@ -87,6 +87,15 @@ bool onnx_squeezed(onnx_run *r, const psal_shape *x, bool insert, psal_shape *sh
 /* Starts and lengths of a Slice of x, for all axes; steps must be 1 unless `steps` is given. */
 bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *lengths, int64_t *steps);
 
+/* For each element of a tensor of shape `shape` after a ScatterND with these indices: its own number, or that of the
+ * update that takes its place, counted from psal_shape_count(shape) on. NULL after an error. */
+const onnx_constant *onnx_scattered(onnx_run *r, const psal_shape *shape, const onnx_constant *indices,
+                                    const psal_shape *updates);
+
+/* onnx_einsum.c, onnx_resize.c */
+void onnx_build_einsum(onnx_run *r);
+void onnx_build_resize(onnx_run *r);
+
 /* onnx_fold.c */
 bool onnx_fold_binary(onnx_run *r);
 bool onnx_fold_unary(onnx_run *r);
@@ -99,6 +108,7 @@ bool onnx_fold_transpose(onnx_run *r);
 bool onnx_fold_expand(onnx_run *r);
 bool onnx_fold_where(onnx_run *r);
 bool onnx_fold_range(onnx_run *r);
+bool onnx_fold_scatter(onnx_run *r);
 bool onnx_fold_fill(onnx_run *r); /* ConstantOfShape */
 bool onnx_fold_reduce(onnx_run *r);
 

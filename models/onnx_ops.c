@@ -198,6 +198,18 @@ static void build_layer_norm(onnx_run *r) {
     onnx_output(r, 0, y);
 }
 
+/* Each channel of each image by itself: (x - mean) / sqrt(variance + epsilon) scale + bias. */
+static void build_instance_norm(onnx_run *r) {
+    psal_graph *g = r->graph;
+    const psal_node x = input_of(r, 0, 3, PSAL_MAX_DIMS), scale = input_of(r, 1, 1, 1), bias = input_of(r, 2, 1, 1);
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x);
+    psal_shape rows = PSAL_SHAPE(s.dim[0], s.dim[1], 1);
+    for (int i = 2; i < s.ndim; i++) rows.dim[2] *= s.dim[i];
+    const psal_node y = psal_row_normalize(g, psal_reshape(g, x, rows), onnx_float(r, "epsilon", 1e-5));
+    onnx_output(r, 0, psal_channel_affine(g, psal_reshape(g, y, s), scale, bias));
+}
+
 /* ---- elementwise ---- */
 
 static bool is(const onnx_run *r, const char *type) {
@@ -222,6 +234,19 @@ static psal_node hard_sigmoid(onnx_run *r, psal_node x, double alpha, double bet
     return psal_clip(r->graph, psal_shift(r->graph, psal_scale(r->graph, x, alpha), beta), 0, 1);
 }
 
+/* x Phi(x), or (Hendrycks & Gimpel 2016) x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
+static psal_node gelu(onnx_run *r, psal_node x) {
+    psal_graph *g = r->graph;
+    const psal_attribute *a = onnx_attribute(r->o, "approximate");
+    const char *how = a && a->type == PSAL_ATTRIBUTE_STRING ? a->text : "none";
+    if (strcmp(how, "none") == 0) return psal_gelu(g, x);
+    if (strcmp(how, "tanh") != 0) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute approximate '%.40s'", how);
+    if (onnx_failed(r)) return PSAL_NO_NODE;
+    const psal_node cube = psal_mul(g, psal_mul(g, x, x), x);
+    const psal_node inner = psal_scale(g, psal_add(g, x, psal_scale(g, cube, 0.044715)), sqrt(2 / M_PI));
+    return psal_scale(g, psal_mul(g, x, psal_shift(g, psal_tanh(g, inner), 1)), 0.5);
+}
+
 static psal_node unary(onnx_run *r, psal_node x) {
     psal_graph *g = r->graph;
     if (is(r, "Relu")) return psal_relu(g, x);
@@ -236,20 +261,27 @@ static psal_node unary(onnx_run *r, psal_node x) {
     if (is(r, "Reciprocal")) return psal_pow(g, x, -1);
     if (is(r, "HardSwish")) return psal_hard_swish(g, x);
     if (is(r, "HardSigmoid")) return hard_sigmoid(r, x, onnx_float(r, "alpha", 0.2), onnx_float(r, "beta", 0.5));
+    if (is(r, "Gelu")) return gelu(r, x);
     if (is(r, "LeakyRelu")) { /* alpha x + (1 - alpha) relu(x): at 0 the derivative is alpha, as PyTorch's */
         const double alpha = onnx_float(r, "alpha", 0.01);
         return psal_add(g, psal_scale(g, x, alpha), psal_scale(g, psal_relu(g, x), 1 - alpha));
     }
-    return x; /* Identity, Dropout */
+    return x; /* Identity */
 }
 
 static void build_unary(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
-    double training = 0;
-    if (is(r, "Dropout") && onnx_has_input(r, 2) &&
-        (!onnx_scalar(onnx_constant_input(r, 2), &training) || training != 0))
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
     if (!onnx_failed(r)) onnx_output(r, 0, unary(r, x));
+}
+
+/* Nothing, but in training mode; torchvision's Swin calls it so, with a ratio of 0. */
+static void build_dropout(onnx_run *r) {
+    const psal_node x = onnx_input(r, 0);
+    double training = 0, ratio = 0.5;
+    if ((onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &training)) ||
+        (onnx_has_input(r, 1) && !onnx_scalar(onnx_constant_input(r, 1), &ratio)) || (training != 0 && ratio != 0))
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
+    if (!onnx_failed(r)) onnx_output(r, 0, x);
 }
 
 /* relu(x) - slope relu(-x) */
@@ -510,6 +542,21 @@ static void build_gather(onnx_run *r) {
     free(at);
 }
 
+/* What replaces is taken, with what stays, from both behind each other. */
+static void build_scatter(onnx_run *r) {
+    psal_graph *g = r->graph;
+    const psal_node x = onnx_input(r, 0), updates = onnx_input(r, 2);
+    if (onnx_failed(r)) return;
+    const psal_shape s = *onnx_shape(r, x), us = *onnx_shape(r, updates);
+    const int64_t count = psal_shape_count(&s), update_count = psal_shape_count(&us);
+    const onnx_constant *from = onnx_scattered(r, &s, onnx_constant_input(r, 1), &us);
+    if (!from) return;
+    const psal_node both[] = {psal_reshape(g, x, PSAL_SHAPE(count)),
+                              psal_reshape(g, updates, PSAL_SHAPE(update_count))};
+    const psal_node y = psal_gather(g, psal_concat(g, both, 2, 0), 0, from->integers, count);
+    onnx_output(r, 0, psal_reshape(g, y, s));
+}
+
 /* Constant padding: zeros around x - value, plus value. */
 static void build_pad(onnx_run *r) {
     psal_node x = onnx_input(r, 0);
@@ -633,6 +680,11 @@ static void build_reduce(onnx_run *r) {
         onnx_output(r, 0, keep ? y : psal_reshape(r->graph, y, PSAL_SHAPE(s.dim[0], s.dim[1])));
         return;
     }
+    if (is(r, "ReduceL2")) { /* of zeros nearly 0, so that the derivative there is 0, as PyTorch's */
+        const psal_node squares = psal_sum_axes(r->graph, psal_mul(r->graph, x, x), axes, used, keep);
+        onnx_output(r, 0, psal_sqrt(r->graph, psal_clip(r->graph, squares, FLT_MIN, INFINITY)));
+        return;
+    }
     onnx_output(r, 0,
                 mean ? psal_mean_axes(r->graph, x, axes, used, keep) : psal_sum_axes(r->graph, x, axes, used, keep));
 }
@@ -681,7 +733,8 @@ static const onnx_operator operators[] = {
     {"ConstantOfShape", " value ", 0, 0, 0, build_never, onnx_fold_fill},
     {"Conv", WINDOW "group ", 6, 0, 0, build_conv, NULL},
     {"Div", " ", 0, 3, 0, build_binary, onnx_fold_binary},
-    {"Dropout", " ratio seed ", 0, 0, 0, build_unary, NULL},
+    {"Dropout", " ratio seed ", 0, 0, 0, build_dropout, NULL},
+    {"Einsum", " equation ", 3, 0, 0, onnx_build_einsum, NULL},
     {"Equal", " ", 0, 0, 0, build_never, onnx_fold_binary},
     {"Erf", " ", 0, 0, 0, build_unary, NULL},
     {"Exp", " ", 0, 1, 0, build_unary, onnx_fold_unary},
@@ -689,6 +742,7 @@ static const onnx_operator operators[] = {
     {"Flatten", " axis ", 0, 1, 0, build_flatten, NULL},
     {"Floor", " ", 0, 0, 0, build_never, onnx_fold_unary},
     {"Gather", " axis ", 0, 1, 0, build_gather, onnx_fold_gather},
+    {"Gelu", " approximate ", 0, 0, 0, build_unary, NULL},
     {"Gemm", " alpha beta transA transB ", 6, 0, 0, build_gemm, NULL},
     {"GlobalAveragePool", " ", 0, 0, 0, build_global_pool, NULL},
     {"GlobalMaxPool", " ", 0, 0, 0, build_global_pool, NULL},
@@ -696,6 +750,7 @@ static const onnx_operator operators[] = {
     {"HardSigmoid", " alpha beta ", 0, 0, 0, build_unary, NULL},
     {"HardSwish", " ", 0, 0, 0, build_unary, NULL},
     {"Identity", " ", 0, 1, 0, build_unary, onnx_fold_shape_change},
+    {"InstanceNormalization", " epsilon ", 6, 0, 0, build_instance_norm, NULL},
     {"LayerNormalization", " axis epsilon stash_type ", 6, 0, 0, build_layer_norm, NULL},
     {"LeakyRelu", " alpha ", 0, 0, 0, build_unary, NULL},
     {"Less", " ", 0, 0, 0, build_never, onnx_fold_binary},
@@ -704,7 +759,7 @@ static const onnx_operator operators[] = {
     {"Max", " ", 0, 0, 0, build_binary, onnx_fold_binary},
     {"MaxPool", WINDOW "ceil_mode storage_order ", 0, 0, 0, build_pool, NULL},
     {"Min", " ", 0, 0, 0, build_binary, onnx_fold_binary},
-    {"Mod", " ", 0, 0, 0, build_never, onnx_fold_binary},
+    {"Mod", " fmod ", 0, 0, 0, build_never, onnx_fold_binary},
     {"Mul", " ", 0, 3, 0, build_binary, onnx_fold_binary},
     {"Neg", " ", 0, 1, 0, build_unary, onnx_fold_unary},
     {"Not", " ", 0, 0, 0, build_never, onnx_fold_unary},
@@ -714,6 +769,7 @@ static const onnx_operator operators[] = {
     {"Pow", " ", 0, 1, 0, build_binary, onnx_fold_binary},
     {"Range", " ", 0, 0, 0, build_never, onnx_fold_range},
     {"Reciprocal", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"ReduceL2", " axes keepdims ", 0, 1, 0, build_reduce, NULL},
     {"ReduceMax", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
     {"ReduceMean", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
     {"ReduceMin", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
@@ -721,6 +777,11 @@ static const onnx_operator operators[] = {
     {"ReduceSum", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
     {"Relu", " ", 0, 0, 0, build_unary, NULL},
     {"Reshape", " allowzero ", 0, 1, 0, build_reshape, onnx_fold_shape_change},
+    {"Resize",
+     " antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
+     "keep_aspect_ratio_policy mode nearest_mode ",
+     0, 1, 0, onnx_build_resize, NULL},
+    {"ScatterND", " reduction ", 0, 5, 0, build_scatter, onnx_fold_scatter},
     {"Shape", " end start ", 0, 0, 0, build_shape, NULL},
     {"Sigmoid", " ", 0, 0, 0, build_unary, NULL},
     {"Size", " ", 0, 0, 0, build_size, NULL},
@@ -734,6 +795,7 @@ static const onnx_operator operators[] = {
     {"Tanh", " ", 0, 0, 0, build_unary, NULL},
     {"Transpose", " perm ", 0, 1, 0, build_transpose, onnx_fold_transpose},
     {"Unsqueeze", " axes ", 0, 1, 0, build_squeeze, onnx_fold_shape_change},
+    {"Upsample", " mode ", 0, 1, 0, onnx_build_resize, NULL},
     {"Where", " ", 0, 0, 0, build_never, onnx_fold_where},
 };
 

@@ -16,6 +16,16 @@ const fuzz_word fuzz_words[] = {FUZZ_WORD("Conv"),
                                 FUZZ_WORD("Shape"),
                                 FUZZ_WORD("Gather"),
                                 FUZZ_WORD("Add"),
+                                FUZZ_WORD("Einsum"),
+                                FUZZ_WORD("equation"),
+                                FUZZ_WORD("...ij"),
+                                FUZZ_WORD("->"),
+                                FUZZ_WORD("Resize"),
+                                FUZZ_WORD("nearest_mode"),
+                                FUZZ_WORD("ScatterND"),
+                                FUZZ_WORD("InstanceNormalization"),
+                                FUZZ_WORD("ReduceL2"),
+                                FUZZ_WORD("Gelu"),
                                 FUZZ_WORD("strides"),
                                 FUZZ_WORD("pads"),
                                 FUZZ_WORD("axis"),
@@ -102,4 +112,42 @@ void fuzz_make_seeds(void) {
     proto_message(&graph, 12, &tensor);
     model = onnx_model(&graph, 14);
     fuzz_seed("shapes", model.bytes, model.size);
+    /* operators that read equations, indices and sizes */
+    graph.size = 0;
+    node = onnx_node("InstanceNormalization", "image", "scale", "shift", "a");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Resize", "a", "", "by", "b");
+    node_text(&node, "coordinate_transformation_mode", "asymmetric");
+    node_text(&node, "nearest_mode", "floor");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Gelu", "b", NULL, NULL, "c");
+    node_text(&node, "approximate", "tanh");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("ScatterND", "scale", "at", "one", "weights");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Einsum", "c", "weights", NULL, "d");
+    node_text(&node, "equation", "nchw,c->nch");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("ReduceL2", "d", NULL, NULL, "logits");
+    node_ints(&node, "axes", 1, (int64_t[]){2});
+    node_int(&node, "keepdims", 0);
+    proto_message(&graph, 1, &node);
+    tensor = onnx_tensor("at", 7, DIMS(1, 1));
+    proto_int(&tensor, 7, 2);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("by", 1, DIMS(4));
+    for (int i = 0; i < 4; i++) proto_float(&tensor, 4, i < 2 ? 1 : 2);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("scale", DIMS(3));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("shift", DIMS(3));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("one", DIMS(1));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_port("image", DIMS(-1, 3, 2, 2));
+    proto_message(&graph, 11, &tensor);
+    tensor = onnx_port("logits", DIMS(-1, 3));
+    proto_message(&graph, 12, &tensor);
+    model = onnx_model(&graph, 20);
+    fuzz_seed("operators", model.bytes, model.size);
 }

@@ -243,9 +243,8 @@ def randomise(model, seed, images=None):
                 module.in_proj_bias.copy_(normal(module.in_proj_bias.shape, 0.05))
             elif isinstance(getattr(module, "layer_scale", None), nn.Parameter):
                 module.layer_scale.copy_(uniform(module.layer_scale.shape, 0.2, 0.8))
-        for name in ("class_token", "encoder.pos_embedding"):
-            parameter = dict(model.named_parameters()).get(name)
-            if parameter is not None:
+        for name, parameter in model.named_parameters():
+            if name in ("class_token", "encoder.pos_embedding") or name.endswith("relative_position_bias_table"):
                 parameter.copy_(normal(parameter.shape, 0.5))
         side = getattr(model, "image_size", 192)
         logits = model.eval()(normal((2, 3, side, side), 1.0) if images is None else images)

@@ -101,6 +101,14 @@ static inline void node_int(proto *node, const char *name, int64_t value) {
     proto_message(node, 5, &attribute);
 }
 
+static inline void node_text(proto *node, const char *name, const char *value) {
+    proto attribute = {.size = 0};
+    proto_text(&attribute, 1, name);
+    proto_text(&attribute, 4, value);
+    proto_int(&attribute, 20, 3);
+    proto_message(node, 5, &attribute);
+}
+
 /* An input or output; a dimension below 0 is called "n". */
 static inline proto onnx_port(const char *name, int ndim, const int64_t *dim) {
     proto shape = {.size = 0}, tensor = {.size = 0}, type = {.size = 0}, port = {.size = 0};
