@@ -319,13 +319,13 @@ static psal_node with_number(onnx_run *r, psal_node x, double number, bool first
     return PSAL_NO_NODE;
 }
 
-/* [C,1,1] and the like beside [N,C,H,W]: the channels' vector; PSAL_NO_NODE when it is another shape. */
+/* [C,1,1] beside [N,C,H,W]: the channels' vector; PSAL_NO_NODE when it is another shape. A gate, [N,C,1,1], is none,
+ * for one image neither. */
 static psal_node channel_vector(onnx_run *r, psal_node v, const psal_shape *x) {
     const psal_shape *s = onnx_shape(r, v);
-    const int channel = s->ndim - (x->ndim - 1); /* which of its axes meets axis 1 of x */
-    if (x->ndim < 2 || channel < 0 || channel > 1 || s->dim[channel] != x->dim[1]) return PSAL_NO_NODE;
-    for (int i = 0; i < s->ndim; i++)
-        if (i != channel && s->dim[i] != 1) return PSAL_NO_NODE;
+    if (x->ndim < 2 || s->ndim != x->ndim - 1 || s->dim[0] != x->dim[1]) return PSAL_NO_NODE;
+    for (int i = 1; i < s->ndim; i++)
+        if (s->dim[i] != 1) return PSAL_NO_NODE;
     return s->ndim == 1 ? v : psal_reshape(r->graph, v, PSAL_SHAPE(x->dim[1]));
 }
 
@@ -345,7 +345,10 @@ static psal_node two_nodes(onnx_run *r, psal_node a, psal_node b) {
         psal_node v = channel_vector(r, b, &as);
         if (v != PSAL_NO_NODE) return psal_channel_mul(g, a, v);
         v = channel_vector(r, a, &bs);
-        return v != PSAL_NO_NODE ? psal_channel_mul(g, b, v) : psal_broadcast_mul(g, a, b);
+        if (v != PSAL_NO_NODE) return psal_channel_mul(g, b, v);
+        /* a gate second, whichever way it is written: then sums of gradients have one order */
+        const bool gate_first = psal_shape_count(&as) < psal_shape_count(&bs);
+        return gate_first ? psal_broadcast_mul(g, b, a) : psal_broadcast_mul(g, a, b);
     }
     if (is(r, "Sub")) return same ? psal_sub(g, a, b) : psal_broadcast_sub(g, a, b);
     if (is(r, "Div")) return same ? psal_div(g, a, b) : psal_broadcast_div(g, a, b);
