@@ -319,7 +319,7 @@ END_TEST
 
 /* ---- single operators, of which ONNX's own tests have none or few ---- */
 
-/* The first `count` numbers of the only node's output, whose inputs a (and b) are filled with value(0), value(1), ... */
+/* The first `count` numbers of the only node's output, whose inputs a and b hold value(0), value(1), ... */
 static void compute_node(const proto *node, int inputs, const psal_shape *shapes, const proto *tensors,
                          int tensor_count, float *found, int64_t count) {
     static const char *const names[] = {"a", "b"};
