@@ -67,8 +67,8 @@ void psal_workspace_free(psal_workspace *workspace); /* NULL is fine */
  * not copied; must stay valid until the run is over. NULL for a parameter goes back to the plan's binding. */
 psal_status psal_workspace_set(psal_workspace *workspace, psal_node node, const psal_real *values, psal_error *err);
 
-/* Let an output be written to the caller's memory, [psal_shape_count] values; NULL: the workspace's own again. Refused
- * for what is another value under another shape (a reshaped one). */
+/* Let an output be written to the caller's memory, [psal_shape_count] values; NULL: the workspace's own again. What is
+ * another value under another shape (a reshaped one) is copied there. Refused for inputs and parameters. */
 psal_status psal_workspace_place(psal_workspace *workspace, psal_node output, psal_real *memory, psal_error *err);
 
 /* A channel that is switched off: in every run, what `node` [batch, channels, ...] gives for it becomes 0 before anyone

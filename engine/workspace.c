@@ -137,7 +137,8 @@ psal_status psal_workspace_place(psal_workspace *ws, psal_node n, psal_real *mem
     const psal_node own = psal_plan_node(plan, n);
     const psal_node_record *node = own != PSAL_NO_NODE && plan->is_output[own] ? psal_graph_node(plan->graph, own)
                                                                                : NULL;
-    if (!node || !(psal_op_get(node->op)->run || psal_op_get(node->op)->run_elements))
+    const psal_op *op = node ? psal_op_get(node->op) : NULL;
+    if (!op || !(op->run || op->run_elements || op->is_view))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "node %d is not an output that could be placed elsewhere", n);
     if (!ws->placed && !(ws->placed = calloc((size_t)plan->nodes + 1, sizeof *ws->placed)))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a workspace of %d nodes", plan->nodes);
@@ -226,8 +227,9 @@ static psal_op_call prepare(psal_workspace *ws, int step, const psal_real **in, 
         in[i] = ws->values[node->inputs[i]];
         in_shapes[i] = psal_graph_shape(plan->graph, node->inputs[i]);
     }
-    psal_real *out = ws->placed && ws->placed[n] ? ws->placed[n] : memory_at(ws, plan->steps[step].offset);
-    ws->values[n] = psal_op_get(node->op)->is_view ? in[0] : out;
+    const bool placed = ws->placed && ws->placed[n];
+    psal_real *out = placed ? ws->placed[n] : memory_at(ws, plan->steps[step].offset);
+    ws->values[n] = psal_op_get(node->op)->is_view && !placed ? in[0] : out;
     return (psal_op_call){.node = node,
                           .in_shapes = in_shapes,
                           .in = in,
@@ -260,7 +262,10 @@ psal_status psal_workspace_run(psal_workspace *ws, int stage, psal_error *err) {
             const psal_shape *same_shape[PSAL_MAX_INPUTS];
             psal_op_call call = prepare(ws, step, ws->in, ws->in_shapes);
             if (last_of_pass(ws, step) > step) call.also = prepare(ws, ++step, same_in, same_shape).out;
-            if (op->run) op->run(&call);
+            if (op->run)
+                op->run(&call);
+            else if (ws->placed && ws->placed[plan->steps[step].node]) /* a view, with a place of its own */
+                memcpy(call.out, call.in[0], (size_t)psal_shape_count(&call.node->shape) * sizeof *call.out);
         }
         const psal_node result = plan->steps[step].node;
         if (ws->silence_count && !op->is_view) silence(ws, result, (psal_real *)(uintptr_t)ws->values[result]);

@@ -84,6 +84,33 @@ START_TEST(workspaces_share_memory) {
 }
 END_TEST
 
+/* Outputs that are other values under other shapes, of a result and of an input, in the caller's memory */
+START_TEST(reshaped_outputs_are_placed) {
+    psal_graph *g = psal_graph_new();
+    const psal_node x = psal_input(g, "x", PSAL_SHAPE(2, 3)), y = psal_relu(g, x);
+    const psal_node outputs[] = {psal_reshape(g, y, PSAL_SHAPE(6)), psal_reshape(g, x, PSAL_SHAPE(3, 2)),
+                                 psal_scale(g, y, 2), x};
+    const psal_plan_options options = {.outputs = {outputs}, .output_count = {4}, .stages = 1};
+    psal_error err = PSAL_ERROR_INIT;
+    psal_plan *plan = psal_plan_new(g, &options, &err);
+    ck_assert_msg(plan != NULL, "%s", err.message);
+    psal_workspace *ws = psal_workspace_new(plan, &err);
+    const float image[] = {1, -2, 3, -4, 5, -6}, flat[] = {1, 0, 3, 0, 5, 0}, twice[] = {2, 0, 6, 0, 10, 0};
+    float kept[2][6];
+    ck_assert_int_eq(psal_workspace_set(ws, x, image, NULL), PSAL_OK);
+    for (int i = 0; i < 2; i++) ck_assert_int_eq(psal_workspace_place(ws, outputs[i], kept[i], NULL), PSAL_OK);
+    ck_assert_int_eq(psal_workspace_place(ws, x, kept[0], NULL), PSAL_ERR_ARGUMENT);
+    run(ws, 0);
+    ck_assert_mem_eq(kept[0], flat, sizeof flat);
+    ck_assert_mem_eq(kept[1], image, sizeof image);
+    for (int i = 0; i < 2; i++) ck_assert_ptr_eq(psal_workspace_get(ws, outputs[i]), kept[i]);
+    ck_assert_mem_eq(psal_workspace_get(ws, outputs[2]), twice, sizeof twice);
+    psal_workspace_free(ws);
+    psal_plan_free(plan);
+    psal_graph_free(g);
+}
+END_TEST
+
 /* Count every allocation of the process: these definitions come before the C library's (glibc, which keeps its own
  * under these names). Under a sanitizer, which does the same, nothing is counted. */
 static _Atomic long allocations;
@@ -228,6 +255,7 @@ int main(void) {
     TCase *tests = tcase_create("workspace");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, workspaces_share_memory);
+    tcase_add_test(tests, reshaped_outputs_are_placed);
     tcase_add_loop_test(tests, running_again_allocates_nothing, 1, 3);
     tcase_add_test(tests, running_again_gives_the_same_bits);
     tcase_add_test(tests, timings_name_the_steps);

@@ -4,7 +4,7 @@
 #include "saliency/prune.h"
 #include "tests/unit/saliency/edits.h"
 
-static const char *const archs[] = {"resnet18", "resnet50", "vgg11", "vgg11_bn", "densenet121"};
+static const char *const archs[] = {"resnet18", "resnet50", "vgg11", "vgg11_bn", "densenet121", "squeezenet1_1"};
 enum { ARCHS = sizeof archs / sizeof archs[0], VARIANTS = 23, MOST = 12 };
 
 typedef struct answers {
