@@ -200,7 +200,8 @@ bool onnx_reshaped(onnx_run *r, const psal_shape *x, const int64_t *wanted, int6
         }
     }
     /* The file's number of images at a time is written into its shapes. */
-    if (r->file_batch == 1 && r->batch > 1 && count > 0 && wanted[0] == 1 && x->ndim > 0 && x->dim[0] == r->batch)
+    if (r->file_batch > 0 && r->batch > 0 && count > 0 && wanted[0] == r->file_batch && x->ndim > 0 &&
+        x->dim[0] == r->batch)
         shape->dim[0] = r->batch;
     const int64_t others = psal_shape_count(shape);
     if (rest >= 0 && others > 0 && total % others == 0) shape->dim[rest] = total / others;

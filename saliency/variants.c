@@ -33,7 +33,8 @@ struct psal_variants {
     const psal_classifier *classifier;
     const psal_model *model;
     bool whole_channel;
-    network networks[TOGETHER]; /* [images - 1] */
+    network networks[TOGETHER]; /* [images - 1], most_images of them */
+    int most_images;
     int part_count;
     part *parts;
     size_t outputs; /* floats of all outputs */
@@ -149,7 +150,11 @@ static psal_status plan_all(psal_variants *v, psal_error *err) {
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d parts of a network", v->part_count);
     status = place_outputs(v, err);
     choose_together(v);
-    for (int images = 2; images <= TOGETHER && status == PSAL_OK; images++) status = plan_network(v, images, err);
+    /* Not where nothing runs as a batch: a network from a file may be made for one image at a time. */
+    bool any = false;
+    for (int p = 0; p < v->part_count; p++) any |= v->parts[p].together;
+    v->most_images = any ? TOGETHER : 1;
+    for (int images = 2; images <= v->most_images && status == PSAL_OK; images++) status = plan_network(v, images, err);
     if (status != PSAL_OK) return status;
     const size_t limit = psal_classifier_get_options(v->classifier)->memory_limit;
     const size_t memory = psal_classifier_memory(v->classifier) + psal_variants_memory(v);
@@ -222,7 +227,8 @@ psal_variants_worker *psal_variants_worker_new(const psal_variants *v, psal_clas
         return NULL;
     }
     psal_status status = PSAL_OK;
-    for (int images = 1; images <= TOGETHER && status == PSAL_OK; images++) status = open_workspaces(w, images, err);
+    for (int images = 1; images <= v->most_images && status == PSAL_OK; images++)
+        status = open_workspaces(w, images, err);
     if (status == PSAL_OK) return w;
     psal_variants_worker_free(w);
     return NULL;

@@ -9,7 +9,7 @@ import sys
 
 import onnx_files
 from checks import check, run_tests
-from onnx_files import classifier, node
+from onnx_files import classifier, integers, node
 from programs import bag, leftovers, lines_of, run, samples, scratch
 
 PREPROCESS = ["--preprocess", "torchvision;resize=32;crop=32"]
@@ -114,6 +114,24 @@ def test_computed_weights():
     answer("the file's own", classifier(1))
 
 
+def test_images_at_a_time():
+    """What a file was exported for, one image at a time or eight, stands in its shapes, and does not matter"""
+    plain = answer("one at a time", classifier(1))
+    for rest in (10, -1):
+        eight = classifier(1, images=8, more=node("Reshape", ["logits", "shape"], "r") + integers("shape", [8, rest]), outputs=[("r", [8, 10])])
+        check(f"eight, {rest}", answer(f"eight at a time, {rest}", eight) == plain)
+    # One image's logits as a vector: such a network cannot take two images, which nothing but speed would need.
+    vector = node("Reshape", ["logits", "flat"], "v") + node("Reshape", ["v", "shape"], "r") + integers("flat", [10]) + integers("shape", [1, 10])
+    rows = []
+    for name, content in (("batch", classifier(1)), ("single", classifier(1, more=vector, outputs=[("r", [1, 10])]))):
+        net = ["-w", write(f"{name}.onnx", content), *PREPROCESS]
+        works(f"psal-stats, {name}", "psal-stats", "--quiet", *net, "--data", samples / "labels.csv", "--out", scratch / f"{name}.st")
+        done = works(f"psal-prune, {name}", "psal-prune", "--quiet", *net, "--stats", scratch / f"{name}.st", "-i", bag, "-l", 8, "--k", "1,2,3",
+                     "--choices", "salient,random", "--json")
+        rows.append(json.loads(done.stdout)["rows"] if done.returncode == 0 else name)
+    check("the same changes", rows[0] == rows[1], rows)
+
+
 def test_refused():
     good = write("good.onnx", onnx_files.classifier(1))
     rest = ["--mode", "naive", "-i", bag, "--out", scratch / "o"]
@@ -131,4 +149,5 @@ def test_refused():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_programs, test_folded, test_last_operators, test_outputs, test_computed_weights, test_refused), scratch))
+    sys.exit(run_tests((test_programs, test_folded, test_last_operators, test_outputs, test_computed_weights,
+                        test_images_at_a_time, test_refused), scratch))
