@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/atomic_file.h"
+#include "tools/tally.h"
 
 static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
     const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
@@ -182,6 +183,15 @@ static psal_status predict_all(psal_mistakes *mistakes, psal_subject *all, size_
     return status;
 }
 
+/* Quiet or not: what are taken for mistakes may be none. */
+static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t count) {
+    psal_tally tally = {0};
+    char text[300];
+    for (size_t i = 0; i < count; i++)
+        if (!all[i].skipped) psal_tally_add(&tally, all[i].label, all[i].predicted);
+    if (psal_tally_doubt(&tally, text)) psal_note_warning(&mistakes->session->notes, "%s", text);
+}
+
 static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
     size_t count = psal_dataset_count(mistakes->dataset);
     bool named = !psal_options_has(options, "data");
@@ -196,6 +206,7 @@ static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *op
                          psal_dataset_name(mistakes->dataset, i), label, mistakes->classes - 1);
     }
     psal_status status = predict_all(mistakes, all, count, err);
+    if (status == PSAL_OK) note_doubt(mistakes, all, count);
     if (status == PSAL_OK) status = keep_right(mistakes, all, count, (size_t)psal_options_int(options, "right"), err);
     for (size_t i = 0; i < count && status == PSAL_OK; i++)
         if (!all[i].skipped && (named || all[i].predicted != all[i].label) && mistakes->subject_count < limit)

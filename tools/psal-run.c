@@ -16,6 +16,7 @@
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/skipped.h"
+#include "tools/tally.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
@@ -402,6 +403,18 @@ static psal_status skip_sample(run *r, size_t i, psal_progress *progress, psal_e
     return psal_skipped_add(&r->skipped, name, &why, err);
 }
 
+/* Quiet or not: labels that are not the network's make other profiles. */
+static void note_doubt(const run *r) {
+    psal_tally tally = {0};
+    char text[300];
+    size_t i;
+    json_t *row;
+    json_array_foreach(r->results, i, row) if (json_is_true(json_object_get(row, "labelled")))
+        psal_tally_add(&tally, (int)json_integer_value(json_object_get(json_object_get(row, "target"), "class")),
+                       (int)json_integer_value(json_object_get(json_object_get(row, "predicted"), "class")));
+    if (psal_tally_doubt(&tally, text)) psal_print(stderr, "%s: note: %s\n", program.name, text);
+}
+
 static psal_status explain_all(run *r, psal_error *err) {
     psal_progress_options meter = {.out = stderr,
                                    .mode = r->quiet || !r->many ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
@@ -425,6 +438,7 @@ static psal_status explain_all(run *r, psal_error *err) {
             *err = summary;
             status = summary.status;
         }
+        note_doubt(r);
     }
     return status;
 }

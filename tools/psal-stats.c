@@ -20,6 +20,8 @@
 #include "tools/skipped.h"
 #include "tools/stats_figures.h"
 #include "tools/stats_merge.h"
+#include "tools/stats_state.h"
+#include "tools/tally.h"
 
 static const psal_option OPTIONS[] = {
     {PSAL_OPTION_HEADING, .help = "The data set"},
@@ -491,6 +493,15 @@ static int64_t without_deviation(const psal_summary *s) {
     return count;
 }
 
+/* Quiet or not: the statistics are of other labels, or of another network, then. */
+static void note_doubt(const psal_summary *s) {
+    psal_tally tally = {0};
+    char text[300];
+    for (int64_t i = 0; i < s->next - s->first; i++)
+        if (s->records[i].status == PSAL_OK) psal_tally_add(&tally, s->records[i].label, s->records[i].predicted);
+    if (psal_tally_doubt(&tally, text)) psal_print(stderr, "%s: note: %s\n", PROGRAM.name, text);
+}
+
 static void print_result(const psal_summary *s, const char *out, bool one_class) {
     int64_t count = psal_summary_count(s), correct = psal_summary_correct(s);
     if (one_class) /* correct it is always: there is nothing else to predict */
@@ -507,6 +518,7 @@ static void print_result(const psal_summary *s, const char *out, bool one_class)
     else if (same > 0)
         printf(", %lld of them without a deviation, which are never ranked", (long long)same);
     printf("\n");
+    note_doubt(s);
 }
 
 /* Say which images the statistics lack, by name where there is a data set. */

@@ -301,6 +301,44 @@ def test_too_few_for_statistics():
           and not (out / "s.safetensors").exists(), list(out.iterdir()))
 
 
+def test_labels_that_are_not_the_networks():
+    """Nothing tells that labels are another data set's but the predictions: that is said, also with --quiet, and not of labels that fit"""
+    rows = [(samples / row["path"], int(row["label"]), row["group"]) for row in read(samples / "labels.csv")]
+    shifted, guessed = "label {} 1: are labels and classes numbered from the same number on?", "as few as by guessing"
+
+    def stats(name, chosen, times, label, words, *more):
+        listing = scratch / f"{name.replace(' ', '_')}.csv"
+        content = [f"{path},{label(number)}\n" for path, number, group in rows if chosen(number, group)] * times
+        listing.write_text("path,label\n" + "".join(content))
+        done = run("psal-stats", "--data", listing, "--out", scratch / "doubt.safetensors", "-q", *more)
+        check(f"{name}: {words or 'nothing'} said", done.returncode == 0 and words in done.stderr and bool(words) == (done.stderr != ""), done.stderr)
+        return listing
+
+    right = (lambda number, group: group == "right")
+    stats("as they are", lambda number, group: True, 6, lambda number: number, "")
+    stats("of chosen mistakes", lambda number, group: group == "mistake", 15, lambda number: number, "")
+    below = stats("numbered from 1", lambda number, group: group == "right" and number < 9, 2, lambda number: number + 1, shifted.format("-"))
+    stats("numbered from -1", lambda number, group: group == "right" and number > 0, 3, lambda number: number - 1, shifted.format("+"))
+    stats("too few to tell", lambda number, group: group == "right" and number < 9, 1, lambda number: number + 1, "")
+    # each right one once with its own label and nine times with others: a tenth is right
+    many = scratch / "others.csv"
+    many.write_text("path,label\n" + "".join(f"{path},{other}\n" for path, number, group in rows if right(number, group) for other in range(10)))
+    done = run("psal-stats", "--data", many, "--out", scratch / "doubt.safetensors", "-q")
+    check("a tenth is right", done.returncode == 0 and "12 of 120 are right, " + guessed in done.stderr, done.stderr)
+    parts = []
+    for part in (1, 2):
+        done = run("psal-stats", "--data", below, "--out", scratch / "doubt.safetensors", "-q", "--shard", f"{part}/2")
+        parts.append(scratch / f"doubt.part-{part}-of-2.safetensors")
+        check(f"part {part} is too small to tell", done.returncode == 0 and not done.stderr, done.stderr)
+    done = run_text("psal-stats", "merge", scratch / "doubt.safetensors", *parts)
+    check("merged", done.returncode == 0 and shifted.format("-") in done.stderr, done.stderr)
+    done = run("psal-run", "--images", below, "-o", scratch / "doubt", "-s", statistics, "-q")
+    check("psal-run", done.returncode == 0 and shifted.format("-") in done.stderr, done.stderr)
+    for program in ("psal-prune", "psal-finetune"):
+        done = run(program, "--data", below, "--limit", 1, "-k", 1, "-c", "salient", "-s", statistics, "-q")
+        check(program, done.returncode == 0 and shifted.format("-") in done.stderr, done.stderr)
+
+
 def test_formulas():
     """Names that a spreadsheet would run are texts in what psal writes, and psal reads them back"""
     folder = scratch / "formulas"
@@ -343,5 +381,5 @@ def test_terminal_text():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_class_folders, test_class_names, test_tables, test_bad_images_in_stats, test_bad_images_in_run,
-                        test_bad_images_in_experiments, test_formulas,
+                        test_bad_images_in_experiments, test_labels_that_are_not_the_networks, test_formulas,
                         test_terminal_text), scratch))
