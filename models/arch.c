@@ -28,6 +28,6 @@ const net_arch *net_arch_find(const char *name) {
     return NULL;
 }
 
-flow net_describe(net *n, const net_arch *arch, flow image) {
-    return arch->describe(n, image, arch->depth);
+flow net_describe(net *n, const net_arch *arch, psal_node image) {
+    return arch->describe(n, net_image(n, image), arch->depth);
 }

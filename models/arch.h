@@ -18,7 +18,7 @@ typedef struct net_arch {
     const char *auxiliary;  /* the same of an auxiliary classifier, which is only used in training; NULL: none */
     const char *positions;  /* tensor [1, positions, channels], which tells the only size of image; NULL: any size */
     const char *assumed;    /* what neither names nor shapes tell of it, for the user; NULL: nothing */
-    /* Image [N,3,H,W] to logits [N,classes]; `depth` is this row's. */
+    /* Image [N,C,H,W], of C = options.channels, to logits [N,classes]; `depth` is this row's. */
     flow (*describe)(net *n, flow image, const void *depth);
     const void *depth; /* what tells the members of the family apart; the family's own type */
 } net_arch;
@@ -39,6 +39,6 @@ const net_arch *net_arch_find(const char *name); /* NULL when unknown */
 
 /* List (and with a graph, build) the whole network. `n` was made with net_init; returns the logits;
  * n->error tells. */
-flow net_describe(net *n, const net_arch *arch, flow image);
+flow net_describe(net *n, const net_arch *arch, psal_node image);
 
 #endif

@@ -9,6 +9,10 @@ void net_init(net *n, psal_graph *graph, const net_options *options) {
     *n = (net){.graph = graph, .options = *options, .multiplier = 1};
 }
 
+flow net_image(const net *n, psal_node image) {
+    return (flow){image, n->options.channels, -1};
+}
+
 void net_clear(net *n) {
     for (int i = 0; i < n->count; i++) free(n->tensors[i].name);
     free(n->tensors);

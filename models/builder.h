@@ -18,11 +18,13 @@
 #define NET_MAX_WIDTH 64.0
 #define NET_MAX_CLASSES 10000000
 #define NET_MAX_POSITIONS 1000000
+#define NET_MAX_CHANNELS 4096
 
 /* What one network has of its own beside its architecture. */
 typedef struct net_options {
     double width;      /* channel multiplier, above 0 */
     double bn_epsilon; /* of every batch normalisation */
+    int channels;      /* of the image */
     int num_classes;
     int auxiliary_classes; /* outputs of the auxiliary classifiers */
     int positions;         /* vision transformers: of the patches and the class token; 0: as published */
@@ -76,6 +78,8 @@ typedef struct flow {
 
 void net_init(net *n, psal_graph *graph, const net_options *options);
 void net_clear(net *n); /* frees the lists */
+/* Where a description begins: `image` is [N, options.channels, H, W], or PSAL_NO_NODE without a graph. */
+flow net_image(const net *n, psal_node image);
 
 /* Append a parameter or statistic of this name, as layers do; its list index, or -1 after an error. */
 int net_list(net *n, const char *name, psal_shape shape, bool is_buffer);

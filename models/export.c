@@ -79,11 +79,14 @@ psal_tensor_map *psal_model_blank(const char *arch_name, double width, int num_c
                   num_classes, NET_MAX_WIDTH, NET_MAX_CLASSES);
         return NULL;
     }
-    const net_options options = {
-        .width = width, .bn_epsilon = arch->bn_epsilon, .num_classes = num_classes, .auxiliary_classes = num_classes};
+    const net_options options = {.width = width,
+                                 .channels = 3,
+                                 .bn_epsilon = arch->bn_epsilon,
+                                 .num_classes = num_classes,
+                                 .auxiliary_classes = num_classes};
     net list;
     net_init(&list, NULL, &options);
-    net_describe(&list, arch, (flow){PSAL_NO_NODE, 3, -1});
+    net_describe(&list, arch, PSAL_NO_NODE);
     psal_tensor_map *map = psal_tensor_map_new();
     psal_status status = list.error.status;
     if (status != PSAL_OK)

@@ -78,6 +78,7 @@ static psal_status fill_info(psal_model *model, psal_error *err) {
     info->preprocess = preprocess ? preprocess : "";
     info->prefix = model->group.prefix;
     info->ignored = ignored ? ignored : "";
+    info->channels = model->options.channels;
     info->num_classes = model->options.num_classes;
     info->native_size = arch->native_size;
     info->min_size = arch->min_size;

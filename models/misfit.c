@@ -54,10 +54,11 @@ static bool same_shapes(const psal_tensor_map *checkpoint, const net_arch *arch,
         if (psal_tensor_map_at(checkpoint, i)->shape.ndim >= 2)
             classes = psal_tensor_map_at(checkpoint, i)->shape.dim[0];
     if (classes < 1 || classes > NET_MAX_CLASSES) return false;
-    const net_options options = {.width = 1, .num_classes = (int)classes, .auxiliary_classes = (int)classes};
+    const net_options options = {
+        .width = 1, .channels = 3, .num_classes = (int)classes, .auxiliary_classes = (int)classes};
     net list;
     net_init(&list, NULL, &options);
-    net_describe(&list, arch, (flow){PSAL_NO_NODE, 3, -1});
+    net_describe(&list, arch, PSAL_NO_NODE);
     bool same = list.error.status == PSAL_OK;
     for (int k = 0; same && k < list.count; k++) {
         while (at < count && !psal_tensor_is_float(psal_tensor_map_at(checkpoint, at))) at++;

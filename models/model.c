@@ -117,8 +117,8 @@ static psal_status build(const psal_model *model, psal_graph *graph, int batch, 
     net n;
     net_init(&n, graph, &model->options);
     n.in_parts = in_parts;
-    network->image = psal_input(graph, "image", PSAL_SHAPE(batch, 3, height, width));
-    flow logits = net_describe(&n, model->arch, (flow){network->image, 3, -1});
+    network->image = psal_input(graph, "image", PSAL_SHAPE(batch, model->options.channels, height, width));
+    flow logits = net_describe(&n, model->arch, network->image);
     status = psal_graph_check(graph, err);
     if (status == PSAL_OK && n.error.status != PSAL_OK)
         status = psal_fail(err, n.error.status, "%s: %s", model->info.arch, n.error.message);

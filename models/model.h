@@ -56,6 +56,7 @@ typedef struct psal_model_info {
      * ("psal.ignored"); "" when nothing */
     const char *ignored;
     bool norm_folded; /* an ONNX file whose exporter multiplied batch normalisation into the convolutions */
+    int channels;     /* of the image: 3, 1 for grey ones, or as many as the first convolution has inputs */
     int num_classes;
     int native_size;            /* the side the architecture was published for: 224, 299 */
     int min_size;               /* smallest side that does not shrink to nothing */
@@ -156,7 +157,7 @@ typedef struct psal_network_part {
 
 /* The network in a graph. The node numbers live until psal_network_free. */
 typedef struct psal_network {
-    psal_node image;             /* [batch, 3, height, width], preprocessed */
+    psal_node image;             /* [batch, channels, height, width], preprocessed */
     psal_node logits;            /* [batch, num_classes] */
     const psal_node *parameters; /* node of parameter i, or PSAL_NO_NODE when not in the graph */
     const psal_node *statistics; /* of the running means and variances, in the order of the layers */

@@ -262,7 +262,7 @@ static void end_walk(walk *w) {
     free(w->constants);
 }
 
-/* The file's own size and number of planes must be the image's. */
+/* The file's own size must be the image's. */
 static void take_image(walk *w, flow image) {
     onnx_run *r = &w->run;
     const psal_shape *shape = psal_graph_shape(r->graph, image.node);
@@ -272,9 +272,6 @@ static void take_image(walk *w, flow image) {
                  "the file is made for images of %" PRId64 " x %" PRId64 ", not %" PRId64 " x %" PRId64
                  ": a preprocessing with crop=%" PRId64 "x%" PRId64 " makes them, or export it with dynamic_axes",
                  dim[3], dim[2], shape->dim[3], shape->dim[2], dim[2], dim[3]);
-    if (dim[1] > 0 && dim[1] != shape->dim[1])
-        net_fail(r->n, PSAL_ERR_UNSUPPORTED, "the file takes images of %" PRId64 " planes, psal gives it %" PRId64,
-                 dim[1], shape->dim[1]);
     r->file_batch = dim[0];
     r->batch = shape->dim[0];
     r->values[w->onnx->image].node = image.node;
@@ -645,8 +642,8 @@ static psal_status try_size(net_onnx *onnx, net_options *options, int64_t height
     if (!graph) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     net n;
     net_init(&n, graph, options);
-    const psal_node image = psal_input(graph, "image", PSAL_SHAPE(1, 3, height, width));
-    const flow logits = describe(&n, (flow){image, 3, -1}, onnx);
+    const psal_node image = psal_input(graph, "image", PSAL_SHAPE(1, options->channels, height, width));
+    const flow logits = describe(&n, net_image(&n, image), onnx);
     psal_status status = n.error.status != PSAL_OK ? psal_fail(err, n.error.status, "%s", n.error.message)
                                                    : psal_graph_check(graph, err);
     if (status == PSAL_OK) {
@@ -740,13 +737,17 @@ static psal_status open_all(net_onnx *onnx, const psal_tensor_map *checkpoint, c
                             .classifier = "",
                             .describe = describe,
                             .depth = onnx};
-    found->candidate.options = (net_options){.width = 1, .num_classes = 1};
+    const int64_t channels = onnx->dim[1] > 0 ? onnx->dim[1] : 3;
+    if (channels > NET_MAX_CHANNELS)
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED, "images of %" PRId64 " channels: at most %d", channels,
+                         NET_MAX_CHANNELS);
+    found->candidate.options = (net_options){.width = 1, .channels = (int)channels, .num_classes = 1};
     status = try_sizes(onnx, &found->candidate.options, err);
     if (status == PSAL_OK) status = gather(onnx, checkpoint, found, err);
     if (status != PSAL_OK) return status;
     found->candidate.arch = &onnx->arch;
     net_init(&found->candidate.list, NULL, &found->candidate.options);
-    describe(&found->candidate.list, (flow){PSAL_NO_NODE, 3, -1}, onnx);
+    describe(&found->candidate.list, net_image(&found->candidate.list, PSAL_NO_NODE), onnx);
     const psal_error *why = &found->candidate.list.error;
     return why->status == PSAL_OK ? PSAL_OK : psal_fail(err, why->status, "%s", why->message);
 }

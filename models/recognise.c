@@ -42,7 +42,7 @@ bool net_fits(const net_candidate *c) {
 static void judge(net_candidate *c, const psal_tensor_map *tensors) {
     net_clear(&c->list);
     net_init(&c->list, NULL, &c->options);
-    net_describe(&c->list, c->arch, (flow){PSAL_NO_NODE, 3, -1});
+    net_describe(&c->list, c->arch, PSAL_NO_NODE);
     c->right = c->missing = c->wrong = 0;
     c->first_missing = c->first_wrong = -1;
     for (int i = 0; i < c->list.count; i++) {
@@ -56,6 +56,17 @@ static void judge(net_candidate *c, const psal_tensor_map *tensors) {
             if (c->missing++ == 0) c->first_missing = i;
         }
     }
+}
+
+/* Of the image: the inputs of the first convolution. */
+static int channels_of(const net_candidate *c, const psal_tensor_map *tensors) {
+    int first = 0;
+    while (first < c->list.count && !c->list.tensors[first].is_filters) first++;
+    const psal_tensor *weight = first < c->list.count ? psal_tensor_map_get(tensors, c->list.tensors[first].name)
+                                                      : NULL;
+    if (!weight || weight->shape.ndim != 4) return c->options.channels;
+    const int64_t channels = weight->shape.dim[1];
+    return channels >= 1 && channels <= NET_MAX_CHANNELS ? (int)channels : c->options.channels;
 }
 
 /* The widths for which the rule (net_scale) gives so many outputs. */
@@ -114,10 +125,16 @@ static void try_arch(net_candidate *c, const net_arch *arch, const psal_tensor_m
                        embedding->shape.dim[1] <= NET_MAX_POSITIONS;
     *c = (net_candidate){.arch = arch,
                          .options = {.width = 1,
+                                     .channels = 3,
                                      .num_classes = classes,
                                      .auxiliary_classes = classes_of(tensors, arch->auxiliary, classes),
                                      .positions = tells ? (int)embedding->shape.dim[1] : 0}};
     judge(c, tensors);
+    const int channels = channels_of(c, tensors);
+    if (channels != c->options.channels) {
+        c->options.channels = channels;
+        judge(c, tensors);
+    }
     if (net_fits(c) || (c->missing > 0 && !thorough)) return;
 
     interval from_first = common_widths(&c->list, tensors, 0);
@@ -258,8 +275,12 @@ static psal_status choose_transform(const psal_tensor_map *tensors, const psal_m
     if (recorded && !yes && strcmp(recorded, "0") != 0 && strcmp(recorded, "false") != 0)
         return psal_fail(err, PSAL_ERR_FORMAT, "metadata psal.transform_input is '%.40s', expected 0 or 1", recorded);
     if (wanted->transform_input) yes = wanted->transform_input > 0;
-    options->transform_input = yes && arch->has_transform;
-    options->transform_input_assumed = arch->has_transform && !recorded && !wanted->transform_input;
+    const bool applies = arch->has_transform && options->channels == 3;
+    if (yes && arch->has_transform && !applies)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "transform_input is for images of 3 channels, and this %s takes %d",
+                         arch->name, options->channels);
+    options->transform_input = yes && applies;
+    options->transform_input_assumed = applies && !recorded && !wanted->transform_input;
     return PSAL_OK;
 }
 
@@ -299,10 +320,10 @@ psal_tensor_map *net_known_names(void) {
     psal_tensor_map *names = psal_tensor_map_new();
     bool good = true;
     for (int i = 0; good && i < net_arch_count(); i++) {
-        const net_options options = {.width = 1, .num_classes = 1, .auxiliary_classes = 1};
+        const net_options options = {.width = 1, .channels = 3, .num_classes = 1, .auxiliary_classes = 1};
         net list;
         net_init(&list, NULL, &options);
-        net_describe(&list, net_arch_at(i), (flow){PSAL_NO_NODE, 3, -1});
+        net_describe(&list, net_arch_at(i), PSAL_NO_NODE);
         good = list.error.status == PSAL_OK && add_names(names, &list);
         net_clear(&list);
     }

@@ -35,9 +35,9 @@ psal_classifier_worker *psal_classifier_worker_new(const psal_classifier *classi
 void psal_classifier_worker_free(psal_classifier_worker *worker); /* NULL is fine */
 const psal_classifier *psal_classifier_of(const psal_classifier_worker *worker);
 
-/* Run `images` [batch, 3, height, width], preprocessed. values[i] (psal_edit_values; NULL: none at all) stands in for
- * parameter i where it is not NULL. *logits [batch, num_classes] are valid until the next run. Refused when one of them
- * is not finite. */
+/* Run `images` [batch, channels, height, width], preprocessed. values[i] (psal_edit_values; NULL: none at all) stands
+ * in for parameter i where it is not NULL. *logits [batch, num_classes] are valid until the next run. Refused when one
+ * of them is not finite. */
 psal_status psal_classifier_run(psal_classifier_worker *worker, const float *images, const float *const *values,
                                 const float **logits, psal_error *err);
 

@@ -50,7 +50,7 @@ static int window_size(const run_state *r, size_t slot_bytes) {
 
 static psal_status make_state(run_state *r, psal_error *err) {
     size_t length = (size_t)psal_saliency_length(r->saliency), vectors = r->run->predicted_profiles ? 2 : 1;
-    size_t pixels = 3 * (size_t)psal_saliency_height(r->saliency) * (size_t)psal_saliency_width(r->saliency);
+    size_t pixels = psal_saliency_image_size(r->saliency);
     r->window = window_size(r, length * vectors * sizeof(float));
     r->workers = calloc((size_t)r->threads, sizeof *r->workers);
     r->images = calloc((size_t)r->threads, sizeof *r->images);

@@ -23,7 +23,7 @@ typedef struct psal_dataset_run {
     /* For misclassified samples also the profile for the label that was predicted. */
     bool predicted_profiles;
     void *data; /* handed to the functions below */
-    /* Prepare sample `index`: image[3, height, width] and its label. Called by many threads at once. */
+    /* Prepare sample `index`: image[channels, height, width] and its label. Called by many threads at once. */
     psal_status (*load)(void *data, int64_t index, float *image, int *label, psal_error *err);
     /* Sample `index` will be loaded some samples from now: a chance to begin reading it. Once per sample, by many
      * threads at once; may be NULL. */

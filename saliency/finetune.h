@@ -21,8 +21,8 @@ void psal_tuner_free(psal_tuner *tuner); /* after its workers; NULL is fine */
 psal_tuner_worker *psal_tuner_worker_new(const psal_tuner *tuner, psal_error *err);
 void psal_tuner_worker_free(psal_tuner_worker *worker); /* NULL is fine */
 
-/* Compute dL/dw of all filters for image[3, height, width] and its label; values as in psal_classifier_run. *loss (may
- * be NULL) gets L. The gradients stay until the next call. */
+/* Compute dL/dw of all filters for image[channels, height, width] and its label; values as in psal_classifier_run.
+ * *loss (may be NULL) gets L. The gradients stay until the next call. */
 psal_status psal_tuner_gradient(psal_tuner_worker *worker, const float *image, int label, const float *const *values,
                                 double *loss, psal_error *err);
 /* The gradient of one filter: *length numbers; NULL for filters that are not in the graph. */

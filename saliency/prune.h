@@ -25,7 +25,7 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_pr
 
 /* One sample, ready to be experimented on. */
 typedef struct psal_prune_sample {
-    const float *image;         /* [3, height, width] */
+    const float *image;         /* [channels, height, width] */
     int label;                  /* the true class */
     const float *naive;         /* [filter_count] */
     const double *standardized; /* [filter_count] */

@@ -230,6 +230,10 @@ int psal_saliency_width(const psal_saliency *s) {
     return s->options.width;
 }
 
+size_t psal_saliency_image_size(const psal_saliency *s) {
+    return (size_t)psal_model_get_info(s->model)->channels * (size_t)s->options.height * (size_t)s->options.width;
+}
+
 int psal_saliency_layer_count(const psal_saliency *s) {
     return s->layer_count;
 }
@@ -413,7 +417,7 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, co
     w->profiled = w->forwarded = false; /* the second stage has reused the first one's memory */
     if (status != PSAL_OK) return status;
     const float *dx = psal_workspace_get(w->workspace, s->input_gradient);
-    size_t count = 3 * (size_t)s->options.height * (size_t)s->options.width;
+    size_t count = psal_saliency_image_size(s);
     size_t zeros = 0;
     for (size_t i = 0; i < count; i++) {
         if (!isfinite(dx[i]))

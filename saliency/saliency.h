@@ -57,6 +57,7 @@ int64_t psal_saliency_length(const psal_saliency *saliency); /* entries of a pro
 size_t psal_saliency_memory(const psal_saliency *saliency);  /* bytes that each worker allocates */
 int psal_saliency_height(const psal_saliency *saliency);
 int psal_saliency_width(const psal_saliency *saliency);
+size_t psal_saliency_image_size(const psal_saliency *saliency); /* channels x height x width */
 
 /* One entry group of the profile per parameter tensor that takes part: where it starts and how many entries it has. */
 typedef struct psal_profile_layer {
@@ -81,8 +82,8 @@ void psal_saliency_worker_free(psal_saliency_worker *worker); /* NULL is fine */
 psal_status psal_saliency_forward(psal_saliency_worker *worker, const float *image, psal_error *err);
 const float *psal_saliency_logits(const psal_saliency_worker *worker); /* [num_classes], until the next run */
 
-/* The profile of one sample: image[3, height, width] preprocessed, kept by the caller until psal_saliency_input is
- * done; label 0 .. num_classes-1 (`other` only for the logit difference); profile[psal_saliency_length] is written.
+/* The profile of one sample: image[channels, height, width] preprocessed, kept by the caller until psal_saliency_input
+ * is done; label 0 .. num_classes-1 (`other` only for the logit difference); profile[psal_saliency_length] is written.
  * Refused when a logit or a saliency is not finite. */
 psal_status psal_saliency_profile(psal_saliency_worker *worker, const float *image, int label, int other,
                                   float *profile, psal_error *err);
@@ -92,8 +93,8 @@ psal_status psal_saliency_profile_forwarded(psal_saliency_worker *worker, int la
                                             psal_error *err);
 float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last profile */
 
-/* Input-space saliency of the sample just profiled: gradient[3, height, width] = d cos(s^, target) / dx with s^ = (s -
- * shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros, scale
+/* Input-space saliency of the sample just profiled: gradient[channels, height, width] = d cos(s^, target) / dx with
+ * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros, scale
  * NULL: ones). Once per profile. PSAL_ERR_NUMERIC, saying why, where there is no such map: the profile or the target is
  * all zeros, the target points where the profile does (the cosine is 1 whatever the pixels are, or -1), or its gradient
  * is 0 at every pixel or not finite. Norms are taken in double, so that no epsilon is needed beside them. */

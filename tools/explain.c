@@ -107,8 +107,7 @@ const char *psal_explain_entry(const psal_explainer *x, int64_t entry, int64_t *
 /* ---- one sample ---- */
 
 static psal_status allocate(const psal_explainer *x, psal_explanation *e, psal_error *err) {
-    size_t n = (size_t)psal_saliency_length(x->saliency),
-           image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t n = (size_t)psal_saliency_length(x->saliency), image = psal_session_image_size(x->session);
     e->top_count = x->options.top < (int64_t)n ? x->options.top : (int64_t)n;
     e->input = calloc(image, sizeof *e->input);
     e->gradient = calloc(image, sizeof *e->gradient);
@@ -180,8 +179,7 @@ static void draw_free(draw *d) {
 }
 
 static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *err) {
-    size_t n = (size_t)psal_saliency_length(x->saliency),
-           image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t n = (size_t)psal_saliency_length(x->saliency), image = psal_session_image_size(x->session);
     *d = (draw){.image = malloc(image * sizeof(float)),
                 .naive = malloc(n * sizeof(float)),
                 .target = malloc(n * sizeof(double)),
@@ -214,7 +212,7 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     float loss = psal_saliency_loss(x->worker), cosine;
     status = psal_saliency_input(x->worker, x->shift, x->scale, d->target, d->gradient, &cosine, err);
     e->seconds_input += psal_seconds() - middle;
-    size_t image = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t image = psal_session_image_size(x->session);
     double share = 1.0 / x->options.noise_iters;
     if (status == PSAL_ERR_NUMERIC) {
         if (!*e->no_map) snprintf(e->no_map, sizeof e->no_map, "%.199s", err->message);
@@ -262,7 +260,7 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     if (status == PSAL_OK) read_prediction(x, e, label);
     e->seconds_forward = psal_seconds() - start;
 
-    size_t elements = 3 * (size_t)x->session->height * (size_t)x->session->width;
+    size_t elements = psal_session_image_size(x->session);
     psal_random noise = {x->options.seed};
     double p = x->options.noise_percent;
     for (int i = 0; i < x->options.noise_iters && status == PSAL_OK; i++) {

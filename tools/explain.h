@@ -33,7 +33,8 @@ typedef struct psal_explainer {
     psal_computation computation; /* what a result depends on besides its image */
 } psal_explainer;
 
-/* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = 3 x height x width. */
+/* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = channels x height x
+ * width. */
 typedef struct psal_explanation {
     const char *path;     /* of the image, the caller's */
     uint64_t fingerprint; /* of the image's file (psal_dataset_image_fingerprint); the caller's */

@@ -197,7 +197,7 @@ static psal_status write_heatmap(const psal_explainer *x, const psal_explanation
     psal_heatmap_figure figure = {.title = title,
                                   .rgb = e->pixels.rgb,
                                   .grad = gradient,
-                                  .channels = 3,
+                                  .channels = x->session->info->channels,
                                   .height = x->session->height,
                                   .width = x->session->width,
                                   .true_name = e->labelled ? class_name(x, e->label) : NULL,
@@ -235,8 +235,8 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
     case HEATMAP:
         return write_heatmap(x, e, e->gradient, title, path, err);
     case OVERLAY:
-        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, 3, x->session->height, x->session->width, path,
-                                          err);
+        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, x->session->info->channels, x->session->height,
+                                          x->session->width, path, err);
     case RANDOM:
         return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
     default:
@@ -305,7 +305,8 @@ static psal_status dump(const char *folder, const char *name, const float *value
 psal_status psal_explanation_dump(const psal_explainer *x, const psal_explanation *e, const char *folder,
                                   psal_error *err) {
     int64_t n = psal_saliency_length(x->saliency);
-    psal_shape image = PSAL_SHAPE(3, x->session->height, x->session->width), profile = PSAL_SHAPE(n);
+    psal_shape image = PSAL_SHAPE(x->session->info->channels, x->session->height, x->session->width),
+               profile = PSAL_SHAPE(n);
     psal_shape classes = PSAL_SHAPE(x->session->info->num_classes);
     float *standardized = malloc((size_t)n * sizeof *standardized);
     if (!standardized) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);

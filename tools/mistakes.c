@@ -44,10 +44,6 @@ psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, flo
     return status;
 }
 
-static size_t image_size(const psal_mistakes *mistakes) {
-    return 3 * (size_t)mistakes->session->height * (size_t)mistakes->session->width;
-}
-
 /* ---- running several at once ---- */
 
 typedef psal_status (*work_function)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
@@ -70,7 +66,7 @@ static psal_status run_all(const psal_mistakes *mistakes, const char *label, siz
         psal_status status;
         if (forward_only) { /* before there are statistics */
             worker.mistakes = mistakes;
-            worker.image = malloc(image_size(mistakes) * sizeof *worker.image);
+            worker.image = malloc(psal_session_image_size(mistakes->session) * sizeof *worker.image);
             worker.classifier = psal_classifier_worker_new(mistakes->classifier, &own);
             status = !worker.image       ? psal_fail(&own, PSAL_ERR_MEMORY, "out of memory for an image")
                      : worker.classifier ? PSAL_OK
@@ -151,7 +147,7 @@ static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, 
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", wanted);
     for (size_t i = 0; i < count && (size_t)mistakes->right_count < wanted; i++) {
         if (all[i].skipped || all[i].predicted != all[i].label) continue;
-        float *image = malloc(image_size(mistakes) * sizeof *image);
+        float *image = malloc(psal_session_image_size(mistakes->session) * sizeof *image);
         if (!image) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples that are right", wanted);
         mistakes->right_labels[mistakes->right_count] = all[i].label;
         mistakes->right_index[mistakes->right_count] = i;
@@ -293,7 +289,7 @@ int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psa
 psal_status psal_mistakes_worker_open(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err) {
     memset(worker, 0, sizeof *worker);
     worker->mistakes = mistakes;
-    worker->image = malloc(image_size(mistakes) * sizeof *worker->image);
+    worker->image = malloc(psal_session_image_size(mistakes->session) * sizeof *worker->image);
     worker->naive = malloc((size_t)mistakes->filters * sizeof *worker->naive);
     worker->standardized = malloc((size_t)mistakes->filters * sizeof *worker->standardized);
     if (!worker->image || !worker->naive || !worker->standardized)

@@ -89,7 +89,7 @@ typedef struct psal_mistakes_worker {
     psal_classifier_worker *classifier;
     psal_variants_worker *variants; /* NULL where there are no variants */
     psal_edit *edit;
-    float *image;         /* [3, height, width], and its */
+    float *image;         /* [channels, height, width], and its */
     float *naive;         /* [filters] */
     double *standardized; /* [filters] */
 } psal_mistakes_worker;
@@ -99,7 +99,7 @@ void psal_mistakes_worker_close(psal_mistakes_worker *worker); /* zeroed is fine
 /* Load a subject's image and compute its profile. */
 psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
 
-/* Load and prepare sample `index` of the data set: image[3, height, width]. */
+/* Load and prepare sample `index` of the data set: image[channels, height, width]. */
 psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err);
 
 /* Call work(data, worker, i) for every subject i, several at once. The first error ends it; its message names the

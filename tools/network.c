@@ -290,3 +290,20 @@ psal_model *psal_open_network(const char *path, const psal_options *options, con
     psal_checkpoint_close(checkpoint);
     return model;
 }
+
+psal_status psal_check_channels(const psal_model_info *info, const char *path, const psal_preprocess *said,
+                                psal_error *err) {
+    if (info->channels != 1 && info->channels != 3)
+        return psal_fail(err, PSAL_ERR_UNSUPPORTED,
+                         "%s takes images of %d channels: psal reads images of 3, or of 1 (--preprocess \"grey;...\")",
+                         path, info->channels);
+    if (!said && info->channels == 1)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s takes grey images and does not record how they are prepared: give --preprocess, such as "
+                         "\"grey;resize=256;crop=224;scale=255;mean=0.5;std=0.5\"",
+                         path);
+    const int made = said ? psal_preprocess_channels(said) : 3;
+    if (made == info->channels) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "the preprocessing makes images of %d channel%s, but %s takes %d", made,
+                     made == 1 ? "" : "s", path, info->channels);
+}

@@ -1,8 +1,9 @@
-/* network.h - which of the dictionaries of tensors in a file is the network that is meant. */
+/* network.h - which of the dictionaries of tensors in a file is the network that is meant, and what images it takes. */
 #ifndef PSAL_TOOLS_NETWORK_H
 #define PSAL_TOOLS_NETWORK_H
 
 #include "io/checkpoint.h"
+#include "io/preprocess.h"
 #include "models/model.h"
 #include "tools/options.h"
 
@@ -19,5 +20,10 @@
  * *err that names the file. */
 psal_model *psal_open_network(const char *path, const psal_options *options, const psal_model_options *wanted,
                               psal_tensor_map **checkpoint, psal_notes *notes, psal_error *err);
+
+/* Whether images prepared so have the network's channels. `said` is NULL when neither the user nor the file `path` says
+ * how: of colour images that is assumed, of grey ones there is no usual way. */
+psal_status psal_check_channels(const psal_model_info *info, const char *path, const psal_preprocess *said,
+                                psal_error *err);
 
 #endif

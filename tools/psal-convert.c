@@ -72,13 +72,15 @@ typedef struct assumptions {
 } assumptions;
 
 /* Record how images are prepared, in its one canonical spelling. `text` gets it. */
-static psal_status record_preprocess(const psal_options *options, const psal_model_info *info, psal_tensor_map *map,
-                                     char text[256], assumptions *assumed, psal_error *err) {
+static psal_status record_preprocess(const psal_options *options, const psal_model_info *info, const char *path,
+                                     psal_tensor_map *map, char text[256], assumptions *assumed, psal_error *err) {
     const char *given = psal_options_string(options, "preprocess");
     const char *wanted = given ? given : *info->preprocess ? info->preprocess : "torchvision";
     psal_preprocess preprocess;
     if (psal_preprocess_parse(wanted, &preprocess, err) != PSAL_OK)
         return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
+    if (psal_check_channels(info, path, given || *info->preprocess ? &preprocess : NULL, err) != PSAL_OK)
+        return psal_error_status(err);
     assumed->preprocess = !given && (!*info->preprocess || psal_was_assumed(map, PSAL_FIELD_PREPROCESS_ASSUMED));
     assumed->transform = !psal_options_flag(options, "transform-input") &&
                          (info->transform_input_assumed || psal_was_assumed(map, PSAL_FIELD_TRANSFORM_ASSUMED));
@@ -172,7 +174,8 @@ static psal_status convert(const psal_options *options, const psal_model *model,
     psal_status status = map ? PSAL_OK : psal_error_status(err);
     /* What other software calls the layout of these tensors. */
     if (status == PSAL_OK) status = psal_tensor_map_set_meta(map, "format", "pt", err);
-    if (status == PSAL_OK) status = record_preprocess(options, info, map, preprocess, &assumed, err);
+    if (status == PSAL_OK)
+        status = record_preprocess(options, info, psal_options_argument(options, 0), map, preprocess, &assumed, err);
     if (status == PSAL_OK) status = record_labels(options, info, map, labels, err);
     if (status == PSAL_OK) {
         file = contents(map, psal_options_flag(options, "half"), err);

@@ -318,7 +318,7 @@ static psal_status run_experiment(void *data, psal_mistakes_worker *worker, size
     psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
     if (status != PSAL_OK) return status;
     e.tuner = psal_tuner_worker_new(r->tuner, err);
-    e.other = malloc(3 * (size_t)r->session.height * (size_t)r->session.width * sizeof *e.other);
+    e.other = malloc(psal_session_image_size(&r->session) * sizeof *e.other);
     e.before = malloc(2 * classes * sizeof *e.before);
     e.filters = malloc((size_t)r->k[r->report.k_count - 1] * sizeof *e.filters);
     const float *logits;

@@ -320,7 +320,7 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
     const psal_session *s = &r->session;
     const char *label = psal_options_string(r->options, "image-target-label");
     psal_saliency_worker *worker = psal_saliency_worker_new(saliency, err);
-    float *input = malloc(3 * (size_t)s->height * (size_t)s->width * sizeof *input);
+    float *input = malloc(psal_session_image_size(s) * sizeof *input);
     r->profile = malloc((size_t)psal_saliency_length(saliency) * sizeof *r->profile);
     psal_status status = !worker ? psal_error_status(err) : input && r->profile ? PSAL_OK : out_of_memory(err);
     if (status == PSAL_OK) status = psal_session_prepare(s, image, NULL, input, err);

@@ -135,9 +135,8 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     if (!*text) text = "torchvision"; /* 224 x 224 for every network, as the published statistics used it */
     psal_status status = psal_preprocess_parse(text, &s->preprocess, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
-    if (psal_preprocess_channels(&s->preprocess) != 3)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' makes one plane, but the network takes three",
-                         text);
+    status = psal_check_channels(s->info, s->weights, given || *s->info->preprocess ? &s->preprocess : NULL, err);
+    if (status != PSAL_OK) return status;
     if (s->preprocess.crop_height == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' gives images of any size: it needs a crop", text);
     s->height = s->preprocess.crop_height;
@@ -264,6 +263,10 @@ psal_status psal_session_record_preprocess(const psal_session *s, psal_tensor_ma
 }
 
 /* ---- images ---- */
+
+size_t psal_session_image_size(const psal_session *s) {
+    return (size_t)s->info->channels * (size_t)s->height * (size_t)s->width;
+}
 
 psal_status psal_session_prepare(const psal_session *s, const psal_image *image, psal_image *pixels, float *input,
                                  psal_error *err) {

@@ -189,9 +189,11 @@ psal_status psal_box_file(const char *name, char path[4096], psal_error *err);
 psal_status psal_cache_file(const char *name, char path[4096], psal_error *err);
 
 /* Prepare one image of a data set: decoded, resized and cropped pixels (for pictures; may be NULL) and the network's
- * input [3, height, width]. Fails when the result is not the session's size. */
+ * input [channels, height, width]. Fails when the result is not the session's size. */
 psal_status psal_session_prepare(const psal_session *session, const psal_image *image, psal_image *pixels, float *input,
                                  psal_error *err);
+
+size_t psal_session_image_size(const psal_session *session); /* channels x height x width */
 
 double psal_seconds(void); /* monotonic */
 

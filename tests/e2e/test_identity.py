@@ -467,6 +467,39 @@ def test_assumed_stem():
     refused("another architecture", ["resnet18"], "psal-run", *explain(path, *naive[:2], "--model", "resnet18"))
 
 
+def test_grey_images():
+    """A first convolution of one input: the box's network with the three added up, which are equal for its grey images"""
+    tensors, meta = networks.read(resnet)
+    kernel, size = networks.get(tensors["conv1.weight"]), 7 * 7
+    summed = [sum(kernel[(3 * f + c) * size + i] for c in range(3)) for f in range(16) for i in range(size)]
+    tensors["conv1.weight"] = ["F32", [16, 1, 7, 7], bytearray(4 * len(summed))]
+    networks.put(tensors["conv1.weight"], summed)
+    how = "grey;resize=none;crop=32;scale=255;mean=0.286;std=0.353"
+    told = networks.write(scratch / "grey.safetensors", tensors, {**meta, "psal.preprocess": how})
+    untold = networks.write(scratch / "grey_untold.safetensors", tensors, {k: v for k, v in meta.items() if k != "psal.preprocess"})
+    naive = ["--mode", "naive", "--top", 1000]
+    grey, colour = (json.loads(works(name, "psal-run", *explain(path, *naive)).stdout) for name, path in (("grey", told), ("colour", resnet)))
+    near = lambda a, b: abs(a - b) <= 1e-4 * abs(b) + 1e-7  # noqa: E731
+    check("the same confidence", near(grey["predicted"]["confidence"], colour["predicted"]["confidence"]), f"{grey['predicted']} {colour['predicted']}")
+    rows, theirs = ({row["filter"]: row["naive"] for row in answer["top_filters"]} for answer in (grey, colour))
+    far = max(abs(rows[f] - theirs[f]) for f in rows if f in theirs) / max(theirs.values())
+    check("the same profile", len(rows) == len(theirs) > 800 and far <= 1e-3, f"{len(rows)}, {len(theirs)} filters, {far:.1e} of the largest apart")
+    asked = ["takes grey images and does not record", "--preprocess"]
+    refused("untold", [untold, *asked], "psal-run", *explain(untold, *naive))
+    refused("untold, converted", [untold, *asked], "psal-convert", untold, scratch / "grey_converted.safetensors")
+    refused("colour for grey", ["images of 3 channels, but", "takes 1"], "psal-run", *explain(told, *naive, "--preprocess", FASHION))
+    refused("grey for colour", ["images of 1 channel, but", "takes 3"], "psal-run", *explain(resnet, *naive, "--preprocess", how))
+    works("converted", "psal-convert", untold, scratch / "grey_converted.safetensors", "--preprocess", how, "-q")
+    works("converted, explained", "psal-run", *explain(scratch / "grey_converted.safetensors", *naive))
+    stats = make_statistics("grey_stats.safetensors", told, "--profiles", scratch / "grey.npy")
+    works("neighbours", "psal-neighbors", "--store", scratch / "grey.npy", "-w", told, "-i", bag, "--top", 1, "-q")
+    for program in ("psal-prune", "psal-finetune"):
+        works(program, program, "-w", told, "-i", bag, "-l", 8, "--stats", stats, "-k", 3, "-c", "salient", "--json", "-t", 1)
+    tensors["conv1.weight"] = ["F32", [16, 4, 7, 7], bytearray(4 * 16 * 4 * size)]
+    four = networks.write(scratch / "four.safetensors", tensors, meta)
+    refused("four channels", [four, "images of 4 channels"], "psal-run", *explain(four, *naive))
+
+
 def test_neighbors():
     store, stats = scratch / "store.npy", scratch / "store_own.safetensors"
     works("a store", "psal-stats", "-w", resnet, "--data", samples / "labels.csv", "--out", stats, "--profiles", store, "-q")
@@ -558,5 +591,5 @@ def test_assumptions():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_statistics, test_variant, test_earlier_files, test_found, test_authors_statistics, test_run_resumed, test_stats_resumed_and_merged,
-                        test_shards, test_deltas, test_averages, test_assumed_stem, test_neighbors, test_assumptions,
+                        test_shards, test_deltas, test_averages, test_assumed_stem, test_grey_images, test_neighbors, test_assumptions,
                         test_no_bias), scratch))

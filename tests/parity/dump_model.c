@@ -1,10 +1,9 @@
-/* Answers the questions of test_models.py, one per line of standard input, fields separated by
- * tabs:
+/* Answers the questions of test_models.py, one per line of standard input, fields separated by tabs:
  *
  *   WEIGHTS INPUT.npy OUT.npy [LAYER [PREFIX [NAME...]]]
  *
- * sends the images of INPUT (float32 [n,3,height,width], preprocessed) through the network and writes its logits to
- * OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. PREFIX and NAMEs are psal_model_options' prefix and
+ * sends the images of INPUT (float32 [n,channels,height,width], preprocessed) through the network and writes its
+ * logits to OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. PREFIX and NAMEs are psal_model_options' prefix and
  * ignore_extra; empty fields are not there. Each question is answered by a line: "ok" with architecture, width,
  * variant, epsilon, the number of classes and the notes, or "error: " and the message.
  *
@@ -44,8 +43,9 @@ static psal_status run(const psal_plan *plan, psal_node image, const float *valu
 static psal_status run_model(const psal_model *model, const psal_tensor *images, const char *out, const char *layer,
                              psal_conv2d_method method, psal_error *err) {
     const int64_t *dim = images->shape.dim;
-    if (images->shape.ndim != 4 || images->dtype != PSAL_F32)
-        return psal_fail(err, PSAL_ERR_SHAPE, "the input is not a float32 array [n,3,h,w]");
+    if (images->shape.ndim != 4 || images->dtype != PSAL_F32 || dim[1] != psal_model_get_info(model)->channels)
+        return psal_fail(err, PSAL_ERR_SHAPE, "the input is not a float32 array [n,%d,h,w]",
+                         psal_model_get_info(model)->channels);
     psal_graph *graph = psal_graph_new();
     if (!graph) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_network network;

@@ -65,12 +65,14 @@ def scale(channels, width):
     return max(1, math.floor(channels * width + 0.5))
 
 
-def build(arch, num_classes=1000, width=1.0, variant="v1.5", bn_eps=None, transform_input=False, aux=True, image_size=224):
+def build(arch, num_classes=1000, width=1.0, variant="v1.5", bn_eps=None, transform_input=False, aux=True, image_size=224,
+          channels=3):
     """A network in evaluation mode with PyTorch's initial weights (see `randomise` for ones worth testing with).
 
     variant: "v1" moves the stride of a ResNet bottleneck from its 3x3 to its first 1x1 convolution (Keras, Caffe).
     bn_eps: epsilon of every batch normalisation; None keeps torchvision's (1e-5, Inception-v3 1e-3).
-    transform_input, aux: Inception-v3's and GoogLeNet's, as in torchvision. image_size: a transformer's."""
+    transform_input, aux: Inception-v3's and GoogLeNet's, as in torchvision. image_size: a transformer's. channels: of the
+    image, which the first convolution takes."""
     if arch in DENSENETS:
         growth, blocks, first = DENSENETS[arch]
         model = torchvision.models.DenseNet(scale(growth, width), blocks, scale(first, width), num_classes=num_classes)
@@ -96,18 +98,20 @@ def build(arch, num_classes=1000, width=1.0, variant="v1.5", bn_eps=None, transf
     elif arch in EFFICIENTNETS_V2:
         model = efficientnet_v2(arch, num_classes, width)
     elif arch in VITS:
-        patch, layers, heads, channels, hidden = VITS[arch]
-        model = torchvision.models.VisionTransformer(image_size, patch, layers, heads, scale(channels, width),
+        patch, layers, heads, embedding, hidden = VITS[arch]
+        model = torchvision.models.VisionTransformer(image_size, patch, layers, heads, scale(embedding, width),
                                                      scale(hidden, width), num_classes=num_classes)
     elif arch in CONVNEXTS:
-        channels = [scale(c, width) for c in CONVNEXTS[arch][0]] + [None]
-        model = torchvision.models.ConvNeXt([CNBlockConfig(channels[i], channels[i + 1], CONVNEXTS[arch][1][i])
+        stages = [scale(c, width) for c in CONVNEXTS[arch][0]] + [None]
+        model = torchvision.models.ConvNeXt([CNBlockConfig(stages[i], stages[i + 1], CONVNEXTS[arch][1][i])
                                              for i in range(4)], num_classes=num_classes)
     elif arch in ARCHITECTURES:
         model = getattr(torchvision.models, arch)(num_classes=num_classes)
     else:
         raise ValueError(f"unknown architecture {arch!r}; known are {', '.join(ARCHITECTURES)}")
     model.eval()
+    if channels != 3:
+        take_channels(model, channels)
 
     if variant == "v1":
         for block in model.modules():
@@ -121,6 +125,15 @@ def build(arch, num_classes=1000, width=1.0, variant="v1.5", bn_eps=None, transf
         if isinstance(module, nn.BatchNorm2d) and bn_eps is not None:
             module.eps = bn_eps
     return model
+
+
+def first_convolution(model):
+    return next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+
+
+def take_channels(model, channels):
+    first = first_convolution(model)
+    first.__init__(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None)
 
 
 def deep_resnet(block, layers, num_classes):
@@ -196,7 +209,7 @@ def thin(model, width, size):
     # The outermost flag alone: sends the image through the auxiliary classifiers too.
     model.training = hasattr(model, "AuxLogits") or hasattr(model, "aux1")
     with torch.no_grad():
-        model(torch.zeros(1, 3, size, size))
+        model(torch.zeros(1, first_convolution(model).in_channels, size, size))
     for module in layers:
         del module.forward, module.full_name
     model.eval()
@@ -247,7 +260,7 @@ def randomise(model, seed, images=None):
             if name in ("class_token", "encoder.pos_embedding") or name.endswith("relative_position_bias_table"):
                 parameter.copy_(normal(parameter.shape, 0.5))
         side = getattr(model, "image_size", 192)
-        logits = model.eval()(normal((2, 3, side, side), 1.0) if images is None else images)
+        logits = model.eval()(normal((2, first_convolution(model).in_channels, side, side), 1.0) if images is None else images)
         last = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
         last.weight *= 0.7 / logits.std()  # a softmax that is neither flat nor saturated
     for hook in hooks:

@@ -78,6 +78,9 @@ def cases(rng, slow):
               ("densenet169", 0.125, 2, 97, 131, {}), ("googlenet", 0.25, 2, 15, 15, {"transform_input": True}),
               ("googlenet", 0.19, 2, 64, 70, {"aux": False, "bn_eps": 1e-4}), ("resnet50_cifar", 0.125, 2, 33, 31, {}),
               ("resnet18d", 0.125, 2, 97, 65, {}), ("mnasnet1_0", 0.35, 2, 97, 65, {}), ("squeezenet1_0", 0.3, 2, 40, 97, {})]
+    small += [(arch, width, 2, 64, 64, {"channels": channels}) for arch, width, channels in (
+        ("resnet18", 0.25, 1), ("vgg11_bn", 0.25, 1), ("densenet121", 0.25, 4), ("mobilenet_v2", 0.5, 1), ("resnet50_cifar", 0.125, 1),
+        ("googlenet", 0.25, 1), ("resnet18d", 0.25, 6))]
     return full + small
 
 
@@ -126,7 +129,8 @@ def check(psals, arch, width, classes, height, image_width, options, seed):
     """What went wrong, or None; and the errors relative to the largest logit, PyTorch's float32 first."""
     torch.manual_seed(seed)
     model = reference.randomise(reference.build(arch, classes, width=width, **options), seed)
-    images = torch.randn(1 + (height * image_width < 5000), 3, height, image_width)  # small ones as a batch of two
+    # Small ones as a batch of two
+    images = torch.randn(1 + (height * image_width < 5000), options.get("channels", 3), height, image_width)
     metadata = {"psal.width": width, "psal.transform_input": int(options.get("transform_input", False))}
     if "variant" in options:
         metadata["psal.variant"] = options["variant"]

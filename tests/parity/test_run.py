@@ -409,6 +409,7 @@ def cases(psal, folder, rng):
     for arch, width in reference.SMALLEST.items():
         add_random("others", arch, 7, 97, 65, "torchvision;resize=none;crop=97x65", (10,), width=width)
     add_random("others", "vit_b_32", 7, 96, 96, "torchvision;resize=none;crop=96", (10,), width=0.25, image_size=96)
+    add_random("grey images", "resnet18", 7, 64, 64, "grey;resize=64;crop=64;scale=255;mean=0.45;std=0.22", (10,), channels=1)
     for arch in BOX:
         listed.append((f"{arch} in the box", f"{arch} in the box, 20 images",
                        lambda arch=arch, seed=rng.randrange(2 ** 31): box_case(psal, folder, arch, "std", seed)))

@@ -181,7 +181,7 @@ START_TEST(test_heads_beside) {
 }
 END_TEST
 
-/* The layers of "classifier" have these numbers, by other Dropouts between them, and are the same layers all the same. */
+/* The layers of "classifier" have these numbers, by other Dropouts between them, and are the same layers. */
 static void expect_numbers(const char *arch, const int given[3], const int own[3]) {
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map *network = bare(arch, 0.0625, 3), *map = with_prefix(network, "");
