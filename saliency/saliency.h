@@ -94,10 +94,11 @@ psal_status psal_saliency_profile_forwarded(psal_saliency_worker *worker, int la
 float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last profile */
 
 /* Input-space saliency of the sample just profiled: gradient[channels, height, width] = d cos(s^, target) / dx with
- * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL: zeros, scale
- * NULL: ones). Once per profile. PSAL_ERR_NUMERIC, saying why, where there is no such map: the profile or the target is
- * all zeros, the target points where the profile does (the cosine is 1 whatever the pixels are, or -1), or its gradient
- * is 0 at every pixel or not finite. Norms are taken in double, so that no epsilon is needed beside them. */
+ * s^ = (s - shift) / scale, entry by entry; target, shift and scale have psal_saliency_length entries (shift NULL:
+ * zeros, scale NULL: ones). Once per profile. PSAL_ERR_NUMERIC, saying why, where there is no such map: the profile or
+ * the target is all zeros, the target points where the profile does (the cosine is 1 whatever the pixels are, or -1),
+ * or its gradient is 0 at every pixel or not finite. Norms are taken in double, so that no epsilon is needed beside
+ * them. */
 psal_status psal_saliency_input(psal_saliency_worker *worker, const double *shift, const double *scale,
                                 const double *target, float *gradient, float *cosine, psal_error *err);
 
