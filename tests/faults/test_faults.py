@@ -212,7 +212,7 @@ class Sweep:
             made = {name: data for name, data in made.items() if name in wanted[3] or not name.endswith((".part", ".partial", ".lock"))}
         report = log.read_text().splitlines() if log.exists() else []
         stacks = {before.split()[0]: line.split()[1:] for before, line in zip(report, report[1:]) if line.startswith("at ")}
-        lines = [line for line in error.splitlines() if not line.startswith("Fontconfig ")]
+        lines = [line for line in error.split("\n") if line and not line.startswith("Fontconfig ")]  # which prints what it has freed
         if "fault" not in stacks and (status, output, made) == (0, wanted[1], wanted[3]):
             return "not reached", None
         where = library(stacks.get("died", []))
