@@ -81,6 +81,8 @@ static psal_status record_preprocess(const psal_options *options, const psal_mod
         return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
     if (psal_check_channels(info, path, given || *info->preprocess ? &preprocess : NULL, err) != PSAL_OK)
         return psal_error_status(err);
+    if (given && psal_session_check_size(&preprocess, given, info, err) != PSAL_OK)
+        return psal_fail_prefix(err, "--preprocess");
     assumed->preprocess = !given && (!*info->preprocess || psal_was_assumed(map, PSAL_FIELD_PREPROCESS_ASSUMED));
     assumed->transform = !psal_options_flag(options, "transform-input") &&
                          (info->transform_input_assumed || psal_was_assumed(map, PSAL_FIELD_TRANSFORM_ASSUMED));

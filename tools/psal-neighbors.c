@@ -116,8 +116,11 @@ static psal_status open_names(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_FORMAT, "%s: class %d; at most %d classes", r->index, classes - 1,
                          PSAL_MAX_CLASSES);
     const char *set = psal_options_string(o, "labels");
-    r->numbers = set ? psal_labels_open(set, 0, err) : psal_labels_numbered(classes, err);
-    if (!r->numbers) return psal_error_status(err);
+    int64_t told; /* the names of another number of classes are those of another data set */
+    if (!psal_parse_int64(r->computation.value[PSAL_FIELD_CLASSES], &told) || told < classes || told > PSAL_MAX_CLASSES)
+        told = 0;
+    r->numbers = set ? psal_labels_open(set, (int)told, err) : psal_labels_numbered(classes, err);
+    if (!r->numbers) return set ? psal_fail_prefix(err, "--labels") : psal_error_status(err);
     r->report.labels = r->numbers;
     if (psal_labels_count(r->numbers) < classes)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--labels %s: %d classes, but the store's table has class %d", set,
@@ -137,7 +140,7 @@ static psal_status read_settings(run *r, psal_error *err) {
     return status == PSAL_OK ? status : psal_fail_prefix(err, "%s: the column psal_settings", r->index);
 }
 
-/* Whether the network is the one that the store was made with: its layers, and with a photo everything. */
+/* Whether the network is the one that the store was made with: its layers and classes, and with a photo everything. */
 static psal_status check_network(run *r, psal_error *err) {
     bool image = psal_options_given(r->options, "image-path");
     psal_computation here;
@@ -147,7 +150,7 @@ static psal_status check_network(run *r, psal_error *err) {
                   "%s does not say what the store's profiles were computed with: taken to be as here", r->index);
     psal_session_computation(&r->session, &(psal_saliency_options){0}, false, &here);
     psal_fields which = image ? PSAL_FIELDS_PROFILE | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS)
-                              : PSAL_FIELD_SET(PSAL_FIELD_ARCH);
+                              : PSAL_FIELD_SET(PSAL_FIELD_ARCH) | PSAL_FIELD_SET(PSAL_FIELD_CLASSES);
     if (psal_computation_check(&r->computation, &here, which, err) == PSAL_OK) return PSAL_OK;
     return psal_fail(err, err->status,
                      "%s: the store was made with something else: %s; make a store with the settings of this run "

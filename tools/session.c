@@ -120,6 +120,17 @@ static void describe_fetched(const psal_session *s, psal_model_options *model) {
     model->arch = NULL; /* recognised from the tensors */
 }
 
+psal_status psal_session_check_size(const psal_preprocess *preprocess, const char *text, const psal_model_info *info,
+                                    psal_error *err) {
+    const int height = preprocess->crop_height, width = preprocess->crop_width;
+    if (height == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' gives images of any size: it needs a crop", text);
+    if (height < info->min_size || width < info->min_size)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "images of %dx%d are too small for %s: at least %dx%d", height, width,
+                         info->arch, info->min_size, info->min_size);
+    return PSAL_OK;
+}
+
 static psal_status open_preprocess(psal_session *s, const psal_options *options, psal_error *err) {
     const char *text = psal_options_string(options, "preprocess");
     bool given = text != NULL;
@@ -137,14 +148,9 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     if (status != PSAL_OK) return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
     status = psal_check_channels(s->info, s->weights, given || *s->info->preprocess ? &s->preprocess : NULL, err);
     if (status != PSAL_OK) return status;
-    if (s->preprocess.crop_height == 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing '%s' gives images of any size: it needs a crop", text);
     s->height = s->preprocess.crop_height;
     s->width = s->preprocess.crop_width;
-    if (s->height < s->info->min_size || s->width < s->info->min_size)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "images of %dx%d are too small for %s: at least %dx%d", s->height,
-                         s->width, s->info->arch, s->info->min_size, s->info->min_size);
-    return PSAL_OK;
+    return psal_session_check_size(&s->preprocess, text, s->info, err);
 }
 
 /* What nobody has said, and what therefore may be wrong. */

@@ -158,6 +158,9 @@ typedef struct psal_session {
     psal_notes notes;             /* for the user, on standard error: psal_session_print_notes */
 } psal_session;
 
+/* Whether a preprocessing, called `text`, makes images of one size that is large enough for the network. */
+psal_status psal_session_check_size(const psal_preprocess *preprocess, const char *text, const psal_model_info *info,
+                                    psal_error *err);
 psal_status psal_session_open(psal_session *session, const psal_options *options, psal_error *err);
 void psal_session_close(psal_session *session); /* zeroed is fine */
 /* The notes so far, which are then gone; with --quiet only the warnings. */

@@ -500,6 +500,16 @@ def test_grey_images():
     refused("four channels", [four, "images of 4 channels"], "psal-run", *explain(four, *naive))
 
 
+def with_classes(count):
+    """The box's network with more classes, all like its last one"""
+    tensors, meta = networks.read(resnet)
+    for name in ("fc.weight", "fc.bias"):
+        kind, shape, data = tensors[name]
+        size = len(data) // 10
+        tensors[name] = [kind, [count, *shape[1:]], data + data[-size:] * (count - 10)]
+    return tensors, dict(meta, **{"psal.num_classes": str(count), "psal.labels": "numbers"})
+
+
 def test_neighbors():
     store, stats = scratch / "store.npy", scratch / "store_own.safetensors"
     works("a store", "psal-stats", "-w", resnet, "--data", samples / "labels.csv", "--out", stats, "--profiles", store, "-q")
@@ -511,6 +521,15 @@ def test_neighbors():
                               ("preprocessing", ["--preprocess", OTHER], ["preprocessing", FASHION, OTHER]),
                               ("weights", ["-w", forged_weights()], ["weights"])]:
         refused(f"a photo, another {name}", ["store.npy.csv", *words], "psal-neighbors", *ask, *more)
+    ten, eleven = (scratch / f"{number}_names.txt" for number in ("ten", "eleven"))
+    for number, path in ((10, ten), (11, eleven)):
+        path.write_text("".join(f"name {i}\n" for i in range(number)))
+    done = works("names of its classes", "psal-neighbors", "--store", store, "--query", 0, "--labels", ten)
+    check("and they are used", "name 8, predicted name 5" in done.stdout, done.stdout)
+    for names, count in ((eleven, 11), ("imagenet", 1000)):
+        refused(f"names of {count} classes", ["--labels", f"{count} names", "10 classes"], "psal-neighbors", "--store", store, "--query", 0, "--labels", names)
+    more = networks.write(scratch / "eleven.safetensors", *with_classes(11))
+    refused("a network of other classes", ["number of classes", "'10'", "'11'"], "psal-neighbors", "--store", store, "--query", 0, "-w", more)
     refused("layers of another network", ["430", "1200"], "psal-neighbors", "--store", store, "--query", 0, "-w", vgg, "--layers", "features.0")
     for name, make, words in [("loss", ["--logit"], ["loss", "'logit'", "'cross-entropy'"]), ("sign", ["--signed"], ["--signed", "'1'", "'0'"]),
                               ("preprocessing", ["--preprocess", OTHER], ["preprocessing", OTHER, FASHION]),
@@ -568,6 +587,8 @@ def test_assumptions():
     works("converted", "psal-run", *explain(converted, "--mode", "naive"), notes=[(converted, *said[1:])])
     check("converted twice", "(assumed)" in run("psal-convert", converted, scratch / "twice.safetensors").stdout, "")
     check("converted and said", "(assumed)" not in run("psal-convert", converted, scratch / "twice.safetensors", *given).stdout, "")
+    for text, words in (("rgb", "needs a crop"), ("rgb;crop=0", "needs a crop"), ("rgb;crop=8x1", "too small")):
+        refused(f"what no program could use: {text}", ["--preprocess", words], "psal-convert", plain, scratch / "unused.safetensors", "--preprocess", text)
     works("then known", "psal-run", *explain(scratch / "twice.safetensors", "--mode", "naive"))
     works("pruned", "psal-prune", "-w", plain, *given, "-i", bag, "-l", 8, "--stats", stats, "-k", 3, "-c", "salient", "--save",
           scratch / "pruned.safetensors", "-q", "-t", 1)
