@@ -55,6 +55,8 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
         x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false,
                                                 x->statistics_path, err);
         if (!x->statistics) return psal_error_status(err);
+    } else if (psal_options_has(command_line, "stats")) {
+        psal_note(&session->notes, "--mode naive needs no statistics: --stats was not looked at");
     }
     describe(x);
     x->shift = malloc((size_t)n * sizeof *x->shift);

@@ -215,8 +215,12 @@ static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
         int label = psal_dataset_label(r->dataset, (size_t)i);
         if (psal_dataset_problem(r->dataset, (size_t)i)) continue; /* it will be skipped */
         if (label == PSAL_NO_LABEL)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has no label: statistics need the label of every sample",
-                             psal_dataset_name(r->dataset, (size_t)i));
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT, "%s has no label: statistics need the label of every sample%s",
+                psal_dataset_name(r->dataset, (size_t)i),
+                psal_dataset_count(r->dataset) > 1
+                    ? ""
+                    : " (it was taken for an image: a table ends in .csv or .tsv, a list in .txt or .lst)");
         if (label < 0 || label >= r->session.info->num_classes)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has label %d: the network has classes 0 to %d",
                              psal_dataset_name(r->dataset, (size_t)i), label, r->session.info->num_classes - 1);

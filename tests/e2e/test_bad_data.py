@@ -102,6 +102,9 @@ def test_data_sets():
     refused("a label that the network does not have", *common, "--data", listing, words=["10"], folder=out)
     listing.write_text("000.png\n001.png\n")
     refused("a list without labels", *common, "--data", listing, words=["000.png"], folder=out)
+    table = scratch / "table.json"
+    table.write_text('[{"path": "000.png", "label": 1}]')
+    refused("a table of another form", *common, "--data", table, words=["table.json", "taken for an image", ".csv"], folder=out)
     imagenet = [*common[:2], thousand_classes(), *common[3:]]
     make_list(scratch / "folders" / "n01440764", 2)
     (scratch / "folders" / "n01440764" / "list.csv").unlink()

@@ -140,6 +140,8 @@ def test_statistics():
     works("the box", "psal-run", *explain(resnet))
     works("the same in other words", "psal-run", *explain(
         resnet, "--preprocess", "rgb;std=0.3530;crop=32x32;mean=.286;resize=none;scale=2.55e2", "--bn-epsilon", "0.0000100", "--stats", stats))
+    works("statistics that are not needed", "psal-run", *explain(resnet, "--mode", "naive", "--stats", box / "fashion_vgg19_stats.safetensors"),
+          notes=[("--mode naive", "--stats was not looked at")])
     # another network or preprocessing is refused, given or found
     for name, more, words in [("preprocessing", ["--preprocess", OTHER], ["preprocessing", FASHION, OTHER]),
                               ("a scale", ["--preprocess", FASHION.replace("255", "1")], ["preprocessing", "scale=255", "scale=1"]),
