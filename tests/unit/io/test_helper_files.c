@@ -90,8 +90,9 @@ START_TEST(test_results) {
     psal_inference_results_free(&results);
     /* An int64 array in place of a list, and an empty one. */
     ck_assert_msg(
-        READ(RESULTS "cnumpy.core.numeric\n_frombuffer\n("
-                     "C\x08\x07\0\0\0\0\0\0\0cnumpy\ndtype\nX\x02\x00\x00\x00i8\x85RK\x01\x85X\x01\x00\x00\x00CtRu.") ==
+        READ(RESULTS
+             "cnumpy.core.numeric\n_frombuffer\n("
+             "C\x08\x07\0\0\0\0\0\0\0cnumpy\ndtype\nX\x02\x00\x00\x00i8\x85RK\x01\x85X\x01\x00\x00\x00\x43tRu.") ==
             PSAL_OK,
         "%s", err.message);
     ck_assert_int_eq(results.correct_id[0], 7);
