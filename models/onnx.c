@@ -405,6 +405,13 @@ static psal_status find_ends(net_onnx *onnx, const psal_model_options *wanted, n
             return psal_fail(err, PSAL_ERR_UNSUPPORTED, "its input '%.100s' has shape %s, expected images: 1x3xHxW",
                              d->values[port->value], psal_shape_format(&shape, text, sizeof text));
         for (int k = 0; k < 4; k++) onnx->dim[k] = port->ndim == 4 ? port->dim[k] : -1;
+        const int64_t first = onnx->dim[1], last = onnx->dim[3];
+        if ((last == 1 || last == 3) && first != 1 && first != 3)
+            return psal_fail(
+                err, PSAL_ERR_UNSUPPORTED,
+                "its input '%.100s' has the channels last (%s): export it with images of channels x height "
+                "x width (tf2onnx: --inputs-as-nchw %.100s)",
+                d->values[port->value], psal_shape_format(&shape, text, sizeof text), d->values[port->value]);
     }
     if (onnx->image == PSAL_NO_VALUE) return psal_fail(err, PSAL_ERR_UNSUPPORTED, "the network has no input");
     psal_status status = choose_output(onnx, wanted, found, err);

@@ -43,9 +43,9 @@ def port(field, name, shape):
     return data(field, data(1, name) + data(2, data(1, number(1, 1) + data(2, dims))))
 
 
-def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b"", outputs=None, first=None, images=1):
+def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b"", outputs=None, first=None, images=1, image=None):
     """Two convolutions with biases, pooling ("6"), a linear layer ("logits"). lost: without the names that folding loses. more: nodes behind
-    it. outputs: [(name, shape)] in place of the logits. first: (nodes, name of what they make of a.weight for the first convolution). images: at a time"""
+    it. outputs: [(name, shape)] in place of the logits. first: (nodes, name of what they make of a.weight for the first convolution). images: at a time. image: the input's shape"""
     rng = random.Random(seed)
 
     def weights(name, *shape):
@@ -62,5 +62,5 @@ def classifier(seed, side=32, filters=6, classes=10, lost=False, more=b"", outpu
              node("Gemm", ["6", "fc.weight", "fc.bias"], "logits", transB=1) + more +
              weights(names[0], filters, 3, 3, 3) + weights(names[1], filters) + weights(names[2], filters, filters, 3, 3) +
              weights(names[3], filters) + weights("fc.weight", classes, filters) + weights("fc.bias", classes) +
-             port(11, "image", [images, 3, side, side]) + b"".join(port(12, *output) for output in outputs or [("logits", [images, classes])]))
+             port(11, "image", image or [images, 3, side, side]) + b"".join(port(12, *output) for output in outputs or [("logits", [images, classes])]))
     return number(1, 7) + data(2, "test") + data(7, graph) + data(8, number(2, 14))

@@ -142,6 +142,8 @@ def test_refused():
     bad = write("bad.onnx", onnx_files.classifier(1).replace(b"GlobalAveragePool", b"GlobalBetteryPool"))
     refused("an unknown operator", "(GlobalBetteryPool): psal has no such operator; of this file's it has Conv, Relu", "psal-run",
             "--quiet", "-w", bad, *PREPROCESS, *rest)
+    last = write("last.onnx", classifier(1, image=[1, 32, 32, 3]))
+    refused("channels last", "'image' has the channels last (1x32x32x3)", "psal-run", "--quiet", "-w", last, *PREPROCESS, *rest)
     content = good.read_bytes()
     for part in (2, 3, 10):
         refused(f"cut to 1/{part}", "cut.onnx", "psal-run", "--quiet", "-w", write("cut.onnx", content[:len(content) // part]),
