@@ -1,4 +1,4 @@
-/* onnx_internal.h - a walk through a description's operators (internal to models/onnx*.c). */
+/* onnx_internal.h - what operators see while they are built, and their table (internal to models/onnx*.c). */
 #ifndef PSAL_MODELS_ONNX_INTERNAL_H
 #define PSAL_MODELS_ONNX_INTERNAL_H
 
@@ -44,7 +44,7 @@ typedef struct onnx_operator {
 /* NULL when psal has none for it. */
 const onnx_operator *onnx_find_operator(const psal_operator *o);
 
-/* ---- for operators ---- */
+/* ---- onnx_run.c: for operators ---- */
 
 /* Record an error that names the operator at hand. */
 void onnx_fail(onnx_run *r, psal_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -96,7 +96,7 @@ const onnx_constant *onnx_scattered(onnx_run *r, const psal_shape *shape, const 
 void onnx_build_einsum(onnx_run *r);
 void onnx_build_resize(onnx_run *r);
 
-/* onnx_fold.c */
+/* ---- onnx_fold.c ---- */
 bool onnx_fold_binary(onnx_run *r);
 bool onnx_fold_unary(onnx_run *r);
 bool onnx_fold_cast(onnx_run *r);

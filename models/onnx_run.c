@@ -1,5 +1,6 @@
 /* What operators ask and answer while they are built. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,27 @@
 
 /* Constants are shapes, masks and tables of positions. */
 #define MAX_ELEMENTS ((size_t)1 << 22)
+
+/* ---- errors ---- */
+
+void onnx_title(const psal_operator *o, char text[300]) {
+    snprintf(text, 300, "node '%.200s' (%s%s%.60s)", *o->name ? o->name : "without a name", o->domain,
+             *o->domain ? "." : "", o->type);
+}
+
+bool onnx_failed(const onnx_run *r) {
+    return r->n->error.status != PSAL_OK;
+}
+
+void onnx_fail(onnx_run *r, psal_status status, const char *format, ...) {
+    char message[600], title[300];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    onnx_title(r->o, title);
+    net_fail(r->n, status, "%s: %s", title, message);
+}
 
 /* ---- attributes ---- */
 
