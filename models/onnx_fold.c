@@ -243,26 +243,16 @@ bool onnx_fold_gather(onnx_run *r) {
     const onnx_constant *x = onnx_constant_input(r, 0), *index = onnx_constant_input(r, 1);
     const int axis = x && index && index->integers ? onnx_axis(r, onnx_int(r, "axis", 0), x->shape.ndim) : -1;
     if (axis < 0) return false;
-    psal_shape shape = {.ndim = x->shape.ndim - 1 + index->shape.ndim};
-    if (shape.ndim > PSAL_MAX_DIMS) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "more than %d dimensions", PSAL_MAX_DIMS);
-        return false;
-    }
-    int used = 0;
-    for (int i = 0; i < axis; i++) shape.dim[used++] = x->shape.dim[i];
-    for (int i = 0; i < index->shape.ndim; i++) shape.dim[used++] = index->shape.dim[i];
-    for (int i = axis + 1; i < x->shape.ndim; i++) shape.dim[used++] = x->shape.dim[i];
+    psal_shape shape;
+    if (!onnx_gathered(r, &x->shape, axis, &index->shape, &shape)) return false;
     onnx_constant *y = onnx_new_constant(r, x->integers != NULL, &shape);
     if (!y) return false;
     const int64_t before = count_before(&x->shape, axis), behind = count_behind(&x->shape, axis);
     const int64_t length = x->shape.dim[axis], chosen = psal_shape_count(&index->shape);
     for (int64_t b = 0, to = 0; b < before; b++)
         for (int64_t k = 0; k < chosen; k++) {
-            const int64_t at = index->integers[k] < 0 ? index->integers[k] + length : index->integers[k];
-            if (at < 0 || at >= length) {
-                onnx_fail(r, PSAL_ERR_SHAPE, "index %" PRId64 " of %" PRId64, index->integers[k], length);
-                return false;
-            }
+            const int64_t at = onnx_index(r, index->integers[k], length);
+            if (at < 0) return false;
             for (int64_t j = 0; j < behind; j++) copy_element(y, to++, x, (b * length + at) * behind + j);
         }
     onnx_output_constant(r, 0, y);
@@ -325,9 +315,7 @@ bool onnx_fold_shape_change(onnx_run *r) {
     if (!x) return false;
     shape = x->shape;
     if (strcmp(type, "Reshape") == 0) {
-        int64_t count;
-        const int64_t *wanted = onnx_integers(r, 1, &count);
-        if (!wanted || !onnx_reshaped(r, &x->shape, wanted, count, &shape)) return false;
+        if (!onnx_reshaped(r, &x->shape, &shape)) return false;
     } else if (strcmp(type, "Squeeze") == 0 || strcmp(type, "Unsqueeze") == 0) {
         if (!onnx_squeezed(r, &x->shape, *type == 'U', &shape)) return false;
     } else if (strcmp(type, "Identity") != 0) {
@@ -359,31 +347,15 @@ bool onnx_fold_slice(onnx_run *r) {
 
 bool onnx_fold_transpose(onnx_run *r) {
     const onnx_constant *x = onnx_constant_input(r, 0);
-    int64_t axes[PSAL_MAX_DIMS];
-    psal_shape shape;
-    if (!x) return false;
+    int axes[PSAL_MAX_DIMS];
+    if (!x || !onnx_permutation(r, x->shape.ndim, axes)) return false;
     const int ndim = x->shape.ndim;
-    shape.ndim = ndim;
-    if (onnx_attribute(r->o, "perm"))
-        onnx_ints(r, "perm", axes, ndim, 0);
-    else
-        for (int i = 0; i < ndim; i++) axes[i] = ndim - 1 - i;
-    unsigned seen = 0;
-    for (int i = 0; i < ndim && !onnx_failed(r); i++) {
-        const int axis = onnx_axis(r, axes[i], ndim);
-        if (axis < 0 || seen >> axis & 1) {
-            onnx_fail(r, PSAL_ERR_FORMAT, "its axes are no order of %d axes", ndim);
-            return false;
-        }
-        seen |= 1u << axis;
-        axes[i] = axis;
-        shape.dim[i] = x->shape.dim[axis];
-    }
+    psal_shape shape = {.ndim = ndim};
+    for (int i = 0; i < ndim; i++) shape.dim[i] = x->shape.dim[axes[i]];
     onnx_constant *y = onnx_new_constant(r, x->integers != NULL, &shape);
     for (int64_t k = 0; y && k < psal_shape_count(&shape); k++) {
         int64_t rest = k, at = 0;
-        for (int i = ndim; i-- > 0; rest /= shape.dim[i])
-            at += rest % shape.dim[i] * count_behind(&x->shape, (int)axes[i]);
+        for (int i = ndim; i-- > 0; rest /= shape.dim[i]) at += rest % shape.dim[i] * count_behind(&x->shape, axes[i]);
         copy_element(y, k, x, at);
     }
     onnx_output_constant(r, 0, y);
@@ -392,19 +364,8 @@ bool onnx_fold_transpose(onnx_run *r) {
 
 bool onnx_fold_expand(onnx_run *r) {
     const onnx_constant *x = onnx_constant_input(r, 0);
-    int64_t count;
-    const int64_t *wanted = onnx_integers(r, 1, &count);
     psal_shape shape;
-    if (!x || !wanted) return false;
-    if (count > PSAL_MAX_DIMS || !onnx_broadcast(&x->shape, &(psal_shape){0}, &shape)) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "a shape of %" PRId64 " dimensions", count);
-        return false;
-    }
-    const psal_shape to = psal_shape_make((int)count, wanted);
-    if (!onnx_broadcast(&x->shape, &to, &shape)) {
-        onnx_fail(r, PSAL_ERR_SHAPE, "its constants do not fit each other");
-        return false;
-    }
+    if (!x || !onnx_expanded(r, &x->shape, &shape)) return false;
     onnx_constant *y = onnx_new_constant(r, x->integers != NULL, &shape);
     for (int64_t k = 0; y && k < psal_shape_count(&shape); k++) copy_element(y, k, x, repeated(&shape, k, &x->shape));
     onnx_output_constant(r, 0, y);

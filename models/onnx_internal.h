@@ -80,11 +80,22 @@ onnx_constant *onnx_new_constant(onnx_run *r, bool integer, const psal_shape *sh
 int onnx_axis(onnx_run *r, int64_t axis, int ndim);
 /* The shape that NumPy's rules make of both; false when there is none. */
 bool onnx_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *result);
-/* Shape of a reshape: 0 keeps a length, -1 is what is left. */
-bool onnx_reshaped(onnx_run *r, const psal_shape *x, const int64_t *wanted, int64_t count, psal_shape *shape);
-/* x without (or, `insert`, with) axes of length 1, by attribute or input 1. */
+/* A position from -length to length - 1, made to start from 0; -1 after an error. */
+int64_t onnx_index(onnx_run *r, int64_t index, int64_t length);
+
+/* ---- onnx_run.c: the shapes of what operators make of x, from their attributes and constants; false: an error ---- */
+
+/* Reshape, by input 1: 0 keeps a length, -1 is what is left. */
+bool onnx_reshaped(onnx_run *r, const psal_shape *x, psal_shape *shape);
+/* Expand, by input 1. */
+bool onnx_expanded(onnx_run *r, const psal_shape *x, psal_shape *shape);
+/* Transpose: axis i of the result is axes[i] of x. */
+bool onnx_permutation(onnx_run *r, int ndim, int *axes);
+/* Gather along `axis`. */
+bool onnx_gathered(onnx_run *r, const psal_shape *x, int axis, const psal_shape *index, psal_shape *shape);
+/* Squeeze, or (`insert`) Unsqueeze, by attribute or input 1. */
 bool onnx_squeezed(onnx_run *r, const psal_shape *x, bool insert, psal_shape *shape);
-/* Starts and lengths of a Slice of x, for all axes; steps must be 1 unless `steps` is given. */
+/* Slice: starts, lengths and steps for all axes. */
 bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *lengths, int64_t *steps);
 
 /* For each element of a tensor of shape `shape` after a ScatterND with these indices: its own number, or that of the
@@ -102,7 +113,7 @@ bool onnx_fold_unary(onnx_run *r);
 bool onnx_fold_cast(onnx_run *r);
 bool onnx_fold_concat(onnx_run *r);
 bool onnx_fold_gather(onnx_run *r);
-bool onnx_fold_shape_change(onnx_run *r); /* Identity, Reshape, Squeeze, Unsqueeze, Flatten */
+bool onnx_fold_shape_change(onnx_run *r); /* Identity, Reshape, Squeeze, Unsqueeze */
 bool onnx_fold_slice(onnx_run *r);
 bool onnx_fold_transpose(onnx_run *r);
 bool onnx_fold_expand(onnx_run *r);

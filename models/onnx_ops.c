@@ -7,7 +7,9 @@
 
 #include "models/onnx_internal.h"
 
-#define NO_VALUE_SHAPE (&(psal_shape){0})
+static bool is(const onnx_run *r, const char *type) {
+    return strcmp(r->o->type, type) == 0;
+}
 
 /* Input i as a node with between `fewest` and `most` dimensions. */
 static psal_node input_of(onnx_run *r, size_t i, int fewest, int most) {
@@ -133,7 +135,7 @@ static void build_pool(onnx_run *r) {
     psal_node x = image_of(r, 0);
     windows w, rounded;
     if (onnx_failed(r) || !read_windows(r, onnx_shape(r, x), 0, 0, &w)) return;
-    const bool maximum = strcmp(r->o->type, "MaxPool") == 0, exclude = !onnx_int(r, "count_include_pad", 0);
+    const bool maximum = is(r, "MaxPool"), exclude = !onnx_int(r, "count_include_pad", 0);
     bool ceil_mode = onnx_int(r, "ceil_mode", 0) != 0;
     if (w.dilations[0] != 1 || w.dilations[1] != 1) {
         onnx_fail(r, PSAL_ERR_UNSUPPORTED, "dilations in pooling");
@@ -159,8 +161,8 @@ static void build_global_pool(onnx_run *r) {
     const psal_shape *s = onnx_shape(r, x);
     const psal_pool2d_options all = {.kernel_height = (int)s->dim[2], .kernel_width = (int)s->dim[3]};
     onnx_output(r, 0,
-                strcmp(r->o->type, "GlobalMaxPool") == 0 ? psal_max_pool2d(r->graph, x, &all)
-                                                         : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
+                is(r, "GlobalMaxPool") ? psal_max_pool2d(r->graph, x, &all)
+                                       : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
 }
 
 /* ---- normalisation ---- */
@@ -211,10 +213,6 @@ static void build_instance_norm(onnx_run *r) {
 }
 
 /* ---- elementwise ---- */
-
-static bool is(const onnx_run *r, const char *type) {
-    return strcmp(r->o->type, type) == 0;
-}
 
 static void build_clip(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
@@ -329,27 +327,33 @@ static psal_node channel_vector(onnx_run *r, psal_node v, const psal_shape *x) {
     return s->ndim == 1 ? v : psal_reshape(r->graph, v, PSAL_SHAPE(x->dim[1]));
 }
 
+typedef psal_node builder(psal_graph *graph, psal_node a, psal_node b);
+
+/* a and b (in either order the same) of equal shapes, with a number for each channel, or repeated as NumPy does. */
+static psal_node combine(onnx_run *r, psal_node a, psal_node b, builder *plain, builder *channel, builder *broadcast) {
+    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
+    if (psal_shape_equal(&as, &bs)) return plain(r->graph, a, b);
+    psal_node v = channel_vector(r, b, &as);
+    if (v != PSAL_NO_NODE) return channel(r->graph, a, v);
+    v = channel_vector(r, a, &bs);
+    return v != PSAL_NO_NODE ? channel(r->graph, b, v) : broadcast(r->graph, a, b);
+}
+
+static psal_node add(onnx_run *r, psal_node a, psal_node b) {
+    return combine(r, a, b, psal_add, psal_channel_add, psal_broadcast_add);
+}
+
+/* The gate second, whichever way it is written: then sums of gradients have one order. */
+static psal_node multiply_by_gate(psal_graph *graph, psal_node a, psal_node b) {
+    const bool gate_first = psal_shape_count(psal_graph_shape(graph, a)) < psal_shape_count(psal_graph_shape(graph, b));
+    return gate_first ? psal_broadcast_mul(graph, b, a) : psal_broadcast_mul(graph, a, b);
+}
+
 static psal_node two_nodes(onnx_run *r, psal_node a, psal_node b) {
     psal_graph *g = r->graph;
-    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
-    const bool same = psal_shape_equal(&as, &bs);
-    if (is(r, "Add") || is(r, "Sum")) {
-        if (same) return psal_add(g, a, b);
-        psal_node v = channel_vector(r, b, &as);
-        if (v != PSAL_NO_NODE) return psal_channel_add(g, a, v);
-        v = channel_vector(r, a, &bs);
-        return v != PSAL_NO_NODE ? psal_channel_add(g, b, v) : psal_broadcast_add(g, a, b);
-    }
-    if (is(r, "Mul")) {
-        if (same) return psal_mul(g, a, b);
-        psal_node v = channel_vector(r, b, &as);
-        if (v != PSAL_NO_NODE) return psal_channel_mul(g, a, v);
-        v = channel_vector(r, a, &bs);
-        if (v != PSAL_NO_NODE) return psal_channel_mul(g, b, v);
-        /* a gate second, whichever way it is written: then sums of gradients have one order */
-        const bool gate_first = psal_shape_count(&as) < psal_shape_count(&bs);
-        return gate_first ? psal_broadcast_mul(g, b, a) : psal_broadcast_mul(g, a, b);
-    }
+    const bool same = psal_shape_equal(onnx_shape(r, a), onnx_shape(r, b));
+    if (is(r, "Add") || is(r, "Sum")) return add(r, a, b);
+    if (is(r, "Mul")) return combine(r, a, b, psal_mul, psal_channel_mul, multiply_by_gate);
     if (is(r, "Sub")) return same ? psal_sub(g, a, b) : psal_broadcast_sub(g, a, b);
     if (is(r, "Div")) return same ? psal_div(g, a, b) : psal_broadcast_div(g, a, b);
     onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of two tensors; psal has it of a tensor and a number");
@@ -391,11 +395,7 @@ static void build_gemm(onnx_run *r) {
     if (onnx_has_input(r, 2) && beta != 0) {
         psal_node c = onnx_input(r, 2);
         if (beta != 1) c = psal_scale(g, c, beta);
-        const psal_shape ys = *onnx_shape(r, y), cs = *onnx_shape(r, c);
-        const psal_node v = channel_vector(r, c, &ys);
-        y = psal_shape_equal(&ys, &cs) ? psal_add(g, y, c)
-            : v != PSAL_NO_NODE        ? psal_channel_add(g, y, v)
-                                       : psal_broadcast_add(g, y, c);
+        y = add(r, y, c);
     }
     onnx_output(r, 0, y);
 }
@@ -443,10 +443,8 @@ static void build_flatten(onnx_run *r) {
 
 static void build_reshape(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
-    int64_t count;
     psal_shape shape;
-    const int64_t *wanted = onnx_integers(r, 1, &count);
-    if (!onnx_failed(r) && onnx_reshaped(r, onnx_shape(r, x), wanted, count, &shape))
+    if (!onnx_failed(r) && onnx_reshaped(r, onnx_shape(r, x), &shape))
         onnx_output(r, 0, psal_reshape(r->graph, x, shape));
 }
 
@@ -459,14 +457,10 @@ static void build_squeeze(onnx_run *r) {
 
 static void build_transpose(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
-    int64_t wanted[PSAL_MAX_DIMS];
     int axes[PSAL_MAX_DIMS];
     if (onnx_failed(r)) return;
     const int ndim = onnx_shape(r, x)->ndim;
-    if (onnx_attribute(r->o, "perm")) onnx_ints(r, "perm", wanted, ndim, 0);
-    for (int i = 0; i < ndim; i++)
-        axes[i] = onnx_attribute(r->o, "perm") ? onnx_axis(r, wanted[i], ndim) : ndim - 1 - i;
-    if (!onnx_failed(r)) onnx_output(r, 0, psal_permute(r->graph, x, axes, ndim));
+    if (onnx_permutation(r, ndim, axes)) onnx_output(r, 0, psal_permute(r->graph, x, axes, ndim));
 }
 
 static void build_slice(onnx_run *r) {
@@ -522,22 +516,15 @@ static void build_gather(onnx_run *r) {
     const psal_shape s = *onnx_shape(r, x);
     const int axis = onnx_axis(r, onnx_int(r, "axis", 0), s.ndim);
     const int64_t count = psal_shape_count(&index->shape);
-    psal_shape shape = {.ndim = 0};
-    if (axis < 0) return;
-    if (s.ndim - 1 + index->shape.ndim > PSAL_MAX_DIMS || count < 1) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its result has too many dimensions or no elements");
+    psal_shape shape;
+    if (axis < 0 || !onnx_gathered(r, &s, axis, &index->shape, &shape)) return;
+    if (count < 1) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its result has no elements");
         return;
     }
-    for (int i = 0; i < axis; i++) shape.dim[shape.ndim++] = s.dim[i];
-    for (int i = 0; i < index->shape.ndim; i++) shape.dim[shape.ndim++] = index->shape.dim[i];
-    for (int i = axis + 1; i < s.ndim; i++) shape.dim[shape.ndim++] = s.dim[i];
     int64_t *at = malloc((size_t)count * sizeof *at);
     if (!at) onnx_fail(r, PSAL_ERR_MEMORY, "out of memory");
-    for (int64_t k = 0; at && k < count; k++) {
-        at[k] = index->integers[k] < 0 ? index->integers[k] + s.dim[axis] : index->integers[k];
-        if (at[k] < 0 || at[k] >= s.dim[axis])
-            onnx_fail(r, PSAL_ERR_SHAPE, "index %" PRId64 " of %" PRId64, index->integers[k], s.dim[axis]);
-    }
+    for (int64_t k = 0; at && k < count; k++) at[k] = onnx_index(r, index->integers[k], s.dim[axis]);
     if (!onnx_failed(r)) {
         x = count == 1 ? psal_slice(r->graph, x, axis, at[0], 1) : psal_gather(r->graph, x, axis, at, count);
         onnx_output(r, 0, psal_reshape(r->graph, x, shape));
@@ -592,28 +579,20 @@ static void build_pad(onnx_run *r) {
 
 static void build_expand(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
-    int64_t count;
-    const int64_t *wanted = onnx_integers(r, 1, &count);
     psal_shape shape;
-    char text[96];
-    if (onnx_failed(r)) return;
-    const psal_shape to = psal_shape_make(count <= PSAL_MAX_DIMS ? (int)count : 0, wanted);
-    if (count > PSAL_MAX_DIMS || !onnx_broadcast(onnx_shape(r, x), &to, &shape)) {
-        onnx_fail(r, PSAL_ERR_SHAPE, "%s does not become %s", psal_shape_format(onnx_shape(r, x), text, sizeof text),
-                  psal_shape_format(&to, (char[96]){""}, 96));
-        return;
-    }
-    onnx_output(r, 0, psal_expand(r->graph, x, shape));
+    if (!onnx_failed(r) && onnx_expanded(r, onnx_shape(r, x), &shape))
+        onnx_output(r, 0, psal_expand(r->graph, x, shape));
 }
 
-/* The shape is known; from operator set 15 on, a part of it. */
-static void build_shape(onnx_run *r) {
-    const psal_shape *s;
+/* Of input 0, which is known whether it is constant or not. */
+static const psal_shape *shape_of_input(onnx_run *r) {
     const onnx_constant *c = onnx_constant_input(r, 0);
-    if (c)
-        s = &c->shape;
-    else
-        s = onnx_shape(r, onnx_input(r, 0));
+    return c ? &c->shape : onnx_shape(r, onnx_input(r, 0));
+}
+
+/* From operator set 15 on, a part of it. */
+static void build_shape(onnx_run *r) {
+    const psal_shape *s = shape_of_input(r);
     if (onnx_failed(r)) return;
     int64_t start = onnx_int(r, "start", 0), end = onnx_int(r, "end", s->ndim);
     start = start < 0 ? start + s->ndim : start;
@@ -627,9 +606,8 @@ static void build_shape(onnx_run *r) {
 }
 
 static void build_size(onnx_run *r) {
-    const onnx_constant *c = onnx_constant_input(r, 0);
-    const int64_t count = psal_shape_count(c ? &c->shape : onnx_shape(r, onnx_input(r, 0)));
-    onnx_constant *y = onnx_new_constant(r, true, NO_VALUE_SHAPE);
+    const int64_t count = psal_shape_count(shape_of_input(r));
+    onnx_constant *y = onnx_new_constant(r, true, &(psal_shape){.ndim = 0});
     if (y) y->integers[0] = count;
     onnx_output_constant(r, 0, y);
 }
@@ -644,7 +622,7 @@ static bool fold_constant(onnx_run *r) {
     }
     const bool list = a->type == PSAL_ATTRIBUTE_INTS || a->type == PSAL_ATTRIBUTE_FLOATS,
                integer = a->type == PSAL_ATTRIBUTE_INT || a->type == PSAL_ATTRIBUTE_INTS;
-    const psal_shape shape = list ? PSAL_SHAPE((int64_t)a->count) : *NO_VALUE_SHAPE;
+    const psal_shape shape = list ? PSAL_SHAPE((int64_t)a->count) : (psal_shape){.ndim = 0};
     onnx_constant *y = onnx_new_constant(r, integer, &shape);
     for (int64_t k = 0; y && k < psal_shape_count(&shape); k++) {
         if (integer)
@@ -722,6 +700,7 @@ static void build_never(onnx_run *r) {
 
 #define WINDOW " auto_pad dilations kernel_shape pads strides "
 
+/* name, attributes; inputs that are weights, operands, statistics, as bits; of nodes, of constants. In strcmp's order. */
 static const onnx_operator operators[] = {
     {"Abs", " ", 0, 1, 0, build_unary, onnx_fold_unary},
     {"Add", " ", 0, 3, 0, build_binary, onnx_fold_binary},

@@ -193,6 +193,12 @@ int onnx_axis(onnx_run *r, int64_t axis, int ndim) {
     return -1;
 }
 
+int64_t onnx_index(onnx_run *r, int64_t index, int64_t length) {
+    if (index >= -length && index < length) return index < 0 ? index + length : index;
+    onnx_fail(r, PSAL_ERR_SHAPE, "index %" PRId64 " of %" PRId64, index, length);
+    return -1;
+}
+
 bool onnx_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *result) {
     result->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
     for (int i = 0; i < result->ndim; i++) {
@@ -204,15 +210,34 @@ bool onnx_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *result
     return true;
 }
 
-bool onnx_reshaped(onnx_run *r, const psal_shape *x, const int64_t *wanted, int64_t count, psal_shape *shape) {
-    const int64_t total = psal_shape_count(x);
+/* The shape that input 1 is; NULL after an error. */
+static const int64_t *wanted_shape(onnx_run *r, int64_t *count) {
+    const int64_t *wanted = onnx_integers(r, 1, count);
+    if (*count <= PSAL_MAX_DIMS) return wanted;
+    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "a shape of %" PRId64 " dimensions", *count);
+    return NULL;
+}
+
+static bool not_made(onnx_run *r, const psal_shape *x, const psal_shape *shape) {
+    onnx_fail(r, PSAL_ERR_SHAPE, "%s does not become %s", psal_shape_format(x, (char[96]){""}, 96),
+              psal_shape_format(shape, (char[96]){""}, 96));
+    return false;
+}
+
+bool onnx_expanded(onnx_run *r, const psal_shape *x, psal_shape *shape) {
+    int64_t count;
+    const int64_t *wanted = wanted_shape(r, &count);
+    if (!wanted) return false;
+    const psal_shape to = psal_shape_make((int)count, wanted);
+    return onnx_broadcast(x, &to, shape) || not_made(r, x, &to);
+}
+
+bool onnx_reshaped(onnx_run *r, const psal_shape *x, psal_shape *shape) {
+    int64_t count;
+    const int64_t *wanted = wanted_shape(r, &count), total = psal_shape_count(x);
     const bool allow_zero = onnx_int(r, "allowzero", 0) != 0;
     int rest = -1;
-    char text[96];
-    if (!wanted || count > PSAL_MAX_DIMS) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "a shape of %" PRId64 " dimensions", count);
-        return false;
-    }
+    if (!wanted) return false;
     *shape = (psal_shape){.ndim = (int)count};
     for (int i = 0; i < shape->ndim; i++) {
         shape->dim[i] = wanted[i] == 0 && !allow_zero && i < x->ndim ? x->dim[i] : wanted[i];
@@ -227,10 +252,33 @@ bool onnx_reshaped(onnx_run *r, const psal_shape *x, const int64_t *wanted, int6
         shape->dim[0] = r->batch;
     const int64_t others = psal_shape_count(shape);
     if (rest >= 0 && others > 0 && total % others == 0) shape->dim[rest] = total / others;
-    if (psal_shape_count(shape) == total && total >= 0) return true;
-    onnx_fail(r, PSAL_ERR_SHAPE, "%s does not become %s", psal_shape_format(x, text, sizeof text),
-              psal_shape_format(shape, (char[96]){""}, 96));
-    return false;
+    return (psal_shape_count(shape) == total && total >= 0) || not_made(r, x, shape);
+}
+
+bool onnx_permutation(onnx_run *r, int ndim, int *axes) {
+    const bool given = onnx_attribute(r->o, "perm") != NULL;
+    int64_t wanted[PSAL_MAX_DIMS];
+    unsigned seen = 0;
+    if (given) onnx_ints(r, "perm", wanted, ndim, 0);
+    for (int i = 0; i < ndim; i++) {
+        axes[i] = given ? onnx_axis(r, wanted[i], ndim) : ndim - 1 - i;
+        if (axes[i] < 0) return false;
+        if (seen >> axes[i] & 1) onnx_fail(r, PSAL_ERR_FORMAT, "its axes are no order of %d axes", ndim);
+        seen |= 1u << axes[i];
+    }
+    return !onnx_failed(r);
+}
+
+bool onnx_gathered(onnx_run *r, const psal_shape *x, int axis, const psal_shape *index, psal_shape *shape) {
+    *shape = (psal_shape){.ndim = 0};
+    if (x->ndim - 1 + index->ndim > PSAL_MAX_DIMS) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "more than %d dimensions", PSAL_MAX_DIMS);
+        return false;
+    }
+    for (int i = 0; i < axis; i++) shape->dim[shape->ndim++] = x->dim[i];
+    for (int i = 0; i < index->ndim; i++) shape->dim[shape->ndim++] = index->dim[i];
+    for (int i = axis + 1; i < x->ndim; i++) shape->dim[shape->ndim++] = x->dim[i];
+    return true;
 }
 
 bool onnx_squeezed(onnx_run *r, const psal_shape *x, bool insert, psal_shape *shape) {
@@ -276,7 +324,7 @@ bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *len
     for (int i = 0; i < x->ndim; i++) {
         starts[i] = 0;
         lengths[i] = x->dim[i];
-        if (steps) steps[i] = 1;
+        steps[i] = 1;
     }
     if (onnx_failed(r)) return false;
     if (!from || !to || start_count != end_count || (axes && axis_count != start_count) ||
@@ -290,7 +338,7 @@ bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *len
         const int64_t n = x->dim[axis], step = by ? by[i] : 1;
         const int64_t first = from[i] < 0 ? clamp(from[i], -n - 1, 0) + n : from[i];
         const int64_t last = to[i] < 0 ? clamp(to[i], -n - 1, 0) + n : to[i];
-        if (step == 0 || step < -n - 1 || (step != 1 && !steps)) {
+        if (step == 0 || step < -n - 1) {
             onnx_fail(r, PSAL_ERR_UNSUPPORTED, "a step of %" PRId64, step);
             return false;
         }
@@ -304,7 +352,7 @@ bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *len
             lengths[axis] = begin > end ? (begin - end - 1) / -step + 1 : 0;
         }
         if (n == 0) lengths[axis] = 0;
-        if (steps) steps[axis] = step;
+        steps[axis] = step;
     }
     return true;
 }
