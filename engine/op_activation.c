@@ -8,40 +8,9 @@
 #include <math.h>
 
 #include "engine/kernels/activation.h"
-#include "engine/op.h"
-
-static psal_node input(psal_graph *graph, psal_node node, int i) {
-    return psal_graph_node(graph, node)->inputs[i];
-}
-
-static void infer_same(psal_graph *graph, psal_node_record *node) {
-    (void)graph;
-    node->shape = *psal_graph_input_shape(graph, node, 0);
-}
-
-#define VECTOR(kind) \
-    { {2, {3, 4}}, kind, 0 }
-
-#define ROW(name, cases_array)                                   \
-    const psal_op psal_op_##name = {.inputs = 1,                 \
-                                    .infer = infer_same,         \
-                                    .run_elements = name##_run,  \
-                                    .gradient = name##_gradient, \
-                                    .in_place = 1,               \
-                                    PSAL_CASES(cases_array)}
+#include "engine/op_elementwise.h"
 
 /* ---- functions of one number ---- */
-
-#define UNARY(name, KIND)                                                     \
-    psal_node psal_##name(psal_graph *graph, psal_node x) {                   \
-        return psal_graph_add(graph, PSAL_OP_##KIND, &x, 1, NULL);            \
-    }                                                                         \
-    static void name##_run(const psal_op_call *c, size_t begin, size_t end) { \
-        psal_kernel_##name(end - begin, c->in[0] + begin, c->out + begin);    \
-    }                                                                         \
-    static psal_node name##_case(psal_graph *g, const psal_node *in) {        \
-        return psal_##name(g, in[0]);                                         \
-    }
 
 UNARY(exp, EXP)
 
@@ -49,17 +18,17 @@ static void exp_gradient(psal_graph *graph, psal_node node, psal_node dy, const 
     if (wanted[0]) dx[0] = psal_mul(graph, dy, node);
 }
 
-static const psal_op_case exp_cases[] = {{"exp", exp_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(exp, exp_cases);
+static const psal_op_case exp_cases[] = {{"exp", exp_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(exp, exp_cases);
 
 UNARY(log, LOG)
 
 static void log_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    if (wanted[0]) dx[0] = psal_div(graph, dy, input(graph, node, 0));
+    if (wanted[0]) dx[0] = psal_div(graph, dy, input_of(graph, node, 0));
 }
 
-static const psal_op_case log_cases[] = {{"log", log_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
-ROW(log, log_cases);
+static const psal_op_case log_cases[] = {{"log", log_case, 1, {ELEMENTS(PSAL_VALUES_POSITIVE)}, false}};
+UNARY_ROW(log, log_cases);
 
 UNARY(sigmoid, SIGMOID)
 
@@ -71,9 +40,9 @@ static void sigmoid_gradient(psal_graph *graph, psal_node node, psal_node dy, co
 static psal_node silu_case(psal_graph *g, const psal_node *in) {
     return psal_silu(g, in[0]);
 }
-static const psal_op_case sigmoid_cases[] = {{"sigmoid", sigmoid_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false},
-                                             {"SiLU", silu_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(sigmoid, sigmoid_cases);
+static const psal_op_case sigmoid_cases[] = {{"sigmoid", sigmoid_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+                                             {"SiLU", silu_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(sigmoid, sigmoid_cases);
 
 UNARY(tanh, TANH)
 
@@ -82,13 +51,13 @@ static void tanh_gradient(psal_graph *graph, psal_node node, psal_node dy, const
     if (wanted[0]) dx[0] = psal_sub(graph, dy, psal_mul(graph, dy, square));
 }
 
-static const psal_op_case tanh_cases[] = {{"tanh", tanh_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(tanh, tanh_cases);
+static const psal_op_case tanh_cases[] = {{"tanh", tanh_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(tanh, tanh_cases);
 
 UNARY(erf, ERF)
 
 static void erf_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    psal_node x = input(graph, node, 0), square = psal_mul(graph, x, x);
+    psal_node x = input_of(graph, node, 0), square = psal_mul(graph, x, x);
     psal_node slope = psal_scale(graph, psal_exp(graph, psal_scale(graph, square, -1)), M_2_SQRTPI);
     if (wanted[0]) dx[0] = psal_mul(graph, dy, slope);
 }
@@ -96,9 +65,9 @@ static void erf_gradient(psal_graph *graph, psal_node node, psal_node dy, const 
 static psal_node gelu_case(psal_graph *g, const psal_node *in) {
     return psal_gelu(g, in[0]);
 }
-static const psal_op_case erf_cases[] = {{"erf", erf_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false},
-                                         {"GELU", gelu_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(erf, erf_cases);
+static const psal_op_case erf_cases[] = {{"erf", erf_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+                                         {"GELU", gelu_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(erf, erf_cases);
 
 /* ---- and of a constant ---- */
 
@@ -119,8 +88,8 @@ static void shift_gradient(psal_graph *graph, psal_node node, psal_node dy, cons
 static psal_node shift_case(psal_graph *g, const psal_node *in) {
     return psal_shift(g, in[0], -0.75);
 }
-static const psal_op_case shift_cases[] = {{"x - 0.75", shift_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(shift, shift_cases);
+static const psal_op_case shift_cases[] = {{"x - 0.75", shift_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(shift, shift_cases);
 
 /* Whole exponents come down to 0, where the derivative ends. */
 psal_node psal_pow(psal_graph *graph, psal_node x, double exponent) {
@@ -138,7 +107,7 @@ static void pow_run(const psal_op_call *c, size_t begin, size_t end) {
 
 static void pow_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
     const double exponent = psal_graph_node(graph, node)->attr.number.value;
-    psal_node slope = psal_scale(graph, psal_pow(graph, input(graph, node, 0), exponent - 1), exponent);
+    psal_node slope = psal_scale(graph, psal_pow(graph, input_of(graph, node, 0), exponent - 1), exponent);
     if (wanted[0]) dx[0] = psal_mul(graph, dy, slope);
 }
 
@@ -148,9 +117,9 @@ static psal_node pow_case(psal_graph *g, const psal_node *in) {
 static psal_node cube_case(psal_graph *g, const psal_node *in) {
     return psal_pow(g, in[0], 3);
 }
-static const psal_op_case pow_cases[] = {{"x^-1.5", pow_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false},
-                                         {"x^3", cube_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-ROW(pow, pow_cases);
+static const psal_op_case pow_cases[] = {{"x^-1.5", pow_case, 1, {ELEMENTS(PSAL_VALUES_POSITIVE)}, false},
+                                         {"x^3", cube_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(pow, pow_cases);
 
 /* ---- clipping ---- */
 
@@ -172,7 +141,7 @@ static void clip_infer(psal_graph *graph, psal_node_record *node) {
     if (!(node->attr.clip.low <= node->attr.clip.high))
         psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "clip to %g and more, %g and less: nothing is both",
                         node->attr.clip.low, node->attr.clip.high);
-    infer_same(graph, node);
+    psal_infer_same_shape(graph, node);
 }
 
 static void clip_run(const psal_op_call *c, size_t begin, size_t end) {
@@ -208,10 +177,10 @@ static psal_node clip_spread_case(psal_graph *g, const psal_node *in) { /* -1.5 
 }
 static const psal_op_case clip_cases[] = {
     {"both bounds", clip_spread_case, 1, {SPREAD_OUT}, false},
-    {"ReLU6", relu6_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false},
-    {"one bound", clip_below_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false},
-    {"hard-swish", hard_swish_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false},
-    {"everything beyond the bounds", clip_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, true},
+    {"ReLU6", relu6_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, false},
+    {"one bound", clip_below_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, false},
+    {"hard-swish", hard_swish_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, false},
+    {"everything beyond the bounds", clip_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, true},
 };
 const psal_op psal_op_clip = {.inputs = 1,
                               .infer = clip_infer,
@@ -221,12 +190,6 @@ const psal_op psal_op_clip = {.inputs = 1,
                               PSAL_CASES(clip_cases)};
 
 /* dy where x is between the bounds: linear in dy, piecewise constant in x */
-static void clip_mask_infer(psal_graph *graph, psal_node_record *node) {
-    clip_infer(graph, node);
-    if (!psal_shape_equal(&node->shape, psal_graph_input_shape(graph, node, 1)))
-        psal_graph_fail(graph, PSAL_ERR_SHAPE, "clip_mask of two shapes");
-}
-
 static void clip_mask_run(const psal_op_call *c, size_t begin, size_t end) {
     psal_kernel_clip_mask(end - begin, c->in[0] + begin, c->in[1] + begin, (psal_real)c->node->attr.clip.low,
                           (psal_real)c->node->attr.clip.high, c->node->attr.clip.closed, c->out + begin);
@@ -246,10 +209,10 @@ static psal_node clamp_mask_case(psal_graph *g, const psal_node *in) {
     return add_clip(g, PSAL_OP_CLIP_MASK, in, 2, -2, 0.1, true);
 }
 static const psal_op_case clip_mask_cases[] = {
-    {"above", clip_mask_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NONZERO)}, false},
-    {"between", clamp_mask_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NONZERO)}, false}};
+    {"above", clip_mask_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NONZERO)}, false},
+    {"between", clamp_mask_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NONZERO)}, false}};
 const psal_op psal_op_clip_mask = {.inputs = 2,
-                                   .infer = clip_mask_infer,
+                                   .infer = clip_infer,
                                    .run_elements = clip_mask_run,
                                    .gradient = clip_mask_gradient,
                                    .in_place = 3,

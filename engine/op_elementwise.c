@@ -1,8 +1,9 @@
 /* Elementwise operations: y[i] = f(x[i]) and y[i] = f(a[i], b[i]), operands of one shape. */
-#include "engine/kernels/elementwise.h"
-#include "engine/op.h"
+#include "engine/op_elementwise.h"
 
-static void infer_same(psal_graph *graph, psal_node_record *node) {
+#include "engine/kernels/elementwise.h"
+
+void psal_infer_same_shape(psal_graph *graph, psal_node_record *node) {
     node->shape = *psal_graph_input_shape(graph, node, 0);
     for (int i = 1; i < node->input_count; i++) {
         const psal_shape *other = psal_graph_input_shape(graph, node, i);
@@ -13,13 +14,6 @@ static void infer_same(psal_graph *graph, psal_node_record *node) {
                         psal_shape_format(other, b, sizeof b));
     }
 }
-
-static psal_node input(psal_graph *graph, psal_node node, int i) {
-    return psal_graph_node(graph, node)->inputs[i];
-}
-
-#define VECTOR(kind) \
-    { {2, {3, 4}}, kind, 0 }
 
 /* ---- fill: a constant that needs no storage in the graph ---- */
 
@@ -41,25 +35,6 @@ const psal_op psal_op_fill = {.infer = fill_infer, .run_elements = fill_run, .no
 
 /* ---- two operands ---- */
 
-#define BINARY(name, KIND)                                                                   \
-    psal_node psal_##name(psal_graph *graph, psal_node a, psal_node b) {                     \
-        return psal_graph_add(graph, PSAL_OP_##KIND, (psal_node[]){a, b}, 2, NULL);          \
-    }                                                                                        \
-    static void name##_run(const psal_op_call *c, size_t begin, size_t end) {                \
-        psal_kernel_##name(end - begin, c->in[0] + begin, c->in[1] + begin, c->out + begin); \
-    }                                                                                        \
-    static psal_node name##_case(psal_graph *g, const psal_node *in) {                       \
-        return psal_##name(g, in[0], in[1]);                                                 \
-    }
-
-#define BINARY_ROW(name, cases_array)                            \
-    const psal_op psal_op_##name = {.inputs = 2,                 \
-                                    .infer = infer_same,         \
-                                    .run_elements = name##_run,  \
-                                    .gradient = name##_gradient, \
-                                    .in_place = 3,               \
-                                    PSAL_CASES(cases_array)}
-
 BINARY(add, ADD)
 
 static psal_node add_same_case(psal_graph *g, const psal_node *in) {
@@ -73,8 +48,8 @@ static void add_gradient(psal_graph *graph, psal_node node, psal_node dy, const 
 }
 
 static const psal_op_case add_cases[] = {
-    {"a + b", add_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NORMAL)}, false},
-    {"a + a", add_same_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false},
+    {"a + b", add_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+    {"a + a", add_same_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false},
 };
 BINARY_ROW(add, add_cases);
 
@@ -87,8 +62,8 @@ static void sub_gradient(psal_graph *graph, psal_node node, psal_node dy, const 
 }
 
 static const psal_op_case sub_cases[] = {
-    {"a - b", sub_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NORMAL)}, false},
-    {"constant - b", sub_case, 2, {VECTOR(PSAL_VALUES_FIXED), VECTOR(PSAL_VALUES_NORMAL)}, false},
+    {"a - b", sub_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+    {"constant - b", sub_case, 2, {ELEMENTS(PSAL_VALUES_FIXED), ELEMENTS(PSAL_VALUES_NORMAL)}, false},
 };
 BINARY_ROW(sub, sub_cases);
 
@@ -99,15 +74,15 @@ static psal_node mul_same_case(psal_graph *g, const psal_node *in) {
 }
 
 static void mul_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    psal_node a = input(graph, node, 0), b = input(graph, node, 1);
+    psal_node a = input_of(graph, node, 0), b = input_of(graph, node, 1);
     if (wanted[0]) dx[0] = psal_mul(graph, dy, b);
     if (wanted[1]) dx[1] = psal_mul(graph, dy, a);
 }
 
 static const psal_op_case mul_cases[] = {
-    {"a * b", mul_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NORMAL)}, false},
-    {"a * a", mul_same_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false},
-    {"a * constant", mul_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_FIXED)}, false},
+    {"a * b", mul_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+    {"a * a", mul_same_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false},
+    {"a * constant", mul_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_FIXED)}, false},
 };
 BINARY_ROW(mul, mul_cases);
 
@@ -115,14 +90,14 @@ BINARY(div, DIV)
 
 /* y = a / b: da = dy / b, db = -dy * y / b */
 static void div_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    psal_node b = input(graph, node, 1);
+    psal_node b = input_of(graph, node, 1);
     psal_node da = psal_div(graph, dy, b);
     if (wanted[0]) dx[0] = da;
     if (wanted[1]) dx[1] = psal_scale(graph, psal_mul(graph, da, node), -1);
 }
 
 static const psal_op_case div_cases[] = {
-    {"a / b", div_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_POSITIVE)}, false},
+    {"a / b", div_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_POSITIVE)}, false},
 };
 BINARY_ROW(div, div_cases);
 
@@ -130,26 +105,15 @@ BINARY_ROW(div, div_cases);
 BINARY(relu_mask, RELU_MASK)
 
 static void relu_mask_gradient(psal_graph *graph, psal_node node, psal_node g, const bool *wanted, psal_node *dx) {
-    if (wanted[0]) dx[0] = psal_relu_mask(graph, g, input(graph, node, 1));
+    if (wanted[0]) dx[0] = psal_relu_mask(graph, g, input_of(graph, node, 1));
 }
 
 static const psal_op_case relu_mask_cases[] = {
-    {"dy where y > 0", relu_mask_case, 2, {VECTOR(PSAL_VALUES_NORMAL), VECTOR(PSAL_VALUES_NONZERO)}, false},
+    {"dy where y > 0", relu_mask_case, 2, {ELEMENTS(PSAL_VALUES_NORMAL), ELEMENTS(PSAL_VALUES_NONZERO)}, false},
 };
 BINARY_ROW(relu_mask, relu_mask_cases);
 
 /* ---- one operand ---- */
-
-#define UNARY(name, KIND)                                                     \
-    psal_node psal_##name(psal_graph *graph, psal_node x) {                   \
-        return psal_graph_add(graph, PSAL_OP_##KIND, &x, 1, NULL);            \
-    }                                                                         \
-    static void name##_run(const psal_op_call *c, size_t begin, size_t end) { \
-        psal_kernel_##name(end - begin, c->in[0] + begin, c->out + begin);    \
-    }                                                                         \
-    static psal_node name##_case(psal_graph *g, const psal_node *in) {        \
-        return psal_##name(g, in[0]);                                         \
-    }
 
 /* y = sqrt(x): dx = dy / (2 y) */
 UNARY(sqrt, SQRT)
@@ -158,34 +122,24 @@ static void sqrt_gradient(psal_graph *graph, psal_node node, psal_node dy, const
     if (wanted[0]) dx[0] = psal_scale(graph, psal_div(graph, dy, node), 0.5);
 }
 
-static const psal_op_case sqrt_cases[] = {{"sqrt", sqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
-const psal_op psal_op_sqrt = {.inputs = 1,
-                              .infer = infer_same,
-                              .run_elements = sqrt_run,
-                              .gradient = sqrt_gradient,
-                              .in_place = 1,
-                              PSAL_CASES(sqrt_cases)};
+static const psal_op_case sqrt_cases[] = {{"sqrt", sqrt_case, 1, {ELEMENTS(PSAL_VALUES_POSITIVE)}, false}};
+UNARY_ROW(sqrt, sqrt_cases);
 
 /* y = |x|: dx = dy * sign(x) */
 UNARY(abs, ABS)
 
 static void abs_gradient(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx) {
-    if (wanted[0]) dx[0] = psal_mul(graph, dy, psal_sign(graph, input(graph, node, 0)));
+    if (wanted[0]) dx[0] = psal_mul(graph, dy, psal_sign(graph, input_of(graph, node, 0)));
 }
 
-static const psal_op_case abs_cases[] = {{"abs", abs_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false}};
-const psal_op psal_op_abs = {.inputs = 1,
-                             .infer = infer_same,
-                             .run_elements = abs_run,
-                             .gradient = abs_gradient,
-                             .in_place = 1,
-                             PSAL_CASES(abs_cases)};
+static const psal_op_case abs_cases[] = {{"abs", abs_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, false}};
+UNARY_ROW(abs, abs_cases);
 
 UNARY(sign, SIGN)
 
-static const psal_op_case sign_cases[] = {{"sign", sign_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, true}};
+static const psal_op_case sign_cases[] = {{"sign", sign_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, true}};
 const psal_op psal_op_sign = {.inputs = 1,
-                              .infer = infer_same,
+                              .infer = psal_infer_same_shape,
                               .run_elements = sign_run,
                               .not_differentiable = "piecewise constant",
                               .in_place = 1,
@@ -198,13 +152,8 @@ static void relu_gradient(psal_graph *graph, psal_node node, psal_node dy, const
     if (wanted[0]) dx[0] = psal_relu_mask(graph, dy, node);
 }
 
-static const psal_op_case relu_cases[] = {{"relu", relu_case, 1, {VECTOR(PSAL_VALUES_NONZERO)}, false}};
-const psal_op psal_op_relu = {.inputs = 1,
-                              .infer = infer_same,
-                              .run_elements = relu_run,
-                              .gradient = relu_gradient,
-                              .in_place = 1,
-                              PSAL_CASES(relu_cases)};
+static const psal_op_case relu_cases[] = {{"relu", relu_case, 1, {ELEMENTS(PSAL_VALUES_NONZERO)}, false}};
+UNARY_ROW(relu, relu_cases);
 
 /* ---- one operand and a number ---- */
 
@@ -225,13 +174,8 @@ static psal_node scale_case(psal_graph *g, const psal_node *in) {
     return psal_scale(g, in[0], -1.75);
 }
 
-static const psal_op_case scale_cases[] = {{"x * -1.75", scale_case, 1, {VECTOR(PSAL_VALUES_NORMAL)}, false}};
-const psal_op psal_op_scale = {.inputs = 1,
-                               .infer = infer_same,
-                               .run_elements = scale_run,
-                               .gradient = scale_gradient,
-                               .in_place = 1,
-                               PSAL_CASES(scale_cases)};
+static const psal_op_case scale_cases[] = {{"x * -1.75", scale_case, 1, {ELEMENTS(PSAL_VALUES_NORMAL)}, false}};
+UNARY_ROW(scale, scale_cases);
 
 psal_node psal_rsqrt(psal_graph *graph, psal_node x, double epsilon) {
     psal_attributes attr = {.number = {epsilon}};
@@ -253,10 +197,5 @@ static psal_node rsqrt_case(psal_graph *g, const psal_node *in) {
 }
 
 static const psal_op_case rsqrt_cases[] = {
-    {"1 / sqrt(x + 0.001)", rsqrt_case, 1, {VECTOR(PSAL_VALUES_POSITIVE)}, false}};
-const psal_op psal_op_rsqrt = {.inputs = 1,
-                               .infer = infer_same,
-                               .run_elements = rsqrt_run,
-                               .gradient = rsqrt_gradient,
-                               .in_place = 1,
-                               PSAL_CASES(rsqrt_cases)};
+    {"1 / sqrt(x + 0.001)", rsqrt_case, 1, {ELEMENTS(PSAL_VALUES_POSITIVE)}, false}};
+UNARY_ROW(rsqrt, rsqrt_cases);
