@@ -122,9 +122,8 @@ typedef union psal_attributes {
         bool closed; /* whether the derivative at a bound is 1 */
     } clip;
     struct {
-        psal_shape
-            shape;    /* of the result, where the inputs do not tell it: fill, reshape, expand, sum_to, ..._spread */
-        double value; /* fill */
+        psal_shape shape; /* where the inputs do not tell it: fill, reshape, expand, sum_to, ..._spread */
+        double value;     /* fill */
     } result;
     struct {
         int64_t groups;
@@ -232,9 +231,9 @@ psal_node psal_graph_add(psal_graph *graph, psal_op_kind op, const psal_node *in
 bool psal_graph_has(psal_graph *graph, psal_op_kind op, int input, psal_node node);
 /* Shape of input i of a node being inferred. */
 const psal_shape *psal_graph_input_shape(const psal_graph *graph, const psal_node_record *node, int input);
-int64_t
-psal_ternary_code_count(const psal_shape *x); /* of numbers that hold the ternary codes of x (psal_ternary_codes) */
 const char *psal_graph_current_layer(const psal_graph *graph);
+/* How many numbers hold the ternary codes of x (psal_ternary_codes). */
+int64_t psal_ternary_code_count(const psal_shape *x);
 
 /* ---- for who makes one graph from another, which outlives it: names, layers and constants are not copied ---- */
 /* Append a node as it is there, with these inputs. */

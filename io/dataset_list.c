@@ -246,8 +246,8 @@ static psal_status read_record(const list *l, const columns *where, bool header,
                          psal_csv_path(csv), line, FORMS);
     const char *path = field_or_empty(csv, where->path);
     int class;
-    bool titles = record == 0 && !header && fields > 1 && *path &&
-                  !file_is_there(l, path); /* perhaps: neither path nor class */
+    /* perhaps: neither path nor class */
+    bool titles = record == 0 && !header && fields > 1 && *path && !file_is_there(l, path);
     if (titles && read_label(label, l->context->labels, &class, NULL))
         return psal_fail(err, PSAL_ERR_FORMAT,
                          "%s:%zu: neither titles that are known nor a sample (%.60s: no such file; %.60s: no "

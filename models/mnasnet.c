@@ -34,16 +34,16 @@ static flow describe(net *n, flow x, const void *depth) {
     net_count_in_eights(n, *(const double *)depth);
     net_enter(n, "layers");
     x = net_relu(n, net_batch_norm(n, net_conv(n, x, "0", 32, same(3, 2)), "1")); /*  32 x 112 x 112 */
-    x = net_relu(
-        n, net_batch_norm(n, net_conv_exact(n, x, "3", x.channels, depthwise(x, 3, 1)), "4")); /*  32 x 112 x 112 */
-    x = net_cut(n, net_batch_norm(n, net_conv(n, x, "6", 16, same(1, 1)), "7"));               /*  16 x 112 x 112 */
-    x = stack(n, x, 8, 24, 3, 2, 3, 3);                                                        /*  24 x  56 x  56 */
-    x = stack(n, x, 9, 40, 5, 2, 3, 3);                                                        /*  40 x  28 x  28 */
-    x = stack(n, x, 10, 80, 5, 2, 6, 3);                                                       /*  80 x  14 x  14 */
-    x = stack(n, x, 11, 96, 3, 1, 6, 2);                                                       /*  96 x  14 x  14 */
-    x = stack(n, x, 12, 192, 5, 2, 6, 4);                                                      /* 192 x   7 x   7 */
-    x = stack(n, x, 13, 320, 3, 1, 6, 1);                                                      /* 320 x   7 x   7 */
-    x = net_relu(n, net_batch_norm(n, net_conv_exact(n, x, "14", 1280, same(1, 1)), "15"));    /* 1280 x 7 x  7 */
+    x = net_conv_exact(n, x, "3", x.channels, depthwise(x, 3, 1));
+    x = net_relu(n, net_batch_norm(n, x, "4"));                                             /*  32 x 112 x 112 */
+    x = net_cut(n, net_batch_norm(n, net_conv(n, x, "6", 16, same(1, 1)), "7"));            /*  16 x 112 x 112 */
+    x = stack(n, x, 8, 24, 3, 2, 3, 3);                                                     /*  24 x  56 x  56 */
+    x = stack(n, x, 9, 40, 5, 2, 3, 3);                                                     /*  40 x  28 x  28 */
+    x = stack(n, x, 10, 80, 5, 2, 6, 3);                                                    /*  80 x  14 x  14 */
+    x = stack(n, x, 11, 96, 3, 1, 6, 2);                                                    /*  96 x  14 x  14 */
+    x = stack(n, x, 12, 192, 5, 2, 6, 4);                                                   /* 192 x   7 x   7 */
+    x = stack(n, x, 13, 320, 3, 1, 6, 1);                                                   /* 320 x   7 x   7 */
+    x = net_relu(n, net_batch_norm(n, net_conv_exact(n, x, "14", 1280, same(1, 1)), "15")); /* 1280 x 7 x  7 */
     net_leave(n);
     x = net_pool_flatten(n, x, 1);                                   /* 1280 */
     return net_linear(n, x, "classifier.1", n->options.num_classes); /* classes; classifier.0 is dropout */

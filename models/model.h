@@ -31,9 +31,9 @@ typedef struct psal_model_options {
 
 typedef struct psal_model_info {
     const char *arch; /* as above */
-    const char
-        *family; /* "resnet", "vgg", "densenet", "inception", ...: the name of its file in models/; or "onnx" (arch:
-                            "onnx-" and a hash of the operators) */
+    /* "resnet", "vgg", "densenet", "inception", ...: the name of its file in models/; or "onnx" (arch: "onnx-" and a
+     * hash of the operators) */
+    const char *family;
     const char *variant; /* "" where there are none */
     double width;        /* layers have max(1, floor(c * width + 1/2)) outputs for the published c; 1
                           normally. In DenseNet the first convolution and the growth rate do, and the

@@ -144,13 +144,13 @@ static double read_entries(const psal_profile_space *space, int64_t sample, cons
             source->read(source->context, sample, 0, source->length, scratch);
         double length = norm(scratch, source->length);
         int64_t at = 0;
-        for (int64_t r = 0; r < space->range_count;
-             r++) { /* ranges increase, so that nothing is overwritten too early */
+        /* ranges increase, so that nothing is overwritten too early */
+        for (int64_t r = 0; r < space->range_count; r++) {
             memmove(scratch + at, scratch + space->ranges[r].first, (size_t)space->ranges[r].count * sizeof *scratch);
             at += space->ranges[r].count;
         }
-        return length > 0 ? 1 / length
-                          : 1; /* NaN stays NaN: 1 / NaN below is found by the caller through its entries */
+        /* NaN stays NaN: 1 / NaN below is found by the caller through its entries */
+        return length > 0 ? 1 / length : 1;
     }
     int64_t at = 0;
     for (int64_t r = 0; r < space->range_count; r++) {

@@ -27,8 +27,8 @@ int64_t psal_variant_difference(const psal_variant *a, const psal_variant *b);
  * shift of its normalisation, or its bias, with it (psal_model_filter_norm), so that its channel is exactly 0. */
 psal_variants *psal_variants_new(const psal_classifier *classifier, bool whole_channel, psal_error *err);
 void psal_variants_free(psal_variants *variants); /* after its workers; NULL is fine */
-size_t
-psal_variants_memory(const psal_variants *variants); /* bytes that each worker allocates, besides the classifier's */
+/* Bytes that each worker allocates, besides the classifier's. */
+size_t psal_variants_memory(const psal_variants *variants);
 
 /* `base` must outlive the result. */
 psal_variants_worker *psal_variants_worker_new(const psal_variants *variants, psal_classifier_worker *base,

@@ -87,8 +87,8 @@ void psal_kernel_row_mean_abs(size_t rows, size_t columns, const psal_real *x, p
         mean_abs_rows(count, columns, x + first * columns, mean + first);
         if (codes && rows > 1) code_row(count * columns, x + first * columns, codes + first * columns);
     }
-    if (codes && rows == 1)
-        psal_kernel_ternary_codes(columns, x, codes, parallel); /* one long row: in pieces, by all threads */
+    /* one long row: in pieces, by all threads */
+    if (codes && rows == 1) psal_kernel_ternary_codes(columns, x, codes, parallel);
 }
 
 void psal_kernel_row_ternary_mean(size_t rows, size_t columns, const unsigned char *codes, const psal_real *a,

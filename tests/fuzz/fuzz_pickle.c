@@ -27,8 +27,8 @@ static void walk(const psal_pickle_value *value, int depth, int *left) {
         for (size_t i = 0; i < value->text.size; i++) sum = (uint8_t)(sum ^ value->text.bytes[i]);
         break;
     case PSAL_PICKLE_TENSOR:
-        FUZZ_CHECK(value->tensor->shape.ndim <=
-                   PSAL_MAX_DIMS); /* there is no storage when an array never got its contents */
+        /* there is no storage when an array never got its contents */
+        FUZZ_CHECK(value->tensor->shape.ndim <= PSAL_MAX_DIMS);
         break;
     default:
         break;

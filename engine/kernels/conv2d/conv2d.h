@@ -99,8 +99,8 @@ psal_convolution *psal_conv2d_choose(const psal_conv2d_shape *shape, psal_conv2d
 void psal_conv2d_free(psal_convolution *convolution); /* NULL is fine */
 
 const char *psal_conv2d_algorithm_name(const psal_convolution *convolution); /* valid as long as the convolution */
-size_t psal_conv2d_scratch(
-    const psal_convolution *convolution); /* bytes that a run needs (a few MiB; VGG-19 has the most, 22) */
+/* Bytes that a run needs (a few MiB; VGG-19 has the most, 22). */
+size_t psal_conv2d_scratch(const psal_convolution *convolution);
 
 /* scratch: aligned to 64 bytes, contents undefined */
 void psal_conv2d_run(const psal_convolution *convolution, const psal_conv2d_operands *operands, void *scratch);

@@ -101,8 +101,8 @@ START_TEST(follows_no_links) {
     snprintf(victim, sizeof victim, "%s/victim", folder);
     FILE *file = fopen(victim, "w");
     ck_assert(fputs("precious", file) >= 0 && fclose(file) == 0);
-    for (int kind = 0; kind < 6;
-         kind++) { /* symbolic link, dangling one, hard link; each also for a run that goes on */
+    /* symbolic link, dangling one, hard link; each also for a run that goes on */
+    for (int kind = 0; kind < 6; kind++) {
         bool resume = kind >= 3;
         if (kind % 3 == 2)
             ck_assert_int_eq(link(victim, partial), 0);

@@ -85,8 +85,8 @@ void psal_gemm_plan(psal_implicit_gemm *p, int threads) {
     p->positions = psal_conv2d_positions(&p->l);
     p->in_place = p->l.h.place_step == 1 && p->l.w.place_step == 1;
     choose_tasks(p, threads);
-    const bool one_strip = p->form == PSAL_A_ROWS &&
-                           p->positions <= 64; /* whatever the width of a vector, for the same bits */
+    /* whatever the width of a vector, for the same bits */
+    const bool one_strip = p->form == PSAL_A_ROWS && p->positions <= 64;
     p->k_blocks = psal_ceil_div(p->depth, one_strip || packs_a(p) ? LONG_DEPTH : DEPTH);
     p->strip = choose_strip(p);
     p->in_source = reads_source(p);

@@ -13,10 +13,9 @@ enum {
     WORD_STEPS = 4, /* steps whose indices are in a word */
     MOST_TAPS = 64,
     MOST_PHASES = 16,
-    TILE_PIXELS =
-        7, /* of a register tile, with TILE_VECTORS vectors of results: 21 sums, 3 words, 3 signs, a table, the sum
-                        looked up, 2 constants: 31 registers. (12 x 2 are 10 % faster in the L1 cache, but read more
-                        tables.) */
+    /* Of a register tile, with TILE_VECTORS vectors of results: 21 sums, 3 words, 3 signs, a table, the sum looked up,
+     * 2 constants: 31 registers. (12 x 2 are 10 % faster in the L1 cache, but read more tables.) */
+    TILE_PIXELS = 7,
     TILE_VECTORS = 3
 };
 
