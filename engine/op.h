@@ -219,6 +219,14 @@ PSAL_OPS(X)
 const psal_op *psal_op_get(psal_op_kind kind);
 const char *psal_op_kind_name(psal_op_kind kind);
 
+/* PSAL_SHAPE for initializers of tables */
+#define PSAL_DIMS(...)                                               \
+    {                                                                \
+        (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), { \
+            __VA_ARGS__                                              \
+        }                                                            \
+    }
+
 #define PSAL_CASES(array) .cases = (array), .case_count = (int)(sizeof(array) / sizeof((array)[0]))
 
 /* ---- for builders and gradient rules ---- */

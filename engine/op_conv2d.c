@@ -170,14 +170,8 @@ static const psal_conv2d_options plain = {0},
                                  grouped = {.padding_height = 1, .padding_width = 1, .groups = 2},
                                  stride2 = {.stride_height = 2, .stride_width = 2};
 
-#define SHAPE4(a, b, c, d) \
-    {                      \
-        4, {               \
-            a, b, c, d     \
-        }                  \
-    }
-#define NORMAL(shape) \
-    { shape, PSAL_VALUES_NORMAL, 0 }
+#define NORMAL(...) \
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NORMAL, 0 }
 
 static psal_node case_plain(psal_graph *g, const psal_node *in) {
     return psal_conv2d(g, in[0], in[1], &plain);
@@ -195,16 +189,12 @@ static psal_node case_pointwise_stride2(psal_graph *g, const psal_node *in) {
     return psal_conv2d(g, in[0], in[1], &stride2);
 }
 static const psal_op_case conv2d_cases[] = {
-    {"3x3 without padding", case_plain, 2, {NORMAL(SHAPE4(2, 3, 5, 6)), NORMAL(SHAPE4(4, 3, 3, 3))}, false},
-    {"3x3 padded, stride 2", case_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
-    {"2x3, uneven stride, padding, dilation",
-     case_uneven,
-     2,
-     {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(2, 2, 2, 3))},
-     false},
-    {"two groups", case_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
-    {"1x1, stride 2", case_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 3, 5, 6)), NORMAL(SHAPE4(2, 3, 1, 1))}, false},
-    {"weight only", case_padded, 2, {{SHAPE4(1, 2, 6, 7), PSAL_VALUES_FIXED, 0}, NORMAL(SHAPE4(3, 2, 3, 3))}, false},
+    {"3x3 without padding", case_plain, 2, {NORMAL(2, 3, 5, 6), NORMAL(4, 3, 3, 3)}, false},
+    {"3x3 padded, stride 2", case_padded, 2, {NORMAL(1, 2, 6, 7), NORMAL(3, 2, 3, 3)}, false},
+    {"2x3, uneven stride, padding, dilation", case_uneven, 2, {NORMAL(1, 2, 5, 4), NORMAL(2, 2, 2, 3)}, false},
+    {"two groups", case_grouped, 2, {NORMAL(1, 4, 4, 3), NORMAL(6, 2, 3, 3)}, false},
+    {"1x1, stride 2", case_pointwise_stride2, 2, {NORMAL(1, 3, 5, 6), NORMAL(2, 3, 1, 1)}, false},
+    {"weight only", case_padded, 2, {{PSAL_DIMS(1, 2, 6, 7), PSAL_VALUES_FIXED, 0}, NORMAL(3, 2, 3, 3)}, false},
 };
 
 const psal_op psal_op_conv2d = {.inputs = 2,
@@ -230,8 +220,8 @@ static psal_node case_dy_grouped(psal_graph *g, const psal_node *in) {
     return psal_conv2d_output_gradient(g, in[0], in[1], &grouped);
 }
 static const psal_op_case conv2d_dy_cases[] = {
-    {"3x3 padded, stride 2", case_dy_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
-    {"two groups", case_dy_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
+    {"3x3 padded, stride 2", case_dy_padded, 2, {NORMAL(1, 2, 6, 7), NORMAL(3, 2, 3, 3)}, false},
+    {"two groups", case_dy_grouped, 2, {NORMAL(1, 4, 4, 3), NORMAL(6, 2, 3, 3)}, false},
 };
 
 const psal_op psal_op_conv2d_dy = {.inputs = 2,
@@ -288,15 +278,11 @@ static psal_node case_dx_pointwise_stride2(psal_graph *g, const psal_node *in) {
     return psal_conv2d_input_gradient(g, in[0], in[1], PSAL_SHAPE(1, 3, 5, 6), &stride2);
 }
 static const psal_op_case conv2d_dx_cases[] = {
-    {"3x3 without padding", case_dx_plain, 2, {NORMAL(SHAPE4(2, 4, 3, 4)), NORMAL(SHAPE4(4, 3, 3, 3))}, false},
-    {"3x3 padded, stride 2", case_dx_padded, 2, {NORMAL(SHAPE4(1, 3, 3, 4)), NORMAL(SHAPE4(3, 2, 3, 3))}, false},
-    {"2x3, uneven stride, padding, dilation",
-     case_dx_uneven,
-     2,
-     {NORMAL(SHAPE4(1, 2, 2, 4)), NORMAL(SHAPE4(2, 2, 2, 3))},
-     false},
-    {"two groups", case_dx_grouped, 2, {NORMAL(SHAPE4(1, 6, 4, 3)), NORMAL(SHAPE4(6, 2, 3, 3))}, false},
-    {"1x1, stride 2", case_dx_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 2, 3, 3)), NORMAL(SHAPE4(2, 3, 1, 1))}, false},
+    {"3x3 without padding", case_dx_plain, 2, {NORMAL(2, 4, 3, 4), NORMAL(4, 3, 3, 3)}, false},
+    {"3x3 padded, stride 2", case_dx_padded, 2, {NORMAL(1, 3, 3, 4), NORMAL(3, 2, 3, 3)}, false},
+    {"2x3, uneven stride, padding, dilation", case_dx_uneven, 2, {NORMAL(1, 2, 2, 4), NORMAL(2, 2, 2, 3)}, false},
+    {"two groups", case_dx_grouped, 2, {NORMAL(1, 6, 4, 3), NORMAL(6, 2, 3, 3)}, false},
+    {"1x1, stride 2", case_dx_pointwise_stride2, 2, {NORMAL(1, 2, 3, 3), NORMAL(2, 3, 1, 1)}, false},
 };
 
 const psal_op psal_op_conv2d_dx = {.inputs = 2,
@@ -352,15 +338,11 @@ static psal_node case_dw_pointwise_stride2(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient(g, in[0], in[1], PSAL_SHAPE(2, 3, 1, 1), &stride2);
 }
 static const psal_op_case conv2d_dw_cases[] = {
-    {"3x3 without padding", case_dw_plain, 2, {NORMAL(SHAPE4(2, 3, 5, 6)), NORMAL(SHAPE4(2, 4, 3, 4))}, false},
-    {"3x3 padded, stride 2", case_dw_padded, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
-    {"2x3, uneven stride, padding, dilation",
-     case_dw_uneven,
-     2,
-     {NORMAL(SHAPE4(1, 2, 5, 4)), NORMAL(SHAPE4(1, 2, 2, 4))},
-     false},
-    {"two groups", case_dw_grouped, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(1, 6, 4, 3))}, false},
-    {"1x1, stride 2", case_dw_pointwise_stride2, 2, {NORMAL(SHAPE4(1, 3, 5, 6)), NORMAL(SHAPE4(1, 2, 3, 3))}, false},
+    {"3x3 without padding", case_dw_plain, 2, {NORMAL(2, 3, 5, 6), NORMAL(2, 4, 3, 4)}, false},
+    {"3x3 padded, stride 2", case_dw_padded, 2, {NORMAL(1, 2, 6, 7), NORMAL(1, 3, 3, 4)}, false},
+    {"2x3, uneven stride, padding, dilation", case_dw_uneven, 2, {NORMAL(1, 2, 5, 4), NORMAL(1, 2, 2, 4)}, false},
+    {"two groups", case_dw_grouped, 2, {NORMAL(1, 4, 4, 3), NORMAL(1, 6, 4, 3)}, false},
+    {"1x1, stride 2", case_dw_pointwise_stride2, 2, {NORMAL(1, 3, 5, 6), NORMAL(1, 2, 3, 3)}, false},
 };
 
 const psal_op psal_op_conv2d_dw = {.inputs = 2,
@@ -419,8 +401,8 @@ static psal_node case_mean_signed(psal_graph *g, const psal_node *in) {
     return psal_conv2d_weight_gradient_mean(g, in[0], in[1], PSAL_SHAPE(6, 2, 3, 3), &grouped, true);
 }
 static const psal_op_case dw_mean_cases[] = {
-    {"mean of |dw|", case_mean_abs, 2, {NORMAL(SHAPE4(1, 2, 6, 7)), NORMAL(SHAPE4(1, 3, 3, 4))}, false},
-    {"mean of dw, two groups", case_mean_signed, 2, {NORMAL(SHAPE4(1, 4, 4, 3)), NORMAL(SHAPE4(1, 6, 4, 3))}, false},
+    {"mean of |dw|", case_mean_abs, 2, {NORMAL(1, 2, 6, 7), NORMAL(1, 3, 3, 4)}, false},
+    {"mean of dw, two groups", case_mean_signed, 2, {NORMAL(1, 4, 4, 3), NORMAL(1, 6, 4, 3)}, false},
 };
 
 static double dw_mean_flops(const psal_node_record *node) {

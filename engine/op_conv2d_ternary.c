@@ -81,22 +81,10 @@ static const psal_conv2d_options padded_stride2 = {.stride_height = 2,
                                                    .padding_width = 1},
                                  grouped = {.padding_height = 1, .padding_width = 1, .groups = 2};
 
-#define SHAPE4(a, b, c, d) \
-    {                      \
-        4, {               \
-            a, b, c, d     \
-        }                  \
-    }
-#define VECTOR(a) \
-    {             \
-        1, {      \
-            a     \
-        }         \
-    }
-#define NORMAL(shape) \
-    { shape, PSAL_VALUES_NORMAL, 0 }
-#define NUMBERS(shape) \
-    { shape, PSAL_VALUES_NONZERO, 0 }
+#define NORMAL(...) \
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NORMAL, 0 }
+#define NUMBERS(...) \
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NONZERO, 0 }
 
 static psal_node case_of(psal_graph *g, const psal_node *in, const psal_conv2d_options *o) {
     const psal_shape w = *psal_graph_shape(g, in[1]);
@@ -112,26 +100,10 @@ static psal_node case_grouped(psal_graph *g, const psal_node *in) {
     return case_of(g, in, &grouped);
 }
 static const psal_op_case conv2d_ternary_cases[] = {
-    {"3x3 without padding",
-     case_plain,
-     3,
-     {NORMAL(SHAPE4(2, 3, 5, 6)), NUMBERS(SHAPE4(4, 3, 3, 3)), NORMAL(VECTOR(4))},
-     false},
-    {"3x3 padded, stride 2",
-     case_padded,
-     3,
-     {NORMAL(SHAPE4(1, 2, 6, 7)), NUMBERS(SHAPE4(3, 2, 3, 3)), NORMAL(VECTOR(3))},
-     false},
-    {"two groups",
-     case_grouped,
-     3,
-     {NORMAL(SHAPE4(1, 4, 4, 3)), NUMBERS(SHAPE4(6, 2, 3, 3)), NORMAL(VECTOR(6))},
-     false},
-    {"1x1, enough for whole tiles",
-     case_plain,
-     3,
-     {NORMAL(SHAPE4(1, 40, 5, 4)), NUMBERS(SHAPE4(19, 40, 1, 1)), NORMAL(VECTOR(19))},
-     false},
+    {"3x3 without padding", case_plain, 3, {NORMAL(2, 3, 5, 6), NUMBERS(4, 3, 3, 3), NORMAL(4)}, false},
+    {"3x3 padded, stride 2", case_padded, 3, {NORMAL(1, 2, 6, 7), NUMBERS(3, 2, 3, 3), NORMAL(3)}, false},
+    {"two groups", case_grouped, 3, {NORMAL(1, 4, 4, 3), NUMBERS(6, 2, 3, 3), NORMAL(6)}, false},
+    {"1x1, enough for whole tiles", case_plain, 3, {NORMAL(1, 40, 5, 4), NUMBERS(19, 40, 1, 1), NORMAL(19)}, false},
 };
 
 const psal_op psal_op_conv2d_ternary = {.inputs = 3,
@@ -188,21 +160,9 @@ static psal_node case_dx_grouped(psal_graph *g, const psal_node *in) {
     return dx_case_of(g, in, PSAL_SHAPE(1, 4, 4, 3), &grouped);
 }
 static const psal_op_case conv2d_ternary_dx_cases[] = {
-    {"3x3 without padding",
-     case_dx_plain,
-     3,
-     {NORMAL(SHAPE4(2, 4, 3, 4)), NUMBERS(SHAPE4(4, 3, 3, 3)), NORMAL(VECTOR(4))},
-     false},
-    {"3x3 padded, stride 2",
-     case_dx_padded,
-     3,
-     {NORMAL(SHAPE4(1, 3, 3, 4)), NUMBERS(SHAPE4(3, 2, 3, 3)), NORMAL(VECTOR(3))},
-     false},
-    {"two groups",
-     case_dx_grouped,
-     3,
-     {NORMAL(SHAPE4(1, 6, 4, 3)), NUMBERS(SHAPE4(6, 2, 3, 3)), NORMAL(VECTOR(6))},
-     false},
+    {"3x3 without padding", case_dx_plain, 3, {NORMAL(2, 4, 3, 4), NUMBERS(4, 3, 3, 3), NORMAL(4)}, false},
+    {"3x3 padded, stride 2", case_dx_padded, 3, {NORMAL(1, 3, 3, 4), NUMBERS(3, 2, 3, 3), NORMAL(3)}, false},
+    {"two groups", case_dx_grouped, 3, {NORMAL(1, 6, 4, 3), NUMBERS(6, 2, 3, 3), NORMAL(6)}, false},
 };
 
 const psal_op psal_op_conv2d_ternary_dx = {.inputs = 3,
