@@ -72,7 +72,7 @@ static void expand_gradient(psal_graph *graph, psal_node node, psal_node dy, con
 }
 
 #define INPUT(...) \
-    { {(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}}, PSAL_VALUES_NORMAL, 0 }
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NORMAL, 0 }
 
 static psal_node expand_planes_case(psal_graph *g, const psal_node *in) {
     return psal_expand(g, in[0], PSAL_SHAPE(2, 3, 2, 4));
@@ -153,21 +153,11 @@ const psal_op psal_op_sum_to = {
 static bool meet(psal_graph *graph, psal_op_kind op, psal_node a, psal_node b, psal_shape *shape) {
     if (!psal_graph_has(graph, op, 0, a) || !psal_graph_has(graph, op, 1, b)) return false;
     const psal_shape *x = psal_graph_shape(graph, a), *y = psal_graph_shape(graph, b);
-    const psal_shape *more = x->ndim >= y->ndim ? x : y, *fewer = x->ndim >= y->ndim ? y : x;
-    *shape = *more;
-    for (int d = 0; d < fewer->ndim; d++) {
-        int64_t *together = &shape->dim[more->ndim - fewer->ndim + d], other = fewer->dim[d];
-        if (*together == other || other == 1) continue;
-        if (*together != 1) {
-            char s[96], t[96];
-            psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s and %s: the shapes do not fit together",
-                            psal_op_kind_name(op), psal_shape_format(x, s, sizeof s),
-                            psal_shape_format(y, t, sizeof t));
-            return false;
-        }
-        *together = other;
-    }
-    return true;
+    if (psal_shape_broadcast(x, y, shape)) return true;
+    char s[96], t[96];
+    psal_graph_fail(graph, PSAL_ERR_SHAPE, "%s of %s and %s: the shapes do not fit together", psal_op_kind_name(op),
+                    psal_shape_format(x, s, sizeof s), psal_shape_format(y, t, sizeof t));
+    return false;
 }
 
 #define BROADCAST(name, KIND)                                                                  \

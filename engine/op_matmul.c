@@ -92,13 +92,14 @@ psal_node psal_matmul(psal_graph *graph, psal_node a, bool transpose_a, psal_nod
         psal_node flat = psal_reshape(graph, a, PSAL_SHAPE(psal_shape_count(&x) / inner, inner));
         return psal_reshape(graph, add_matmul(graph, flat, false, b, transpose_b), out);
     }
-    psal_shape front = {.ndim = (x.ndim > y.ndim ? x.ndim : y.ndim) - 2};
-    for (int d = 0; d < front.ndim; d++) {
-        const int i = d - (front.ndim - (x.ndim - 2)), j = d - (front.ndim - (y.ndim - 2));
-        const int64_t p = i < 0 ? 1 : x.dim[i], q = j < 0 ? 1 : y.dim[j];
-        front.dim[d] = p == 1 ? q : p; /* what fits neither is refused below */
+    psal_shape x_front = x, y_front = y, front;
+    x_front.ndim -= 2;
+    y_front.ndim -= 2;
+    if (psal_shape_broadcast(&x_front, &y_front, &front)) {
+        a = behind(graph, a, &front);
+        b = behind(graph, b, &front);
     }
-    return add_matmul(graph, behind(graph, a, &front), transpose_a, behind(graph, b, &front), transpose_b);
+    return add_matmul(graph, a, transpose_a, b, transpose_b); /* which refuses those that do not fit */
 }
 
 /* Rows of more than one axis, as the tokens of a transformer: a convolution with filters of one pixel, whose sums do

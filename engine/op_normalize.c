@@ -35,7 +35,7 @@ static psal_node row_mean(psal_graph *graph, psal_node x) {
 }
 
 #define INPUT(...) \
-    { {(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}}, PSAL_VALUES_NORMAL, 0 }
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NORMAL, 0 }
 
 /* ---- softmax ---- */
 

@@ -10,7 +10,7 @@
 #include "engine/op.h"
 
 #define INPUT(...) \
-    { {(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}}, PSAL_VALUES_NORMAL, 0 }
+    { PSAL_DIMS(__VA_ARGS__), PSAL_VALUES_NORMAL, 0 }
 
 /* ---- permute ---- */
 

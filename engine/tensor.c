@@ -60,6 +60,17 @@ bool psal_shape_equal(const psal_shape *a, const psal_shape *b) {
     return true;
 }
 
+bool psal_shape_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *both) {
+    *both = (psal_shape){.ndim = a->ndim > b->ndim ? a->ndim : b->ndim};
+    for (int i = 0; i < both->ndim; i++) {
+        const int ia = i - (both->ndim - a->ndim), ib = i - (both->ndim - b->ndim);
+        const int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
+        if (da != db && da != 1 && db != 1) return false;
+        both->dim[i] = da == 1 ? db : da;
+    }
+    return true;
+}
+
 int64_t psal_shape_count(const psal_shape *shape) {
     if (shape->ndim < 0 || shape->ndim > PSAL_MAX_DIMS) return -1;
     bool empty = false;

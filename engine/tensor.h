@@ -43,6 +43,10 @@ psal_shape psal_shape_make(int ndim, const int64_t *dim);
 
 bool psal_shape_equal(const psal_shape *a, const psal_shape *b);
 
+/* The shape of a and b together as NumPy has it: aligned at their last axes, and repeated along axes of length 1. False
+ * when they do not fit; *both may be written to all the same. */
+bool psal_shape_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *both);
+
 /* Product of the dimensions (1 for a scalar), or -1 when a dimension is negative or the product exceeds INT64_MAX / 16
  * (so that multiplying it by any element size cannot overflow). */
 int64_t psal_shape_count(const psal_shape *shape);

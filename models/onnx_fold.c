@@ -101,7 +101,7 @@ bool onnx_fold_binary(onnx_run *r) {
     if (onnx_int(r, "fmod", 0))
         onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute fmod 1: psal has remainders of floor division");
     if (onnx_failed(r)) return false;
-    if (!onnx_broadcast(&a->shape, &b->shape, &shape)) {
+    if (!psal_shape_broadcast(&a->shape, &b->shape, &shape)) {
         onnx_fail(r, PSAL_ERR_SHAPE, "its constants do not fit each other");
         return false;
     }
@@ -182,7 +182,8 @@ bool onnx_fold_where(onnx_run *r) {
     const onnx_constant *c = onnx_constant_input(r, 0), *a = onnx_constant_input(r, 1), *b = onnx_constant_input(r, 2);
     psal_shape both, shape;
     if (!c || !a || !b) return false;
-    if (!c->integers || !onnx_broadcast(&a->shape, &b->shape, &both) || !onnx_broadcast(&c->shape, &both, &shape)) {
+    if (!c->integers || !psal_shape_broadcast(&a->shape, &b->shape, &both) ||
+        !psal_shape_broadcast(&c->shape, &both, &shape)) {
         onnx_fail(r, PSAL_ERR_SHAPE, "its constants do not fit each other");
         return false;
     }

@@ -78,8 +78,6 @@ void onnx_output_constant(onnx_run *r, size_t i, const onnx_constant *constant);
 onnx_constant *onnx_new_constant(onnx_run *r, bool integer, const psal_shape *shape);
 /* An axis from -ndim to ndim - 1, made to start from 0; -1 after an error. */
 int onnx_axis(onnx_run *r, int64_t axis, int ndim);
-/* The shape that NumPy's rules make of both; false when there is none. */
-bool onnx_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *result);
 /* A position from -length to length - 1, made to start from 0; -1 after an error. */
 int64_t onnx_index(onnx_run *r, int64_t index, int64_t length);
 

@@ -401,20 +401,8 @@ static void build_gemm(onnx_run *r) {
 }
 
 static void build_matmul(onnx_run *r) {
-    psal_graph *g = r->graph;
     const psal_node a = input_of(r, 0, 2, PSAL_MAX_DIMS), b = input_of(r, 1, 2, PSAL_MAX_DIMS);
-    if (onnx_failed(r)) return;
-    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
-    if (bs.ndim == 2) { /* one matrix for all rows */
-        psal_shape flat = PSAL_SHAPE(1, as.dim[as.ndim - 1]), shape = as;
-        for (int i = 0; i < as.ndim - 1; i++) flat.dim[0] *= as.dim[i];
-        const psal_node rows = as.ndim == 2 ? a : psal_reshape(g, a, flat);
-        const psal_node y = psal_matmul(g, rows, false, b, false);
-        shape.dim[as.ndim - 1] = bs.dim[1];
-        onnx_output(r, 0, as.ndim == 2 ? y : psal_reshape(g, y, shape));
-        return;
-    }
-    onnx_output(r, 0, psal_matmul(g, a, false, b, false));
+    if (!onnx_failed(r)) onnx_output(r, 0, psal_matmul(r->graph, a, false, b, false));
 }
 
 /* ---- shapes ---- */

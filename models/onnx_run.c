@@ -199,17 +199,6 @@ int64_t onnx_index(onnx_run *r, int64_t index, int64_t length) {
     return -1;
 }
 
-bool onnx_broadcast(const psal_shape *a, const psal_shape *b, psal_shape *result) {
-    result->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
-    for (int i = 0; i < result->ndim; i++) {
-        const int ia = i - (result->ndim - a->ndim), ib = i - (result->ndim - b->ndim);
-        const int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
-        if (da != db && da != 1 && db != 1) return false;
-        result->dim[i] = da == 1 ? db : da;
-    }
-    return true;
-}
-
 /* The shape that input 1 is; NULL after an error. */
 static const int64_t *wanted_shape(onnx_run *r, int64_t *count) {
     const int64_t *wanted = onnx_integers(r, 1, count);
@@ -229,7 +218,7 @@ bool onnx_expanded(onnx_run *r, const psal_shape *x, psal_shape *shape) {
     const int64_t *wanted = wanted_shape(r, &count);
     if (!wanted) return false;
     const psal_shape to = psal_shape_make((int)count, wanted);
-    return onnx_broadcast(x, &to, shape) || not_made(r, x, &to);
+    return psal_shape_broadcast(x, &to, shape) || not_made(r, x, &to);
 }
 
 bool onnx_reshaped(onnx_run *r, const psal_shape *x, psal_shape *shape) {

@@ -234,7 +234,7 @@ static const refusal refusals[] = {
     {softmax_scalar, PSAL_ERR_SHAPE, "softmax of a scalar"},
     {layer_norm_shapes, PSAL_ERR_SHAPE, "mul of 2x3 and 2: the shapes do not fit together"},
     {layer_norm_no_node, PSAL_ERR_ARGUMENT, "row_normalize: input 0 is not a node of this graph"},
-    {matmul_fronts, PSAL_ERR_SHAPE, "expand of 4x3x3x3 to 2x3x3x3"},
+    {matmul_fronts, PSAL_ERR_SHAPE, "matmul of 2x3x5x6 and 4x3x3x3 transposed"},
     {matmul_many, PSAL_ERR_SHAPE, "matmul of 2x3x5x6 and 2x3x2x3"},
     {matmul_no_node, PSAL_ERR_ARGUMENT, "matmul: input 1 is not a node of this graph"},
     {expand_shape, PSAL_ERR_SHAPE, "expand of 1x3 to 3x2: each axis of the smaller one must be as long or 1"},

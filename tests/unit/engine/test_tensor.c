@@ -90,7 +90,13 @@ START_TEST(test_shapes) {
     ck_assert(!psal_shape_equal(&shape, &other));
     ck_assert(!psal_shape_equal(&shape, &shorter));
 
+    psal_shape rows = PSAL_SHAPE(5, 1), column = PSAL_SHAPE(2, 3, 1, 4), both, expected = PSAL_SHAPE(2, 3, 5, 4);
+    ck_assert(psal_shape_broadcast(&rows, &column, &both) && psal_shape_equal(&both, &expected));
+    ck_assert(psal_shape_broadcast(&column, &rows, &both) && psal_shape_equal(&both, &expected));
+    ck_assert(!psal_shape_broadcast(&shape, &other, &both) && !psal_shape_broadcast(&shorter, &shape, &both));
+
     psal_shape scalar = psal_shape_make(0, NULL);
+    ck_assert(psal_shape_broadcast(&scalar, &shape, &both) && psal_shape_equal(&both, &shape));
     ck_assert_int_eq(psal_shape_count(&scalar), 1);
     ck_assert_str_eq(psal_shape_format(&scalar, text, sizeof text), "scalar");
 
