@@ -688,7 +688,7 @@ static void build_never(onnx_run *r) {
 
 #define WINDOW " auto_pad dilations kernel_shape pads strides "
 
-/* name, attributes; inputs that are weights, operands, statistics, as bits; of nodes, of constants. In strcmp's order. */
+/* In strcmp's order. The three numbers are bits: inputs that are weights, operands, statistics. */
 static const onnx_operator operators[] = {
     {"Abs", " ", 0, 1, 0, build_unary, onnx_fold_unary},
     {"Add", " ", 0, 3, 0, build_binary, onnx_fold_binary},
