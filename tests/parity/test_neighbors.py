@@ -19,20 +19,12 @@ import time
 
 import numpy as np
 
+from report import Report
+
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 import process_memory  # noqa: E402
 
 CLASSES = 10
-
-
-class Report:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, name, good, detail=""):
-        self.passed += bool(good)
-        self.failed += not good
-        print(("ok    " if good else "FAILED"), name, detail if detail else "", flush=True)
 
 
 def make_profiles(rng, samples, length):
@@ -256,8 +248,7 @@ def main():
         refusals(report, program, pathlib.Path(folder), rng)
         if options.large:
             large_store(report, program, pathlib.Path(options.keep or folder), rng)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from PIL import Image  # noqa: E402
 
 import reference  # noqa: E402
 import seeds  # noqa: E402
+from report import Report  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PHOTOS = ROOT.parent / "shared" / "imagenet-sample"
@@ -37,16 +38,6 @@ SLOW = os.environ.get("PSAL_SLOW", "0") not in ("", "0")
 PARTS, KILLS = 7, 20
 MOST_DOUBLE = 100  # images that are computed in float64, too
 GROUPS = ("correct", "incorrect", "predicted")
-
-
-class Report:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, name, good, detail=""):
-        self.passed += bool(good)
-        self.failed += not good
-        print(("ok    " if good else "FAILED"), name, detail, flush=True)
 
 
 # ---- a network and its samples ----
@@ -372,8 +363,7 @@ def main():
                     kill_and_resume(report, psal, longer, folder / "killed", random)
             except (RuntimeError, OSError, KeyError, ValueError) as caught:
                 report.check(case.name, False, f"{type(caught).__name__}: {caught}")
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.finish()
 
 
 if __name__ == "__main__":
