@@ -88,7 +88,8 @@ ptrdiff_t psal_pickle_unescape_string(const char *text, size_t size, char *to) {
     return (ptrdiff_t)out;
 }
 
-size_t psal_pickle_utf8(uint32_t code, char *to) {
+/* One code point as UTF-8; returns the bytes written (1 to 4), 0 beyond U+10FFFF. */
+static size_t write_utf8(uint32_t code, char *to) {
     if (code < 0x80) {
         to[0] = (char)code;
         return 1;
@@ -123,7 +124,7 @@ ptrdiff_t psal_pickle_unescape_unicode(const char *text, size_t size, char *to) 
             code = (uint32_t)value;
             i += 1 + digits;
         }
-        out += psal_pickle_utf8(code, to + out);
+        out += write_utf8(code, to + out);
     }
     return (ptrdiff_t)out;
 }

@@ -17,9 +17,6 @@ ptrdiff_t psal_pickle_unescape_string(const char *text, size_t size, char *to);
  * bytes; -1 when malformed. */
 ptrdiff_t psal_pickle_unescape_unicode(const char *text, size_t size, char *to);
 
-/* One code point as UTF-8; returns the bytes written (1 to 4), 0 beyond U+10FFFF. */
-size_t psal_pickle_utf8(uint32_t code, char *to);
-
 /* UTF-8 text whose characters are all below 256, as one byte each (Latin-1) into at most `size`
  * bytes; -1 otherwise. */
 ptrdiff_t psal_pickle_latin1(const char *text, size_t size, char *to);

@@ -89,7 +89,9 @@ static bool is_integer_weight(const char *name, const psal_shape *shape) {
     return shape->ndim > 1 && psal_shape_count(shape) > 1;
 }
 
-bool net_matters(const net_group *group, size_t index) {
+/* Whether tensor `index` of the checkpoint may be part of the network: everything but what is known to be without
+ * effect. */
+static bool matters(const net_group *group, size_t index) {
     const psal_tensor *tensor = psal_tensor_map_at(group->checkpoint, index);
     const char *name = psal_tensor_map_name(group->checkpoint, index);
     if (psal_shape_count(&tensor->shape) == 0 || is_harmless(group, name, &tensor->shape)) return false;
@@ -139,7 +141,7 @@ size_t net_name_leftovers(const net_group *group, const bool *used, char *text, 
     for (int vectors = 0; vectors < 2; vectors++)
         for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
             const psal_tensor *tensor = psal_tensor_map_at(checkpoint, i);
-            if (group->hidden[i] || (used && used[i]) || (tensor->shape.ndim < 2) != vectors || !net_matters(group, i))
+            if (group->hidden[i] || (used && used[i]) || (tensor->shape.ndim < 2) != vectors || !matters(group, i))
                 continue;
             if (count++ < NAMED) append(text, size, psal_tensor_map_name(checkpoint, i), tensor), named++;
         }
@@ -192,7 +194,7 @@ psal_status net_check_leftovers(const net_group *group, const net_candidate *can
     for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
         const psal_tensor *tensor = psal_tensor_map_at(checkpoint, i);
         const char *name = psal_tensor_map_name(checkpoint, i);
-        if (!used[i] && psal_tensor_is_float(tensor) && identity_of(name, &tensor->shape) >= 0 && net_matters(group, i))
+        if (!used[i] && psal_tensor_is_float(tensor) && identity_of(name, &tensor->shape) >= 0 && matters(group, i))
             return psal_fail(
                 err, PSAL_ERR_UNSUPPORTED,
                 "tensor '%.200s' normalises the input inside of the network: say what it does with --preprocess, and "

@@ -9,10 +9,6 @@
  * of memory. */
 bool *net_used(const net_group *group, const net *list);
 
-/* Whether tensor `index` of the checkpoint may be part of the network: everything but what is known to be without
- * effect. */
-bool net_matters(const net_group *group, size_t index);
-
 /* "'fc.0.weight' (64x512), 'fc.0.bias' (64), ... (4 in all)": those that `used` (NULL: none) does not have and that
  * matter, kernels and matrices first. Returns how many; the text is "" then for none. */
 size_t net_name_leftovers(const net_group *group, const bool *used, char *text, size_t size);

@@ -1,5 +1,4 @@
 #include "tools/edit_report.h"
-#include "tools/print.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -11,6 +10,7 @@
 #include "io/figure.h"
 #include "io/json_output.h"
 #include "saliency/prune.h"
+#include "tools/print.h"
 
 static_assert(sizeof(psal_edit_result) == PSAL_EDIT_COLUMNS * sizeof(double), "a column per member");
 
@@ -139,15 +139,7 @@ static void print_table(const psal_edit_report *r, double *room) {
 static psal_status write_csv(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return psal_error_status(err);
-    psal_csv_text(csv, "choice");
-    psal_csv_text(csv, "k");
-    for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) {
-        char name[64];
-        psal_csv_text(csv, columns[c]);
-        snprintf(name, sizeof name, "%s_se", columns[c]);
-        psal_csv_text(csv, name);
-    }
-    psal_csv_end_record(csv);
+    psal_csv_mean_titles(csv, columns, PSAL_EDIT_COLUMNS);
     for (size_t v = 0; v < variants(r); v++) {
         psal_csv_text(csv, choice_of(r, v));
         psal_csv_int(csv, k_of(r, v));

@@ -44,6 +44,47 @@ psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, flo
     return status;
 }
 
+/* ---- one thread's things ---- */
+
+static psal_status open_worker(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err) {
+    memset(worker, 0, sizeof *worker);
+    worker->mistakes = mistakes;
+    worker->image = malloc(psal_session_image_size(mistakes->session) * sizeof *worker->image);
+    worker->naive = malloc((size_t)mistakes->filters * sizeof *worker->naive);
+    worker->standardized = malloc((size_t)mistakes->filters * sizeof *worker->standardized);
+    if (!worker->image || !worker->naive || !worker->standardized)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters",
+                         (long long)mistakes->filters);
+    if (!(worker->saliency = psal_saliency_worker_new(mistakes->saliency, err))) return psal_error_status(err);
+    if (!(worker->classifier = psal_classifier_worker_new(mistakes->classifier, err))) return psal_error_status(err);
+    if (mistakes->variants &&
+        !(worker->variants = psal_variants_worker_new(mistakes->variants, worker->classifier, err)))
+        return psal_error_status(err);
+    worker->edit = psal_edit_new(mistakes->session->model, err);
+    return worker->edit ? PSAL_OK : psal_error_status(err);
+}
+
+static void close_worker(psal_mistakes_worker *worker) {
+    psal_saliency_worker_free(worker->saliency);
+    psal_variants_worker_free(worker->variants);
+    psal_classifier_worker_free(worker->classifier);
+    psal_edit_free(worker->edit);
+    free(worker->image);
+    free(worker->naive);
+    free(worker->standardized);
+    memset(worker, 0, sizeof *worker);
+}
+
+psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
+    const psal_statistics *s = worker->mistakes->statistics;
+    psal_status status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
+    if (status == PSAL_OK)
+        status = psal_saliency_profile(worker->saliency, worker->image, subject->label, 0, worker->naive, err);
+    if (status != PSAL_OK) return status;
+    return psal_standardize(PSAL_MODE_STD, worker->mistakes->filters, worker->naive, s->mean, s->std,
+                            worker->standardized, err);
+}
+
 /* ---- running several at once ---- */
 
 typedef psal_status (*work_function)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
@@ -72,7 +113,7 @@ static psal_status run_all(const psal_mistakes *mistakes, const char *label, siz
                      : worker.classifier ? PSAL_OK
                                          : psal_error_status(&own);
         } else {
-            status = psal_mistakes_worker_open(&worker, mistakes, &own);
+            status = open_worker(&worker, mistakes, &own);
         }
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++) {
@@ -95,7 +136,7 @@ static psal_status run_all(const psal_mistakes *mistakes, const char *label, siz
                 result = status;
             }
         }
-        psal_mistakes_worker_close(&worker);
+        close_worker(&worker);
     }
     psal_progress_finish(progress);
     return result;
@@ -284,53 +325,24 @@ int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psa
                                mistakes->dataset ? psal_dataset_count(mistakes->dataset) : 0, status, err);
 }
 
-/* ---- one thread's things ---- */
-
-psal_status psal_mistakes_worker_open(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err) {
-    memset(worker, 0, sizeof *worker);
-    worker->mistakes = mistakes;
-    worker->image = malloc(psal_session_image_size(mistakes->session) * sizeof *worker->image);
-    worker->naive = malloc((size_t)mistakes->filters * sizeof *worker->naive);
-    worker->standardized = malloc((size_t)mistakes->filters * sizeof *worker->standardized);
-    if (!worker->image || !worker->naive || !worker->standardized)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters",
-                         (long long)mistakes->filters);
-    if (!(worker->saliency = psal_saliency_worker_new(mistakes->saliency, err))) return psal_error_status(err);
-    if (!(worker->classifier = psal_classifier_worker_new(mistakes->classifier, err))) return psal_error_status(err);
-    if (mistakes->variants &&
-        !(worker->variants = psal_variants_worker_new(mistakes->variants, worker->classifier, err)))
-        return psal_error_status(err);
-    worker->edit = psal_edit_new(mistakes->session->model, err);
-    return worker->edit ? PSAL_OK : psal_error_status(err);
-}
-
-void psal_mistakes_worker_close(psal_mistakes_worker *worker) {
-    psal_saliency_worker_free(worker->saliency);
-    psal_variants_worker_free(worker->variants);
-    psal_classifier_worker_free(worker->classifier);
-    psal_edit_free(worker->edit);
-    free(worker->image);
-    free(worker->naive);
-    free(worker->standardized);
-    memset(worker, 0, sizeof *worker);
-}
-
-psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
-    const psal_statistics *s = worker->mistakes->statistics;
-    psal_status status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
-    if (status == PSAL_OK)
-        status = psal_saliency_profile(worker->saliency, worker->image, subject->label, 0, worker->naive, err);
-    if (status != PSAL_OK) return status;
-    return psal_standardize(PSAL_MODE_STD, worker->mistakes->filters, worker->naive, s->mean, s->std,
-                            worker->standardized, err);
-}
-
 /* ---- options ---- */
 
 void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals) {
     if (subjects == 1) width += error_width + 4;
     printf(sign ? "  %+*.*f" : "  %*.*f", width, decimals, mean);
     if (subjects > 1) printf(" +- %*.*f", error_width, decimals, error);
+}
+
+void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count) {
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
+    for (int c = 0; c < count; c++) {
+        char name[64];
+        psal_csv_text(csv, columns[c]);
+        snprintf(name, sizeof name, "%s_se", columns[c]);
+        psal_csv_text(csv, name);
+    }
+    psal_csv_end_record(csv);
 }
 
 psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err) {

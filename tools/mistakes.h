@@ -3,6 +3,7 @@
 #ifndef PSAL_TOOLS_MISTAKES_H
 #define PSAL_TOOLS_MISTAKES_H
 
+#include "io/csv.h"
 #include "io/dataset.h"
 #include "io/progress.h"
 #include "saliency/choose.h"
@@ -94,8 +95,6 @@ typedef struct psal_mistakes_worker {
     double *standardized; /* [filters] */
 } psal_mistakes_worker;
 
-psal_status psal_mistakes_worker_open(psal_mistakes_worker *worker, const psal_mistakes *mistakes, psal_error *err);
-void psal_mistakes_worker_close(psal_mistakes_worker *worker); /* zeroed is fine */
 /* Load a subject's image and compute its profile. */
 psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
 
@@ -111,6 +110,9 @@ psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label,
 /* Print a table's column: a mean over so many subjects and " +- " its standard error, which one subject has not. sign:
  * "+" in front of positive ones. */
 void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals);
+
+/* The first row of a table (CSV) of means: choice, k, and of each column its mean and its standard error. */
+void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count);
 
 /* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
 psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err);

@@ -1,5 +1,4 @@
 #include "tools/neighbors_output.h"
-#include "tools/print.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,8 +11,10 @@
 #include "io/figure.h"
 #include "io/json_output.h"
 #include "io/resize.h"
+#include "tools/print.h"
 
-const psal_profile_record *psal_neighbor_query(const psal_neighbor_report *report, int64_t q, int64_t *sample) {
+/* Record of query `q`; *sample (may be NULL) its number, -1 for an image. */
+static const psal_profile_record *query_of(const psal_neighbor_report *report, int64_t q, int64_t *sample) {
     if (sample) *sample = report->queries ? report->queries[q] : -1;
     return report->queries ? &report->store->records[report->queries[q]] : &report->image;
 }
@@ -37,7 +38,7 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
     summary->hub_queries = summary->hub < 0 ? 0 : counts[summary->hub];
     free(counts);
     for (int64_t q = 0; q < report->query_count; q++) {
-        const psal_profile_record *query = psal_neighbor_query(report, q, NULL);
+        const psal_profile_record *query = query_of(report, q, NULL);
         bool same_class = false, same_mistake = false;
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
@@ -56,7 +57,7 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
 void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summary *summary) {
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample;
-        const psal_profile_record *query = psal_neighbor_query(report, q, &sample);
+        const psal_profile_record *query = query_of(report, q, &sample);
         if (sample >= 0) printf("sample %" PRId64 "  ", sample);
         psal_print(stdout, "%s", query->path);
         psal_print(stdout, ": %s, predicted %s\n", psal_labels_name(report->labels, query->label),
@@ -120,7 +121,7 @@ psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const ch
     psal_csv_record(csv, sizeof header / sizeof *header, header);
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample, rank = 0;
-        const psal_profile_record *query = psal_neighbor_query(report, q, &sample);
+        const psal_profile_record *query = query_of(report, q, &sample);
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
             if (sample >= 0)
@@ -167,7 +168,7 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
     bool good = queries != NULL;
     for (int64_t q = 0; q < report->query_count && good; q++) {
         int64_t sample;
-        const psal_profile_record *query = psal_neighbor_query(report, q, &sample);
+        const psal_profile_record *query = query_of(report, q, &sample);
         json_t *object = record_json(report, sample, query), *list = json_array();
         FOR_NEIGHBORS(report, q, n) {
             json_t *one = record_json(report, n->sample, record_of(report, n));
@@ -296,7 +297,7 @@ static psal_status fill_sheet(sheet *s, int64_t queries, psal_error *err) {
     psal_status status = PSAL_OK;
     for (int64_t q = 0; q < queries && status == PSAL_OK; q++) {
         int64_t sample, rank = 0;
-        const psal_profile_record *query = psal_neighbor_query(report, q, &sample);
+        const psal_profile_record *query = query_of(report, q, &sample);
         if (sample >= 0)
             snprintf(s->headings[s->count], sizeof s->headings[0], "query: sample %" PRId64, sample);
         else

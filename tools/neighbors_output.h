@@ -22,9 +22,6 @@ typedef struct psal_neighbor_report {
     const psal_neighbor *neighbors; /* [query_count][top] */
 } psal_neighbor_report;
 
-/* Record of query `q`; *sample (may be NULL) its number, -1 for an image. */
-const psal_profile_record *psal_neighbor_query(const psal_neighbor_report *report, int64_t q, int64_t *sample);
-
 /* What many queries say about the similarity itself. */
 typedef struct psal_hub_summary {
     int64_t hub, hub_queries;     /* the sample most often found, and by how many queries; -1 and 0: none */

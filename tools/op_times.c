@@ -1,8 +1,9 @@
 #include "tools/op_times.h"
-#include "tools/print.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "tools/print.h"
 
 static int by_seconds(const void *a, const void *b) {
     double x = ((const psal_timing *)a)->seconds, y = ((const psal_timing *)b)->seconds;

@@ -1,5 +1,3 @@
-#include "tools/memory.h"
-#include "tools/print.h"
 #include "tools/program.h"
 
 #include <errno.h>
@@ -15,9 +13,11 @@
 #include "engine/text.h"
 #include "io/mapped_file.h"
 #include "io/temporary_files.h"
+#include "tools/memory.h"
+#include "tools/openmp_spin.h"
 #include "tools/options_help.h"
 #include "tools/outputs.h"
-#include "tools/openmp_spin.h"
+#include "tools/print.h"
 
 /* The first file that a program opens would take the place of a closed stream, and get what is meant for it. What is
  * opened here instead cannot be used in the stream's direction: that fails with EBADF, as if it were closed still. */

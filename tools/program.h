@@ -6,8 +6,7 @@
 #include "tools/options.h"
 
 /* A program's work. Returns 0 (whatever stands in *err then), or a psal_status with *err filled, which the frame prints
- * and turns into 1, or with
- * *err empty the status with which the program is to leave. */
+ * and turns into 1, or with *err empty the status with which the program is to leave. */
 typedef int (*psal_program_work)(const psal_options *options, psal_error *err);
 
 /* All of main: parse the command line, show --help and --version, do the work, and return the exit status: 2 for a

@@ -148,15 +148,7 @@ static psal_status write_csv(const run *r, psal_error *err) {
     const char *path = psal_options_string(r->options, "csv");
     psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
     if (!csv) return path ? psal_error_status(err) : PSAL_OK;
-    psal_csv_text(csv, "choice");
-    psal_csv_text(csv, "k");
-    for (int c = 0; c < COLUMNS; c++) {
-        char name[64];
-        psal_csv_text(csv, columns[c]);
-        snprintf(name, sizeof name, "%s_se", columns[c]);
-        psal_csv_text(csv, name);
-    }
-    psal_csv_end_record(csv);
+    psal_csv_mean_titles(csv, columns, COLUMNS);
     for (size_t v = 0; v < variants(r); v++) {
         psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
         psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);

@@ -1,5 +1,3 @@
-#include "tools/memory.h"
-#include "tools/print.h"
 #include "tools/session.h"
 
 #include <errno.h>
@@ -12,7 +10,9 @@
 
 #include "io/checkpoint.h"
 #include "saliency/delta.h"
+#include "tools/memory.h"
 #include "tools/network.h"
+#include "tools/print.h"
 
 /* Told by the build: where the installation keeps its data, and where the sources were. */
 #ifndef PSAL_DATADIR

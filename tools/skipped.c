@@ -1,4 +1,3 @@
-#include "tools/print.h"
 #include "tools/skipped.h"
 
 #include <stdio.h>
@@ -6,6 +5,7 @@
 #include <string.h>
 
 #include "io/json_output.h"
+#include "tools/print.h"
 
 bool psal_skippable(const psal_error *why) {
     /* The status of a limit that an image exceeds is that of memory, too; a real lack always says so. */

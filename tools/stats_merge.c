@@ -1,4 +1,3 @@
-#include "tools/print.h"
 #include "tools/stats_merge.h"
 
 #include <inttypes.h>
@@ -7,11 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/numbers.h"
 #include "io/atomic_file.h"
 #include "io/npy.h"
-#include "engine/numbers.h"
 #include "io/profile_writer.h"
 #include "io/run_lock.h"
+#include "tools/print.h"
 #include "tools/stats_figures.h"
 
 psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err) {
