@@ -3,12 +3,11 @@
  *   WEIGHTS INPUT.npy OUT.npy [LAYER [PREFIX [NAME...]]]
  *
  * sends the images of INPUT (float32 [n,channels,height,width], preprocessed) through the network and writes its
- * logits to OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. PREFIX and NAMEs are psal_model_options' prefix and
- * ignore_extra; empty fields are not there. Each question is answered by a line: "ok" with architecture, width,
- * variant, epsilon, the number of classes and the notes, or "error: " and the message.
+ * logits to OUT; with LAYER ("layer1.0.conv1") what that layer gives instead. PREFIX and NAMEs are psal_model_options'
+ * prefix and ignore_extra; empty fields are not there. Each question is answered by a line: "ok" with architecture,
+ * width, variant, epsilon, the number of classes and the notes, or "error: " and the message.
  *
- *   dump_model [auto | gemm | direct | accurate]    which convolution is used
- * (engine/kernels/conv2d/conv2d.h) */
+ *   dump_model [auto | gemm | direct | accurate]    which convolution is used (engine/kernels/conv2d/conv2d.h) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
