@@ -34,6 +34,11 @@ int net_score(const net_candidate *c) {
     return c->right - c->missing - c->wrong;
 }
 
+/* Nothing can then be said of it, and so nothing of what fits best. */
+static bool is_unknown(const net_candidate *c) {
+    return c->list.error.status == PSAL_ERR_MEMORY;
+}
+
 bool net_fits(const net_candidate *c) {
     return c->list.error.status == PSAL_OK && c->missing == 0 && c->wrong == 0;
 }
@@ -135,19 +140,20 @@ static void try_arch(net_candidate *c, const net_arch *arch, const psal_tensor_m
         c->options.channels = channels;
         judge(c, tensors);
     }
-    if (net_fits(c) || (c->missing > 0 && !thorough)) return;
+    if (net_fits(c) || is_unknown(c) || (c->missing > 0 && !thorough)) return;
 
     interval from_first = common_widths(&c->list, tensors, 0);
     interval from_middle = common_widths(&c->list, tensors, 0.5);
     const double widths[] = {recorded_width, likely_within(from_first), (from_first.low + from_first.high) / 2,
                              likely_within(from_middle)};
-    for (int i = 0; i < (int)(sizeof widths / sizeof *widths) && !net_fits(c); i++) {
+    for (int i = 0; i < (int)(sizeof widths / sizeof *widths) && !net_fits(c) && !is_unknown(c); i++) {
         if (!(widths[i] > 0 && widths[i] <= NET_MAX_WIDTH) || widths[i] == c->options.width) continue;
         net_candidate other = {.arch = arch, .options = c->options};
         other.options.width = widths[i];
         judge(&other, tensors);
         net_candidate worse = other;
-        if (other.list.error.status == PSAL_OK && (net_fits(&other) || net_score(&other) > net_score(c))) {
+        if (is_unknown(&other) ||
+            (other.list.error.status == PSAL_OK && (net_fits(&other) || net_score(&other) > net_score(c)))) {
             worse = *c;
             *c = other;
         }
@@ -175,25 +181,26 @@ static void try_each(net_candidate *best, const psal_tensor_map *tensors, double
     const net_arch *first = preferred ? net_arch_find(preferred) : NULL;
     if (first) {
         try_arch(best, first, tensors, recorded_width, thorough);
-        if (is_perfect(best, tensors)) return;
+        if (is_perfect(best, tensors) || is_unknown(best)) return;
     }
     for (int i = 0; i < net_arch_count(); i++) {
         net_candidate c;
         const net_arch *arch = net_arch_at(i);
         if (arch == first) continue;
         try_arch(&c, arch, tensors, recorded_width, thorough);
-        bool better = !best->arch || net_fits(&c) > net_fits(best) ||
+        bool better = !best->arch || is_unknown(&c) || net_fits(&c) > net_fits(best) ||
                       (net_fits(&c) == net_fits(best) && (net_score(&c) > net_score(best) || is_plainer(&c, best)));
         net_candidate worse = better ? *best : c;
         if (better) *best = c;
         net_clear(&worse.list);
+        if (is_unknown(best)) return;
     }
 }
 
 /* Look for one that fits, which the names alone rule out for most; else look closer. */
 static void try_all(net_candidate *best, const psal_tensor_map *tensors, double recorded_width, const char *preferred) {
     try_each(best, tensors, recorded_width, preferred, false);
-    if (net_fits(best)) return;
+    if (net_fits(best) || is_unknown(best)) return;
     net_clear(&best->list);
     try_each(best, tensors, recorded_width, preferred, true);
 }
@@ -221,7 +228,7 @@ psal_status net_recognise(const psal_tensor_map *tensors, const psal_model_optio
     } else {
         try_all(best, tensors, recorded_width, psal_tensor_map_meta(tensors, "psal.arch"));
     }
-    if (best->list.error.status != PSAL_ERR_MEMORY) return PSAL_OK;
+    if (!is_unknown(best)) return PSAL_OK;
     net_clear(&best->list);
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
 }
