@@ -227,8 +227,9 @@ static psal_node take_logits(walk *w) {
     bool good = logits != PSAL_NO_NODE && shape->ndim >= 2 && shape->dim[0] == r->batch;
     for (int i = 2; good && i < shape->ndim; i++) good = shape->dim[i] == 1;
     if (!good) {
-        net_fail(r->n, PSAL_ERR_UNSUPPORTED, "its output '%.100s' has shape %s, expected images x classes",
-                 r->d->values[w->onnx->logits], psal_shape_format(shape, text, sizeof text));
+        net_fail(r->n, PSAL_ERR_UNSUPPORTED, "its output '%.100s' has shape %s, expected images x classes%s",
+                 r->d->values[w->onnx->logits], psal_shape_format(shape, text, sizeof text),
+                 r->d->output_count > 1 ? "; --weights-key NAME takes another output" : "");
         return PSAL_NO_NODE;
     }
     return shape->ndim == 2 ? logits : psal_reshape(r->graph, logits, PSAL_SHAPE(shape->dim[0], shape->dim[1]));

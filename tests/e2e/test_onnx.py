@@ -103,7 +103,10 @@ def test_outputs():
     said = done.stderr.decode()
     check("features first", done.returncode == 0 and all(word in said for word in both), said)
     check("the second", answer("the second", content, "--weights-key", "logits") == plain)
-    answer("no such output", content, "--weights-key", "log", says=("--weights-key", "'6', 'logits'", "not 'log'"), status=1)
+    content = classifier(1, outputs=[("4", [1, 6, 8, 8]), logits])
+    answer("no classes first", content, says=("its output '4' has shape 1x6x", "--weights-key NAME takes another output"), status=1)
+    check("the classes second", answer("the classes second", content, "--weights-key", "logits") == plain)
+    answer("no such output", content, "--weights-key", "log", says=("--weights-key", "'4', 'logits'", "not 'log'"), status=1)
 
 
 def test_computed_weights():
