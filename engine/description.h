@@ -63,6 +63,9 @@ typedef struct psal_description {
     size_t operator_count;
     const psal_port *inputs, *outputs;
     size_t input_count, output_count;
+    const uint8_t *file; /* all of the file, for a copy with other weights (io/onnx_write.h) */
+    size_t file_size;
+    bool has_external; /* some of its tensors lie in other files */
 } psal_description;
 
 #endif

@@ -115,8 +115,8 @@ const char *psal_tensor_map_meta(const psal_tensor_map *map, const char *key); /
 size_t psal_tensor_map_meta_count(const psal_tensor_map *map);
 const char *psal_tensor_map_meta_key(const psal_tensor_map *map, size_t index);
 
-/* What the file says about the network itself (engine/description.h); NULL: nothing. Its memory is the map's, adopted.
- */
+/* What the file says about the network itself (engine/description.h); NULL: nothing. Its memory is the map's, adopted,
+ * or that of a map which outlives this one. */
 struct psal_description;
 void psal_tensor_map_describe(psal_tensor_map *map, const struct psal_description *description);
 const struct psal_description *psal_tensor_map_description(const psal_tensor_map *map);

@@ -7,6 +7,7 @@
 #include "io/mapped_file.h"
 #include "io/npy.h"
 #include "io/onnx.h"
+#include "io/onnx_write.h"
 #include "io/pth.h"
 #include "io/safetensors.h"
 #include "io/tfjs.h"
@@ -208,4 +209,19 @@ psal_tensor_map *psal_checkpoint_read(const char *path, psal_notes *notes, psal_
     psal_tensor_map *map = c ? psal_checkpoint_part_read(c, 0, notes, err) : NULL;
     psal_checkpoint_close(c);
     return map;
+}
+
+/* ---- writing ---- */
+
+static bool ends_in(const char *path, const char *end) {
+    const size_t length = strlen(path), size = strlen(end);
+    return length >= size && strcmp(path + length - size, end) == 0;
+}
+
+psal_status psal_checkpoint_write(const char *path, const psal_tensor_map *map, psal_error *err) {
+    if (!psal_tensor_map_description(map)) return psal_safetensors_write(path, map, err);
+    if (ends_in(path, ".safetensors"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a network from an ONNX file is saved as one: call it .onnx",
+                         path);
+    return psal_onnx_write(path, map, err);
 }

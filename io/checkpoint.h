@@ -24,6 +24,10 @@
  * read-only views of the file. The caller frees the map. NULL with *err. */
 psal_tensor_map *psal_checkpoint_read(const char *path, psal_notes *notes, psal_error *err);
 
+/* Write the map as the form that it is: a copy of the ONNX model that it describes, with its tensors in the place of
+ * the model's (io/onnx_write.h), or .safetensors, where it describes none. */
+psal_status psal_checkpoint_write(const char *path, const psal_tensor_map *map, psal_error *err);
+
 /* ---- files with several dictionaries of tensors ----
  *
  * What a training script saved may hold the weights anywhere: under "state_dict", under a key of its own, in a tuple,

@@ -493,9 +493,12 @@ psal_tensor_map *psal_onnx_read(const char *path, psal_error *err) {
     r.description = allocate(&r, 1, sizeof *r.description);
     if (!failed(&r)) {
         r.description->name = "";
+        r.description->file = file.data;
+        r.description->file_size = file.size;
         read_model(&r, (psal_proto_message){file.data, file.size});
     }
     free(r.references);
+    if (!failed(&r)) r.description->has_external = r.source.external_count > 0;
     psal_onnx_source_clear(&r.source);
     if (failed(&r)) {
         psal_fail_prefix(err, "%s", path);

@@ -39,13 +39,33 @@ static psal_status copy_metadata(const psal_model *model, psal_tensor_map *map, 
     return PSAL_OK;
 }
 
-psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err) {
-    if (model->onnx) {
-        psal_fail(err, PSAL_ERR_UNSUPPORTED,
-                  "a network from an ONNX file cannot be saved as a checkpoint: without its operators the weights say "
-                  "nothing");
+/* What of the ONNX file is to be replaced, and the metadata that psal wrote into it. */
+static psal_tensor_map *export_onnx(const psal_model *model, const float *const *values, psal_error *err) {
+    const psal_tensor_map *file = model->group.checkpoint;
+    const float **now = malloc(((size_t)model->list.count + 1) * sizeof *now);
+    if (!now) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         return NULL;
     }
+    for (int i = 0; i < model->list.count; i++) {
+        const int parameter = model->parameter_of_entry[i];
+        now[i] = values && parameter >= 0 && values[parameter] ? values[parameter] : model->values[i].values;
+    }
+    psal_tensor_map *map = net_onnx_export(model->onnx, file, &model->list, now, err);
+    psal_status status = map ? PSAL_OK : psal_error_status(err);
+    free(now);
+    for (size_t i = 0; status == PSAL_OK && i < psal_tensor_map_meta_count(file); i++) {
+        const char *key = psal_tensor_map_meta_key(file, i);
+        if (strncmp(key, "psal.", 5) == 0)
+            status = psal_tensor_map_set_meta(map, key, psal_tensor_map_meta(file, key), err);
+    }
+    if (status == PSAL_OK) return map;
+    psal_tensor_map_free(map);
+    return NULL;
+}
+
+psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err) {
+    if (model->onnx) return export_onnx(model, values, err);
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");

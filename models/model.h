@@ -134,7 +134,9 @@ void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_p
 /* A copy of everything as a checkpoint: torchvision's names, running statistics included, float32,
  * with the metadata it had and the "psal.*" entries that let psal_model_load recognise it (an
  * auxiliary classifier that the checkpoint did not have is left out). `values` (may be NULL)
- * replaces parameter i's values where values[i] is not NULL. */
+ * replaces parameter i's values where values[i] is not NULL. Of a network from an ONNX file: what of that file is to be
+ * replaced, and its "psal.*" entries; the model's checkpoint must outlive the map. Either is written by
+ * psal_checkpoint_write (io/checkpoint.h). */
 psal_tensor_map *psal_model_export(const psal_model *model, const float *const *values, psal_error *err);
 
 /* Give parameter `index` other values (copied; as many as its shape has). Before plans are bound to

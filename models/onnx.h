@@ -25,6 +25,13 @@ void net_onnx_free(net_onnx *onnx); /* NULL is fine */
  * normalisation. */
 bool net_onnx_is_folded(const net_onnx *onnx);
 
+/* What of the file must be replaced (io/onnx_write.h) so that the list's entry i has values[i]: the values that
+ * changed, under the file's names, with those that share their numbers and did not. The map describes the network as
+ * the checkpoint does, which must outlive it. NULL with *err, also where the file keeps what changed as another type
+ * than float32, or uses it elsewhere as a constant. */
+psal_tensor_map *net_onnx_export(const net_onnx *onnx, const psal_tensor_map *checkpoint, const net *list,
+                                 const float *const *values, psal_error *err);
+
 /* For tests of single operators: everything that the description says, in a graph. inputs[i] is a value for the
  * description's input i: a tensor of floating-point numbers becomes the node input_nodes[i], to be set; other tensors
  * and single numbers are known beforehand (PSAL_NO_NODE). output_nodes[i] is output i. */

@@ -6,7 +6,7 @@
 
 #include "models/onnx_internal.h"
 
-#define MAX_UPDATES (1 << 22) /* of a ScatterND, as many as constants may have elements (onnx_run.c) */
+#define MAX_UPDATES (1 << 24) /* of a ScatterND, as many as constants may have elements (onnx_run.c) */
 
 /* ---- elements ---- */
 

@@ -12,7 +12,8 @@ typedef struct onnx_constant {
     double *numbers;
 } onnx_constant;
 
-/* A value in this graph: one of the two, or none before it is made. */
+/* A value in this graph: a node, or a constant and, once somebody asked for it, its node; neither before it is
+ * made. */
 typedef struct onnx_value {
     psal_node node;
     const onnx_constant *constant;

@@ -7,8 +7,9 @@
 
 #include "models/onnx_internal.h"
 
-/* Constants are shapes, masks and tables of positions. */
-#define MAX_ELEMENTS ((size_t)1 << 22)
+/* Constants are shapes, masks and tables of positions: SwinV2's masks, with what they are made of, have some four
+ * million numbers. */
+#define MAX_ELEMENTS ((size_t)1 << 24)
 
 /* ---- errors ---- */
 
@@ -87,8 +88,23 @@ const onnx_constant *onnx_constant_input(const onnx_run *r, size_t i) {
     return onnx_has_input(r, i) ? r->values[r->o->inputs[i]].constant : NULL;
 }
 
+/* That many numbers more than there are. */
+static bool take_room(onnx_run *r, const psal_shape *shape) {
+    const int64_t count = psal_shape_count(shape);
+    char text[96];
+    if (onnx_failed(r)) return false;
+    if (count < 0 || (size_t)count > MAX_ELEMENTS - r->elements) {
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "constants of more than %zu numbers, this one of shape %s", MAX_ELEMENTS,
+                  psal_shape_format(shape, text, sizeof text));
+        return false;
+    }
+    r->elements += (size_t)count;
+    return true;
+}
+
 static psal_node constant_node(onnx_run *r, const onnx_constant *c) {
     const size_t count = (size_t)psal_shape_count(&c->shape);
+    if (!take_room(r, &c->shape)) return PSAL_NO_NODE;
     psal_real *values = malloc((count + 1) * sizeof *values);
     if (!values) {
         onnx_fail(r, PSAL_ERR_MEMORY, "out of memory");
@@ -106,8 +122,9 @@ psal_node onnx_input(onnx_run *r, size_t i) {
         onnx_fail(r, PSAL_ERR_FORMAT, "input %zu is missing", i);
         return PSAL_NO_NODE;
     }
-    const onnx_value *value = &r->values[r->o->inputs[i]];
-    return value->constant ? constant_node(r, value->constant) : value->node;
+    onnx_value *value = &r->values[r->o->inputs[i]];
+    if (value->constant && value->node == PSAL_NO_NODE) value->node = constant_node(r, value->constant);
+    return value->node;
 }
 
 const int64_t *onnx_integers(onnx_run *r, size_t i, int64_t *count) {
@@ -164,17 +181,10 @@ static void *keep(onnx_run *r, size_t size) {
 }
 
 onnx_constant *onnx_new_constant(onnx_run *r, bool integer, const psal_shape *shape) {
-    const int64_t count = psal_shape_count(shape);
-    char text[96];
-    if (onnx_failed(r)) return NULL;
-    if (count < 0 || (size_t)count > MAX_ELEMENTS - r->elements) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "constants of more than %zu numbers, this one of shape %s", MAX_ELEMENTS,
-                  psal_shape_format(shape, text, sizeof text));
-        return NULL;
-    }
-    r->elements += (size_t)count;
+    const size_t count = (size_t)psal_shape_count(shape);
+    if (!take_room(r, shape)) return NULL;
     const size_t head = (sizeof(onnx_constant) + 7) / 8 * 8;
-    onnx_constant *c = keep(r, head + ((size_t)count + 1) * 8);
+    onnx_constant *c = keep(r, head + (count + 1) * 8);
     if (!c) return NULL;
     c->shape = *shape;
     void *values = (uint8_t *)c + head;

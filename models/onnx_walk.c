@@ -141,7 +141,8 @@ static void take_tensors(walk *w, const onnx_operator *known, const psal_operato
             r->values[v] = (onnx_value){r->n->tensors[entry].node, NULL};
         } else {
             if (!w->constants[v]) w->constants[v] = read_constant(r, r->d->values[v], tensor);
-            r->values[v] = (onnx_value){PSAL_NO_NODE, w->constants[v]};
+            if (r->values[v].constant != w->constants[v] || !w->constants[v])
+                r->values[v] = (onnx_value){PSAL_NO_NODE, w->constants[v]};
         }
     }
 }
@@ -221,7 +222,8 @@ static void take_image(walk *w, flow image) {
 static psal_node take_logits(walk *w) {
     onnx_run *r = &w->run;
     if (onnx_failed(r)) return PSAL_NO_NODE;
-    psal_node logits = r->values[w->onnx->logits].node;
+    const onnx_value *value = &r->values[w->onnx->logits];
+    const psal_node logits = value->constant ? PSAL_NO_NODE : value->node;
     const psal_shape *shape = psal_graph_shape(r->graph, logits);
     char text[96];
     bool good = logits != PSAL_NO_NODE && shape->ndim >= 2 && shape->dim[0] == r->batch;

@@ -54,15 +54,17 @@ static const psal_program program = {
     .version = PSAL_VERSION,
     .summary =
         "Convert a checkpoint (.safetensors, .pth, .npz, TensorFlow.js model.json) into a .safetensors file that "
-        "every program here reads without further options.",
-    .arguments = "IN OUT.safetensors",
+        "every program here reads without further options. An ONNX file stays one and gets preprocessing and class "
+        "names as metadata.",
+    .arguments = "IN OUT.safetensors|OUT.onnx",
     .fewest_arguments = 2,
     .most_arguments = 2,
     .output_argument = 1,
     .options = options_table,
     .epilogue = "Examples:\n"
                 "  psal-convert resnet50-0676ba61.pth resnet50.safetensors\n"
-                "  psal-convert inception_v3_google-0cc3c7bd.pth inception_v3.safetensors --transform-input\n"};
+                "  psal-convert inception_v3_google-0cc3c7bd.pth inception_v3.safetensors --transform-input\n"
+                "  psal-convert my.onnx mine.onnx --preprocess torchvision --labels names.txt\n"};
 
 /* ---- metadata ---- */
 
@@ -160,9 +162,22 @@ static psal_tensor_map *contents(const psal_tensor_map *map, bool half, psal_err
         else
             status = psal_tensor_map_add_view(file, name, tensor->dtype, &tensor->shape, tensor->data, err);
     }
+    if (status == PSAL_OK && psal_tensor_map_description(map))
+        psal_tensor_map_describe(file, psal_tensor_map_description(map));
     if (status == PSAL_OK) return file;
     psal_tensor_map_free(file);
     return NULL;
+}
+
+/* An ONNX file stays one, with what it does not say. */
+static psal_status check_onnx(const psal_options *options, const psal_model_info *info, psal_error *err) {
+    if (strcmp(info->family, "onnx") != 0) return PSAL_OK;
+    if (psal_options_flag(options, "half"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--half: an ONNX file keeps the types of its tensors; leave it out");
+    if (psal_options_has(options, "preprocess") || *info->preprocess) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "an ONNX file does not say how images are prepared: give --preprocess (\"torchvision\" for "
+                     "torchvision's own)");
 }
 
 /* ---- the conversion ---- */
@@ -172,8 +187,9 @@ static psal_status convert(const psal_options *options, const psal_model *model,
     const psal_model_info *info = psal_model_get_info(model);
     char preprocess[256], labels[100];
     assumptions assumed = {0};
-    psal_tensor_map *map = psal_model_export(model, NULL, err), *file = NULL;
-    psal_status status = map ? PSAL_OK : psal_error_status(err);
+    psal_tensor_map *map = NULL, *file = NULL;
+    psal_status status = check_onnx(options, info, err);
+    if (status == PSAL_OK && !(map = psal_model_export(model, NULL, err))) status = psal_error_status(err);
     /* What other software calls the layout of these tensors. */
     if (status == PSAL_OK) status = psal_tensor_map_set_meta(map, "format", "pt", err);
     if (status == PSAL_OK)
@@ -181,7 +197,7 @@ static psal_status convert(const psal_options *options, const psal_model *model,
     if (status == PSAL_OK) status = record_labels(options, info, map, labels, err);
     if (status == PSAL_OK) {
         file = contents(map, psal_options_flag(options, "half"), err);
-        status = file ? psal_safetensors_write(to, file, err) : psal_error_status(err);
+        status = file ? psal_checkpoint_write(to, file, err) : psal_error_status(err);
     }
     if (status == PSAL_OK && !psal_options_flag(options, "quiet")) {
         psal_print(stdout, "format       %.40s\n", format);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/checkpoint.h"
 #include "tools/edit_report.h"
 #include "tools/program.h"
 
@@ -45,7 +46,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
     {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the corrected checkpoint (.safetensors, torchvision's names): one sample, one choice, one k.",
+     "Write the corrected checkpoint (.safetensors, torchvision's names; of an ONNX file an .onnx): one sample, one "
+     "choice, one k.",
      .output = true},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
      "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
@@ -295,7 +297,7 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
     if (status == PSAL_OK && path) {
         map = psal_model_export(r->session.model, psal_edit_values(edit), err);
         status = map ? psal_session_record_preprocess(&r->session, map, err) : psal_error_status(err);
-        if (status == PSAL_OK) status = psal_safetensors_write(path, map, err);
+        if (status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
         psal_tensor_map_free(map);
     }
     if (status == PSAL_OK && delta) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/checkpoint.h"
 #include "io/csv.h"
 #include "io/figure.h"
 #include "io/json_output.h"
@@ -35,7 +36,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
     {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .output = true},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the pruned checkpoint (.safetensors): one image, one choice, one k.", .output = true},
+     "Write the pruned checkpoint (.safetensors; of an ONNX file an .onnx): one image, one choice, one k.",
+     .output = true},
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -88,7 +90,7 @@ static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_s
     if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(worker->edit), err)))
         status = psal_error_status(err);
     if (map) status = psal_session_record_preprocess(&r->session, map, err);
-    if (map && status == PSAL_OK) status = psal_safetensors_write(path, map, err);
+    if (map && status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
     psal_tensor_map_free(map);
     return status;
 }

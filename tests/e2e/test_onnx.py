@@ -51,11 +51,44 @@ def test_programs():
     refused("statistics of another network", "", "psal-run", "--quiet", *other, "--stats", stats, "-i", bag, "--out", scratch / "o")
     refused("a delta of another network", "", "psal-run", "--quiet", *other, "--mode", "naive", "--delta", delta, "-i", bag,
             "--out", scratch / "o")
-    saved = scratch / "saved.st"
-    refused("psal-convert", "cannot be saved", "psal-convert", net[1], saved)
-    refused("--save", "cannot be saved", "psal-prune", "--quiet", *net, "--stats", stats, "-i", bag, "-l", 8, "--k", 2, "--choices",
-            "salient", "--save", saved)
-    check("nothing saved", not saved.exists() and not leftovers(scratch), leftovers(scratch))
+    refused("a checkpoint of it", "call it .onnx", "psal-convert", net[1], scratch / "saved.safetensors", *PREPROCESS)
+    refused("half", "--half", "psal-convert", net[1], scratch / "saved.onnx", *PREPROCESS, "--half")
+    refused("no preprocessing", "--preprocess", "psal-convert", net[1], scratch / "saved.onnx")
+    check("nothing saved", not list(scratch.glob("saved*")) and not leftovers(scratch), leftovers(scratch))
+
+
+def arrays(what, *arguments):
+    """What --dump writes, by name"""
+    dump = scratch / "dump"
+    works(what, "psal-run", "--quiet", "--mode", "naive", "-i", bag, "-l", 8, "--out", scratch / "o", "--dump", dump, *arguments)
+    return {path.name: path.read_bytes() for path in sorted(dump.glob("*.npy"))}
+
+
+def test_saved():
+    """psal-convert records what the file does not say; --save writes the file with the changed weights, as a delta has them"""
+    net = write("net.onnx", onnx_files.classifier(1))
+    names = write("names.txt", b"\n".join(b"class %d" % i for i in range(10)) + b"\n")
+    recorded, again, saved, delta = (scratch / name for name in ("recorded.onnx", "again.onnx", "changed.onnx", "changed.st"))
+    works("psal-convert", "psal-convert", "--quiet", net, recorded, *PREPROCESS, "--labels", names)
+    content = recorded.read_bytes()
+    check("all of the file is there", content.startswith(net.read_bytes()), len(content))
+    works("once more", "psal-convert", "--quiet", recorded, again)
+    check("the same bytes", again.read_bytes() == content, "")
+    plain = arrays("of the file", "-w", net, *PREPROCESS)
+    check("recorded, without options", arrays("of the copy", "-w", recorded) == plain, "")
+    done = works("names", "psal-run", "--quiet", "--json", "-w", recorded, "--mode", "naive", "-i", bag, "-l", "class 8", "--out",
+                 scratch / "o")
+    check("a recorded name", done.returncode == 0 and json.loads(done.stdout)["target"]["name"] == "class 8", done.stdout[:200])
+    stats = scratch / "recorded.st"
+    works("psal-stats", "psal-stats", "--quiet", "-w", recorded, "--data", samples / "labels.csv", "--out", stats)
+    works("psal-finetune", "psal-finetune", "--quiet", "-w", recorded, "--stats", stats, "-i", bag, "-l", 8, "--k", 3, "--choices",
+          "salient", "--save-delta", delta, "--save", saved)
+    changed = arrays("with the delta", "-w", recorded, "--delta", delta)
+    check("saved as the delta says", arrays("of what was saved", "-w", saved) == changed != plain, "")
+    works("psal-prune", "psal-prune", "--quiet", "-w", recorded, "--stats", stats, "-i", bag, "-l", 8, "--k", 2, "--choices", "salient",
+          "--save", again)
+    check("pruned", arrays("of what was pruned", "-w", again) not in (plain, changed), "")
+    check("no leftovers", not leftovers(scratch), leftovers(scratch))
 
 
 def test_folded():
@@ -154,5 +187,5 @@ def test_refused():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_programs, test_folded, test_last_operators, test_outputs, test_computed_weights,
+    sys.exit(run_tests((test_programs, test_saved, test_folded, test_last_operators, test_outputs, test_computed_weights,
                         test_images_at_a_time, test_refused), scratch))

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/plan.h"
+#include "io/checkpoint.h"
 #include "io/onnx.h"
 #include "models/model.h"
 #include "models/onnx_internal.h"
@@ -113,7 +114,6 @@ START_TEST(test_sample) {
     ck_assert_int_ne(psal_model_build(model, graph, 1, 9, 8, &network, &err), PSAL_OK);
     ck_assert_msg(strstr(err.message, "made for images of 8 x 8, not 8 x 9"), "%s", err.message);
     psal_graph_free(graph);
-    ck_assert_ptr_null(psal_model_export(model, NULL, &err));
     psal_model_free(model);
     psal_tensor_map_free(map);
 }
@@ -317,6 +317,146 @@ START_TEST(test_refused) {
 }
 END_TEST
 
+/* ---- changed weights ---- */
+
+/* A bias that two convolutions share, one of them by another name; the last weights are a Constant. */
+static proto shared_graph(void) {
+    proto graph = {.size = 0}, node, attribute = {.size = 0}, tensor = onnx_floats("", DIMS(4, 5));
+    node = onnx_node("Constant", NULL, NULL, NULL, "fc.weight");
+    proto_text(&attribute, 1, "value");
+    proto_message(&attribute, 5, &tensor);
+    proto_int(&attribute, 20, 4);
+    proto_message(&node, 5, &attribute);
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Identity", "one.bias", NULL, NULL, "two.bias");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Conv", "image", "one.weight", "one.bias", "a");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Conv", "a", "two.weight", "two.bias", "b");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("GlobalAveragePool", "b", NULL, NULL, "c");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Flatten", "c", NULL, NULL, "d");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Gemm", "d", "fc.weight", "fc.bias", "logits");
+    node_int(&node, "transB", 1);
+    proto_message(&graph, 1, &node);
+    const proto tensors[] = {onnx_floats("one.weight", DIMS(5, 3, 3, 3)), onnx_floats("one.bias", DIMS(5)),
+                             onnx_floats("two.weight", DIMS(5, 5, 1, 1)), onnx_floats("fc.bias", DIMS(4))};
+    for (int i = 0; i < 4; i++) proto_message(&graph, 5, &tensors[i]);
+    tensor = onnx_port("image", DIMS(1, 3, 8, 8));
+    proto_message(&graph, 11, &tensor);
+    tensor = onnx_port("logits", DIMS(1, 4));
+    proto_message(&graph, 12, &tensor);
+    return graph;
+}
+
+static int parameter_called(const psal_model *model, const char *name) {
+    for (int i = 0; i < psal_model_parameter_count(model); i++)
+        if (strcmp(psal_model_get_parameter(model, i)->name, name) == 0) return i;
+    ck_abort_msg("no parameter is called %s", name);
+}
+
+/* The file with the parameter `name` changed computes what the changed model does, and holds `count` new values. */
+static void save_changed(const char *name, size_t count) {
+    const proto graph = shared_graph(), file = onnx_model(&graph, 14);
+    psal_error err = PSAL_ERROR_INIT;
+    float logits[4], again[4], before[4], other[128];
+    psal_tensor_map *map = read_model(&file);
+    psal_model *model = psal_model_load(map, NULL, NULL, &err);
+    ck_assert_msg(model != NULL, "%s", err.message);
+    compute(model, 8, 8, before);
+    const int index = parameter_called(model, name);
+    for (int i = 0; i < 128; i++) other[i] = (float)i / 16 - 2;
+    const float **values = calloc((size_t)psal_model_parameter_count(model), sizeof *values);
+    values[index] = other;
+    psal_tensor_map *changed = psal_model_export(model, values, &err);
+    ck_assert_msg(changed != NULL, "%s", err.message);
+    ck_assert_uint_eq(psal_tensor_map_count(changed), count);
+    ck_assert_int_eq(psal_tensor_map_set_meta(changed, "psal.preprocess", "caffe", &err), PSAL_OK);
+    char path[] = "/tmp/psal-test-XXXXXX";
+    close(mkstemp(path));
+    ck_assert_msg(psal_checkpoint_write(path, changed, &err) == PSAL_OK, "%s", err.message);
+    psal_tensor_map_free(changed);
+    free(values);
+    ck_assert_int_eq(psal_model_set_parameter(model, index, other, &err), PSAL_OK);
+    compute(model, 8, 8, logits);
+    ck_assert(memcmp(logits, before, sizeof logits) != 0);
+    changed = psal_onnx_read(path, &err);
+    unlink(path);
+    ck_assert_msg(changed != NULL, "%s", err.message);
+    psal_model *saved = psal_model_load(changed, NULL, NULL, &err);
+    ck_assert_msg(saved != NULL, "%s", err.message);
+    compute(saved, 8, 8, again);
+    ck_assert_mem_eq(logits, again, sizeof logits);
+    ck_assert_str_eq(psal_model_get_info(saved)->preprocess, "caffe");
+    ck_assert_str_eq(psal_model_get_info(saved)->arch, psal_model_get_info(model)->arch);
+    ck_assert_uint_eq(psal_model_fingerprint(saved), psal_model_fingerprint(model));
+    psal_model_free(saved);
+    psal_model_free(model);
+    psal_tensor_map_free(changed);
+    psal_tensor_map_free(map);
+}
+
+START_TEST(test_saved) {
+    save_changed("one.weight", 1);
+    save_changed("one.bias", 2); /* the other name keeps the old numbers */
+    save_changed("two.bias", 1);
+    save_changed("fc.weight", 1);
+}
+END_TEST
+
+/* What stands for something else in the graph too, or is kept as another type, is not changed in silence. */
+START_TEST(test_not_saved) {
+    psal_error err = PSAL_ERROR_INIT;
+    const float other[5] = {1, 2, 3, 4, 5};
+    const char *const names[] = {"bias", "half"}, *const expected[] = {"also reads 'bias', as a constant",
+                                                                       "keeps 'half' as"};
+    proto graph = {.size = 0}, node, tensor;
+    node = onnx_node("Conv", "image", "weight", "bias", "a");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("GlobalAveragePool", "a", NULL, NULL, "b");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Flatten", "b", NULL, NULL, "c");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Clip", "bias", NULL, NULL, "d");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Add", "c", "d", NULL, "e");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("Add", "e", "half", NULL, "logits");
+    proto_message(&graph, 1, &node);
+    tensor = onnx_floats("weight", DIMS(5, 3, 3, 3));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_floats("bias", DIMS(5));
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_tensor("half", 10, DIMS(5));
+    for (int i = 0; i < 5; i++) proto_int(&tensor, 5, 0x3c00);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_port("image", DIMS(1, 3, 8, 8));
+    proto_message(&graph, 11, &tensor);
+    tensor = onnx_port("logits", DIMS(1, 5));
+    proto_message(&graph, 12, &tensor);
+    const proto file = onnx_model(&graph, 14);
+    psal_tensor_map *map = read_model(&file);
+    psal_model *model = psal_model_load(map, NULL, NULL, &err);
+    ck_assert_msg(model != NULL, "%s", err.message);
+    for (int i = 0; i < 2; i++) {
+        const float *values[8] = {NULL};
+        values[parameter_called(model, names[i])] = other;
+        ck_assert_ptr_null(psal_model_export(model, values, &err));
+        ck_assert_msg(strstr(err.message, expected[i]), "'%s', expected: %s", err.message, expected[i]);
+    }
+    psal_tensor_map *all = psal_model_export(model, NULL, &err); /* nothing changed */
+    ck_assert_ptr_nonnull(all);
+    ck_assert_uint_eq(psal_tensor_map_count(all), 0);
+    ck_assert_int_ne(psal_checkpoint_write("/tmp/psal-test.safetensors", all, &err), PSAL_OK);
+    ck_assert_msg(strstr(err.message, "call it .onnx"), "%s", err.message);
+    psal_tensor_map_free(all);
+    psal_model_free(model);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
 /* ---- single operators, of which ONNX's own tests have none or few ---- */
 
 /* The first `count` numbers of the only node's output, whose inputs a and b hold value(0), value(1), ... */
@@ -464,6 +604,8 @@ int main(void) {
     tcase_add_test(tests, test_exporters_ways);
     tcase_add_test(tests, test_matrices);
     tcase_add_test(tests, test_refused);
+    tcase_add_test(tests, test_saved);
+    tcase_add_test(tests, test_not_saved);
     tcase_add_test(tests, test_gelu);
     tcase_add_test(tests, test_einsum);
     tcase_add_test(tests, test_scatter);
