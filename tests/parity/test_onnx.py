@@ -32,7 +32,7 @@ import reference
 import seeds
 import test_run
 
-SMALL = ("resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "regnet_x_400mf")
+SMALL = ("resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf")
 ALL = torchvision.models.list_models(module=torchvision.models)
 # The largest members of the families run thinner (networks.py), with all of their layers: by the beginnings of their names.
 WIDTHS = {"alexnet": 0.5, "vgg": 0.25, "wide_resnet": 0.5, "resnext101": 0.5, "regnet_x_32gf": 0.5, "regnet_y_16gf": 0.5,
