@@ -13,6 +13,24 @@
 
 /* ---- what is in the model ---- */
 
+static psal_status number_units(psal_model *model, psal_units units, psal_error *err) {
+    int count = 0;
+    for (int i = 0; i < model->parameter_count; i++) {
+        psal_model_parameter *p = &model->parameters[i];
+        const bool has_units = units == PSAL_UNITS_FILTERS ? p->is_filter : p->output_axis >= 0;
+        p->first_unit[units] = has_units ? count : -1;
+        if (has_units) count += (int)psal_parameter_outputs(p).count;
+    }
+    model->unit_count[units] = count;
+    int *parameter = model->parameter_of_unit[units] = calloc((size_t)count + 1, sizeof *parameter);
+    if (!parameter) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < model->parameter_count; i++) {
+        const psal_model_parameter *p = &model->parameters[i];
+        for (int64_t k = 0; p->first_unit[units] >= 0 && k < psal_parameter_outputs(p).count; k++) *parameter++ = i;
+    }
+    return PSAL_OK;
+}
+
 static psal_status number_parameters(psal_model *model, psal_error *err) {
     const net *list = &model->list;
     const size_t entries = list->count > 0 ? (size_t)list->count : 1;
@@ -22,35 +40,27 @@ static psal_status number_parameters(psal_model *model, psal_error *err) {
     if (!model->parameters || !model->parameter_of_entry || !model->entry_of_parameter)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
 
-    int filters = 0;
     int64_t elements = 0;
     for (int i = 0; i < list->count; i++) {
         const net_tensor *entry = &list->tensors[i];
         model->parameter_of_entry[i] = -1;
         if (entry->is_buffer) continue;
-        const bool is_filter = entry->is_filters;
         model->parameter_of_entry[i] = model->parameter_count;
         model->entry_of_parameter[model->parameter_count] = i;
         model->parameters[model->parameter_count++] = (psal_model_parameter){.name = entry->name,
                                                                              .shape = entry->shape,
                                                                              .values = model->values[i].values,
-                                                                             .is_filter = is_filter,
+                                                                             .is_filter = entry->is_filters,
                                                                              .output_axis = entry->output_axis,
                                                                              .in_graph = entry->in_graph,
-                                                                             .first_filter = is_filter ? filters : -1,
                                                                              .first_element = elements};
-        if (is_filter) filters += (int)entry->shape.dim[0];
         elements += psal_shape_count(&entry->shape);
     }
-    model->info.filter_count = filters;
     model->info.parameter_elements = elements;
-
-    model->parameter_of_filter = calloc((size_t)filters + 1, sizeof *model->parameter_of_filter);
-    if (!model->parameter_of_filter) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    for (int p = 0; p < model->parameter_count; p++)
-        for (int k = 0; model->parameters[p].is_filter && k < model->parameters[p].shape.dim[0]; k++)
-            model->parameter_of_filter[model->parameters[p].first_filter + k] = p;
-    return PSAL_OK;
+    psal_status status = number_units(model, PSAL_UNITS_FILTERS, err);
+    if (status == PSAL_OK) status = number_units(model, PSAL_UNITS_ROWS, err);
+    model->info.filter_count = model->unit_count[PSAL_UNITS_FILTERS];
+    return status;
 }
 
 /* The info's strings live in the architecture's row and in the tensors' metadata. */

@@ -17,7 +17,7 @@ void psal_model_free(psal_model *model) {
     free(model->parameters);
     free(model->parameter_of_entry);
     free(model->entry_of_parameter);
-    free(model->parameter_of_filter);
+    for (int units = 0; units < PSAL_UNITS_COUNT; units++) free(model->parameter_of_unit[units]);
     net_clear(&model->list);
     net_group_close(&model->group);
     net_onnx_free(model->onnx);
@@ -55,8 +55,26 @@ int psal_model_find_parameter(const psal_model *model, const char *name) {
     return -1;
 }
 
-int psal_model_filter_parameter(const psal_model *model, int filter) {
-    return filter >= 0 && filter < model->info.filter_count ? model->parameter_of_filter[filter] : -1;
+int psal_model_unit_count(const psal_model *model, psal_units units) {
+    return model->unit_count[units];
+}
+
+const char *psal_units_name(psal_units units) {
+    static const char *const names[PSAL_UNITS_COUNT] = {"filters", "rows"};
+    return names[units];
+}
+
+int psal_model_unit_parameter(const psal_model *model, psal_units units, int64_t unit, int64_t *within) {
+    if (unit < 0 || unit >= model->unit_count[units]) return -1;
+    const int parameter = model->parameter_of_unit[units][unit];
+    if (within) *within = unit - model->parameters[parameter].first_unit[units];
+    return parameter;
+}
+
+psal_outputs psal_parameter_outputs(const psal_model_parameter *p) {
+    const int64_t rows = p->shape.dim[0], length = rows ? psal_shape_count(&p->shape) / rows : 0;
+    if (p->output_axis != 1) return (psal_outputs){rows, length, length, 1};
+    return (psal_outputs){p->shape.dim[1], rows, 1, p->shape.dim[1]};
 }
 
 void psal_model_filter_norm(const psal_model *model, int parameter, int *scale_parameter, int *shift_parameter) {

@@ -65,6 +65,13 @@ typedef struct psal_model_info {
     int64_t parameter_elements; /* elements of all parameters */
 } psal_model_info;
 
+/* What is numbered, ranked and changed: the outputs of convolutions, or of all layers. */
+typedef enum psal_units {
+    PSAL_UNITS_FILTERS, /* the filters of the 4-D weights */
+    PSAL_UNITS_ROWS,    /* the outputs of every convolution and linear layer */
+    PSAL_UNITS_COUNT
+} psal_units;
+
 /* One entry of named_parameters(). */
 typedef struct psal_model_parameter {
     const char *name; /* "layer1.0.conv1.weight" */
@@ -75,8 +82,8 @@ typedef struct psal_model_parameter {
                             file's matrices [inputs, outputs]; -1: it is none (class tokens, positions, scales) */
     bool in_graph;       /* false for auxiliary classifiers: part of the numbering, never
                             computed; its values are zeros when the checkpoint has none */
-    int first_filter;    /* number of its first filter; -1 unless is_filter */
-    int64_t first_element; /* offset in the concatenation of all parameters */
+    int first_unit[PSAL_UNITS_COUNT]; /* number of its first filter, of its first row; -1: it has none */
+    int64_t first_element;            /* offset in the concatenation of all parameters */
 } psal_model_parameter;
 
 /* The architectures, in families. The name is NULL outside 0 .. count-1. */
@@ -121,9 +128,20 @@ int psal_model_parameter_count(const psal_model *model);
 /* NULL outside 0 .. parameter_count-1 */
 const psal_model_parameter *psal_model_get_parameter(const psal_model *model, int index);
 int psal_model_find_parameter(const psal_model *model, const char *name); /* -1 when absent */
-/* The parameter that filter `filter` (0 .. filter_count-1) belongs to; its number within is filter
- * - first_filter. -1 outside. */
-int psal_model_filter_parameter(const psal_model *model, int filter);
+/* How many filters, or rows, the network has; "filters" or "rows". */
+int psal_model_unit_count(const psal_model *model, psal_units units);
+const char *psal_units_name(psal_units units);
+/* The parameter that unit number `unit` (0 .. unit_count-1) belongs to, and (may be NULL) the unit's number within. -1
+ * outside. */
+int psal_model_unit_parameter(const psal_model *model, psal_units units, int64_t unit, int64_t *within);
+
+/* Where the values of a parameter's outputs lie (of a vector, each element is one): output i has `length` numbers,
+ * values[i * step + j * stride]. */
+typedef struct psal_outputs {
+    int64_t count, length, step, stride;
+} psal_outputs;
+
+psal_outputs psal_parameter_outputs(const psal_model_parameter *parameter);
 /* The normalisation that follows a convolution channel by channel: indices of its scale and shift
  * parameters, what switching a whole channel off must zero too. A convolution or linear layer with a bias and
  * without normalisation has its own bias as shift and no scale. -1 where there is none: in DenseNet the

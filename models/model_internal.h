@@ -27,7 +27,8 @@ struct psal_model {
     int parameter_count;
     int *parameter_of_entry; /* of list entry i, -1: a running statistic */
     int *entry_of_parameter;
-    int *parameter_of_filter;
+    int *parameter_of_unit[PSAL_UNITS_COUNT];
+    int unit_count[PSAL_UNITS_COUNT];
 };
 
 /* The metadata that lets psal_model_load recognise a network of this kind. */

@@ -17,12 +17,13 @@ bool psal_choice_is_random(psal_choice choice) {
 }
 
 /* What is chosen from: candidates[count] (may be NULL) gets filter numbers, ascending. */
-static int64_t list_candidates(const psal_model *model, const bool *live, int64_t *candidates) {
+static int64_t list_candidates(const psal_model *model, psal_units units, const bool *live, int64_t *candidates) {
     int64_t count = 0;
     for (int i = 0; i < psal_model_parameter_count(model); i++) {
         const psal_model_parameter *p = psal_model_get_parameter(model, i);
-        if (!p->is_filter || !p->in_graph) continue;
-        for (int64_t f = p->first_filter; f < p->first_filter + p->shape.dim[0]; f++) {
+        const int64_t first = p->first_unit[units];
+        if (first < 0 || !p->in_graph) continue;
+        for (int64_t f = first; f < first + psal_parameter_outputs(p).count; f++) {
             if (live && !live[f]) continue;
             if (candidates) candidates[count] = f;
             count++;
@@ -31,22 +32,22 @@ static int64_t list_candidates(const psal_model *model, const bool *live, int64_
     return count;
 }
 
-int64_t psal_choosable(const psal_model *model, const bool *live) {
-    return list_candidates(model, live, NULL);
+int64_t psal_choosable(const psal_model *model, psal_units units, const bool *live) {
+    return list_candidates(model, units, live, NULL);
 }
 
 /* Replace each filter by one of its layer, no filter twice: steps of one Fisher-Yates shuffle per layer, all inside
  * order[count], the candidates, whose places of each layer from next[layer] to before end[layer] are not used up. */
-static psal_status redraw_in_layers(const psal_model *model, int64_t *order, int64_t count, uint64_t seed, int64_t k,
-                                    int64_t *filters, psal_error *err) {
+static psal_status redraw_in_layers(const psal_model *model, psal_units units, int64_t *order, int64_t count,
+                                    uint64_t seed, int64_t k, int64_t *filters, psal_error *err) {
     size_t layers = (size_t)psal_model_parameter_count(model) + 1;
     int64_t *next = calloc(2 * layers, sizeof *next), *end = next + layers;
     if (!next) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose %lld filters", (long long)k);
     psal_random random = {seed};
-    for (int64_t i = count; i-- > 0;) next[psal_model_filter_parameter(model, (int)order[i])] = i;
-    for (int64_t i = 0; i < count; i++) end[psal_model_filter_parameter(model, (int)order[i])] = i + 1;
+    for (int64_t i = count; i-- > 0;) next[psal_model_unit_parameter(model, units, order[i], NULL)] = i;
+    for (int64_t i = 0; i < count; i++) end[psal_model_unit_parameter(model, units, order[i], NULL)] = i + 1;
     for (int64_t i = 0; i < k; i++) {
-        int layer = psal_model_filter_parameter(model, (int)filters[i]);
+        int layer = psal_model_unit_parameter(model, units, filters[i], NULL);
         int64_t from = next[layer]++, j = from + (int64_t)psal_random_below(&random, (uint64_t)(end[layer] - from));
         filters[i] = order[j];
         order[j] = order[from];
@@ -70,17 +71,18 @@ static psal_status choose_by_value(const int64_t *candidates, int64_t count, con
     return status;
 }
 
-psal_status psal_choose(const psal_model *model, psal_choice choice, const float *naive, const double *standardized,
-                        const bool *live, uint64_t seed, int64_t k, int64_t *filters, psal_error *err) {
+psal_status psal_choose(const psal_model *model, psal_units units, psal_choice choice, const float *naive,
+                        const double *standardized, const bool *live, uint64_t seed, int64_t k, int64_t *filters,
+                        psal_error *err) {
     if (choice == PSAL_CHOICE_ALL) live = NULL;
-    int64_t count = psal_choosable(model, live);
+    int64_t count = psal_choosable(model, units, live);
     if (k < 0 || k > count || (choice == PSAL_CHOICE_ALL && k != count))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters (%s): %s has %lld that can be",
-                         (long long)k, names[choice], psal_model_get_info(model)->arch, (long long)count);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld %s (%s): %s has %lld that can be", (long long)k,
+                         psal_units_name(units), names[choice], psal_model_get_info(model)->arch, (long long)count);
     int64_t *candidates = malloc(((size_t)count + 1) * sizeof *candidates);
     if (!candidates)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
-    list_candidates(model, live, candidates);
+    list_candidates(model, units, live, candidates);
     psal_status status = PSAL_OK;
     switch (choice) {
     case PSAL_CHOICE_RANDOM:
@@ -98,7 +100,7 @@ psal_status psal_choose(const psal_model *model, psal_choice choice, const float
     }
     for (int64_t i = 0; i < k && status == PSAL_OK; i++) filters[i] = candidates[filters[i]];
     if (status == PSAL_OK && choice == PSAL_CHOICE_RANDOM_SAME_LAYERS)
-        status = redraw_in_layers(model, candidates, count, seed, k, filters, err);
+        status = redraw_in_layers(model, units, candidates, count, seed, k, filters, err);
     free(candidates);
     return status;
 }

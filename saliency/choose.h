@@ -2,7 +2,8 @@
  *
  * Every choice of k filters begins with the choice of fewer (same seed), so that one call for the largest k serves all.
  * Filters that are not in the graph (Inception's auxiliary classifier) are never chosen, and those that cannot be
- * ranked (psal_saliency_live, psal_rankable) only with PSAL_CHOICE_ALL: live[filter_count], NULL for all. */
+ * ranked (psal_saliency_live, psal_rankable) only with PSAL_CHOICE_ALL: live[psal_model_unit_count], NULL for all. What
+ * is said of filters holds for rows alike (psal_units). */
 #ifndef PSAL_SALIENCY_CHOOSE_H
 #define PSAL_SALIENCY_CHOOSE_H
 
@@ -23,13 +24,14 @@ typedef enum psal_choice {
 const char *psal_choice_name(psal_choice choice); /* "salient", "random-same-layers", ... */
 bool psal_choice_is_random(psal_choice choice);   /* whether `seed` matters */
 
-/* How many filters can be chosen. */
-int64_t psal_choosable(const psal_model *model, const bool *live);
+/* How many filters, or rows, can be chosen. */
+int64_t psal_choosable(const psal_model *model, psal_units units, const bool *live);
 
-/* Choose k filters into filters[k]. naive[filter_count], standardized[filter_count]; `seed` for the random choices.
- * Fails when k is larger than psal_choosable, naming both. */
-psal_status psal_choose(const psal_model *model, psal_choice choice, const float *naive, const double *standardized,
-                        const bool *live, uint64_t seed, int64_t k, int64_t *filters, psal_error *err);
+/* Choose k filters (or rows: `units`) into filters[k]. naive[psal_model_unit_count], standardized[the same]; `seed` for
+ * the random choices. Fails when k is larger than psal_choosable, naming both. */
+psal_status psal_choose(const psal_model *model, psal_units units, psal_choice choice, const float *naive,
+                        const double *standardized, const bool *live, uint64_t seed, int64_t k, int64_t *filters,
+                        psal_error *err);
 
 /* How many of the filters have exactly zero saliency: dead for this sample (their gradient is zero everywhere), so that
  * no gradient step changes them. */

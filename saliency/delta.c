@@ -7,6 +7,13 @@
 
 static const char FILTERS[] = ".filters", VALUES[] = ".values";
 
+psal_shape psal_delta_shape(const psal_model_parameter *parameter, int64_t count) {
+    if (parameter->output_axis == 1) return PSAL_SHAPE(count, parameter->shape.dim[0]);
+    psal_shape shape = parameter->shape;
+    shape.dim[0] = count;
+    return shape;
+}
+
 /* Write the edited values of one parameter over edited[psal_shape_count], or only check them when it is NULL. */
 static psal_status edit_parameter(const psal_tensor_map *delta, const char *name, const psal_model *model,
                                   float *edited, psal_error *err) {
@@ -17,12 +24,12 @@ static psal_status edit_parameter(const psal_tensor_map *delta, const char *name
                       *values = psal_tensor_map_get(delta, values_name);
     int index = psal_model_find_parameter(model, name);
     if (index < 0) return psal_fail(err, PSAL_ERR_SHAPE, "the network has no parameter '%s'", name);
-    psal_shape expected = psal_model_get_parameter(model, index)->shape;
-    int64_t rows = expected.dim[0], row = psal_shape_count(&expected) / rows;
+    const psal_model_parameter *parameter = psal_model_get_parameter(model, index);
+    const psal_outputs o = psal_parameter_outputs(parameter);
     if (!filters || filters->dtype != PSAL_I64 || filters->shape.ndim != 1)
         return psal_fail(err, PSAL_ERR_FORMAT, "'%s' should be a vector of int64", filters_name);
     int64_t count = filters->shape.dim[0];
-    expected.dim[0] = count;
+    const psal_shape expected = psal_delta_shape(parameter, count);
     if (!values || values->dtype != PSAL_F32 || !psal_shape_equal(&values->shape, &expected)) {
         char text[96];
         return psal_fail(err, PSAL_ERR_SHAPE, "'%s' should be float32 %s", values_name,
@@ -31,15 +38,15 @@ static psal_status edit_parameter(const psal_tensor_map *delta, const char *name
     const int64_t *numbers = filters->data;
     const float *from = values->data;
     for (int64_t i = 0; i < count; i++)
-        if (numbers[i] < 0 || numbers[i] >= rows || (i > 0 && numbers[i] <= numbers[i - 1]))
+        if (numbers[i] < 0 || numbers[i] >= o.count || (i > 0 && numbers[i] <= numbers[i - 1]))
             return psal_fail(err, PSAL_ERR_FORMAT, "'%s' should hold ascending numbers below %lld, entry %lld is %lld",
-                             filters_name, (long long)rows, (long long)i, (long long)numbers[i]);
-    for (int64_t i = 0; i < count * row; i++)
+                             filters_name, (long long)o.count, (long long)i, (long long)numbers[i]);
+    for (int64_t i = 0; i < count * o.length; i++)
         if (!isfinite(from[i]))
             return psal_fail(err, PSAL_ERR_NUMERIC, "'%s' holds %g", values_name,
                              isnan(from[i]) ? NAN : (double)from[i]);
     for (int64_t i = 0; i < count && edited; i++)
-        memcpy(edited + numbers[i] * row, from + i * row, (size_t)row * sizeof *edited);
+        for (int64_t j = 0; j < o.length; j++) edited[numbers[i] * o.step + j * o.stride] = *from++;
     return PSAL_OK;
 }
 

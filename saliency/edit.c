@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "saliency/delta.h"
+
 typedef struct changed_row {
     int parameter;
     int64_t row;
@@ -50,17 +52,13 @@ void psal_edit_free(psal_edit *edit) {
     free(edit);
 }
 
-/* Elements of one row of a parameter. */
-static int64_t row_length(const psal_model_parameter *p) {
-    return psal_shape_count(&p->shape) / p->shape.dim[0];
-}
-
 void psal_edit_reset(psal_edit *edit) {
     for (size_t i = 0; i < edit->row_count; i++) {
         changed_row c = edit->rows[i];
         const psal_model_parameter *p = psal_model_get_parameter(edit->model, c.parameter);
-        int64_t length = row_length(p);
-        memcpy(edit->memory[c.parameter] + c.row * length, p->values + c.row * length, (size_t)length * sizeof(float));
+        const psal_outputs o = psal_parameter_outputs(p);
+        for (int64_t j = 0, at = c.row * o.step; j < o.length; j++, at += o.stride)
+            edit->memory[c.parameter][at] = p->values[at];
         edit->marks[c.parameter][c.row] = 0;
         edit->values[c.parameter] = NULL;
     }
@@ -69,29 +67,25 @@ void psal_edit_reset(psal_edit *edit) {
 
 static psal_status touch_parameter(psal_edit *edit, int parameter, const psal_model_parameter *p, psal_error *err) {
     size_t bytes = (size_t)psal_shape_count(&p->shape) * sizeof(float);
-    if (!edit->marks[parameter]) edit->marks[parameter] = calloc((size_t)p->shape.dim[0], 1);
+    if (!edit->marks[parameter]) edit->marks[parameter] = calloc((size_t)psal_parameter_outputs(p).count, 1);
     if (!edit->memory[parameter] && (edit->memory[parameter] = malloc(bytes)))
         memcpy(edit->memory[parameter], p->values, bytes);
     if (edit->marks[parameter] && edit->memory[parameter]) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an edit of '%s'", p->name);
 }
 
-float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *length, psal_error *err) {
+psal_status psal_edit_row(psal_edit *edit, int parameter, int64_t row, psal_edit_weights *weights, psal_error *err) {
     const psal_model_parameter *p = psal_model_get_parameter(edit->model, parameter);
-    if (!p || p->shape.ndim < 1 || row < 0 || row >= p->shape.dim[0]) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "no row %lld in parameter %d%s%s", (long long)row, parameter, p ? ", " : "",
-                  p ? p->name : "");
-        return NULL;
-    }
-    if (touch_parameter(edit, parameter, p, err) != PSAL_OK) return NULL;
+    if (!p || p->shape.ndim < 1 || row < 0 || row >= psal_parameter_outputs(p).count)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "no row %lld in parameter %d%s%s", (long long)row, parameter,
+                         p ? ", " : "", p ? p->name : "");
+    psal_status status = touch_parameter(edit, parameter, p, err);
+    if (status != PSAL_OK) return status;
     if (!edit->marks[parameter][row]) {
         if (edit->row_count == edit->row_capacity) {
             size_t capacity = edit->row_capacity ? 2 * edit->row_capacity : 64;
             changed_row *rows = realloc(edit->rows, capacity * sizeof *rows);
-            if (!rows) {
-                psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an edit of %zu filters", capacity);
-                return NULL;
-            }
+            if (!rows) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an edit of %zu filters", capacity);
             edit->rows = rows;
             edit->row_capacity = capacity;
         }
@@ -99,20 +93,19 @@ float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *lengt
         edit->marks[parameter][row] = 1;
         edit->values[parameter] = edit->memory[parameter];
     }
-    if (length) *length = row_length(p);
-    return edit->memory[parameter] + row * row_length(p);
+    const psal_outputs o = psal_parameter_outputs(p);
+    *weights = (psal_edit_weights){edit->memory[parameter] + row * o.step, o.length, o.stride};
+    return PSAL_OK;
 }
 
-float *psal_edit_filter(psal_edit *edit, int64_t filter, int64_t *length, psal_error *err) {
-    int filters = psal_model_get_info(edit->model)->filter_count;
-    if (filter < 0 || filter >= filters) {
-        psal_fail(err, PSAL_ERR_ARGUMENT, "filter %lld: the network has filters 0 to %d", (long long)filter,
-                  filters - 1);
-        return NULL;
-    }
-    int parameter = psal_model_filter_parameter(edit->model, (int)filter);
-    return psal_edit_row(edit, parameter, filter - psal_model_get_parameter(edit->model, parameter)->first_filter,
-                         length, err);
+psal_status psal_edit_unit(psal_edit *edit, psal_units units, int64_t unit, psal_edit_weights *weights,
+                           psal_error *err) {
+    int64_t row;
+    const int parameter = psal_model_unit_parameter(edit->model, units, unit, &row);
+    if (parameter >= 0) return psal_edit_row(edit, parameter, row, weights, err);
+    const char *name = psal_units_name(units);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "%.*s %lld: the network has %s 0 to %d", (int)strlen(name) - 1, name,
+                     (long long)unit, name, psal_model_unit_count(edit->model, units) - 1);
 }
 
 const float *const *psal_edit_values(const psal_edit *edit) {
@@ -125,13 +118,13 @@ psal_edit_size psal_edit_measure(const psal_edit *edit) {
     for (size_t i = 0; i < edit->row_count; i++) {
         changed_row c = edit->rows[i];
         const psal_model_parameter *p = psal_model_get_parameter(edit->model, c.parameter);
-        int64_t length = row_length(p), first = c.row * length;
-        for (int64_t j = first; j < first + length; j++) {
-            double old = p->values[j], difference = (double)edit->memory[c.parameter][j] - old;
+        const psal_outputs o = psal_parameter_outputs(p);
+        for (int64_t j = 0, at = c.row * o.step; j < o.length; j++, at += o.stride) {
+            double old = p->values[at], difference = (double)edit->memory[c.parameter][at] - old;
             change += difference * difference;
             before += old * old;
         }
-        size.elements += length;
+        size.elements += o.length;
     }
     size.change = sqrt(change);
     size.relative = change > 0 ? sqrt(change / before) : 0;
@@ -142,13 +135,11 @@ psal_status psal_edit_check(const psal_edit *edit, psal_error *err) {
     for (size_t i = 0; i < edit->row_count; i++) {
         changed_row c = edit->rows[i];
         const psal_model_parameter *p = psal_model_get_parameter(edit->model, c.parameter);
-        int64_t length = row_length(p), first = c.row * length;
-        for (int64_t j = first; j < first + length; j++) {
-            double value = edit->memory[c.parameter][j];
-            if (!isfinite(value))
-                return psal_fail(err, PSAL_ERR_NUMERIC, "filter %lld of '%s' is no longer finite", (long long)c.row,
-                                 p->name);
-        }
+        const psal_outputs o = psal_parameter_outputs(p);
+        for (int64_t j = 0; j < o.length; j++)
+            if (!isfinite(edit->memory[c.parameter][c.row * o.step + j * o.stride]))
+                return psal_fail(err, PSAL_ERR_NUMERIC, "%s %lld of '%s' is no longer finite",
+                                 p->is_filter ? "filter" : "row", (long long)c.row, p->name);
     }
     return PSAL_OK;
 }
@@ -156,22 +147,22 @@ psal_status psal_edit_check(const psal_edit *edit, psal_error *err) {
 /* "P.filters" and "P.values" of one parameter. */
 static psal_status add_parameter(const psal_edit *edit, int parameter, psal_tensor_map *delta, psal_error *err) {
     const psal_model_parameter *p = psal_model_get_parameter(edit->model, parameter);
-    int64_t count = 0, length = row_length(p);
-    for (int64_t row = 0; row < p->shape.dim[0]; row++) count += edit->marks[parameter][row];
+    const psal_outputs o = psal_parameter_outputs(p);
+    int64_t count = 0;
+    for (int64_t row = 0; row < o.count; row++) count += edit->marks[parameter][row];
     char name[1024];
     snprintf(name, sizeof name, "%s.filters", p->name);
     psal_shape shape = PSAL_SHAPE(count);
     int64_t *numbers = psal_tensor_map_add(delta, name, PSAL_I64, &shape, err);
     if (!numbers) return psal_error_status(err);
     snprintf(name, sizeof name, "%s.values", p->name);
-    shape = p->shape;
-    shape.dim[0] = count;
+    shape = psal_delta_shape(p, count);
     float *to = psal_tensor_map_add(delta, name, PSAL_F32, &shape, err);
     if (!to) return psal_error_status(err);
-    for (int64_t row = 0, i = 0; row < p->shape.dim[0]; row++) {
+    for (int64_t row = 0; row < o.count; row++) {
         if (!edit->marks[parameter][row]) continue;
-        numbers[i] = row;
-        memcpy(to + i++ * length, edit->memory[parameter] + row * length, (size_t)length * sizeof *to);
+        *numbers++ = row;
+        for (int64_t j = 0; j < o.length; j++) *to++ = edit->memory[parameter][row * o.step + j * o.stride];
     }
     return PSAL_OK;
 }

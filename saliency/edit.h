@@ -17,12 +17,19 @@ void psal_edit_free(psal_edit *edit); /* NULL is fine */
 /* Undo everything; the memory is kept for the next changes. */
 void psal_edit_reset(psal_edit *edit);
 
-/* The values of row `row` (a filter; one element of a vector) of parameter `parameter`, to be changed in place:
- * *length (may be NULL) floats that hold the model's values or what was written before. Valid until the edit is freed.
- * The first row of a parameter copies that whole parameter. NULL on error. */
-float *psal_edit_row(psal_edit *edit, int parameter, int64_t row, int64_t *length, psal_error *err);
-/* The same for filter `filter` (0 .. filter_count-1) of the network. */
-float *psal_edit_filter(psal_edit *edit, int64_t filter, int64_t *length, psal_error *err);
+/* The weights of one output of a layer: values[j * stride] for j from 0 to length-1. */
+typedef struct psal_edit_weights {
+    float *values;
+    int64_t length, stride;
+} psal_edit_weights;
+
+/* The weights of output `row` (psal_parameter_outputs) of parameter `parameter`, to be changed in place: they hold the
+ * model's values or what was written before. Valid until the edit is freed. The first row of a parameter copies that
+ * whole parameter. */
+psal_status psal_edit_row(psal_edit *edit, int parameter, int64_t row, psal_edit_weights *weights, psal_error *err);
+/* The same for filter, or row, number `unit` of the network. */
+psal_status psal_edit_unit(psal_edit *edit, psal_units units, int64_t unit, psal_edit_weights *weights,
+                           psal_error *err);
 
 /* Values of each parameter [psal_model_parameter_count]: NULL where nothing was changed. For psal_model_export and
  * psal_classifier_run; follows later changes. */

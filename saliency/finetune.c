@@ -11,11 +11,12 @@ enum { STAGE_FORWARD, STAGE_GRADIENT, STAGE_COUNT };
 
 struct psal_tuner {
     const psal_model *model;
+    psal_units units;
     psal_graph *graph;
     psal_network network;
     psal_plan *plan;
     psal_node label, loss;
-    psal_node *gradients; /* [parameters]: of convolution weights in the graph, else PSAL_NO_NODE */
+    psal_node *gradients; /* [parameters]: of those with units in the graph, else PSAL_NO_NODE */
 };
 
 struct psal_tuner_worker {
@@ -24,7 +25,7 @@ struct psal_tuner_worker {
     float label;
 };
 
-/* Append dL/dw of every convolution weight; outputs[0] is the loss, then come the gradients. */
+/* Append dL/dw of every weight with units; outputs[0] is the loss, then come the gradients. */
 static psal_status build_gradients(psal_tuner *t, psal_node *outputs, int *count, psal_error *err) {
     int parameters = psal_model_parameter_count(t->model), filters = 0;
     size_t capacity = (size_t)parameters + 1;
@@ -36,7 +37,8 @@ static psal_status build_gradients(psal_tuner *t, psal_node *outputs, int *count
     }
     for (int i = 0; i < parameters; i++) {
         t->gradients[i] = PSAL_NO_NODE;
-        if (psal_model_get_parameter(t->model, i)->is_filter && t->network.parameters[i] != PSAL_NO_NODE)
+        if (psal_model_get_parameter(t->model, i)->first_unit[t->units] >= 0 &&
+            t->network.parameters[i] != PSAL_NO_NODE)
             wrt[filters++] = t->network.parameters[i];
     }
     psal_gradient(t->graph, t->loss, wrt, filters, gradients);
@@ -79,7 +81,8 @@ static psal_status build(psal_tuner *t, const psal_classifier_options *options, 
     return status;
 }
 
-psal_tuner *psal_tuner_new(const psal_model *model, const psal_classifier_options *options, psal_error *err) {
+psal_tuner *psal_tuner_new(const psal_model *model, psal_units units, const psal_classifier_options *options,
+                           psal_error *err) {
     if (psal_loss_check(model, PSAL_LOSS_CROSS_ENTROPY, err) != PSAL_OK) return NULL;
     psal_tuner *t = calloc(1, sizeof *t);
     if (t) t->graph = psal_graph_new();
@@ -89,6 +92,7 @@ psal_tuner *psal_tuner_new(const psal_model *model, const psal_classifier_option
         return NULL;
     }
     t->model = model;
+    t->units = units;
     if (build(t, options, err) == PSAL_OK) return t;
     psal_tuner_free(t);
     return NULL;
@@ -142,14 +146,15 @@ psal_status psal_tuner_gradient(psal_tuner_worker *w, const float *image, int la
     return isfinite(value) ? PSAL_OK : psal_fail(err, PSAL_ERR_NUMERIC, "the loss is not finite");
 }
 
-const float *psal_tuner_filter_gradient(const psal_tuner_worker *w, int64_t filter, int64_t *length) {
+const float *psal_tuner_filter_gradient(const psal_tuner_worker *w, int64_t filter, int64_t *length, int64_t *stride) {
     const psal_tuner *t = w->tuner;
-    if (filter < 0 || filter >= psal_model_get_info(t->model)->filter_count) return NULL;
-    int parameter = psal_model_filter_parameter(t->model, (int)filter);
-    if (t->gradients[parameter] == PSAL_NO_NODE) return NULL;
-    const psal_model_parameter *p = psal_model_get_parameter(t->model, parameter);
-    *length = psal_shape_count(&p->shape) / p->shape.dim[0];
-    return psal_workspace_get(w->workspace, t->gradients[parameter]) + (filter - p->first_filter) * *length;
+    int64_t row;
+    const int parameter = psal_model_unit_parameter(t->model, t->units, filter, &row);
+    if (parameter < 0 || t->gradients[parameter] == PSAL_NO_NODE) return NULL;
+    const psal_outputs o = psal_parameter_outputs(psal_model_get_parameter(t->model, parameter));
+    *length = o.length;
+    *stride = o.stride;
+    return psal_workspace_get(w->workspace, t->gradients[parameter]) + row * o.step;
 }
 
 /* The learning rate of a relative step: size |w| / |g|. */
@@ -157,13 +162,15 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
                                  double size, double *rate, psal_error *err) {
     double weights = 0, gradients = 0;
     for (int64_t i = 0; i < k; i++) {
-        int64_t length;
-        const float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return psal_error_status(err);
-        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
-        for (int64_t j = 0; j < length; j++) {
-            weights += (double)values[j] * values[j];
-            if (gradient) gradients += (double)gradient[j] * gradient[j];
+        psal_edit_weights at;
+        int64_t length, stride;
+        psal_status status = psal_edit_unit(edit, w->tuner->units, filters[i], &at, err);
+        if (status != PSAL_OK) return status;
+        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length, &stride);
+        for (int64_t j = 0; j < at.length; j++) {
+            const double value = at.values[j * at.stride], slope = gradient ? gradient[j * stride] : 0;
+            weights += value * value;
+            gradients += slope * slope;
         }
     }
     *rate = gradients > 0 ? size * sqrt(weights / gradients) : 0;
@@ -172,20 +179,20 @@ static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, co
 
 psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
                             psal_step step, double *rate, psal_error *err) {
-    psal_error own;
-    if (!err) err = &own; /* so that the status of what fails below is known */
+    psal_status status = PSAL_OK;
     double r = step.size;
-    if (step.relative) {
-        psal_status status = relative_rate(w, edit, filters, k, step.size, &r, err);
-        if (status != PSAL_OK) return status;
+    if (step.relative) status = relative_rate(w, edit, filters, k, step.size, &r, err);
+    for (int64_t i = 0; i < k && status == PSAL_OK; i++) {
+        psal_edit_weights at;
+        int64_t length, stride;
+        if ((status = psal_edit_unit(edit, w->tuner->units, filters[i], &at, err)) != PSAL_OK) break;
+        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length, &stride);
+        for (int64_t j = 0; gradient && j < at.length; j++) {
+            float *value = &at.values[j * at.stride];
+            *value = (float)(*value - r * gradient[j * stride]);
+        }
     }
-    for (int64_t i = 0; i < k; i++) {
-        int64_t length;
-        float *values = psal_edit_filter(edit, filters[i], &length, err);
-        if (!values) return psal_error_status(err);
-        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length);
-        for (int64_t j = 0; gradient && j < length; j++) values[j] = (float)(values[j] - r * gradient[j]);
-    }
+    if (status != PSAL_OK) return status;
     if (rate) *rate = r;
     return psal_edit_check(edit, err);
 }
@@ -209,8 +216,9 @@ typedef struct search {
 static int first_part(const search *s, int64_t k) {
     int first = INT_MAX;
     for (int64_t i = 0; i < k; i++) {
-        int part = psal_classifier_part(psal_classifier_of(s->classifier),
-                                        psal_model_filter_parameter(s->worker->tuner->model, (int)s->filters[i]));
+        int part = psal_classifier_part(
+            psal_classifier_of(s->classifier),
+            psal_model_unit_parameter(s->worker->tuner->model, s->worker->tuner->units, s->filters[i], NULL));
         if (part < first) first = part;
     }
     return first;

@@ -1,6 +1,7 @@
 /* finetune.h - gradient steps on one sample that change only chosen filters (Levin et al. 2022, section 4).
  *
- * The network is in evaluation mode, the loss is the cross-entropy, and only weights of 4-D convolutions change:
+ * The network is in evaluation mode, the loss is the cross-entropy, and only weights of the chosen filters, or rows,
+ * change (psal_units; no biases):
  *
  *   w <- w - rate dL/dw                      (plain SGD, as torch.optim.SGD without momentum)
  *
@@ -15,8 +16,9 @@ typedef struct psal_tuner psal_tuner;
 typedef struct psal_tuner_worker psal_tuner_worker;
 
 /* `model` must outlive the result; options->batch is ignored, it is one image. Each worker holds the gradients of all
- * filters (94 MB for ResNet-50) beside the activations. */
-psal_tuner *psal_tuner_new(const psal_model *model, const psal_classifier_options *options, psal_error *err);
+ * filters (94 MB for ResNet-50) or rows (346 MB for ViT-B/16) beside the activations. */
+psal_tuner *psal_tuner_new(const psal_model *model, psal_units units, const psal_classifier_options *options,
+                           psal_error *err);
 void psal_tuner_free(psal_tuner *tuner); /* after its workers; NULL is fine */
 psal_tuner_worker *psal_tuner_worker_new(const psal_tuner *tuner, psal_error *err);
 void psal_tuner_worker_free(psal_tuner_worker *worker); /* NULL is fine */
@@ -25,8 +27,10 @@ void psal_tuner_worker_free(psal_tuner_worker *worker); /* NULL is fine */
  * *loss (may be NULL) gets L. The gradients stay until the next call. */
 psal_status psal_tuner_gradient(psal_tuner_worker *worker, const float *image, int label, const float *const *values,
                                 double *loss, psal_error *err);
-/* The gradient of one filter: *length numbers; NULL for filters that are not in the graph. */
-const float *psal_tuner_filter_gradient(const psal_tuner_worker *worker, int64_t filter, int64_t *length);
+/* The gradient of one filter (or row): *length numbers, each *stride behind the one before, as psal_edit_weights. NULL
+ * for what is not in the graph. */
+const float *psal_tuner_filter_gradient(const psal_tuner_worker *worker, int64_t filter, int64_t *length,
+                                        int64_t *stride);
 
 typedef struct psal_step {
     bool relative; /* size is the L2 norm of the change, as a fraction of the norm of the chosen filters' weights */

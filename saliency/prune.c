@@ -15,42 +15,39 @@ const char *psal_prune_name(psal_prune_how how) {
 /* Zero row `row` of a normalisation's scale or shift, where there is one. */
 static psal_status zero_element(psal_edit *edit, int parameter, int64_t row, psal_error *err) {
     if (parameter < 0) return PSAL_OK;
-    float *value = psal_edit_row(edit, parameter, row, NULL, err);
-    if (!value) return psal_error_status(err);
-    *value = 0;
-    return PSAL_OK;
+    psal_edit_weights element;
+    psal_status status = psal_edit_row(edit, parameter, row, &element, err);
+    if (status == PSAL_OK) *element.values = 0;
+    return status;
 }
 
-static psal_status zero_norm(psal_edit *edit, const psal_model *model, int64_t filter, psal_error *err) {
-    int parameter = psal_model_filter_parameter(model, (int)filter), scale, shift;
-    int64_t row = filter - psal_model_get_parameter(model, parameter)->first_filter;
-    psal_model_filter_norm(model, parameter, &scale, &shift);
+static psal_status zero_norm(psal_edit *edit, const psal_model *model, psal_units units, int64_t filter,
+                             psal_error *err) {
+    int64_t row;
+    int scale, shift;
+    psal_model_filter_norm(model, psal_model_unit_parameter(model, units, filter, &row), &scale, &shift);
     psal_status status = zero_element(edit, scale, row, err);
     return status == PSAL_OK ? zero_element(edit, shift, row, err) : status;
 }
 
-psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_prune_how how, const int64_t *filters,
-                               int64_t k, double scale, uint64_t seed, psal_error *err) {
-    psal_error own;
-    if (!err) err = &own; /* so that the status of what fails below is known */
+psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_units units, psal_prune_how how,
+                               const int64_t *filters, int64_t k, double scale, uint64_t seed, psal_error *err) {
     for (int64_t i = 0; i < k; i++) {
-        int64_t length;
-        float *w = psal_edit_filter(edit, filters[i], &length, err);
-        if (!w) return psal_error_status(err);
+        psal_edit_weights w;
+        psal_status status = psal_edit_unit(edit, units, filters[i], &w, err);
+        if (status != PSAL_OK) return status;
         psal_random random = {seed ^ ((uint64_t)filters[i] * 0x9e3779b97f4a7c15u)};
-        switch (how) {
-        case PSAL_PRUNE_NOISE:
-            for (int64_t j = 0; j < length; j++) w[j] *= (float)(1 + scale * psal_random_normal(&random));
-            break;
-        case PSAL_PRUNE_NORMAL:
-            for (int64_t j = 0; j < length; j++) w[j] += (float)(scale * psal_random_normal(&random));
-            break;
-        default:
-            memset(w, 0, (size_t)length * sizeof *w);
-            break;
+        for (int64_t j = 0; j < w.length; j++) {
+            float *value = &w.values[j * w.stride];
+            if (how == PSAL_PRUNE_NOISE)
+                *value *= (float)(1 + scale * psal_random_normal(&random));
+            else if (how == PSAL_PRUNE_NORMAL)
+                *value += (float)(scale * psal_random_normal(&random));
+            else
+                *value = 0;
         }
         if (how != PSAL_PRUNE_CHANNEL) continue;
-        psal_status status = zero_norm(edit, model, filters[i], err);
+        status = zero_norm(edit, model, units, filters[i], err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
@@ -124,7 +121,8 @@ static psal_status choose_draw(const psal_model *model, const psal_prune_sample 
         choosing = psal_random_bits(&seeds);
         *noise = psal_random_bits(&seeds);
     } while (draw-- > 0);
-    return psal_choose(model, choice, sample->naive, sample->standardized, sample->live, choosing, k, filters, err);
+    return psal_choose(model, sample->units, choice, sample->naive, sample->standardized, sample->live, choosing, k,
+                       filters, err);
 }
 
 psal_status psal_prune_draw(psal_edit *edit, const psal_model *model, const psal_prune_sample *sample,
@@ -133,7 +131,8 @@ psal_status psal_prune_draw(psal_edit *edit, const psal_model *model, const psal
     uint64_t noise;
     if (!filters) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)k);
     psal_status status = choose_draw(model, sample, o->choices[c], draw, k, filters, &noise, err);
-    if (status == PSAL_OK) status = psal_prune_filters(edit, model, o->how, filters, k, o->scale, noise, err);
+    if (status == PSAL_OK)
+        status = psal_prune_filters(edit, model, sample->units, o->how, filters, k, o->scale, noise, err);
     free(filters);
     return status;
 }
@@ -186,8 +185,8 @@ static psal_status list_variants(experiment *e, psal_error *err) {
 static psal_status run_edited(experiment *e, const variant *v, int first, const float **logits, psal_error *err) {
     const psal_prune_options *o = e->options;
     psal_edit_reset(e->edit);
-    psal_status status = psal_prune_filters(e->edit, e->model, o->how, v->off.filters, v->off.count, o->scale, v->noise,
-                                            err);
+    psal_status status = psal_prune_filters(e->edit, e->model, e->sample->units, o->how, v->off.filters, v->off.count,
+                                            o->scale, v->noise, err);
     return status == PSAL_OK ? psal_classifier_rerun(e->worker, first, psal_edit_values(e->edit), logits, err) : status;
 }
 
@@ -204,7 +203,7 @@ static psal_status run_alone(experiment *e, psal_error *err) {
             int first = 0;
             if (filter != INT64_MAX)
                 first = psal_classifier_part(psal_classifier_of(e->worker),
-                                             psal_model_filter_parameter(e->model, (int)filter));
+                                             psal_model_unit_parameter(e->model, e->sample->units, filter, NULL));
             psal_status status = run_edited(e, v, first, &logits, err);
             if (status != PSAL_OK) return status;
         }
@@ -303,10 +302,12 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
     int classes = psal_model_get_info(model)->num_classes;
     experiment e = {model, worker, variants, edit, sample, options, .classes = classes};
     int64_t most = options->k[options->k_count - 1];
-    if (most > psal_choosable(
-                   model, options->choice_count == 1 && options->choices[0] == PSAL_CHOICE_ALL ? NULL : sample->live))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld filters: %s has %lld that can be", (long long)most,
-                         psal_model_get_info(model)->arch, (long long)psal_choosable(model, sample->live));
+    if (most >
+        psal_choosable(model, sample->units,
+                       options->choice_count == 1 && options->choices[0] == PSAL_CHOICE_ALL ? NULL : sample->live))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot choose %lld %s: %s has %lld that can be", (long long)most,
+                         psal_units_name(sample->units), psal_model_get_info(model)->arch,
+                         (long long)psal_choosable(model, sample->units, sample->live));
     e.before = malloc((size_t)classes * sizeof *e.before);
     e.after = malloc((size_t)classes * sizeof *e.after);
     const float *logits;

@@ -10,7 +10,7 @@
 typedef enum psal_prune_how {
     PSAL_PRUNE_WEIGHTS, /* the filter's weights become 0; its normalisation still adds a constant */
     PSAL_PRUNE_CHANNEL, /* the normalisation's scale and shift of the channel too, so that the channel is exactly 0
-                           (where a normalisation belongs to it: psal_model_filter_norm) */
+                           (where a normalisation belongs to it: psal_model_filter_norm); without one, its bias */
     PSAL_PRUNE_NOISE,   /* w <- w (1 + scale N(0,1)): in proportion to the weights */
     PSAL_PRUNE_NORMAL,  /* w <- w + scale N(0,1) */
     PSAL_PRUNE_COUNT
@@ -18,19 +18,20 @@ typedef enum psal_prune_how {
 
 const char *psal_prune_name(psal_prune_how how); /* "weights", "channel", "noise", "normal" */
 
-/* Switch filters[k] off in `edit` (on top of what it holds). scale and seed are for the noise only; each filter has its
- * own random numbers, which depend on the seed and the filter alone. */
-psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_prune_how how, const int64_t *filters,
-                               int64_t k, double scale, uint64_t seed, psal_error *err);
+/* Switch filters[k] (or rows: `units`) off in `edit` (on top of what it holds). scale and seed are for the noise only;
+ * each filter has its own random numbers, which depend on the seed and the filter alone. */
+psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_units units, psal_prune_how how,
+                               const int64_t *filters, int64_t k, double scale, uint64_t seed, psal_error *err);
 
 /* One sample, ready to be experimented on. */
 typedef struct psal_prune_sample {
     const float *image;         /* [channels, height, width] */
     int label;                  /* the true class */
-    const float *naive;         /* [filter_count] */
-    const double *standardized; /* [filter_count] */
+    const float *naive;         /* [psal_model_unit_count] */
+    const double *standardized; /* [the same] */
     uint64_t seed;              /* of its random choices; make it differ from sample to sample */
-    const bool *live;           /* [filter_count], what may be chosen (choose.h); NULL: every filter */
+    const bool *live;           /* [the same], what may be chosen (choose.h); NULL: everything */
+    psal_units units;           /* what its profile, and what is switched off, consists of */
 } psal_prune_sample;
 
 typedef struct psal_prune_options {
@@ -64,7 +65,7 @@ psal_status psal_prune_draw(psal_edit *edit, const psal_model *model, const psal
 /* Try every choice and k on one sample: results[choice_count][k_count]. before[num_classes] (may be NULL) gets the
  * confidences of the whole network. `worker` is of a classifier of one image at a time, best in parts, and `variants`
  * (may be NULL) belongs to it and to options->how: both give the same results, much sooner. Noise has no use for
- * `variants`. `edit` is reset before and after. */
+ * `variants`, and rows none either. `edit` is reset before and after. */
 psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worker *worker,
                                   psal_variants_worker *variants, psal_edit *edit, const psal_prune_sample *sample,
                                   const psal_prune_options *options, double *before, psal_prune_result *results,

@@ -53,13 +53,8 @@ static bool by_outputs(const psal_saliency *s) {
     return s->options.aggregation == PSAL_AGGREGATION_FILTER || s->options.aggregation == PSAL_AGGREGATION_ROW;
 }
 
-/* Outputs of the layer whose weight it is, or elements of a vector that stands for them. */
-static int64_t outputs(const psal_model_parameter *p) {
-    return p->shape.dim[p->output_axis > 0 ? p->output_axis : 0];
-}
-
 static int64_t entries(const psal_saliency *s, const psal_model_parameter *p) {
-    if (by_outputs(s)) return outputs(p);
+    if (by_outputs(s)) return psal_parameter_outputs(p).count;
     return s->options.aggregation == PSAL_AGGREGATION_TENSOR ? 1 : psal_shape_count(&p->shape);
 }
 
@@ -253,7 +248,7 @@ static bool is_live(const psal_saliency *s, int parameter, int64_t row) {
 void psal_saliency_live(const psal_saliency *s, bool *live) {
     for (int i = 0; i < s->layer_count; i++) {
         const psal_profile_layer *layer = &s->layers[i];
-        int64_t rows = outputs(psal_model_get_parameter(s->model, layer->parameter));
+        int64_t rows = psal_parameter_outputs(psal_model_get_parameter(s->model, layer->parameter)).count;
         for (int64_t j = 0; j < layer->count; j++) live[layer->first + j] = false;
         for (int64_t row = 0; row < rows; row++) {
             if (!is_live(s, layer->parameter, row)) continue;

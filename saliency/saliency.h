@@ -29,6 +29,12 @@ typedef enum psal_aggregation {
     PSAL_AGGREGATION_COUNT
 } psal_aggregation;
 
+/* What profiles of this aggregation have an entry for; of single parameters and tensors, which nobody switches off:
+ * filters. */
+static inline psal_units psal_aggregation_units(psal_aggregation aggregation) {
+    return aggregation == PSAL_AGGREGATION_ROW ? PSAL_UNITS_ROWS : PSAL_UNITS_FILTERS;
+}
+
 typedef struct psal_saliency_options {
     int height, width; /* of the image; 0: the architecture's native size */
     psal_loss loss;

@@ -262,14 +262,13 @@ static float *output_of(const psal_variants_worker *w, int p, int number) {
 }
 
 static int part_of(const psal_variants *v, int64_t filter) {
-    return psal_classifier_part(v->classifier, psal_model_filter_parameter(v->model, (int)filter));
+    return psal_classifier_part(v->classifier, psal_model_unit_parameter(v->model, PSAL_UNITS_FILTERS, filter, NULL));
 }
 
 /* Where what filter `filter` of the network gives becomes 0; PSAL_NO_NODE when the network does not compute it. */
 static psal_node silenced_node(const psal_variants *v, const network *n, int64_t filter, int64_t *channel) {
-    const int parameter = psal_model_filter_parameter(v->model, (int)filter);
+    const int parameter = psal_model_unit_parameter(v->model, PSAL_UNITS_FILTERS, filter, channel);
     int scale, shift = -1;
-    *channel = filter - psal_model_get_parameter(v->model, parameter)->first_filter;
     if (v->whole_channel) psal_model_filter_norm(v->model, parameter, &scale, &shift);
     const psal_node node = n->nodes.parameters[shift >= 0 ? shift : parameter];
     return node == PSAL_NO_NODE ? PSAL_NO_NODE : psal_graph_reader(n->graph, node);

@@ -92,6 +92,10 @@ static void print_single(const psal_edit_report *r) {
                        psal_labels_name(labels, r->mistakes->right_labels[i]));
 }
 
+static const char *units_of(const psal_edit_report *r) {
+    return psal_units_name(r->mistakes->units);
+}
+
 static void print_table(const psal_edit_report *r, double *room) {
     if (r->single >= 0) {
         print_single(r);
@@ -101,8 +105,8 @@ static void print_table(const psal_edit_report *r, double *room) {
         printf("\n");
     }
     if (r->until_correct)
-        printf("The smallest step that corrects the sample, of at most %lld filters. Medians where it was found.\n",
-               (long long)r->k[0]);
+        printf("The smallest step that corrects the sample, of at most %lld %s. Medians where it was found.\n",
+               (long long)r->k[0], units_of(r));
     else
         psal_print(stdout, "%d step%s, %s %g.%s\n", r->steps, r->steps > 1 ? "s" : "",
                    r->step.relative ? "relative size" : "learning rate", r->step.size,
@@ -111,7 +115,7 @@ static void print_table(const psal_edit_report *r, double *room) {
         printf("%d neighbours and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
                r->neighbor_count, (long long)r->hub, r->mistakes->subject_count);
     psal_print(stdout, "\n");
-    psal_print(stdout, "%-19s %6s  %14s  %11s  %11s", "filters", "k", "corrected %", "true conf.", "wrong conf.");
+    psal_print(stdout, "%-19s %6s  %14s  %11s  %11s", units_of(r), "k", "corrected %", "true conf.", "wrong conf.");
     if (r->neighbor_count) psal_print(stdout, "  %14s  %14s", "neighbours %", "others %");
     if (r->mistakes->right_count) psal_print(stdout, "  %14s", "broken %");
     psal_print(stdout, "  %8s  %7s  %10s\n", "dead", "used", "rel.change");
@@ -240,8 +244,8 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
     const char *facts[] = {fact};
     snprintf(truth, sizeof truth, "%s (true)", psal_labels_name(r->session->labels, one->label));
     snprintf(wrong, sizeof wrong, "%s (predicted)", psal_labels_name(r->session->labels, one->predicted));
-    snprintf(fact, sizeof fact, "%.0f filters (%s), %.0f weights, changed by %.3g of their norm", result->filters,
-             choice_of(r, 0), result->weights, result->relative);
+    snprintf(fact, sizeof fact, "%.0f %s (%s), %.0f weights, changed by %.3g of their norm", result->filters,
+             units_of(r), choice_of(r, 0), result->weights, result->relative);
     psal_edit_class classes[] = {{truth, r->before[one->label], r->after[one->label]},
                                  {wrong, r->before[one->predicted], r->after[one->predicted]}};
     int64_t n = r->neighbor_count, right = r->mistakes->right_count;
@@ -297,12 +301,13 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->k_count; i++) x[i] = (double)r->k[i];
+    const bool rows = r->mistakes->units == PSAL_UNITS_ROWS;
     char subtitle[256];
     snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, %s %g", r->session->info->arch, subject_count(r),
              subject_count(r) == 1 ? "" : "s", r->step.relative ? "relative step" : "learning rate", r->step.size);
-    psal_curves_figure figure = {.title = "Filters corrected by one sample",
+    psal_curves_figure figure = {.title = rows ? "Rows corrected by one sample" : "Filters corrected by one sample",
                                  .subtitle = subtitle,
-                                 .x_label = "filters changed",
+                                 .x_label = rows ? "rows changed" : "filters changed",
                                  .x_scale = PSAL_SCALE_LOG,
                                  .x = x,
                                  .x_count = (size_t)r->k_count,

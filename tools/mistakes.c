@@ -263,7 +263,8 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     memset(mistakes, 0, sizeof *mistakes);
     mistakes->session = session;
     mistakes->classes = session->info->num_classes;
-    mistakes->filters = session->info->filter_count;
+    mistakes->units = psal_options_choice(options, "aggregation") ? PSAL_UNITS_ROWS : PSAL_UNITS_FILTERS;
+    mistakes->filters = psal_model_unit_count(session->model, mistakes->units);
     mistakes->skip_bad = psal_options_flag(options, "skip-bad") && psal_options_has(options, "data");
     psal_status status = open_dataset(mistakes, options, err);
     if (status != PSAL_OK) return status;
@@ -275,11 +276,12 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
                                        .memory_limit = session->memory_limit / (size_t)mistakes->workers,
                                        .conv = session->conv,
                                        .in_parts = in_parts};
-    psal_saliency_options profile = {.height = session->height,
-                                     .width = session->width,
-                                     .threads = forward.threads,
-                                     .memory_limit = session->memory_limit / (size_t)mistakes->workers,
-                                     .conv = session->conv};
+    psal_saliency_options profile = psal_mistakes_profile(mistakes);
+    profile.height = session->height;
+    profile.width = session->width;
+    profile.threads = forward.threads;
+    profile.memory_limit = session->memory_limit / (size_t)mistakes->workers;
+    profile.conv = session->conv;
     if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
     mistakes->statistics = psal_session_statistics(session, options, &profile, mistakes->filters, false, NULL, err);
     if (!mistakes->statistics) return psal_error_status(err);
@@ -288,10 +290,10 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     psal_saliency_live(mistakes->saliency, mistakes->live);
     psal_rankable(PSAL_MODE_STD, mistakes->filters, NULL, mistakes->statistics->mean, mistakes->statistics->std,
                   mistakes->live);
-    if (psal_choosable(session->model, mistakes->live) == 0)
+    if (psal_choosable(session->model, mistakes->units, mistakes->live) == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "none of the %lld filters has a deviation in the statistics: there is nothing to choose",
-                         (long long)mistakes->filters);
+                         "none of the %lld %s has a deviation in the statistics: there is nothing to choose",
+                         (long long)mistakes->filters, psal_units_name(mistakes->units));
     if (!(mistakes->classifier = psal_classifier_new(session->model, &forward, err))) return psal_error_status(err);
     return find_subjects(mistakes, options, err);
 }
@@ -312,9 +314,15 @@ void psal_mistakes_close(psal_mistakes *mistakes) {
     memset(mistakes, 0, sizeof *mistakes);
 }
 
+psal_saliency_options psal_mistakes_profile(const psal_mistakes *mistakes) {
+    return (psal_saliency_options){.aggregation = mistakes->units == PSAL_UNITS_ROWS ? PSAL_AGGREGATION_ROW
+                                                                                     : PSAL_AGGREGATION_FILTER};
+}
+
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options) {
     psal_computation c;
-    psal_session_computation(mistakes->session, &(psal_saliency_options){0}, false, &c);
+    const psal_saliency_options profile = psal_mistakes_profile(mistakes);
+    psal_session_computation(mistakes->session, &profile, false, &c);
     psal_computation_set_statistics(&c, mistakes->statistics);
     psal_computation_set(&c, PSAL_FIELD_SEED, "%s", psal_options_string(options, "seed"));
     return psal_computation_canonical(&c, NULL) == PSAL_OK ? psal_computation_json(&c) : NULL;
@@ -378,7 +386,8 @@ int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_option
     size_t given;
     const int64_t *list = psal_options_ints(options, "k", &given);
     const bool *live = choice_count == 1 && choices[0] == PSAL_CHOICE_ALL ? NULL : mistakes->live;
-    int64_t most = psal_choosable(mistakes->session->model, live), *k = malloc((given + 1) * sizeof *k);
+    int64_t most = psal_choosable(mistakes->session->model, mistakes->units, live),
+            *k = malloc((given + 1) * sizeof *k);
     *count = 0;
     if (!k) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of %zu numbers", given);
@@ -392,8 +401,8 @@ int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_option
     qsort(k, given, sizeof *k, ascending);
     for (size_t i = 0; i < given; i++) {
         if (k[i] > most && psal_options_given(options, "k")) {
-            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld filters that can be chosen", (long long)k[i],
-                      mistakes->session->info->arch, (long long)most);
+            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld %s that can be chosen", (long long)k[i],
+                      mistakes->session->info->arch, (long long)most, psal_units_name(mistakes->units));
             free(k);
             return NULL;
         }

@@ -44,6 +44,15 @@
         PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15              \
     }
 
+/* For the heading "How". */
+#define PSAL_UNITS_OPTION                                                                                              \
+    {                                                                                                                  \
+        PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter",                                                          \
+            "What is ranked and changed: filters of the convolutions, or rows of the weights of all convolutions and " \
+            "linear layers.",                                                                                          \
+            .choices = "filter|row"                                                                                    \
+    }
+
 typedef struct psal_subject {
     size_t index; /* in the data set */
     int label, predicted;
@@ -57,7 +66,8 @@ typedef struct psal_mistakes {
     bool skip_bad;
     psal_skipped skipped; /* images of the data set that could not be read */
     int classes;
-    int64_t filters; /* length of the profiles */
+    psal_units units; /* what is ranked and changed: below, "filters" are rows where these are */
+    int64_t filters;  /* length of the profiles */
     psal_saliency *saliency;
     psal_statistics *statistics;
     bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_rankable) */
@@ -78,6 +88,8 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
                                bool in_parts, psal_error *err);
 void psal_mistakes_close(psal_mistakes *mistakes); /* zeroed is fine */
 
+/* The options of the profiles, for the record of what is computed. */
+psal_saliency_options psal_mistakes_profile(const psal_mistakes *mistakes);
 /* What results depend on besides the program's own options, as JSON (new reference; NULL when out of memory). */
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options);
 /* psal_skipped_finish for the images of the data set. */

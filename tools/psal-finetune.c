@@ -16,6 +16,7 @@ static const psal_option table[] = {
      "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
      .maximum = 1e9},
     {PSAL_OPTION_HEADING, .help = "How"},
+    PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,5,10,25,50,100", "How many filters.", .minimum = 1, .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random",
      "Which filters: salient, random, random-same-layers, least, naive, all, separated by commas.", .alias = NULL},
@@ -119,7 +120,8 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
     for (size_t i = 0; i < count && queries; i++) queries[i] = (int64_t)i;
     if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED && path) {
         psal_computation here;
-        psal_session_computation(&r->session, &(psal_saliency_options){0}, true, &here);
+        const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
+        psal_session_computation(&r->session, &profile, true, &here);
         given = psal_session_statistics_file(path, &here, r->mistakes.filters, &r->session.notes, err);
         if (given) {
             o.mean = given->mean;
@@ -274,8 +276,8 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     bool fresh = true; /* the gradient of the whole network is the last one computed */
     if (choice > 0 && r->steps > 1) fresh = false;
     for (int draw = 0; draw < draws && status == PSAL_OK; draw++) {
-        status = psal_choose(r->session.model, which, worker->naive, worker->standardized, r->mistakes.live,
-                             psal_random_bits(&random), r->k[r->report.k_count - 1], e->filters, err);
+        status = psal_choose(r->session.model, r->mistakes.units, which, worker->naive, worker->standardized,
+                             r->mistakes.live, psal_random_bits(&random), r->k[r->report.k_count - 1], e->filters, err);
         for (int i = 0; i < r->report.k_count && status == PSAL_OK; i++) {
             double used;
             status = make_edit(e, r->k[i], fresh, &used, err);
@@ -303,7 +305,8 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
     if (status == PSAL_OK && delta) {
         map = psal_edit_delta(edit, err);
         psal_computation made;
-        psal_session_computation(&r->session, &(psal_saliency_options){0}, false, &made);
+        const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
+        psal_session_computation(&r->session, &profile, false, &made);
         psal_computation_set_statistics(&made, r->mistakes.statistics);
         status = map ? psal_computation_to_metadata(&made, map, err) : psal_error_status(err);
         if (status == PSAL_OK) status = psal_safetensors_write(delta, map, err);
@@ -411,7 +414,7 @@ static psal_status prepare(run *r, psal_error *err) {
                                        .threads = r->mistakes.workers > 1 ? 1 : r->session.threads,
                                        .memory_limit = r->session.memory_limit / (size_t)r->mistakes.workers,
                                        .conv = r->session.conv};
-    if (!(r->tuner = psal_tuner_new(r->session.model, &forward, err))) return psal_error_status(err);
+    if (!(r->tuner = psal_tuner_new(r->session.model, r->mistakes.units, &forward, err))) return psal_error_status(err);
     size_t classes = (size_t)r->mistakes.classes;
     r->report.results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->report.results);
     r->report.before = calloc(classes, sizeof *r->report.before);

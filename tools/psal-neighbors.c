@@ -37,7 +37,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
     {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is.", .repeatable = true},
     {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
-     "Compare only the filters of layers whose name begins so (layer4); needs --weights.", .repeatable = true},
+     "Compare only the filters, or rows, of layers whose name begins so (layer4); needs --weights.",
+     .repeatable = true},
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .output = true},
     {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
@@ -66,9 +67,10 @@ typedef struct run {
     psal_profile_store store;
     char index[4200]; /* the store's table */
     psal_profile_source source;
-    psal_computation computation; /* of the store's profiles; */
-    bool known;                   /* whether its table says that */
-    psal_labels *numbers;         /* class names where no network is opened */
+    psal_computation computation;          /* of the store's profiles; */
+    bool known;                            /* whether its table says that */
+    psal_saliency_options profile_options; /* a profile with entries as the store's have */
+    psal_labels *numbers;                  /* class names where no network is opened */
     psal_statistics *statistics;
     char statistics_name[4200];
     psal_entry_range *ranges;
@@ -137,6 +139,9 @@ static psal_status read_settings(run *r, psal_error *err) {
     json_decref(object);
     r->known = true;
     r->report.computation = &r->computation;
+    const char *aggregation = r->computation.value[PSAL_FIELD_AGGREGATION];
+    if (status == PSAL_OK && *aggregation && !psal_aggregation_parse(aggregation, &r->profile_options.aggregation))
+        status = psal_fail(err, PSAL_ERR_FORMAT, "its aggregation '%.60s' is none that psal has", aggregation);
     return status == PSAL_OK ? status : psal_fail_prefix(err, "%s: the column psal_settings", r->index);
 }
 
@@ -148,7 +153,7 @@ static psal_status check_network(run *r, psal_error *err) {
     if (image && !r->known)
         psal_note(&r->session.notes,
                   "%s does not say what the store's profiles were computed with: taken to be as here", r->index);
-    psal_session_computation(&r->session, &(psal_saliency_options){0}, false, &here);
+    psal_session_computation(&r->session, &r->profile_options, false, &here);
     psal_fields which = image ? PSAL_FIELDS_PROFILE | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS)
                               : PSAL_FIELD_SET(PSAL_FIELD_ARCH) | PSAL_FIELD_SET(PSAL_FIELD_CLASSES);
     if (psal_computation_check(&r->computation, &here, which, err) == PSAL_OK) return PSAL_OK;
@@ -245,10 +250,12 @@ static psal_status choose_entries(run *r, psal_error *err) {
     size_t prefixes = psal_options_count(r->options, "layers");
     r->report.entries = r->store.length;
     if (prefixes == 0) return PSAL_OK;
-    if (r->session.info->filter_count != r->store.length)
+    const psal_units units = psal_aggregation_units(r->profile_options.aggregation);
+    const int count = psal_model_unit_count(r->session.model, units);
+    if (count != r->store.length)
         return psal_fail(err, PSAL_ERR_SHAPE,
-                         "--layers: %s has %d filters, but the store's profiles have %" PRId64 " entries",
-                         r->session.info->arch, r->session.info->filter_count, r->store.length);
+                         "--layers: %s has %d %s, but the store's profiles have %" PRId64 " entries",
+                         r->session.info->arch, count, psal_units_name(units), r->store.length);
     int parameters = psal_model_parameter_count(r->session.model);
     r->ranges = malloc((size_t)parameters * sizeof *r->ranges);
     bool *used = calloc(prefixes, sizeof *used);
@@ -260,17 +267,20 @@ static psal_status choose_entries(run *r, psal_error *err) {
     for (int i = 0; i < parameters; i++) {
         const psal_model_parameter *parameter = psal_model_get_parameter(r->session.model, i);
         bool wanted = false;
-        for (size_t p = 0; p < prefixes && parameter->is_filter; p++)
+        const int first = parameter->first_unit[units];
+        for (size_t p = 0; p < prefixes && first >= 0; p++)
             if (layer_begins(parameter->name, psal_options_string_at(r->options, "layers", p))) wanted = used[p] = true;
         if (!wanted) continue;
-        r->ranges[r->search.range_count++] = (psal_entry_range){parameter->first_filter, parameter->shape.dim[0]};
-        r->report.entries += parameter->shape.dim[0];
+        const int64_t outputs = psal_parameter_outputs(parameter).count;
+        r->ranges[r->search.range_count++] = (psal_entry_range){first, outputs};
+        r->report.entries += outputs;
     }
     psal_status status = PSAL_OK;
     for (size_t p = 0; p < prefixes && status == PSAL_OK; p++)
         if (!used[p])
-            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--layers %s: %s has no convolution of that name",
-                               psal_options_string_at(r->options, "layers", p), r->session.info->arch);
+            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--layers %s: %s has no convolution%s of that name",
+                               psal_options_string_at(r->options, "layers", p), r->session.info->arch,
+                               units == PSAL_UNITS_ROWS ? " or linear layer" : "");
     free(used);
     r->search.ranges = r->ranges;
     return status;
@@ -281,7 +291,7 @@ static psal_status choose_entries(run *r, psal_error *err) {
 static psal_status read_statistics(run *r, const char *path, bool normalized, psal_error *err) {
     psal_computation here = r->computation;
     if (psal_options_given(r->options, "image-path"))
-        psal_session_computation(&r->session, &(psal_saliency_options){0}, normalized, &here);
+        psal_session_computation(&r->session, &r->profile_options, normalized, &here);
     psal_computation_set(&here, PSAL_FIELD_NORMALIZED, "%d", normalized);
     r->statistics = psal_session_statistics_file(path, &here, r->store.length, &r->session.notes, err);
     if (!r->statistics) return psal_error_status(err);
@@ -351,7 +361,8 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
 
 static psal_status profile_image(run *r, const char *path, psal_error *err) {
     const psal_session *s = &r->session;
-    psal_saliency_options options = {.height = s->height,
+    psal_saliency_options options = {.aggregation = r->profile_options.aggregation,
+                                     .height = s->height,
                                      .width = s->width,
                                      .threads = s->threads,
                                      .few_runs = true,
@@ -362,8 +373,9 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
     psal_status status = saliency ? PSAL_OK : psal_error_status(err);
     if (status == PSAL_OK && psal_saliency_length(saliency) != r->store.length)
         status = psal_fail(err, PSAL_ERR_SHAPE,
-                           "%s has %" PRId64 " filters, but the store's profiles have %" PRId64 " entries",
-                           s->info->arch, psal_saliency_length(saliency), r->store.length);
+                           "%s has %" PRId64 " %s, but the store's profiles have %" PRId64 " entries", s->info->arch,
+                           psal_saliency_length(saliency), psal_aggregation_plural(options.aggregation),
+                           r->store.length);
     if (status == PSAL_OK) status = psal_image_load(path, 0, &image, err);
     if (status == PSAL_OK) {
         r->report.image = (psal_profile_record){.path = (char *)(uintptr_t)path, .scale = 1, .valid = true};

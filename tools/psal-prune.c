@@ -18,13 +18,14 @@
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "How"},
+    PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
      .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
      "Which filters: these, or some of them, separated by commas; all for every filter.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
-     "Zero the weights; or the whole channel (its normalisation too); or disturb the weights in proportion (noise) or "
-     "by N(0,1) (normal).",
+     "Zero the weights; or the whole channel (its normalisation, or bias, too); or disturb the weights in proportion "
+     "(noise) or by N(0,1) (normal).",
      .choices = "weights|channel|noise|normal"},
     {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,
@@ -75,6 +76,7 @@ static psal_prune_sample sample_of(const run *r, const psal_mistakes_worker *wor
     const psal_subject *subject = &r->mistakes.subjects[i];
     return (psal_prune_sample){.image = worker->image,
                                .label = subject->label,
+                               .units = r->mistakes.units,
                                .naive = worker->naive,
                                .standardized = worker->standardized,
                                .live = r->mistakes.live,
@@ -129,10 +131,11 @@ static void print_table(const run *r) {
         printf("\n");
     }
     const size_t subjects = r->mistakes.subject_count;
-    psal_print(stdout, "Filters switched off by: %s.%s\n\n", psal_prune_name(r->prune.how),
+    const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
+    psal_print(stdout, "%s switched off by: %s.%s\n\n", rows ? "Rows" : "Filters", psal_prune_name(r->prune.how),
                subjects > 1 ? " Mean +- standard error." : "");
-    psal_print(stdout, "%-19s %6s  %18s  %18s  %11s  %11s  %7s", "filters", "k", "wrong confidence", "true confidence",
-               "now right %", "changed %", "dead");
+    psal_print(stdout, "%-19s %6s  %18s  %18s  %11s  %11s  %7s", psal_units_name(r->mistakes.units), "k",
+               "wrong confidence", "true confidence", "now right %", "changed %", "dead");
     psal_print(stdout, "%s\n", r->prune.right_count ? "  broken %" : "");
     for (size_t v = 0; v < variants(r); v++) {
         const psal_mean *m = r->means + v * COLUMNS;
@@ -243,9 +246,10 @@ static psal_status draw(const run *r, psal_error *err) {
     char subtitle[256];
     snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch,
              r->mistakes.subject_count, r->mistakes.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
-    psal_curves_figure figure = {.title = "Filters switched off",
+    const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
+    psal_curves_figure figure = {.title = rows ? "Rows switched off" : "Filters switched off",
                                  .subtitle = subtitle,
-                                 .x_label = "filters switched off",
+                                 .x_label = rows ? "rows switched off" : "filters switched off",
                                  .x_scale = PSAL_SCALE_LOG,
                                  .x = x,
                                  .x_count = (size_t)r->prune.k_count,
@@ -275,7 +279,8 @@ static psal_status prepare(run *r, psal_error *err) {
         (r->mistakes.subject_count != 1 || r->prune.choice_count != 1 || r->prune.k_count != 1))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
     r->prune.how = (psal_prune_how)psal_options_choice(o, "how");
-    if (r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL) {
+    const bool off = r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL;
+    if (off && r->mistakes.units == PSAL_UNITS_FILTERS) {
         r->mistakes.variants = psal_variants_new(r->mistakes.classifier, r->prune.how == PSAL_PRUNE_CHANNEL, err);
         if (!r->mistakes.variants) return psal_error_status(err);
     }

@@ -185,14 +185,17 @@ static psal_statistics *find_statistics(psal_session *session, const psal_comput
     const char *found = *s.nearly ? s.nearly : s.unread;
     const bool edited = *here->value[PSAL_FIELD_BASE];
     psal_fail(err, PSAL_ERR_ARGUMENT,
-              "no statistics known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s "
+              "no statistics known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s%s "
               "--data DIR --out S.safetensors' and give --stats S.safetensors",
               session->info->arch,
               *s.nearly ? " with these settings ("
               : *found  ? " ("
                         : "",
               found, *found ? ")" : "", edited ? "give --stats with those of the weights without --delta, or " : "",
-              session->weights, edited ? " --delta FILE" : "");
+              session->weights, edited ? " --delta FILE" : "",
+              strcmp(here->value[PSAL_FIELD_AGGREGATION], psal_aggregation_name(PSAL_AGGREGATION_ROW)) == 0
+                  ? " --aggregation row"
+                  : "");
     return NULL;
 }
 

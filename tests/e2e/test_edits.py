@@ -69,6 +69,47 @@ def test_layers():
            "-w", weights / "fashion_resnet18.safetensors")
 
 
+def test_rows():
+    """--aggregation row: of all programs, the outputs of the last layer among what they rank and change"""
+    network, listing = weights / "fashion_resnet18.safetensors", samples / "labels.csv"
+    stats, store = scratch / "rows.safetensors", scratch / "rows.npy"
+    rows, image = ("--aggregation", "row"), ("-w", network, "--image-path", bag, "-l", "Bag")
+    for program in ("psal-prune", "psal-finetune"):
+        refuse(("no statistics known", "'filter', but here it is 'row'", "--aggregation row --data"), program, *rows)
+        refuse(("--aggregation", "tensor"), program, "--aggregation", "tensor")
+    done = run("psal-stats", "--data", listing, *rows, "--out", stats, "--profiles", store, "--figures", scratch / "figures", "--quiet")
+    check("psal-stats", done.returncode == 0 and {path.name for path in (scratch / "figures").iterdir()} >= {"groups.png", "depth.png"},
+          done.stderr)
+    done = run("psal-run", *image, *rows, "--stats", stats, "--json", "--quiet", "--top", 1210, "--out", scratch / "f")
+    check("psal-run", done.returncode == 0, done.stderr)
+    answer = json.loads(done.stdout)
+    check("the last layer is ranked", {row["layer"] for row in answer["top_filters"]} >= {"fc.weight", "conv1.weight"}, answer["settings"])
+    for program, more in (("psal-prune", ("--how", "channel")), ("psal-prune", ("--how", "noise", "--noise-scale", 0.5)),
+                          ("psal-finetune", ("--relative", 0.1))):
+        words = (program, *rows, "--stats", stats, "--data", listing, "-k", "1,7,1150", "--right", 3, *more)
+        results = [run(*words, "--json", "--quiet", "--threads", threads) for threads in (1, 3)]
+        check(f"{program} {more}", results[0].returncode == 0 and results[0].stdout == results[1].stdout
+              and json.loads(results[0].stdout)["settings"]["aggregation"] == "row", results[0].stderr)
+        said = run(*words, "--quiet", "--figure", scratch / "rows.png").stdout
+        check(f"{program} {more} says what they are", "\nrows  " in said and "ilters" not in said, said)
+        refuse(("--k 1211", "rows that can be chosen"), *words[:-len(more) - 4], "-k", 1211, "--quiet")
+        refuse((str(stats), "'row'", "'filter'"), program, "--stats", stats)
+    done = run("psal-finetune", *rows, "--stats", stats, "-k", 1150, "-c", "salient", "--save", scratch / "r.safetensors", "--save-delta",
+               scratch / "d.safetensors", "--quiet")
+    check("psal-finetune --save", done.returncode == 0, done.stderr)
+    check("the delta gives what the checkpoint does", predict("-w", scratch / "r.safetensors")
+          == predict("-w", network, "--delta", scratch / "d.safetensors") != predict("-w", network))
+    neighbors = ("psal-neighbors", "--store", store, "--json", "--quiet")
+    for words in (image, (*image, "--layers", "fc"), ("--query", 0), ("-w", network, "--layers", "fc", "--query", 0)):
+        done = run(*neighbors, *words)
+        check(f"psal-neighbors {words}", done.returncode == 0, done.stderr)
+    done = run(*neighbors, *image, "--layers", "fc")
+    names = [line.split(",")[0] for line in listing.read_text().splitlines()[1:]]
+    nearest = json.loads(done.stdout)["queries"][0]["neighbors"][0]
+    check("the picture itself is the nearest", names[nearest["sample"]] == bag.name and nearest["similarity"] > 0.9999, nearest)
+    refuse(("--layers layer9", "no convolution or linear layer"), *neighbors[:-2], "-w", network, "--query", 0, "--layers", "layer9")
+
+
 def test_right_sample():
     for program in ("psal-prune", "psal-finetune"):
         done = run(program, "--image-path", bag, "-l", "Sandal", "-k", "3", "-c", "salient")
@@ -132,4 +173,4 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_right_sample, test_threads, test_standard_errors, test_saved), scratch))
+    sys.exit(run_tests((test_refusals, test_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_saved), scratch))

@@ -282,24 +282,24 @@ def similarity(a, b):
 
 # ---- switching filters off, correcting them ----
 
-def filters_by_parameter(model, chosen):
-    """Numbers of filters to [(parameter, its chosen output channels)]"""
+def filters_by_parameter(model, chosen, aggregation="filter"):
+    """Numbers of filters, or rows, to [(parameter, its chosen output channels)]"""
     chosen, first, found = set(int(f) for f in chosen), 0, []
-    for _, parameter in model.named_parameters():
-        if parameter.dim() == 4:
+    for name, parameter in model.named_parameters():
+        if takes_part(name, parameter, aggregation):
             inside = [f - first for f in sorted(chosen) if first <= f < first + parameter.shape[0]]
             if inside:
                 found.append((parameter, inside))
             first += parameter.shape[0]
     if chosen and not 0 <= min(chosen) <= max(chosen) < first:
-        raise ValueError(f"filters are numbered 0 to {first - 1}")
+        raise ValueError(f"{aggregation}s are numbered 0 to {first - 1}")
     return found
 
 
-def zero_filters(model, chosen):
-    """Zero the weights of the chosen filters, in place (--how weights)"""
+def zero_filters(model, chosen, aggregation="filter"):
+    """Zero the weights of the chosen filters or rows, in place (--how weights)"""
     with torch.no_grad():
-        for parameter, inside in filters_by_parameter(model, chosen):
+        for parameter, inside in filters_by_parameter(model, chosen, aggregation):
             parameter[inside] = 0
 
 
@@ -324,32 +324,32 @@ def norm_after(model, image):
     return found
 
 
-def zero_channels(model, chosen, image):
-    """Remove the chosen filters' channels truly, in place (--how channel): weights, bias, and scale and shift of the
+def zero_channels(model, chosen, image, aggregation="filter"):
+    """Remove the chosen filters' channels, or rows, truly, in place (--how channel): weights, bias, and scale and shift of the
     normalisation that follows. `image`: any input, to see which normalisation that is."""
     norms = norm_after(model, image)
-    modules = dict(model.named_modules())
-    names = {id(p): name for name, p in model.named_parameters()}
+    parameters = dict(model.named_parameters())
+    names = {id(p): name for name, p in parameters.items()}
     with torch.no_grad():
-        for parameter, inside in filters_by_parameter(model, chosen):
+        for parameter, inside in filters_by_parameter(model, chosen, aggregation):
             name = names[id(parameter)]
-            convolution = modules[name[:-len(".weight")]]
+            bias = parameters.get(name[:-len("weight")] + "bias")  # of attention's in_proj_weight: in_proj_bias
             parameter[inside] = 0
-            if convolution.bias is not None:
-                convolution.bias[inside] = 0
+            if bias is not None:
+                bias[inside] = 0
             if name in norms:
                 norms[name].weight[inside] = 0
                 norms[name].bias[inside] = 0
 
 
-def sgd_step(model, image, label, chosen=None, rate=0.001, relative=None):
+def sgd_step(model, image, label, chosen=None, rate=0.001, relative=None, aggregation="filter"):
     """One step of gradient descent on cross-entropy, in evaluation mode and in place, that changes only the chosen
-    filters' weights (None: every parameter). rate: step length per gradient; relative: instead, the change has this
+    filters' (or rows') weights (None: every parameter). rate: step length per gradient; relative: instead, the change has this
     fraction of the L2 norm of what it changes."""
     if chosen is None:
         targets = [(p, slice(None)) for p in model.parameters()]
     else:
-        targets = filters_by_parameter(model, chosen)
+        targets = filters_by_parameter(model, chosen, aggregation)
     gradients = torch.autograd.grad(loss_of(model(image), label), [p for p, _ in targets], allow_unused=True)
     parts = [(p, inside, g[inside]) for (p, inside), g in zip(targets, gradients) if g is not None]
     with torch.no_grad():

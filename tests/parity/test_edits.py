@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NETWORKS = ("resnet18", "vgg19", "densenet121", "inception_v3")
 REAL = "resnet50-keras"
 LOADING = "loading"
+ROWS = "rows"
 PHOTOS = 5
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
 
@@ -52,34 +53,33 @@ def compare(name, got, expected, tolerance):
     return good, f"{name}: got {got}, expected {expected}"
 
 
-def check_prune(build, common, model, image, label, naive, standardized, how, k):
-    rows = run(build, "psal-prune", *common, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
+def check_prune(build, common, model, image, label, naive, standardized, how, k, unit):
+    rows = run(build, "psal-prune", *common, "--aggregation", unit, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
     before = confidences(model, image)
     # Filters of the auxiliary classifier, which is never computed, are not chosen: nothing would change.
-    computed = [not name.startswith("AuxLogits.") for name, parameter in model.named_parameters() if parameter.dim() == 4
-                for _ in parameter]
+    computed = [not name.startswith("AuxLogits.") for name, count in reference.filter_names(model, unit) for _ in range(count)]
     wrong = max((c for c in range(len(before)) if c != label), key=lambda c: float(before[c]))
     for row, order in zip(rows, (-standardized, -naive.double(), standardized)):
         chosen = [f for f in torch.sort(order, stable=True)[1].tolist() if computed[f]][:k]
         edited = copy.deepcopy(model)
         if how == "weights":
-            reference.zero_filters(edited, chosen)
+            reference.zero_filters(edited, chosen, unit)
         else:
-            reference.zero_channels(edited, chosen, image)
+            reference.zero_channels(edited, chosen, image, unit)
         after = confidences(edited, image)
         expected = [float(after[wrong] - before[wrong]), float(after[label] - before[label]),
                     float(int(after.argmax()) == label)]
-        yield compare(f"prune {how} {row['choice']} k {k}",
+        yield compare(f"prune {unit} {how} {row['choice']} k {k}",
                       [row["wrong_confidence"], row["true_confidence"], row["now_right"]], expected, 1e-4)
 
 
-def check_step(build, common, model, image, label, standardized, folder, kind, size, k):
+def check_step(build, common, model, image, label, standardized, folder, kind, size, k, unit):
     full, delta = folder / "full.safetensors", folder / "delta.safetensors"
-    report = run(build, "psal-finetune", *common, f"--{kind}", size, "-k", k, "-c", "salient", "--save", full,
+    report = run(build, "psal-finetune", *common, "--aggregation", unit, f"--{kind}", size, "-k", k, "-c", "salient", "--save", full,
                  "--save-delta", delta)
     chosen = torch.sort(-standardized, stable=True)[1][:k].tolist()
     edited = copy.deepcopy(model)
-    reference.sgd_step(edited, image, label, chosen, **{kind: size})
+    reference.sgd_step(edited, image, label, chosen, aggregation=unit, **{kind: size})
     saved, _ = reference.load_network(full)
     worst = 0.0
     for (name, a), (_, b), (_, old) in zip(saved.named_parameters(), edited.named_parameters(), model.named_parameters()):
@@ -93,7 +93,7 @@ def check_step(build, common, model, image, label, standardized, folder, kind, s
     same = all(torch.equal(whole[n[:-8]].float()[t], tensors[n[:-8] + ".values"]) for n, t in tensors.items()
                if n.endswith(".filters"))
     yield filters == k and same and metadata["psal.format"] == "delta", f"delta of {filters} filters, the same values: {same}"
-    logits = [dump(build, folder / name, [*common[2:4], *weights, "-i", common[5], "-l", common[7]])["logits"].tobytes()
+    logits = [dump(build, folder / name, [*common[2:4], "--aggregation", unit, *weights, "-i", common[5], "-l", common[7]])["logits"].tobytes()
               for name, weights in (("whole", ["--weights", full]), ("changed", [*common[:2], "--delta", delta]))]
     yield logits[0] == logits[1], f"step {kind} {size} k {k}: logits of the checkpoint and of the delta differ"
 
@@ -107,31 +107,52 @@ def dump(build, folder, arguments):
     return {path.stem: np.load(path) for path in folder.glob("*.npy")}
 
 
-def check_sample(build, weights, stats, model, path, label, naive, mean, std, ks, steps):
+def check_sample(build, weights, stats, model, path, label, naive, mean, std, ks, steps, unit="filter"):
     standardized = reference.standardize(naive.double(), torch.from_numpy(mean), torch.from_numpy(std))
     image = reference.preprocess(path, reference.load_network(weights)[1]["psal.preprocess"])
     common = ["--weights", weights, "--stats", stats, "-i", path, "-l", label]
     with tempfile.TemporaryDirectory() as name:
         for how in ("weights", "channel"):
             for k in ks:
-                yield from check_prune(build, common, model, image, label, naive, standardized, how, k)
+                yield from check_prune(build, common, model, image, label, naive, standardized, how, k, unit)
         for kind, size in steps:
-            yield from check_step(build, common, model, image, label, standardized, pathlib.Path(name), kind, size, 7)
+            yield from check_step(build, common, model, image, label, standardized, pathlib.Path(name), kind, size, 7, unit)
 
 
-def check_box(build, arch):
+STEPS = (("rate", 0.001), ("rate", 0.05), ("relative", 0.1))
+
+
+def check_network(build, weights, samples, unit="filter", steps=STEPS):
     """(sample, its results)"""
-    weights = ROOT / "weights" / f"fashion_{arch}.safetensors"
     model, metadata = reference.load_network(weights)
-    for sample, label in SAMPLES:
+    for sample, label in samples:
         path = ROOT / "weights" / "fashion_samples" / f"{sample}.png"
-        naive, _ = reference.naive_profile(model, reference.preprocess(path, metadata["psal.preprocess"]), label)
+        naive, _ = reference.naive_profile(model, reference.preprocess(path, metadata["psal.preprocess"]), label, unit)
         generator = np.random.default_rng(5)
         mean, std = generator.uniform(0, 1e-4, len(naive)), generator.uniform(1e-4, 1e-3, len(naive))
         with tempfile.TemporaryDirectory() as folder:
             np.savez(f"{folder}/stats.npz", mean=mean, std=std)
             yield sample, list(check_sample(build, weights, f"{folder}/stats.npz", model, path, label, naive, mean, std, (2, 9),
-                                            (("rate", 0.001), ("rate", 0.05), ("relative", 0.1))))
+                                            steps, unit))
+
+
+def check_box(build, arch):
+    return check_network(build, ROOT / "weights" / f"fashion_{arch}.safetensors", SAMPLES)
+
+
+def check_rows(build):
+    """The outputs of linear layers too, attention's among them"""
+    weights = ROOT / "weights" / "fashion_resnet18.safetensors"
+    yield from ((f"resnet18 {sample}", results) for sample, results in check_network(build, weights, SAMPLES, "row"))
+    for seed, arch in enumerate(("vit_b_32", "convnext_tiny")):
+        with tempfile.TemporaryDirectory() as folder:
+            weights = f"{folder}/weights.safetensors"
+            model = reference.randomise(reference.build(arch, 10, 0.25), seed)
+            reference.write_safetensors(weights, model.state_dict(), {
+                "psal.arch": arch, "psal.num_classes": 10, "psal.width": 0.25, "psal.bn_epsilon": 1e-5,
+                "psal.preprocess": "rgb;resize=224;crop=224;scale=255;mean=0.5;std=0.25"})
+            yield from ((f"{arch} {sample}", results) for sample, results in check_network(build, weights, SAMPLES[:1], "row",
+                                                                                                      (STEPS[0], STEPS[2])))
 
 
 # ---- torchvision's own networks take what psal saves (io/README.md, "Loading in PyTorch") ----
@@ -217,12 +238,12 @@ def check_real(build):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
-    parser.add_argument("--only", choices=(*NETWORKS, LOADING, REAL), help="one network")
+    parser.add_argument("--only", choices=(*NETWORKS, ROWS, LOADING, REAL), help="one network")
     arguments = parser.parse_args()
     passed = failed = skipped = 0
-    for arch in [arguments.only] if arguments.only else (*NETWORKS, LOADING, REAL):
+    for arch in [arguments.only] if arguments.only else (*NETWORKS, ROWS, LOADING, REAL):
         samples = (check_real(arguments.build) if arch == REAL else check_loading(arguments.build) if arch == LOADING
-                   else check_box(arguments.build, arch))
+                   else check_rows(arguments.build) if arch == ROWS else check_box(arguments.build, arch))
         if samples is None:
             print(f"{arch}: skipped (needs weights/fetch {REAL} and ../shared/imagenet-sample)")
             skipped += 1

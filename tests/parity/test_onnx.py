@@ -13,6 +13,7 @@ psal has the operators; how many of how many pass is printed, and why the others
 import argparse
 import collections
 import contextlib
+import copy
 import pathlib
 import random
 import re
@@ -30,6 +31,7 @@ from torchvision.models import swin_transformer
 
 import reference
 import seeds
+import test_edits
 import test_run
 
 SMALL = ("resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf")
@@ -138,6 +140,29 @@ class Tokens(torch.nn.Module):
         return self.head(torch.tanh(self.out(torch.sigmoid(self.mix(x)))).mean(1))
 
 
+def row_edits(psal, folder, model, image, preprocess, label, arguments, rng):
+    """Rows switched off, and corrected: psal-prune and psal-finetune"""
+    build, stats, delta = psal.program.parent.parent, folder / "stats.npz", folder / "delta.safetensors"
+    inputs = reference.preprocess(image, preprocess)
+    naive, _ = reference.naive_profile(model, inputs, label, "row")
+    mean, std = rng.uniform(0, 1e-3, len(naive)), rng.uniform(1e-3, 1e-2, len(naive))
+    np.savez(stats, mean=mean, std=std)
+    standardized = reference.standardize(naive.double(), torch.from_numpy(mean), torch.from_numpy(std))
+    common = [*arguments, "--stats", stats, "-i", image, "-l", label]
+    results = [result for how in ("weights", "channel") for k in (2, 30)
+               for result in test_edits.check_prune(build, common, model, inputs, label, naive, standardized, how, k, "row")]
+    test_edits.run(build, "psal-finetune", *common, "--aggregation", "row", "--relative", 0.2, "-k", 30, "-c", "salient",
+                   "--save-delta", delta)
+    edited = copy.deepcopy(model)
+    chosen = torch.sort(-standardized, stable=True)[1][:30].tolist()
+    reference.sgd_step(edited, inputs, label, chosen, relative=0.2, aggregation="row")
+    arrays, _ = psal.run(folder, *arguments, "--image-path", image, "--image-target-label", label, "--mode", "naive", "--delta", delta)
+    before, after = (network(inputs)[0].detach().numpy() for network in (model, edited))
+    error, change = test_run.relative(arrays["logits"], after), test_run.relative(before, after)
+    return [text for good, text in results if not good] + (
+        [f"corrected: logits {error:.1e}, changed by {change:.1e}"] if not error <= 1e-5 or not change > 1e-2 else [])
+
+
 def rows_case(psal, folder, fold, seed):
     """--aggregation row: columns where folding has transposed the matrices, rows where a node does it"""
     rng = np.random.default_rng(seed)
@@ -146,9 +171,10 @@ def rows_case(psal, folder, fold, seed):
     export(model, weights, 32, fold)
     test_run.random_image(image, 32, 32, rng)
     preprocess = "torchvision;resize=32;crop=32"
-    defects, errors, _ = test_run.check(psal, folder, model, image, preprocess, int(rng.integers(10)),
-                                        ["--weights", weights, "--preprocess", preprocess], mode="naive", ks=(10,), aggregation="row")
-    return defects, errors
+    label, arguments = int(rng.integers(10)), ["--weights", weights, "--preprocess", preprocess]
+    defects, errors, _ = test_run.check(psal, folder, model, image, preprocess, label, arguments, mode="naive", ks=(10,),
+                                        aggregation="row")
+    return defects + row_edits(psal, folder, model, image, preprocess, label, arguments, rng), errors
 
 
 def bits_case(psal, folder, model, image, arguments):

@@ -45,7 +45,7 @@ START_TEST(test_recognised) {
     ck_assert_int_eq(info->filter_count, f->filters);
     ck_assert_int_eq(info->parameter_elements, f->elements);
     uint32_t crc = 0;
-    int filters = 0;
+    int filters = 0, rows = 0;
     int64_t elements = 0;
     for (int i = 0; i < psal_model_parameter_count(model); i++) {
         const psal_model_parameter *p = psal_model_get_parameter(model, i);
@@ -54,22 +54,27 @@ START_TEST(test_recognised) {
         const size_t length = strlen(p->name); /* class tokens, positions and scales are no layers */
         const bool weight = length >= 6 && strcmp(p->name + length - 6, "weight") == 0;
         ck_assert_int_eq(p->output_axis, weight && p->shape.ndim >= 2 ? 0 : -1);
-        ck_assert_int_eq(p->first_filter, p->is_filter ? filters : -1);
+        ck_assert_int_eq(p->first_unit[PSAL_UNITS_FILTERS], p->is_filter ? filters : -1);
+        ck_assert_int_eq(p->first_unit[PSAL_UNITS_ROWS], p->output_axis == 0 ? rows : -1);
+        if (p->output_axis == 0) rows += (int)p->shape.dim[0];
         ck_assert_int_eq(p->first_element, elements);
         ck_assert_int_eq(psal_model_find_parameter(model, p->name), i);
         ck_assert_int_eq(p->in_graph, strncmp(p->name, "AuxLogits.", 10) != 0 && strncmp(p->name, "aux", 3) != 0);
         ck_assert_ptr_eq(p->values, floats(map, p->name)); /* used in place */
         if (p->is_filter) {
-            ck_assert_int_eq(psal_model_filter_parameter(model, filters), i);
+            ck_assert_int_eq(psal_model_unit_parameter(model, PSAL_UNITS_FILTERS, filters, NULL), i);
             filters += (int)p->shape.dim[0];
-            ck_assert_int_eq(psal_model_filter_parameter(model, filters - 1), i);
+            ck_assert_int_eq(psal_model_unit_parameter(model, PSAL_UNITS_FILTERS, filters - 1, NULL), i);
         }
         elements += psal_shape_count(&p->shape);
     }
     ck_assert_msg(crc == f->parameter_crc, "%s at %g: parameters have CRC %08x, expected %08x", f->arch, f->width, crc,
                   f->parameter_crc);
-    ck_assert_int_eq(psal_model_filter_parameter(model, filters), -1);
-    ck_assert_int_eq(psal_model_filter_parameter(model, -1), -1);
+    ck_assert_int_eq(psal_model_unit_count(model, PSAL_UNITS_FILTERS), filters);
+    ck_assert_int_eq(psal_model_unit_count(model, PSAL_UNITS_ROWS), rows);
+    ck_assert_int_eq(psal_model_unit_parameter(model, PSAL_UNITS_ROWS, rows, NULL), -1);
+    ck_assert_int_eq(psal_model_unit_parameter(model, PSAL_UNITS_FILTERS, filters, NULL), -1);
+    ck_assert_int_eq(psal_model_unit_parameter(model, PSAL_UNITS_FILTERS, -1, NULL), -1);
     psal_model_free(model);
     psal_tensor_map_free(map);
 }

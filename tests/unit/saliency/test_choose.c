@@ -6,7 +6,8 @@ enum { K = 40 };
 
 static void choose(const small_network *n, psal_choice choice, uint64_t seed, int64_t k, int64_t *filters) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_choose(n->model, choice, n->naive, n->standardized, NULL, seed, k, filters, &err) == PSAL_OK,
+    ck_assert_msg(psal_choose(n->model, PSAL_UNITS_FILTERS, choice, n->naive, n->standardized, NULL, seed, k, filters,
+                              &err) == PSAL_OK,
                   "%s", err.message);
 }
 
@@ -56,8 +57,8 @@ START_TEST(test_same_layers) {
     choose(&n, PSAL_CHOICE_RANDOM_SAME_LAYERS, 5, K, random);
     int differ = 0;
     for (int i = 0; i < K; i++) {
-        ck_assert_int_eq(psal_model_filter_parameter(n.model, (int)salient[i]),
-                         psal_model_filter_parameter(n.model, (int)random[i]));
+        ck_assert_int_eq(psal_model_unit_parameter(n.model, PSAL_UNITS_FILTERS, salient[i], NULL),
+                         psal_model_unit_parameter(n.model, PSAL_UNITS_FILTERS, random[i], NULL));
         differ += salient[i] != random[i];
     }
     ck_assert_int_gt(differ, 0);
@@ -69,17 +70,20 @@ START_TEST(test_all_and_too_many) {
     small_network n;
     psal_error err = PSAL_ERROR_INIT;
     open_small(&n, "resnet18", 4);
-    int64_t count = psal_choosable(n.model, NULL), *f = malloc(((size_t)count + 1) * sizeof *f);
+    int64_t count = psal_choosable(n.model, PSAL_UNITS_FILTERS, NULL), *f = malloc(((size_t)count + 1) * sizeof *f);
     ck_assert_int_eq(count, n.filters);
     choose(&n, PSAL_CHOICE_ALL, 0, count, f);
     for (int64_t i = 0; i < count; i++) ck_assert_int_eq(f[i], i);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_RANDOM, n.naive, n.standardized, NULL, 1, count + 1, f, &err),
+    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_RANDOM, n.naive, n.standardized, NULL, 1,
+                                 count + 1, f, &err),
                      PSAL_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.message, "resnet18 has"));
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_ALL, n.naive, n.standardized, NULL, 1, 3, f, NULL),
-                     PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_SALIENT, n.naive, n.standardized, NULL, 1, -1, f, NULL),
-                     PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(
+        psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_ALL, n.naive, n.standardized, NULL, 1, 3, f, NULL),
+        PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(
+        psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_SALIENT, n.naive, n.standardized, NULL, 1, -1, f, NULL),
+        PSAL_ERR_ARGUMENT);
     n.naive[3] = n.naive[5] = 0;
     n.naive[4] = 1;
     ck_assert_int_eq(psal_count_dead(n.naive, (int64_t[]){3, 4, 5}, 3), 2);
@@ -100,11 +104,12 @@ START_TEST(test_only_live_ones) {
         count += live[i];
         if (!live[i]) n.standardized[i] = n.naive[i] = i % 2 ? 1e6f : -1e6f; /* they would be first, or last */
     }
-    ck_assert_int_eq(psal_choosable(n.model, live), count);
+    ck_assert_int_eq(psal_choosable(n.model, PSAL_UNITS_FILTERS, live), count);
     for (int c = 0; c < PSAL_CHOICE_COUNT; c++)
         for (int64_t k = 7; k <= count && c != PSAL_CHOICE_ALL; k += count - 7) {
-            ck_assert_int_eq(psal_choose(n.model, (psal_choice)c, n.naive, n.standardized, live, 9, k, f, &err),
-                             PSAL_OK);
+            ck_assert_int_eq(
+                psal_choose(n.model, PSAL_UNITS_FILTERS, (psal_choice)c, n.naive, n.standardized, live, 9, k, f, &err),
+                PSAL_OK);
             bool *seen = calloc((size_t)n.filters, sizeof *seen);
             for (int64_t i = 0; i < k; i++) {
                 ck_assert_msg(live[f[i]] && !seen[f[i]], "choice %d took %d", c, (int)f[i]);
@@ -112,7 +117,8 @@ START_TEST(test_only_live_ones) {
             }
             free(seen);
         }
-    ck_assert_int_eq(psal_choose(n.model, PSAL_CHOICE_LEAST, n.naive, n.standardized, live, 9, count + 1, f, &err),
+    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_LEAST, n.naive, n.standardized, live, 9,
+                                 count + 1, f, &err),
                      PSAL_ERR_ARGUMENT);
     free(live);
     free(f);

@@ -59,9 +59,10 @@ START_TEST(test_rerun) {
     }
     ck_assert_int_ge(last, 4);
     for (int64_t f = n.filters - 1; f >= 0; f -= n.filters / 9) { /* from the end: earlier edits do not stay */
-        int part = psal_classifier_part(p.parts, psal_model_filter_parameter(n.model, (int)f));
+        int part = psal_classifier_part(p.parts, psal_model_unit_parameter(n.model, PSAL_UNITS_FILTERS, f, NULL));
         psal_edit_reset(edit);
-        ck_assert_int_eq(psal_prune_filters(edit, n.model, PSAL_PRUNE_CHANNEL, &f, 1, 0, 0, &err), PSAL_OK);
+        ck_assert_int_eq(psal_prune_filters(edit, n.model, PSAL_UNITS_FILTERS, PSAL_PRUNE_CHANNEL, &f, 1, 0, 0, &err),
+                         PSAL_OK);
         keep(whole, psal_classifier_run(p.run_whole, n.image, psal_edit_values(edit), &logits, &err), &logits, &err);
         keep(edited, psal_classifier_rerun(p.run_parts, part, psal_edit_values(edit), &logits, &err), &logits, &err);
         ck_assert_mem_eq(whole, edited, sizeof whole);
@@ -124,7 +125,7 @@ START_TEST(test_experiment) {
                                   .right = right,
                                   .right_labels = (int[]){0, 2},
                                   .right_count = 2};
-    psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, 5, NULL};
+    psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, 5, NULL, PSAL_UNITS_FILTERS};
     psal_prune_result whole[CHOICES * KS], parts[CHOICES * KS], together[CHOICES * KS];
     psal_variants *variants = psal_variants_new(p.parts, options.how == PSAL_PRUNE_CHANNEL, &err);
     psal_variants_worker *run_variants = variants ? psal_variants_worker_new(variants, p.run_parts, &err) : NULL;

@@ -19,7 +19,7 @@ static void open_setup(setup *s, uint64_t seed) {
     open_small(&s->n, "resnet18", seed);
     psal_classifier_options options = {.height = SIDE, .width = SIDE};
     s->classifier = psal_classifier_new(s->n.model, &options, &err);
-    s->tuner = psal_tuner_new(s->n.model, &options, &err);
+    s->tuner = psal_tuner_new(s->n.model, PSAL_UNITS_FILTERS, &options, &err);
     ck_assert_msg(s->classifier && s->tuner, "%s", err.message);
     s->classify = psal_classifier_worker_new(s->classifier, &err);
     s->worker = psal_tuner_worker_new(s->tuner, &err);
@@ -46,20 +46,21 @@ START_TEST(test_gradient) {
     setup s;
     open_setup(&s, 1);
     double loss = loss_of(&s);
-    int64_t length;
+    int64_t length, stride;
     for (int64_t f = 0; f < s.n.filters; f++) { /* the naive saliency is its mean magnitude */
-        const float *g = psal_tuner_filter_gradient(s.worker, f, &length);
+        const float *g = psal_tuner_filter_gradient(s.worker, f, &length, &stride);
         double sum = 0;
         for (int64_t i = 0; i < length; i++) sum += fabs((double)g[i]);
         ck_assert_double_eq_tol(sum / (double)length, s.n.naive[f], 1e-5 * s.n.naive[f] + 1e-9);
     }
-    ck_assert_ptr_null(psal_tuner_filter_gradient(s.worker, s.n.filters, &length));
+    ck_assert_ptr_null(psal_tuner_filter_gradient(s.worker, s.n.filters, &length, &stride));
     /* A small step against the gradient lowers the loss by rate |g|^2. */
     int64_t top[3];
-    ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 3, top, NULL), PSAL_OK);
+    ck_assert_int_eq(
+        psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 3, top, NULL), PSAL_OK);
     double norm = 0, rate = 1e-3;
     for (int k = 0; k < 3; k++) {
-        const float *g = psal_tuner_filter_gradient(s.worker, top[k], &length);
+        const float *g = psal_tuner_filter_gradient(s.worker, top[k], &length, &stride);
         for (int64_t i = 0; i < length; i++) norm += (double)g[i] * g[i];
     }
     rate = 0.005 * loss / norm;
@@ -74,7 +75,7 @@ END_TEST
 START_TEST(test_step_changes_chosen_filters_only) {
     setup s;
     open_setup(&s, 2);
-    int64_t filters[] = {4, 60}, length;
+    int64_t filters[] = {4, 60}, length, stride;
     double rate;
     loss_of(&s);
     ck_assert_int_eq(psal_tuner_step(s.worker, s.edit, filters, 2, (psal_step){true, 0.25}, &rate, NULL), PSAL_OK);
@@ -82,10 +83,11 @@ START_TEST(test_step_changes_chosen_filters_only) {
     ck_assert_int_eq(size.rows, 2);
     ck_assert_double_eq_tol(size.relative, 0.25, 1e-5);
     ck_assert(rate > 0);
-    const psal_model_parameter *p = psal_model_get_parameter(s.n.model, psal_model_filter_parameter(s.n.model, 60));
-    int64_t row = 60 - p->first_filter;
-    const float *g = psal_tuner_filter_gradient(s.worker, 60, &length);
-    const float *w = psal_edit_values(s.edit)[psal_model_filter_parameter(s.n.model, 60)];
+    const psal_model_parameter *p = psal_model_get_parameter(
+        s.n.model, psal_model_unit_parameter(s.n.model, PSAL_UNITS_FILTERS, 60, NULL));
+    int64_t row = 60 - p->first_unit[PSAL_UNITS_FILTERS];
+    const float *g = psal_tuner_filter_gradient(s.worker, 60, &length, &stride);
+    const float *w = psal_edit_values(s.edit)[psal_model_unit_parameter(s.n.model, PSAL_UNITS_FILTERS, 60, NULL)];
     for (int64_t i = 0; i < psal_shape_count(&p->shape); i++) {
         double expected = p->values[i] - (i / length == row ? rate * g[i - row * length] : 0);
         ck_assert_double_eq_tol(w[i], expected, 1e-6 * fabs(expected) + 1e-12);
@@ -106,7 +108,9 @@ START_TEST(test_until_correct) {
     ck_assert_int_eq(psal_classifier_run(s.classify, s.n.image, NULL, &logits, &err), PSAL_OK);
     int wrong = psal_predicted_class(logits, CLASSES, -1), label = psal_predicted_class(logits, CLASSES, wrong);
     int64_t filters[64];
-    ck_assert_int_eq(psal_choose(s.n.model, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 64, filters, &err), PSAL_OK);
+    ck_assert_int_eq(
+        psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 64, filters, &err),
+        PSAL_OK);
     ck_assert_int_eq(psal_tuner_gradient(s.worker, s.n.image, label, NULL, NULL, &err), PSAL_OK);
     psal_search_result r;
     ck_assert_msg(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 64, 0.5, &r, &err) ==

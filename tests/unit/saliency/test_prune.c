@@ -1,6 +1,9 @@
 /* Switching filters off: what changes in the weights, and that the experiment reports what a run of the edited network
  * says. */
 #include "saliency/prune.h"
+
+#include <stdio.h>
+
 #include "tests/unit/saliency/edits.h"
 
 typedef struct setup {
@@ -35,39 +38,84 @@ static void confidences(setup *s, const float *const *values, double *out) {
     psal_confidences(logits, CLASSES, out);
 }
 
+static const float *filter_values(setup *s, int64_t filter, int64_t *length) {
+    psal_edit_weights w;
+    ck_assert_int_eq(psal_edit_unit(s->edit, PSAL_UNITS_FILTERS, filter, &w, NULL), PSAL_OK);
+    ck_assert_int_eq(w.stride, 1);
+    *length = w.length;
+    return w.values;
+}
+
 START_TEST(test_ways) {
     setup s;
     open_setup(&s, 1);
     int64_t filters[] = {2, 17}, length;
     for (int how = 0; how < PSAL_PRUNE_COUNT; how++) {
         psal_edit_reset(s.edit);
-        ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, (psal_prune_how)how, filters, 2, 0.5, 9, NULL), PSAL_OK);
+        ck_assert_int_eq(
+            psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_FILTERS, (psal_prune_how)how, filters, 2, 0.5, 9, NULL),
+            PSAL_OK);
         psal_edit_size size = psal_edit_measure(s.edit);
         ck_assert_int_eq(size.rows, how == PSAL_PRUNE_CHANNEL ? 6 : 2); /* weights, scale and shift of each */
         if (how == PSAL_PRUNE_WEIGHTS || how == PSAL_PRUNE_CHANNEL) ck_assert_double_eq_tol(size.relative, 1, 1e-12);
         if (how == PSAL_PRUNE_NOISE) ck_assert(size.relative > 0.2 && size.relative < 0.9);
-        const float *w = psal_edit_filter(s.edit, 17, &length, NULL);
+        const float *w = filter_values(&s, 17, &length);
         double sum = 0;
         for (int64_t i = 0; i < length; i++) sum += fabs((double)w[i]);
         ck_assert_int_eq(sum == 0, how <= PSAL_PRUNE_CHANNEL);
-        int parameter = psal_model_filter_parameter(s.n.model, 17), scale, shift;
+        int parameter = psal_model_unit_parameter(s.n.model, PSAL_UNITS_FILTERS, 17, NULL), scale, shift;
         const psal_model_parameter *p = psal_model_get_parameter(s.n.model, parameter);
         psal_model_filter_norm(s.n.model, parameter, &scale, &shift);
         ck_assert_int_ge(scale, 0);
         if (how == PSAL_PRUNE_CHANNEL) {
-            ck_assert(psal_edit_values(s.edit)[scale][17 - p->first_filter] == 0);
-            ck_assert(psal_edit_values(s.edit)[shift][17 - p->first_filter] == 0);
+            ck_assert(psal_edit_values(s.edit)[scale][17 - p->first_unit[PSAL_UNITS_FILTERS]] == 0);
+            ck_assert(psal_edit_values(s.edit)[shift][17 - p->first_unit[PSAL_UNITS_FILTERS]] == 0);
         } else {
             ck_assert_ptr_null(psal_edit_values(s.edit)[scale]);
         }
     }
     psal_edit_reset(s.edit);
     for (int i = 0; i < psal_model_parameter_count(s.n.model); i++) ck_assert_ptr_null(psal_edit_values(s.edit)[i]);
-    const float *w = psal_edit_filter(s.edit, 17, &length, NULL); /* as if never touched */
-    const psal_model_parameter *p = psal_model_get_parameter(s.n.model, psal_model_filter_parameter(s.n.model, 17));
-    ck_assert_mem_eq(w, p->values + (17 - p->first_filter) * length, (size_t)length * sizeof *w);
-    ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_PRUNE_WEIGHTS, (int64_t[]){s.n.filters}, 1, 0, 0, NULL),
+    const float *w = filter_values(&s, 17, &length); /* as if never touched */
+    const psal_model_parameter *p = psal_model_get_parameter(
+        s.n.model, psal_model_unit_parameter(s.n.model, PSAL_UNITS_FILTERS, 17, NULL));
+    ck_assert_mem_eq(w, p->values + (17 - p->first_unit[PSAL_UNITS_FILTERS]) * length, (size_t)length * sizeof *w);
+    ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_FILTERS, PSAL_PRUNE_WEIGHTS,
+                                        (int64_t[]){s.n.filters}, 1, 0, 0, NULL),
                      PSAL_ERR_ARGUMENT);
+    close_setup(&s);
+}
+END_TEST
+
+/* A row of the last layer, with its bias or without. */
+START_TEST(test_rows) {
+    setup s;
+    open_setup(&s, 1);
+    const int rows = psal_model_unit_count(s.n.model, PSAL_UNITS_ROWS);
+    ck_assert_int_eq(rows, s.n.filters + CLASSES);
+    int64_t last = rows - 1, within;
+    const int fc = psal_model_unit_parameter(s.n.model, PSAL_UNITS_ROWS, last, &within);
+    ck_assert_str_eq(psal_model_get_parameter(s.n.model, fc)->name, "fc.weight");
+    ck_assert_int_eq(within, CLASSES - 1);
+    for (int how = PSAL_PRUNE_WEIGHTS; how <= PSAL_PRUNE_CHANNEL; how++) {
+        const float *logits;
+        psal_error err = PSAL_ERROR_INIT;
+        psal_edit_reset(s.edit);
+        ck_assert_int_eq(
+            psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_ROWS, (psal_prune_how)how, &last, 1, 0, 0, &err), PSAL_OK);
+        ck_assert_int_eq(psal_classifier_run(s.worker, s.n.image, psal_edit_values(s.edit), &logits, &err), PSAL_OK);
+        const float bias = psal_model_get_parameter(s.n.model, fc + 1)->values[CLASSES - 1];
+        ck_assert_float_ne(bias, 0);
+        ck_assert_float_eq(logits[CLASSES - 1], how == PSAL_PRUNE_CHANNEL ? 0 : bias);
+        ck_assert_float_ne(logits[0], 0);
+    }
+    last = rows;
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_ROWS, PSAL_PRUNE_WEIGHTS, &last, 1, 0, 0, &err),
+                     PSAL_ERR_ARGUMENT);
+    char expected[100];
+    snprintf(expected, sizeof expected, "row %d: the network has rows 0 to %d", rows, rows - 1);
+    ck_assert_str_eq(err.message, expected);
     close_setup(&s);
 }
 END_TEST
@@ -80,7 +128,8 @@ START_TEST(test_export) {
     int64_t filters[] = {0, 30, 31};
     double edited[CLASSES], plain[CLASSES];
     confidences(&s, NULL, plain);
-    ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_PRUNE_CHANNEL, filters, 3, 0, 0, &err), PSAL_OK);
+    ck_assert_int_eq(
+        psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_FILTERS, PSAL_PRUNE_CHANNEL, filters, 3, 0, 0, &err), PSAL_OK);
     confidences(&s, psal_edit_values(s.edit), edited);
     ck_assert(fabs(edited[0] - plain[0]) > 1e-6);
     psal_tensor_map *map = psal_model_export(s.n.model, psal_edit_values(s.edit), &err);
@@ -128,16 +177,19 @@ START_TEST(test_experiment) {
                                   .right = right,
                                   .right_labels = &best,
                                   .right_count = 1};
-    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5, NULL};
+    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5, NULL, PSAL_UNITS_FILTERS};
     psal_prune_result results[6];
     ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) ==
                       PSAL_OK,
                   "%s", err.message);
     ck_assert_mem_eq(before, plain, sizeof before);
     int64_t filters[20];
+    ck_assert_int_eq(psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, NULL,
+                                 0, 20, filters, &err),
+                     PSAL_OK);
     ck_assert_int_eq(
-        psal_choose(s.n.model, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, NULL, 0, 20, filters, &err), PSAL_OK);
-    ck_assert_int_eq(psal_prune_filters(s.edit, s.n.model, PSAL_PRUNE_WEIGHTS, filters, 20, 0, 0, &err), PSAL_OK);
+        psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_FILTERS, PSAL_PRUNE_WEIGHTS, filters, 20, 0, 0, &err),
+        PSAL_OK);
     confidences(&s, psal_edit_values(s.edit), after);
     ck_assert_double_eq_tol(results[1].wrong, after[wrong] - before[wrong], 1e-12);
     ck_assert_double_eq_tol(results[1].truth, after[label] - before[label], 1e-12);
@@ -163,12 +215,12 @@ START_TEST(test_a_draw_is_what_is_measured) {
     psal_error err = PSAL_ERROR_INIT;
     psal_choice choice = (psal_choice)_i;
     open_setup(&s, 4);
-    int64_t k = choice == PSAL_CHOICE_ALL ? psal_choosable(s.n.model, NULL) : 12;
+    int64_t k = choice == PSAL_CHOICE_ALL ? psal_choosable(s.n.model, PSAL_UNITS_FILTERS, NULL) : 12;
     int label = 1;
     for (int how = 0; how < PSAL_PRUNE_COUNT; how++) {
         psal_prune_options options = {
             .how = (psal_prune_how)how, .choices = &choice, .choice_count = 1, .k = &k, .k_count = 1, .scale = 0.7};
-        psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 77, NULL};
+        psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 77, NULL, PSAL_UNITS_FILTERS};
         psal_prune_result one, mean;
         double before[CLASSES], after[CLASSES], sum = 0;
         ck_assert_int_eq(
@@ -218,6 +270,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, test_a_draw_is_what_is_measured, 0, PSAL_CHOICE_COUNT);
     tcase_add_test(tests, test_ways);
+    tcase_add_test(tests, test_rows);
     tcase_add_test(tests, test_export);
     tcase_add_test(tests, test_experiment);
     tcase_add_test(tests, test_mean);

@@ -195,7 +195,8 @@ START_TEST(layers_cover_the_profile) {
         for (int i = 0; i < psal_saliency_layer_count(s); i++) {
             const psal_model_parameter *parameter = psal_model_get_parameter(f->model, layers[i].parameter);
             ck_assert_int_eq(layers[i].first, at);
-            if (aggregation == PSAL_AGGREGATION_FILTER) ck_assert_int_eq(layers[i].first, parameter->first_filter);
+            if (aggregation == PSAL_AGGREGATION_FILTER)
+                ck_assert_int_eq(layers[i].first, parameter->first_unit[PSAL_UNITS_FILTERS]);
             if (aggregation == PSAL_AGGREGATION_PARAMETER) ck_assert_int_eq(layers[i].first, parameter->first_element);
             at += layers[i].count;
         }
@@ -246,7 +247,7 @@ START_TEST(auxiliary_classifier_is_zero) {
     profile_into(w, image, 1, 0, profile);
     int zeros = 0, others = 0;
     for (int64_t i = 0; i < length; i++) {
-        int p = psal_model_filter_parameter(f->model, (int)i);
+        int p = psal_model_unit_parameter(f->model, PSAL_UNITS_FILTERS, i, NULL);
         const psal_model_parameter *parameter = psal_model_get_parameter(f->model, p);
         if (!parameter->in_graph) {
             ck_assert_float_eq(profile[i], 0);
@@ -549,7 +550,7 @@ START_TEST(filters_without_a_gradient_are_not_live) {
                                                                                   : "Mixed_5b.branch1x1.conv.weight"));
     int64_t row = psal_shape_count(&conv->shape) / conv->shape.dim[0];
     if (_i == PSAL_AGGREGATION_FILTER || _i == PSAL_AGGREGATION_ROW) /* no linear layer comes before */
-        ck_assert(dead == 1 && !live[conv->first_filter + 1]);
+        ck_assert(dead == 1 && !live[conv->first_unit[PSAL_UNITS_FILTERS] + 1]);
     if (_i == PSAL_AGGREGATION_PARAMETER)
         ck_assert(dead == row && !live[conv->first_element + row] && live[conv->first_element] &&
                   live[conv->first_element + 2 * row]);

@@ -66,7 +66,9 @@ static void check_variants(const small_network *n, psal_classifier_worker *base,
     for (int i = 0; i < VARIANTS; i++) {
         psal_edit_reset(edit);
         const psal_prune_how how = whole_channel ? PSAL_PRUNE_CHANNEL : PSAL_PRUNE_WEIGHTS;
-        ck_assert_int_eq(psal_prune_filters(edit, n->model, how, list[i].filters, list[i].count, 0, 0, &err), PSAL_OK);
+        ck_assert_int_eq(
+            psal_prune_filters(edit, n->model, PSAL_UNITS_FILTERS, how, list[i].filters, list[i].count, 0, 0, &err),
+            PSAL_OK);
         ck_assert_int_eq(psal_classifier_run(base, image, psal_edit_values(edit), &logits, &err), PSAL_OK);
         ck_assert_mem_eq(a.logits[i], logits, sizeof a.logits[i]);
         differ += i > 0 && memcmp(a.logits[i], a.logits[i - 1], sizeof a.logits[i]) != 0;
