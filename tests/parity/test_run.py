@@ -425,7 +425,7 @@ def cases(psal, folder, rng):
     for arch in BOX + ("resnet50/full",):
         listed.append((None, f"same bits with 1, 2, 4 threads, {arch}",
                        lambda arch=arch, seed=rng.randrange(2 ** 31): bits_case(psal, folder, arch, seed)))
-    for arch, width in (("resnet18", 0.5), ("inception_v3", 0.5), ("convnext_tiny", 0.25)):
+    for arch, width in (("resnet18", 0.5), ("convnext_tiny", 0.25)):
         add_random("rows", arch, 7, 97, 101, "torchvision;resize=none;crop=97x101", (1, 10), "row", width=width)
     add_random("rows", "vit_b_32", 7, 96, 96, "torchvision;resize=none;crop=96", (1, 10), "row", width=0.25, image_size=96)
     return listed
