@@ -105,8 +105,9 @@ static void print_table(const psal_edit_report *r, double *room) {
         printf("\n");
     }
     if (r->until_correct)
-        printf("The smallest step that corrects the sample, of at most %lld %s. Medians where it was found.\n",
-               (long long)r->k[0], units_of(r));
+        psal_print(stdout,
+                   "The smallest step that corrects the sample, of at most %lld %s. Medians where it was found.\n",
+                   (long long)r->k[0], units_of(r));
     else
         psal_print(stdout, "%d step%s, %s %g.%s\n", r->steps, r->steps > 1 ? "s" : "",
                    r->step.relative ? "relative size" : "learning rate", r->step.size,
