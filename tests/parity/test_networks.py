@@ -297,7 +297,6 @@ def test_layers(suite):
     suite.same("shortcuts and linear", small, {k.replace("downsample", "shortcut").replace("fc.", "linear."): v
                                                for k, v in small.state_dict().items()})
     suite.refused("a stem of 5x5", {**state, "conv1.weight": torch.randn(8, 3, 5, 5)}, "'conv1.weight' has shape 8x3x5x5")
-    suite.refused("grey images", {**state, "conv1.weight": torch.randn(8, 1, 7, 7)}, "'conv1.weight' has shape 8x1x7x7")
     suite.refused("blurred pooling", {**state, "maxpool.filt": torch.ones(8, 1, 3, 3)}, "'maxpool.filt'")
     suite.refused("generalised mean pooling", {**state, "avgpool.p": torch.tensor([3.0])}, "'avgpool.p'")
     suite.refused("ResNet-D's shortcut", {(k.replace("downsample.1", "downsample.2") if "downsample.1" in k else
