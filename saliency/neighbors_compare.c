@@ -8,7 +8,7 @@
 
 #if defined __x86_64__ && defined __GNUC__
 #include <immintrin.h>
-#define QUICK 1
+#define QUICK
 #endif
 
 /* Entries, and samples, that are worked on at the same time: together with what belongs to them they fit the first
@@ -27,7 +27,7 @@ PSAL_CLONES static float dot(const float *a, const float *b, int64_t n) {
     return rest;
 }
 
-#if QUICK
+#ifdef QUICK
 
 __attribute__((target("avx2,fma"))) static float sum_of_lanes(__m256 x) {
     float lane[8], sum = 0;
@@ -99,7 +99,7 @@ int64_t psal_profile_space_compare(const psal_profile_space *space, const int64_
                                    const float *queries, int64_t count, float *scratch, float *row, float *similarities,
                                    int64_t stride) {
     float squares[PSAL_COMPARED_ROWS] = {0}; /* 0: not compared the quick way */
-#if QUICK
+#ifdef QUICK
     if (space->quick && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         compare_group(space, samples, rows, queries, count, scratch, squares, similarities, stride);
 #endif
