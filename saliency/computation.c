@@ -31,6 +31,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_PROFILES] = {"psal.profiles", "profile store", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_MODE] = {"psal.mode", "mode", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_STATISTICS] = {"psal.statistics_fingerprint", "statistics", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_TAIL_QUANTILE] = {"psal.tail_quantile", "tail's quantile", PSAL_FIELD_NUMBER, true},
     [PSAL_FIELD_K_SALIENT] = {"psal.k_salient", "--k-salient", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_BOOST_FACTOR] = {"psal.boost_factor", "--boost-factor", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_NOISE_ITERS] = {"psal.noise_iters", "--noise-iters", PSAL_FIELD_NUMBER, false},

@@ -43,7 +43,8 @@ typedef enum psal_field {
     PSAL_FIELD_PROFILES,
     /* a run of psal-run */
     PSAL_FIELD_MODE,
-    PSAL_FIELD_STATISTICS, /* psal_statistics_fingerprint */
+    PSAL_FIELD_STATISTICS,    /* psal_statistics_fingerprint */
+    PSAL_FIELD_TAIL_QUANTILE, /* of peaks over threshold; also of a file with tails */
     PSAL_FIELD_K_SALIENT,
     PSAL_FIELD_BOOST_FACTOR,
     PSAL_FIELD_NOISE_ITERS,

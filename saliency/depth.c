@@ -58,10 +58,9 @@ static psal_status count_sample(const psal_profile_source *source, int64_t sampl
     if (!isfinite(squares)) return PSAL_ERR_NUMERIC;
     if (psal_computation_is(&o->statistics->computation, PSAL_FIELD_NORMALIZED) && squares > 0)
         for (int64_t i = 0; i < n; i++) b->profile[i] = (float)(b->profile[i] / sqrt(squares));
-    psal_status status = psal_standardize(o->mode, n, b->profile, o->statistics->mean, o->statistics->std,
-                                          b->standardized, NULL);
+    psal_status status = psal_statistics_standardize(o->statistics, o->mode, n, b->profile, b->standardized, NULL);
     memset(b->live, true, (size_t)n * sizeof *b->live);
-    psal_rankable(o->mode, n, b->profile, o->statistics->mean, o->statistics->std, b->live);
+    psal_statistics_rankable(o->statistics, o->mode, n, b->profile, b->live);
     int64_t count = psal_live_count(n, b->live), k = o->k < count ? o->k : count;
     if (status == PSAL_OK) status = psal_top_k(n, b->standardized, b->live, k, b->top, NULL);
     for (int64_t i = 0; i < k && status == PSAL_OK; i++) b->counts[layer_of(o, b->top[i])]++;

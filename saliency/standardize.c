@@ -5,7 +5,8 @@
 #include "saliency/random.h"
 
 const char *psal_mode_name(psal_mode mode) {
-    return mode == PSAL_MODE_STD ? "std" : mode == PSAL_MODE_NORM ? "norm" : "naive";
+    static const char *const names[] = {"std", "norm", "naive", "pot"};
+    return names[mode];
 }
 
 static const double NEGLIGIBLE = 1e-14;
@@ -16,6 +17,8 @@ static double or_one(double value) {
 
 static psal_status need(psal_mode mode, const double *mean, const double *std, psal_error *err) {
     if (mode == PSAL_MODE_NAIVE) return PSAL_OK;
+    if (mode == PSAL_MODE_POT)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "peaks over threshold are scored by tails, not by means");
     if (mean && (std || mode == PSAL_MODE_NORM)) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "standardizing needs the statistics of a data set");
 }

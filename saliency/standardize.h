@@ -8,11 +8,13 @@
 #include "engine/error.h"
 
 typedef enum psal_mode {
-    PSAL_MODE_STD,  /* (s - mean) / std, std <= 1e-14 replaced by 1 */
-    PSAL_MODE_NORM, /* s / mean, mean <= 1e-14 replaced by 1 */
-    PSAL_MODE_NAIVE /* s */
+    PSAL_MODE_STD,   /* (s - mean) / std, std <= 1e-14 replaced by 1 */
+    PSAL_MODE_NORM,  /* s / mean, mean <= 1e-14 replaced by 1 */
+    PSAL_MODE_NAIVE, /* s */
+    PSAL_MODE_POT    /* peaks over threshold (tail.h): no affine map, and not for the functions here, but for those of
+                        statistics.h, which have all modes */
 } psal_mode;
-const char *psal_mode_name(psal_mode mode); /* "std", "norm", "naive" */
+const char *psal_mode_name(psal_mode mode); /* "std", "norm", "naive", "pot" */
 
 /* The affine map of a mode: standardized = (s - shift) / scale. mean and std [n] may be NULL for PSAL_MODE_NAIVE (and
  * std for PSAL_MODE_NORM). */

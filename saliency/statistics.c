@@ -54,6 +54,7 @@ void psal_statistics_free(psal_statistics *s) {
     if (!s) return;
     free(s->mean);
     free(s->std);
+    psal_tail_free(s->tail);
     free(s);
 }
 
@@ -96,7 +97,8 @@ psal_statistics *psal_statistics_from_tensors(const psal_tensor_map *tensors, ps
     /* NaN deviations: a data set of one sample has none. Refused, since nothing could be standardized with them. */
     if (psal_computation_from_metadata(&s->computation, tensors, err) == PSAL_OK &&
         check_values("mean", s->mean, s->length, err, true) == PSAL_OK &&
-        check_values("std", s->std, s->length, err, false) == PSAL_OK)
+        check_values("std", s->std, s->length, err, false) == PSAL_OK &&
+        psal_tail_from_tensors(tensors, s->length, &s->tail, err) == PSAL_OK)
         return s;
     psal_statistics_free(s);
     return NULL;
@@ -117,7 +119,8 @@ psal_tensor_map *psal_statistics_to_tensors(const psal_statistics *s, psal_error
     snprintf(count, sizeof count, "%" PRId64, s->count);
     bool good = std && psal_tensor_map_set_meta(map, "psal.format", "statistics", err) == PSAL_OK &&
                 psal_tensor_map_set_meta(map, "psal.count", count, err) == PSAL_OK &&
-                psal_computation_to_metadata(&s->computation, map, err) == PSAL_OK;
+                psal_computation_to_metadata(&s->computation, map, err) == PSAL_OK &&
+                (!s->tail || psal_tail_to_tensors(s->tail, map, err) == PSAL_OK);
     if (good) return map;
     psal_tensor_map_free(map);
     return NULL;
@@ -147,5 +150,38 @@ psal_status psal_statistics_check(const psal_statistics *s, const psal_computati
 
 uint64_t psal_statistics_fingerprint(const psal_statistics *s) {
     size_t bytes = (size_t)s->length * sizeof(double);
-    return psal_bytes_fingerprint(s->std, bytes, psal_bytes_fingerprint(s->mean, bytes, 3));
+    uint64_t hash = psal_bytes_fingerprint(s->std, bytes, psal_bytes_fingerprint(s->mean, bytes, 3));
+    return s->tail ? psal_tail_fingerprint(s->tail, hash) : hash;
+}
+
+/* ---- every mode ---- */
+
+static psal_status need_tail(const psal_statistics *s, psal_error *err) {
+    if (s && s->tail) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "peaks over threshold need the tails of a data set");
+}
+
+psal_status psal_statistics_standardize(const psal_statistics *s, psal_mode mode, int64_t n, const float *naive,
+                                        double *standardized, psal_error *err) {
+    if (mode != PSAL_MODE_POT)
+        return psal_standardize(mode, n, naive, s ? s->mean : NULL, s ? s->std : NULL, standardized, err);
+    psal_status status = need_tail(s, err);
+    if (status == PSAL_OK) psal_tail_score(s->tail, naive, standardized);
+    return status;
+}
+
+psal_status psal_statistics_map(const psal_statistics *s, psal_mode mode, int64_t n, const float *naive, double *shift,
+                                double *scale, psal_error *err) {
+    if (mode != PSAL_MODE_POT)
+        return psal_standardize_map(mode, n, s ? s->mean : NULL, s ? s->std : NULL, shift, scale, err);
+    psal_status status = need_tail(s, err);
+    if (status == PSAL_OK) psal_tail_map(s->tail, naive, shift, scale);
+    return status;
+}
+
+void psal_statistics_rankable(const psal_statistics *s, psal_mode mode, int64_t n, const float *naive, bool *live) {
+    if (mode == PSAL_MODE_POT)
+        psal_tail_rankable(s->tail, live);
+    else
+        psal_rankable(mode, n, naive, s ? s->mean : NULL, s ? s->std : NULL, live);
 }

@@ -8,10 +8,13 @@
 #include "engine/tensor.h"
 #include "saliency/computation.h"
 #include "saliency/saliency.h"
+#include "saliency/standardize.h"
+#include "saliency/tail.h"
 
 typedef struct psal_statistics {
     int64_t length;
     double *mean, *std;           /* [length]; std unbiased (divided by count - 1) */
+    psal_tail *tail;              /* NULL: the file has none, and PSAL_MODE_POT nothing to score by */
     int64_t count;                /* samples; 0 where the file does not say */
     psal_computation computation; /* what they were computed with, as far as the file says */
 } psal_statistics;
@@ -31,8 +34,18 @@ void psal_statistics_free(psal_statistics *statistics);                /* NULL i
  * the file (of the original authors, or of an earlier version) does not say something; else "". */
 psal_status psal_statistics_check(const psal_statistics *statistics, const psal_computation *here, int64_t length,
                                   char note[768], psal_error *err);
-/* 64 bits that tell these means and deviations from others. */
+/* 64 bits that tell these means, deviations and tails from others. */
 uint64_t psal_statistics_fingerprint(const psal_statistics *statistics);
+
+/* Profiles measured against a data set, in any mode; statistics may be NULL for PSAL_MODE_NAIVE. As psal_standardize,
+ * psal_standardize_map and psal_rankable; PSAL_MODE_POT as psal_tail_score, psal_tail_map, for which alone the map
+ * depends on the profile, and psal_tail_rankable. */
+psal_status psal_statistics_standardize(const psal_statistics *statistics, psal_mode mode, int64_t n,
+                                        const float *naive, double *standardized, psal_error *err);
+psal_status psal_statistics_map(const psal_statistics *statistics, psal_mode mode, int64_t n, const float *naive,
+                                double *shift, double *scale, psal_error *err);
+void psal_statistics_rankable(const psal_statistics *statistics, psal_mode mode, int64_t n, const float *naive,
+                              bool *live);
 
 /* Names of the enumerations, as in files and on the command line. */
 const char *psal_loss_name(psal_loss loss);

@@ -80,6 +80,10 @@ void psal_computation_set_statistics(psal_computation *c, const psal_statistics 
     if (statistics->count > 0) psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, statistics->count);
 }
 
+void psal_computation_set_tail(psal_computation *c, const psal_tail *tail) {
+    psal_computation_set_number(c, PSAL_FIELD_TAIL_QUANTILE, tail->quantile);
+}
+
 psal_status psal_computation_read(psal_computation *c, const psal_tensor_map *map, psal_error *err) {
     psal_status status = psal_computation_from_metadata(c, map, err);
     return status == PSAL_OK ? psal_computation_canonical(c, err) : status;

@@ -19,6 +19,8 @@ psal_status psal_computation_set_network(psal_computation *computation, const ps
 void psal_computation_set_profile(psal_computation *computation, const psal_saliency_options *options, bool normalized);
 /* The statistics that profiles are standardized with. */
 void psal_computation_set_statistics(psal_computation *computation, const psal_statistics *statistics);
+/* What peaks over threshold depend on beside. */
+void psal_computation_set_tail(psal_computation *computation, const psal_tail *tail);
 void psal_computation_set_number(psal_computation *computation, psal_field field, double value);
 
 /* A file's metadata, canonical. */

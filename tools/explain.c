@@ -18,6 +18,7 @@ static void describe(psal_explainer *x) {
     psal_session_computation(x->session, &o->saliency, false, c);
     psal_computation_set(c, PSAL_FIELD_MODE, "%s", psal_mode_name(o->mode));
     if (x->statistics) psal_computation_set_statistics(c, x->statistics);
+    if (o->mode == PSAL_MODE_POT) psal_computation_set_tail(c, x->statistics->tail);
     psal_computation_set(c, PSAL_FIELD_K_SALIENT, "%" PRId64, o->k);
     psal_computation_set_number(c, PSAL_FIELD_BOOST_FACTOR, o->boost);
     psal_computation_set(c, PSAL_FIELD_NOISE_ITERS, "%d", o->noise_iters);
@@ -52,8 +53,8 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient %lld, but the profile of %s has %lld entries",
                          (long long)options->k, session->info->arch, (long long)n);
     if (options->mode != PSAL_MODE_NAIVE) {
-        x->statistics = psal_session_statistics(session, command_line, &x->options.saliency, n, false,
-                                                x->statistics_path, err);
+        x->statistics = psal_session_mode_statistics(session, command_line, &x->options.saliency, options->mode, n,
+                                                     x->statistics_path, err);
         if (!x->statistics) return psal_error_status(err);
     } else if (psal_options_has(command_line, "stats")) {
         psal_note(&session->notes, "--mode naive needs no statistics: --stats was not looked at");
@@ -65,17 +66,15 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
     x->ranked = malloc((size_t)n * sizeof *x->ranked);
     if (!x->shift || !x->scale || !x->live || !x->ranked)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
-    psal_status status = psal_standardize_map(options->mode, n, x->statistics ? x->statistics->mean : NULL,
-                                              x->statistics ? x->statistics->std : NULL, x->shift, x->scale, err);
-    if (status != PSAL_OK) return status;
     psal_saliency_live(x->saliency, x->live);
-    if (x->statistics) psal_rankable(options->mode, n, NULL, x->statistics->mean, x->statistics->std, x->live);
+    if (x->statistics) psal_statistics_rankable(x->statistics, options->mode, n, NULL, x->live);
     int64_t live = psal_live_count(n, x->live);
     if (live < options->k)
         psal_note(&session->notes, "only %lld of the %lld entries can be ranked: the others %s", (long long)live,
                   (long long)n,
                   options->mode == PSAL_MODE_STD    ? "have no deviation over the data set of the statistics"
                   : options->mode == PSAL_MODE_NORM ? "have no saliency in the statistics"
+                  : options->mode == PSAL_MODE_POT  ? "have no tail in the statistics"
                                                     : "never have a gradient");
     x->worker = psal_saliency_worker_new(x->saliency, err);
     return x->worker ? PSAL_OK : psal_error_status(err);
@@ -147,9 +146,8 @@ static void read_prediction(const psal_explainer *x, psal_explanation *e, int la
 }
 
 static psal_status standardize(const psal_explainer *x, const float *naive, double *standardized, psal_error *err) {
-    return psal_standardize(x->options.mode, psal_saliency_length(x->saliency), naive,
-                            x->statistics ? x->statistics->mean : NULL, x->statistics ? x->statistics->std : NULL,
-                            standardized, err);
+    return psal_statistics_standardize(x->statistics, x->options.mode, psal_saliency_length(x->saliency), naive,
+                                       standardized, err);
 }
 
 /* The entries that can be ranked in this profile, and how many; valid until the next call. None where there is no
@@ -202,6 +200,8 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     psal_status status = forwarded ? psal_saliency_profile_forwarded(x->worker, e->label, rival, d->naive, err)
                                    : psal_saliency_profile(x->worker, d->image, e->label, rival, d->naive, err);
     if (status == PSAL_OK) status = standardize(x, d->naive, d->standardized, err);
+    if (status == PSAL_OK)
+        status = psal_statistics_map(x->statistics, x->options.mode, n, d->naive, x->shift, x->scale, err);
     const bool *live = rankable(x, d->naive, &count);
     if (count < k) k = count;
     if (status == PSAL_OK)

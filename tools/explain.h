@@ -27,7 +27,7 @@ typedef struct psal_explainer {
     psal_saliency *saliency;
     psal_saliency_worker *worker;
     psal_statistics *statistics; /* NULL in naive mode */
-    double *shift, *scale;       /* [length] */
+    double *shift, *scale;       /* [length], of the draw at hand */
     bool *live, *ranked;         /* [length]: entries that can be ranked for some image; for the one at hand */
     char statistics_path[4096];
     psal_computation computation; /* what a result depends on besides its image */

@@ -169,6 +169,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
         psal_profile_curve profile = {.label = "this image", .values = values};
         psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
                                                : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
+                                               : x->options.mode == PSAL_MODE_POT  ? "-log tail probability"
                                                                                    : "naive saliency",
                                     .log_y = false,
                                     .profiles = &profile,

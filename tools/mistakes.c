@@ -81,8 +81,8 @@ psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_s
     if (status == PSAL_OK)
         status = psal_saliency_profile(worker->saliency, worker->image, subject->label, 0, worker->naive, err);
     if (status != PSAL_OK) return status;
-    return psal_standardize(PSAL_MODE_STD, worker->mistakes->filters, worker->naive, s->mean, s->std,
-                            worker->standardized, err);
+    return psal_statistics_standardize(s, worker->mistakes->mode, worker->mistakes->filters, worker->naive,
+                                       worker->standardized, err);
 }
 
 /* ---- running several at once ---- */
@@ -283,17 +283,19 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     profile.memory_limit = session->memory_limit / (size_t)mistakes->workers;
     profile.conv = session->conv;
     if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
-    mistakes->statistics = psal_session_statistics(session, options, &profile, mistakes->filters, false, NULL, err);
+    mistakes->mode = psal_mode_of(options);
+    mistakes->statistics = psal_session_mode_statistics(session, options, &profile, mistakes->mode, mistakes->filters,
+                                                        NULL, err);
     if (!mistakes->statistics) return psal_error_status(err);
     if (!(mistakes->live = malloc((size_t)mistakes->filters * sizeof *mistakes->live)))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)mistakes->filters);
     psal_saliency_live(mistakes->saliency, mistakes->live);
-    psal_rankable(PSAL_MODE_STD, mistakes->filters, NULL, mistakes->statistics->mean, mistakes->statistics->std,
-                  mistakes->live);
+    psal_statistics_rankable(mistakes->statistics, mistakes->mode, mistakes->filters, NULL, mistakes->live);
     if (psal_choosable(session->model, mistakes->units, mistakes->live) == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "none of the %lld %s has a deviation in the statistics: there is nothing to choose",
-                         (long long)mistakes->filters, psal_units_name(mistakes->units));
+                         "none of the %lld %s has a %s in the statistics: there is nothing to choose",
+                         (long long)mistakes->filters, psal_units_name(mistakes->units),
+                         mistakes->mode == PSAL_MODE_POT ? "tail" : "deviation");
     if (!(mistakes->classifier = psal_classifier_new(session->model, &forward, err))) return psal_error_status(err);
     return find_subjects(mistakes, options, err);
 }
@@ -319,11 +321,17 @@ psal_saliency_options psal_mistakes_profile(const psal_mistakes *mistakes) {
                                                                                      : PSAL_AGGREGATION_FILTER};
 }
 
+void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *c) {
+    psal_computation_set(c, PSAL_FIELD_MODE, "%s", psal_mode_name(mistakes->mode));
+    psal_computation_set_statistics(c, mistakes->statistics);
+    if (mistakes->mode == PSAL_MODE_POT) psal_computation_set_tail(c, mistakes->statistics->tail);
+}
+
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options) {
     psal_computation c;
     const psal_saliency_options profile = psal_mistakes_profile(mistakes);
     psal_session_computation(mistakes->session, &profile, false, &c);
-    psal_computation_set_statistics(&c, mistakes->statistics);
+    psal_mistakes_record(mistakes, &c);
     psal_computation_set(&c, PSAL_FIELD_SEED, "%s", psal_options_string(options, "seed"));
     return psal_computation_canonical(&c, NULL) == PSAL_OK ? psal_computation_json(&c) : NULL;
 }

@@ -69,8 +69,9 @@ typedef struct psal_mistakes {
     psal_units units; /* what is ranked and changed: below, "filters" are rows where these are */
     int64_t filters;  /* length of the profiles */
     psal_saliency *saliency;
+    psal_mode mode; /* of the profiles: PSAL_MODE_STD or PSAL_MODE_POT */
     psal_statistics *statistics;
-    bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_rankable) */
+    bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_statistics_rankable) */
     psal_classifier *classifier;
     psal_variants *variants; /* psal-prune's; NULL where filters are not just switched off */
     psal_subject *subjects;  /* the mistakes (or the one image that was named, mistake or not) */
@@ -90,6 +91,8 @@ void psal_mistakes_close(psal_mistakes *mistakes); /* zeroed is fine */
 
 /* The options of the profiles, for the record of what is computed. */
 psal_saliency_options psal_mistakes_profile(const psal_mistakes *mistakes);
+/* The fields of the mode and of its statistics. */
+void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *computation);
 /* What results depend on besides the program's own options, as JSON (new reference; NULL when out of memory). */
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options);
 /* psal_skipped_finish for the images of the data set. */

@@ -40,6 +40,7 @@ static const psal_option table[] = {
      "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
      "the mistakes alone if not given, which find more hubs.",
      .alias = NULL},
+    PSAL_MODE_OPTION,
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -78,7 +79,7 @@ typedef struct run {
     bool until_correct;
     double largest;
     psal_step step;
-    float *profiles;          /* [subject][filters], where there are neighbours to look for */
+    float *profiles;          /* [subject][filters], where there are neighbours to look for: naive, or scores */
     psal_neighbor *neighbors; /* [subject][neighbor_count] */
     psal_edit_report report;
 } run;
@@ -92,9 +93,9 @@ static size_t variants(const run *r) {
 static psal_status collect_profile(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
     psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
-    if (status == PSAL_OK)
-        memcpy(r->profiles + i * (size_t)r->mistakes.filters, worker->naive,
-               (size_t)r->mistakes.filters * sizeof *r->profiles);
+    float *profile = r->profiles + i * (size_t)r->mistakes.filters;
+    for (int64_t k = 0; k < r->mistakes.filters && status == PSAL_OK; k++) /* no affine map makes scores of a profile */
+        profile[k] = r->mistakes.mode == PSAL_MODE_POT ? (float)worker->standardized[k] : worker->naive[k];
     return status;
 }
 
@@ -118,6 +119,11 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
                                .threads = r->session.threads};
     if (!statistics || !queries) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for neighbours");
     for (size_t i = 0; i < count && queries; i++) queries[i] = (int64_t)i;
+    if (status == PSAL_OK && r->mistakes.mode == PSAL_MODE_POT) { /* scores are compared as they are */
+        for (size_t i = 0; i < 2 * filters; i++) statistics[i] = i < filters ? 0 : 1;
+        o.mean = statistics;
+        o.std = statistics + filters;
+    }
     if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED && path) {
         psal_computation here;
         const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
@@ -147,6 +153,10 @@ static psal_status find_neighbors(run *r, psal_error *err) {
     size_t wanted = (size_t)psal_options_int(r->options, "neighbors");
     r->report.neighbor_count = (int)(wanted < most ? wanted : most);
     if (r->report.neighbor_count == 0) return PSAL_OK;
+    if (r->mistakes.mode == PSAL_MODE_POT &&
+        (psal_similarity)psal_options_choice(r->options, "similarity") == PSAL_SIMILARITY_NORMALIZED)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--mode pot scores profiles as they are: --similarity normalized does not go with it");
     r->profiles = calloc(count, (size_t)r->mistakes.filters * sizeof *r->profiles);
     r->neighbors = calloc(count, (size_t)r->report.neighbor_count * sizeof *r->neighbors);
     int64_t *hubs = calloc(count, sizeof *hubs);
@@ -307,7 +317,7 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
         psal_computation made;
         const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
         psal_session_computation(&r->session, &profile, false, &made);
-        psal_computation_set_statistics(&made, r->mistakes.statistics);
+        psal_mistakes_record(&r->mistakes, &made);
         status = map ? psal_computation_to_metadata(&made, map, err) : psal_error_status(err);
         if (status == PSAL_OK) status = psal_safetensors_write(delta, map, err);
         psal_tensor_map_free(map);

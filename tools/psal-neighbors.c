@@ -22,6 +22,7 @@ static const psal_option table[] = {
      "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
      "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
+    PSAL_MODE_OPTION,
     {PSAL_OPTION_HEADING, .help = "The question"},
     {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
      "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
@@ -71,7 +72,9 @@ typedef struct run {
     bool known;                            /* whether its table says that */
     psal_saliency_options profile_options; /* a profile with entries as the store's have */
     psal_labels *numbers;                  /* class names where no network is opened */
+    psal_mode mode;
     psal_statistics *statistics;
+    double *unit; /* of scores, which are compared as they are: means 0, deviations 1 */
     char statistics_name[4200];
     psal_entry_range *ranges;
     int64_t *candidates, *queries;
@@ -89,6 +92,17 @@ static void read_profile(const void *context, int64_t sample, int64_t first, int
 
 static void release_profiles(const void *context, int64_t first, int64_t count) {
     psal_profile_store_release(context, first, count);
+}
+
+/* Peaks over threshold: the scores of a sample. */
+static void read_scores(const void *context, int64_t sample, int64_t first, int64_t count, float *out) {
+    const run *r = context;
+    psal_profile_store_read(&r->store, sample, first, count, out);
+    psal_tail_score_range(r->statistics->tail, first, count, out);
+}
+
+static void release_scores(const void *context, int64_t first, int64_t count) {
+    psal_profile_store_release(&((const run *)context)->store, first, count);
 }
 
 static psal_status out_of_memory(psal_error *err) {
@@ -295,6 +309,8 @@ static psal_status read_statistics(run *r, const char *path, bool normalized, ps
     psal_computation_set(&here, PSAL_FIELD_NORMALIZED, "%d", normalized);
     r->statistics = psal_session_statistics_file(path, &here, r->store.length, &r->session.notes, err);
     if (!r->statistics) return psal_error_status(err);
+    if (r->mode == PSAL_MODE_POT && psal_session_check_tails(r->statistics, path, err) != PSAL_OK)
+        return psal_error_status(err);
     snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
     return PSAL_OK;
 }
@@ -306,22 +322,48 @@ static psal_status compute_statistics(run *r, bool normalized, psal_error *err) 
     psal_status status = samples && r->statistics ? PSAL_OK : out_of_memory(err);
     for (int64_t i = 0; i < r->store.samples && status == PSAL_OK; i++)
         if (r->store.records[i].valid) samples[count++] = i;
-    if (status == PSAL_OK)
+    if (status == PSAL_OK && r->mode == PSAL_MODE_POT) {
+        r->statistics->tail = psal_tail_fit(&r->source, samples, count, PSAL_TAIL_QUANTILE, r->search.threads,
+                                            r->statistics->mean, r->statistics->std, err);
+        if (!r->statistics->tail) status = psal_error_status(err);
+    } else if (status == PSAL_OK) {
         status = psal_neighbors_statistics(&r->source, samples, count, normalized, r->search.threads,
                                            r->statistics->mean, r->statistics->std, err);
+    }
     free(samples);
     if (status != PSAL_OK) return psal_fail_prefix(err, "%s", psal_options_string(r->options, "store"));
     snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
     return PSAL_OK;
 }
 
+/* The search is among scores. */
+static psal_status compare_scores(run *r, psal_error *err) {
+    const size_t n = (size_t)r->store.length;
+    r->unit = malloc(2 * n * sizeof *r->unit);
+    if (!r->unit) return out_of_memory(err);
+    for (size_t i = 0; i < 2 * n; i++) r->unit[i] = i < n ? 0 : 1;
+    r->search.mean = r->unit;
+    r->search.std = r->unit + n;
+    r->source.read = read_scores;
+    r->source.release = release_scores;
+    r->source.context = r;
+    if (r->profile) psal_tail_score_range(r->statistics->tail, 0, r->store.length, r->profile);
+    psal_computation_set(&r->computation, PSAL_FIELD_MODE, "%s", psal_mode_name(r->mode));
+    psal_computation_set_tail(&r->computation, r->statistics->tail);
+    return PSAL_OK;
+}
+
 static psal_status open_statistics(run *r, psal_error *err) {
     const char *path = psal_options_string(r->options, "stats");
     bool normalized = r->search.similarity == PSAL_SIMILARITY_NORMALIZED;
+    if (normalized && r->mode == PSAL_MODE_POT)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--mode pot scores profiles as they are: --similarity normalized does not go with it");
     psal_status status = path ? read_statistics(r, path, normalized, err) : compute_statistics(r, normalized, err);
     if (status != PSAL_OK) return status;
     r->search.mean = r->statistics->mean;
     r->search.std = r->statistics->std;
+    if (r->mode == PSAL_MODE_POT && (status = compare_scores(r, err)) != PSAL_OK) return status;
     r->report.statistics = r->statistics_name;
     psal_session_print_notes(&r->session, program.name);
     return PSAL_OK;
@@ -441,6 +483,7 @@ static psal_status run_all(run *r, psal_error *err) {
     if (status != PSAL_OK) return status;
     r->report.store = &r->store;
     r->skip_bad = psal_options_flag(o, "skip-bad");
+    r->mode = psal_mode_of(o);
     r->source = (psal_profile_source){r->store.samples, r->store.length, read_profile, release_profiles, &r->store};
     r->search.similarity = r->report.similarity = similarities[psal_options_choice(o, "similarity")];
     r->search.threads = psal_options_has(o, "threads") ? (int)psal_options_int(o, "threads") : omp_get_num_procs();
@@ -463,6 +506,7 @@ static int work(const psal_options *options, psal_error *err) {
     free(r.candidates);
     free(r.queries);
     free(r.profile);
+    free(r.unit);
     free(r.neighbors);
     psal_statistics_free(r.statistics);
     psal_labels_free(r.numbers);

@@ -30,6 +30,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,
      .maximum = 1e4},
+    PSAL_MODE_OPTION,
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},

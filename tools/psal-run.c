@@ -37,8 +37,10 @@ static const psal_option table[] = {
      .alias = NULL},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_HEADING, .help = "How"},
-    {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std", "Standardization: (s - mean) / std, s / mean, or the naive saliency.",
-     .choices = "std|norm|naive"},
+    {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std",
+     "Standardization: (s - mean) / std, s / mean, the naive saliency, or peaks over threshold: the negative logarithm "
+     "of the probability of so large a saliency (statistics of psal-stats tail).",
+     .choices = "std|norm|naive|pot"},
     {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter",
      "What one entry of the profile is: a filter of a convolution, a row of the weights of any convolution or "
      "linear layer, a single parameter, a whole tensor.",

@@ -21,6 +21,7 @@
 #include "tools/stats_figures.h"
 #include "tools/stats_merge.h"
 #include "tools/stats_state.h"
+#include "tools/stats_tail.h"
 #include "tools/tally.h"
 
 static const psal_option OPTIONS[] = {
@@ -61,6 +62,10 @@ static const psal_option OPTIONS[] = {
      .alias = NULL},
     {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1,
      .maximum = 1e9},
+    {PSAL_OPTION_DOUBLE, "quantile", 0, "Q", "0.9",
+     "Of tail: the threshold lies so high among each entry's saliencies.", .minimum = 0.5, .maximum = 0.9999},
+    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL,
+     "Of tail: whose profiles they are. STORE.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_FLAG, "resume", .help = "Go on where an interrupted run stopped (OUT.partial)."},
     {PSAL_OPTION_DOUBLE, "save-every", 0, "SECONDS", "60", "How often an interruption's starting point is written.",
      .minimum = 0, .maximum = 1e6},
@@ -72,14 +77,15 @@ static const psal_program PROGRAM = {
     .version = PSAL_VERSION,
     .summary = "Compute the naive saliency's mean and standard deviation over a data set, with which profiles are "
                "standardized.",
-    .arguments = "[merge OUT PART...]",
+    .arguments = "[merge OUT PART... | tail STORE OUT]",
     .most_arguments = 100000,
     .output_argument = 1, /* merge OUT PART... */
     .options = OPTIONS,
     .epilogue = "Examples:\n"
                 "  psal-stats --weights resnet50.safetensors --data imagenet/val --out resnet50_stats.safetensors\n"
                 "  psal-stats --weights net.pth --data list.csv --out S.safetensors --shard 2/7\n"
-                "  psal-stats merge S.safetensors S.part-*-of-7.safetensors\n"};
+                "  psal-stats merge S.safetensors S.part-*-of-7.safetensors\n"
+                "  psal-stats tail profiles.npy T.safetensors      of --profiles profiles.npy, for --mode pot\n"};
 
 /* Set by SIGINT and SIGTERM: finish what is being computed, save, leave. */
 typedef struct run {
@@ -576,7 +582,8 @@ static int work(const psal_options *options, psal_error *err) {
     if (psal_options_argument_count(options) == 0) return make_statistics(options, err);
     const char *what = psal_options_argument(options, 0);
     if (strcmp(what, "merge") == 0) return merge(options, err);
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge is", what);
+    if (strcmp(what, "tail") == 0) return psal_stats_tail(options, err);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only merge and tail are", what);
 }
 
 int main(int argc, char **argv) {

@@ -49,6 +49,7 @@ extern "C" {
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"
 #include "saliency/summary.h"
+#include "saliency/tail.h"
 #include "saliency/variants.h"
 #include "saliency/welford.h"
 

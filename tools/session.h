@@ -130,6 +130,15 @@
         PSAL_OPTION_FLAG, "quiet", 'q', .help = "Print results, warnings and errors only."                             \
     }
 
+/* The row that chooses how profiles of a data set's mistakes are standardized; psal_mode_of reads it. */
+#define PSAL_MODE_OPTION                                                                                             \
+    {                                                                                                                \
+        PSAL_OPTION_CHOICE, "mode", 0, NULL, "std",                                                                  \
+            "Standardization: (s - mean) / std, or peaks over threshold: the negative logarithm of the probability " \
+            "of so large a saliency (statistics of psal-stats tail).",                                               \
+            .choices = "std|pot"                                                                                     \
+    }
+
 /* The row that chooses statistics, for programs that standardize. */
 #define PSAL_STATISTICS_OPTIONS                                                                                     \
     {                                                                                                               \
@@ -174,15 +183,26 @@ psal_status psal_session_record_preprocess(const psal_session *session, psal_ten
 
 /* ---- session_statistics.c ---- */
 
+/* What PSAL_MODE_OPTION says. */
+psal_mode psal_mode_of(const psal_options *options);
+
 /* The statistics that --stats names, or the best of those that lie in weights/ or beside the weights, or in the cache,
  * for exactly what is computed here. Fails when there are none, or they belong to something else, naming it. *path_out
  * (may be NULL) tells where they were found. */
 psal_statistics *psal_session_statistics(psal_session *session, const psal_options *options,
                                          const psal_saliency_options *saliency, int64_t length, bool normalized,
                                          char path_out[4096], psal_error *err);
-/* The same from the file `path`, for what is computed `here`. */
+/* The same for profiles of a mode other than PSAL_MODE_NAIVE: for PSAL_MODE_POT statistics with tails (psal-stats
+ * tail), for the others, where --stats names none, only those without: there may be both of the same samples. */
+psal_statistics *psal_session_mode_statistics(psal_session *session, const psal_options *options,
+                                              const psal_saliency_options *saliency, psal_mode mode, int64_t length,
+                                              char path_out[4096], psal_error *err);
+/* Statistics from the file `path`, for what is computed `here`. */
 psal_statistics *psal_session_statistics_file(const char *path, const psal_computation *here, int64_t length,
                                               psal_notes *notes, psal_error *err);
+
+/* Fails, with what to do, where the statistics from the file `path` have no tails. */
+psal_status psal_session_check_tails(const psal_statistics *statistics, const char *path, psal_error *err);
 
 /* A file of weights/, which comes with psal: in the folder that the environment's PSAL_BOX names, weights/NAME beside
  * the sources, or below the installation's share/psal. Fails when it is not there. */

@@ -44,6 +44,7 @@ typedef struct search {
     const psal_session *session;
     const psal_computation *here;
     int64_t length;
+    bool tails;      /* only files with tails; else only those without */
     char path[4096]; /* "": none */
     int64_t samples;
     bool incomplete; /* it does not say everything */
@@ -67,7 +68,8 @@ static psal_status consider(search *s, const char *path, psal_error *fatal) {
     const psal_computation *there = &statistics->computation;
     const psal_fields weights = PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS);
     char note[768];
-    if (*there->value[PSAL_FIELD_WEIGHTS] && psal_computation_difference(there, s->here, weights) == PSAL_FIELD_COUNT) {
+    if (s->tails == (statistics->tail != NULL) && *there->value[PSAL_FIELD_WEIGHTS] &&
+        psal_computation_difference(there, s->here, weights) == PSAL_FIELD_COUNT) {
         bool incomplete = psal_computation_unsaid(there, s->here, PSAL_FIELDS_PROFILE, true) != 0;
         if (psal_statistics_check(statistics, s->here, s->length, note, &err) != PSAL_OK) {
             if (!*s->nearly) snprintf(s->nearly, sizeof s->nearly, "%s: %s", path, err.message);
@@ -164,9 +166,28 @@ static psal_statistics *authors_statistics(search *s, psal_session *session, cha
     return statistics;
 }
 
-static psal_statistics *find_statistics(psal_session *session, const psal_computation *here, int64_t length,
+/* With tails there is a store between data set and statistics. */
+static void fail_without(const search *s, psal_error *err) {
+    const psal_session *session = s->session;
+    const char *found = *s->nearly ? s->nearly : s->unread;
+    const bool edited = *s->here->value[PSAL_FIELD_BASE],
+               rows = strcmp(s->here->value[PSAL_FIELD_AGGREGATION], psal_aggregation_name(PSAL_AGGREGATION_ROW)) == 0;
+    psal_fail(err, PSAL_ERR_ARGUMENT,
+              "no statistics%s known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s%s "
+              "--data DIR --out S.safetensors%s' and give --stats %s",
+              s->tails ? " with tails" : "", session->info->arch,
+              *s->nearly ? " with these settings ("
+              : *found   ? " ("
+                         : "",
+              found, *found ? ")" : "", edited ? "give --stats with those of the weights without --delta, or " : "",
+              session->weights, edited ? " --delta FILE" : "", rows ? " --aggregation row" : "",
+              s->tails ? " --profiles P.npy' and 'psal-stats tail P.npy T.safetensors" : "",
+              s->tails ? "T.safetensors" : "S.safetensors");
+}
+
+static psal_statistics *find_statistics(psal_session *session, const psal_computation *here, int64_t length, bool tails,
                                         char path[4096], psal_error *err) {
-    search s = {.session = session, .here = here, .length = length};
+    search s = {.session = session, .here = here, .length = length, .tails = tails};
     if (search_folders(&s, err) != PSAL_OK) return NULL;
     if (s.fitting > 1)
         psal_note(&session->notes, "%d files of statistics fit: %s is used, with %lld samples; --stats chooses another",
@@ -176,26 +197,12 @@ static psal_statistics *find_statistics(psal_session *session, const psal_comput
         return psal_session_statistics_file(path, here, length, &session->notes, err);
     }
     psal_error why = PSAL_ERROR_INIT;
-    psal_statistics *statistics = authors_statistics(&s, session, path, &why);
+    psal_statistics *statistics = tails ? NULL : authors_statistics(&s, session, path, &why);
     if (statistics) return statistics;
-    if (why.status != PSAL_OK) {
+    if (why.status != PSAL_OK)
         psal_fail(err, why.status, "%s", why.message);
-        return NULL;
-    }
-    const char *found = *s.nearly ? s.nearly : s.unread;
-    const bool edited = *here->value[PSAL_FIELD_BASE];
-    psal_fail(err, PSAL_ERR_ARGUMENT,
-              "no statistics known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s%s "
-              "--data DIR --out S.safetensors' and give --stats S.safetensors",
-              session->info->arch,
-              *s.nearly ? " with these settings ("
-              : *found  ? " ("
-                        : "",
-              found, *found ? ")" : "", edited ? "give --stats with those of the weights without --delta, or " : "",
-              session->weights, edited ? " --delta FILE" : "",
-              strcmp(here->value[PSAL_FIELD_AGGREGATION], psal_aggregation_name(PSAL_AGGREGATION_ROW)) == 0
-                  ? " --aggregation row"
-                  : "");
+    else
+        fail_without(&s, err);
     return NULL;
 }
 
@@ -213,9 +220,9 @@ static psal_status check_folded(const psal_session *s, const psal_statistics *st
                      path, s->weights);
 }
 
-psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options,
-                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
-                                         char path_out[4096], psal_error *err) {
+static psal_statistics *open_statistics(psal_session *s, const psal_options *options,
+                                        const psal_saliency_options *saliency, int64_t length, bool normalized,
+                                        bool tails, char path_out[4096], psal_error *err) {
     char path[4096];
     const char *given = psal_options_string(options, "stats");
     psal_computation here;
@@ -225,11 +232,36 @@ psal_statistics *psal_session_statistics(psal_session *s, const psal_options *op
         return NULL;
     }
     psal_statistics *statistics = given ? psal_session_statistics_file(path, &here, length, &s->notes, err)
-                                        : find_statistics(s, &here, length, path, err);
-    if (statistics && check_folded(s, statistics, &here, path, err) != PSAL_OK) {
+                                        : find_statistics(s, &here, length, tails, path, err);
+    if (statistics && (check_folded(s, statistics, &here, path, err) != PSAL_OK ||
+                       (tails && psal_session_check_tails(statistics, path, err) != PSAL_OK))) {
         psal_statistics_free(statistics);
         return NULL;
     }
     if (statistics && path_out) memcpy(path_out, path, sizeof path);
     return statistics;
+}
+
+psal_status psal_session_check_tails(const psal_statistics *statistics, const char *path, psal_error *err) {
+    if (statistics->tail) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "%s: holds no tails, which --mode pot needs: make some with 'psal-stats tail STORE.npy OUT', of a "
+                     "store of psal-stats --profiles",
+                     path);
+}
+
+psal_statistics *psal_session_statistics(psal_session *s, const psal_options *options,
+                                         const psal_saliency_options *saliency, int64_t length, bool normalized,
+                                         char path_out[4096], psal_error *err) {
+    return open_statistics(s, options, saliency, length, normalized, false, path_out, err);
+}
+
+psal_statistics *psal_session_mode_statistics(psal_session *s, const psal_options *options,
+                                              const psal_saliency_options *saliency, psal_mode mode, int64_t length,
+                                              char path_out[4096], psal_error *err) {
+    return open_statistics(s, options, saliency, length, false, mode == PSAL_MODE_POT, path_out, err);
+}
+
+psal_mode psal_mode_of(const psal_options *options) {
+    return psal_options_choice(options, "mode") == 0 ? PSAL_MODE_STD : PSAL_MODE_POT;
 }

@@ -2,6 +2,7 @@
  * against each other, input saliency against finite differences of the cosine, misuse, and bits. */
 #include "saliency/saliency.h"
 
+#include "saliency/tail.h"
 #include "tests/unit/models/fixtures.h"
 
 enum { HEIGHT = 40, WIDTH = 48, CLASSES = 5 };
@@ -337,6 +338,70 @@ START_TEST(input_saliency_matches_finite_differences) {
 }
 END_TEST
 
+/* The same through scores of peaks over threshold: half of the entries above their thresholds, half below. */
+static psal_tail *tail_around(const float *profile, int64_t n) {
+    psal_tail *t = psal_tail_new(n, NULL);
+    t->samples = 1000;
+    t->quantile = 0.9;
+    for (int64_t i = 0; i < n; i++) {
+        const double least = (i % 2 ? 0.52 : 0.1) * profile[i], threshold = (i % 2 ? 1.4 : 0.6) * profile[i];
+        for (int k = 0; k < PSAL_TAIL_KNOTS; k++)
+            t->knots[i * PSAL_TAIL_KNOTS + k] = least + (threshold - least) * k / (PSAL_TAIL_KNOTS - 1);
+        t->rate[i] = 0.1;
+        t->shape[i] = i % 3 ? 0.4 : -0.3;
+        t->scale[i] = 0.3 * profile[i];
+    }
+    return t;
+}
+
+START_TEST(input_saliency_of_scores_matches_finite_differences) {
+    fixture *f = make("resnet18", 0.125);
+    avoid_kinks(f);
+    psal_saliency *s = saliency_of(
+        f, (psal_saliency_options){.input_saliency = true, .conv = {.method = PSAL_CONV2D_DIRECT}});
+    psal_saliency_worker *w = worker_of(s);
+    int64_t n = psal_saliency_length(s), pixels = 3 * HEIGHT * WIDTH;
+    float *profile = malloc((size_t)n * sizeof(float));
+    double *shift = malloc((size_t)n * sizeof(double)), *scale = malloc((size_t)n * sizeof(double));
+    double *target = malloc((size_t)n * sizeof(double)), *score = malloc((size_t)n * sizeof(double));
+    float *gradient = malloc((size_t)pixels * sizeof(float)), *moved = malloc((size_t)pixels * sizeof(float)), m;
+    psal_error err = PSAL_ERROR_INIT;
+    profile_into(w, f->image, 3, 0, profile);
+    psal_tail *t = tail_around(profile, n);
+    psal_tail_score(t, profile, score);
+    psal_tail_map(t, profile, shift, scale);
+    for (int64_t i = 0; i < n; i++) target[i] = score[i] * (i % 20 == 0 ? 20 : 1);
+    ck_assert_msg(psal_saliency_input(w, shift, scale, target, gradient, &m, &err) == PSAL_OK, "%s", err.message);
+    double norm = 0, change = 0, step = 0.005;
+    for (int64_t i = 0; i < pixels; i++) norm += (double)gradient[i] * gradient[i];
+    norm = sqrt(norm);
+    ck_assert_double_gt(norm, 1e-4);
+    for (int side = -1; side <= 1; side++) {
+        double dot = 0, ss = 0, bb = 0;
+        for (int64_t i = 0; i < pixels; i++) moved[i] = f->image[i] + (float)(side * step * gradient[i] / norm);
+        profile_into(w, moved, 3, 0, profile);
+        psal_tail_score(t, profile, score);
+        for (int64_t i = 0; i < n; i++)
+            dot += score[i] * target[i], ss += score[i] * score[i], bb += target[i] * target[i];
+        if (side == 0) ck_assert_double_eq_tol(dot / sqrt(ss * bb), m, 1e-6);
+        change += side * dot / sqrt(ss * bb);
+    }
+    ck_assert_msg(fabs(change / (2 * step) - norm) <= 0.05 * norm, "differences %g, gradient %g", change / (2 * step),
+                  norm);
+    psal_tail_free(t);
+    free(profile);
+    free(shift);
+    free(scale);
+    free(target);
+    free(score);
+    free(gradient);
+    free(moved);
+    psal_saliency_worker_free(w);
+    psal_saliency_free(s);
+    fixture_free(f);
+}
+END_TEST
+
 START_TEST(threads_and_repetition_give_the_same_bits) {
     fixture *f = make("resnet18", 0.125);
     enum { PIXELS = 3 * HEIGHT * WIDTH };
@@ -649,6 +714,7 @@ int main(void) {
     tcase_add_test(tests, losses_are_those_of_the_logits);
     tcase_add_test(tests, auxiliary_classifier_is_zero);
     tcase_add_loop_test(tests, input_saliency_matches_finite_differences, 0, 2);
+    tcase_add_test(tests, input_saliency_of_scores_matches_finite_differences);
     tcase_add_test(tests, threads_and_repetition_give_the_same_bits);
     tcase_add_test(tests, impossible_options_are_refused);
     tcase_add_test(tests, labels_out_of_range_are_refused);
