@@ -25,6 +25,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_DATASET] = {"psal.dataset", "data set", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_DATASET_NAME] = {"psal.dataset_name", "data set's name", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_SAMPLES] = {"psal.samples", "number of samples", PSAL_FIELD_NUMBER, false},
+    [PSAL_FIELD_ONLY] = {"psal.only", "reference set", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_PREDICTED] = {"psal.predicted", "--predicted", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_SHARD] = {"psal.shard", "shard", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_SHARDS] = {"psal.shards", "number of shards", PSAL_FIELD_NUMBER, false},

@@ -36,6 +36,7 @@ typedef enum psal_field {
     PSAL_FIELD_DATASET,      /* psal_dataset_fingerprint */
     PSAL_FIELD_DATASET_NAME, /* what the user called it */
     PSAL_FIELD_SAMPLES,
+    PSAL_FIELD_ONLY, /* the reference set among them (reference_set.h) */
     /* a run of psal-stats */
     PSAL_FIELD_PREDICTED,
     PSAL_FIELD_SHARD,

@@ -63,8 +63,26 @@ int64_t psal_summary_correct(const psal_summary *s) {
     return correct;
 }
 
+int64_t psal_summary_good(const psal_summary *s) {
+    int64_t good = 0;
+    for (int64_t i = 0; i < s->next - s->first; i++) good += s->records[i].status == PSAL_OK;
+    return good;
+}
+
 int64_t psal_summary_skipped(const psal_summary *s) {
-    return s->next - s->first - s->groups[PSAL_GROUP_ALL]->count;
+    return s->next - s->first - psal_summary_good(s);
+}
+
+double psal_summary_distance(const psal_summary *s, psal_group group) {
+    const psal_welford *right = s->groups[PSAL_GROUP_CORRECT], *other = s->groups[group];
+    if (!right || !other || right->count == 0 || other->count == 0) return NAN;
+    double dot = 0, a = 0, b = 0;
+    for (int64_t i = 0; i < s->length; i++) {
+        dot += right->mean[i] * other->mean[i];
+        a += right->mean[i] * right->mean[i];
+        b += other->mean[i] * other->mean[i];
+    }
+    return a > 0 && b > 0 ? 1 - dot / (sqrt(a) * sqrt(b)) : NAN;
 }
 
 /* ---- adding ---- */
@@ -89,7 +107,8 @@ psal_status psal_summary_add(psal_summary *s, const psal_sample_result *sample, 
     s->records[s->next++ - s->first] = *sample;
     if (!profile) return PSAL_OK;
     const float *values = prepared(s, profile);
-    psal_welford_add(s->groups[PSAL_GROUP_ALL], values);
+    if (psal_reference_has(s->only, sample->label, sample->predicted))
+        psal_welford_add(s->groups[PSAL_GROUP_ALL], values);
     if (s->length > PSAL_SUMMARY_GROUPS) return PSAL_OK;
     bool correct = sample->predicted == sample->label;
     psal_welford_add(s->groups[correct ? PSAL_GROUP_CORRECT : PSAL_GROUP_INCORRECT], values);
@@ -104,6 +123,8 @@ psal_status psal_summary_append(psal_summary *s, const psal_summary *behind, psa
     if (behind->length != s->length || behind->normalized != s->normalized)
         return psal_fail(err, PSAL_ERR_SHAPE, "summaries of %lld and %lld entries cannot be joined",
                          (long long)s->length, (long long)behind->length);
+    if (behind->only.kind != s->only.kind || behind->only.label != s->only.label)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "statistics of different reference sets cannot be joined");
     size_t here = (size_t)(s->end - s->first), there = (size_t)(behind->end - behind->first);
     psal_status status = reserve_records(s, (int64_t)(here + there), err);
     if (status != PSAL_OK) return status;
@@ -225,6 +246,8 @@ psal_status psal_summary_to_tensors(const psal_summary *s, psal_tensor_map *map,
     if (status == PSAL_OK) status = set_number(map, "psal.next", s->next, err);
     if (status == PSAL_OK) status = set_number(map, "psal.end", s->end, err);
     if (status == PSAL_OK) status = set_number(map, "psal.normalized", s->normalized, err);
+    if (status == PSAL_OK)
+        status = psal_tensor_map_set_meta(map, "psal.only", psal_reference_format(s->only, name), err);
     for (int g = 0; g < PSAL_GROUP_COUNT && s->groups[g] && status == PSAL_OK; g++) {
         const psal_welford *w = s->groups[g];
         snprintf(name, sizeof name, "psal.count.%s", GROUP_NAMES[g]);
@@ -312,18 +335,19 @@ static psal_status count_is(const psal_summary *s, psal_group group, int64_t lea
 
 /* Are the records those of the samples that the sums were made of? */
 static psal_status check_records(const psal_summary *s, psal_error *err) {
-    int64_t good = 0, correct = psal_summary_correct(s);
+    int64_t good = 0, added = 0, correct = psal_summary_correct(s);
     for (int64_t i = 0; i < s->next - s->first; i++) {
         const psal_sample_result *r = &s->records[i];
         if (r->status != PSAL_OK) continue;
         good++;
+        added += psal_reference_has(s->only, r->label, r->predicted);
         if (r->label < 0 || r->predicted < 0 || !isfinite(r->label_confidence) || !isfinite(r->predicted_confidence) ||
             !isfinite(r->loss) || !isfinite(r->largest))
             return psal_fail(err, PSAL_ERR_NUMERIC,
                              "the record of sample %lld is none: class %d for %d, or numbers that are not finite",
                              (long long)r->index, r->predicted, r->label);
     }
-    psal_status status = count_is(s, PSAL_GROUP_ALL, good, good, err);
+    psal_status status = count_is(s, PSAL_GROUP_ALL, added, added, err);
     if (status == PSAL_OK) status = count_is(s, PSAL_GROUP_CORRECT, correct, correct, err);
     if (status == PSAL_OK) status = count_is(s, PSAL_GROUP_INCORRECT, good - correct, good - correct, err);
     return status == PSAL_OK ? count_is(s, PSAL_GROUP_PREDICTED, 0, good - correct, err) : status;
@@ -348,7 +372,10 @@ psal_summary *psal_summary_from_tensors(const psal_tensor_map *map, psal_error *
         return NULL;
     psal_summary *s = psal_summary_new(length, first, end, normalized != 0, err);
     if (!s) return NULL;
+    const char *only = psal_tensor_map_meta(map, "psal.only");
     psal_status status = reserve_records(s, next - first, err);
+    if (status == PSAL_OK && only && (!*only || !psal_reference_parse(only, &s->only)))
+        status = psal_fail(err, PSAL_ERR_FORMAT, "not a saved summary: 'psal.only' is %.60s", only);
     if (status == PSAL_OK) {
         s->next = next;
         status = read_groups(s, map, err);
@@ -373,7 +400,11 @@ static psal_status check_finite(const char *name, const double *values, int64_t 
 
 psal_status psal_summary_suffices(const psal_summary *s, bool deviations, psal_error *err) {
     const int64_t count = psal_summary_count(s);
-    if (count == 0) return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of");
+    char only[PSAL_REFERENCE_SIZE] = "";
+    if (s->only.kind != PSAL_REFERENCE_ALL) psal_reference_describe(s->only, only);
+    if (count == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample was left to make statistics of%s%s%s",
+                         *only ? ": of the " : "", only, *only ? " there are none" : "");
     if (deviations && count == 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "a single sample was left: deviations need two");
     return PSAL_OK;
@@ -400,11 +431,19 @@ psal_status psal_summary_finish(const psal_summary *s, psal_statistics *statisti
         status = check_finite(name, s->groups[g]->mean, s->length, err);
         if (status == PSAL_OK) status = add_vector(map, name, s->groups[g]->mean, s->length, err);
     }
-    int64_t correct = psal_summary_correct(s);
-    psal_snprintf(name, sizeof name, "%.6f", (double)correct / (double)all->count);
+    int64_t correct = psal_summary_correct(s), good = psal_summary_good(s);
+    for (int g = PSAL_GROUP_INCORRECT; g <= PSAL_GROUP_PREDICTED && status == PSAL_OK; g++) {
+        const double distance = psal_summary_distance(s, (psal_group)g);
+        char key[64], number[64];
+        if (isnan(distance)) continue;
+        snprintf(key, sizeof key, "psal.distance.%s", GROUP_NAMES[g]);
+        psal_snprintf(number, sizeof number, "%.6f", distance);
+        status = psal_tensor_map_set_meta(map, key, number, err);
+    }
+    psal_snprintf(name, sizeof name, "%.6f", (double)correct / (double)good);
     if (status == PSAL_OK) status = psal_tensor_map_set_meta(map, "psal.accuracy", name, err);
     if (status == PSAL_OK) status = set_number(map, "psal.correct", correct, err);
-    if (status == PSAL_OK) status = set_number(map, "psal.incorrect", all->count - correct, err);
+    if (status == PSAL_OK) status = set_number(map, "psal.incorrect", good - correct, err);
     if (status == PSAL_OK) status = set_number(map, "psal.skipped", psal_summary_skipped(s), err);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/json_output.h"
+#include "saliency/reference_set.h"
 #include "engine/numbers.h"
 
 /* ---- one spelling ---- */
@@ -35,11 +36,21 @@ static psal_status canonical_value(char value[PSAL_FIELD_SIZE], const psal_field
     }
 }
 
+/* Before there were reference sets, all samples of a data set were taken. */
+static psal_status canonical_reference(psal_computation *c, psal_error *err) {
+    char *value = c->value[PSAL_FIELD_ONLY];
+    psal_reference_set only;
+    if (!psal_reference_parse(value, &only))
+        return psal_fail(err, PSAL_ERR_FORMAT, "its reference set is '%.60s', which is none", value);
+    if (*value || *c->value[PSAL_FIELD_DATASET]) psal_reference_format(only, value);
+    return PSAL_OK;
+}
+
 psal_status psal_computation_canonical(psal_computation *c, psal_error *err) {
     psal_status status = PSAL_OK;
     for (int f = 0; f < PSAL_FIELD_COUNT && status == PSAL_OK; f++)
         if (*c->value[f]) status = canonical_value(c->value[f], psal_field_describe((psal_field)f), err);
-    return status;
+    return status == PSAL_OK ? canonical_reference(c, err) : status;
 }
 
 /* ---- from what is at hand ---- */
@@ -73,7 +84,7 @@ void psal_computation_set_profile(psal_computation *c, const psal_saliency_optio
 }
 
 void psal_computation_set_statistics(psal_computation *c, const psal_statistics *statistics) {
-    static const psal_field fields[] = {PSAL_FIELD_DATASET, PSAL_FIELD_DATASET_NAME};
+    static const psal_field fields[] = {PSAL_FIELD_DATASET, PSAL_FIELD_DATASET_NAME, PSAL_FIELD_ONLY};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         memcpy(c->value[fields[i]], statistics->computation.value[fields[i]], PSAL_FIELD_SIZE);
     psal_computation_set(c, PSAL_FIELD_STATISTICS, "%016" PRIx64, psal_statistics_fingerprint(statistics));

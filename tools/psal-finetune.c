@@ -129,7 +129,8 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
         const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
         psal_session_computation(&r->session, &profile, true, &here);
         given = psal_session_statistics_file(path, &here, r->mistakes.filters, &r->session.notes, err);
-        if (given) {
+        if (given && psal_session_check_reference(given, path, &r->mistakes.statistics->computation, "--stats", err) ==
+                         PSAL_OK) {
             o.mean = given->mean;
             o.std = given->std;
         } else {

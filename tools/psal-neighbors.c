@@ -9,6 +9,7 @@
 #include "engine/numbers.h"
 #include "io/dataset.h"
 #include "io/json_input.h"
+#include "saliency/reference_set.h"
 #include "tools/neighbors_output.h"
 #include "tools/print.h"
 #include "tools/program.h"
@@ -308,20 +309,26 @@ static psal_status read_statistics(run *r, const char *path, bool normalized, ps
         psal_session_computation(&r->session, &r->profile_options, normalized, &here);
     psal_computation_set(&here, PSAL_FIELD_NORMALIZED, "%d", normalized);
     r->statistics = psal_session_statistics_file(path, &here, r->store.length, &r->session.notes, err);
-    if (!r->statistics) return psal_error_status(err);
+    if (!r->statistics || psal_session_check_reference(r->statistics, path, &r->computation, r->index, err) != PSAL_OK)
+        return psal_error_status(err);
     if (r->mode == PSAL_MODE_POT && psal_session_check_tails(r->statistics, path, err) != PSAL_OK)
         return psal_error_status(err);
     snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
     return PSAL_OK;
 }
 
-/* From every sample of the store, whatever may be a neighbour. */
+/* From every sample of the store's reference set, whatever may be a neighbour. */
 static psal_status compute_statistics(run *r, bool normalized, psal_error *err) {
+    psal_reference_set only;
+    char text[PSAL_REFERENCE_SIZE];
+    psal_reference_parse(r->computation.value[PSAL_FIELD_ONLY], &only);
     int64_t *samples = malloc((size_t)r->store.samples * sizeof *samples), count = 0;
     r->statistics = psal_statistics_new(r->store.length, err);
     psal_status status = samples && r->statistics ? PSAL_OK : out_of_memory(err);
     for (int64_t i = 0; i < r->store.samples && status == PSAL_OK; i++)
-        if (r->store.records[i].valid) samples[count++] = i;
+        if (r->store.records[i].valid &&
+            psal_reference_has(only, r->store.records[i].label, r->store.records[i].predicted))
+            samples[count++] = i;
     if (status == PSAL_OK && r->mode == PSAL_MODE_POT) {
         r->statistics->tail = psal_tail_fit(&r->source, samples, count, PSAL_TAIL_QUANTILE, r->search.threads,
                                             r->statistics->mean, r->statistics->std, err);
@@ -332,7 +339,11 @@ static psal_status compute_statistics(run *r, bool normalized, psal_error *err) 
     }
     free(samples);
     if (status != PSAL_OK) return psal_fail_prefix(err, "%s", psal_options_string(r->options, "store"));
-    snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
+    if (only.kind == PSAL_REFERENCE_ALL)
+        snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
+    else
+        snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " %s", count,
+                 psal_reference_describe(only, text));
     return PSAL_OK;
 }
 

@@ -31,6 +31,10 @@ static const psal_option OPTIONS[] = {
      .alias = "imagenet-val-path"},
     {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Only the first N samples.", .minimum = 1, .maximum = 1e9},
     PSAL_SKIP_BAD_OPTION,
+    {PSAL_OPTION_STRING, "only", 0, "SET", NULL,
+     "Statistics of these samples only: correct, incorrect, or a true class (number, name or WordNet id). All are run, "
+     "for --profiles and the means of groups.",
+     .alias = NULL},
     {PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,
      "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. "
      "Join the parts with 'psal-stats merge OUT PART...'.",
@@ -97,6 +101,7 @@ typedef struct run {
     psal_saliency *saliency;
     psal_computation computation;
     psal_summary *summary;
+    psal_reference_set only;
     psal_profile_writer *profiles;
     psal_dtype profile_type;
     psal_progress *progress;
@@ -249,13 +254,26 @@ static psal_status open_data(run *r, psal_error *err) {
     return psal_dataset_fingerprint(r->dataset, &r->data_fingerprint, err);
 }
 
+static psal_status choose_reference(run *r, psal_error *err) {
+    const char *text = psal_options_string(r->options, "only");
+    if (!text || strcmp(text, "correct") == 0 || strcmp(text, "incorrect") == 0)
+        return psal_reference_parse(text ? text : "", &r->only)
+                   ? PSAL_OK
+                   : psal_fail(err, PSAL_ERR_ARGUMENT, "--only %s is no reference set", text);
+    r->only.kind = PSAL_REFERENCE_CLASS;
+    if (psal_labels_parse(r->session.labels, text, &r->only.label, err) == PSAL_OK) return PSAL_OK;
+    return psal_fail_prefix(err, "--only: correct, incorrect or a class");
+}
+
 /* Everything that the numbers depend on. */
 static void describe(run *r) {
     psal_computation *c = &r->computation;
+    char only[PSAL_REFERENCE_SIZE];
     psal_session_computation(&r->session, &r->saliency_options, psal_options_flag(r->options, "normalized"), c);
     psal_computation_set(c, PSAL_FIELD_DATASET, "%016" PRIx64, r->data_fingerprint);
     psal_computation_set(c, PSAL_FIELD_DATASET_NAME, "%s", psal_options_string(r->options, "data"));
     psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, r->samples);
+    psal_computation_set(c, PSAL_FIELD_ONLY, "%s", psal_reference_format(r->only, only));
     psal_computation_set(c, PSAL_FIELD_PREDICTED, "%d", psal_options_flag(r->options, "predicted"));
     psal_computation_set(c, PSAL_FIELD_SHARD, "%" PRId64, r->shard + 1);
     psal_computation_set(c, PSAL_FIELD_SHARDS, "%" PRId64, r->shards);
@@ -291,6 +309,7 @@ static psal_status prepare(run *r, psal_error *err) {
     if (status == PSAL_OK) status = check_writable(r, err);
     if (status == PSAL_OK) status = psal_session_open(session, o, err);
     if (status == PSAL_OK) psal_session_print_notes(session, PROGRAM.name);
+    if (status == PSAL_OK) status = choose_reference(r, err);
     if (status == PSAL_OK) status = open_data(r, err);
     psal_session_print_notes(session, PROGRAM.name);
     if (status != PSAL_OK) return status;
@@ -357,6 +376,7 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
         *finished = finished_part && r->summary && r->summary->next == r->end;
     } else {
         r->summary = psal_summary_new(length, r->first, r->end, psal_options_flag(r->options, "normalized"), err);
+        if (r->summary) r->summary->only = r->only;
     }
     if (!r->summary) return psal_error_status(err);
     r->saved_next = r->summary->next;
@@ -513,7 +533,8 @@ static void note_doubt(const psal_summary *s) {
 }
 
 static void print_result(const psal_summary *s, const char *out, bool one_class) {
-    int64_t count = psal_summary_count(s), correct = psal_summary_correct(s);
+    int64_t count = psal_summary_good(s), correct = psal_summary_correct(s);
+    char only[PSAL_REFERENCE_SIZE];
     if (one_class) /* correct it is always: there is nothing else to predict */
         printf("%lld samples of the network's one class, %lld skipped\n", (long long)count,
                (long long)psal_summary_skipped(s));
@@ -521,6 +542,15 @@ static void print_result(const psal_summary *s, const char *out, bool one_class)
         printf("%lld samples: %lld correct (%.2f %%), %lld incorrect, %lld skipped\n", (long long)count,
                (long long)correct, count ? 100.0 * (double)correct / (double)count : 0.0, (long long)(count - correct),
                (long long)psal_summary_skipped(s));
+    const double target = psal_summary_distance(s, PSAL_GROUP_INCORRECT),
+                 predicted = psal_summary_distance(s, PSAL_GROUP_PREDICTED);
+    if (!isnan(target))
+        printf("cosine distance of the mean profiles of right and wrong samples: %.4f (true label)", target);
+    if (!isnan(predicted)) printf(", %.4f (predicted label)", predicted);
+    if (!isnan(target)) printf("\n");
+    if (s->only.kind != PSAL_REFERENCE_ALL)
+        psal_print(stdout, "%s: of the %s only: %lld\n", out, psal_reference_describe(s->only, only),
+                   (long long)psal_summary_count(s));
     int64_t same = without_deviation(s);
     psal_print(stdout, "%s: %lld entries", out, (long long)s->length);
     if (same == s->length)

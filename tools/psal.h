@@ -45,6 +45,7 @@ extern "C" {
 #include "saliency/prediction.h"
 #include "saliency/prune.h"
 #include "saliency/random.h"
+#include "saliency/reference_set.h"
 #include "saliency/saliency.h"
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"

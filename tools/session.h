@@ -201,6 +201,10 @@ psal_statistics *psal_session_mode_statistics(psal_session *session, const psal_
 psal_statistics *psal_session_statistics_file(const char *path, const psal_computation *here, int64_t length,
                                               psal_notes *notes, psal_error *err);
 
+/* Fails where the statistics from the file `path` are of another reference set than what is `there`, whose name is
+ * `other`. */
+psal_status psal_session_check_reference(const psal_statistics *statistics, const char *path,
+                                         const psal_computation *there, const char *other, psal_error *err);
 /* Fails, with what to do, where the statistics from the file `path` have no tails. */
 psal_status psal_session_check_tails(const psal_statistics *statistics, const char *path, psal_error *err);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/checkpoint.h"
+#include "saliency/reference_set.h"
 #include "tools/session.h"
 
 static psal_statistics *read_statistics(const char *path, psal_error *err) {
@@ -26,7 +27,12 @@ psal_statistics *psal_session_statistics_file(const char *path, const psal_compu
     psal_statistics *statistics = read_statistics(path, err);
     if (!statistics) return NULL;
     if (psal_statistics_check(statistics, here, length, note, err) == PSAL_OK) {
+        psal_reference_set only;
+        char text[PSAL_REFERENCE_SIZE];
         if (*note) psal_note(notes, "%s: %s", path, note);
+        if (psal_reference_parse(statistics->computation.value[PSAL_FIELD_ONLY], &only) &&
+            only.kind != PSAL_REFERENCE_ALL)
+            psal_note(notes, "%s: statistics of %s only", path, psal_reference_describe(only, text));
         return statistics;
     }
     psal_statistics_free(statistics);
@@ -240,6 +246,15 @@ static psal_statistics *open_statistics(psal_session *s, const psal_options *opt
     }
     if (statistics && path_out) memcpy(path_out, path, sizeof path);
     return statistics;
+}
+
+psal_status psal_session_check_reference(const psal_statistics *statistics, const char *path,
+                                         const psal_computation *there, const char *other, psal_error *err) {
+    const psal_computation *c = &statistics->computation;
+    if (psal_computation_difference(c, there, PSAL_FIELD_SET(PSAL_FIELD_ONLY)) == PSAL_FIELD_COUNT) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "%s: its reference set is '%s', but that of %s is '%s': give one of the same", path,
+                     c->value[PSAL_FIELD_ONLY], other, there->value[PSAL_FIELD_ONLY]);
 }
 
 psal_status psal_session_check_tails(const psal_statistics *statistics, const char *path, psal_error *err) {

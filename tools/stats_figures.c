@@ -109,8 +109,8 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
         if (count_of(d, group) > 0) status = standardize_group(d, group, err);
     }
     snprintf(d->subtitle, sizeof d->subtitle, "%s, %s samples, %.2f %% correct%s", f->session->info->arch,
-             grouped(psal_summary_count(s), number),
-             100.0 * (double)psal_summary_correct(s) / (double)psal_summary_count(s),
+             grouped(psal_summary_good(s), number),
+             100.0 * (double)psal_summary_correct(s) / (double)psal_summary_good(s),
              s->normalized ? ", each profile divided by its norm" : "");
     return status;
 }

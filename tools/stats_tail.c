@@ -11,6 +11,7 @@
 #include "io/json_input.h"
 #include "io/profile_store.h"
 #include "io/safetensors.h"
+#include "saliency/reference_set.h"
 #include "tools/computation_io.h"
 #include "tools/print.h"
 
@@ -19,7 +20,8 @@ typedef struct job {
     char index[4200];
     psal_profile_store store;
     psal_statistics *statistics;
-    int64_t *samples, count; /* of the store, those that have a profile */
+    psal_reference_set only; /* as the store's table says */
+    int64_t *samples, count; /* of the store's reference set, those that have a profile */
 } job;
 
 static void read_profile(const void *context, int64_t sample, int64_t first, int64_t count, float *out) {
@@ -49,6 +51,7 @@ static psal_status read_settings(job *j, bool quiet, psal_error *err) {
     json_decref(object);
     if (status != PSAL_OK) return psal_fail_prefix(err, "%s: the column psal_settings", j->index);
     psal_computation_set(c, PSAL_FIELD_NORMALIZED, "0");
+    psal_reference_parse(c->value[PSAL_FIELD_ONLY], &j->only);
     return PSAL_OK;
 }
 
@@ -70,9 +73,12 @@ static psal_status open_job(job *j, const psal_options *options, psal_error *err
     if (!j->statistics) return psal_error_status(err);
     j->samples = malloc((size_t)j->store.samples * sizeof *j->samples);
     if (!j->samples) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", j->store.samples);
-    for (int64_t i = 0; i < j->store.samples; i++)
-        if (j->store.records[i].valid) j->samples[j->count++] = i;
-    return read_settings(j, psal_options_flag(options, "quiet"), err);
+    status = read_settings(j, psal_options_flag(options, "quiet"), err);
+    for (int64_t i = 0; i < j->store.samples; i++) {
+        const psal_profile_record *record = &j->store.records[i];
+        if (record->valid && psal_reference_has(j->only, record->label, record->predicted)) j->samples[j->count++] = i;
+    }
+    return status;
 }
 
 static psal_status fit(job *j, const psal_options *options, psal_error *err) {
@@ -98,11 +104,13 @@ static psal_status say(const job *j, psal_error *err) {
     double *shapes = malloc((size_t)t->length * sizeof *shapes);
     if (!shapes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " shapes", t->length);
     int64_t count = 0;
+    char only[PSAL_REFERENCE_SIZE];
     for (int64_t i = 0; i < t->length; i++)
         if (t->scale[i] > 0) shapes[count++] = t->shape[i];
     qsort(shapes, (size_t)count, sizeof *shapes, ascending);
-    psal_print(stdout, "%s: tails of %" PRId64 " entries above their %g quantiles, from %" PRId64 " samples\n", j->out,
-               t->length, t->quantile, t->samples);
+    psal_print(stdout, "%s: tails of %" PRId64 " entries above their %g quantiles, from %" PRId64 " %s\n", j->out,
+               t->length, t->quantile, t->samples,
+               j->only.kind == PSAL_REFERENCE_ALL ? "samples" : psal_reference_describe(j->only, only));
     if (count)
         psal_print(stdout, "shape (0: exponential, above: heavier): median %.2f, the middle half %.2f to %.2f\n",
                    shapes[count / 2], shapes[count / 4], shapes[(3 * count) / 4]);

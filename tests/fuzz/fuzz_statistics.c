@@ -21,6 +21,13 @@ const fuzz_word fuzz_words[] = {FUZZ_WORD("\"mean\""),
                                 FUZZ_WORD("psal.fingerprint"),
                                 FUZZ_WORD("psal.bn_epsilon"),
                                 FUZZ_WORD("psal.transform_input"),
+                                FUZZ_WORD("psal.dataset"),
+                                FUZZ_WORD("psal.only"),
+                                FUZZ_WORD("class 7"),
+                                FUZZ_WORD("psal.tail_quantile"),
+                                FUZZ_WORD("psal.tail_samples"),
+                                FUZZ_WORD("\"tail.rate\""),
+                                FUZZ_WORD("\"tail.scale\""),
                                 FUZZ_WORD("\0\0\0\0\0\0\xf8\x7f"),
                                 FUZZ_WORD("99999999999999999999"),
                                 FUZZ_WORD("-1"),
@@ -72,18 +79,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FUZZ_CHECK(json && psal_computation_from_json(&b->computation, json, &err) == PSAL_OK);
     json_decref(json);
     FUZZ_CHECK(psal_computation_difference(&a->computation, &b->computation, PSAL_FIELDS_PROFILE) == PSAL_FIELD_COUNT);
+    if (a->tail) {
+        const float profile[3] = {-1, 20, 4.5f};
+        double score[3];
+        if (a->length == 3) psal_tail_score(a->tail, profile, score);
+        for (int k = 0; k < 3 && a->length == 3; k++) FUZZ_CHECK(score[k] >= 0);
+    }
     psal_statistics_free(b);
     psal_tensor_map_free(written);
     psal_statistics_free(a);
     return 0;
 }
 
+static void add_tail(psal_statistics *s) {
+    psal_tail *t = s->tail = psal_tail_new(s->length, NULL);
+    FUZZ_CHECK(t != NULL);
+    t->samples = 100;
+    t->quantile = 0.9;
+    for (int64_t i = 0; i < t->length; i++) {
+        for (int k = 0; k < PSAL_TAIL_KNOTS; k++) t->knots[i * PSAL_TAIL_KNOTS + k] = k;
+        t->rate[i] = 0.05;
+        t->shape[i] = 0.5;
+        t->scale[i] = 2;
+    }
+}
+
 void fuzz_make_seeds(void) {
     psal_error err = PSAL_ERROR_INIT;
     const int64_t lengths[] = {3, psal_model_get_info(network())->filter_count};
-    for (int i = 0; i < 2; i++) {
-        psal_statistics *s = psal_statistics_new(lengths[i], &err);
+    for (int i = 0; i < 3; i++) {
+        psal_statistics *s = psal_statistics_new(lengths[i % 2], &err);
         FUZZ_CHECK(s != NULL);
+        if (i == 2) add_tail(s);
         for (int64_t k = 0; k < s->length; k++) s->mean[k] = (double)k, s->std[k] = 1;
         psal_computation_set(&s->computation, PSAL_FIELD_ARCH, "resnet18");
         psal_computation_set(&s->computation, PSAL_FIELD_BN_EPSILON, "1e-05");
@@ -93,7 +120,8 @@ void fuzz_make_seeds(void) {
         psal_tensor_map *map = psal_statistics_to_tensors(s, &err);
         const char *path = fuzz_path("seed");
         FUZZ_CHECK(map && psal_safetensors_write(path, map, &err) == PSAL_OK);
-        fuzz_seed_safetensors(i ? "resnet18" : "three", path);
+        static const char *const names[] = {"three", "resnet18", "tails"};
+        fuzz_seed_safetensors(names[i], path);
         psal_tensor_map_free(map);
         psal_statistics_free(s);
     }
