@@ -1,12 +1,13 @@
 #include "saliency/choose.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "saliency/random.h"
 #include "saliency/standardize.h"
 
-static const char *const names[PSAL_CHOICE_COUNT] = {"salient", "random", "random-same-layers",
-                                                     "least",   "naive",  "all"};
+static const char *const names[PSAL_CHOICE_COUNT] = {"salient", "random", "random-same-layers", "least",
+                                                     "naive",   "all",    "salient-abs",        "least-abs"};
 
 const char *psal_choice_name(psal_choice choice) {
     return names[choice];
@@ -57,14 +58,25 @@ static psal_status redraw_in_layers(const psal_model *model, psal_units units, i
     return PSAL_OK;
 }
 
-/* The k candidates of the largest (sign 1) or smallest values, values given by filter. */
-static psal_status choose_by_value(const int64_t *candidates, int64_t count, const float *naive,
-                                   const double *standardized, bool largest, int64_t k, int64_t *filters,
-                                   psal_error *err) {
+static double value_of(psal_choice choice, double naive, double standardized) {
+    switch (choice) {
+    case PSAL_CHOICE_NAIVE:
+        return naive;
+    case PSAL_CHOICE_SALIENT_ABS:
+    case PSAL_CHOICE_LEAST_ABS:
+        return fabs(standardized);
+    default:
+        return standardized;
+    }
+}
+
+/* The k candidates of the largest or smallest values, values given by filter. */
+static psal_status choose_by_value(psal_choice choice, const int64_t *candidates, int64_t count, const float *naive,
+                                   const double *standardized, int64_t k, int64_t *filters, psal_error *err) {
+    const bool largest = choice != PSAL_CHOICE_LEAST && choice != PSAL_CHOICE_LEAST_ABS;
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
-    for (int64_t i = 0; i < count; i++)
-        values[i] = standardized ? standardized[candidates[i]] : (double)naive[candidates[i]];
+    for (int64_t i = 0; i < count; i++) values[i] = value_of(choice, naive[candidates[i]], standardized[candidates[i]]);
     psal_status status = largest ? psal_top_k(count, values, NULL, k, filters, err)
                                  : psal_bottom_k(count, values, NULL, k, filters, err);
     free(values);
@@ -88,14 +100,11 @@ psal_status psal_choose(const psal_model *model, psal_units units, psal_choice c
     case PSAL_CHOICE_RANDOM:
         status = psal_random_k(count, seed, NULL, k, filters, err);
         break;
-    case PSAL_CHOICE_NAIVE:
-        status = choose_by_value(candidates, count, naive, NULL, true, k, filters, err);
-        break;
     case PSAL_CHOICE_ALL:
         for (int64_t i = 0; i < k; i++) filters[i] = i;
         break;
     default:
-        status = choose_by_value(candidates, count, naive, standardized, choice != PSAL_CHOICE_LEAST, k, filters, err);
+        status = choose_by_value(choice, candidates, count, naive, standardized, k, filters, err);
         break;
     }
     for (int64_t i = 0; i < k && status == PSAL_OK; i++) filters[i] = candidates[filters[i]];

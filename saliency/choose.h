@@ -18,6 +18,8 @@ typedef enum psal_choice {
     PSAL_CHOICE_LEAST,              /* smallest standardized saliency */
     PSAL_CHOICE_NAIVE,              /* largest naive saliency */
     PSAL_CHOICE_ALL,                /* every filter of the graph, live or not, in order; k must be all of them */
+    PSAL_CHOICE_SALIENT_ABS,        /* largest magnitude of the standardized saliency, as the original code ranks */
+    PSAL_CHOICE_LEAST_ABS,          /* smallest magnitude */
     PSAL_CHOICE_COUNT
 } psal_choice;
 

@@ -37,6 +37,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_BOOST_FACTOR] = {"psal.boost_factor", "--boost-factor", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_NOISE_ITERS] = {"psal.noise_iters", "--noise-iters", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_NOISE_PERCENT] = {"psal.noise_percent", "--noise-percent", PSAL_FIELD_NUMBER, false},
+    [PSAL_FIELD_NOISE_SD] = {"psal.noise_sd", "--noise-sd", PSAL_FIELD_NUMBER, true},
     [PSAL_FIELD_SEED] = {"psal.seed", "--seed", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_COMPARE_RANDOM] = {"psal.compare_random", "--compare-random", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_TOP] = {"psal.top", "--top", PSAL_FIELD_NUMBER, false},

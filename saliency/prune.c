@@ -6,10 +6,25 @@
 
 #include "saliency/random.h"
 
-static const char *const names[PSAL_PRUNE_COUNT] = {"weights", "channel", "noise", "normal"};
+static const char *const names[PSAL_PRUNE_COUNT] = {"weights", "channel", "noise", "normal", "isotropic"};
 
 const char *psal_prune_name(psal_prune_how how) {
     return names[how];
+}
+
+bool psal_prune_is_noisy(psal_prune_how how) {
+    return how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL || how == PSAL_PRUNE_ISOTROPIC;
+}
+
+/* By what N(0,1) is multiplied: the numbers are drawn twice rather than kept. */
+static double isotropic_factor(const psal_edit_weights *w, double scale, psal_random random) {
+    double weights = 0, noise = 0;
+    for (int64_t j = 0; j < w->length; j++) {
+        const double value = w->values[j * w->stride], e = psal_random_normal(&random);
+        weights += value * value;
+        noise += e * e;
+    }
+    return noise > 0 ? scale * sqrt(weights / noise) : 0;
 }
 
 /* Zero row `row` of a normalisation's scale or shift, where there is one. */
@@ -37,12 +52,13 @@ psal_status psal_prune_filters(psal_edit *edit, const psal_model *model, psal_un
         psal_status status = psal_edit_unit(edit, units, filters[i], &w, err);
         if (status != PSAL_OK) return status;
         psal_random random = {seed ^ ((uint64_t)filters[i] * 0x9e3779b97f4a7c15u)};
+        const double factor = how == PSAL_PRUNE_ISOTROPIC ? isotropic_factor(&w, scale, random) : scale;
         for (int64_t j = 0; j < w.length; j++) {
             float *value = &w.values[j * w.stride];
             if (how == PSAL_PRUNE_NOISE)
                 *value *= (float)(1 + scale * psal_random_normal(&random));
-            else if (how == PSAL_PRUNE_NORMAL)
-                *value += (float)(scale * psal_random_normal(&random));
+            else if (how == PSAL_PRUNE_NORMAL || how == PSAL_PRUNE_ISOTROPIC)
+                *value += (float)(factor * psal_random_normal(&random));
             else
                 *value = 0;
         }
@@ -88,12 +104,8 @@ typedef struct experiment {
     int label;                         /* runs now, and its label */
 } experiment;
 
-static bool is_noisy(psal_prune_how how) {
-    return how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL;
-}
-
 static int draws_of(const psal_prune_options *o, psal_choice choice) {
-    return (psal_choice_is_random(choice) || is_noisy(o->how)) && o->draws > 1 ? o->draws : 1;
+    return (psal_choice_is_random(choice) || psal_prune_is_noisy(o->how)) && o->draws > 1 ? o->draws : 1;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -153,7 +165,7 @@ static psal_status list_choice(experiment *e, int c, psal_error *err) {
             int64_t *filters = e->filters + e->used;
             *v = (variant){.result = (size_t)c * (size_t)o->k_count + (size_t)i,
                            .off = {filters, o->k[i]},
-                           .noise = is_noisy(o->how) ? noise : 0};
+                           .noise = psal_prune_is_noisy(o->how) ? noise : 0};
             memcpy(filters, chosen, (size_t)o->k[i] * sizeof *filters);
             qsort(filters, (size_t)o->k[i], sizeof *filters, ascending);
             e->used += (size_t)o->k[i];
@@ -223,7 +235,7 @@ static psal_status run_variants(experiment *e, void (*keep)(experiment *e, varia
                                 psal_error *err) {
     e->keep = keep;
     e->label = label;
-    if (!e->variants_worker || is_noisy(e->options->how)) return run_alone(e, err);
+    if (!e->variants_worker || psal_prune_is_noisy(e->options->how)) return run_alone(e, err);
     return psal_variants_run(e->variants_worker, e->running, e->count, keep_variant, e, err);
 }
 

@@ -8,15 +8,17 @@
 #include "saliency/variants.h"
 
 typedef enum psal_prune_how {
-    PSAL_PRUNE_WEIGHTS, /* the filter's weights become 0; its normalisation still adds a constant */
-    PSAL_PRUNE_CHANNEL, /* the normalisation's scale and shift of the channel too, so that the channel is exactly 0
+    PSAL_PRUNE_WEIGHTS,   /* the filter's weights become 0; its normalisation still adds a constant */
+    PSAL_PRUNE_CHANNEL,   /* the normalisation's scale and shift of the channel too, so that the channel is exactly 0
                            (where a normalisation belongs to it: psal_model_filter_norm); without one, its bias */
-    PSAL_PRUNE_NOISE,   /* w <- w (1 + scale N(0,1)): in proportion to the weights */
-    PSAL_PRUNE_NORMAL,  /* w <- w + scale N(0,1) */
+    PSAL_PRUNE_NOISE,     /* w <- w (1 + scale N(0,1)): in proportion to the weights */
+    PSAL_PRUNE_NORMAL,    /* w <- w + scale N(0,1) */
+    PSAL_PRUNE_ISOTROPIC, /* w <- w + scale |w| e / |e|, e of N(0,1): the original code's, any direction alike */
     PSAL_PRUNE_COUNT
 } psal_prune_how;
 
-const char *psal_prune_name(psal_prune_how how); /* "weights", "channel", "noise", "normal" */
+const char *psal_prune_name(psal_prune_how how); /* "weights", "channel", "noise", "normal", "isotropic" */
+bool psal_prune_is_noisy(psal_prune_how how);    /* whether weights are disturbed, not switched off */
 
 /* Switch filters[k] (or rows: `units`) off in `edit` (on top of what it holds). scale and seed are for the noise only;
  * each filter has its own random numbers, which depend on the seed and the filter alone. */

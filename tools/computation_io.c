@@ -50,6 +50,9 @@ psal_status psal_computation_canonical(psal_computation *c, psal_error *err) {
     psal_status status = PSAL_OK;
     for (int f = 0; f < PSAL_FIELD_COUNT && status == PSAL_OK; f++)
         if (*c->value[f]) status = canonical_value(c->value[f], psal_field_describe((psal_field)f), err);
+    /* Before there was noise in pixel units, there was none. */
+    if (*c->value[PSAL_FIELD_NOISE_PERCENT] && !*c->value[PSAL_FIELD_NOISE_SD])
+        psal_computation_set(c, PSAL_FIELD_NOISE_SD, "0");
     return status == PSAL_OK ? canonical_reference(c, err) : status;
 }
 

@@ -23,6 +23,7 @@ static void describe(psal_explainer *x) {
     psal_computation_set_number(c, PSAL_FIELD_BOOST_FACTOR, o->boost);
     psal_computation_set(c, PSAL_FIELD_NOISE_ITERS, "%d", o->noise_iters);
     psal_computation_set_number(c, PSAL_FIELD_NOISE_PERCENT, o->noise_percent);
+    psal_computation_set_number(c, PSAL_FIELD_NOISE_SD, o->noise_sd);
     psal_computation_set(c, PSAL_FIELD_SEED, "%" PRIu64, o->seed);
     psal_computation_set(c, PSAL_FIELD_COMPARE_RANDOM, "%d", o->compare_random);
     psal_computation_set(c, PSAL_FIELD_TOP, "%d", o->top);
@@ -247,6 +248,19 @@ static psal_status rank(const psal_explainer *x, psal_explanation *e, psal_error
     return psal_top_k(psal_saliency_length(x->saliency), e->standardized, live, e->top_count, e->top, err);
 }
 
+/* One noisy copy. In pixels' units a channel's noise is divided by what the preprocessing divides its pixels by. */
+static void add_noise(const psal_explainer *x, psal_random *random, const float *input, float *out) {
+    const psal_preprocess *prepare = &x->session->preprocess;
+    const int channels = psal_preprocess_channels(prepare);
+    const size_t plane = psal_session_image_size(x->session) / (size_t)channels;
+    const double p = x->options.noise_percent;
+    for (int c = 0; c < channels; c++) {
+        const double sd = x->options.noise_sd > 0 ? x->options.noise_sd / prepare->scale / prepare->std[c] : p;
+        for (size_t j = (size_t)c * plane; j < (size_t)(c + 1) * plane; j++)
+            out[j] = (float)((1 - p) * input[j] + sd * psal_random_normal(random));
+    }
+}
+
 psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *image, int label, psal_explanation *e,
                          psal_error *err) {
     memset(e, 0, sizeof *e);
@@ -264,16 +278,14 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
 
     size_t elements = psal_session_image_size(x->session);
     psal_random noise = {x->options.seed};
-    double p = x->options.noise_percent;
+    const bool clean_image = x->options.noise_percent == 0 && x->options.noise_sd == 0;
     for (int i = 0; i < x->options.noise_iters && status == PSAL_OK; i++) {
         float *clean = d.image;
-        if (p == 0) {
+        if (clean_image)
             d.image = e->input;
-        } else {
-            for (size_t j = 0; j < elements; j++)
-                d.image[j] = (float)((1 - p) * e->input[j] + p * psal_random_normal(&noise));
-        }
-        status = run_draw(x, e, &d, i == 0 && p == 0, false, 0, e->gradient, err);
+        else
+            add_noise(x, &noise, e->input, d.image);
+        status = run_draw(x, e, &d, i == 0 && clean_image, false, 0, e->gradient, err);
         if (status == PSAL_OK && x->options.compare_random)
             status = run_draw(x, e, &d, false, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
         d.image = clean;

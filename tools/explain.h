@@ -15,6 +15,7 @@ typedef struct psal_explain_options {
     double boost;
     int noise_iters;      /* draws averaged over; at least 1 */
     double noise_percent; /* p in x <- (1 - p) x + p e */
+    double noise_sd;      /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
     uint64_t seed;        /* of the noise and of the random filters */
     bool compare_random;  /* a second map, for k random filters */
     int top;              /* rows of the table */

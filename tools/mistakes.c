@@ -373,7 +373,8 @@ psal_status psal_parse_choices(const char *text, psal_choice *choices, int *coun
         if (found < 0)
             return psal_fail(
                 err, PSAL_ERR_ARGUMENT,
-                "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive or all",
+                "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive, salient-abs, "
+                "least-abs or all",
                 (int)(length > 100 ? 100 : length), text);
         for (int i = 0; i < *count; i++)
             if ((int)choices[i] == found)

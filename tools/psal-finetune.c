@@ -19,7 +19,9 @@ static const psal_option table[] = {
     PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,5,10,25,50,100", "How many filters.", .minimum = 1, .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random",
-     "Which filters: salient, random, random-same-layers, least, naive, all, separated by commas.", .alias = NULL},
+     "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, all, separated by "
+     "commas.",
+     .alias = NULL},
     {PSAL_OPTION_DOUBLE, "rate", 0, "X", "0.001", "Learning rate of the step.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_DOUBLE, "relative", 0, "X", NULL,
      "Instead of a rate: the change has this fraction of the chosen filters' L2 norm.", .minimum = 0, .maximum = 1e6},

@@ -22,11 +22,13 @@ static const psal_option table[] = {
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
      .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
-     "Which filters: these, or some of them, separated by commas; all for every filter.", .alias = NULL},
+     "Which filters: these, or some of them, separated by commas; salient-abs and least-abs by magnitude, as the "
+     "original code ranks; all for every filter.",
+     .alias = NULL},
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
      "Zero the weights; or the whole channel (its normalisation, or bias, too); or disturb the weights in proportion "
-     "(noise) or by N(0,1) (normal).",
-     .choices = "weights|channel|noise|normal"},
+     "(noise), by N(0,1) (normal), or in a random direction by the filter's norm (isotropic).",
+     .choices = "weights|channel|noise|normal|isotropic"},
     {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,
      .maximum = 1e4},
@@ -288,8 +290,7 @@ static psal_status prepare(run *r, psal_error *err) {
     r->prune.choices = r->choices;
     r->prune.k = r->k;
     r->prune.draws = (int)psal_options_int(o, "draws");
-    bool random = psal_choice_is_random(r->choices[0]) || r->prune.how == PSAL_PRUNE_NOISE ||
-                  r->prune.how == PSAL_PRUNE_NORMAL;
+    bool random = psal_choice_is_random(r->choices[0]) || psal_prune_is_noisy(r->prune.how);
     if (psal_options_has(o, "save") && random && r->prune.draws > 1) {
         psal_note(&r->session.notes,
                   "the network that is saved is one draw: the first of --draws %d is the one that is measured",

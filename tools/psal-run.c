@@ -52,8 +52,11 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "compare-random", .help = "Also draw the map for k random entries."},
     {PSAL_OPTION_INT, "noise-iters", 0, "N", "1", "Average over N noisy copies of the image.", .minimum = 1,
      .maximum = 100000},
-    {PSAL_OPTION_DOUBLE, "noise-percent", 0, "P", "0", "Noise: x <- (1 - P) x + P e, e normal.", .minimum = 0,
-     .maximum = 1},
+    {PSAL_OPTION_DOUBLE, "noise-percent", 0, "P", "0",
+     "Noise: x <- (1 - P) x + P e, e normal, x as the network gets it.", .minimum = 0, .maximum = 1},
+    {PSAL_OPTION_DOUBLE, "noise-sd", 0, "X", "0",
+     "Instead: x <- x + e, e normal with the standard deviation X, in the units of pixels (0 to 255).", .minimum = 0,
+     .maximum = 1e4},
     {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of the noise and of the random entries.", .minimum = 0, .maximum = 9e15},
     {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
     {PSAL_OPTION_FLAG, "logit", .help = "The loss is the target's logit instead of the cross-entropy."},
@@ -511,9 +514,12 @@ static psal_status run_program(run *r, psal_error *err) {
                                     .boost = psal_options_double(o, "boost-factor"),
                                     .noise_iters = (int)psal_options_int(o, "noise-iters"),
                                     .noise_percent = psal_options_double(o, "noise-percent"),
+                                    .noise_sd = psal_options_double(o, "noise-sd"),
                                     .seed = (uint64_t)psal_options_int(o, "seed"),
                                     .compare_random = psal_options_flag(o, "compare-random"),
                                     .top = (int)psal_options_int(o, "top")};
+    if (options.noise_percent > 0 && options.noise_sd > 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = psal_session_open(&r->session, o, err);
     if (status == PSAL_OK) status = open_samples(r, err);
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;

@@ -34,6 +34,32 @@ START_TEST(test_order) {
 }
 END_TEST
 
+/* By magnitude: negative values count as much. */
+START_TEST(test_magnitudes) {
+    small_network n;
+    int64_t f[K], least[K];
+    open_small(&n, "resnet18", 1);
+    for (int64_t i = 0; i < n.filters; i += 3) n.standardized[i] *= -1;
+    choose(&n, PSAL_CHOICE_SALIENT_ABS, 3, K, f);
+    choose(&n, PSAL_CHOICE_LEAST_ABS, 3, K, least);
+    int negative = 0;
+    for (int i = 0; i < K; i++) {
+        int64_t above = 0, below = 0;
+        for (int64_t j = 0; j < n.filters; j++) {
+            above += fabs(n.standardized[j]) > fabs(n.standardized[f[i]]);
+            below += fabs(n.standardized[j]) < fabs(n.standardized[least[i]]);
+        }
+        ck_assert_int_le(above, i); /* less where some are equal */
+        ck_assert_int_le(below, i);
+        negative += n.standardized[f[i]] < 0;
+    }
+    ck_assert(negative > 0 && negative < K);
+    ck_assert_str_eq(psal_choice_name(PSAL_CHOICE_SALIENT_ABS), "salient-abs");
+    ck_assert_str_eq(psal_choice_name(PSAL_CHOICE_LEAST_ABS), "least-abs");
+    close_small(&n);
+}
+END_TEST
+
 START_TEST(test_prefixes_and_seeds) {
     small_network n;
     int64_t many[K], few[K], other[K];
@@ -131,6 +157,7 @@ int main(void) {
     TCase *tests = tcase_create("choose");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_order);
+    tcase_add_test(tests, test_magnitudes);
     tcase_add_test(tests, test_prefixes_and_seeds);
     tcase_add_test(tests, test_same_layers);
     tcase_add_test(tests, test_all_and_too_many);

@@ -58,6 +58,7 @@ START_TEST(test_ways) {
         psal_edit_size size = psal_edit_measure(s.edit);
         ck_assert_int_eq(size.rows, how == PSAL_PRUNE_CHANNEL ? 6 : 2); /* weights, scale and shift of each */
         if (how == PSAL_PRUNE_WEIGHTS || how == PSAL_PRUNE_CHANNEL) ck_assert_double_eq_tol(size.relative, 1, 1e-12);
+        if (how == PSAL_PRUNE_ISOTROPIC) ck_assert_double_eq_tol(size.relative, 0.5, 1e-6); /* the scale, exactly */
         if (how == PSAL_PRUNE_NOISE) ck_assert(size.relative > 0.2 && size.relative < 0.9);
         const float *w = filter_values(&s, 17, &length);
         double sum = 0;
@@ -228,7 +229,8 @@ START_TEST(test_a_draw_is_what_is_measured) {
         options.draws = 3;
         ck_assert_int_eq(
             psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, &mean, &err), PSAL_OK);
-        bool random = psal_choice_is_random(choice) || how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL;
+        bool random = psal_choice_is_random(choice) || how == PSAL_PRUNE_NOISE || how == PSAL_PRUNE_NORMAL ||
+                      how == PSAL_PRUNE_ISOTROPIC;
         for (int draw = 0; draw < 3; draw++) {
             psal_edit_reset(s.edit);
             ck_assert_int_eq(psal_prune_draw(s.edit, s.n.model, &sample, &options, 0, 0, random ? draw : 0, &err),

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""What people ask for beside the paper's defaults: choices by magnitude, isotropic noise, noise in pixels' units.
+
+    tests/e2e/test_choices.py TOOLS-DIR SOURCE-DIR
+
+Needs nothing beside Python. Prints a line per failure and "N passed, N failed"."""
+import array
+import json
+import struct
+import zlib
+
+from checks import check, run_tests
+from programs import bag, network, run_text, scratch
+from test_tail import read_npy
+
+VOLATILE = ("seconds", "seconds_loading", "seconds_total", "files")
+
+
+def run(program, *arguments):
+    done = run_text(program, *arguments)
+    if done.returncode:
+        raise RuntimeError(f"{program}: status {done.returncode}: {done.stderr}")
+    return done
+
+
+def explain(name, *arguments, image=bag):
+    """(result, arrays by name)"""
+    dump = scratch / name
+    result = json.loads(run("psal-run", "-w", network, "-i", image, "--json", "--out", scratch / "run", "--dump", dump, *arguments).stdout)
+    return ({key: value for key, value in result.items() if key not in VOLATILE},
+            {path.stem: read_npy(path) for path in dump.glob("*.npy")})
+
+
+def refused(name, program, arguments, *said):
+    done = run_text(program, *arguments)
+    line = done.stderr.strip().split("\n")[-1]
+    check(name, done.returncode in (1, 2) and all(part in line for part in said), f"{done.returncode}: {line}")
+
+
+def distance(a, b):
+    """Relative, in the Euclidean norm"""
+    return (sum((x - y) ** 2 for x, y in zip(a, b)) / (sum(y * y for y in b) or 1)) ** 0.5
+
+
+def write_png(path, pixels, side=28):
+    """One grey level for all"""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + bytes([pixels]) * side for _ in range(side))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)) +
+                     chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return path
+
+
+# ---- noise ----
+
+def test_noise():
+    """On a black image of mean 0, both kinds are the same numbers"""
+    black = write_png(scratch / "black.png", 0)
+    prepare = ("--preprocess", "rgb;resize=none;crop=32;scale=255;mean=0;std=0.353", "--mode", "naive", "-l", 8, "--noise-iters", 3)
+    _, percent = explain("percent", *prepare, "--noise-percent", 0.25, image=black)
+    result, pixels = explain("pixels", *prepare, "--noise-sd", 0.25 * 255 * 0.353, image=black)
+    check("in the units of pixels", distance(pixels["naive"], percent["naive"]) < 1e-5 and
+          distance(pixels["input_gradient"], percent["input_gradient"]) < 1e-3, distance(pixels["naive"], percent["naive"]))
+    check("recorded", abs(result["settings"]["noise_sd"] - 0.25 * 255 * 0.353) < 1e-12 and result["settings"]["noise_percent"] == 0)
+    _, clean = explain("clean", "-l", 8)
+    _, little = explain("little", "-l", 8, "--noise-sd", 0.01)
+    _, much = explain("much", "-l", 8, "--noise-sd", 20)
+    check("more noise, more change", 0 < distance(little["naive"], clean["naive"]) < 0.05 < distance(much["naive"], clean["naive"]))
+    refused("one of the two", "psal-run", ("-i", bag, "-l", 8, "--noise-sd", 1, "--noise-percent", 0.1, "--out", scratch / "run"),
+            "give only one of --noise-percent and --noise-sd")
+
+
+# ---- choices ----
+
+def changed(*arguments):
+    """{tensor: filters} that psal-finetune changed"""
+    delta = scratch / "delta.st"
+    run("psal-finetune", *arguments, "--save-delta", delta)
+    data = delta.read_bytes()
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    return {name: array.array("q" if entry["dtype"] == "I64" else "i", data[start + entry["data_offsets"][0]:
+                                                                          start + entry["data_offsets"][1]]).tolist()
+            for name, entry in json.loads(data[8:start]).items() if name.endswith(".filters")}
+
+
+def test_choices():
+    result, arrays = explain("ranking", "-l", 8, "--top", 1200)
+    values = arrays["standardized"]
+    places = {row["filter"]: (row["layer"], row["filter_in_layer"]) for row in result["top_filters"]}
+    least = sorted(places, key=lambda i: abs(values[i]))[:3]
+    found = changed("-k", 3, "-c", "least-abs")
+    expected = {}
+    for i in least:
+        expected.setdefault(f"{places[i][0]}.filters", []).append(places[i][1])
+    check("the smallest magnitudes", {name: sorted(f) for name, f in found.items()} == {name: sorted(f) for name, f in expected.items()},
+          (found, expected))
+    table = json.loads(run("psal-prune", "-k", "5", "-c", "salient,salient-abs,least,least-abs", "--how", "isotropic", "--json").stdout)
+    check("all in one table", [row["choice"] for row in table["rows"]] == ["salient", "salient-abs", "least", "least-abs"] and
+          table["how"] == "isotropic", table["rows"])
+    refused("no choice", "psal-prune", ("-c", "most"), "salient-abs, least-abs or all")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tests((test_noise, test_choices), scratch))
