@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/atomic_file.h"
+#include "tools/print.h"
 #include "tools/tally.h"
 
 static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
@@ -229,7 +230,7 @@ static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t 
     if (psal_tally_doubt(&tally, text)) psal_note_warning(&mistakes->session->notes, "%s", text);
 }
 
-static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
+static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *options, size_t right, psal_error *err) {
     size_t count = psal_dataset_count(mistakes->dataset);
     bool named = !psal_options_has(options, "data");
     size_t limit = psal_options_has(options, "limit") ? (size_t)psal_options_int(options, "limit") : count;
@@ -244,7 +245,7 @@ static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *op
     }
     psal_status status = predict_all(mistakes, all, count, err);
     if (status == PSAL_OK) note_doubt(mistakes, all, count);
-    if (status == PSAL_OK) status = keep_right(mistakes, all, count, (size_t)psal_options_int(options, "right"), err);
+    if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
     for (size_t i = 0; i < count && status == PSAL_OK; i++)
         if (!all[i].skipped && (named || all[i].predicted != all[i].label) && mistakes->subject_count < limit)
             all[mistakes->subject_count++] = all[i];
@@ -259,7 +260,7 @@ static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *op
 }
 
 psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
-                               bool in_parts, psal_error *err) {
+                               const psal_mistakes_needs *needs, psal_error *err) {
     memset(mistakes, 0, sizeof *mistakes);
     mistakes->session = session;
     mistakes->classes = session->info->num_classes;
@@ -275,11 +276,12 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
                                        .threads = many ? 1 : session->threads,
                                        .memory_limit = session->memory_limit / (size_t)mistakes->workers,
                                        .conv = session->conv,
-                                       .in_parts = in_parts};
+                                       .in_parts = needs->in_parts};
     psal_saliency_options profile = psal_mistakes_profile(mistakes);
     profile.height = session->height;
     profile.width = session->width;
     profile.threads = forward.threads;
+    profile.input_saliency = needs->input_saliency;
     profile.memory_limit = session->memory_limit / (size_t)mistakes->workers;
     profile.conv = session->conv;
     if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
@@ -291,13 +293,18 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)mistakes->filters);
     psal_saliency_live(mistakes->saliency, mistakes->live);
     psal_statistics_rankable(mistakes->statistics, mistakes->mode, mistakes->filters, NULL, mistakes->live);
-    if (psal_choosable(session->model, mistakes->units, mistakes->live) == 0)
+    const int64_t choosable = psal_choosable(session->model, mistakes->units, mistakes->live);
+    if (choosable == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "none of the %lld %s has a %s in the statistics: there is nothing to choose",
                          (long long)mistakes->filters, psal_units_name(mistakes->units),
                          mistakes->mode == PSAL_MODE_POT ? "tail" : "deviation");
+    if (needs->option && needs->choose > choosable)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s %lld: %s has %lld %s that can be ranked", needs->option,
+                         (long long)needs->choose, session->info->arch, (long long)choosable,
+                         psal_units_name(mistakes->units));
     if (!(mistakes->classifier = psal_classifier_new(session->model, &forward, err))) return psal_error_status(err);
-    return find_subjects(mistakes, options, err);
+    return find_subjects(mistakes, options, (size_t)needs->right, err);
 }
 
 void psal_mistakes_close(psal_mistakes *mistakes) {
@@ -339,6 +346,20 @@ json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err) {
     return psal_skipped_finish(&mistakes->skipped, program,
                                mistakes->dataset ? psal_dataset_count(mistakes->dataset) : 0, status, err);
+}
+
+void psal_mistakes_print(const psal_mistakes *mistakes) {
+    const psal_labels *labels = mistakes->session->labels;
+    if (mistakes->subject_count == 1) {
+        const psal_subject *one = &mistakes->subjects[0];
+        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(mistakes->dataset, one->index),
+                   psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted),
+                   100 * one->confidence);
+    } else {
+        printf("%zu mistakes of %zu samples", mistakes->subject_count, psal_dataset_count(mistakes->dataset));
+        if (mistakes->skipped.count) printf(", %zu skipped", mistakes->skipped.count);
+        printf("\n");
+    }
 }
 
 /* ---- options ---- */

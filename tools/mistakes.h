@@ -1,5 +1,5 @@
-/* mistakes.h - what psal-prune and psal-finetune share: the mistakes to experiment on, samples that are right, and what
- * each thread needs to run the experiments. */
+/* mistakes.h - what psal-prune, psal-finetune and psal-check share: the mistakes to experiment on, samples that are
+ * right, and what each thread needs to run the experiments. */
 #ifndef PSAL_TOOLS_MISTAKES_H
 #define PSAL_TOOLS_MISTAKES_H
 
@@ -31,17 +31,16 @@
          "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.",   \
          .alias = NULL},                                                                                          \
         {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9}, \
-        PSAL_SKIP_BAD_OPTION,                                                                                     \
-        {PSAL_OPTION_INT,                                                                                         \
-         "right",                                                                                                 \
-         0,                                                                                                       \
-         "N",                                                                                                     \
-         "0",                                                                                                     \
-         "Also run the first N samples of the data set that are right, and count how many break.",                \
-         .minimum = 0,                                                                                            \
-         .maximum = 1e6},                                                                                         \
-    {                                                                                                             \
+        PSAL_SKIP_BAD_OPTION, {                                                                                   \
         PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15              \
+    }
+
+/* For psal_mistakes_needs.right. */
+#define PSAL_RIGHT_OPTION                                                                                            \
+    {                                                                                                                \
+        PSAL_OPTION_INT, "right", 0, "N", "0",                                                                       \
+            "Also run the first N samples of the data set that are right, and count how many break.", .minimum = 0,  \
+                                                                                                      .maximum = 1e6 \
     }
 
 /* For the heading "How". */
@@ -83,10 +82,17 @@ typedef struct psal_mistakes {
     int workers; /* experiments at once */
 } psal_mistakes;
 
-/* Find the samples that the options name. The session is open and outlives them. in_parts: see
- * psal_classifier_options. */
+typedef struct psal_mistakes_needs {
+    bool in_parts;       /* see psal_classifier_options */
+    bool input_saliency; /* of `saliency`: heat maps too */
+    int64_t right;       /* samples that are right to keep, at most */
+    int64_t choose;      /* filters that there must be to choose from, since */
+    const char *option;  /* this option says so: "filters"; NULL: one */
+} psal_mistakes_needs;
+
+/* Find the samples that the options name. The session is open and outlives them. */
 psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
-                               bool in_parts, psal_error *err);
+                               const psal_mistakes_needs *needs, psal_error *err);
 void psal_mistakes_close(psal_mistakes *mistakes); /* zeroed is fine */
 
 /* The options of the profiles, for the record of what is computed. */
@@ -97,6 +103,9 @@ void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *compu
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options);
 /* psal_skipped_finish for the images of the data set. */
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err);
+
+/* Who made the one mistake, or how many there are: a line on standard output. */
+void psal_mistakes_print(const psal_mistakes *mistakes);
 
 /* What one thread needs. */
 typedef struct psal_mistakes_worker {

@@ -12,6 +12,7 @@
 
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
+    PSAL_RIGHT_OPTION,
     {PSAL_OPTION_INT, "sample", 0, "N", NULL,
      "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
      .maximum = 1e9},
@@ -401,9 +402,9 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, psal_options_flag(o, "until-correct"), err)) !=
-        PSAL_OK)
-        return status;
+    const psal_mistakes_needs needs = {.in_parts = psal_options_flag(o, "until-correct"),
+                                       .right = psal_options_int(o, "right")};
+    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
         return psal_error_status(err);
     if (r->until_correct) { /* one search for each choice */

@@ -17,6 +17,7 @@
 
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
+    PSAL_RIGHT_OPTION,
     {PSAL_OPTION_HEADING, .help = "How"},
     PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
@@ -122,17 +123,7 @@ static psal_status summarize(run *r, psal_error *err) {
 /* ---- output ---- */
 
 static void print_table(const run *r) {
-    const psal_session *s = &r->session;
-    if (r->mistakes.subject_count == 1) {
-        const psal_subject *one = &r->mistakes.subjects[0];
-        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->mistakes.dataset, one->index),
-                   psal_labels_name(s->labels, one->label), psal_labels_name(s->labels, one->predicted),
-                   100 * one->confidence);
-    } else {
-        printf("%zu mistakes of %zu samples", r->mistakes.subject_count, psal_dataset_count(r->mistakes.dataset));
-        if (r->mistakes.skipped.count) printf(", %zu skipped", r->mistakes.skipped.count);
-        printf("\n");
-    }
+    psal_mistakes_print(&r->mistakes);
     const size_t subjects = r->mistakes.subject_count;
     const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
     psal_print(stdout, "%s switched off by: %s.%s\n\n", rows ? "Rows" : "Filters", psal_prune_name(r->prune.how),
@@ -275,7 +266,8 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, true, err)) != PSAL_OK) return status;
+    const psal_mistakes_needs needs = {.in_parts = true, .right = psal_options_int(o, "right")};
+    if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
         return psal_error_status(err);
     if (psal_options_has(o, "save") &&
