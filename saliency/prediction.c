@@ -24,6 +24,15 @@ double psal_confidence(const float *logits, int classes, int index) {
     return exp((double)logits[index] - largest) / sum;
 }
 
+double psal_cross_entropy_loss(const float *logits, int classes, int label) {
+    const double largest = logits[psal_predicted_class(logits, classes, -1)];
+    double others = 0; /* without the label's own exp(0) where that is the largest: log1p adds it */
+    for (int i = 0; i < classes; i++)
+        if (i != label) others += exp((double)logits[i] - largest);
+    const double below = largest - logits[label];
+    return below > 0 ? below + log(others + exp(-below)) : log1p(others);
+}
+
 psal_status psal_check_logits(const float *logits, int images, int classes, psal_error *err) {
     for (int n = 0; n < images; n++)
         for (int i = 0; i < classes; i++) {

@@ -10,6 +10,8 @@ int psal_predicted_class(const float *logits, int classes, int except);
 /* exp(z_i) / sum exp(z), in double: all of them, or that of class `index`. */
 void psal_confidences(const float *logits, int classes, double *confidences);
 double psal_confidence(const float *logits, int classes, int index);
+/* -log softmax(z)[label] in double, exact also where the confidence is nearly 1. */
+double psal_cross_entropy_loss(const float *logits, int classes, int label);
 /* PSAL_ERR_NUMERIC, naming it, when one of logits[images, classes] is NaN or infinite. */
 psal_status psal_check_logits(const float *logits, int images, int classes, psal_error *err);
 

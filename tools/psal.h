@@ -33,6 +33,8 @@ extern "C" {
 
 /* Networks, and the method. */
 #include "models/model.h"
+#include "saliency/ablate.h"
+#include "saliency/bootstrap.h"
 #include "saliency/choose.h"
 #include "saliency/classifier.h"
 #include "saliency/computation.h"
@@ -45,6 +47,7 @@ extern "C" {
 #include "saliency/prediction.h"
 #include "saliency/prune.h"
 #include "saliency/random.h"
+#include "saliency/rank_correlation.h"
 #include "saliency/reference_set.h"
 #include "saliency/saliency.h"
 #include "saliency/standardize.h"

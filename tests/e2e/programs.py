@@ -70,10 +70,11 @@ def jobs(folder):
             ("psal-neighbors", ["--store", store(folder), "--query", "0,3-5", "--csv", folder / "n.csv"]),
             ("psal-prune", ["--k", "1,5", "--choices", "salient", "--csv", folder / "prune.csv"]),
             ("psal-finetune", ["--k", "10", "--choices", "salient", "--save-delta", folder / "d.st", "--save", folder / "f.st"]),
+            ("psal-check", ["ablate", "--filters", "20", "--csv", folder / "check.csv"]),
             ("psal-convert", [network, folder / "c.st"]))
 
 
-with_json = ("psal-run", "psal-neighbors", "psal-prune", "psal-finetune")
+with_json = ("psal-run", "psal-neighbors", "psal-prune", "psal-finetune", "psal-check")
 
 
 def long_list(name="long.csv", times=5000):

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""psal-check from end to end, on the networks in the box: the same results with any number of threads, tables that agree with each
+other, and that everything wrong is one line on standard error, a status other than 0, and no file left.
+
+    tests/e2e/test_checks.py TOOLS-DIR SOURCE-DIR
+
+Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import csv
+import json
+import math
+import shutil
+import sys
+
+from checks import check, run_tests
+from programs import bag, run_text as run, samples, scratch, weights
+
+out = scratch / "out"
+listing = samples / "labels.csv"
+
+
+def refuse(says, *arguments, status=1):
+    """It fails with one line in which all of `says` occur, prints nothing and leaves nothing in `out`"""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    done = run("psal-check", *arguments)
+    lines, left = done.stderr.splitlines(), [path.name for path in out.iterdir()]
+    fine = done.returncode == status and len(lines) == 1 and lines[0].startswith("psal-check: ") and not left and not done.stdout
+    check(f"psal-check {' '.join(map(str, arguments))}", fine and all(word in lines[0] for word in says),
+          f"status {done.returncode}, left {left}: {done.stdout}{done.stderr}")
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def results(name, *arguments):
+    """(JSON, its two tables) of a check, which must be the same with one, two and three threads"""
+    got = []
+    for threads in (1, 2, 3):
+        files = [scratch / f"{kind}-{threads}.csv" for kind in ("table", "samples")]
+        done = run("psal-check", *arguments, "--json", "--quiet", "--csv", files[0], "--samples", files[1], "--figure",
+                   scratch / "figure.svg", "--threads", threads)
+        check(f"{name}, {threads} threads", done.returncode == 0 and not done.stderr, done.stderr)
+        got.append((done.stdout, *(file.read_bytes() for file in files), (scratch / "figure.svg").read_bytes()))
+    check(f"{name}: the same with one to three threads", len(set(got)) == 1)
+    answer = json.loads(got[0][0])
+    check(f"{name}: three sentences", len(answer["verdict"]) == 3 and all(text.endswith(".") and 20 < len(text) < 599
+                                                                          for text in answer["verdict"]), answer["verdict"])
+    return answer, table(files[0]), table(files[1])
+
+
+def ranks(values):
+    order = sorted(values)
+    return [(order.index(v) + 1 + len(order) - order[::-1].index(v)) / 2 for v in values]
+
+
+def spearman(x, y):
+    x, y = ranks(x), ranks(y)
+    mean = (len(x) + 1) / 2
+    products = [sum((a - mean) * (b - mean) for a, b in zip(p, q)) for p, q in ((x, y), (x, x), (y, y))]
+    return products[0] / math.sqrt(products[1] * products[2])
+
+
+def test_refusals():
+    image = ("--image-path", bag, "-l", "Bag")
+    refuse(("ablate",), status=2)
+    refuse(("'sanity'", "ablate"), "sanity")
+    refuse(("--filters 1200", "resnet18", "1199 filters that can be ranked"), "ablate", "--filters", 1200, "--csv", out / "t.csv")
+    refuse(("--filters 5000", "vgg19", "430"), "ablate", "-w", weights / "fashion_vgg19.safetensors", *image, "--filters", 5000)
+    refuse(("--filters", "1"), "ablate", "--filters", 1, status=2)
+    refuse(("--how", "noise"), "ablate", "--how", "noise", status=2)
+    refuse(("which mistakes",), "ablate", "-w", weights / "fashion_vgg19.safetensors")
+    refuse(("only one", "--data"), "ablate", *image, "--data", listing)
+    refuse(("fashion_resnet18_stats", "vgg19"), "ablate", "-w", weights / "fashion_vgg19.safetensors", *image, "--stats",
+           weights / "fashion_resnet18_stats.safetensors")
+    for option in ("--csv", "--samples", "--figure"):
+        refuse((option, "missing", "No such file"), "ablate", option, out / "missing" / "x.png")
+    refuse(("x.gif",), "ablate", "--filters", 2, "--figure", out / "x.gif")
+    refuse(("MiB",), "ablate", "--memory-limit", 1, *image, "-w", weights / "fashion_vgg19.safetensors")
+
+
+def test_ablate():
+    answer, rows, filters = results("ablate", "ablate", "--data", listing, "--filters", 30)
+    count = answer["mistakes"]
+    check("ablate: a row for each filter", len(filters) == 30 * count and count > 2, (len(filters), count))
+    check("ablate: rankings and effects", len(rows) == len(answer["rows"]) == 16, len(rows))
+    of = {}
+    for row in filters:
+        of.setdefault(row["index"], []).append(row)
+    columns = {"naive": "naive", "standardized": "standardized", "signed": "signed", "gradient-weight": "gradient_weight"}
+    for row in answer["rows"]:
+        size = row["effect"].endswith("-size")
+        effect = "loss_change" if row["effect"].startswith("loss") else "wrong_logit_change"
+        each = []
+        for group in of.values():
+            x, y = ([float(filter[column]) for filter in group] for column in (columns[row["ranking"]], effect))
+            if size:
+                y = [abs(value) for value in y]
+                x = [abs(value) for value in x] if row["ranking"] in ("signed", "gradient-weight") else x
+            each.append(spearman(x, y))
+        mean, interval = sum(each) / len(each), row["spearman"]
+        check(f"ablate: {row['ranking']}, {row['effect']}", abs(mean - interval["mean"]) < 1e-9
+              and interval["low"] <= interval["mean"] <= interval["high"] and row["mistakes"] == count, (mean, interval))
+    for group in of.values():
+        strata = [(int(row["rank"]) - 1) * 30 // 1199 for row in group]
+        check("ablate: the ranks lie in strata", [int(row["rank"]) for row in group] == sorted(int(row["rank"]) for row in group)
+              and all(abs(stratum - i) <= 1 for i, stratum in enumerate(strata)), strata)
+    other = json.loads(run("psal-check", "ablate", "--data", listing, "--filters", 30, "--seed", 2, "--json", "--quiet").stdout)
+    check("ablate: another seed draws other filters", other["rows"] != answer["rows"], other["settings"])
+
+
+def test_ablate_one():
+    """One mistake has no interval; switching a whole channel off is something else; rows take the last layer along"""
+    done = run("psal-check", "ablate", "--filters", 25, "--json", "--quiet")
+    answer = json.loads(done.stdout)
+    check("one mistake", answer["mistakes"] == 1 and answer["rows"][0]["spearman"]["low"] is None, answer["rows"][0])
+    channel = json.loads(run("psal-check", "ablate", "--filters", 25, "--json", "--quiet", "--how", "channel").stdout)
+    check("--how channel", channel["how"] == "channel" and channel["rows"] != answer["rows"])
+    text = run("psal-check", "ablate", "--filters", 25, "--quiet").stdout
+    check("the text ends with the verdict", text.rstrip().split("\n")[-3:] == answer["verdict"], text)
+    stats = scratch / "rows.safetensors"
+    rows = ("--aggregation", "row")
+    done = run("psal-stats", "--data", listing, *rows, "--out", stats, "--quiet")
+    check("psal-stats", done.returncode == 0, done.stderr)
+    done = run("psal-check", "ablate", *rows, "--stats", stats, "--filters", 1000000)
+    check("too many rows", done.returncode == 1 and "rows that can be ranked" in done.stderr, done.stderr)
+    path = scratch / "rows.csv"
+    done = run("psal-check", "ablate", *rows, "--stats", stats, "--filters", 300, "--samples", path, "--quiet")
+    check("rows", done.returncode == 0 and "fc.weight" in {row["layer"] for row in table(path)}, done.stderr)
+
+
+def test_ablate_tails():
+    """--mode pot: its ranking is one more"""
+    store, stats, tails = scratch / "p.npy", scratch / "s.safetensors", scratch / "t.safetensors"
+    for words in (("--data", listing, "--out", stats, "--profiles", store), ("tail", store, tails, "--quantile", "0.5")):
+        done = run("psal-stats", "--quiet", *words)
+        check(f"psal-stats {words[0]}", done.returncode == 0, done.stderr)
+    path = scratch / "pot.csv"
+    done = run("psal-check", "ablate", "--mode", "pot", "--stats", tails, "--filters", 25, "--samples", path, "--json", "--quiet")
+    answer, rows = json.loads(done.stdout or "{}"), table(path)
+    check("--mode pot", answer["settings"]["mode"] == "pot" and len(answer["rows"]) == 20 and "over threshold" in answer["verdict"][0],
+          done.stderr)
+    scores = [float(row["pot"]) for row in rows]
+    check("the filters stand in the order of the tails", scores == sorted(scores, reverse=True) and scores[0] > scores[-1], scores)
+    standardized = [float(row["standardized"]) for row in rows]
+    check("which is not that of the standardized saliency", standardized != sorted(standardized, reverse=True), standardized)
+    refuse(("tail",), "ablate", "--mode", "pot", "--stats", stats)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests([test_refusals, test_ablate, test_ablate_one, test_ablate_tails], scratch))
