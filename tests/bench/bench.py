@@ -3,7 +3,7 @@
 
     /usr/bin/python3 tests/bench/bench.py --build DIR [--repeats N] [--threads 2,1] [--only ARCH,...] [--record]
 
-For ResNet-50, VGG-19, DenseNet-121 and Inception-v3 at full width, with random weights: the profile of one image, the full
+For ResNet-50, VGG-19, DenseNet-121 and Inception-v3 (others with --only) at full width, with random weights: profile of one image, full
 job (profile and input saliency), statistics over a folder, and the whole process of psal-run. PyTorch does each in two
 ways: as an expert would (only the convolutions' gradients, no graph where none is needed, channels_last where that is
 faster) and as the original does (create_graph over all parameters; for the input saliency the cosine's backward()).
@@ -30,17 +30,22 @@ HERE = pathlib.Path(__file__).resolve()
 sys.path += [str(HERE.parent.parent / "parity"), str(HERE.parent.parent)]
 import process_memory  # noqa: E402
 
+FIRST = ("resnet50", "vgg19", "densenet121", "inception_v3")  # what is measured unless --only says otherwise
+NEWER = ("mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "shufflenet_v2_x1_0", "regnet_y_800mf", "convnext_tiny", "vit_b_16")
 # architecture, side of the image, preprocessing
-NETWORKS = (("resnet50", 224, "torchvision"), ("vgg19", 224, "torchvision"), ("densenet121", 224, "torchvision"),
-            ("inception_v3", 299, "torchvision;resize=342;crop=299"))
+NETWORKS = tuple((name, 299, "torchvision;resize=342;crop=299") if name == "inception_v3" else (name, 224, "torchvision")
+                 for name in FIRST + NEWER)
 CLASSES, LABEL, K, BOOST = 1000, 2, 10, 100.0
 WAYS = ("expert", "original")
 PROGRAMS = ("tests/bench/bench_conv2d", "tests/bench/bench_exchange", "tests/bench/bench_saliency", "tools/psal-stats", "tools/psal-run")
 JOBS = ("jobs", "statistics", "processes")
 QUIET = 0.2  # seconds before each job: GNU OpenMP's threads go on spinning for some milliseconds after the one before
 # What is aimed at: psal / PyTorch, against the expert and the original (images per second: at least)
-GOALS = {"profile": {"resnet50": (0.5, 0.4), "vgg19": (0.36, 0.33), "densenet121": (0.6, 0.45), "inception_v3": (0.6, 0.45)},
-         "full": (0.35, 0.27), "statistics": (2.2, 3), "process": (None, 0.1), "memory": (0.4, 0.3)}
+GOALS = {"profile": {"resnet50": (0.5, 0.4), "vgg19": (0.36, 0.33), "densenet121": (0.6, 0.45), "inception_v3": (0.6, 0.45),
+                     **dict.fromkeys(NEWER, (0.5, 0.45)), **dict.fromkeys(("convnext_tiny", "vit_b_16"), (0.8, 0.7))},
+         "full": {**dict.fromkeys(FIRST, (0.35, 0.27)), **dict.fromkeys(NEWER, (0.35, 0.3)),
+                  **dict.fromkeys(("convnext_tiny", "vit_b_16"), (0.6, 0.5))},
+         "statistics": (2.2, 3), "process": (None, 0.1), "memory": (0.4, 0.3)}
 
 
 # ---- PyTorch's side, in processes of its own ----
@@ -242,8 +247,7 @@ class Bench:
             for worker in workers:
                 worker.ask(job)
             times = zip(*([worker.ask(job) for worker in workers] for _ in range(self.args.repeats)))
-            goals = GOALS[job][self.arch] if job == "profile" else GOALS[job]
-            self.add(title, [statistics.median(column) for column in times], "s", flops / peak, goals)
+            self.add(title, [statistics.median(column) for column in times], "s", flops / peak, GOALS[job][self.arch])
             self.add_memory(title, [worker.close() for worker in workers])
 
     def statistics(self):
@@ -355,7 +359,7 @@ def main():
     parser.add_argument("--processes", type=int, default=3, help="repeats of statistics and of whole processes")
     parser.add_argument("--images", type=int, default=48, help="for the statistics")
     parser.add_argument("--threads", default="2,1")
-    parser.add_argument("--only", default=",".join(name for name, _, _ in NETWORKS), help="networks")
+    parser.add_argument("--only", default=",".join(FIRST), help=f"networks; besides the default {', '.join(NEWER)}")
     parser.add_argument("--jobs", default=",".join(JOBS), help="which of them")
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
