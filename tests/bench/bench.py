@@ -90,10 +90,11 @@ def torch_network(arch, checkpoint):
     """What a user's script does: torchvision's network, the checkpoint from a .pth file"""
     import torch
     import torchvision
+    import reference
     extra = {"init_weights": False} if arch == "inception_v3" else {}
     model = getattr(torchvision.models, arch)(num_classes=CLASSES, **extra)
     model.load_state_dict(torch.load(checkpoint))
-    return model.eval()
+    return reference.differentiable_twice(model.eval())
 
 
 def torch_worker(arch, checkpoint, side, threads, listing, preprocess, way, layout):

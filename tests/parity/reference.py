@@ -187,6 +187,25 @@ def aggregate(gradients, parameters, aggregation="filter", signed=False):
     return torch.cat(parts)
 
 
+class HardSigmoid(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.relu6(x + 3) / 6
+
+
+class HardSwish(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.nn.functional.relu6(x + 3) / 6
+
+
+def differentiable_twice(model):
+    """PyTorch 1.13 has no second derivative of its own hard-sigmoid and hard-swish: their definitions in their place"""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, (torch.nn.Hardsigmoid, torch.nn.Hardswish)):
+                setattr(module, name, HardSigmoid() if isinstance(child, torch.nn.Hardsigmoid) else HardSwish())
+    return model
+
+
 def naive_profile(model, image, label=None, aggregation="filter", signed=False, differentiable=False, **loss):
     """(profile, logits [classes]) of one sample, the network in evaluation mode. With `differentiable` the profile can
     be differentiated once more."""

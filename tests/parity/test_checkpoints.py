@@ -34,9 +34,9 @@ import numpy as np
 import torch
 import torchvision
 
+import command_line
 from checkpoint_files import (Call, SAFETENSORS_TYPES, bits, read_safetensors, rezip, short, tensor_pickle, torch_legacy,
                               torch_zip, write_safetensors, write_tfjs)
-import seeds
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
 # So that a finding of a sanitizer is no ordinary failure with status 1.
@@ -697,9 +697,7 @@ def test_helper_files(suite, generator):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--no-limit", action="store_true")
     options = parser.parse_args()
     print(f"seed {options.seed}")

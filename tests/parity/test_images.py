@@ -8,7 +8,6 @@ DIR is the build directory; its tests/parity/dump_image answers for psal. The fi
 has (written here: Pillow makes few of them), damaged files, and photos from ../shared when they are there. Prints a
 line per check and "N passed, N failed"; the status is 1 when one failed.
 """
-import argparse
 import io
 import os
 import pathlib
@@ -24,7 +23,8 @@ import torch
 from PIL import Image, ImageFile
 from torchvision import transforms
 
-import seeds
+import command_line
+
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SHARED = SOURCE.parent / "shared"
@@ -429,9 +429,7 @@ def photos(rng):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True, help="the build directory")
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--damaged", type=int, default=400, help="how many damaged files to try")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")

@@ -11,7 +11,6 @@ networks with random weights double every rounding error many times, PyTorch's t
 that is above the tolerance. Where the logits differ, a layer where that begins is named. Prints a line per network and
 "N passed, N failed"; the status is 1 when one failed.
 """
-import argparse
 import pathlib
 import random
 import subprocess
@@ -22,8 +21,8 @@ import time
 import numpy as np
 import torch
 
+import command_line
 import reference
-import seeds
 
 METHODS = ("accurate", "auto")  # of the convolutions (engine/kernels/conv2d/conv2d.h)
 TOLERANCE = 1e-4  # of the largest logit
@@ -160,11 +159,8 @@ def check(psals, arch, width, classes, height, image_width, options, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", default="", help="architectures whose name contains this")
-    parser.add_argument("--slow", action="store_true", help="every member of every family, at full width")
     args = parser.parse_args()
     print(f"seed {args.seed}; errors: PyTorch in float32, psal {', psal '.join(METHODS)}")
     rng = random.Random(args.seed)

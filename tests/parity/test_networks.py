@@ -7,7 +7,6 @@ Where psal answers, its logits are those of the module; where the module does mo
 and names a tensor. DIR is the build directory; its tests/parity/dump_model answers for psal. Prints a line per failure and
 "N passed, N failed"; the status is 1 when one failed.
 """
-import argparse
 import copy
 import pathlib
 import random
@@ -21,8 +20,8 @@ import torch.nn.utils.prune
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+import command_line
 import reference
-import seeds
 import test_models
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -448,9 +447,7 @@ def test_messages(suite):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     args = parser.parse_args()
     print(f"seed {args.seed}")

@@ -10,7 +10,6 @@ ONNX file and the state_dict must give the same bits. Without --slow only small 
 torchvision's classifiers. Where Debian's libonnx-testdata is installed, its tests of single operators are computed as far as
 psal has the operators; how many of how many pass is printed, and why the others are left out. Prints a line per case and
 "N passed, N failed"; the status is 1 when one failed."""
-import argparse
 import collections
 import contextlib
 import copy
@@ -29,8 +28,8 @@ import torch.nn.functional as functional
 import torchvision
 from torchvision.models import swin_transformer
 
+import command_line
 import reference
-import seeds
 import test_edits
 import test_run
 
@@ -322,11 +321,8 @@ def node_tests(build, folder, only):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--slow", action="store_true", help="all of torchvision's classifiers")
     args = parser.parse_args()
     print(f"seed {args.seed}")
     seed = random.Random(args.seed).randrange(2 ** 31)  # the same with --only, with and without --slow

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """The reference itself: what every other parity test trusts.
 
-    /usr/bin/python3 tests/parity/test_reference.py [--seed N|new] [--box] [--no-box]
+    /usr/bin/python3 tests/parity/test_reference.py --build DIR [--seed N|new] [--box] [--no-box]
 
-Needs no build (--build DIR is accepted, as by the others). The networks against torchvision's, the second derivative against central differences in float64, the
+Needs no build (any --build DIR will do). The networks against torchvision's, the second derivative against central differences in float64, the
 statistics against PyTorch's, safetensors there and back, the SGD step against torch.optim; and, if the Fashion-MNIST data
 set is installed, the accuracy of the networks in weights/ over 2,000 of its test images (--box: all 10,000, some minutes).
 Status 1 when something fails."""
-import argparse
 import os
 import sys
 import tempfile
@@ -16,8 +15,8 @@ import numpy as np
 import torch
 import torchvision
 
+import command_line
 import reference
-import seeds
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BOX = ("resnet18", "vgg19", "densenet121", "inception_v3")
@@ -161,9 +160,7 @@ def test_box(count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    seeds.add_argument(parser)
-    parser.add_argument("--build", help="not needed here")
+    parser = command_line.parser(__doc__)
     parser.add_argument("--box", action="store_true")
     parser.add_argument("--no-box", action="store_true")
     arguments = parser.parse_args()

@@ -9,7 +9,6 @@ resnet50-keras.safetensors in psal's cache) and the reference numbers (../shared
 preprocessed input (every bit), logits, naive and standardized profile, ranking, the input gradient for several k, and what
 --json says; and that the bytes do not depend on the number of threads or the run. Prints a line per case, a table with the
 worst of each family beside PyTorch's own float32, and "N passed, N failed"; the status is 1 when one failed."""
-import argparse
 import json
 import os
 import pathlib
@@ -23,9 +22,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+import command_line
 import kinks
 import reference
-import seeds
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SHARED = ROOT.parent / "shared"
@@ -231,25 +230,6 @@ def random_statistics(path, model, inputs, label, rng, aggregation="filter"):
     return mean, std
 
 
-class HardSigmoid(torch.nn.Module):
-    def forward(self, x):
-        return torch.nn.functional.relu6(x + 3) / 6
-
-
-class HardSwish(torch.nn.Module):
-    def forward(self, x):
-        return x * torch.nn.functional.relu6(x + 3) / 6
-
-
-def differentiable_twice(model):
-    """PyTorch 1.13 has no second derivative of its own hard-sigmoid and hard-swish: their definitions in their place"""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, (torch.nn.Hardsigmoid, torch.nn.Hardswish)):
-                setattr(module, name, HardSigmoid() if isinstance(child, torch.nn.Hardsigmoid) else HardSwish())
-    return model
-
-
 def random_case(psal, folder, arch, classes, height, width, preprocess, options, ks, seed, aggregation="filter"):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -258,7 +238,7 @@ def random_case(psal, folder, arch, classes, height, width, preprocess, options,
     random_image(image, height + 70 * resized, width + 110 * resized, rng)
     inputs, label = reference.preprocess(image, preprocess), int(rng.integers(classes))
     seen = torch.cat((inputs, torch.randn(inputs.shape)))
-    model = differentiable_twice(reference.randomise(reference.build(arch, classes, **options), seed, seen))
+    model = reference.differentiable_twice(reference.randomise(reference.build(arch, classes, **options), seed, seen))
     metadata = {"psal.arch": arch, "psal.num_classes": classes, "psal.transform_input": int(options.get("transform_input", 0))}
     reference.write_safetensors(str(weights), model.state_dict(), metadata)
     # Not the class the network is sure of: PyTorch forms 1 - p as a difference, of which float64 keeps nothing at p = 1 - 1e-25.
@@ -389,7 +369,7 @@ def bits_case(psal, folder, arch, seed):
                                     "--image-target-label", 3, "--mode", "naive"]), None, None
 
 
-def cases(psal, folder, rng):
+def cases(psal, folder, rng, slow):
     """(family, name, function)"""
     listed = []
 
@@ -401,6 +381,8 @@ def cases(psal, folder, rng):
     for arch in ("resnet18", "resnet34", "resnet50", "resnet101"):
         classes = rng.sample((2, 7), 2)
         add_random("resnet", arch, classes[0], 224, 224, "torchvision", (10,) if arch == "resnet101" else (1, 10, 100))
+        if not slow and arch in ("resnet34", "resnet101"):
+            listed.pop()  # their small images are enough; the seeds of what follows stay the same
         add_random("resnet", arch, classes[1], 97, 131, "torchvision;resize=none;crop=97x131")
     add_random("vgg", "vgg19", 1000, 224, 224, "torchvision", (1, 10))
     add_random("densenet", "densenet121", 1000, 224, 224, "torchvision", (10, 100))
@@ -436,9 +418,7 @@ def text(errors):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     args = parser.parse_args()
     print(f"seed {args.seed}")
@@ -446,7 +426,7 @@ def main():
     passed = failed = 0
     table = {}
     with tempfile.TemporaryDirectory(prefix="psal-run-") as folder:
-        for family, name, function in cases(Psal(args.build), pathlib.Path(folder), rng):
+        for family, name, function in cases(Psal(args.build), pathlib.Path(folder), rng, args.slow):
             if args.only not in name:
                 continue
             start = time.monotonic()

@@ -4,12 +4,11 @@
     /usr/bin/python3 tests/parity/test_statistics.py --build DIR [--seed N|new] [--only TEXT] [--images N]
 
 Two networks in the box on Fashion-MNIST (of the installed data set, else the samples in the box), and the real ResNet-50 on
-../shared/imagenet-sample where both are at hand (24 of its images; all 500 with PSAL_SLOW=1). Compared are mean, deviation,
+../shared/imagenet-sample where both are at hand (24 of its images; all 500 with --slow). Compared are mean, deviation,
 means of groups, and records, with PyTorch's; how far the profiles of both lie from PyTorch's in float64; statistics with the
 stored profiles; 7 parts, merged, with one run; and what is there after kill -9 at 20 random points, each time resumed with
-another number of threads, with an uninterrupted run, byte by byte. The ResNet-50 that is killed looks at small images unless
-PSAL_SLOW=1. Prints a line per check and "N passed, N failed"; the status is 1 when one failed."""
-import argparse
+another number of threads, with an uninterrupted run, byte by byte. Without --slow the ResNet-50 that is killed looks at small
+images. Prints a line per check and "N passed, N failed"; the status is 1 when one failed."""
 import csv
 import gzip
 import os
@@ -27,14 +26,13 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
+import command_line  # noqa: E402
 import reference  # noqa: E402
-import seeds  # noqa: E402
 from report import Report  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PHOTOS = ROOT.parent / "shared" / "imagenet-sample"
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
-SLOW = os.environ.get("PSAL_SLOW", "0") not in ("", "0")
 PARTS, KILLS = 7, 20
 MOST_DOUBLE = 100  # images that are computed in float64, too
 GROUPS = ("correct", "incorrect", "predicted")
@@ -298,11 +296,11 @@ def wait_and_kill(process, rng, longest, folder):
     return process.wait() == -9
 
 
-def kill_and_resume(report, psal, case, folder, rng):
+def kill_and_resume(report, psal, case, folder, rng, slow):
     """The bytes of an uninterrupted run, after KILLS kills spread over as many runs as they need"""
     whole, broken = folder / "whole", folder / "broken"
     whole.mkdir()
-    small = () if SLOW or not case.shrink else ("--preprocess", case.shrink)
+    small = () if slow or not case.shrink else ("--preprocess", case.shrink)
     common = ("--predicted", "--save-every", 0, *small)
     start = time.monotonic()
     psal.run(*psal.command(case, whole, *common, "--threads", 2))
@@ -334,18 +332,16 @@ def kill_and_resume(report, psal, case, folder, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", required=True)
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--images", type=int, default=500 if SLOW else 24, help="of the real ResNet-50")
+    parser.add_argument("--images", type=int, help="of the real ResNet-50: 24, with --slow 500")
     args = parser.parse_args()
     print(f"seed {args.seed}")
     random.seed(args.seed)
     psal, report = Psal(args.build), Report()
-    real = real_case(args.images)
-    cases = [(box_case("resnet18", 100), 0 if real and not SLOW else 200), (box_case("densenet121", 30), 0),
-             (box_case("resnet18", 40, "row"), 0), (real, 100 if SLOW else 40)]
+    real = real_case(args.images or (500 if args.slow else 24))
+    cases = [(box_case("resnet18", 100), 0 if real and not args.slow else 200), (box_case("densenet121", 30), 0),
+             (box_case("resnet18", 40, "row"), 0), (real, 100 if args.slow else 40)]
     for case, to_kill in cases:
         if case is None or args.only not in case.name:
             continue
@@ -360,7 +356,7 @@ def main():
                     compare_halves(report, psal, case, folder / "halves", folder / "whole")
                 if to_kill:
                     longer = real_case(to_kill) if case is real else box_case("resnet18", to_kill)
-                    kill_and_resume(report, psal, longer, folder / "killed", random)
+                    kill_and_resume(report, psal, longer, folder / "killed", random, args.slow)
             except (RuntimeError, OSError, KeyError, ValueError) as caught:
                 report.check(case.name, False, f"{type(caught).__name__}: {caught}")
     return report.finish()
