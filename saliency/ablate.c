@@ -22,15 +22,16 @@ const char *psal_effect_name(psal_effect effect) {
 
 /* ---- which filters ---- */
 
-psal_status psal_ablate_draw(const psal_model *model, psal_units units, const bool *live, const double *standardized,
-                             uint64_t seed, int64_t n, psal_ablation *ablations, psal_error *err) {
+psal_status psal_ablate_draw(const psal_model *model, psal_units units, const bool *live, const float *naive,
+                             const double *standardized, uint64_t seed, int64_t n, psal_ablation *ablations,
+                             psal_error *err) {
     const int64_t all = psal_choosable(model, units, live);
     if (n < 1 || n > all)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "cannot draw %lld %s: %s has %lld that can be ranked", (long long)n,
                          psal_units_name(units), psal_model_get_info(model)->arch, (long long)all);
     int64_t *ranking = malloc((size_t)all * sizeof *ranking);
     if (!ranking) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to rank %lld filters", (long long)all);
-    psal_status status = psal_choose(model, units, PSAL_CHOICE_SALIENT, NULL, standardized, live, seed, all, ranking,
+    psal_status status = psal_choose(model, units, PSAL_CHOICE_SALIENT, naive, standardized, live, seed, all, ranking,
                                      err);
     psal_random random = {seed};
     for (int64_t i = 0; i < n && status == PSAL_OK; i++) {

@@ -41,11 +41,12 @@ typedef struct psal_ablation {
     double loss, logit; /* changes */
 } psal_ablation;
 
-/* Draw n units of model's `units` that are live (choose.h), one from each of n strata of the ranking by `standardized`:
- * stratum i holds the ranks from i N / n to before (i + 1) N / n of the N that can be chosen. ablations[n] get unit and
- * rank, the highest first. More than N, or none, is refused. */
-psal_status psal_ablate_draw(const psal_model *model, psal_units units, const bool *live, const double *standardized,
-                             uint64_t seed, int64_t n, psal_ablation *ablations, psal_error *err);
+/* Draw n units of model's `units`, one from each of n strata of the ranking by `standardized` of those that are live
+ * (naive, standardized, live: as in choose.h). Stratum i holds the ranks from i N / n to before (i + 1) N / n of the N
+ * that can be chosen. ablations[n] get unit and rank, the highest first. More than N, or none, is refused. */
+psal_status psal_ablate_draw(const psal_model *model, psal_units units, const bool *live, const float *naive,
+                             const double *standardized, uint64_t seed, int64_t n, psal_ablation *ablations,
+                             psal_error *err);
 
 /* The scores of ablations[n] but for PSAL_SCORE_POT, whose units are set; `sample` as for pruning. */
 psal_status psal_ablate_score(const psal_model *model, psal_tuner_worker *tuner, const psal_prune_sample *sample,

@@ -56,8 +56,8 @@ static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i
                                       .live = m->live};
     psal_ablation *ablations = r->ablations + (int64_t)i * r->filters;
     if (status == PSAL_OK)
-        status = psal_ablate_draw(model, m->units, m->live, worker->standardized, psal_check_seed(r->check, i),
-                                  r->filters, ablations, err);
+        status = psal_ablate_draw(model, m->units, m->live, worker->naive, worker->standardized,
+                                  psal_check_seed(r->check, i), r->filters, ablations, err);
     if (status == PSAL_OK) status = score(r, &sample, ablations, err);
     for (int64_t j = 0; j < r->filters; j++)
         ablations[j].score[PSAL_SCORE_POT] = worker->standardized[ablations[j].unit];
@@ -276,7 +276,7 @@ static psal_status draw(const run *r, psal_error *err) {
     psal_check_subtitle(r->check, subtitle, sizeof subtitle);
     snprintf(all, sizeof all, "%s, %" PRId64 " %s each%s", subtitle, r->filters,
              psal_units_name(r->check->mistakes.units),
-             r->check->mistakes.subject_count > 1 ? "; bars: 95 % of the means over resampled mistakes" : "");
+             r->check->mistakes.subject_count > 1 ? "; bars: as wide as the 95 % intervals of the means" : "");
     const psal_curves_figure figure = {.title = "Which ranking predicts what happens without a filter?",
                                        .subtitle = all,
                                        .x_scale = PSAL_SCALE_CATEGORY,

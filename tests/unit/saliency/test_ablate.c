@@ -27,7 +27,8 @@ static void open_setup(setup *s) {
     s->sample = (psal_prune_sample){
         .image = s->n.image, .label = 1, .naive = s->n.naive, .standardized = s->n.standardized};
     ck_assert_int_eq(
-        psal_ablate_draw(s->n.model, PSAL_UNITS_FILTERS, NULL, s->n.standardized, 3, DRAWN, s->drawn, &err), PSAL_OK);
+        psal_ablate_draw(s->n.model, PSAL_UNITS_FILTERS, NULL, s->n.naive, s->n.standardized, 3, DRAWN, s->drawn, &err),
+        PSAL_OK);
 }
 
 static void close_setup(setup *s) {
@@ -54,23 +55,27 @@ START_TEST(test_draw) {
         }
         ck_assert(above <= rank && rank < above + equal);
     }
-    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, NULL, s.n.standardized, 3, DRAWN, again, NULL),
-                     PSAL_OK);
+    ck_assert_int_eq(
+        psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, NULL, s.n.naive, s.n.standardized, 3, DRAWN, again, NULL),
+        PSAL_OK);
     for (int i = 0; i < DRAWN; i++) ck_assert_int_eq(again[i].unit, s.drawn[i].unit);
-    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, NULL, s.n.standardized, 4, DRAWN, again, NULL),
-                     PSAL_OK);
+    ck_assert_int_eq(
+        psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, NULL, s.n.naive, s.n.standardized, 4, DRAWN, again, NULL),
+        PSAL_OK);
     int others = 0;
     for (int i = 0; i < DRAWN; i++) others += again[i].unit != s.drawn[i].unit;
     ck_assert_int_gt(others, 0);
     /* All of them: every live one once, in order of the ranking. */
-    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.standardized, 1, all, a, NULL), PSAL_OK);
+    ck_assert_int_eq(
+        psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.naive, s.n.standardized, 1, all, a, NULL), PSAL_OK);
     for (int64_t i = 0; i < all; i++) {
         ck_assert(live[a[i].unit] && a[i].rank == i + 1);
         if (i > 0) ck_assert(s.n.standardized[a[i].unit] <= s.n.standardized[a[i - 1].unit]);
     }
-    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.standardized, 1, all + 1, a, NULL),
-                     PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.standardized, 1, 0, a, NULL),
+    ck_assert_int_eq(
+        psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.naive, s.n.standardized, 1, all + 1, a, NULL),
+        PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_ablate_draw(s.n.model, PSAL_UNITS_FILTERS, live, s.n.naive, s.n.standardized, 1, 0, a, NULL),
                      PSAL_ERR_ARGUMENT);
     free(live);
     free(a);
