@@ -45,6 +45,8 @@ typedef enum psal_field {
     /* a run of psal-run */
     PSAL_FIELD_MODE,
     PSAL_FIELD_STATISTICS,    /* psal_statistics_fingerprint */
+    PSAL_FIELD_STANDS_IN,     /* the label of images that have none: "predicted" or "second" */
+    PSAL_FIELD_AGAINST,       /* "none", "predicted", "second" or a class: whose profile is subtracted */
     PSAL_FIELD_TAIL_QUANTILE, /* of peaks over threshold; also of a file with tails */
     PSAL_FIELD_K_SALIENT,
     PSAL_FIELD_BOOST_FACTOR,

@@ -32,7 +32,9 @@ struct psal_saliency_worker {
     bool forwarded; /* the logits are those of the last run, which was psal_saliency_forward */
     bool profiled;
     float label, other;
-    float *profile, *direction; /* [length]: the last profile; the cosine's derivative in it (with input_saliency) */
+    /* [length], with input_saliency: the last profile; what the input saliency goes along, and how that was made */
+    float *profile, *direction;
+    double *standardized;
 };
 
 /* ---- building ---- */
@@ -274,9 +276,11 @@ psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, ps
     if (saliency->options.input_saliency) {
         w->profile = malloc((size_t)saliency->length * sizeof *w->profile);
         w->direction = malloc((size_t)saliency->length * sizeof *w->direction);
-        if (!w->profile || !w->direction) psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+        w->standardized = malloc((size_t)saliency->length * sizeof *w->standardized);
     }
-    if (!saliency->options.input_saliency || (w->profile && w->direction))
+    if (saliency->options.input_saliency && (!w->profile || !w->direction || !w->standardized))
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a worker");
+    else
         w->workspace = psal_workspace_new(saliency->plan, err);
     if (w->workspace) return w;
     psal_saliency_worker_free(w);
@@ -288,6 +292,7 @@ void psal_saliency_worker_free(psal_saliency_worker *w) {
     psal_workspace_free(w->workspace);
     free(w->profile);
     free(w->direction);
+    free(w->standardized);
     free(w);
 }
 
@@ -363,22 +368,17 @@ float psal_saliency_loss(const psal_saliency_worker *w) {
     return *psal_workspace_get(w->workspace, w->saliency->loss);
 }
 
-/* *m = <s^, b> / (|s^| |b|) and, per entry, dm/ds = (b / (|s^| |b|) - m s^ / |s^|^2) / scale with s^ = (s - shift) /
- * scale. Fails where one of the two is 0, and where they point the same way but for rounding. */
-static psal_status cosine_direction(int64_t n, const float *profile, const double *shift, const double *scale,
-                                    const double *target, float *direction, double *m, psal_error *err) {
+/* *m = <s^, b> / (|s^| |b|) and, per entry, dm/ds^ = b / (|s^| |b|) - m s^ / |s^|^2. Fails where one of the two is 0,
+ * and where they point the same way but for rounding. */
+psal_status psal_saliency_cosine(int64_t n, const double *standardized, const double *target, double *across, double *m,
+                                 psal_error *err) {
     static const double ROUNDING = 1e-13; /* of dm/ds^, of length sqrt(1 - m^2) / |s^| */
     double dot = 0, ss = 0, bb = 0, turn = 0;
-    int64_t zeros = 0;
     for (int64_t i = 0; i < n; i++) {
-        zeros += profile[i] == 0;
-        double standardized = (profile[i] - (shift ? shift[i] : 0)) / (scale ? scale[i] : 1);
-        dot += standardized * target[i];
-        ss += standardized * standardized;
+        dot += standardized[i] * target[i];
+        ss += standardized[i] * standardized[i];
         bb += target[i] * target[i];
     }
-    if (zeros == n)
-        return psal_fail(err, PSAL_ERR_NUMERIC, "no parameter changes the loss: all gradients are exactly 0");
     if (!(ss > 0))
         return psal_fail(err, PSAL_ERR_NUMERIC,
                          "the profile is its mean over the data set: all zeros when standardized");
@@ -386,10 +386,8 @@ static psal_status cosine_direction(int64_t n, const float *profile, const doubl
     double norms = sqrt(ss) * sqrt(bb);
     *m = dot / norms;
     for (int64_t i = 0; i < n; i++) {
-        double unit = scale ? scale[i] : 1, standardized = (profile[i] - (shift ? shift[i] : 0)) / unit;
-        double across = target[i] / norms - *m * standardized / ss;
-        direction[i] = (float)(across / unit);
-        turn += across * across;
+        across[i] = target[i] / norms - *m * standardized[i] / ss;
+        turn += across[i] * across[i];
     }
     if (sqrt(turn) * sqrt(ss) > ROUNDING) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_NUMERIC,
@@ -397,15 +395,18 @@ static psal_status cosine_direction(int64_t n, const float *profile, const doubl
                      dot < 0 ? -1 : 1);
 }
 
-psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, const double *scale, const double *target,
-                                float *gradient, float *cosine, psal_error *err) {
-    const psal_saliency *s = w->saliency;
-    if (!s->options.input_saliency)
+static psal_status check_profiled(const psal_saliency_worker *w, psal_error *err) {
+    if (!w->saliency->options.input_saliency)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency was not asked for when this was built");
     if (!w->profiled) return psal_fail(err, PSAL_ERR_ARGUMENT, "input saliency needs the profile of the sample first");
-    double m = 0;
-    psal_status status = cosine_direction(s->length, w->profile, shift, scale, target, w->direction, &m, err);
+    return PSAL_OK;
+}
+
+psal_status psal_saliency_along(psal_saliency_worker *w, const double *direction, float *gradient, psal_error *err) {
+    const psal_saliency *s = w->saliency;
+    psal_status status = check_profiled(w, err);
     if (status != PSAL_OK) return status;
+    for (int64_t i = 0; i < s->length; i++) w->direction[i] = (float)direction[i];
     for (int i = 0; i < s->layer_count; i++)
         psal_workspace_set(w->workspace, s->pieces[i].direction, w->direction + s->layers[i].first, NULL);
     status = psal_workspace_run(w->workspace, STAGE_INPUT, err);
@@ -422,6 +423,26 @@ psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, co
     if (zeros == count)
         return psal_fail(err, PSAL_ERR_NUMERIC, "its gradient is 0 at every pixel: they do not change the profile");
     memcpy(gradient, dx, count * sizeof *gradient);
-    if (cosine) *cosine = (float)m;
     return PSAL_OK;
+}
+
+psal_status psal_saliency_input(psal_saliency_worker *w, const double *shift, const double *scale, const double *target,
+                                float *gradient, float *cosine, psal_error *err) {
+    psal_status status = check_profiled(w, err);
+    if (status != PSAL_OK) return status;
+    const int64_t n = w->saliency->length;
+    double m = 0;
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < n; i++) {
+        zeros += w->profile[i] == 0;
+        w->standardized[i] = (w->profile[i] - (shift ? shift[i] : 0)) / (scale ? scale[i] : 1);
+    }
+    if (zeros == n)
+        return psal_fail(err, PSAL_ERR_NUMERIC, "no parameter changes the loss: all gradients are exactly 0");
+    double *across = w->standardized;
+    status = psal_saliency_cosine(n, w->standardized, target, across, &m, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++) across[i] /= scale ? scale[i] : 1;
+    if (status == PSAL_OK) status = psal_saliency_along(w, across, gradient, err);
+    if (status == PSAL_OK && cosine) *cosine = (float)m;
+    return status;
 }

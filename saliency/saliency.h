@@ -108,6 +108,14 @@ float psal_saliency_loss(const psal_saliency_worker *worker); /* L of the last p
 psal_status psal_saliency_input(psal_saliency_worker *worker, const double *shift, const double *scale,
                                 const double *target, float *gradient, float *cosine, psal_error *err);
 
+/* The two halves of psal_saliency_input, for profiles that are put together of several: across[n] = dm/ds^ of m =
+ * cos(s^, target), refused as above; it may take the place of standardized[n]. And gradient[channels, height, width] =
+ * d <direction, s> / dx of the sample just profiled, direction[psal_saliency_length] held fixed, once per profile. */
+psal_status psal_saliency_cosine(int64_t n, const double *standardized, const double *target, double *across,
+                                 double *cosine, psal_error *err);
+psal_status psal_saliency_along(psal_saliency_worker *worker, const double *direction, float *gradient,
+                                psal_error *err);
+
 /* Where the time went (plan.h), for --profile-ops. */
 psal_workspace *psal_saliency_workspace(psal_saliency_worker *worker);
 

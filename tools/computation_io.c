@@ -50,9 +50,13 @@ psal_status psal_computation_canonical(psal_computation *c, psal_error *err) {
     psal_status status = PSAL_OK;
     for (int f = 0; f < PSAL_FIELD_COUNT && status == PSAL_OK; f++)
         if (*c->value[f]) status = canonical_value(c->value[f], psal_field_describe((psal_field)f), err);
-    /* Before there was noise in pixel units, there was none. */
-    if (*c->value[PSAL_FIELD_NOISE_PERCENT] && !*c->value[PSAL_FIELD_NOISE_SD])
-        psal_computation_set(c, PSAL_FIELD_NOISE_SD, "0");
+    /* What earlier versions of psal-run had no options for. */
+    static const struct {
+        psal_field field;
+        const char *value;
+    } before[] = {{PSAL_FIELD_NOISE_SD, "0"}, {PSAL_FIELD_STANDS_IN, "predicted"}, {PSAL_FIELD_AGAINST, "none"}};
+    for (size_t i = 0; i < sizeof before / sizeof *before && *c->value[PSAL_FIELD_NOISE_ITERS]; i++)
+        if (!*c->value[before[i].field]) psal_computation_set(c, before[i].field, "%s", before[i].value);
     return status == PSAL_OK ? canonical_reference(c, err) : status;
 }
 

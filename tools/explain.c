@@ -19,6 +19,14 @@ static void describe(psal_explainer *x) {
     psal_computation_set(c, PSAL_FIELD_MODE, "%s", psal_mode_name(o->mode));
     if (x->statistics) psal_computation_set_statistics(c, x->statistics);
     if (o->mode == PSAL_MODE_POT) psal_computation_set_tail(c, x->statistics->tail);
+    psal_computation_set(c, PSAL_FIELD_STANDS_IN, "%s", o->stands_in == PSAL_CLASS_SECOND ? "second" : "predicted");
+    if (o->against >= 0)
+        psal_computation_set(c, PSAL_FIELD_AGAINST, "%d", o->against);
+    else
+        psal_computation_set(c, PSAL_FIELD_AGAINST, "%s",
+                             o->against == PSAL_CLASS_NONE     ? "none"
+                             : o->against == PSAL_CLASS_SECOND ? "second"
+                                                               : "predicted");
     psal_computation_set(c, PSAL_FIELD_K_SALIENT, "%" PRId64, o->k);
     psal_computation_set_number(c, PSAL_FIELD_BOOST_FACTOR, o->boost);
     psal_computation_set(c, PSAL_FIELD_NOISE_ITERS, "%d", o->noise_iters);
@@ -116,10 +124,11 @@ static psal_status allocate(const psal_explainer *x, psal_explanation *e, psal_e
     if (x->options.compare_random) e->random_gradient = calloc(image, sizeof *e->random_gradient);
     e->logits = calloc((size_t)x->session->info->num_classes, sizeof *e->logits);
     e->naive = calloc(n, sizeof *e->naive);
+    if (x->options.against != PSAL_CLASS_NONE) e->subtracted = calloc(n, sizeof *e->subtracted);
     e->standardized = calloc(n, sizeof *e->standardized);
     e->top = calloc((size_t)e->top_count + 1, sizeof *e->top);
     if (e->input && e->gradient && (e->random_gradient || !x->options.compare_random) && e->logits && e->naive &&
-        e->standardized && e->top)
+        (e->subtracted || x->options.against == PSAL_CLASS_NONE) && e->standardized && e->top)
         return PSAL_OK;
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu entries", n);
 }
@@ -130,20 +139,34 @@ void psal_explanation_free(psal_explanation *e) {
     free(e->random_gradient);
     free(e->logits);
     free(e->naive);
+    free(e->subtracted);
     free(e->standardized);
     free(e->top);
     psal_image_free(&e->pixels);
     memset(e, 0, sizeof *e);
 }
 
-static void read_prediction(const psal_explainer *x, psal_explanation *e, int label) {
+/* The class that a number, or one of PSAL_CLASS_..., means for this image. */
+static int class_of(const psal_explainer *x, const psal_explanation *e, int class) {
+    if (class == PSAL_CLASS_PREDICTED) return e->predicted;
+    if (class != PSAL_CLASS_SECOND) return class;
+    return psal_predicted_class(e->logits, x->session->info->num_classes, e->predicted);
+}
+
+static psal_status read_prediction(const psal_explainer *x, psal_explanation *e, int label, psal_error *err) {
     int classes = x->session->info->num_classes;
     memcpy(e->logits, psal_saliency_logits(x->worker), (size_t)classes * sizeof *e->logits);
     e->predicted = psal_predicted_class(e->logits, classes, -1);
     e->labelled = label >= 0;
-    e->label = e->labelled ? label : e->predicted;
+    e->label = e->labelled ? label : class_of(x, e, x->options.stands_in);
     e->confidence = psal_confidence(e->logits, classes, e->predicted);
     e->label_confidence = psal_confidence(e->logits, classes, e->label);
+    e->against = class_of(x, e, x->options.against);
+    if (e->against == PSAL_CLASS_NONE) return PSAL_OK;
+    e->against_confidence = psal_confidence(e->logits, classes, e->against);
+    if (e->against != e->label) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "--against: class %d is the label itself, so that nothing is left of its profile", e->label);
 }
 
 static psal_status standardize(const psal_explainer *x, const float *naive, double *standardized, psal_error *err) {
@@ -168,6 +191,9 @@ typedef struct draw {
     float *image, *naive, *gradient;
     double *standardized, *target;
     int64_t *chosen;
+    /* With --against: that class's profile and score, where the score's derivative is 1 / scale, and what is left. */
+    float *subtracted, *difference, *other_gradient;
+    double *subtrahend, *other_scale, *across;
 } draw;
 
 static void draw_free(draw *d) {
@@ -177,6 +203,12 @@ static void draw_free(draw *d) {
     free(d->gradient);
     free(d->standardized);
     free(d->chosen);
+    free(d->subtracted);
+    free(d->difference);
+    free(d->other_gradient);
+    free(d->subtrahend);
+    free(d->other_scale);
+    free(d->across);
 }
 
 static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *err) {
@@ -187,8 +219,51 @@ static psal_status draw_allocate(const psal_explainer *x, draw *d, psal_error *e
                 .gradient = malloc(image * sizeof(float)),
                 .standardized = malloc(n * sizeof(double)),
                 .chosen = malloc(((size_t)x->options.k + 1) * sizeof(int64_t))};
-    if (d->image && d->naive && d->target && d->gradient && d->standardized && d->chosen) return PSAL_OK;
+    bool good = d->image && d->naive && d->target && d->gradient && d->standardized && d->chosen;
+    if (good && x->options.against != PSAL_CLASS_NONE) {
+        d->subtracted = malloc(n * sizeof(float));
+        d->difference = malloc(n * sizeof(float));
+        d->other_gradient = malloc(image * sizeof(float));
+        d->subtrahend = malloc(n * sizeof(double));
+        d->other_scale = malloc(n * sizeof(double));
+        d->across = malloc(n * sizeof(double));
+        good = d->subtracted && d->difference && d->other_gradient && d->subtrahend && d->other_scale && d->across;
+    }
+    if (good) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu entries", n);
+}
+
+/* Profile d->image again, for the class to be subtracted, and subtract: d->standardized and d->difference. */
+static psal_status subtract(psal_explainer *x, const psal_explanation *e, draw *d, psal_error *err) {
+    const int64_t n = psal_saliency_length(x->saliency);
+    const int rival = psal_predicted_class(e->logits, x->session->info->num_classes, e->against);
+    psal_status status = psal_saliency_profile(x->worker, d->image, e->against, rival, d->subtracted, err);
+    if (status == PSAL_OK) status = standardize(x, d->subtracted, d->subtrahend, err);
+    if (status == PSAL_OK) /* its shift has no use */
+        status = psal_statistics_map(x->statistics, x->options.mode, n, d->subtracted, d->across, d->other_scale, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++) {
+        d->standardized[i] -= d->subtrahend[i];
+        d->difference[i] = d->naive[i] - d->subtracted[i];
+    }
+    return status;
+}
+
+/* The map of a difference: m depends on the pixels through both profiles, of which the worker has the second one. */
+static psal_status map_difference(psal_explainer *x, const psal_explanation *e, draw *d, float *cosine,
+                                  psal_error *err) {
+    const int64_t n = psal_saliency_length(x->saliency);
+    const int rival = psal_predicted_class(e->logits, x->session->info->num_classes, e->label);
+    const size_t image = psal_session_image_size(x->session);
+    double m;
+    psal_status status = psal_saliency_cosine(n, d->standardized, d->target, d->across, &m, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++) d->subtrahend[i] = d->across[i] / d->other_scale[i];
+    if (status == PSAL_OK) status = psal_saliency_along(x->worker, d->subtrahend, d->other_gradient, err);
+    if (status == PSAL_OK) status = psal_saliency_profile(x->worker, d->image, e->label, rival, d->naive, err);
+    for (int64_t i = 0; i < n && status == PSAL_OK; i++) d->across[i] /= x->scale[i];
+    if (status == PSAL_OK) status = psal_saliency_along(x->worker, d->across, d->gradient, err);
+    for (size_t i = 0; i < image && status == PSAL_OK; i++) d->gradient[i] -= d->other_gradient[i];
+    if (status == PSAL_OK) *cosine = (float)m;
+    return status;
 }
 
 /* Profile d->image (`forwarded`: whose forward pass was made just now) and, towards the boosted top k (or k random
@@ -203,7 +278,11 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     if (status == PSAL_OK) status = standardize(x, d->naive, d->standardized, err);
     if (status == PSAL_OK)
         status = psal_statistics_map(x->statistics, x->options.mode, n, d->naive, x->shift, x->scale, err);
-    const bool *live = rankable(x, d->naive, &count);
+    const bool difference = e->against != PSAL_CLASS_NONE;
+    float loss = status == PSAL_OK ? psal_saliency_loss(x->worker) : 0, cosine;
+    if (status == PSAL_OK && difference) status = subtract(x, e, d, err);
+    if (status != PSAL_OK) return status;
+    const bool *live = rankable(x, difference ? d->difference : d->naive, &count);
     if (count < k) k = count;
     if (status == PSAL_OK)
         status = random ? psal_random_k(n, seed, live, k, d->chosen, err)
@@ -212,8 +291,8 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     psal_boost(n, d->standardized, d->chosen, k, x->options.boost, d->target);
     double middle = psal_seconds();
     e->seconds_profile += middle - start;
-    float loss = psal_saliency_loss(x->worker), cosine;
-    status = psal_saliency_input(x->worker, x->shift, x->scale, d->target, d->gradient, &cosine, err);
+    status = difference ? map_difference(x, e, d, &cosine, err)
+                        : psal_saliency_input(x->worker, x->shift, x->scale, d->target, d->gradient, &cosine, err);
     e->seconds_input += psal_seconds() - middle;
     size_t image = psal_session_image_size(x->session);
     double share = 1.0 / x->options.noise_iters;
@@ -229,6 +308,7 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     }
     if (random) return PSAL_OK;
     for (int64_t i = 0; i < n; i++) e->naive[i] += (float)(d->naive[i] * share);
+    for (int64_t i = 0; i < n && difference; i++) e->subtracted[i] += (float)(d->subtracted[i] * share);
     e->loss += loss * share;
     return PSAL_OK;
 }
@@ -240,12 +320,19 @@ static void leave_out(float *sum, size_t count, int maps, int draws) {
 
 /* The ranking of the averaged profile. */
 static psal_status rank(const psal_explainer *x, psal_explanation *e, psal_error *err) {
+    const int64_t n = psal_saliency_length(x->saliency);
     psal_status status = standardize(x, e->naive, e->standardized, err);
+    /* x->shift serves the draws, which are over. */
+    if (status == PSAL_OK && e->against != PSAL_CLASS_NONE) status = standardize(x, e->subtracted, x->shift, err);
+    for (int64_t i = 0; i < n && e->against != PSAL_CLASS_NONE && status == PSAL_OK; i++) {
+        e->standardized[i] -= x->shift[i];
+        e->naive[i] -= e->subtracted[i];
+    }
     if (status != PSAL_OK) return status;
     const bool *live = rankable(x, e->naive, &e->rankable);
     e->k = x->options.k < e->rankable ? x->options.k : e->rankable;
     if (e->top_count > e->rankable) e->top_count = e->rankable;
-    return psal_top_k(psal_saliency_length(x->saliency), e->standardized, live, e->top_count, e->top, err);
+    return psal_top_k(n, e->standardized, live, e->top_count, e->top, err);
 }
 
 /* One noisy copy. In pixels' units a channel's noise is divided by what the preprocessing divides its pixels by. */
@@ -273,7 +360,7 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     e->seconds_image = psal_seconds() - start;
     start = psal_seconds();
     if (status == PSAL_OK) status = psal_saliency_forward(x->worker, e->input, err);
-    if (status == PSAL_OK) read_prediction(x, e, label);
+    if (status == PSAL_OK) status = read_prediction(x, e, label, err);
     e->seconds_forward = psal_seconds() - start;
 
     size_t elements = psal_session_image_size(x->session);

@@ -8,6 +8,9 @@
 #include "saliency/saliency.h"
 #include "tools/session.h"
 
+/* In place of a class: the one that is predicted for the image, the runner-up, none. */
+enum { PSAL_CLASS_PREDICTED = -1, PSAL_CLASS_SECOND = -2, PSAL_CLASS_NONE = -3 };
+
 typedef struct psal_explain_options {
     psal_saliency_options saliency;
     psal_mode mode;
@@ -17,6 +20,8 @@ typedef struct psal_explain_options {
     double noise_percent; /* p in x <- (1 - p) x + p e */
     double noise_sd;      /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
     uint64_t seed;        /* of the noise and of the random filters */
+    int stands_in;        /* for the label of an image that has none: PSAL_CLASS_PREDICTED or _SECOND */
+    int against;          /* a class, or one of the above: its standardized profile is subtracted */
     bool compare_random;  /* a second map, for k random filters */
     int top;              /* rows of the table */
 } psal_explain_options;
@@ -40,13 +45,15 @@ typedef struct psal_explanation {
     const char *path;     /* of the image, the caller's */
     uint64_t fingerprint; /* of the image's file (psal_dataset_image_fingerprint); the caller's */
     int label;            /* the class explained against */
-    bool labelled;        /* false: no label was given, the predicted class stands in */
+    bool labelled;        /* false: no label was given, another class stands in (options.stands_in) */
     int predicted;
-    double confidence, label_confidence, loss;
+    int against; /* the class whose profile was subtracted; PSAL_CLASS_NONE: none */
+    double confidence, label_confidence, against_confidence, loss;
     float *input;         /* [image] */
     float *logits;        /* [classes] */
-    float *naive;         /* [length], averaged over the noise draws */
-    double *standardized; /* [length] */
+    float *naive;         /* [length], averaged over the noise draws; with `against`, less that class's */
+    float *subtracted;    /* [length], with `against` that class's naive profile, else NULL */
+    double *standardized; /* [length]; with `against`, less that class's */
     int64_t *top;         /* [top_count], best first */
     int64_t top_count;
     int64_t rankable, k; /* entries that can be ranked; as many were boosted as were asked for, or all of these */

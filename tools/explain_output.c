@@ -34,8 +34,8 @@ static const char *const file_names[FILES] = {
     "input_saliency_random.png", "top_filters.csv",    "result.json"};
 
 bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *e) {
-    return x->options.mode == PSAL_MODE_STD && !x->options.saliency.is_signed && e->top_count > 0 &&
-           e->standardized[e->top[0]] < 0;
+    return x->options.mode == PSAL_MODE_STD && e->against == PSAL_CLASS_NONE && !x->options.saliency.is_signed &&
+           e->top_count > 0 && e->standardized[e->top[0]] < 0;
 }
 
 /* ---- JSON ---- */
@@ -77,6 +77,8 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "mode", psal_json_string(psal_mode_name(x->options.mode)));
     json_object_set_new(o, "target", class_json(x, e->label, e->label_confidence));
     json_object_set_new(o, "predicted", class_json(x, e->predicted, e->confidence));
+    json_object_set_new(o, "against",
+                        e->against == PSAL_CLASS_NONE ? json_null() : class_json(x, e->against, e->against_confidence));
     json_object_set_new(o, "labelled", json_boolean(e->labelled));
     json_object_set_new(o, "correct", e->labelled ? json_boolean(e->label == e->predicted) : json_null());
     json_object_set_new(o, "loss", psal_json_double(e->loss));
@@ -102,7 +104,8 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
 /* ---- the table ---- */
 
 void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) {
-    const char *what = !e->labelled               ? " (no label was given: explained against the prediction)"
+    const char *what = !e->labelled && x->options.stands_in == PSAL_CLASS_SECOND ? " (the runner-up)"
+                       : !e->labelled             ? " (no label was given: explained against the prediction)"
                        : e->label == e->predicted ? " (the prediction is right)"
                                                   : "";
     psal_print(stdout, "%s\n", e->path);
@@ -110,6 +113,9 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                e->label_confidence, what);
     psal_print(stdout, "  predicted %4d  %-28s confidence %.3f\n", e->predicted, class_name(x, e->predicted),
                e->confidence);
+    if (e->against != PSAL_CLASS_NONE)
+        psal_print(stdout, "  against   %4d  %-28s confidence %.3f (its profile is subtracted)\n", e->against,
+                   class_name(x, e->against), e->against_confidence);
     psal_print(stdout, "  %4s  %8s  %-44s  %6s  %9s\n", "rank", "number", "layer", entry(x), "saliency");
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
@@ -127,9 +133,9 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                    entry(x), other);
     if (e->rankable == 0)
         psal_print(stdout, "  no entry can be ranked: %s\n",
-                   psal_live_count(psal_saliency_length(x->saliency), x->live) > 0
-                       ? "all gradients are exactly 0"
-                       : "none has a deviation over the data set");
+                   psal_live_count(psal_saliency_length(x->saliency), x->live) > 0 ? "all gradients are exactly 0"
+                   : x->options.mode == PSAL_MODE_POT                              ? "none has a tail over the data set"
+                                                      : "none has a deviation over the data set");
     if (!e->maps) psal_print(stdout, "  no heat map: %s%s\n", e->no_map, other);
     if (e->maps && e->maps < x->options.noise_iters)
         psal_print(stdout, "  %d of %d noisy copies gave no heat map: %s\n", x->options.noise_iters - e->maps,
@@ -164,8 +170,11 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
         for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
         char title[256], subtitle[256];
         snprintf(title, sizeof title, "%s: %s that the loss is most sensitive to", x->session->info->arch, entries(x));
-        snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
-                 e->label_confidence, class_name(x, e->predicted), e->confidence);
+        int used = snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
+                            e->label_confidence, class_name(x, e->predicted), e->confidence);
+        if (e->against != PSAL_CLASS_NONE && used < (int)sizeof subtitle)
+            snprintf(subtitle + used, sizeof subtitle - (size_t)used, "; less the profile for %s (%.3f)",
+                     class_name(x, e->against), e->against_confidence);
         psal_profile_curve profile = {.label = "this image", .values = values};
         psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
                                                : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"

@@ -22,7 +22,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
     {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo.", .repeatable = true},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
-     "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id.",
+     "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id; or for all: "
+     "predicted, as without, or second, the runner-up.",
      .repeatable = true},
     {PSAL_OPTION_PATH, "images", 0, "LIST", NULL,
      "Table path,label (CSV) of many images, or a folder of class folders.", .alias = NULL},
@@ -37,6 +38,10 @@ static const psal_option table[] = {
      .alias = NULL},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_HEADING, .help = "How"},
+    {PSAL_OPTION_STRING, "against", 0, "CLASS", NULL,
+     "Subtract this class's standardized profile: what the label depends on more than that class. Number, name or "
+     "WordNet id, predicted or second.",
+     .alias = NULL},
     {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std",
      "Standardization: (s - mean) / std, s / mean, the naive saliency, or peaks over threshold: the negative logarithm "
      "of the probability of so large a saliency (statistics of psal-stats tail).",
@@ -96,6 +101,7 @@ typedef struct run {
     psal_dataset *samples;
     size_t first, end; /* of samples */
     bool many;
+    int stands_in, against; /* PSAL_CLASS_... */
     bool json, quiet, skip_bad;
     psal_skipped skipped;
     json_t *results;     /* array, for --json and the summary */
@@ -105,18 +111,41 @@ typedef struct run {
 
 /* ---- samples ---- */
 
+/* A class, or a word for one that each image has its own of. */
+static psal_status parse_class(const run *r, const char *option, const char *text, int *class, psal_error *err) {
+    if (strcmp(text, "predicted") == 0 || strcmp(text, "second") == 0) {
+        *class = *text == 'p' ? PSAL_CLASS_PREDICTED : PSAL_CLASS_SECOND;
+        if (*class == PSAL_CLASS_PREDICTED || r->session.info->num_classes > 1) return PSAL_OK;
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s second: the network has one class", option);
+    }
+    if (psal_labels_parse(r->session.labels, text, class, err) == PSAL_OK) return PSAL_OK;
+    return psal_fail_prefix(err, "--%s", option);
+}
+
+static psal_status parse_against(run *r, psal_error *err) {
+    const char *text = psal_options_string(r->options, "against");
+    r->against = PSAL_CLASS_NONE;
+    return text ? parse_class(r, "against", text, &r->against, err) : PSAL_OK;
+}
+
 static psal_status parse_labels(run *r, size_t images, int *labels, psal_error *err) {
-    size_t given = psal_options_count(r->options, "image-target-label");
+    static const char OPTION[] = "image-target-label";
+    size_t given = psal_options_count(r->options, OPTION), words = 0;
     if (given > 1 && given != images)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%zu --image-target-label for %zu --image-path", given, images);
     for (size_t i = 0; i < images; i++) {
         labels[i] = PSAL_NO_LABEL;
         if (given == 0) continue;
-        const char *text = psal_options_string_at(r->options, "image-target-label", given == 1 ? 0 : i);
-        psal_status status = psal_labels_parse(r->session.labels, text, &labels[i], err);
-        if (status != PSAL_OK) return psal_fail_prefix(err, "--image-target-label");
+        const char *text = psal_options_string_at(r->options, OPTION, given == 1 ? 0 : i);
+        psal_status status = parse_class(r, OPTION, text, &labels[i], err);
+        if (status != PSAL_OK) return status;
+        if (labels[i] >= 0) continue;
+        words += labels[i] == PSAL_CLASS_SECOND;
+        labels[i] = PSAL_NO_LABEL;
+        if (words) r->stands_in = PSAL_CLASS_SECOND;
     }
-    return PSAL_OK;
+    if (words == 0 || words == images) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label second: for all images, or for none");
 }
 
 static psal_status open_images(run *r, psal_error *err) {
@@ -521,7 +550,11 @@ static psal_status run_program(run *r, psal_error *err) {
     if (options.noise_percent > 0 && options.noise_sd > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = psal_session_open(&r->session, o, err);
+    r->stands_in = PSAL_CLASS_PREDICTED;
+    if (status == PSAL_OK) status = parse_against(r, err);
     if (status == PSAL_OK) status = open_samples(r, err);
+    options.stands_in = r->stands_in;
+    options.against = r->against;
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
     if (status == PSAL_OK)
         status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What people ask for beside the paper's defaults: choices by magnitude, isotropic noise, noise in pixels' units.
+"""What people ask for beside the paper's defaults: choices by magnitude, isotropic noise, noise in pixels' units, other labels, and
+the difference between two labels' profiles.
 
     tests/e2e/test_choices.py TOOLS-DIR SOURCE-DIR
 
@@ -10,8 +11,8 @@ import struct
 import zlib
 
 from checks import check, run_tests
-from programs import bag, network, run_text, scratch
-from test_tail import read_npy
+from programs import bag, network, run_text, samples, scratch, statistics
+from test_tail import read_npy, read_tensors
 
 VOLATILE = ("seconds", "seconds_loading", "seconds_total", "files")
 
@@ -50,6 +51,65 @@ def write_png(path, pixels, side=28):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)) +
                      chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
+
+
+# ---- labels ----
+
+def test_labels():
+    usual, arrays = explain("usual")
+    said, same = explain("said", "-l", "predicted")
+    check("predicted is what stands in without a label", usual == said and arrays == same)
+    logits = arrays["logits"]
+    order = sorted(range(len(logits)), key=lambda c: -logits[c])
+    second, found = explain("second", "-l", "second")
+    given, there = explain("given", "-l", order[1])
+    check("second is the runner-up", second["target"]["class"] == order[1] and found == there, second["target"])
+    check("recorded", usual["settings"]["stands_in"] == "predicted" and second["settings"]["stands_in"] == "second" and
+          not second["labelled"] and given["labelled"])
+    done = run("psal-run", "-w", network, "-i", bag, "-l", "second", "--out", scratch / "run")
+    check("and said", "(the runner-up)" in done.stdout, done.stdout)
+    refused("for all images or none", "psal-run", ("-i", bag, "-i", bag, "-l", "second", "-l", "8", "--out", scratch / "run"),
+            "--image-target-label second: for all images, or for none")
+    many = ("-i", bag, "-i", samples / "sandal.png", "--out", scratch / "many")
+    run("psal-run", *many, "-l", "second")
+    refused("resumed with another", "psal-run", (*many, "--resume"), "stands_in is \"second\" there and \"predicted\" here")
+
+
+def test_against():
+    for mode in ("std", "norm", "naive"):
+        arguments = ("--mode", mode) + (("--stats", statistics) if mode != "naive" else ())
+        label, ones = explain("label", "-l", 8, *arguments)
+        against, others = explain("against", "-l", 5, *arguments)
+        result, found = explain("difference", "-l", 8, "--against", 5, *arguments)
+        expected = [a - b for a, b in zip(ones["standardized"], others["standardized"])]
+        check(f"{mode}: the difference of the profiles", distance(found["standardized"], expected) < 1e-6)
+        check(f"{mode}: naive ones too", distance(found["naive"], [a - b for a, b in zip(ones["naive"], others["naive"])]) < 1e-6)
+        check(f"{mode}: against", result["against"]["class"] == 5 and result["settings"]["against"] == "5" and
+              label["against"] is None and label["settings"]["against"] == "none" and not result["below_average"])
+        best = max(range(len(expected)), key=lambda i: expected[i])
+        check(f"{mode}: the top filter", result["top_filters"][0]["filter"] == best, result["top_filters"][0])
+        check(f"{mode}: there is a map", result["map"] and any(found["input_gradient"]))
+        word, words = explain("word", "-l", 8, "--against", "predicted", *arguments)
+        check(f"{mode}: predicted", word["against"]["class"] == word["predicted"]["class"] == 5 and words == found)
+    done = run("psal-run", "-w", network, "-i", bag, "-l", 8, "--against", "sandal", "--out", scratch / "run")
+    check("said", "against      5  " in done.stdout and "its profile is subtracted" in done.stdout, done.stdout)
+    refused("the label itself", "psal-run", ("-w", network, "-i", bag, "-l", 8, "--against", 8, "--out", scratch / "run"),
+            "--against: class 8 is the label itself")
+    refused("no class", "psal-run", ("-w", network, "-i", bag, "-l", 8, "--against", "boat", "--out", scratch / "run"), "--against: ", "boat")
+
+
+def test_map_of_a_difference():
+    """Boosting the upper half of d by f is boosting the lower half of -d by 1 / f, but for the length: with the labels exchanged the
+    cosine is the same function of the pixels."""
+    usual, _ = explain("all", "-l", 8)
+    half = usual["rankable"] // 2
+    one, first = explain("one", "-l", 8, "--against", 5, "-k", half, "-b", 10)
+    other, second = explain("other", "-l", 5, "--against", 8, "-k", usual["rankable"] - half, "-b", 0.1)
+    check("the same cosine", abs(one["cosine"] - other["cosine"]) < 1e-5, (one["cosine"], other["cosine"]))
+    check("the same map", distance(first["input_gradient"], second["input_gradient"]) < 1e-3,
+          distance(first["input_gradient"], second["input_gradient"]))
+    _, alone = explain("alone", "-l", 8, "-k", half, "-b", 10)
+    check("not that of one label", distance(first["input_gradient"], alone["input_gradient"]) > 0.1)
 
 
 # ---- noise ----
@@ -102,4 +162,4 @@ def test_choices():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_noise, test_choices), scratch))
+    raise SystemExit(run_tests((test_labels, test_against, test_map_of_a_difference, test_noise, test_choices), scratch))

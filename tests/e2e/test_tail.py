@@ -132,6 +132,30 @@ def test_run():
           "tail_quantile" not in usual["settings"] and usual["top_filters"][0]["saliency"] != result["top_filters"][0]["saliency"])
 
 
+def test_difference():
+    """--against: scores are subtracted; and with labels and halves exchanged the map is the same (see test_choices.py)"""
+    def both(name, label, against, k, boost):
+        dump = scratch / name
+        result = json.loads(run("psal-run", "-w", network, "-i", bag, "-l", label, "--against", against, "--mode", "pot", "--stats", TAILS,
+                                "--json", "--out", scratch / "run", "--dump", dump, "-k", k, "-b", boost))
+        return result, {path.stem: read_npy(path) for path in dump.glob("*.npy")}
+    naive = {}
+    for label in (8, 5):
+        run("psal-run", "-w", network, "-i", bag, "-l", label, "--mode", "naive", "--out", scratch / "run", "--dump", scratch / f"of{label}")
+        naive[label] = read_npy(scratch / f"of{label}" / "naive.npy")
+    tails = Tails(TAILS)
+    ranked, found = both("first", 8, 5, 10, 100)
+    expected = [a - b for a, b in zip(tails.scores(naive[8]), tails.scores(naive[5]))]
+    check("scores are subtracted", close(found["standardized"], expected, 1e-5))
+    half = ranked["rankable"] // 2
+    one, first = both("one", 8, 5, half, 10)
+    other, second = both("other", 5, 8, ranked["rankable"] - half, 0.1)
+    apart = sum((a - b) ** 2 for a, b in zip(first["input_gradient"], second["input_gradient"]))
+    size = sum(a * a for a in first["input_gradient"])
+    check("the same map with labels exchanged", size > 0 and apart < 1e-6 * size and abs(one["cosine"] - other["cosine"]) < 1e-5,
+          (apart / size, one["cosine"], other["cosine"]))
+
+
 def test_found():
     """Beside the checkpoint, each mode finds its own"""
     folder = scratch / "beside"
@@ -208,4 +232,4 @@ def test_refusals():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_make, test_run, test_found, test_neighbors, test_edits, test_refusals), scratch))
+    raise SystemExit(run_tests((test_make, test_run, test_difference, test_found, test_neighbors, test_edits, test_refusals), scratch))
