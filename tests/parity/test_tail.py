@@ -6,7 +6,6 @@
 Stores of 200 filters, made here: of generalised Pareto data, and as the saliencies of real samples are (sizes from 1e-8 to 10). Per
 filter SciPy's fit of largest likelihood to the same excesses, and the scores by both. Prints a line per check and "N passed, N
 failed"; without python3-scipy, SKIPPED."""
-import argparse
 import json
 import pathlib
 import subprocess
@@ -15,7 +14,7 @@ import tempfile
 
 import numpy as np
 
-import seeds
+import command_line
 from report import Report
 from test_neighbors import make_profiles
 
@@ -88,10 +87,8 @@ def compare(report, psal_stats, folder, name, profiles, quantile):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, required=True)
-    parser.add_argument("--only", default="")
-    seeds.add_argument(parser)
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="the cases whose names have it")
     options = parser.parse_args()
     print(f"seed {options.seed}")
     rng, report = np.random.default_rng(options.seed), Report()
@@ -99,7 +96,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, (profiles, quantile) in cases.items():
             if options.only in name:
-                compare(report, options.build / "tools" / "psal-stats", pathlib.Path(folder), name, profiles, quantile)
+                compare(report, pathlib.Path(options.build) / "tools" / "psal-stats", pathlib.Path(folder), name, profiles, quantile)
     return report.finish()
 
 
