@@ -184,7 +184,7 @@ def prepare(folder, arch, count):
     rng = np.random.default_rng(seed)
     model = reference.randomise(reference.build(arch, CLASSES), seed)
     torch.save(model.state_dict(), folder / "weights.pth")
-    reference.write_safetensors(str(folder / "weights.safetensors"), model.state_dict(), {"psal.arch": arch})
+    reference.write_safetensors(str(folder / "weights.safetensors"), model.state_dict(), {"psal.arch": arch, "psal.transform_input": 0})
     length = sum(n for _, n in reference.filter_names(model))
     positive = torch.from_numpy(rng.uniform(0.5, 1, length))
     reference.write_safetensors(str(folder / "stats.safetensors"), {"mean": positive * 1e-3, "std": positive * 1e-3})
