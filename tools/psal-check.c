@@ -1,4 +1,5 @@
 /* psal-check: is the explanation true? Experiments that could refute it. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "tools/check.h"
@@ -16,6 +17,20 @@ static const psal_option table[] = {
      .minimum = 2, .maximum = 1e9},
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
      "Zero the weights, or the whole channel (its normalisation, or bias, too).", .choices = "weights|channel"},
+    {PSAL_OPTION_HEADING, .help = "mask: what becomes of the top filters when the pixels of the heat map are hidden?"},
+    {PSAL_OPTION_INTS, "percent", 0, "LIST", "1,2,5,10,20,30,50", "Hide so many percent of the pixels.", .minimum = 1,
+     .maximum = 99},
+    {PSAL_OPTION_PATH, "mask", 0, "FILE", NULL,
+     "Instead hide what is not black in this picture (PNG or JPEG), which is as large as the network's image.",
+     .alias = NULL},
+    {PSAL_OPTION_CHOICE, "fill", 0, NULL, "mean",
+     "What stands in their place: the image's mean, the image blurred, or noise of its mean and deviation.",
+     .choices = "mean|blur|noise"},
+    {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws of the pixels that are hidden instead, to compare.",
+     .minimum = 1, .maximum = 1e4},
+    {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "The top filters: they are boosted in the heat map's target.",
+     .minimum = 1, .maximum = 1e9},
+    {PSAL_OPTION_DOUBLE, "boost-factor", 0, "X", "100", "By so much.", .minimum = 0, .maximum = 1e9},
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
@@ -28,19 +43,37 @@ static const psal_program program = {
     .name = "psal-check",
     .version = PSAL_VERSION,
     .summary = "Test explanations of an image classifier's mistakes by experiments that could refute them.",
-    .arguments = "ablate",
+    .arguments = "ablate|mask",
     .fewest_arguments = 1,
     .most_arguments = 1,
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-check ablate                           a mistake of psal's own small network\n"
+                "  psal-check mask --percent 5 --fill blur\n"
                 "  psal-check ablate --weights resnet50.safetensors --data val/ --limit 48 --figure ablate.pdf\n"};
 
 static const struct {
     const char *name;
     psal_status (*run)(psal_check *check, psal_error *err);
-} checks[] = {{"ablate", psal_check_ablate}};
+} checks[] = {{"ablate", psal_check_ablate}, {"mask", psal_check_mask}};
 enum { CHECKS = sizeof checks / sizeof checks[0] };
+
+/* Options that not all checks have, and those that do. */
+static const struct {
+    const char *option;
+    bool has[CHECKS];
+} owners[] = {{"filters", {true, false}},   {"how", {true, false}},         {"percent", {false, true}},
+              {"mask", {false, true}},      {"fill", {false, true}},        {"draws", {false, true}},
+              {"k-salient", {false, true}}, {"boost-factor", {false, true}}};
+
+/* An option that does nothing is a misunderstanding. */
+static psal_status refuse_others(const psal_options *options, int check, psal_error *err) {
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+        if (!owners[i].has[check] && psal_options_given(options, owners[i].option))
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has no option --%s: --help lists those of each check",
+                             checks[check].name, owners[i].option);
+    return PSAL_OK;
+}
 
 static int work(const psal_options *options, psal_error *err) {
     psal_check check = {.options = options, .name = psal_options_argument(options, 0)};
@@ -49,7 +82,8 @@ static int work(const psal_options *options, psal_error *err) {
     while (i < CHECKS && strcmp(checks[i].name, check.name) != 0) i++;
     if (i == CHECKS)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "'%.100s' is no check: %s", check.name, program.arguments);
-    status = checks[i].run(&check, err);
+    status = refuse_others(options, i, err);
+    if (status == PSAL_OK) status = checks[i].run(&check, err);
     const int result = psal_mistakes_finish(&check.mistakes, program.name, status, err);
     psal_mistakes_close(&check.mistakes);
     psal_session_close(&check.session);

@@ -43,6 +43,7 @@ extern "C" {
 #include "saliency/depth.h"
 #include "saliency/edit.h"
 #include "saliency/finetune.h"
+#include "saliency/masking.h"
 #include "saliency/neighbors.h"
 #include "saliency/prediction.h"
 #include "saliency/prune.h"

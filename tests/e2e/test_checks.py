@@ -9,7 +9,9 @@ import csv
 import json
 import math
 import shutil
+import struct
 import sys
+import zlib
 
 from checks import check, run_tests
 from programs import bag, run_text as run, samples, scratch, weights
@@ -78,6 +80,60 @@ def test_refusals():
         refuse((option, "missing", "No such file"), "ablate", option, out / "missing" / "x.png")
     refuse(("x.gif",), "ablate", "--filters", 2, "--figure", out / "x.gif")
     refuse(("MiB",), "ablate", "--memory-limit", 1, *image, "-w", weights / "fashion_vgg19.safetensors")
+
+
+def test_mask_refusals():
+    refuse(("mask", "--filters"), "mask", "--filters", 3)
+    refuse(("ablate", "--percent"), "ablate", "--percent", 3)
+    refuse(("--percent", "100"), "mask", "--percent", "5,100", status=2)
+    refuse(("--fill", "black"), "mask", "--fill", "black", status=2)
+    refuse(("--k-salient 1200", "1199 filters that can be ranked"), "mask", "-k", 1200, "--data", listing)
+    refuse(("only one", "--mask", "--percent"), "mask", "--mask", bag, "--percent", 5)
+    refuse(("nowhere.png", "No such file"), "mask", "--mask", "nowhere.png")
+    refuse(("--mask", "labels.csv"), "mask", "--mask", listing)
+    picture(scratch / "small.png", 27, 32, lambda x, y: x > 5)
+    refuse(("--mask", "small.png", "27 x 32", "32 x 32"), "mask", "--mask", scratch / "small.png", "--csv", out / "t.csv")
+    for value, word in ((0, "nothing"), (255, "everything")):
+        picture(scratch / "flat.png", 32, 32, lambda x, y: value)
+        refuse(("flat.png", word), "mask", "--mask", scratch / "flat.png")
+
+
+def picture(path, width, height, value):
+    """A grey PNG"""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    rows = b"".join(b"\0" + bytes(255 * bool(value(x, y)) for x in range(width)) for y in range(height))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+                     + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def test_mask():
+    answer, rows, each = results("mask", "mask", "--data", listing, "--limit", 3, "--percent", "20,5", "--draws", 2, "--fill", "noise")
+    check("mask: rows", [(row["percent"], row["pixels"]) for row in answer["rows"]]
+          == [(percent, pixels) for percent in (0, 5, 20) for pixels in ("heat-map", "random-region", "same-shape")]
+          and len(rows) == 9 and len(each) == 27 and answer["maps"] == 3, answer["rows"])
+    columns = ("saliency", "true_confidence", "wrong_confidence", "now_right")
+    for row in answer["rows"]:
+        of = [sample for sample in each if float(sample["percent"]) == row["percent"] and sample["pixels"] == row["pixels"]]
+        fine = all(abs(sum(float(sample[column]) for sample in of) / 3 - row[column]["mean"]) < 1e-9 for column in columns)
+        check(f"mask: the means of {row['percent']} %, {row['pixels']}", fine and row["saliency_sd"] > 0, row)
+    whole = json.loads(run("psal-run", "--image-path", bag, "-l", "Bag", "--json", "--quiet", "--out", scratch / "run", "--top", 10).stdout)
+    first = [sample for sample in each if sample["name"] == bag.name and sample["percent"] == "0"][0]
+    mean = sum(row["saliency"] for row in whole["top_filters"]) / 10
+    check("mask: nothing hidden is what psal-run says", abs(float(first["saliency"]) - mean) < 1e-5 * mean
+          and abs(float(first["wrong_confidence"]) - whole["predicted"]["confidence"]) < 1e-6, (first, mean))
+    check("mask: hiding pixels changes something", len({sample["saliency"] for sample in each if sample["name"] == bag.name}) == 7)
+
+
+def test_mask_file():
+    """All that is hidden is gone: an image whose pixels are all hidden but one answers as a flat one"""
+    picture(scratch / "left.png", 32, 32, lambda x, y: x < 16)
+    done = run("psal-check", "mask", "--mask", scratch / "left.png", "--json", "--quiet")
+    answer = json.loads(done.stdout or "{}")
+    check("--mask", done.returncode == 0 and [row["percent"] for row in answer["rows"]] == [0] * 3 + [50] * 3
+          and "--mask" in answer["verdict"][0], done.stderr)
+    other = json.loads(run("psal-check", "mask", "--mask", scratch / "left.png", "--fill", "blur", "--json", "--quiet").stdout)
+    check("--fill", other["fill"] == "blur" and other["rows"][3] != answer["rows"][3] and other["rows"][0] == answer["rows"][0])
 
 
 def test_ablate():
@@ -149,4 +205,4 @@ def test_ablate_tails():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([test_refusals, test_ablate, test_ablate_one, test_ablate_tails], scratch))
+    sys.exit(run_tests([test_refusals, test_ablate, test_ablate_one, test_ablate_tails, test_mask_refusals, test_mask, test_mask_file], scratch))

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """psal-check against live PyTorch and SciPy: the same filters switched off, the same first-order estimates, the same rank correlations.
 
-    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--only ablate]
+    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--only ablate|mask]
 
 ablate: three samples of the box with two of its networks, filters zeroed and channels removed: changes of the loss and of the wrong
 class's logit within 1e-4, -sum g w and the mean of g within 1e-3 of their length (float32 decides some ReLUs at random), and Spearman's
-and Kendall's correlations as scipy.stats has them. Prints a line per case and "N passed, N failed"; the status is 1 when one failed."""
-import argparse
+and Kendall's correlations as scipy.stats has them. mask: the most salient pixels of one sample hidden, with three networks: the standardized saliency
+of the top filters within 1e-3, the confidence within 1e-4. Prints a line per case and "N passed, N failed"; the status is 1 when one failed."""
 import copy
 import csv
 import json
@@ -16,9 +16,11 @@ import sys
 import tempfile
 
 import numpy as np
+import scipy.ndimage
 import scipy.stats
 import torch
 
+import command_line
 import reference
 from report import Report
 
@@ -106,12 +108,64 @@ def compare_correlations(name, answer, number, report):
     report.check(f"{name}: correlations", worst <= 1e-9, f"{worst:.2g}")
 
 
-CHECKS = {"ablate": test_ablate}
+# ---- mask ----
+
+def pixels_of(gradient):
+    """What the heat map paints, before clipping: |maximum over the channels|, blurred"""
+    heat = np.pad(np.abs(gradient.max(0)), 1, mode="reflect")
+    for axis in (0, 1):
+        n = heat.shape[axis]
+        take = lambda first: np.take(heat, range(first, n - 2 + first), axis)
+        heat = (take(0) + 2 * take(1) + take(2)) / 4
+    return heat
+
+
+def filling_of(fill, image):
+    if fill == "mean":
+        return np.broadcast_to(image.mean((1, 2), keepdims=True), image.shape)
+    deviation = max(image.shape[1:]) / 16
+    return scipy.ndimage.gaussian_filter(image, (0, deviation, deviation), mode="nearest", truncate=3)
+
+
+def test_mask(build, report):
+    """The pixels of the heat map, hidden: what is left of the top filters, and the confidences"""
+    for arch, fill in (("resnet18", "mean"), ("vgg19", "blur"), ("densenet121", "mean")):
+        weights = ROOT / "weights" / f"fashion_{arch}.safetensors"
+        model, metadata = reference.load_network(weights)
+        tensors, _ = reference.read_safetensors(ROOT / "weights" / f"fashion_{arch}_stats.safetensors")
+        mean, std = tensors["mean"].double(), tensors["std"].double()
+        sample, label = SAMPLES[0]
+        path = ROOT / "weights/fashion_samples" / f"{sample}.png"
+        image = reference.preprocess(path, metadata["psal.preprocess"])
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder) / "samples.csv"
+            run(build, "mask", "-w", weights, "-i", path, "-l", label, "--percent", "5,20", "--fill", fill, "--samples", table)
+            with open(table, newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row["pixels"] == "heat-map"]
+        naive, _ = reference.naive_profile(model, image, label)
+        standardized = reference.standardize(naive.double(), mean, std)
+        live = reference.rankable(naive, mean, std)
+        top = [f for f in torch.sort(-standardized, stable=True)[1].tolist() if live[f]][:10]
+        gradient = reference.input_saliency(model, image, label, mean, std).numpy()
+        order = np.argsort(-pixels_of(gradient).ravel(), kind="stable")
+        pixels = image[0].numpy().astype(np.float64)
+        filling = filling_of(fill, pixels)
+        for row in rows:
+            hidden = np.zeros(order.size, bool)
+            hidden[order[:round(order.size * float(row["percent"]) / 100)]] = True
+            masked = torch.from_numpy(np.where(hidden.reshape(pixels.shape[1:]), filling, pixels).astype(np.float32))[None]
+            after = reference.standardize(reference.naive_profile(model, masked, label)[0].double(), mean, std)[top]
+            with torch.no_grad():
+                confidences = torch.softmax(model(masked)[0].double(), 0)
+            far = abs(float(row["saliency"]) / float(after.mean()) - 1), abs(float(row["true_confidence"]) - float(confidences[label]))
+            report.check(f"{arch} {fill} {row['percent']} %", far[0] <= 1e-3 and far[1] <= 1e-4, f"{far[0]:.2g}, {far[1]:.2g}")
+
+
+CHECKS = {"ablate": test_ablate, "mask": test_mask}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--only", choices=CHECKS)
     arguments = parser.parse_args()
     report = Report()
