@@ -15,8 +15,8 @@
 int64_t psal_mask_count(int64_t pixels, double percent);
 
 /* What a heat map paints of gradient[channels, height, width], before it is clipped and coloured: per pixel the
- * absolute value of the maximum over the channels, then a 3x3 Gaussian blur with the kernel [1 2 1]/4 both ways, the border
- * mirrored without repeating its pixel. heat[height, width]. */
+ * absolute value of the maximum over the channels, then a 3x3 Gaussian blur with the kernel [1 2 1]/4 both ways, the
+ * border mirrored without repeating its pixel. heat[height, width]. */
 psal_status psal_pixel_saliency(const float *gradient, int channels, int height, int width, float *heat,
                                 psal_error *err);
 
