@@ -9,6 +9,7 @@
 #include "engine/numbers.h"
 #include "io/dataset.h"
 #include "io/json_input.h"
+#include "saliency/prediction.h"
 #include "saliency/reference_set.h"
 #include "tools/neighbors_output.h"
 #include "tools/print.h"
@@ -28,8 +29,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
      "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
     {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead; needs --weights.", .alias = NULL},
-    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL, "Its true class (the predicted one if not given).",
-     .alias = NULL},
+    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
+     "Its true class; predicted (as if not given), or second, the runner-up.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
      "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each "
      "naive profile by its L2 norm. The last two have fewer hubs.",
@@ -400,7 +401,12 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
         double total = 0;
         for (int c = 0; c < s->info->num_classes; c++) total += exp((double)logits[c] - logits[best]);
         r->report.image.confidence = 1 / total;
-        if (label && (status = psal_labels_parse(s->labels, label, &r->report.image.label, err)) != PSAL_OK)
+        if (label && strcmp(label, "second") == 0 && s->info->num_classes == 1)
+            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label second: the network has one class");
+        else if (label && strcmp(label, "second") == 0)
+            r->report.image.label = psal_predicted_class(logits, s->info->num_classes, best);
+        else if (label && strcmp(label, "predicted") != 0 &&
+                 (status = psal_labels_parse(s->labels, label, &r->report.image.label, err)) != PSAL_OK)
             psal_fail_prefix(err, "--image-target-label");
         if (status == PSAL_OK)
             r->report.image.target_confidence = exp((double)logits[r->report.image.label] - logits[best]) / total;

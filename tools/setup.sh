@@ -19,6 +19,7 @@ test_needs=(
 )
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
+    module:scipy=python3-scipy
 )
 tsan_needs=(command:clang=clang command:llvm-symbolizer=llvm package:libomp-dev=libomp-dev)
 # The libraries for aarch64 are not installed but unpacked, by tests/arm/sysroot.

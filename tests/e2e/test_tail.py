@@ -186,6 +186,12 @@ def test_neighbors():
           all(abs(n["similarity"] - cosines[n["sample"]]) < 1e-5 for n in found), (found, best))
     refused("normalized profiles have no tails", "psal-neighbors",
             ("--store", STORE, "--query", "23", "--mode", "pot", "--similarity", "normalized"), "--similarity normalized does not go with")
+    def of_label(label):
+        return json.loads(run("psal-neighbors", "--store", STORE, "--stats", TAILS, "-w", network, "-i", bag, "-l", label, "--json"))
+    second = of_label("second")["queries"][0]
+    runner_up = json.loads(run("psal-run", "-w", network, "-i", bag, "-l", "second", "--json", "--out", scratch / "run"))["target"]["class"]
+    check("a photo's runner-up", second["label"]["index"] == runner_up != second["predicted"]["index"] and
+          of_label("predicted") == of_label(second["predicted"]["index"]), second)
     photo = json.loads(run("psal-neighbors", "--store", STORE, "--stats", TAILS, "-w", network, "-i", bag, "-l", 8, "--mode", "pot",
                            "--top", 3, "--json"))
     check("a photo's", len(photo["queries"][0]["neighbors"]) == 3)
