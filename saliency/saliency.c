@@ -300,6 +300,16 @@ psal_workspace *psal_saliency_workspace(psal_saliency_worker *w) {
     return w->workspace;
 }
 
+psal_status psal_saliency_set_values(psal_saliency_worker *w, const float *const *values, psal_error *err) {
+    const psal_saliency *s = w->saliency;
+    psal_status status = PSAL_OK;
+    w->forwarded = w->profiled = false;
+    for (int i = 0; i < psal_model_parameter_count(s->model) && status == PSAL_OK; i++)
+        if (s->network.parameters[i] != PSAL_NO_NODE)
+            status = psal_workspace_set(w->workspace, s->network.parameters[i], values ? values[i] : NULL, err);
+    return status;
+}
+
 psal_status psal_saliency_forward(psal_saliency_worker *w, const float *image, psal_error *err) {
     const psal_saliency *s = w->saliency;
     w->forwarded = w->profiled = false;

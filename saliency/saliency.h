@@ -83,6 +83,10 @@ void psal_saliency_live(const psal_saliency *saliency, bool *live);
 psal_saliency_worker *psal_saliency_worker_new(const psal_saliency *saliency, psal_error *err);
 void psal_saliency_worker_free(psal_saliency_worker *worker); /* NULL is fine */
 
+/* From now on run with other values of some parameters: values[i] stands in for parameter i where it is not NULL, and
+ * stays where it is while it is used. NULL: the model's own again. What psal_saliency_live says is of these. */
+psal_status psal_saliency_set_values(psal_saliency_worker *worker, const float *const *values, psal_error *err);
+
 /* Run the network forward only: logits[num_classes] are readable with psal_saliency_logits afterwards. For callers that
  * choose the label by the prediction, and go on with psal_saliency_profile_forwarded. */
 psal_status psal_saliency_forward(psal_saliency_worker *worker, const float *image, psal_error *err);

@@ -41,5 +41,6 @@ void psal_csv_interval_titles(psal_csv_writer *csv, const char *const *names, in
 /* The checks: all of their work, from the command line to the last output. */
 psal_status psal_check_ablate(psal_check *check, psal_error *err);
 psal_status psal_check_mask(psal_check *check, psal_error *err);
+psal_status psal_check_randomize(psal_check *check, psal_error *err);
 
 #endif

@@ -28,6 +28,16 @@ static const psal_option table[] = {
      .choices = "mean|blur|noise"},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws of the pixels that are hidden instead, to compare.",
      .minimum = 1, .maximum = 1e4},
+    {PSAL_OPTION_HEADING, .help = "randomize: does the explanation change with the weights, and with the label?"},
+    {PSAL_OPTION_CHOICE, "by", 0, NULL, "stage",
+     "Redraw the weights stage by stage (as figures name them: layer4, features.28) or layer by layer.",
+     .choices = "stage|layer"},
+    {PSAL_OPTION_CHOICE, "redraw", 0, NULL, "permute",
+     "Other weights: the layer's own in another order, or normal ones of their mean and deviation.",
+     .choices = "permute|normal"},
+    {PSAL_OPTION_INT, "random-labels", 0, "N", "3", "Also explain N random labels of each mistake, and average.",
+     .minimum = 0, .maximum = 1e4},
+    {PSAL_OPTION_HEADING, .help = "mask and randomize"},
     {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "The top filters: they are boosted in the heat map's target.",
      .minimum = 1, .maximum = 1e9},
     {PSAL_OPTION_DOUBLE, "boost-factor", 0, "X", "100", "By so much.", .minimum = 0, .maximum = 1e9},
@@ -43,7 +53,7 @@ static const psal_program program = {
     .name = "psal-check",
     .version = PSAL_VERSION,
     .summary = "Test explanations of an image classifier's mistakes by experiments that could refute them.",
-    .arguments = "ablate|mask",
+    .arguments = "ablate|mask|randomize",
     .fewest_arguments = 1,
     .most_arguments = 1,
     .options = table,
@@ -55,16 +65,18 @@ static const psal_program program = {
 static const struct {
     const char *name;
     psal_status (*run)(psal_check *check, psal_error *err);
-} checks[] = {{"ablate", psal_check_ablate}, {"mask", psal_check_mask}};
+} checks[] = {{"ablate", psal_check_ablate}, {"mask", psal_check_mask}, {"randomize", psal_check_randomize}};
 enum { CHECKS = sizeof checks / sizeof checks[0] };
 
 /* Options that not all checks have, and those that do. */
 static const struct {
     const char *option;
     bool has[CHECKS];
-} owners[] = {{"filters", {true, false}},   {"how", {true, false}},         {"percent", {false, true}},
-              {"mask", {false, true}},      {"fill", {false, true}},        {"draws", {false, true}},
-              {"k-salient", {false, true}}, {"boost-factor", {false, true}}};
+} owners[] = {
+    {"filters", {true, false, false}},  {"how", {true, false, false}},        {"percent", {false, true, false}},
+    {"mask", {false, true, false}},     {"fill", {false, true, false}},       {"draws", {false, true, false}},
+    {"by", {false, false, true}},       {"redraw", {false, false, true}},     {"random-labels", {false, false, true}},
+    {"k-salient", {false, true, true}}, {"boost-factor", {false, true, true}}};
 
 /* An option that does nothing is a misunderstanding. */
 static psal_status refuse_others(const psal_options *options, int check, psal_error *err) {

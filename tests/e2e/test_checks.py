@@ -136,6 +136,31 @@ def test_mask_file():
     check("--fill", other["fill"] == "blur" and other["rows"][3] != answer["rows"][3] and other["rows"][0] == answer["rows"][0])
 
 
+def test_randomize():
+    refuse(("randomize", "--percent"), "randomize", "--percent", 5)
+    refuse(("mask", "--by"), "mask", "--by", "layer")
+    refuse(("--k-salient 1200", "1199"), "randomize", "-k", 1200)
+    refuse(("--by", "block"), "randomize", "--by", "block", status=2)
+    answer, rows, each = results("randomize", "randomize", "--data", listing, "--limit", 3, "--random-labels", 2)
+    stages = ["fc", "layer4", "layer3", "layer2", "layer1", "conv1"]
+    names = [(row["redrawn"], row["stage"]) for row in answer["rows"]]
+    check("randomize: rows", names == [(way, stage) for way in ("cascade", "alone") for stage in stages] + [("label", "random label")]
+          and len(rows) == 13 and len(each) == 39, names)
+    measures = ("naive_spearman", "standardized_spearman", "map_spearman", "map_ssim")
+    of = {name: [row for row in each if (row["redrawn"], row["stage"]) == name] for name in names}
+    for row, name in zip(answer["rows"], names):
+        check(f"randomize: the means of {name}", all(abs(sum(float(sample[m]) for sample in of[name]) / 3 - row[m]["mean"]) < 1e-9
+                                                      and -1 <= row[m]["mean"] < 1 for m in measures), row)
+    check("randomize: the top stage alone is the cascade's first", [{m: row[m] for m in measures} for row in of["cascade", "fc"]]
+          == [{m: row[m] for m in measures} for row in of["alone", "fc"]])
+    check("randomize: more redrawn, less left", answer["rows"][0]["naive_spearman"]["mean"] > answer["rows"][5]["naive_spearman"]["mean"])
+    one = ("randomize", "--random-labels", 0, "--json", "--quiet")
+    for more in ((), ("--redraw", "normal"), ("--seed", 2), ("--by", "layer")):
+        other = json.loads(run("psal-check", *one, *more).stdout)
+        check(f"randomize {more}", len(other["rows"]) == (42 if "layer" in more else 12) and other["rows"] != answer["rows"][:12]
+              and other["verdict"][2] == "Labels were not redrawn.", len(other["rows"]))
+
+
 def test_ablate():
     answer, rows, filters = results("ablate", "ablate", "--data", listing, "--filters", 30)
     count = answer["mistakes"]
@@ -205,4 +230,4 @@ def test_ablate_tails():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([test_refusals, test_ablate, test_ablate_one, test_ablate_tails, test_mask_refusals, test_mask, test_mask_file], scratch))
+    sys.exit(run_tests([test_refusals, test_ablate, test_ablate_one, test_ablate_tails, test_mask_refusals, test_mask, test_mask_file, test_randomize], scratch))

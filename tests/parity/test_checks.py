@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """psal-check against live PyTorch and SciPy: the same filters switched off, the same first-order estimates, the same rank correlations.
 
-    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--only ablate|mask]
+    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--only ablate|mask|randomize]
 
 ablate: three samples of the box with two of its networks, filters zeroed and channels removed: changes of the loss and of the wrong
 class's logit within 1e-4, -sum g w and the mean of g within 1e-3 of their length (float32 decides some ReLUs at random), and Spearman's
 and Kendall's correlations as scipy.stats has them. mask: the most salient pixels of one sample hidden, with three networks: the standardized saliency
-of the top filters within 1e-3, the confidence within 1e-4. Prints a line per case and "N passed, N failed"; the status is 1 when one failed."""
+of the top filters within 1e-3, the confidence within 1e-4. randomize: a layer redrawn,
+rank correlations and structural similarity within 1e-3. Prints a line per case and "N passed, N failed"; the status is 1 when one failed."""
 import copy
 import csv
 import json
@@ -112,7 +113,12 @@ def compare_correlations(name, answer, number, report):
 
 def pixels_of(gradient):
     """What the heat map paints, before clipping: |maximum over the channels|, blurred"""
-    heat = np.pad(np.abs(gradient.max(0)), 1, mode="reflect")
+    return blurred(np.abs(gradient.max(0)))
+
+
+def blurred(heat):
+    """3x3, [1 2 1]/4 in both directions, the border mirrored"""
+    heat = np.pad(heat, 1, mode="reflect")
     for axis in (0, 1):
         n = heat.shape[axis]
         take = lambda first: np.take(heat, range(first, n - 2 + first), axis)
@@ -161,7 +167,71 @@ def test_mask(build, report):
             report.check(f"{arch} {fill} {row['percent']} %", far[0] <= 1e-3 and far[1] <= 1e-4, f"{far[0]:.2g}, {far[1]:.2g}")
 
 
-CHECKS = {"ablate": test_ablate, "mask": test_mask}
+# ---- randomize ----
+
+MASK = 2 ** 64 - 1
+
+
+def permuted(values, seed):
+    """values in the order that splitmix64 from `seed` gives them by Fisher and Yates"""
+    values, state = values.copy(), seed & MASK
+
+    def below(limit):
+        nonlocal state
+        while True:
+            state = (state + 0x9E3779B97F4A7C15) & MASK
+            z = ((state ^ state >> 30) * 0xBF58476D1CE4E5B9) & MASK
+            z = ((z ^ z >> 27) * 0x94D049BB133111EB) & MASK
+            z ^= z >> 31
+            if z < MASK - MASK % limit:
+                return z % limit
+    for i in range(len(values) - 1, 0, -1):
+        j = below(i + 1)
+        values[i], values[j] = values[j], values[i]
+    return values
+
+
+def ssim(a, b):
+    """Wang et al. 2004, by SciPy's Gaussian filter"""
+    smooth = lambda x: scipy.ndimage.gaussian_filter(x, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
+    ma, mb = smooth(a), smooth(b)
+    va, vb, cov = smooth(a * a) - ma * ma, smooth(b * b) - mb * mb, smooth(a * b) - ma * mb
+    return float(((2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))).mean())
+
+
+def test_randomize(build, report):
+    """One layer of a network redrawn here and there: what is left of profile and heat map"""
+    for arch, layer in (("resnet18", "layer4.1.conv2.weight"), ("resnet18", "fc.weight"), ("vgg19", "features.0.weight")):
+        weights = ROOT / "weights" / f"fashion_{arch}.safetensors"
+        model, metadata = reference.load_network(weights)
+        tensors, _ = reference.read_safetensors(ROOT / "weights" / f"fashion_{arch}_stats.safetensors")
+        mean, std = tensors["mean"].double(), tensors["std"].double()
+        sample, label = SAMPLES[0]
+        path = ROOT / "weights/fashion_samples" / f"{sample}.png"
+        image = reference.preprocess(path, metadata["psal.preprocess"])
+        rows = run(build, "randomize", "-w", weights, "-i", path, "-l", label, "--by", "layer", "--random-labels", 0, "--seed", 5)["rows"]
+        row = next(row for row in rows if row["redrawn"] == "alone" and row["stage"] == layer)
+        number = [name for name, _ in model.named_parameters()].index(layer)
+        other = copy.deepcopy(model)
+        weight = dict(other.named_parameters())[layer]
+        values = permuted(weight.detach().numpy().ravel(), 5 ^ (number + 1) * 0x9E3779B97F4A7C15 & MASK)
+        weight.data = torch.from_numpy(values).reshape(weight.shape)
+        profiles, heats, pictures = [], [], []
+        for network in (model, other):
+            naive = reference.naive_profile(network, image, label)[0]
+            live = reference.rankable(naive, mean, std)
+            profiles.append([naive[live].numpy(), reference.standardize(naive.double(), mean, std)[live].numpy()])
+            gradient = reference.input_saliency(network, image, label, mean, std)
+            heats.append(pixels_of(gradient.numpy()))
+            pictures.append(blurred(reference.heat_map(gradient).double().numpy()))
+        expected = [*(scipy.stats.spearmanr(a, b)[0] for a, b in zip(*profiles)),
+                    scipy.stats.spearmanr(heats[0].ravel(), heats[1].ravel())[0], ssim(*pictures)]
+        got = [row[m]["mean"] for m in ("naive_spearman", "standardized_spearman", "map_spearman", "map_ssim")]
+        worst = float(np.abs(np.array(got) - expected).max())
+        report.check(f"{arch} {layer}", worst <= 1e-3, f"{worst:.2g}: {np.round(got, 4)}, expected {np.round(expected, 4)}")
+
+
+CHECKS = {"ablate": test_ablate, "mask": test_mask, "randomize": test_randomize}
 
 
 def main():
