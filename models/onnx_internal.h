@@ -50,6 +50,8 @@ const onnx_operator *onnx_find_operator(const psal_operator *o);
 /* Record an error that names the operator at hand. */
 void onnx_fail(onnx_run *r, psal_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool onnx_failed(const onnx_run *r);
+/* Whether the operator at hand is of this type. */
+bool onnx_is(const onnx_run *r, const char *type);
 /* "node 'NAME' (TYPE)" */
 void onnx_title(const psal_operator *o, char text[300]);
 
@@ -102,7 +104,17 @@ bool onnx_slices(onnx_run *r, const psal_shape *x, int64_t *starts, int64_t *len
 const onnx_constant *onnx_scattered(onnx_run *r, const psal_shape *shape, const onnx_constant *indices,
                                     const psal_shape *updates);
 
-/* onnx_einsum.c, onnx_resize.c */
+/* ---- onnx_elementwise.c ---- */
+void onnx_build_binary(onnx_run *r); /* Add, Sub, Mul, Div, Pow, Max, Min; Sum */
+void onnx_build_cast(onnx_run *r);
+void onnx_build_clip(onnx_run *r);
+void onnx_build_dropout(onnx_run *r);
+void onnx_build_prelu(onnx_run *r);
+void onnx_build_unary(onnx_run *r); /* activations and functions of one variable */
+/* a + b of equal shapes, with a number for each channel, or repeated as NumPy does. */
+psal_node onnx_add(onnx_run *r, psal_node a, psal_node b);
+
+/* ---- onnx_einsum.c, onnx_resize.c ---- */
 void onnx_build_einsum(onnx_run *r);
 void onnx_build_resize(onnx_run *r);
 

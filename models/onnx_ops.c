@@ -1,4 +1,5 @@
-/* The operators, as nodes, and the table of them (onnx.ai/onnx/operators). */
+/* The operators, as nodes, and the table of them (onnx.ai/onnx/operators). Those that work element by element are in
+ * onnx_elementwise.c. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -6,10 +7,6 @@
 #include <string.h>
 
 #include "models/onnx_internal.h"
-
-static bool is(const onnx_run *r, const char *type) {
-    return strcmp(r->o->type, type) == 0;
-}
 
 /* Input i as a node with between `fewest` and `most` dimensions. */
 static psal_node input_of(onnx_run *r, size_t i, int fewest, int most) {
@@ -135,7 +132,7 @@ static void build_pool(onnx_run *r) {
     psal_node x = image_of(r, 0);
     windows w, rounded;
     if (onnx_failed(r) || !read_windows(r, onnx_shape(r, x), 0, 0, &w)) return;
-    const bool maximum = is(r, "MaxPool"), exclude = !onnx_int(r, "count_include_pad", 0);
+    const bool maximum = onnx_is(r, "MaxPool"), exclude = !onnx_int(r, "count_include_pad", 0);
     bool ceil_mode = onnx_int(r, "ceil_mode", 0) != 0;
     if (w.dilations[0] != 1 || w.dilations[1] != 1) {
         onnx_fail(r, PSAL_ERR_UNSUPPORTED, "dilations in pooling");
@@ -161,8 +158,8 @@ static void build_global_pool(onnx_run *r) {
     const psal_shape *s = onnx_shape(r, x);
     const psal_pool2d_options all = {.kernel_height = (int)s->dim[2], .kernel_width = (int)s->dim[3]};
     onnx_output(r, 0,
-                is(r, "GlobalMaxPool") ? psal_max_pool2d(r->graph, x, &all)
-                                       : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
+                onnx_is(r, "GlobalMaxPool") ? psal_max_pool2d(r->graph, x, &all)
+                                            : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
 }
 
 /* ---- normalisation ---- */
@@ -212,176 +209,6 @@ static void build_instance_norm(onnx_run *r) {
     onnx_output(r, 0, psal_channel_affine(g, psal_reshape(g, y, s), scale, bias));
 }
 
-/* ---- elementwise ---- */
-
-static void build_clip(onnx_run *r) {
-    const psal_node x = onnx_input(r, 0);
-    double low = onnx_float(r, "min", -INFINITY), high = onnx_float(r, "max", INFINITY);
-    if ((onnx_has_input(r, 1) && !onnx_scalar(onnx_constant_input(r, 1), &low)) ||
-        (onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &high)))
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its bounds are not numbers that are known beforehand");
-    if (onnx_failed(r)) return;
-    if (low <= -FLT_MAX) low = -INFINITY; /* what operator sets before 11 have as default */
-    if (high >= FLT_MAX) high = INFINITY;
-    onnx_output(r, 0, psal_clip(r->graph, x, low, high));
-}
-
-/* max(0, min(1, alpha x + beta)) */
-static psal_node hard_sigmoid(onnx_run *r, psal_node x, double alpha, double beta) {
-    if (fabs(alpha - 1.0 / 6) < 1e-7 && beta == 0.5) return psal_hard_sigmoid(r->graph, x);
-    return psal_clip(r->graph, psal_shift(r->graph, psal_scale(r->graph, x, alpha), beta), 0, 1);
-}
-
-/* x Phi(x), or (Hendrycks & Gimpel 2016) x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
-static psal_node gelu(onnx_run *r, psal_node x) {
-    psal_graph *g = r->graph;
-    const psal_attribute *a = onnx_attribute(r->o, "approximate");
-    const char *how = a && a->type == PSAL_ATTRIBUTE_STRING ? a->text : "none";
-    if (strcmp(how, "none") == 0) return psal_gelu(g, x);
-    if (strcmp(how, "tanh") != 0) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute approximate '%.40s'", how);
-    if (onnx_failed(r)) return PSAL_NO_NODE;
-    const psal_node cube = psal_mul(g, psal_mul(g, x, x), x);
-    const psal_node inner = psal_scale(g, psal_add(g, x, psal_scale(g, cube, 0.044715)), sqrt(2 / M_PI));
-    return psal_scale(g, psal_mul(g, x, psal_shift(g, psal_tanh(g, inner), 1)), 0.5);
-}
-
-static psal_node unary(onnx_run *r, psal_node x) {
-    psal_graph *g = r->graph;
-    if (is(r, "Relu")) return psal_relu(g, x);
-    if (is(r, "Sigmoid")) return psal_sigmoid(g, x);
-    if (is(r, "Tanh")) return psal_tanh(g, x);
-    if (is(r, "Erf")) return psal_erf(g, x);
-    if (is(r, "Exp")) return psal_exp(g, x);
-    if (is(r, "Log")) return psal_log(g, x);
-    if (is(r, "Sqrt")) return psal_sqrt(g, x);
-    if (is(r, "Abs")) return psal_abs(g, x);
-    if (is(r, "Neg")) return psal_scale(g, x, -1);
-    if (is(r, "Reciprocal")) return psal_pow(g, x, -1);
-    if (is(r, "HardSwish")) return psal_hard_swish(g, x);
-    if (is(r, "HardSigmoid")) return hard_sigmoid(r, x, onnx_float(r, "alpha", 0.2), onnx_float(r, "beta", 0.5));
-    if (is(r, "Gelu")) return gelu(r, x);
-    if (is(r, "LeakyRelu")) { /* alpha x + (1 - alpha) relu(x): at 0 the derivative is alpha, as PyTorch's */
-        const double alpha = onnx_float(r, "alpha", 0.01);
-        return psal_add(g, psal_scale(g, x, alpha), psal_scale(g, psal_relu(g, x), 1 - alpha));
-    }
-    return x; /* Identity */
-}
-
-static void build_unary(onnx_run *r) {
-    const psal_node x = onnx_input(r, 0);
-    if (!onnx_failed(r)) onnx_output(r, 0, unary(r, x));
-}
-
-/* Nothing, but in training mode; torchvision's Swin calls it so, with a ratio of 0. */
-static void build_dropout(onnx_run *r) {
-    const psal_node x = onnx_input(r, 0);
-    double training = 0, ratio = 0.5;
-    if ((onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &training)) ||
-        (onnx_has_input(r, 1) && !onnx_scalar(onnx_constant_input(r, 1), &ratio)) || (training != 0 && ratio != 0))
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
-    if (!onnx_failed(r)) onnx_output(r, 0, x);
-}
-
-/* relu(x) - slope relu(-x) */
-static void build_prelu(onnx_run *r) {
-    psal_graph *g = r->graph;
-    const psal_node x = onnx_input(r, 0), slope = onnx_input(r, 1);
-    if (onnx_failed(r)) return;
-    const psal_node below = psal_relu(g, psal_scale(g, x, -1));
-    onnx_output(r, 0, psal_sub(g, psal_relu(g, x), psal_broadcast_mul(g, below, slope)));
-}
-
-/* PyTorch's exporter writes what it converts of fp16 networks as Casts: everything is float32 here. */
-static void build_cast(onnx_run *r) {
-    const psal_node x = onnx_input(r, 0);
-    const int64_t to = onnx_int(r, "to", 0);
-    if (to != 1 && to != 10 && to != 11 && to != 16)
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "to type %" PRId64 ", which is not of floating-point numbers", to);
-    if (!onnx_failed(r)) onnx_output(r, 0, x);
-}
-
-/* x with one number; PSAL_NO_NODE when there is no way. `first`: the number stands in front. */
-static psal_node with_number(onnx_run *r, psal_node x, double number, bool first) {
-    psal_graph *g = r->graph;
-    if (is(r, "Add")) return psal_shift(g, x, number);
-    if (is(r, "Mul")) return psal_scale(g, x, number);
-    if (is(r, "Sub")) return first ? psal_shift(g, psal_scale(g, x, -1), number) : psal_shift(g, x, -number);
-    if (is(r, "Div")) return first ? psal_scale(g, psal_pow(g, x, -1), number) : psal_scale(g, x, 1 / number);
-    if (is(r, "Pow") && !first)
-        return number == 1     ? x
-               : number == 2   ? psal_mul(g, x, x)
-               : number == 0.5 ? psal_sqrt(g, x)
-                               : psal_pow(g, x, number);
-    if (is(r, "Max")) return psal_clip(g, x, number, INFINITY);
-    if (is(r, "Min")) return psal_clip(g, x, -INFINITY, number);
-    return PSAL_NO_NODE;
-}
-
-/* [C,1,1] beside [N,C,H,W]: the channels' vector; PSAL_NO_NODE when it is another shape. A gate, [N,C,1,1], is none,
- * for one image neither. */
-static psal_node channel_vector(onnx_run *r, psal_node v, const psal_shape *x) {
-    const psal_shape *s = onnx_shape(r, v);
-    if (x->ndim < 2 || s->ndim != x->ndim - 1 || s->dim[0] != x->dim[1]) return PSAL_NO_NODE;
-    for (int i = 1; i < s->ndim; i++)
-        if (s->dim[i] != 1) return PSAL_NO_NODE;
-    return s->ndim == 1 ? v : psal_reshape(r->graph, v, PSAL_SHAPE(x->dim[1]));
-}
-
-typedef psal_node builder(psal_graph *graph, psal_node a, psal_node b);
-
-/* a and b (in either order the same) of equal shapes, with a number for each channel, or repeated as NumPy does. */
-static psal_node combine(onnx_run *r, psal_node a, psal_node b, builder *plain, builder *channel, builder *broadcast) {
-    const psal_shape as = *onnx_shape(r, a), bs = *onnx_shape(r, b);
-    if (psal_shape_equal(&as, &bs)) return plain(r->graph, a, b);
-    psal_node v = channel_vector(r, b, &as);
-    if (v != PSAL_NO_NODE) return channel(r->graph, a, v);
-    v = channel_vector(r, a, &bs);
-    return v != PSAL_NO_NODE ? channel(r->graph, b, v) : broadcast(r->graph, a, b);
-}
-
-static psal_node add(onnx_run *r, psal_node a, psal_node b) {
-    return combine(r, a, b, psal_add, psal_channel_add, psal_broadcast_add);
-}
-
-/* The gate second, whichever way it is written: then sums of gradients have one order. */
-static psal_node multiply_by_gate(psal_graph *graph, psal_node a, psal_node b) {
-    const bool gate_first = psal_shape_count(psal_graph_shape(graph, a)) < psal_shape_count(psal_graph_shape(graph, b));
-    return gate_first ? psal_broadcast_mul(graph, b, a) : psal_broadcast_mul(graph, a, b);
-}
-
-static psal_node two_nodes(onnx_run *r, psal_node a, psal_node b) {
-    psal_graph *g = r->graph;
-    const bool same = psal_shape_equal(onnx_shape(r, a), onnx_shape(r, b));
-    if (is(r, "Add") || is(r, "Sum")) return add(r, a, b);
-    if (is(r, "Mul")) return combine(r, a, b, psal_mul, psal_channel_mul, multiply_by_gate);
-    if (is(r, "Sub")) return same ? psal_sub(g, a, b) : psal_broadcast_sub(g, a, b);
-    if (is(r, "Div")) return same ? psal_div(g, a, b) : psal_broadcast_div(g, a, b);
-    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of two tensors; psal has it of a tensor and a number");
-    return PSAL_NO_NODE;
-}
-
-static void build_binary(onnx_run *r) {
-    if (r->o->input_count < 1) onnx_fail(r, PSAL_ERR_FORMAT, "it has no inputs");
-    if (onnx_failed(r)) return;
-    double number;
-    const onnx_constant *a = onnx_constant_input(r, 0), *b = onnx_constant_input(r, 1);
-    psal_node y = onnx_input(r, 0);
-    if (r->o->input_count == 2 && b && !a && onnx_scalar(b, &number) && b->shape.ndim <= onnx_shape(r, y)->ndim) {
-        y = with_number(r, y, number, false);
-    } else if (r->o->input_count == 2 && a && !b && onnx_scalar(a, &number) &&
-               a->shape.ndim <= onnx_shape(r, onnx_input(r, 1))->ndim) {
-        const psal_node x = onnx_input(r, 1);
-        y = with_number(r, x, number, true);
-        if (y == PSAL_NO_NODE) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of a number and a tensor");
-    } else {
-        for (size_t i = 1; i < r->o->input_count && !onnx_failed(r); i++) {
-            const psal_node x = onnx_input(r, i);
-            if (!onnx_failed(r)) y = two_nodes(r, y, x);
-        }
-    }
-    if (!onnx_failed(r)) onnx_output(r, 0, y);
-}
-
 /* ---- products ---- */
 
 /* alpha a' b' + beta c */
@@ -395,7 +222,7 @@ static void build_gemm(onnx_run *r) {
     if (onnx_has_input(r, 2) && beta != 0) {
         psal_node c = onnx_input(r, 2);
         if (beta != 1) c = psal_scale(g, c, beta);
-        y = add(r, y, c);
+        y = onnx_add(r, y, c);
     }
     onnx_output(r, 0, y);
 }
@@ -439,7 +266,7 @@ static void build_reshape(onnx_run *r) {
 static void build_squeeze(onnx_run *r) {
     const psal_node x = onnx_input(r, 0);
     psal_shape shape;
-    if (!onnx_failed(r) && onnx_squeezed(r, onnx_shape(r, x), is(r, "Unsqueeze"), &shape))
+    if (!onnx_failed(r) && onnx_squeezed(r, onnx_shape(r, x), onnx_is(r, "Unsqueeze"), &shape))
         onnx_output(r, 0, psal_reshape(r->graph, x, shape));
 }
 
@@ -535,16 +362,52 @@ static void build_scatter(onnx_run *r) {
     onnx_output(r, 0, psal_reshape(g, y, s));
 }
 
-/* Constant padding: zeros around x - value, plus value. */
+/* Where pixel `at` of a padded axis is taken from, or -1: reflect is 2 1 0 1 2 1 0, edge 0 0 0 1 2 2 2. */
+static int64_t padded_from(const char *mode, int64_t at, int64_t length) {
+    const int64_t last = length - 1;
+    if (strcmp(mode, "edge") == 0) return at < 0 ? 0 : at > last ? last : at;
+    const int64_t mirrored = at < 0 ? -at : at > last ? 2 * last - at : at;
+    return mirrored < 0 || mirrored > last ? -1 : mirrored;
+}
+
+/* Padding with what is there: each axis gathers its pixels. */
+static psal_node pad_with_pixels(onnx_run *r, psal_node x, const char *mode, const int64_t *before,
+                                 const int64_t *after) {
+    const psal_shape s = *onnx_shape(r, x);
+    for (int axis = 0; axis < s.ndim && !onnx_failed(r); axis++) {
+        const int64_t length = s.dim[axis], padded = before[axis] + length + after[axis];
+        if (before[axis] == 0 && after[axis] == 0) continue;
+        int64_t *from = padded > 0 && padded <= INT32_MAX ? calloc((size_t)padded, sizeof *from) : NULL;
+        if (!from) onnx_fail(r, PSAL_ERR_MEMORY, "no memory for %" PRId64 " pixels in a row", padded);
+        for (int64_t i = 0; from && i < padded && !onnx_failed(r); i++) {
+            from[i] = padded_from(mode, i - before[axis], length);
+            if (from[i] < 0)
+                onnx_fail(r, PSAL_ERR_UNSUPPORTED, "%s by %" PRId64 " and %" PRId64 " of a length of %" PRId64, mode,
+                          before[axis], after[axis], length);
+        }
+        if (!onnx_failed(r)) x = psal_gather(r->graph, x, axis, from, padded);
+        free(from);
+    }
+    return x;
+}
+
+/* Constant: zeros around x - value, plus value. */
+static psal_node pad_with_number(onnx_run *r, psal_node x, double value, const int64_t *before, const int64_t *after) {
+    if (value == 0) return psal_pad(r->graph, x, before, after);
+    return psal_shift(r->graph, psal_pad(r->graph, psal_shift(r->graph, x, -value), before, after), value);
+}
+
 static void build_pad(onnx_run *r) {
-    psal_node x = onnx_input(r, 0);
-    const psal_attribute *mode = onnx_attribute(r->o, "mode");
+    const psal_node x = onnx_input(r, 0);
+    const psal_attribute *a = onnx_attribute(r->o, "mode");
+    const char *mode = a ? a->text : "constant";
+    const bool number = strcmp(mode, "constant") == 0;
     double value = onnx_float(r, "value", 0);
     int64_t count, axis_count, before[PSAL_MAX_DIMS] = {0}, after[PSAL_MAX_DIMS] = {0};
     const int64_t *pads = onnx_integers_of(r, "pads", 1, &count);
     const int64_t *axes = onnx_has_input(r, 3) ? onnx_integers(r, 3, &axis_count) : NULL;
-    if (mode && strcmp(mode->text, "constant") != 0)
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute mode '%.40s': psal has constant", mode->text);
+    if (!number && strcmp(mode, "reflect") != 0 && strcmp(mode, "edge") != 0)
+        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "attribute mode '%.40s': psal has constant, reflect and edge", mode);
     if (onnx_has_input(r, 2) && !onnx_scalar(onnx_constant_input(r, 2), &value))
         onnx_fail(r, PSAL_ERR_UNSUPPORTED, "its value is not known beforehand");
     if (onnx_failed(r)) return;
@@ -560,9 +423,9 @@ static void build_pad(onnx_run *r) {
         before[axis] = pads[i];
         after[axis] = pads[padded + i];
     }
-    if (value != 0) x = psal_shift(r->graph, x, -value);
-    x = psal_pad(r->graph, x, before, after);
-    onnx_output(r, 0, value != 0 ? psal_shift(r->graph, x, value) : x);
+    const psal_node y = number ? pad_with_number(r, x, value, before, after)
+                               : pad_with_pixels(r, x, mode, before, after);
+    if (!onnx_failed(r)) onnx_output(r, 0, y);
 }
 
 static void build_expand(onnx_run *r) {
@@ -630,7 +493,7 @@ static void build_reduce(onnx_run *r) {
     const int64_t *wanted = onnx_integers_of(r, "axes", 1, &count);
     if (onnx_failed(r)) return;
     const psal_shape s = *onnx_shape(r, x);
-    const bool keep = onnx_int(r, "keepdims", 1) != 0, mean = is(r, "ReduceMean");
+    const bool keep = onnx_int(r, "keepdims", 1) != 0, mean = onnx_is(r, "ReduceMean");
     int axes[PSAL_MAX_DIMS], used = 0;
     bool chosen[PSAL_MAX_DIMS] = {false};
     if (!count && onnx_int(r, "noop_with_empty_axes", 0)) {
@@ -649,7 +512,7 @@ static void build_reduce(onnx_run *r) {
         onnx_output(r, 0, keep ? y : psal_reshape(r->graph, y, PSAL_SHAPE(s.dim[0], s.dim[1])));
         return;
     }
-    if (is(r, "ReduceL2")) { /* of zeros nearly 0, so that the derivative there is 0, as PyTorch's */
+    if (onnx_is(r, "ReduceL2")) { /* of zeros nearly 0, so that the derivative there is 0, as PyTorch's */
         const psal_node squares = psal_sum_axes(r->graph, psal_mul(r->graph, x, x), axes, used, keep);
         onnx_output(r, 0, psal_sqrt(r->graph, psal_clip(r->graph, squares, FLT_MIN, INFINITY)));
         return;
@@ -690,79 +553,85 @@ static void build_never(onnx_run *r) {
 
 /* In strcmp's order. The three numbers are bits: inputs that are weights, operands, statistics. */
 static const onnx_operator operators[] = {
-    {"Abs", " ", 0, 1, 0, build_unary, onnx_fold_unary},
-    {"Add", " ", 0, 3, 0, build_binary, onnx_fold_binary},
+    {"Abs", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
+    {"Add", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
     {"And", " ", 0, 0, 0, build_never, onnx_fold_binary},
     {"AveragePool", WINDOW "ceil_mode count_include_pad ", 0, 0, 0, build_pool, NULL},
     {"BatchNormalization", " epsilon momentum spatial training_mode ", 6, 0, 24, build_batch_norm, NULL},
-    {"Cast", " to ", 0, 1, 0, build_cast, onnx_fold_cast},
+    {"Cast", " to ", 0, 1, 0, onnx_build_cast, onnx_fold_cast},
     {"Ceil", " ", 0, 0, 0, build_never, onnx_fold_unary},
-    {"Clip", " max min ", 0, 0, 0, build_clip, NULL},
+    {"Celu", " alpha ", 0, 0, 0, onnx_build_unary, NULL},
+    {"Clip", " max min ", 0, 0, 0, onnx_build_clip, NULL},
     {"Concat", " axis ", 0, ~0u, 0, build_concat, onnx_fold_concat},
     {"Constant", " value value_float value_floats value_int value_ints ", 0, 0, 0, build_never, fold_constant},
     {"ConstantOfShape", " value ", 0, 0, 0, build_never, onnx_fold_fill},
     {"Conv", WINDOW "group ", 6, 0, 0, build_conv, NULL},
-    {"Div", " ", 0, 3, 0, build_binary, onnx_fold_binary},
-    {"Dropout", " ratio seed ", 0, 0, 0, build_dropout, NULL},
+    {"Div", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
+    {"Dropout", " ratio seed ", 0, 0, 0, onnx_build_dropout, NULL},
     {"Einsum", " equation ", 3, 0, 0, onnx_build_einsum, NULL},
+    {"Elu", " alpha ", 0, 0, 0, onnx_build_unary, NULL},
     {"Equal", " ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"Erf", " ", 0, 0, 0, build_unary, NULL},
-    {"Exp", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Erf", " ", 0, 0, 0, onnx_build_unary, NULL},
+    {"Exp", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"Expand", " ", 0, 1, 0, build_expand, onnx_fold_expand},
     {"Flatten", " axis ", 0, 1, 0, build_flatten, NULL},
     {"Floor", " ", 0, 0, 0, build_never, onnx_fold_unary},
     {"Gather", " axis ", 0, 1, 0, build_gather, onnx_fold_gather},
-    {"Gelu", " approximate ", 0, 0, 0, build_unary, NULL},
+    {"Gelu", " approximate ", 0, 0, 0, onnx_build_unary, NULL},
     {"Gemm", " alpha beta transA transB ", 6, 0, 0, build_gemm, NULL},
     {"GlobalAveragePool", " ", 0, 0, 0, build_global_pool, NULL},
     {"GlobalMaxPool", " ", 0, 0, 0, build_global_pool, NULL},
     {"Greater", " ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"HardSigmoid", " alpha beta ", 0, 0, 0, build_unary, NULL},
-    {"HardSwish", " ", 0, 0, 0, build_unary, NULL},
-    {"Identity", " ", 0, 1, 0, build_unary, onnx_fold_shape_change},
+    {"HardSigmoid", " alpha beta ", 0, 0, 0, onnx_build_unary, NULL},
+    {"HardSwish", " ", 0, 0, 0, onnx_build_unary, NULL},
+    {"Identity", " ", 0, 1, 0, onnx_build_unary, onnx_fold_shape_change},
     {"InstanceNormalization", " epsilon ", 6, 0, 0, build_instance_norm, NULL},
     {"LayerNormalization", " axis epsilon stash_type ", 6, 0, 0, build_layer_norm, NULL},
-    {"LeakyRelu", " alpha ", 0, 0, 0, build_unary, NULL},
+    {"LeakyRelu", " alpha ", 0, 0, 0, onnx_build_unary, NULL},
     {"Less", " ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"Log", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Log", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"MatMul", " ", 3, 0, 0, build_matmul, NULL},
-    {"Max", " ", 0, 0, 0, build_binary, onnx_fold_binary},
+    {"Max", " ", 0, 0, 0, onnx_build_binary, onnx_fold_binary},
     {"MaxPool", WINDOW "ceil_mode storage_order ", 0, 0, 0, build_pool, NULL},
-    {"Min", " ", 0, 0, 0, build_binary, onnx_fold_binary},
+    {"Min", " ", 0, 0, 0, onnx_build_binary, onnx_fold_binary},
+    {"Mish", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Mod", " fmod ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"Mul", " ", 0, 3, 0, build_binary, onnx_fold_binary},
-    {"Neg", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Mul", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
+    {"Neg", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"Not", " ", 0, 0, 0, build_never, onnx_fold_unary},
     {"Or", " ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"PRelu", " ", 2, 0, 0, build_prelu, NULL},
+    {"PRelu", " ", 2, 0, 0, onnx_build_prelu, NULL},
     {"Pad", " mode pads value ", 0, 1, 0, build_pad, NULL},
-    {"Pow", " ", 0, 1, 0, build_binary, onnx_fold_binary},
+    {"Pow", " ", 0, 1, 0, onnx_build_binary, onnx_fold_binary},
     {"Range", " ", 0, 0, 0, build_never, onnx_fold_range},
-    {"Reciprocal", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Reciprocal", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"ReduceL2", " axes keepdims ", 0, 1, 0, build_reduce, NULL},
     {"ReduceMax", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
     {"ReduceMean", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
     {"ReduceMin", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
     {"ReduceProd", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
     {"ReduceSum", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
-    {"Relu", " ", 0, 0, 0, build_unary, NULL},
+    {"Relu", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Reshape", " allowzero ", 0, 1, 0, build_reshape, onnx_fold_shape_change},
     {"Resize",
      " antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
      "keep_aspect_ratio_policy mode nearest_mode ",
      0, 1, 0, onnx_build_resize, NULL},
     {"ScatterND", " reduction ", 0, 5, 0, build_scatter, onnx_fold_scatter},
+    {"Selu", " alpha gamma ", 0, 0, 0, onnx_build_unary, NULL},
     {"Shape", " end start ", 0, 0, 0, build_shape, NULL},
-    {"Sigmoid", " ", 0, 0, 0, build_unary, NULL},
+    {"Sigmoid", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Size", " ", 0, 0, 0, build_size, NULL},
     {"Slice", " axes ends starts ", 0, 1, 0, build_slice, onnx_fold_slice},
     {"Softmax", " axis ", 0, 0, 0, build_softmax, NULL},
+    {"Softplus", " ", 0, 0, 0, onnx_build_unary, NULL},
+    {"Softsign", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Split", " axis num_outputs split ", 0, 1, 0, build_split, NULL},
-    {"Sqrt", " ", 0, 1, 0, build_unary, onnx_fold_unary},
+    {"Sqrt", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"Squeeze", " axes ", 0, 1, 0, build_squeeze, onnx_fold_shape_change},
-    {"Sub", " ", 0, 3, 0, build_binary, onnx_fold_binary},
-    {"Sum", " ", 0, ~0u, 0, build_binary, NULL},
-    {"Tanh", " ", 0, 0, 0, build_unary, NULL},
+    {"Sub", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
+    {"Sum", " ", 0, ~0u, 0, onnx_build_binary, NULL},
+    {"Tanh", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Transpose", " perm ", 0, 1, 0, build_transpose, onnx_fold_transpose},
     {"Unsqueeze", " axes ", 0, 1, 0, build_squeeze, onnx_fold_shape_change},
     {"Upsample", " mode ", 0, 1, 0, onnx_build_resize, NULL},

@@ -22,6 +22,10 @@ bool onnx_failed(const onnx_run *r) {
     return r->n->error.status != PSAL_OK;
 }
 
+bool onnx_is(const onnx_run *r, const char *type) {
+    return strcmp(r->o->type, type) == 0;
+}
+
 void onnx_fail(onnx_run *r, psal_status status, const char *format, ...) {
     char message[600], title[300];
     va_list arguments;

@@ -176,6 +176,36 @@ def rows_case(psal, folder, fold, seed):
     return defects + row_edits(psal, folder, model, image, preprocess, label, arguments, rng), errors
 
 
+class Activations(torch.nn.Module):
+    """The activations and kinds of padding that no network of torchvision has"""
+    def __init__(self):
+        super().__init__()
+        after = (torch.nn.ELU(0.7), torch.nn.CELU(0.6), torch.nn.SELU(), torch.nn.Softplus(), torch.nn.Softsign(), torch.nn.Mish(),
+                 torch.nn.LeakyReLU(0.1), torch.nn.PReLU(8), torch.nn.Tanh())
+        pads = (torch.nn.ReflectionPad2d((2, 1, 1, 2)), torch.nn.ReplicationPad2d((0, 2, 3, 1)), torch.nn.ConstantPad2d((1, 1, 1, 1), 0.5))
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2), *(layer for i, activation in enumerate(after) for layer in (
+            activation, pads[i % 3], torch.nn.Conv2d(8, 8, 3))))
+        self.head = torch.nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.head(self.layers(x).mean((2, 3)))
+
+
+def activations_case(psal, folder, seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    model, weights, image = Activations().eval(), folder / "model.onnx", folder / "image.png"
+    with torch.no_grad():  # inputs on both sides of 0, and far enough from it
+        for parameter in model.parameters():
+            parameter *= 2
+    export(model, weights, 32)
+    test_run.random_image(image, 32, 32, rng)
+    preprocess = "torchvision;resize=32;crop=32"
+    defects, errors, _ = test_run.check(psal, folder, model, image, preprocess, int(rng.integers(10)), [
+        "--weights", weights, "--preprocess", preprocess], mode="naive", ks=(10,))
+    return defects, errors
+
+
 def bits_case(psal, folder, model, image, arguments):
     """The state_dict and the ONNX file give the same bytes"""
     state = folder / "weights.safetensors"
@@ -332,7 +362,7 @@ def main():
             passed, failed = node_tests(args.build, pathlib.Path(folder), args.only)
         elif not NODES.exists():
             print("operators: left out, libonnx-testdata is not installed")
-        for name in (*(ALL if args.slow else SMALL), "rows", "columns", "folding"):
+        for name in (*(ALL if args.slow else SMALL), "rows", "columns", "folding", "activations"):
             start, side = time.monotonic(), of_name(SIDES, name, 64)
             if args.only not in name:
                 continue
@@ -341,6 +371,8 @@ def main():
                     defects, errors = rows_case(psal, pathlib.Path(folder), name == "columns", seed)
                 elif name == "folding":
                     defects, errors = folding_case(psal, pathlib.Path(folder))
+                elif name == "activations":
+                    defects, errors = activations_case(psal, pathlib.Path(folder), seed)
                 else:
                     defects, errors = network_case(psal, pathlib.Path(folder), name, side, seed)
             except RuntimeError as error:
