@@ -442,7 +442,7 @@ def test_weights_key():
     for key in ("a", "b."):
         answer = answer_of("--weights", path, *rest, "--weights-key", key)
         check(f"--weights-key {key}", (answer["predicted"] == plain["predicted"]) == (key == "a"), answer["predicted"])
-    for program_name in ("psal-stats", "psal-prune", "psal-finetune", "psal-neighbors", "psal-convert"):
+    for program_name in ("psal-stats", "psal-prune", "psal-finetune", "psal-check", "psal-neighbors", "psal-convert"):
         help_text = subprocess.run([str(built.parent / program_name), "--help"], capture_output=True, text=True, env=environment).stdout
         check(f"{program_name} --weights-key", "--weights-key" in help_text, help_text[:200])
     other = json.loads(json.dumps({"__metadata__": metadata, **header}))
