@@ -273,10 +273,11 @@ static const psal_interval *mean_of(const run *r, int row, int measure) {
 
 /* In words: what is above a half survives, what is below a tenth is gone. */
 static const char *judge(double value) {
-    return isnan(value)  ? "cannot be compared"
-           : value > 0.5 ? "survives, and so says little of what the network has learnt"
-           : value > 0.1 ? "survives in part: so much of it comes from the picture and the network's shape"
-                         : "does not survive, as it should not";
+    return isnan(value)   ? "cannot be compared"
+           : value > 0.5  ? "survives, and so says little of what the network has learnt"
+           : value > 0.1  ? "survives in part: so much of it comes from the picture and the network's shape"
+           : value > -0.1 ? "does not survive, as it should not"
+                          : "does not survive, but turns about: what stood out now lies low";
 }
 
 static void say(run *r) {
