@@ -12,8 +12,9 @@
 
 #include "engine/kernels/conv2d/amx/codes.h"
 #include "engine/kernels/conv2d/amx/tile.h"
-#include "engine/kernels/conv2d/simd/winograd.h"
 #include "engine/kernels/conv2d/simd/winograd_tile.h"
+
+_Static_assert(TILE_WIDTH == PANEL, "psal_winograd_output reads panels");
 
 #define GROUP_TILES 7u /* tiles transformed together: 30 columns of the image with m = 4, 16 with m = 2 */
 #define FEW_STEPS 2u   /* with F(4 x 4) and so few, V of a band of 32 tiles has 442 KiB */
@@ -21,10 +22,11 @@
 #define MOST_PANELS 4u
 
 typedef struct plan {
-    winograd_form form;
-    int m;
-    size_t frequencies; /* (m+2)^2 */
     winograd_tiling t;
+    bool transposed;
+    int m;
+    size_t frequencies;             /* (m+2)^2 */
+    size_t sources, results;        /* channels */
     size_t steps, panels, together; /* panels that a band multiplies before it transforms */
     size_t tiles;                   /* of all images */
     size_t bands, band_rows;        /* rows of A of the largest band: tiles, in whole blocks */
@@ -35,10 +37,14 @@ typedef struct plan {
 
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads) {
     const int m = winograd_height(form).results;
-    plan p = {
-        .form = form, .m = m, .frequencies = winograd_products(form), .t = winograd_tiling_of(s, transposed, form)};
-    p.steps = psal_ceil_div(p.t.sources, GROUP);
-    p.panels = psal_ceil_div(p.t.results, TILE_WIDTH);
+    plan p = {.t = winograd_tiling_of(s, transposed, form),
+              .transposed = transposed,
+              .m = m,
+              .frequencies = winograd_products(form)};
+    p.sources = p.t.source.channels;
+    p.results = p.t.result.channels;
+    p.steps = psal_ceil_div(p.sources, GROUP);
+    p.panels = psal_ceil_div(p.results, TILE_WIDTH);
     p.tiles = p.t.image_rows * p.t.tile_columns * (size_t)s->batch;
 
     const bool small = m == 4 && p.steps <= FEW_STEPS;
@@ -57,12 +63,9 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     return p;
 }
 
-static bool is_transposed(const psal_convolution *c) {
-    return c->direction == PSAL_CONV2D_DX;
-}
-
 static psal_status prepare(psal_convolution *c, psal_error *err) {
-    const plan p = make_plan(&c->shape, is_transposed(c), (winograd_form)c->algorithm->form, c->threads);
+    const bool transposed = c->direction == PSAL_CONV2D_DX;
+    const plan p = make_plan(&c->shape, transposed, (winograd_form)c->algorithm->form, c->threads);
     return psal_conv2d_keep_plan(c, &p, sizeof p, (p.u_floats + (size_t)c->threads * p.buffer) * sizeof(float), err);
 }
 
@@ -126,69 +129,46 @@ static void tile_pairs(int m, const float *first, const float *second, size_t co
 /* ---- U ---- */
 
 /* U of one panel and step: u[frequency][step][part][result / 16][pair][result % 16], 0 beyond the last channel */
-static void make_filters(const plan *p, bool transposed, const float *w, size_t panel, size_t step, float *u) {
+static void make_filters(const plan *p, const float *w, size_t panel, size_t step, float *u) {
     float taps[2][BLOCK * 9 * BLOCK] __attribute__((aligned(64)));
     u += panel * p->u_panel + step * STEP_FLOATS;
     for (size_t block = 0; block < 2; block++, u += TILE_FLOATS) {
         const size_t result = panel * TILE_WIDTH + block * BLOCK;
-        const size_t lanes = result < p->t.results ? psal_size_min(BLOCK, p->t.results - result) : 0;
+        const size_t lanes = result < p->results ? psal_size_min(BLOCK, p->results - result) : 0;
         memset(taps, 0, sizeof taps);
         for (size_t half = 0; half < 2 && lanes; half++) {
             const size_t c = step * GROUP + half * BLOCK,
-                         channels = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
-            if (!transposed && channels) /* w[result, c, 3, 3] */
-                psal_winograd_load_filters(w + (result * p->t.sources + c) * 9, p->t.sources * 9, lanes, channels, 9,
+                         channels = c < p->sources ? psal_size_min(BLOCK, p->sources - c) : 0;
+            if (!p->transposed && channels) /* w[result, c, 3, 3] */
+                psal_winograd_load_filters(w + (result * p->sources + c) * 9, p->sources * 9, lanes, channels, 9,
                                            taps[half]);
-            for (size_t i = 0; transposed && i < channels; i++) /* w[c, result, 3, 3] */
-                load_taps(w + ((c + i) * p->t.results + result) * 9, lanes, 9, taps[half] + i * 9 * BLOCK);
+            for (size_t i = 0; p->transposed && i < channels; i++) /* w[c, result, 3, 3] */
+                load_taps(w + ((c + i) * p->results + result) * 9, lanes, 9, taps[half] + i * 9 * BLOCK);
         }
         for (size_t pair = 0; pair < STEP_PAIRS; pair++)
-            filter_pairs(p->m, transposed, taps[0] + pair * 9 * BLOCK, taps[1] + pair * 9 * BLOCK, u + pair * BLOCK,
+            filter_pairs(p->m, p->transposed, taps[0] + pair * 9 * BLOCK, taps[1] + pair * 9 * BLOCK, u + pair * BLOCK,
                          p->u_step);
     }
 }
 
 /* ---- bands ---- */
 
-/* Tiles first .. first+count-1 of one row of tiles, and the place of the first */
-typedef struct tile_run {
-    size_t first, count, image, row, column;
-} tile_run;
-
-/* The tiles from `tile` on in its row of tiles, before `end`, at most `most` */
-static tile_run run_at(const plan *p, size_t tile, size_t end, size_t most) {
-    const size_t row = tile / p->t.tile_columns, column = tile % p->t.tile_columns;
-    const size_t count = psal_size_min(psal_size_min(most, end - tile), p->t.tile_columns - column);
-    return (tile_run){tile, count, row / p->t.image_rows, row % p->t.image_rows, column};
-}
-
 /* V: v[frequency][tile / 32][step][part][tile / 16 % 2][tile % 16][pair], 0 beyond the last channel */
 static void transform_band(const plan *p, const float *source, size_t start, size_t end, float *v, float *line) {
-    const size_t plane = (size_t)p->t.source.height * (size_t)p->t.source.width, m = (size_t)p->m;
-    for (size_t tile = start; tile < end;) {
-        const tile_run run = run_at(p, tile, end, GROUP_TILES);
-        const size_t columns = run.count * m + 2;
+    winograd_tiles tiles;
+    for (size_t first = start; first < end; first += tiles.count) {
+        tiles = winograd_tiles_at(&p->t, first, end, GROUP_TILES);
         for (size_t step = 0; step < p->steps; step++) {
-            for (size_t half = 0; half < 2; half++) {
-                const size_t c = step * GROUP + half * BLOCK;
-                winograd_planes planes = p->t.source;
-                planes.lanes = c < p->t.sources ? psal_size_min(BLOCK, p->t.sources - c) : 0;
-                if (planes.lanes)
-                    load_lines(source + (run.image * p->t.sources + c) * plane, &planes,
-                               (int)(run.row * m) + p->t.row_offset, (int)(run.column * m) + p->t.column_offset,
-                               p->m + 2, (int)columns, line + half * p->line);
-                else
-                    memset(line + half * p->line, 0, p->line * sizeof *line);
-            }
-            for (size_t i = 0; i < run.count; i++) {
-                const size_t row = tile + i - start;
-                const float *from = line + i * m * BLOCK;
+            const size_t columns = load_windows(&p->t, source, &tiles, step * 2, line);
+            load_windows(&p->t, source, &tiles, step * 2 + 1, line + p->line);
+            for (size_t i = 0; i < tiles.count; i++) {
+                const size_t row = first + i - start;
+                const float *from = line + i * (size_t)p->m * BLOCK;
                 tile_pairs(p->m, from, from + p->line, columns,
                            v + (row / TILE_ROWS * p->steps + step) * STEP_FLOATS + row % TILE_ROWS * STEP_PAIRS,
                            p->v_step);
             }
         }
-        tile += run.count;
     }
 }
 
@@ -208,25 +188,8 @@ static void multiply(const plan *p, size_t rows, size_t panel, size_t panels, co
     }
 }
 
-static void finish(const plan *p, size_t start, size_t end, size_t panel, const float *product, float *line,
-                   float *result) {
-    const size_t plane = (size_t)p->t.result.height * (size_t)p->t.result.width, m = (size_t)p->m;
-    for (size_t tile = start; tile < end;) {
-        const tile_run run = run_at(p, tile, end, p->t.tile_columns);
-        for (size_t o = panel * TILE_WIDTH; o < psal_size_min((panel + 1) * TILE_WIDTH, p->t.results); o += BLOCK) {
-            winograd_planes planes = p->t.result;
-            planes.lanes = psal_size_min(BLOCK, p->t.results - o);
-            psal_winograd_output(p->form, product + (tile - start) * TILE_WIDTH + o % TILE_WIDTH, p->p_step, TILE_WIDTH,
-                                 run.count, line, result + (run.image * p->t.results + o) * plane, &planes,
-                                 (int)(run.row * m), (int)(run.column * m));
-        }
-        tile += run.count;
-    }
-}
-
 static void run(const psal_convolution *c, const psal_conv2d_operands *o, void *scratch) {
     const plan *p = c->plan;
-    const bool transposed = is_transposed(c);
     float *u = scratch, *buffers = u + p->u_floats;
 #pragma omp parallel num_threads(c->threads) if (c->threads > 1)
     {
@@ -234,17 +197,17 @@ static void run(const psal_convolution *c, const psal_conv2d_operands *o, void *
         float *line = product + p->frequencies * p->p_step;
         psal_amx_begin();
 #pragma omp for schedule(dynamic)
-        for (size_t i = 0; i < p->panels * p->steps; i++)
-            make_filters(p, transposed, o->w, i / p->steps, i % p->steps, u);
+        for (size_t i = 0; i < p->panels * p->steps; i++) make_filters(p, o->w, i / p->steps, i % p->steps, u);
 #pragma omp for schedule(dynamic)
         for (size_t band = 0; band < p->bands; band++) {
             const size_t start = even_start(p->tiles, p->bands, band), end = even_start(p->tiles, p->bands, band + 1);
-            transform_band(p, transposed ? o->dy : o->x, start, end, v, line);
+            transform_band(p, p->transposed ? o->dy : o->x, start, end, v, line);
             for (size_t panel = 0; panel < p->panels; panel += p->together) {
                 const size_t panels = psal_size_min(p->together, p->panels - panel);
                 multiply(p, end - start, panel, panels, v, u, product);
                 for (size_t i = 0; i < panels; i++)
-                    finish(p, start, end, panel + i, product + i * p->band_rows * TILE_WIDTH, line, o->result);
+                    psal_winograd_output(&p->t, product + i * p->band_rows * PANEL, p->p_step, start, end, panel + i,
+                                         line, o->result);
             }
         }
         psal_amx_end();

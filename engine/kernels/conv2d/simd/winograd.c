@@ -13,14 +13,12 @@
  *
  * The AMX driver (amx/winograd.c) shares the tiling and the transforms. It has its own loops, because U and V are
  * packed as pairs of bfloat16 there and U is always computed beforehand. */
-#include "engine/kernels/conv2d/simd/winograd.h"
+#include "engine/kernels/conv2d/simd/winograd_transform.h"
 
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/conv2d/simd/codes.h"
 #include "engine/kernels/conv2d/simd/register_tile.h"
-#include "engine/kernels/conv2d/simd/winograd_transform.h"
 
-#define PANEL (2 * BLOCK)      /* results */
 #define BAND_FLOATS (2u << 20) /* V of a band of all threads: at most 8 MiB */
 /* A band of one thread: V at most 864 KiB, at least 14 tiles, and U at most 12 MiB, because each band reads all of
  * it. */
@@ -39,9 +37,10 @@
 #define K_BLOCK_FLOATS (160u << 10) /* U of one panel and K block where it is not shared: 640 KiB */
 
 typedef struct plan {
-    winograd_form form;
-    size_t products, filters, taps; /* frequencies of a tile and of a filter, elements of a filter's plane */
     winograd_tiling t;
+    bool transposed;
+    size_t products, filters, taps; /* frequencies of a tile and of a filter, elements of a filter's plane */
+    size_t sources, results;        /* channels */
     size_t source_blocks, result_blocks, panels;
     size_t task_panels, panel_groups; /* panels of one task, and how many such groups */
     size_t tile_rows;                 /* of all images */
@@ -52,6 +51,7 @@ typedef struct plan {
     size_t k_block, k_blocks;            /* source channels of a K block */
     size_t v_step, u_step, p_step;       /* between frequencies (winograd_step) */
     size_t v_floats, u_floats, p_floats; /* of V; U of one panel and K block; P of one panel and strip */
+    size_t u_panel;                      /* between panels of U */
     size_t buffer;                       /* per thread */
 } plan;
 
@@ -76,7 +76,7 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks) {
     p->tile_rows = tile_rows;
     p->bands = psal_ceil_div(tile_rows, psal_size_max(BAND_FLOATS / row_floats(p), 1));
     p->band_rows = psal_ceil_div(tile_rows, p->bands);
-    p->strips = psal_ceil_div(p->band_rows, rows_of(p, strip_tiles(p->form)));
+    p->strips = psal_ceil_div(p->band_rows, rows_of(p, strip_tiles(p->t.form)));
     if (p->strips * p->panels < tasks) p->strips = psal_size_min(psal_ceil_div(tasks, p->panels), p->band_rows);
     p->strip_rows = psal_ceil_div(p->band_rows, p->strips);
     p->shared_filters = p->bands * p->strips > 1;
@@ -84,10 +84,9 @@ static void divide_rows(plan *p, size_t tile_rows, size_t tasks) {
 
 /* Bands become tasks of one thread each where enough tiles fit in its L2 cache to pay for reading U. */
 static void choose_band_tasks(plan *p, int threads) {
-    const size_t rows = psal_size_min(BAND_TASK_FLOATS / row_floats(p), rows_of(p, strip_tiles(p->form)));
+    const size_t rows = psal_size_min(BAND_TASK_FLOATS / row_floats(p), rows_of(p, strip_tiles(p->t.form)));
     p->band_tasks = p->shared_filters && p->k_blocks == 1 && rows * p->t.tile_columns >= BAND_TASK_TILES &&
-                    p->tile_rows >= rows * WANTED_TASKS &&
-                    p->filters * p->t.sources * p->t.results <= BAND_TASK_FILTERS;
+                    p->tile_rows >= rows * WANTED_TASKS && p->filters * p->sources * p->results <= BAND_TASK_FILTERS;
     if (!p->band_tasks) return;
     p->bands = psal_round_up(psal_ceil_div(p->tile_rows, rows), (size_t)threads); /* as much for each */
     p->bands = psal_size_min(p->bands, p->tile_rows);
@@ -96,20 +95,22 @@ static void choose_band_tasks(plan *p, int threads) {
 }
 
 static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form form, int threads) {
-    plan p = {.form = form,
+    plan p = {.t = winograd_tiling_of(s, transposed, form),
+              .transposed = transposed,
               .products = winograd_products(form),
               .filters = winograd_filters(form),
-              .taps = winograd_taps(form),
-              .t = winograd_tiling_of(s, transposed, form)};
-    p.source_blocks = psal_ceil_div(p.t.sources, BLOCK);
-    p.result_blocks = psal_ceil_div(p.t.results, BLOCK);
-    p.panels = psal_ceil_div(p.t.results, PANEL);
+              .taps = winograd_taps(form)};
+    p.sources = p.t.source.channels;
+    p.results = p.t.result.channels;
+    p.source_blocks = psal_ceil_div(p.sources, BLOCK);
+    p.result_blocks = psal_ceil_div(p.results, BLOCK);
+    p.panels = psal_ceil_div(p.results, PANEL);
 
     divide_rows(&p, p.t.image_rows, WANTED_TASKS);
-    p.k_block = p.t.sources;
+    p.k_block = p.sources;
     if (!p.shared_filters)
-        p.k_block = psal_size_min(p.t.sources, psal_size_max(K_BLOCK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
-    p.k_blocks = psal_ceil_div(p.t.sources, p.k_block);
+        p.k_block = psal_size_min(p.sources, psal_size_max(K_BLOCK_FLOATS / (p.filters * PANEL) / BLOCK, 1) * BLOCK);
+    p.k_blocks = psal_ceil_div(p.sources, p.k_block);
     divide_rows(&p, p.t.image_rows * (size_t)s->batch, threads > 1 ? WANTED_TASKS : 1);
     choose_band_tasks(&p, threads);
 
@@ -119,6 +120,7 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
     p.v_floats = p.products * p.v_step;
     p.u_floats = p.filters * p.u_step;
     p.p_floats = p.products * p.p_step;
+    p.u_panel = p.k_blocks * p.u_floats;
     p.task_panels = p.band_tasks || (p.shared_filters && psal_ceil_div(p.panels, 2) * p.strips >= WANTED_TASKS) ? 2 : 1;
     p.panel_groups = psal_ceil_div(p.panels, p.task_panels);
     p.buffer = psal_winograd_line_floats(form, p.t.tile_columns) + p.task_panels * p.p_floats;
@@ -128,65 +130,75 @@ static plan make_plan(const psal_conv2d_shape *s, bool transposed, winograd_form
 }
 
 static size_t shared_floats(const plan *p) {
-    return (p->band_tasks ? 0 : p->v_floats) + (p->shared_filters ? p->panels * p->k_blocks * p->u_floats : 0);
-}
-
-static bool is_transposed(const psal_convolution *c) {
-    return c->direction == PSAL_CONV2D_DX;
+    return (p->band_tasks ? 0 : p->v_floats) + (p->shared_filters ? p->panels * p->u_panel : 0);
 }
 
 static psal_status prepare(psal_convolution *c, psal_error *err) {
-    const plan p = make_plan(&c->shape, is_transposed(c), (winograd_form)c->algorithm->form, c->threads);
+    const bool transposed = c->direction == PSAL_CONV2D_DX;
+    const plan p = make_plan(&c->shape, transposed, (winograd_form)c->algorithm->form, c->threads);
     return psal_conv2d_keep_plan(c, &p, sizeof p, (shared_floats(&p) + (size_t)c->threads * p.buffer) * sizeof(float),
                                  err);
 }
 
-/* u[frequency][block of results][source channel of the K block][16]: source channels first .. end-1 of one panel; the K
- * block begins with channel `start`. */
-static void make_filters(const plan *p, const float *w, size_t panel, size_t start, size_t first, size_t end,
-                         float *u) {
+/* What all tasks of a call share */
+typedef struct call {
+    const plan *p;
+    const float *source, *w;
+    float *result, *shared_u;
+} call;
+
+/* U of source channels first .. end-1 and one panel of filters w[result, c, taps]; see make_filters. */
+static void make_panel(const plan *p, const float *w, size_t panel, size_t start, size_t first, size_t end, float *u) {
     float taps[BLOCK * WINOGRAD_MOST_TAPS * BLOCK] __attribute__((aligned(64)));
     const size_t count = p->taps;
     for (size_t block = panel * 2; block < psal_size_min(panel * 2 + 2, p->result_blocks); block++) {
-        const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->t.results - result);
+        const size_t result = block * BLOCK, lanes = psal_size_min(BLOCK, p->results - result);
         float *dst = u + block % 2 * p->k_block * BLOCK;
-        for (size_t c = first; c < end; c++) { /* w[result, c, taps] */
-            const float *src = w + (result * p->t.sources + c) * count;
+        for (size_t c = first; c < end; c++) {
+            const float *src = w + (result * p->sources + c) * count;
             const size_t loaded = (c - first) % BLOCK;
             if (loaded == 0)
-                psal_winograd_load_filters(src, p->t.sources * count, lanes, psal_size_min(BLOCK, end - c), count,
-                                           taps);
-            for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->t.sources; i++)
-                prefetch_later(src + (i * p->t.sources + AHEAD_TAPS) * count, 1);
-            psal_winograd_filter(p->form, taps + loaded * count * BLOCK, dst + (c - start) * BLOCK, p->u_step);
+                psal_winograd_load_filters(src, p->sources * count, lanes, psal_size_min(BLOCK, end - c), count, taps);
+            for (size_t i = 0; i < lanes && c + AHEAD_TAPS < p->sources; i++)
+                prefetch_later(src + (i * p->sources + AHEAD_TAPS) * count, 1);
+            psal_winograd_filter(p->t.form, taps + loaded * count * BLOCK, dst + (c - start) * BLOCK, p->u_step);
         }
     }
 }
 
-/* The same of filters w[c, result, taps] rotated by 180 degrees, for `panels` successive panels; in u they are
- * `u_panel` floats apart. */
-static void make_rotated_filters(const plan *p, const float *w, size_t panel, size_t panels, size_t start, size_t first,
-                                 size_t end, float *u, size_t u_panel) {
+/* The same of filters w[c, result, taps] rotated by 180 degrees, and of several panels */
+static void make_rotated_panels(const plan *p, const float *w, size_t panel, size_t panels, size_t start, size_t first,
+                                size_t end, float *u) {
     const size_t first_block = panel * 2, end_block = psal_size_min((panel + panels) * 2, p->result_blocks);
-    const size_t run = psal_size_min(end_block * BLOCK, p->t.results) - first_block * BLOCK;
+    const size_t run = psal_size_min(end_block * BLOCK, p->results) - first_block * BLOCK;
     for (size_t c = first; c < end; c++) {
-        const float *src = w + (c * p->t.results + first_block * BLOCK) * p->taps;
+        const float *src = w + (c * p->results + first_block * BLOCK) * p->taps;
         for (size_t i = 0, block = first_block; block < end_block; i += BLOCK, block++) {
             const size_t lanes = psal_size_min(BLOCK, run - i);
             size_t ahead = i + AHEAD_RUN, later = ahead / run; /* behind the run of a channel: that of the next one */
-            if (c + later < p->t.sources)
-                prefetch(src + (later * p->t.results + ahead % run) * p->taps, lanes * p->taps);
+            if (c + later < p->sources) prefetch(src + (later * p->results + ahead % run) * p->taps, lanes * p->taps);
             psal_winograd_rotated_filter(
-                p->form, src + i * p->taps, lanes,
-                u + (block / 2 - panel) * u_panel + (block % 2 * p->k_block + c - start) * BLOCK, p->u_step);
+                p->t.form, src + i * p->taps, lanes,
+                u + (block / 2 - panel) * p->u_panel + (block % 2 * p->k_block + c - start) * BLOCK, p->u_step);
         }
     }
+}
+
+/* u[panel][frequency][block of results][source channel of the K block][16], panels u_panel floats apart: of source
+ * channels first .. end-1 of K block `number`. */
+static void make_filters(const call *c, size_t panel, size_t panels, size_t number, size_t first, size_t end,
+                         float *u) {
+    const size_t start = number * c->p->k_block;
+    if (c->p->transposed)
+        make_rotated_panels(c->p, c->w, panel, panels, start, first, end, u);
+    else
+        for (size_t i = 0; i < panels; i++) make_panel(c->p, c->w, panel + i, start, first, end, u + i * c->p->u_panel);
 }
 
 /* P[panel][frequency][tile][32] of one strip and some panels, over `channels` source channels. The panels are the inner
  * loop, so that rows of V are read from the L1 cache. */
-static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t u_panel, size_t channels,
-                     size_t tiles, size_t results, float *product, bool accumulate) {
+static void multiply(const plan *p, const float *v, size_t v_tiles, const float *u, size_t channels, size_t tiles,
+                     size_t results, float *product, bool accumulate) {
     const size_t row_tiles = psal_ceil_div(tiles, MAX_ROWS);
     for (size_t f = 0; f < p->products; f++) {
         for (size_t i = 0; i < row_tiles; i++) {
@@ -195,21 +207,14 @@ static void multiply(const plan *p, const float *v, size_t v_tiles, const float 
                 const size_t panel = o / PANEL, j = o % PANEL;
                 psal_register_tile(PSAL_TILE_ROWS, rows, psal_size_min(TILE_COLUMNS, results - o), channels,
                                    v + f * p->v_step + t * BLOCK, v_tiles * BLOCK,
-                                   u + panel * u_panel + winograd_filter_of(p->form, f) * p->u_step + j * p->k_block,
+                                   u + panel * p->u_panel + winograd_filter_of(p->t.form, f) * p->u_step +
+                                       j * p->k_block,
                                    BLOCK, p->k_block * BLOCK,
                                    product + panel * p->p_floats + f * p->p_step + t * PANEL + j, PANEL, accumulate);
             }
         }
     }
 }
-
-/* What all tasks of a call share */
-typedef struct call {
-    const plan *p;
-    bool transposed;
-    const float *source, *w;
-    float *result, *shared_u;
-} call;
 
 /* Tile rows row .. row+rows-1, counted across all images, and how many tiles they have */
 typedef struct tile_rows {
@@ -225,13 +230,9 @@ static tile_rows band_of(const plan *p, size_t band) {
 /* V of one block of channels and one tile row of a band */
 static void transform_row(const call *c, const tile_rows *band, size_t block, size_t row, float *v, float *line) {
     const plan *p = c->p;
-    const size_t image = (band->row + row) / p->t.image_rows, image_row = (band->row + row) % p->t.image_rows;
-    winograd_planes planes = p->t.source;
-    planes.lanes = psal_size_min(BLOCK, p->t.sources - block * BLOCK);
-    psal_winograd_input(
-        p->form, c->source + (image * p->t.sources + block * BLOCK) * (size_t)planes.height * (size_t)planes.width,
-        &planes, (int)image_row * p->t.height.step + p->t.row_offset, p->t.column_offset, p->t.tile_columns, line,
-        v + (block * band->tiles + row * p->t.tile_columns) * BLOCK, p->v_step);
+    const size_t columns = p->t.tile_columns, first = (band->row + row) * columns;
+    psal_winograd_input(&p->t, c->source, winograd_tiles_at(&p->t, first, first + columns, columns), block, line,
+                        v + (block * band->tiles + row * columns) * BLOCK, p->v_step);
 }
 
 /* Results of one strip, rows row .. row+rows-1 of a band, and of the task's panels from `first` on. `line` is followed
@@ -239,67 +240,43 @@ static void transform_row(const call *c, const tile_rows *band, size_t block, si
 static void compute_strip(const call *c, const tile_rows *band, size_t row, size_t rows, size_t first, const float *v,
                           float *line) {
     const plan *p = c->p;
-    const size_t plane = (size_t)p->t.result.height * (size_t)p->t.result.width;
-    const size_t results = psal_size_min(p->task_panels * PANEL, p->t.results - first * PANEL);
-    float *product = line + psal_winograd_line_floats(p->form, p->t.tile_columns);
+    const size_t columns = p->t.tile_columns, tile = (band->row + row) * columns, tiles = rows * columns;
+    const size_t panels = psal_size_min(p->task_panels, p->panels - first);
+    const size_t results = psal_size_min(panels * PANEL, p->results - first * PANEL);
+    float *product = line + psal_winograd_line_floats(p->t.form, columns);
     for (size_t number = 0; number < p->k_blocks; number++) {
-        const size_t start = number * p->k_block, channels = psal_size_min(p->k_block, p->t.sources - start);
+        const size_t start = number * p->k_block, channels = psal_size_min(p->k_block, p->sources - start);
         float *u = product + p->p_floats;
         if (p->shared_filters)
-            u = c->shared_u + (first * p->k_blocks + number) * p->u_floats;
-        else if (c->transposed)
-            make_rotated_filters(p, c->w, first, 1, start, start, start + channels, u, 0);
+            u = c->shared_u + first * p->u_panel + number * p->u_floats;
         else
-            make_filters(p, c->w, first, start, start, start + channels, u);
-        multiply(p, v + (start * band->tiles + row * p->t.tile_columns * BLOCK), band->tiles, u,
-                 p->k_blocks * p->u_floats, channels, rows * p->t.tile_columns, results, product, start > 0);
+            make_filters(c, first, 1, number, start, start + channels, u);
+        multiply(p, v + (start * band->tiles + row * columns * BLOCK), band->tiles, u, channels, tiles, results,
+                 product, start > 0);
     }
-    for (size_t o = 0; o < results; o += BLOCK) {
-        winograd_planes planes = p->t.result;
-        planes.lanes = psal_size_min(BLOCK, results - o);
-        for (size_t r = 0; r < rows; r++) {
-            const size_t image = (band->row + row + r) / p->t.image_rows,
-                         image_row = (band->row + row + r) % p->t.image_rows;
-            psal_winograd_output(p->form, product + o / PANEL * p->p_floats + r * p->t.tile_columns * PANEL + o % PANEL,
-                                 p->p_step, PANEL, p->t.tile_columns, line,
-                                 c->result + (image * p->t.results + first * PANEL + o) * plane, &planes,
-                                 (int)image_row * p->t.height.results, 0);
-        }
-    }
+    for (size_t i = 0; i < panels; i++)
+        psal_winograd_output(&p->t, product + i * p->p_floats, p->p_step, tile, tile + tiles, first + i, line,
+                             c->result);
 }
 
 /* U of all panels, in pieces for which w is read in long runs: a few source channels and all panels, or 16 and one
  * panel */
 static void make_shared_filters(const call *c, int threads) {
     const plan *p = c->p;
-    const size_t channels = c->transposed ? ROTATED_CHANNELS : BLOCK, pieces = psal_ceil_div(p->t.sources, channels);
+    const size_t channels = p->transposed ? ROTATED_CHANNELS : BLOCK, panels = p->transposed ? p->panels : 1;
+    const size_t pieces = psal_ceil_div(p->sources, channels);
     psal_tasks tasks;
-    psal_tasks_init(&tasks, (c->transposed ? 1 : p->panels) * pieces, threads);
+    psal_tasks_init(&tasks, p->panels / panels * pieces, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
         const size_t panel = t.number / pieces, first = t.number % pieces * channels, number = first / p->k_block;
-        const size_t end = psal_size_min(first + channels, p->t.sources);
-        float *u = c->shared_u + (panel * p->k_blocks + number) * p->u_floats;
-        if (c->transposed)
-            make_rotated_filters(p, c->w, 0, p->panels, number * p->k_block, first, end, u, p->k_blocks * p->u_floats);
-        else
-            make_filters(p, c->w, panel, number * p->k_block, first, end, u);
+        make_filters(c, panel, panels, number, first, psal_size_min(first + channels, p->sources),
+                     c->shared_u + panel * p->u_panel + number * p->u_floats);
     }
 }
 
-/* A band, in the calling thread */
-static void compute_band_by_one(const call *c, size_t number, float *buffer) {
-    const plan *p = c->p;
-    const tile_rows band = band_of(p, number);
-    float *v = buffer + p->buffer - p->v_floats;
-    for (size_t block = 0; block < p->source_blocks; block++)
-        for (size_t row = 0; row < band.rows; row++) transform_row(c, &band, block, row, v, buffer);
-    for (size_t group = 0; group < p->panel_groups; group++)
-        compute_strip(c, &band, 0, band.rows, group * p->task_panels, v, buffer);
-}
-
-/* A band, in all threads: V row by row, then results strip by strip, so that a thread mostly reads the rows of V that
- * it wrote (tasks.h) */
+/* A band, in all threads or in the calling one: V row by row, then results strip by strip, so that a thread mostly
+ * reads the rows of V that it wrote (tasks.h) */
 static void compute_band(const call *c, size_t number, float *v, float *buffers, int threads) {
     const plan *p = c->p;
     const tile_rows band = band_of(p, number);
@@ -324,18 +301,17 @@ static void run(const psal_convolution *convolution, const psal_conv2d_operands 
     const int threads = convolution->threads;
     const plan *p = convolution->plan;
     float *v = scratch, *buffers = v + shared_floats(p);
-    const bool transposed = is_transposed(convolution);
-    const call c = {p, transposed, transposed ? o->dy : o->x, o->w, o->result, v + (p->band_tasks ? 0 : p->v_floats)};
+    const call c = {p, p->transposed ? o->dy : o->x, o->w, o->result, v + (p->band_tasks ? 0 : p->v_floats)};
     if (p->shared_filters) make_shared_filters(&c, threads);
-    if (p->band_tasks) {
-        psal_tasks tasks;
-        psal_tasks_init(&tasks, p->bands, threads);
+    for (size_t band = 0; band < p->bands && !p->band_tasks; band++) compute_band(&c, band, v, buffers, threads);
+    if (!p->band_tasks) return;
+    psal_tasks tasks;
+    psal_tasks_init(&tasks, p->bands, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
-        for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)
-            compute_band_by_one(&c, t.number, buffers + (size_t)omp_get_thread_num() * p->buffer);
-        return;
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
+        float *own = buffers + (size_t)omp_get_thread_num() * p->buffer;
+        compute_band(&c, t.number, own + p->buffer - p->v_floats, own, 1);
     }
-    for (size_t band = 0; band < p->bands; band++) compute_band(&c, band, v, buffers, threads);
 }
 
 const psal_conv2d_code PSAL_SIMD_NAME(psal_winograd) = {prepare, run};

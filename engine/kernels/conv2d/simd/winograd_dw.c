@@ -9,15 +9,13 @@
  *
  * winograd.c has other loops: there the sum is over channels and the tiles are rows, so that tasks are strips of the
  * result. */
-#include "engine/kernels/conv2d/simd/winograd.h"
+#include "engine/kernels/conv2d/simd/winograd_transform.h"
 
 #include "engine/kernels/tasks.h"
 #include "engine/kernels/conv2d/simd/codes.h"
 #include "engine/kernels/conv2d/simd/register_tile.h"
 #include "engine/kernels/conv2d/simd/sum.h"
-#include "engine/kernels/conv2d/simd/winograd_transform.h"
 
-#define PANEL (2 * BLOCK) /* columns of a panel of E */
 /* V and W are computed beforehand if they have at most 12 MiB and E at least 8 MiB. */
 #define SHARED_FLOATS (3u << 20)
 #define LARGE_E_FLOATS (2u << 20)
@@ -33,15 +31,13 @@
 #define FEWEST_TASKS 4u
 
 typedef struct dw_plan {
-    winograd_form form;
+    winograd_tiling t;                /* of the forward convolution */
     size_t products, gradients, taps; /* frequencies of a tile and of E, elements of a filter's plane */
-    winograd_size height, width;
     size_t inputs, filters, input_blocks, filter_blocks;
     size_t groups, panels, group_blocks, panel_blocks; /* pieces are groups x panels of at most so many blocks */
-    size_t tile_rows, tile_columns;                    /* of an image */
     bool shared;                                       /* V and W are computed beforehand */
     /* an image has row_bands x row_parts bands; tiles: of the largest */
-    size_t row_bands, row_parts, bands, tiles;
+    size_t row_bands, row_parts, bands, tiles, images;
     size_t sums;                         /* of a piece */
     size_t x_step, y_step, e_step;       /* between frequencies */
     size_t x_floats, y_floats, e_floats; /* V and W, of all or of a thread; E of a piece */
@@ -73,8 +69,8 @@ static void cut_pieces(dw_plan *p) {
     }
 
     const size_t tiles = psal_size_max(BAND_FLOATS / (p->products * (filters + inputs) * BLOCK), 1);
-    p->row_parts = psal_ceil_div(p->tile_columns, tiles);
-    p->row_bands = psal_ceil_div(p->tile_rows, psal_size_max(tiles / p->tile_columns, 1));
+    p->row_parts = psal_ceil_div(p->t.tile_columns, tiles);
+    p->row_bands = psal_ceil_div(p->t.image_rows, psal_size_max(tiles / p->t.tile_columns, 1));
     p->bands = p->row_bands * p->row_parts;
 
     p->sums = 1;
@@ -84,27 +80,24 @@ static void cut_pieces(dw_plan *p) {
 }
 
 static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form) {
-    dw_plan p = {.form = form,
+    dw_plan p = {.t = winograd_tiling_of(s, false, form),
                  .products = winograd_products(form),
                  .gradients = winograd_filters(form),
-                 .taps = winograd_taps(form),
-                 .height = winograd_height(form),
-                 .width = winograd_width(form)};
-    p.inputs = (size_t)s->in_channels;
-    p.filters = (size_t)s->out_channels;
+                 .taps = winograd_taps(form)};
+    p.inputs = p.t.source.channels;
+    p.filters = p.t.result.channels;
     p.input_blocks = psal_ceil_div(p.inputs, BLOCK);
     p.filter_blocks = psal_ceil_div(p.filters, BLOCK);
-    p.tile_rows = psal_ceil_div((size_t)s->out_height, (size_t)p.height.results);
-    p.tile_columns = psal_ceil_div((size_t)s->out_width, (size_t)p.width.results);
 
-    const size_t image = p.products * (p.input_blocks + p.filter_blocks) * p.tile_rows * p.tile_columns * BLOCK;
+    const size_t image = p.products * (p.input_blocks + p.filter_blocks) * p.t.image_rows * p.t.tile_columns * BLOCK;
     if (s->batch == 1 && image <= SHARED_FLOATS && p.gradients * p.filters * p.inputs >= LARGE_E_FLOATS)
         share_image(&p);
     else
         cut_pieces(&p);
+    p.images = (size_t)s->batch;
     p.group_blocks = psal_ceil_div(p.filter_blocks, p.groups);
     p.panel_blocks = psal_ceil_div(p.input_blocks, p.panels);
-    p.tiles = psal_ceil_div(p.tile_rows, p.row_bands) * psal_ceil_div(p.tile_columns, p.row_parts);
+    p.tiles = psal_ceil_div(p.t.image_rows, p.row_bands) * psal_ceil_div(p.t.tile_columns, p.row_parts);
 
     p.x_step = winograd_step((p.shared ? p.input_blocks : p.panel_blocks) * p.tiles * BLOCK);
     p.y_step = winograd_step((p.shared ? p.filter_blocks : p.group_blocks) * p.tiles * BLOCK);
@@ -112,7 +105,7 @@ static dw_plan make_plan(const psal_conv2d_shape *s, winograd_form form) {
     p.x_floats = p.products * p.x_step;
     p.y_floats = p.products * p.y_step;
     p.e_floats = p.gradients * p.e_step;
-    p.line = psal_winograd_line_floats(form, psal_ceil_div(p.tile_columns, p.row_parts));
+    p.line = psal_winograd_line_floats(form, psal_ceil_div(p.t.tile_columns, p.row_parts));
     p.partials = psal_round_up(2 * p.filters * p.input_blocks, BLOCK);
     return p;
 }
@@ -128,7 +121,6 @@ static psal_status prepare(psal_convolution *c, psal_error *err) {
 /* What all tasks of a call share */
 typedef struct call {
     const dw_plan *p;
-    const psal_conv2d_shape *s;
     const float *x, *dy;
     float *dw;
     bool is_signed;
@@ -153,60 +145,34 @@ typedef struct band {
 
 static band band_of(const dw_plan *p, size_t number) {
     const size_t in_image = number % p->bands, down = in_image / p->row_parts, across = in_image % p->row_parts;
-    return (band){number / p->bands, even_start(p->tile_rows, p->row_bands, down),
-                  even_share(p->tile_rows, p->row_bands, down), even_start(p->tile_columns, p->row_parts, across),
-                  even_share(p->tile_columns, p->row_parts, across)};
+    return (band){number / p->bands, even_start(p->t.image_rows, p->row_bands, down),
+                  even_share(p->t.image_rows, p->row_bands, down), even_start(p->t.tile_columns, p->row_parts, across),
+                  even_share(p->t.tile_columns, p->row_parts, across)};
 }
 
-/* V of one block of inputs and one row of a band's tiles; v is its place in [frequency][block][tile][16] */
-static void transform_input(const call *c, const band *b, size_t block, size_t row, float *v, float *line) {
-    const dw_plan *p = c->p;
-    const psal_conv2d_shape *s = c->s;
-    const winograd_planes planes = {s->in_height, s->in_width, psal_size_min(BLOCK, p->inputs - block * BLOCK)};
-    psal_winograd_input(
-        p->form, c->x + (b->image * p->inputs + block * BLOCK) * (size_t)s->in_height * (size_t)s->in_width, &planes,
-        (int)(b->row + row) * p->height.step - s->padding_height, (int)b->column * p->width.step - s->padding_width,
-        b->columns, line, v + row * b->columns * BLOCK, p->x_step);
-}
-
-/* The same of W */
-static void transform_gradient(const call *c, const band *b, size_t block, size_t row, float *w, float *line) {
-    const dw_plan *p = c->p;
-    const psal_conv2d_shape *s = c->s;
-    const winograd_planes planes = {s->out_height, s->out_width, psal_size_min(BLOCK, p->filters - block * BLOCK)};
-    psal_winograd_gradient(
-        p->form, c->dy + (b->image * p->filters + block * BLOCK) * (size_t)s->out_height * (size_t)s->out_width,
-        &planes, (int)(b->row + row) * p->height.results, (int)b->column * p->width.results, b->columns, line,
-        w + row * b->columns * BLOCK, p->y_step);
+/* Row `row` of a band's tiles, of block i of a piece's inputs, or behind those of its filters: V and W */
+static void transform_row(const call *c, const piece *q, const band *b, size_t i, size_t row, float *v, float *w,
+                          float *line) {
+    const size_t place = row * b->columns * BLOCK, block_floats = b->rows * b->columns * BLOCK;
+    const winograd_tiles tiles = {b->image, b->row + row, b->column, b->columns};
+    if (i < q->input_blocks)
+        psal_winograd_input(&c->p->t, c->x, tiles, q->input_start + i, line, v + i * block_floats + place,
+                            c->p->x_step);
+    else
+        psal_winograd_gradient(&c->p->t, c->dy, tiles, q->filter_start + i - q->input_blocks, line,
+                               w + (i - q->input_blocks) * block_floats + place, c->p->y_step);
 }
 
 /* V and W of all blocks and the only band, in all threads */
 static void transform_image(const call *c, float *v, float *w, float *lines, int threads) {
-    const dw_plan *p = c->p;
-    const band all = band_of(p, 0);
+    const piece all = {0, c->p->filter_blocks, 0, c->p->input_blocks};
+    const band image = band_of(c->p, 0);
     psal_tasks tasks;
-    psal_tasks_init(&tasks, (p->input_blocks + p->filter_blocks) * all.rows, threads);
+    psal_tasks_init(&tasks, (all.input_blocks + all.filter_blocks) * image.rows, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);) {
-        const size_t block = t.number / all.rows, row = t.number % all.rows, block_floats = p->tiles * BLOCK;
-        float *line = lines + (size_t)omp_get_thread_num() * p->line;
-        if (block < p->input_blocks)
-            transform_input(c, &all, block, row, v + block * block_floats, line);
-        else
-            transform_gradient(c, &all, block - p->input_blocks, row, w + (block - p->input_blocks) * block_floats,
-                               line);
-    }
-}
-
-/* V and W of a piece and a band */
-static void transform_band(const call *c, const piece *q, const band *b, float *v, float *w, float *line) {
-    const size_t block_floats = b->rows * b->columns * BLOCK;
-    for (size_t i = 0; i < q->input_blocks; i++)
-        for (size_t row = 0; row < b->rows; row++)
-            transform_input(c, b, q->input_start + i, row, v + i * block_floats, line);
-    for (size_t i = 0; i < q->filter_blocks; i++)
-        for (size_t row = 0; row < b->rows; row++)
-            transform_gradient(c, b, q->filter_start + i, row, w + i * block_floats, line);
+    for (psal_task t = psal_tasks_begin(&tasks); psal_tasks_next(&tasks, &t);)
+        transform_row(c, &all, &image, t.number / image.rows, t.number % image.rows, v, w,
+                      lines + (size_t)omp_get_thread_num() * c->p->line);
 }
 
 /* Offset in E[frequency][panel][filter][32] of filter o and block b of inputs, both counted within the piece */
@@ -219,8 +185,8 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
                      bool accumulate) {
     const size_t row_tiles = psal_ceil_div(BLOCK, MAX_ROWS), columns = q->input_blocks * BLOCK;
     for (size_t f = 0; f < p->products; f++) {
-        const size_t g = winograd_filter_of(p->form, f);
-        const bool add = accumulate || winograd_filter_again(p->form, f);
+        const size_t g = winograd_filter_of(p->t.form, f);
+        const bool add = accumulate || winograd_filter_again(p->t.form, f);
         for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
             for (size_t block = 0; block < q->filter_blocks; block++) {
                 for (size_t i = 0; i < row_tiles; i++) {
@@ -239,10 +205,11 @@ static void multiply(const dw_plan *p, const piece *q, const float *xv, const fl
 /* One of a piece's sums, over its share of the bands; V and W are the thread's */
 static void sum_bands(const call *c, const piece *q, size_t share, float *v, float *w, float *line, float *e) {
     const dw_plan *p = c->p;
-    const size_t all = (size_t)c->s->batch * p->bands, first = psal_tasks_part(all, p->sums, share);
+    const size_t all = p->images * p->bands, first = psal_tasks_part(all, p->sums, share);
     for (size_t number = first; number < psal_tasks_part(all, p->sums, share + 1); number++) {
         const band b = band_of(p, number);
-        transform_band(c, q, &b, v, w, line);
+        for (size_t i = 0; i < q->input_blocks + q->filter_blocks; i++)
+            for (size_t row = 0; row < b.rows; row++) transform_row(c, q, &b, i, row, v, w, line);
         multiply(p, q, v, w, b.rows * b.columns, e, number > first);
     }
 }
@@ -271,7 +238,7 @@ static void finish(const call *c, const piece *q, size_t block, const float *e) 
         for (size_t b = 0; b < q->input_blocks; b++) {
             const size_t input = (q->input_start + b) * BLOCK;
             float *dw = c->dw ? c->dw + ((first + o) * p->inputs + input) * p->taps : NULL;
-            const double sum = psal_winograd_filter_gradient(p->form, e + place_in_e(q, o, b), p->e_step,
+            const double sum = psal_winograd_filter_gradient(p->t.form, e + place_in_e(q, o, b), p->e_step,
                                                              psal_size_min(BLOCK, p->inputs - input), dw, c->is_signed);
             if (!dw) c->partial[(first + o) * p->input_blocks + input / BLOCK] = sum;
         }
@@ -281,7 +248,7 @@ static void finish(const call *c, const piece *q, size_t block, const float *e) 
 static void run(const psal_convolution *convolution, const psal_conv2d_operands *o, void *scratch) {
     const dw_plan *p = convolution->plan;
     float *dw = convolution->direction == PSAL_CONV2D_DW ? o->result : NULL;
-    const call c = {p, &convolution->shape, o->x, o->dy, dw, o->is_signed, scratch};
+    const call c = {p, o->x, o->dy, dw, o->is_signed, scratch};
     const int threads = convolution->threads;
     const size_t pieces = p->groups * p->panels, images = p->shared ? 1 : (size_t)threads;
     float *vs = (float *)scratch + p->partials, *ws = vs + images * p->x_floats, *lines = ws + images * p->y_floats;

@@ -398,13 +398,24 @@ INLINE void transform_2d(transform_1d *one, const direction h, const direction w
     }
 }
 
-/* line[r][j][lane] = x[lane, row + r, column + j], zero outside, for r < rows and j < columns. */
-static inline void load_lines(const float *x, const winograd_planes *p, int row, int column, int rows, int columns,
-                              float *line) {
+/* How many of the 16 channels of a block there are, and where the first one's plane begins */
+static inline size_t winograd_lanes(const winograd_planes *p, size_t block) {
+    return block * BLOCK < p->channels ? psal_size_min(BLOCK, p->channels - block * BLOCK) : 0;
+}
+static inline size_t winograd_place(const winograd_planes *p, size_t image, size_t block) {
+    return (image * p->channels + block * BLOCK) * (size_t)p->height * (size_t)p->width;
+}
+
+/* line[r][j][lane] = x[image, block * BLOCK + lane, row + r, column + j], zero outside, for r < rows and
+ * j < columns. */
+static inline void load_lines(const float *x, const winograd_planes *p, size_t image, size_t block, int row, int column,
+                              int rows, int columns, float *line) {
     const size_t plane = (size_t)p->height * (size_t)p->width, line_step = (size_t)columns * BLOCK;
+    const size_t lanes = winograd_lanes(p, block);
     int first = column < 0 ? -column : 0, end = p->width - column < columns ? p->width - column : columns;
-    if (first > columns) first = columns;
+    if (first > columns || lanes == 0) first = columns;
     if (end < first) end = first;
+    x += lanes > 0 ? winograd_place(p, image, block) : 0;
     for (int r = 0; r < rows; r++, line += line_step) {
         if (row + r < 0 || row + r >= p->height || first == end) {
             memset(line, 0, line_step * sizeof *line);
@@ -414,9 +425,18 @@ static inline void load_lines(const float *x, const winograd_planes *p, int row,
         memset(line + (size_t)end * BLOCK, 0, (size_t)(columns - end) * BLOCK * sizeof *line);
         const float *src = x + (size_t)(row + r) * (size_t)p->width + (size_t)(column + first);
         for (int j = first; j < end; j += BLOCK)
-            transpose_block(src + (j - first), plane, p->lanes, end - j < BLOCK ? (size_t)(end - j) : BLOCK,
+            transpose_block(src + (j - first), plane, lanes, end - j < BLOCK ? (size_t)(end - j) : BLOCK,
                             line + (size_t)j * BLOCK, BLOCK, BLOCK);
     }
+}
+
+/* The windows that some tiles read of a block of channels, as one line; its columns */
+static inline size_t load_windows(const winograd_tiling *t, const float *source, const winograd_tiles *tiles,
+                                  size_t block, float *line) {
+    const int columns = ((int)tiles->count - 1) * t->width.step + t->width.window;
+    load_lines(source, &t->source, tiles->image, block, (int)tiles->row * t->height.step + t->row_offset,
+               (int)tiles->column * t->width.step + t->column_offset, t->height.window, columns, line);
+    return (size_t)columns;
 }
 
 #if WIDTH == 16

@@ -36,14 +36,9 @@
 
 /* ---- image rows to vectors of channels, and back ---- */
 
-static size_t line_columns(winograd_form form, size_t tiles) {
-    const winograd_size w = winograd_width(form);
-    return (tiles - 1) * (size_t)w.step + (size_t)w.window;
-}
-
 size_t psal_winograd_line_floats(winograd_form form, size_t tiles) {
     const winograd_size h = winograd_height(form), w = winograd_width(form);
-    const size_t source = (size_t)h.window * line_columns(form, tiles),
+    const size_t source = (size_t)h.window * ((tiles - 1) * (size_t)w.step + (size_t)w.window),
                  results = (size_t)(h.results * w.results) * tiles;
     return (source > results ? source : results) * BLOCK;
 }
@@ -68,45 +63,58 @@ INLINE void gradient_line(const winograd_axis high, const winograd_axis wide, co
                    v, step);
 }
 
-void psal_winograd_input(winograd_form form, const float *x, const winograd_planes *planes, int row, int column,
-                         size_t tiles, float *line, float *v, size_t step) {
-    const size_t columns = line_columns(form, tiles);
-    load_lines(x, planes, row, column, winograd_height(form).window, (int)columns, line);
-    WITH_AXES(form, input_line, line, columns, tiles, v, step)
+void psal_winograd_input(const winograd_tiling *t, const float *source, winograd_tiles tiles, size_t block, float *line,
+                         float *v, size_t step) {
+    const size_t columns = load_windows(t, source, &tiles, block, line);
+    WITH_AXES(t->form, input_line, line, columns, tiles.count, v, step)
 }
 
-void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, int column,
-                            size_t tiles, float *line, float *v, size_t step) {
-    const size_t columns = tiles * (size_t)winograd_width(form).results;
-    load_lines(dy, planes, row, column, winograd_height(form).results, (int)columns, line);
-    WITH_DW_AXES(form, gradient_line, line, columns, tiles, v, step)
+void psal_winograd_gradient(const winograd_tiling *t, const float *dy, winograd_tiles tiles, size_t block, float *line,
+                            float *v, size_t step) {
+    const size_t columns = tiles.count * (size_t)t->width.results;
+    load_lines(dy, &t->result, tiles.image, block, (int)tiles.row * t->height.results,
+               (int)tiles.column * t->width.results, t->height.results, (int)columns, line);
+    WITH_DW_AXES(t->form, gradient_line, line, columns, tiles.count, v, step)
 }
 
-INLINE void output_line(const winograd_axis high, const winograd_axis wide, const float *p, size_t step,
-                        size_t tile_step, size_t tiles, float *line) {
+INLINE void output_line(const winograd_axis high, const winograd_axis wide, const float *p, size_t step, size_t tiles,
+                        float *line) {
     const direction h = OUTPUT(high), w = OUTPUT(wide);
     const size_t columns = tiles * (size_t)w.to;
     for (size_t t = 0; t < tiles; t++)
         for (size_t lane = 0; lane < BLOCK; lane += WIDTH)
-            transform_2d(output_1d, h, w, p + t * tile_step + lane, w.from * (ptrdiff_t)step, (ptrdiff_t)step,
+            transform_2d(output_1d, h, w, p + t * PANEL + lane, w.from * (ptrdiff_t)step, (ptrdiff_t)step,
                          line + t * (size_t)w.to * BLOCK + lane, (ptrdiff_t)columns * BLOCK, BLOCK);
 }
 
-static void output_tiles(winograd_form form, const float *p, size_t step, size_t tile_step, size_t tiles, float *line) {
-    WITH_AXES(form, output_line, p, step, tile_step, tiles, line)
+static void output_tiles(winograd_form form, const float *p, size_t step, size_t tiles, float *line) {
+    WITH_AXES(form, output_line, p, step, tiles, line)
 }
 
-void psal_winograd_output(winograd_form form, const float *p, size_t step, size_t tile_step, size_t tiles, float *line,
-                          float *y, const winograd_planes *planes, int row, int column) {
+/* Results of one block of channels, from `line` to y */
+static void store_results(const winograd_tiling *t, const winograd_tiles *tiles, size_t block, const float *line,
+                          float *y) {
+    const winograd_planes *planes = &t->result;
     const size_t stride = (size_t)planes->width, plane = (size_t)planes->height * stride;
-    const size_t columns = tiles * (size_t)winograd_width(form).results;
-    const size_t rest = stride - (size_t)column, width = rest < columns ? rest : columns;
-    output_tiles(form, p, step, tile_step, tiles, line);
-    for (int r = 0; r < winograd_height(form).results && row + r < planes->height; r++) {
+    const size_t row = tiles->row * (size_t)t->height.results, column = tiles->column * (size_t)t->width.results;
+    const size_t columns = tiles->count * (size_t)t->width.results, width = psal_size_min(stride - column, columns);
+    const size_t rows = psal_size_min((size_t)t->height.results, (size_t)planes->height - row);
+    y += winograd_place(planes, tiles->image, block) + row * stride + column;
+    for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < width; j += BLOCK) {
-            const size_t count = width - j < BLOCK ? width - j : BLOCK;
-            transpose_block(line + ((size_t)r * columns + j) * BLOCK, BLOCK, count, planes->lanes,
-                            y + (size_t)(row + r) * stride + (size_t)column + j, plane, count);
+            const size_t count = psal_size_min(width - j, BLOCK);
+            transpose_block(line + (r * columns + j) * BLOCK, BLOCK, count, winograd_lanes(planes, block),
+                            y + r * stride + j, plane, count);
+        }
+}
+
+void psal_winograd_output(const winograd_tiling *t, const float *p, size_t step, size_t first, size_t end, size_t panel,
+                          float *line, float *y) {
+    for (winograd_tiles tiles; first < end; first += tiles.count, p += tiles.count * PANEL) {
+        tiles = winograd_tiles_at(t, first, end, t->tile_columns);
+        for (size_t block = panel * 2; block < panel * 2 + 2 && winograd_lanes(&t->result, block) > 0; block++) {
+            output_tiles(t->form, p + block % 2 * BLOCK, step, tiles.count, line);
+            store_results(t, &tiles, block, line, y);
         }
     }
 }

@@ -7,20 +7,77 @@
  * m and r may differ in height and width; where both are 1, nothing is done in that direction. At stride 2, y and the
  * input gradient have transforms of their own, in which some products share a frequency of the filter.
  *
- * Vectors run over channels: a BLOCK of 16 channels is transformed at a time. A transformed tile or filter has elements
- * ("frequencies", n*n at stride 1) that lie `step` floats apart, and each is a BLOCK. All functions read and write one
- * row of tiles or one filter per lane; planes are NCHW. */
+ * The result is cut into tiles of m x m; the n x n elements of a transformed tile or filter are its "frequencies". A
+ * convolution, a weight gradient and an input gradient have the same tiles and transforms (winograd_tiling), whatever
+ * loops compute the sums: winograd.c, winograd_dw.c, amx/winograd.c.
+ *
+ * Vectors run over channels: a BLOCK of 16 channels is transformed at a time, and each frequency is a BLOCK, `step`
+ * floats from the next. Planes are NCHW. */
 #ifndef PSAL_ENGINE_KERNELS_CONV2D_SIMD_WINOGRAD_TRANSFORM_H
 #define PSAL_ENGINE_KERNELS_CONV2D_SIMD_WINOGRAD_TRANSFORM_H
 
+#include "engine/kernels/conv2d/lowered.h"
 #include "engine/kernels/conv2d/simd/simd.h"
 #include "engine/kernels/conv2d/simd/winograd_form.h"
 
-/* Up to 16 successive image planes */
+#define PANEL (2 * BLOCK) /* channels that lie side by side in a matrix of products */
+
+/* The images of the source or of the result */
 typedef struct winograd_planes {
+    size_t channels;
     int height, width;
-    size_t lanes; /* how many of the 16 exist; the others are 0 and never read or written */
 } winograd_planes;
+
+/* A convolution, or with `transposed` its input gradient, in tiles of m x m results. At stride 1 the input gradient is
+ * the same operation on dy with rotated filters and padding r - 1 - padding. */
+typedef struct winograd_tiling {
+    winograd_form form;
+    winograd_size height, width;
+    winograd_planes source, result;
+    int row_offset, column_offset;   /* source corner of tile 0 */
+    size_t image_rows, tile_columns; /* rows of tiles of an image, and tiles of a row */
+} winograd_tiling;
+
+/* Successive tiles of one row of tiles */
+typedef struct winograd_tiles {
+    size_t image, row, column, count;
+} winograd_tiles;
+
+/* The source coordinate at which the first tile's window begins, on one axis */
+static inline int winograd_offset(winograd_axis axis, bool transposed, int padding) {
+    if (!transposed) return -padding;
+    if (axis == WINOGRAD_AXIS_STRIDE_2_DX_EVEN) return padding / 2 - 1;
+    if (axis == WINOGRAD_AXIS_STRIDE_2_DX_ODD) return (padding - 1) / 2;
+    return padding - (winograd_axis_size(axis).taps - 1);
+}
+
+static inline winograd_tiling winograd_tiling_of(const psal_conv2d_shape *s, bool transposed, winograd_form form) {
+    const winograd_planes x = {(size_t)s->in_channels, s->in_height, s->in_width},
+                          y = {(size_t)s->out_channels, s->out_height, s->out_width};
+    winograd_tiling t = {.form = form,
+                         .height = winograd_height(form),
+                         .width = winograd_width(form),
+                         .source = transposed ? y : x,
+                         .result = transposed ? x : y};
+    t.row_offset = winograd_offset(winograd_height_axis(form), transposed, s->padding_height);
+    t.column_offset = winograd_offset(winograd_width_axis(form), transposed, s->padding_width);
+    t.image_rows = psal_ceil_div((size_t)t.result.height, (size_t)t.height.results);
+    t.tile_columns = psal_ceil_div((size_t)t.result.width, (size_t)t.width.results);
+    return t;
+}
+
+/* Tiles are numbered across all images: those from `first` on in its row of tiles, before `end`, at most `most` */
+static inline winograd_tiles winograd_tiles_at(const winograd_tiling *t, size_t first, size_t end, size_t most) {
+    const size_t row = first / t->tile_columns, column = first % t->tile_columns;
+    const size_t count = psal_size_min(psal_size_min(most, end - first), t->tile_columns - column);
+    return (winograd_tiles){row / t->image_rows, row % t->image_rows, column, count};
+}
+
+/* At least so many floats, and an odd number of cache lines, so that the frequencies do not map to the same cache
+ * sets */
+static inline size_t winograd_step(size_t floats) {
+    return (psal_ceil_div(floats, BLOCK) | 1) * BLOCK;
+}
 
 #define psal_winograd_line_floats PSAL_SIMD_NAME(psal_winograd_line_floats)
 #define psal_winograd_input PSAL_SIMD_NAME(psal_winograd_input)
@@ -34,19 +91,19 @@ typedef struct winograd_planes {
 /* Floats that `line` must hold in the functions below for a row of `tiles` tiles. */
 size_t psal_winograd_line_floats(winograd_form form, size_t tiles);
 
-/* B^T x B of `tiles` tiles whose upper left corners are (row, column + i*m), which may lie outside the image (zeros):
- * v[frequency * step + i * BLOCK + lane]. */
-void psal_winograd_input(winograd_form form, const float *x, const winograd_planes *planes, int row, int column,
-                         size_t tiles, float *line, float *v, size_t step);
+/* B^T x B of some tiles and channels block * BLOCK .. of the source: v[frequency * step + i * BLOCK + lane], 0 for
+ * channels beyond the last one. */
+void psal_winograd_input(const winograd_tiling *t, const float *source, winograd_tiles tiles, size_t block, float *line,
+                         float *v, size_t step);
 
-/* A dy A^T of the m x m tiles at (row, column + i*m): v as above. */
-void psal_winograd_gradient(winograd_form form, const float *dy, const winograd_planes *planes, int row, int column,
-                            size_t tiles, float *line, float *v, size_t step);
+/* A dy A^T of tiles of the result: v as above. */
+void psal_winograd_gradient(const winograd_tiling *t, const float *dy, winograd_tiles tiles, size_t block, float *line,
+                            float *v, size_t step);
 
-/* y tiles at (row, column + i*m) = A^T p A from p[frequency * step + i * tile_step + lane]; what sticks out of y is
- * dropped. */
-void psal_winograd_output(winograd_form form, const float *p, size_t step, size_t tile_step, size_t tiles, float *line,
-                          float *y, const winograd_planes *planes, int row, int column);
+/* The results first .. end-1 (numbered across all images) of PANEL channels:
+ * y = A^T p A from p[frequency * step + (tile - first) * PANEL + channel]; what sticks out of y is dropped. */
+void psal_winograd_output(const winograd_tiling *t, const float *p, size_t step, size_t first, size_t end, size_t panel,
+                          float *line, float *y);
 
 /* to[(channel * taps + tap) * BLOCK + lane] = w[lane * lane_step + channel * taps + tap]. Several channels at once,
  * because 16 channels of 9 taps are nine full transpositions of 16 x 16. */
