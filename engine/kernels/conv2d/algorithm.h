@@ -1,7 +1,7 @@
 /* algorithm.h - the parts of an algorithm of conv2d.h, for those that implement one.
  *
- * To add one: write a file with its psal_conv2d_code, and its row in algorithms.c, where its condition stands beside
- * the others. */
+ * To add one: write a file with its psal_conv2d_code, and its row in conv2d.c, where its condition stands beside the
+ * others. */
 #ifndef PSAL_ENGINE_KERNELS_CONV2D_ALGORITHM_H
 #define PSAL_ENGINE_KERNELS_CONV2D_ALGORITHM_H
 
@@ -28,9 +28,6 @@ typedef struct psal_conv2d_algorithm {
     const psal_conv2d_code *code[PSAL_PROCESSORS]; /* NULL: not for this processor */
     int form;                                      /* which of several algorithms of the same code (winograd_form) */
 } psal_conv2d_algorithm;
-
-/* The list ends with a row without a name. */
-extern const psal_conv2d_algorithm psal_conv2d_algorithms[];
 
 struct psal_convolution {
     psal_conv2d_shape shape;

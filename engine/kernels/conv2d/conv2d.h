@@ -6,7 +6,7 @@
  * running over the input channels of o's group. Layouts NCHW and OIHW (I = in_channels / groups).
  *
  * A convolution is chosen once and run often: psal_conv2d_choose takes the first algorithm of one ordered list
- * (algorithms.c) that suits the shape and computes all that follows from the shape; psal_conv2d_run only runs. Every
+ * (conv2d.c) that suits the shape and computes all that follows from the shape; psal_conv2d_run only runs. Every
  * algorithm overwrites its result, never writes its operands, and gives the same bits for any number of threads.
  *
  * In the forward pass, which decides ReLUs and maxima, **equal windows give equal bits**, wherever they are in the

@@ -21,7 +21,7 @@
 #include "engine/kernels/tasks.h"
 
 enum {
-    MOST_TAPS = 64,                 /* algorithms.c */
+    MOST_TAPS = 64,                 /* conv2d.c */
     STEP = 4 * BLOCK,               /* results of a loop, */
     VECTORS = STEP / WIDTH,         /* and the vectors that hold them */
     TOGETHER = WIDTH == 16 ? 8 : 4, /* taps of a loop of dw, */

@@ -16,7 +16,7 @@
 enum {
     MOST_ROWS = WIDTH == 16 ? 8 : 6,    /* filters of a tile, */
     MOST_VECTORS = WIDTH == 16 ? 4 : 2, /* and vectors of results; with four of them seven filters */
-    MOST_DEPTH = 3 * 16 * 16,           /* elements of a filter (algorithms.c) */
+    MOST_DEPTH = 3 * 16 * 16,           /* elements of a filter (conv2d.c) */
     BAND_FLOATS = 20 << 10,             /* of a task's copy: 80 KiB */
     WANTED_TASKS = 8
 };

@@ -1,12 +1,11 @@
 #include "engine/kernels/conv2d/simd/implicit_gemm.h"
 
 #include "engine/kernels/tasks.h"
+#include "engine/kernels/conv2d/simd/codes.h"
 #include "engine/kernels/conv2d/simd/column_runs.h"
 #include "engine/kernels/conv2d/simd/register_tile.h"
 #include "engine/kernels/conv2d/simd/register_tile_unpacked.h"
 
-/* Depth of a K block: a strip of B is 64 x 160 floats, 40 KiB, and stays in the L1 cache; the long one where A is
- * packed or B of a forward pass is one strip. */
 /* Depth of a K block: a strip of B is 64 x 160 floats, 40 KiB, and stays in the L1 cache; the long one where A is
  * packed or B of a forward pass is one strip. */
 #define DEPTH 160u
@@ -79,7 +78,8 @@ static void choose_tasks(psal_implicit_gemm *p, int threads) {
                        : psal_size_max(psal_size_min(psal_ceil_div(wanted, parts), large), least);
 }
 
-void psal_gemm_plan(psal_implicit_gemm *p, int threads) {
+/* Fill in everything from `in_place` on. */
+static void divide(psal_implicit_gemm *p, int threads) {
     p->identity = psal_conv2d_lowered_is_identity(&p->l);
     p->depth = p->channels * psal_conv2d_taps(&p->l);
     p->positions = psal_conv2d_positions(&p->l);
@@ -117,7 +117,7 @@ psal_implicit_gemm psal_gemm_of_dy(const psal_conv2d_shape *s, size_t images, in
     p.groups = (size_t)s->groups;
     p.result_height = (size_t)s->out_height;
     p.result_width = (size_t)s->out_width;
-    psal_gemm_plan(&p, threads);
+    divide(&p, threads);
     return p;
 }
 
@@ -416,3 +416,84 @@ void psal_gemm_run(const psal_implicit_gemm *p, const float *source, const float
             place(p, p->depth > 0 ? c.first + n * c.step : NULL, ldc, rows, column, columns, out + n * p->rows * plane);
     }
 }
+
+/* ---- forward: y[o, P] = w[o, (c,i,j)] * column[(c,i,j), P] ---- */
+
+static psal_implicit_gemm forward_product(const psal_conv2d_shape *s, int threads, bool chains) {
+    psal_implicit_gemm p = {.l = psal_conv2d_lower_forward(s), .form = PSAL_A_ROWS};
+    p.rows = (size_t)(s->out_channels / s->groups);
+    p.channels = (size_t)(s->in_channels / s->groups);
+    p.images = (size_t)s->batch * (size_t)s->groups;
+    p.groups = (size_t)s->groups;
+    p.result_height = (size_t)s->out_height;
+    p.result_width = (size_t)s->out_width;
+    p.chains = chains;
+    divide(&p, threads);
+    return p;
+}
+
+/* The forward pass, which decides ReLUs and maxima, sums in chains. */
+static psal_status prepare_forward(psal_convolution *c, psal_error *err) {
+    const psal_implicit_gemm p = forward_product(&c->shape, c->threads, c->direction == PSAL_CONV2D_FORWARD);
+    return psal_conv2d_keep_plan(c, &p, sizeof p, psal_gemm_scratch(&p, c->threads), err);
+}
+
+static void run_forward(const psal_convolution *c, const psal_conv2d_operands *o, void *scratch) {
+    psal_gemm_run(c->plan, o->x, o->w, o->result, scratch, c->threads);
+}
+
+const psal_conv2d_code PSAL_SIMD_NAME(psal_implicit_gemm_forward) = {prepare_forward, run_forward};
+
+/* ---- dx of 1 x 1 at stride 1: dx[c, P] = w[o, c]^T * dy[o, P] ---- */
+
+static psal_status prepare_pointwise_dx(psal_convolution *c, psal_error *err) {
+    const psal_implicit_gemm p = psal_gemm_of_dy(&c->shape, (size_t)c->shape.batch * (size_t)c->shape.groups,
+                                                 c->threads);
+    return psal_conv2d_keep_plan(c, &p, sizeof p, psal_gemm_scratch(&p, c->threads), err);
+}
+
+static void run_pointwise_dx(const psal_convolution *c, const psal_conv2d_operands *o, void *scratch) {
+    psal_gemm_run(c->plan, o->dy, o->w, o->result, scratch, c->threads);
+}
+
+const psal_conv2d_code PSAL_SIMD_NAME(psal_implicit_gemm_pointwise_dx) = {prepare_pointwise_dx, run_pointwise_dx};
+
+/* ---- dx where the columns of col2im.c would be too large: one product for each phase of lowered.h, whose columns are
+ * gathered from dy ---- */
+
+static psal_implicit_gemm phase_product(const psal_conv2d_shape *s, int phase, int threads) {
+    psal_implicit_gemm p = {.l = psal_conv2d_lower_dx(s, phase / s->stride_width, phase % s->stride_width),
+                            .form = PSAL_A_TAPS};
+    p.rows = (size_t)(s->in_channels / s->groups);
+    p.channels = (size_t)(s->out_channels / s->groups);
+    p.images = (size_t)s->batch * (size_t)s->groups;
+    p.groups = (size_t)s->groups;
+    p.kernel = (size_t)s->kernel_height * (size_t)s->kernel_width;
+    p.kernel_width = (size_t)s->kernel_width;
+    p.result_height = (size_t)s->in_height;
+    p.result_width = (size_t)s->in_width;
+    divide(&p, threads);
+    return p;
+}
+
+static size_t phase_count(const psal_conv2d_shape *s) {
+    return (size_t)s->stride_height * (size_t)s->stride_width;
+}
+
+static psal_status prepare_phases(psal_convolution *c, psal_error *err) {
+    psal_implicit_gemm *phases = psal_conv2d_new_plan(c, phase_count(&c->shape) * sizeof *phases, err);
+    if (!phases) return PSAL_ERR_MEMORY;
+    for (size_t i = 0; i < phase_count(&c->shape); i++) {
+        phases[i] = phase_product(&c->shape, (int)i, c->threads);
+        c->scratch = psal_size_max(c->scratch, psal_gemm_scratch(&phases[i], c->threads));
+    }
+    return PSAL_OK;
+}
+
+static void run_phases(const psal_convolution *c, const psal_conv2d_operands *o, void *scratch) {
+    const psal_implicit_gemm *phases = c->plan;
+    for (size_t i = 0; i < phase_count(&c->shape); i++)
+        psal_gemm_run(&phases[i], o->dy, o->w, o->result, scratch, c->threads);
+}
+
+const psal_conv2d_code PSAL_SIMD_NAME(psal_implicit_gemm_phases) = {prepare_phases, run_phases};

@@ -40,17 +40,14 @@ typedef struct psal_implicit_gemm {
     size_t shared_floats, buffer;   /* scratch: in front, and per thread */
 } psal_implicit_gemm;
 
-#define psal_gemm_plan PSAL_SIMD_NAME(psal_gemm_plan)
 #define psal_gemm_scratch PSAL_SIMD_NAME(psal_gemm_scratch)
 #define psal_gemm_of_dy PSAL_SIMD_NAME(psal_gemm_of_dy)
 #define psal_gemm_run PSAL_SIMD_NAME(psal_gemm_run)
 
-/* Fill in everything from `in_place` on. */
-void psal_gemm_plan(psal_implicit_gemm *p, int threads);
-size_t psal_gemm_scratch(const psal_implicit_gemm *p, int threads); /* bytes */
-
 /* column[(c,i,j), P] = w[o, (c,i,j)]^T * dy[o, P] of some images */
 psal_implicit_gemm psal_gemm_of_dy(const psal_conv2d_shape *s, size_t images, int threads);
+
+size_t psal_gemm_scratch(const psal_implicit_gemm *p, int threads); /* bytes */
 
 /* result[images][rows][plane] */
 void psal_gemm_run(const psal_implicit_gemm *p, const float *source, const float *w, float *result, float *scratch,

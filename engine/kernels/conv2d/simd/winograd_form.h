@@ -63,7 +63,7 @@ static inline int winograd_axis_filter(winograd_axis axis, int product) {
 
 #define WINOGRAD_NAME(form, height, width, ...) WINOGRAD_##form,
 typedef enum winograd_form {
-    WINOGRAD_NONE, /* no Winograd: other algorithms (algorithms.c) */
+    WINOGRAD_NONE, /* no Winograd: other algorithms (conv2d.c) */
     WINOGRAD_FORMS(WINOGRAD_NAME, ) WINOGRAD_FORMS_WITHOUT_DW(WINOGRAD_NAME, )
 } winograd_form;
 
