@@ -1,4 +1,4 @@
-/* bench_conv2d - time of every convolution of six networks, layer by layer, for each operation and method.
+/* bench_conv2d - time of every convolution of eleven networks, layer by layer, for each operation and method.
  *
  *   bench_conv2d [--network NAME] [--op forward|dy|dx|dw|mean|ternary_dy|ternary_dx]
  *                [--method auto|accurate|direct|gemm]... [--processor auto|portable|avx2|avx512|amx|neon]
@@ -189,7 +189,7 @@ static void time_network(int index, const options *opt) {
     for (int m = 0; m < METHODS; m++) {
         if (!opt->chosen[m]) continue;
         double total = 0;
-        printf("%-13s %-9s", net.name, method_names[m]);
+        printf("%-18s %-9s", net.name, method_names[m]);
         for (op_kind op = FORWARD; op < OPS; op++) {
             if (sum[op][m] == 0) continue;
             printf("%s %7.1f ms (%3.0f GF/s)  ", op_names[op], 1e3 * sum[op][m], work[op] / sum[op][m]);

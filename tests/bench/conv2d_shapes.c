@@ -121,19 +121,96 @@ static void inception_v3(conv_network *net) {
     inception_e(net, 1280), inception_e(net, 2048);
 }
 
+/* A gate of one number for each channel, from their means: convolutions of an image of 1 x 1 */
+static void squeeze(conv_network *net, int channels, int hidden) {
+    same(net, 1, channels, hidden, 1, 1), same(net, 1, hidden, channels, 1, 1);
+}
+
+/* 1 x 1 to `wide` channels, a filter for each of them, with `squeezed` a gate, and 1 x 1 to `out` */
+static int inverted_residual(conv_network *net, int size, int in, int wide, int out, int kernel, int stride,
+                             int squeezed) {
+    if (wide != in) same(net, size, in, wide, 1, 1);
+    size = add_grouped(net, size, wide, wide, kernel, kernel, stride, kernel / 2, kernel / 2, wide);
+    if (squeezed) squeeze(net, wide, squeezed);
+    return same(net, size, wide, out, 1, 1);
+}
+
 /* Sandler et al. 2018, table 2 */
 static void mobilenet_v2(conv_network *net) {
     static const int table[][4] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                                    {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
     int in = 32, size = same(net, 224, 3, 32, 3, 2);
     for (size_t row = 0; row < sizeof table / sizeof *table; row++)
-        for (int i = 0; i < table[row][2]; i++) {
-            const int wide = in * table[row][0], stride = i == 0 ? table[row][3] : 1;
-            if (wide != in) same(net, size, in, wide, 1, 1);
-            size = add_grouped(net, size, wide, wide, 3, 3, stride, 1, 1, wide);
-            same(net, size, wide, in = table[row][1], 1, 1);
-        }
+        for (int i = 0; i < table[row][2]; i++, in = table[row][1])
+            size = inverted_residual(net, size, in, in * table[row][0], table[row][1], 3, i == 0 ? table[row][3] : 1,
+                                     0);
     same(net, size, in, 1280, 1, 1);
+}
+
+/* Howard et al. 2019, table 1; the gates' sizes as in torchvision */
+static void mobilenet_v3_large(conv_network *net) {
+    static const int table[][5] = {{3, 16, 16, 1, 0},     {3, 64, 24, 2, 0},     {3, 72, 24, 1, 0},
+                                   {5, 72, 40, 2, 24},    {5, 120, 40, 1, 32},   {5, 120, 40, 1, 32},
+                                   {3, 240, 80, 2, 0},    {3, 200, 80, 1, 0},    {3, 184, 80, 1, 0},
+                                   {3, 184, 80, 1, 0},    {3, 480, 112, 1, 120}, {3, 672, 112, 1, 168},
+                                   {5, 672, 160, 2, 168}, {5, 960, 160, 1, 240}, {5, 960, 160, 1, 240}};
+    int in = 16, size = same(net, 224, 3, 16, 3, 2);
+    for (size_t row = 0; row < sizeof table / sizeof *table; row++, in = table[row - 1][2])
+        size = inverted_residual(net, size, in, table[row][1], table[row][2], table[row][0], table[row][3],
+                                 table[row][4]);
+    same(net, size, in, 960, 1, 1);
+}
+
+/* Tan and Le 2019, table 1 */
+static void efficientnet_b0(conv_network *net) {
+    static const int table[][5] = {{1, 16, 1, 1, 3},  {6, 24, 2, 2, 3},  {6, 40, 2, 2, 5}, {6, 80, 3, 2, 3},
+                                   {6, 112, 3, 1, 5}, {6, 192, 4, 2, 5}, {6, 320, 1, 1, 3}};
+    int in = 32, size = same(net, 224, 3, 32, 3, 2);
+    for (size_t row = 0; row < sizeof table / sizeof *table; row++)
+        for (int i = 0; i < table[row][2]; i++, in = table[row][1])
+            size = inverted_residual(net, size, in, in * table[row][0], table[row][1], table[row][4],
+                                     i == 0 ? table[row][3] : 1, in / 4);
+    same(net, size, in, 1280, 1, 1);
+}
+
+/* Ma et al. 2018, table 5, 1x: half of the channels pass each unit as they are */
+static void shufflenet_v2(conv_network *net) {
+    static const int repeats[] = {4, 8, 4}, widths[] = {116, 232, 464};
+    int in = 24, size = same(net, 224, 3, 24, 3, 2) / 2;
+    for (int stage = 0; stage < 3; stage++) {
+        const int half = widths[stage] / 2;
+        same(net, add_grouped(net, size, in, in, 3, 3, 2, 1, 1, in), in, half, 1, 1);
+        same(net, size, in, half, 1, 1);
+        size = add_grouped(net, size, half, half, 3, 3, 2, 1, 1, half);
+        same(net, size, half, half, 1, 1);
+        for (int i = 1; i < repeats[stage]; i++) inverted_residual(net, size, half, half, half, 3, 1, 0);
+        in = widths[stage];
+    }
+    same(net, size, in, 1024, 1, 1);
+}
+
+/* Radosavovic et al. 2020, RegNetY-800MF: convolutions in groups of 16 channels */
+static void regnet_y_800mf(conv_network *net) {
+    static const int depths[] = {1, 3, 8, 2}, widths[] = {64, 144, 320, 784};
+    int in = 32, size = same(net, 224, 3, 32, 3, 2);
+    for (int stage = 0; stage < 4; stage++)
+        for (int i = 0; i < depths[stage]; i++, in = widths[stage]) {
+            const int width = widths[stage], stride = i == 0 ? 2 : 1;
+            if (i == 0) same(net, size, in, width, 1, stride);
+            same(net, size, in, width, 1, 1);
+            size = add_grouped(net, size, width, width, 3, 3, stride, 1, 1, width / 16);
+            squeeze(net, width, in / 4);
+            same(net, size, width, width, 1, 1);
+        }
+}
+
+/* Liu et al. 2022, ConvNeXt-T; its 1 x 1 are linear layers */
+static void convnext_tiny(conv_network *net) {
+    int size = add(net, 224, 3, 96, 4, 4, 4, 0, 0);
+    for (int width = 96; width <= 768; width *= 2) {
+        add_grouped(net, size, width, width, 7, 7, 1, 3, 3, width);
+        if (width < 768) size = add(net, size, width, 2 * width, 2, 2, 2, 0, 0);
+    }
 }
 
 /* Xie et al. 2017, table 1, 32x4d: what ResNet-50 has not, which is convolutions in 32 groups of 4, 8, 16 and 32 */
@@ -145,11 +222,21 @@ static void resnext50(conv_network *net) {
 }
 
 void conv_network_make(int index, conv_network *network) {
-    static void (*const make[CONV_NETWORKS])(conv_network *) = {resnet50,     vgg19,        densenet121,
-                                                                inception_v3, mobilenet_v2, resnext50};
-    static const char *const names[CONV_NETWORKS] = {"resnet50",     "vgg19",        "densenet121",
-                                                     "inception_v3", "mobilenet_v2", "resnext50"};
+    static const struct {
+        const char *name;
+        void (*make)(conv_network *);
+    } networks[CONV_NETWORKS] = {{"resnet50", resnet50},
+                                 {"vgg19", vgg19},
+                                 {"densenet121", densenet121},
+                                 {"inception_v3", inception_v3},
+                                 {"mobilenet_v2", mobilenet_v2},
+                                 {"resnext50", resnext50},
+                                 {"mobilenet_v3_large", mobilenet_v3_large},
+                                 {"efficientnet_b0", efficientnet_b0},
+                                 {"shufflenet_v2", shufflenet_v2},
+                                 {"regnet_y_800mf", regnet_y_800mf},
+                                 {"convnext_tiny", convnext_tiny}};
     memset(network, 0, sizeof *network);
-    network->name = names[index];
-    make[index](network);
+    network->name = networks[index].name;
+    networks[index].make(network);
 }

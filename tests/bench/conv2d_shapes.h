@@ -16,8 +16,9 @@ typedef struct conv_network {
     int layers;
 } conv_network;
 
-enum { CONV_NETWORKS = 6 };
-/* resnet50, vgg19, densenet121, inception_v3, mobilenet_v2, and the grouped ones of resnext50 */
+enum { CONV_NETWORKS = 11 };
+/* resnet50, vgg19, densenet121, inception_v3, mobilenet_v2, the grouped ones of resnext50, mobilenet_v3_large,
+ * efficientnet_b0, shufflenet_v2, regnet_y_800mf, convnext_tiny */
 void conv_network_make(int index, conv_network *network);
 
 #endif
