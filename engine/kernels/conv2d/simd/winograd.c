@@ -11,8 +11,12 @@
  * channels, is cut into blocks by a rule on the shape of one image, so that neither the batch nor the threads change a
  * bit.
  *
- * The AMX driver (amx/winograd.c) shares the tiling and the transforms. It has its own loops, because U and V are
- * packed as pairs of bfloat16 there and U is always computed beforehand. */
+ * The three drivers share tiling and transforms, but not the loops, which the caches decide (measured in
+ * tests/bench/conv2d.md). Here a band by one thread takes 2.3 ms where one by all threads takes 2.6 (256 to 256
+ * channels at 56 x 56), but only if V fits in its cache and U is not too large. The matrix unit (amx/winograd.c) is so
+ * fast that reading U limits it: all bands are by one thread, of 32 tiles or 64 instead of whole rows, which would
+ * leave its tiles partly empty, and U and V are packed as pairs of bfloat16. A weight gradient (winograd_dw.c) sums
+ * over tiles: it keeps a piece of E in the cache, and makes V and W for it again. */
 #include "engine/kernels/conv2d/simd/winograd_transform.h"
 
 #include "engine/kernels/tasks.h"

@@ -5,10 +5,7 @@
  * and W for its piece, for a band of a few tiles at a time. So V is computed again for each group of filters and W for
  * each panel of inputs; that takes little longer than reading both from the shared cache, and less when other threads
  * use that cache. Only for small images with many channels V and W are computed beforehand. Where pieces are few, a
- * piece has several sums, each over some of the bands, added up at the end. All of it follows from the shape alone.
- *
- * winograd.c has other loops: there the sum is over channels and the tiles are rows, so that tasks are strips of the
- * result. */
+ * piece has several sums, each over some of the bands, added up at the end. All of it follows from the shape alone. */
 #include "engine/kernels/conv2d/simd/winograd_transform.h"
 
 #include "engine/kernels/tasks.h"
