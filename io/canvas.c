@@ -141,7 +141,8 @@ static const uint8_t *surface_row(const void *from, int y, uint8_t *room) {
     return room;
 }
 
-psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, fig_buffer *out, psal_error *err) {
+psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, const char *record, fig_buffer *out,
+                           psal_error *err) {
     cairo_surface_flush(image);
     cairo_status_t failure = cairo_surface_status(image);
     if (failure != CAIRO_STATUS_SUCCESS)
@@ -149,6 +150,7 @@ psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, fig
     psal_png_source source = {.width = cairo_image_surface_get_width(image),
                               .height = cairo_image_surface_get_height(image),
                               .content = content,
+                              .record = record,
                               .row = surface_row,
                               .from = image};
     return psal_png_encode(&source, append_png, out, err);
@@ -200,9 +202,44 @@ static psal_status renumber_svg(fig_buffer *svg, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Put <metadata> with the text behind the opening tag of the SVG. */
+static psal_status insert_record(fig_buffer *svg, const char *record, psal_error *err) {
+    const unsigned char *tag = svg->size ? memmem(svg->data, svg->size, "<svg", 4) : NULL;
+    const unsigned char *end = tag ? memchr(tag, '>', svg->size - (size_t)(tag - svg->data)) : NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = end ? open_memstream(&text, &size) : NULL;
+    if (!out) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an SVG figure");
+    const size_t head = (size_t)(end + 1 - svg->data);
+    fwrite(svg->data, 1, head, out);
+    fputs("\n<metadata>", out);
+    for (; *record; record++) {
+        if (*record == '&')
+            fputs("&amp;", out);
+        else if (*record == '<')
+            fputs("&lt;", out);
+        else if (*record == '>')
+            fputs("&gt;", out);
+        else
+            putc(*record, out);
+    }
+    fputs("</metadata>", out);
+    fwrite(svg->data + head, 1, svg->size - head, out);
+    const bool lost = ferror(out) != 0;
+    if (fclose(out) != 0 || lost) {
+        free(text);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an SVG figure");
+    }
+    free(svg->data);
+    *svg = (fig_buffer){(unsigned char *)text, size, size};
+    return PSAL_OK;
+}
+
 psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
     psal_status status = PSAL_OK;
     note_failure(canvas);
+    if (canvas->record && canvas->format == FIG_PDF)
+        cairo_pdf_surface_set_metadata(canvas->surface, CAIRO_PDF_METADATA_SUBJECT, canvas->record);
     if (canvas->failure == CAIRO_STATUS_SUCCESS && canvas->format != FIG_PNG) {
         cairo_show_page(canvas->cr);
         note_failure(canvas);
@@ -213,9 +250,11 @@ psal_status fig_canvas_finish(fig_canvas *canvas, psal_error *err) {
         status = psal_fail(err, PSAL_ERR_MEMORY, "%s: the figure of %.0f x %.0f points cannot be drawn: %s",
                            canvas->path, canvas->width, canvas->height, cairo_status_to_string(canvas->failure));
     else if (canvas->format == FIG_PNG)
-        status = fig_encode_png(canvas->surface, canvas->content, &canvas->encoded, err);
+        status = fig_encode_png(canvas->surface, canvas->content, canvas->record, &canvas->encoded, err);
     else if (canvas->format == FIG_SVG)
         status = renumber_svg(&canvas->encoded, err);
+    if (status == PSAL_OK && canvas->format == FIG_SVG && canvas->record)
+        status = insert_record(&canvas->encoded, canvas->record, err);
     if (status == PSAL_OK)
         status = psal_atomic_file_write(canvas->path, canvas->encoded.data, canvas->encoded.size, err);
     fig_canvas_discard(canvas);

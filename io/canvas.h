@@ -25,6 +25,7 @@ typedef struct fig_canvas {
     const char *path; /* the caller's string, kept until finish */
     fig_format format;
     psal_png_content content; /* how a PNG is packed: as a drawing unless the figure says otherwise */
+    const char *record;       /* the caller's, kept until finish: UTF-8, goes into the file; or NULL */
     cairo_surface_t *surface;
     cairo_t *cr; /* before fig_canvas_start: for measuring text only */
     double width, height;
@@ -44,8 +45,10 @@ void fig_canvas_discard(fig_canvas *canvas);
 /* An RGB24 image surface from 8-bit RGB rows; the caller destroys it. A surface in error state when
  * memory is short. */
 cairo_surface_t *fig_image_from_rgb(const uint8_t *rgb, int height, int width);
-/* Encode an RGB24 image surface as PNG into `out`, whose data the caller frees with free(). */
-psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, fig_buffer *out, psal_error *err);
+/* Encode an RGB24 image surface as PNG, with a record (or NULL), into `out`, whose data the caller frees with
+ * free(). */
+psal_status fig_encode_png(cairo_surface_t *image, psal_png_content content, const char *record, fig_buffer *out,
+                           psal_error *err);
 /* Draw the image into the rectangle, smoothed or with hard pixels. */
 void fig_image_draw(cairo_t *cr, cairo_surface_t *image, double x, double y, double width, double height,
                     cairo_filter_t filter);

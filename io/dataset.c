@@ -91,13 +91,30 @@ psal_extension psal_dataset_extension(const char *name) {
     return PSAL_EXTENSION_OTHER;
 }
 
+static void free_sample(psal_dataset_sample *sample) {
+    free(sample->path);
+    free(sample->group);
+    free(sample->problem);
+}
+
+void psal_dataset_keep(psal_dataset *dataset, const size_t *chosen, size_t count) {
+    const size_t pixels = (size_t)dataset->height * (size_t)dataset->width;
+    size_t kept = 0;
+    for (size_t i = 0; i < dataset->count; i++) {
+        if (kept == count || chosen[kept] != i) {
+            free_sample(&dataset->samples[i]);
+            continue;
+        }
+        dataset->samples[kept] = dataset->samples[i];
+        if (dataset->pixels && kept != i) memcpy(dataset->pixels + kept * pixels, dataset->pixels + i * pixels, pixels);
+        kept++;
+    }
+    dataset->count = kept;
+}
+
 void psal_dataset_free(psal_dataset *dataset) {
     if (!dataset) return;
-    for (size_t i = 0; i < dataset->count; i++) {
-        free(dataset->samples[i].path);
-        free(dataset->samples[i].group);
-        free(dataset->samples[i].problem);
-    }
+    for (size_t i = 0; i < dataset->count; i++) free_sample(&dataset->samples[i]);
     free(dataset->samples);
     free(dataset->pixels);
     free(dataset);

@@ -36,7 +36,8 @@
  * torchvision counts them too; loading those that are neither JPEG nor PNG then fails. A class folder without samples,
  * a loop of symbolic links and a listed file that is not there are errors.
  *
- * A data set does not change once open; all functions below may be called by many threads at once. */
+ * A data set does not change once open, but for psal_dataset_keep; all other functions below may be called by many
+ * threads at once. */
 #ifndef PSAL_IO_DATASET_H
 #define PSAL_IO_DATASET_H
 
@@ -69,6 +70,10 @@ psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labe
                                        psal_error *err);
 
 void psal_dataset_free(psal_dataset *dataset); /* NULL is fine */
+
+/* Leave only `count` of its samples, chosen[count] (ascending, at least one), under their names, numbered anew. Before
+ * the data set is shared by threads. */
+void psal_dataset_keep(psal_dataset *dataset, const size_t *chosen, size_t count);
 
 size_t psal_dataset_count(const psal_dataset *dataset); /* at least 1 */
 /* How samples are called in tables: the path below the data set's folder, or as it was written in

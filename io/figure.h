@@ -3,7 +3,8 @@
  * Every function takes plain arrays, draws one figure and writes it to `path` as PNG, SVG or PDF
  * according to the ending
  * (.png, .svg, .pdf); the file appears whole or not at all, and the same input gives the same
- * bytes. PNG has two pixels per point. Nothing passed in is kept.
+ * bytes. PNG has two pixels per point. Nothing passed in is kept. A figure's record is the iTXt chunk "psal" of a PNG,
+ * <metadata> of an SVG, the subject of a PDF; it must be UTF-8.
  *
  * Text may come from anywhere: invalid UTF-8 and control characters are replaced, what is too long
  * is shortened with an ellipsis. Pointers to text may be NULL where a comment says so.
@@ -73,6 +74,7 @@ typedef struct psal_profile_figure {
     const int64_t *top;               /* filters to mark on the first profile of the first panel, the most salient
                            first (its first three are named); NULL when top_count is 0 */
     size_t top_count;
+    const char *record; /* what it was made with, kept in the file; may be NULL */
 } psal_profile_figure;
 
 psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path, psal_error *err);
@@ -89,6 +91,7 @@ typedef struct psal_depth_figure {
     const double *share;       /* [series_count][layer_count], per layer, at or above 0; percent or fraction */
     double total;              /* what a whole is (100 or 1): the share each stage would get if filters were
                      drawn by chance is marked on its bars; 0: no marks */
+    const char *record;        /* what it was made with, kept in the file; may be NULL */
 } psal_depth_figure;
 
 psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path, psal_error *err);
@@ -120,13 +123,14 @@ typedef struct psal_heatmap_figure {
     int channels, height, width;
     const char *true_name, *predicted_name;       /* classes; NULL: not shown */
     double true_confidence, predicted_confidence; /* 0..1; NaN: not shown */
+    const char *record;                           /* what it was made with, kept in the file; may be NULL */
 } psal_heatmap_figure;
 
 /* Photo, heat map with its colour bar, and both together, side by side. */
 psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path, psal_error *err);
-/* The overlay alone, one image pixel per pixel; PNG only. */
+/* The overlay alone, one image pixel per pixel; PNG only. record: as in the figures. */
 psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
-                                       const char *path, psal_error *err);
+                                       const char *record, const char *path, psal_error *err);
 
 /* ---- experiments ---- */
 
@@ -157,6 +161,7 @@ typedef struct psal_curves_figure {
     const psal_curves_panel *panels;
     size_t panel_count; /* 1 to 24 */
     size_t columns;     /* panels side by side; 0: chosen */
+    const char *record; /* what it was made with, kept in the file; may be NULL */
 } psal_curves_figure;
 
 psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path, psal_error *err);
@@ -181,6 +186,7 @@ typedef struct psal_edit_figure {
     size_t count_count;             /* at most 20 */
     const char *const *facts;       /* one line each: "25 filters, 0.1 % of the weights"; may be NULL */
     size_t fact_count;              /* at most 12 */
+    const char *record;             /* what it was made with, kept in the file; may be NULL */
 } psal_edit_figure;
 
 psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *path, psal_error *err);
@@ -200,8 +206,9 @@ typedef struct psal_sheet_tile {
 typedef struct psal_sheet_figure {
     const char *title, *subtitle; /* may be NULL */
     const psal_sheet_tile *tiles;
-    size_t tile_count; /* 1 to 1000 */
-    size_t columns;    /* 0: chosen */
+    size_t tile_count;  /* 1 to 1000 */
+    size_t columns;     /* 0: chosen */
+    const char *record; /* what it was made with, kept in the file; may be NULL */
 } psal_sheet_figure;
 
 psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path, psal_error *err);

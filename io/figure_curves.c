@@ -141,6 +141,7 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
 
     fig_axes axes[MAX_PANELS] = {0};
     fig_legend_entry legend[MAX_SERIES];

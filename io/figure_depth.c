@@ -116,6 +116,7 @@ psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char 
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
     fig_group *groups = NULL;
     size_t group_count = 0;
     status = fig_groups_make(figure->layers, figure->layer_count, &groups, &group_count, err);

@@ -96,6 +96,7 @@ psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *p
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
     const fig_legend_entry legend[] = {{"before the edit", FIG_KEY_BOX, {before_color, 0}},
                                        {"after the edit", FIG_KEY_BOX, {fig_palette(0), 0}}};
     double inner = WIDTH - 2 * EDGE, heading = fig_line_height(FIG_FONT_PANEL) + 6,

@@ -107,6 +107,7 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
     canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
     status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, &painted, err);
@@ -157,7 +158,7 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
 }
 
 psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
-                                       const char *path, psal_error *err) {
+                                       const char *record, const char *path, psal_error *err) {
     psal_status status = check_size(rgb, grad, channels, height, width, err);
     if (status != PSAL_OK) return status;
     size_t length = path ? strlen(path) : 0;
@@ -167,7 +168,7 @@ psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, in
     status = paint(rgb, grad, channels, height, width, &painted, err);
     if (status != PSAL_OK) return status;
     const psal_image overlay = {.width = width, .height = height, .rgb = painted + (size_t)height * (size_t)width * 3};
-    status = psal_image_write_png(path, &overlay, err);
+    status = psal_image_write_png(path, &overlay, record, err);
     free(painted);
     return status;
 }

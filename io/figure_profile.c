@@ -449,6 +449,7 @@ psal_status psal_profile_figure_write(const psal_profile_figure *figure, const c
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
     drawing plan = {.figure = figure, .cr = canvas.cr};
     status = fig_groups_make(figure->layers, figure->layer_count, &plan.groups, &plan.group_count, err);
     if (status == PSAL_OK) status = sort_profiles(&plan, err);

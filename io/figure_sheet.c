@@ -75,6 +75,7 @@ psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char 
     fig_canvas canvas;
     status = fig_canvas_open(&canvas, path, err);
     if (status != PSAL_OK) return status;
+    canvas.record = figure->record;
     canvas.content = PSAL_PNG_PHOTO;
     size_t columns = figure->columns ? figure->columns : figure->tile_count > 30 ? 10 : 6;
     /* Cairo's images end at 32767 pixels: no more than 60 rows. */

@@ -264,7 +264,7 @@ void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, in
     }
     cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);
     fig_buffer encoded = {0};
-    if (fig_encode_png(image, PSAL_PNG_PHOTO, &encoded, &report->failure) == PSAL_OK) {
+    if (fig_encode_png(image, PSAL_PNG_PHOTO, NULL, &encoded, &report->failure) == PSAL_OK) {
         if (!report->in_thumbnails) put_text(report, "<div class=\"row\">\n");
         report->in_thumbnails = true;
         put_picture(report, encoded.data, encoded.size, caption);

@@ -72,13 +72,15 @@ typedef struct psal_png_source {
     psal_png_content content;
     const uint8_t *(*row)(const void *from, int y, uint8_t *room);
     const void *from;
+    const char *record; /* UTF-8, kept in the file as its text "psal"; or NULL */
 } psal_png_source;
 
 /* Encode as an 8-bit RGB PNG, handed piece by piece to `write`, which returns whether it could. */
 psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *to, const uint8_t *data, size_t size),
                             void *to, psal_error *err);
 
-/* Write *image as an 8-bit RGB PNG, packed as a photo, by a temporary name: whole or not at all. */
-psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err);
+/* Write *image as an 8-bit RGB PNG, packed as a photo and with this record (or NULL), by a temporary name: whole or not
+ * at all. */
+psal_status psal_image_write_png(const char *path, const psal_image *image, const char *record, psal_error *err);
 
 #endif

@@ -212,6 +212,12 @@ static psal_status encode(png_structp png, png_infop info, const char *message, 
     set_packing(png, source->content);
     png_set_IHDR(png, info, (png_uint_32)source->width, (png_uint_32)source->height, 8, PNG_COLOR_TYPE_RGB,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (source->record) {
+        char key[] = "psal";
+        png_text text = {
+            .compression = PNG_ITXT_COMPRESSION_NONE, .key = key, .text = (char *)(uintptr_t)source->record};
+        png_set_text(png, info, &text, 1);
+    }
     png_write_info(png, info);
     for (int y = 0; y < source->height; y++) png_write_row(png, source->row(source->from, y, room));
     png_write_end(png, info);
@@ -244,10 +250,11 @@ static bool write_stream(void *stream, const uint8_t *data, size_t size) {
     return fwrite(data, 1, size, stream) == size;
 }
 
-psal_status psal_image_write_png(const char *path, const psal_image *image, psal_error *err) {
+psal_status psal_image_write_png(const char *path, const psal_image *image, const char *record, psal_error *err) {
     psal_png_source source = {.width = image->rgb ? image->width : 0,
                               .height = image->height,
                               .content = PSAL_PNG_PHOTO,
+                              .record = record,
                               .row = image_row,
                               .from = image};
     psal_atomic_file *file = psal_atomic_file_open(path, err);

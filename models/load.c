@@ -152,26 +152,22 @@ static const char *separator(const char *notes) {
     return *notes ? "; " : "";
 }
 
-/* PyTorch's counters are in every checkpoint and told in passing; other tensors by name. */
+/* By name, but for PyTorch's counters, which are in every checkpoint. */
 static void note_unused(const psal_model *model, bool *used, char notes[1024]) {
     const psal_tensor_map *checkpoint = model->group.checkpoint;
     static const char counter[] = "num_batches_tracked";
-    int64_t counters = 0, others = 0;
+    int64_t others = 0;
     for (size_t i = 0; i < psal_tensor_map_count(checkpoint); i++) {
         const char *name = psal_tensor_map_name(checkpoint, i);
         const size_t length = strlen(name), part = sizeof counter - 1;
         if (used[i]) continue;
-        const bool counts = length >= part && strcmp(name + length - part, counter) == 0;
-        used[i] = counts;
-        *(counts ? &counters : &others) += 1;
+        used[i] = length >= part && strcmp(name + length - part, counter) == 0;
+        others += !used[i];
     }
     char text[600];
     net_name_tensors(checkpoint, used, text, sizeof text);
-    if (counters + others == 0) return;
-    note(notes, "%signored ", separator(notes));
-    if (counters > 0) note(notes, "%" PRId64 " num_batches_tracked", counters);
     if (others > 0)
-        note(notes, "%s%" PRId64 " tensor%s the network does not use: %s", counters ? " and " : "", others,
+        note(notes, "%signored %" PRId64 " tensor%s the network does not use: %s", separator(notes), others,
              others > 1 ? "s" : "", text);
 }
 

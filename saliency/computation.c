@@ -9,6 +9,9 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_WEIGHTS] = {"psal.fingerprint", "weights", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_BASE] = {"psal.base_fingerprint", "weights before deltas", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_VARIANT] = {"psal.variant", "variant", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_WEIGHTS_NAME] = {"psal.weights", "file of the weights", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_DELTAS] = {"psal.deltas", "files of the deltas", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_VERSION] = {"psal.version", "version of psal", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_WIDTH] = {"psal.width", "width", PSAL_FIELD_NUMBER, true},
     [PSAL_FIELD_CLASSES] = {"psal.classes", "number of classes", PSAL_FIELD_NUMBER, true},
     [PSAL_FIELD_BN_EPSILON] = {"psal.bn_epsilon", "batch-norm epsilon", PSAL_FIELD_NUMBER, true},
@@ -26,6 +29,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_DATASET_NAME] = {"psal.dataset_name", "data set's name", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_SAMPLES] = {"psal.samples", "number of samples", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_ONLY] = {"psal.only", "reference set", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_SAMPLING] = {"psal.sampling", "choice of samples", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_PREDICTED] = {"psal.predicted", "--predicted", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_SHARD] = {"psal.shard", "shard", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_SHARDS] = {"psal.shards", "number of shards", PSAL_FIELD_NUMBER, false},
@@ -43,6 +47,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_SEED] = {"psal.seed", "--seed", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_COMPARE_RANDOM] = {"psal.compare_random", "--compare-random", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_TOP] = {"psal.top", "--top", PSAL_FIELD_NUMBER, false},
+    [PSAL_FIELD_FIGURES] = {"psal.figures", "--figures", PSAL_FIELD_FLAG, true},
 };
 _Static_assert(PSAL_FIELD_COUNT < 64, "psal_fields has a bit for every field, and PSAL_FIELDS_RUN one more");
 

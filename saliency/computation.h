@@ -18,6 +18,9 @@ typedef enum psal_field {
     PSAL_FIELD_WEIGHTS, /* psal_model_fingerprint, deltas applied */
     PSAL_FIELD_BASE,    /* the same before deltas were applied; "" without deltas */
     PSAL_FIELD_VARIANT,
+    PSAL_FIELD_WEIGHTS_NAME, /* the file; */
+    PSAL_FIELD_DELTAS,       /* and those of the deltas, "A, B" */
+    PSAL_FIELD_VERSION,      /* of psal */
     PSAL_FIELD_WIDTH,
     PSAL_FIELD_CLASSES,
     PSAL_FIELD_BN_EPSILON,
@@ -36,7 +39,8 @@ typedef enum psal_field {
     PSAL_FIELD_DATASET,      /* psal_dataset_fingerprint */
     PSAL_FIELD_DATASET_NAME, /* what the user called it */
     PSAL_FIELD_SAMPLES,
-    PSAL_FIELD_ONLY, /* the reference set among them (reference_set.h) */
+    PSAL_FIELD_ONLY,     /* the reference set among them (reference_set.h) */
+    PSAL_FIELD_SAMPLING, /* which of the data set's: tools/sampling.h */
     /* a run of psal-stats */
     PSAL_FIELD_PREDICTED,
     PSAL_FIELD_SHARD,
@@ -56,6 +60,7 @@ typedef enum psal_field {
     PSAL_FIELD_SEED,
     PSAL_FIELD_COMPARE_RANDOM,
     PSAL_FIELD_TOP,
+    PSAL_FIELD_FIGURES, /* whether pictures were drawn */
     PSAL_FIELD_COUNT
 } psal_field;
 
@@ -93,10 +98,11 @@ typedef uint64_t psal_fields;
      PSAL_FIELD_SET(PSAL_FIELD_LOSS) | PSAL_FIELD_SET(PSAL_FIELD_SIGNED) | PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED))
 /* What two runs must have in common, one of which goes on with the other's work. What was assumed and what it is called
  * changes no number, width and classes follow from the weights. */
-#define PSAL_FIELDS_RUN                                                                              \
-    (PSAL_FIELD_SET(PSAL_FIELD_COUNT) - 1 -                                                          \
-     (PSAL_FIELD_SET(PSAL_FIELD_BASE) | PSAL_FIELD_SET(PSAL_FIELD_WIDTH) |                           \
-      PSAL_FIELD_SET(PSAL_FIELD_TRANSFORM_ASSUMED) | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS_ASSUMED) | \
+#define PSAL_FIELDS_RUN                                                                                              \
+    (PSAL_FIELD_SET(PSAL_FIELD_COUNT) - 1 -                                                                          \
+     (PSAL_FIELD_SET(PSAL_FIELD_BASE) | PSAL_FIELD_SET(PSAL_FIELD_WIDTH) | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS_NAME) | \
+      PSAL_FIELD_SET(PSAL_FIELD_DELTAS) | PSAL_FIELD_SET(PSAL_FIELD_VERSION) |                                       \
+      PSAL_FIELD_SET(PSAL_FIELD_TRANSFORM_ASSUMED) | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS_ASSUMED) |                 \
       PSAL_FIELD_SET(PSAL_FIELD_DATASET_NAME)))
 
 /* Cut at PSAL_FIELD_SIZE - 1 bytes. */

@@ -347,7 +347,7 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
 psal_mean psal_mean_error(const double *values, size_t count, size_t stride) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++) sum += values[i * stride];
-    double mean = count ? sum / (double)count : 0;
+    double mean = count ? sum / (double)count : NAN;
     for (size_t i = 0; i < count; i++) squares += (values[i * stride] - mean) * (values[i * stride] - mean);
-    return (psal_mean){mean, count > 1 ? sqrt(squares / (double)(count - 1) / (double)count) : 0};
+    return (psal_mean){mean, count > 1 ? sqrt(squares / (double)(count - 1) / (double)count) : NAN};
 }

@@ -74,7 +74,7 @@ psal_status psal_prune_experiment(const psal_model *model, psal_classifier_worke
                                   psal_error *err);
 
 typedef struct psal_mean {
-    double mean, error; /* standard error: deviation (n - 1) / sqrt(n); 0 for a single value */
+    double mean, error; /* standard error: deviation (n - 1) / sqrt(n); NAN of a single value; both NAN of none */
 } psal_mean;
 
 /* Of values[0], values[stride], ... */

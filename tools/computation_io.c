@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/json_output.h"
@@ -91,7 +92,8 @@ void psal_computation_set_profile(psal_computation *c, const psal_saliency_optio
 }
 
 void psal_computation_set_statistics(psal_computation *c, const psal_statistics *statistics) {
-    static const psal_field fields[] = {PSAL_FIELD_DATASET, PSAL_FIELD_DATASET_NAME, PSAL_FIELD_ONLY};
+    static const psal_field fields[] = {PSAL_FIELD_DATASET, PSAL_FIELD_DATASET_NAME, PSAL_FIELD_ONLY,
+                                        PSAL_FIELD_SAMPLING};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         memcpy(c->value[fields[i]], statistics->computation.value[fields[i]], PSAL_FIELD_SIZE);
     psal_computation_set(c, PSAL_FIELD_STATISTICS, "%016" PRIx64, psal_statistics_fingerprint(statistics));
@@ -159,6 +161,45 @@ json_t *psal_computation_json(const psal_computation *c) {
         object = NULL;
     }
     return object;
+}
+
+char *psal_computation_text(const psal_computation *c) {
+    json_t *object = psal_computation_json(c);
+    char *text = psal_json_check(object, NULL) == PSAL_OK ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (text && psal_json_check(object, NULL) != PSAL_OK) { /* cut where memory was missing */
+        free(text);
+        text = NULL;
+    }
+    json_decref(object);
+    return text;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+void psal_computation_line(const psal_computation *c, char text[512]) {
+    const char *samples = *c->value[PSAL_FIELD_STATISTICS] ? c->value[PSAL_FIELD_SAMPLES] : "";
+    const char *loss = c->value[PSAL_FIELD_LOSS], *deltas = c->value[PSAL_FIELD_DELTAS],
+               *only = strcmp(c->value[PSAL_FIELD_ONLY], "all") ? c->value[PSAL_FIELD_ONLY] : "";
+    const char *against = c->value[PSAL_FIELD_AGAINST];
+    const bool less = *against && strcmp(against, "none") != 0;
+    const bool other_loss = *loss && strcmp(loss, psal_loss_name(PSAL_LOSS_CROSS_ENTROPY)) != 0;
+    char statistics[120] = "", noise[96] = "";
+    double percent = 0, sd = 0;
+    if (*samples)
+        snprintf(statistics, sizeof statistics, ", statistics of %.20s samples%s%.30s%s", samples, *only ? " (" : "",
+                 only, *only ? ")" : "");
+    psal_parse_double(c->value[PSAL_FIELD_NOISE_PERCENT], &percent);
+    psal_parse_double(c->value[PSAL_FIELD_NOISE_SD], &sd);
+    if (percent > 0 || sd > 0)
+        snprintf(noise, sizeof noise, ", mean of %.20s noisy copies (%g%s)", c->value[PSAL_FIELD_NOISE_ITERS],
+                 percent > 0 ? 100 * percent : sd, percent > 0 ? " %" : " of 255");
+    snprintf(text, 512, "%.100s%s%.100s%s%s%.40s%s%s%.20s%s", last_part(c->value[PSAL_FIELD_WEIGHTS_NAME]),
+             *deltas ? " + " : "", last_part(deltas), statistics, other_loss ? ", loss " : "", other_loss ? loss : "",
+             psal_computation_is(c, PSAL_FIELD_SIGNED) ? ", signed" : "", less ? ", against class " : "",
+             less ? against : "", noise);
 }
 
 psal_status psal_computation_from_json(psal_computation *c, const json_t *object, psal_error *err) {

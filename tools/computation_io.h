@@ -40,6 +40,11 @@ json_t *psal_computation_field_json(const psal_computation *computation, psal_fi
 const char *psal_computation_field_key(psal_field field);
 /* All fields that have a value as an object (new reference; NULL when out of memory), and back. */
 json_t *psal_computation_json(const psal_computation *computation);
+/* The object as one line, for tables and pictures. The caller frees; NULL when out of memory. */
+char *psal_computation_text(const psal_computation *computation);
+/* What must not be taken for something else, for the subtitle of a picture: "net.pth + delta.safetensors, statistics of
+ * 10000 samples, mean of 8 noisy copies (20 %)". */
+void psal_computation_line(const psal_computation *computation, char text[512]);
 psal_status psal_computation_from_json(psal_computation *computation, const json_t *object, psal_error *err);
 
 #endif

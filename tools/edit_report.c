@@ -100,7 +100,8 @@ static void print_table(const psal_edit_report *r, double *room) {
     if (r->single >= 0) {
         print_single(r);
     } else {
-        printf("%zu mistakes of %zu samples", r->mistakes->subject_count, psal_dataset_count(r->mistakes->dataset));
+        if (r->mistakes->subject_count < r->mistakes->found) printf("%zu of ", r->mistakes->subject_count);
+        printf("%zu mistakes of %zu samples", r->mistakes->found, psal_dataset_count(r->mistakes->dataset));
         if (r->mistakes->skipped.count) printf(", %zu skipped", r->mistakes->skipped.count);
         printf("\n");
     }
@@ -116,27 +117,72 @@ static void print_table(const psal_edit_report *r, double *room) {
         printf("%d neighbours and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
                r->neighbor_count, (long long)r->hub, r->mistakes->subject_count);
     psal_print(stdout, "\n");
-    psal_print(stdout, "%-19s %6s  %14s  %11s  %11s", units_of(r), "k", "corrected %", "true conf.", "wrong conf.");
-    if (r->neighbor_count) psal_print(stdout, "  %14s  %14s", "neighbours %", "others %");
-    if (r->mistakes->right_count) psal_print(stdout, "  %14s", "broken %");
-    psal_print(stdout, "  %8s  %7s  %10s\n", "dead", "used", "rel.change");
+    const int error = subject_count(r) > 1; /* room for the standard errors */
+    const bool neighbors = r->neighbor_count > 0, right = r->mistakes->right_count > 0;
+    psal_print(stdout, "%-18s %4s  %11s%18s%s%s %9s\n", "", "", "", " confidence change",
+               neighbors ? "  %  neighbors  %  of others" : "", right ? " % right" : "", "change of");
+    psal_print(stdout, "%-18s %4s  %11s%9s%9s%s%s %9s\n", units_of(r), r->until_correct ? "used" : "k", "corrected %",
+               "true", "wrong", neighbors ? "    corrected    corrected" : "", right ? "  broken" : "", "weights");
     for (size_t v = 0; v < variants(r); v++) {
         psal_mean m[PSAL_EDIT_COLUMNS];
         for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) m[c] = mean_of(r, v, c, room);
-        psal_print(stdout, "%-19s %6lld", choice_of(r, v), (long long)k_of(r, v));
-        psal_print_mean(100 * m[0].mean, 100 * m[0].error, subject_count(r), false, 5, 5, 1);
-        printf("  %+11.4f  %+11.4f", m[2].mean, m[1].mean);
-        for (int c = 3; c < 6; c++) { /* of neighbours, of others, of right samples */
-            if (c < 5 ? !r->neighbor_count : !r->mistakes->right_count) continue;
-            psal_print_mean(100 * m[c].mean, 100 * m[c].error, subject_count(r), false, 5, 5, 2);
-        }
-        double used = r->until_correct ? median_of(r, v, 6, room) : m[6].mean;
-        double change = r->until_correct ? median_of(r, v, 9, room) : m[9].mean;
-        if (isnan(used)) /* no step corrects any */
-            psal_print(stdout, "  %8.1f  %7s  %10s\n", m[7].mean, "-", "-");
+        double used = median_of(r, v, 6, room), change = r->until_correct ? median_of(r, v, 9, room) : m[9].mean;
+        psal_print(stdout, "%-18s ", choice_of(r, v));
+        if (r->until_correct && isnan(used)) /* no step corrects any */
+            psal_print(stdout, "%4s", "-");
+        else if (r->until_correct)
+            printf("%4.0f", used);
         else
-            printf("  %8.1f  %7.1f  %10.3g\n", m[7].mean, used, change);
+            printf("%4lld", (long long)k_of(r, v));
+        psal_print_mean(100 * m[0].mean, 100 * m[0].error, false, 11 - 6 * error, 6 * error, 1);
+        printf("  %+7.4f  %+7.4f", m[2].mean, m[1].mean);
+        for (int c = 3; c < 5 && neighbors; c++) /* of neighbours, of others */
+            psal_print_mean(100 * m[c].mean, 100 * m[c].error, false, 11 - 6 * error, 6 * error, 1);
+        if (right) printf(" %7.2f", 100 * m[5].mean);
+        if (isnan(change))
+            psal_print(stdout, " %9s\n", "-");
+        else
+            printf(" %9.3g\n", change);
     }
+}
+
+/* The fewest filters of the first choice that correct most; where none correct any, those that raise the true class
+ * most. */
+static int best_k(const psal_edit_report *r, double *room) {
+    int best = 0;
+    for (int i = 1; i < r->k_count; i++) {
+        const double corrected = mean_of(r, (size_t)i, 0, room).mean, most = mean_of(r, (size_t)best, 0, room).mean;
+        if (corrected > most || (corrected == 0 && most == 0 &&
+                                 mean_of(r, (size_t)i, 2, room).mean > mean_of(r, (size_t)best, 2, room).mean))
+            best = i;
+    }
+    return best;
+}
+
+/* What was found, in words: the first choice beside the second. */
+static void print_finding(const psal_edit_report *r, double *room) {
+    const int i = best_k(r, room);
+    printf("\n");
+    for (int c = 0; c < r->choice_count && c < 2; c++) {
+        const size_t v = (size_t)(c * r->k_count + i);
+        const double corrected = mean_of(r, v, 0, room).mean;
+        psal_print(stdout, "k = %lld, %s: ", (long long)k_of(r, v), choice_of(r, v));
+        if (subject_count(r) > 1)
+            printf("%.1f %% of %zu mistakes corrected", 100 * corrected, subject_count(r));
+        else if (corrected > 0 && corrected < 1)
+            printf("the mistake corrected in %.0f %% of the draws", 100 * corrected);
+        else
+            psal_print(stdout, "the mistake %s", corrected > 0 ? "corrected" : "not corrected");
+        if (r->neighbor_count) printf(", %.1f %% of neighbours", 100 * mean_of(r, v, 3, room).mean);
+        if (r->mistakes->right_count)
+            printf(", %.1f %% of %d right broken", 100 * mean_of(r, v, 5, room).mean, r->mistakes->right_count);
+        printf(".\n");
+    }
+}
+
+static void print_text(const psal_edit_report *r, double *room) {
+    print_table(r, room);
+    print_finding(r, room);
 }
 
 /* ---- files ---- */
@@ -150,9 +196,10 @@ static psal_status write_csv(const psal_edit_report *r, const char *path, double
         psal_csv_int(csv, k_of(r, v));
         for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) {
             psal_mean mean = mean_of(r, v, c, room);
-            psal_csv_double(csv, mean.mean);
-            psal_csv_double(csv, mean.error);
+            psal_csv_measured(csv, mean.mean);
+            psal_csv_measured(csv, mean.error);
         }
+        psal_csv_text(csv, v == 0 ? r->record : NULL);
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -164,6 +211,7 @@ static psal_status write_samples(const psal_edit_report *r, const char *path, ps
     static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
     for (size_t c = 0; c < sizeof first / sizeof first[0]; c++) psal_csv_text(csv, first[c]);
     for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_text(csv, columns[c]);
+    psal_csv_text(csv, "psal_settings");
     psal_csv_end_record(csv);
     for (size_t i = first_subject(r); i < first_subject(r) + subject_count(r); i++)
         for (size_t v = 0; v < variants(r); v++) {
@@ -175,7 +223,8 @@ static psal_status write_samples(const psal_edit_report *r, const char *path, ps
             psal_csv_int(csv, subject->predicted);
             psal_csv_text(csv, choice_of(r, v));
             psal_csv_int(csv, k_of(r, v));
-            for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_double(csv, values[c]);
+            for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_measured(csv, values[c]);
+            psal_csv_text(csv, i == first_subject(r) && v == 0 ? r->record : NULL);
             psal_csv_end_record(csv);
         }
     return psal_csv_commit(csv, err);
@@ -192,8 +241,10 @@ static psal_status print_json(const psal_edit_report *r, const psal_options *opt
     json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes->dataset)));
     json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes->skipped));
     json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes->subject_count));
+    json_object_set_new(root, "mistakes_found", json_integer((json_int_t)r->mistakes->found));
+    json_object_set_new(root, "sampling", psal_json_string(r->mistakes->sampled));
     json_object_set_new(root, "neighbors", json_integer(r->neighbor_count));
-    json_object_set_new(root, "hub", json_integer(r->hub));
+    json_object_set_new(root, "hub", r->neighbor_count ? json_integer(r->hub) : json_null());
     json_object_set_new(root, "right_samples", json_integer(r->mistakes->right_count));
     if (r->single >= 0 && variants(r) == 1) {
         const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
@@ -261,8 +312,11 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
     if (right)
         counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right,
                                             true};
+    char subtitle[1024];
+    snprintf(subtitle, sizeof subtitle, "%.300s; %s", psal_dataset_name(r->mistakes->dataset, one->index), r->line);
     psal_edit_figure figure = {.title = "One mistake, edited",
-                               .subtitle = psal_dataset_name(r->mistakes->dataset, one->index),
+                               .subtitle = subtitle,
+                               .record = r->record,
                                .classes = classes,
                                .class_count = one->label == one->predicted ? 1 : 2,
                                .counts = counts,
@@ -303,11 +357,13 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
     for (int c = 0; c < r->choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->k_count; i++) x[i] = (double)r->k[i];
     const bool rows = r->mistakes->units == PSAL_UNITS_ROWS;
-    char subtitle[256];
-    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, %s %g", r->session->info->arch, subject_count(r),
-             subject_count(r) == 1 ? "" : "s", r->step.relative ? "relative step" : "learning rate", r->step.size);
+    char subtitle[1024];
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, %s %g; %s", r->session->info->arch, subject_count(r),
+             subject_count(r) == 1 ? "" : "s", r->step.relative ? "relative step" : "learning rate", r->step.size,
+             r->line);
     psal_curves_figure figure = {.title = rows ? "Rows corrected by one sample" : "Filters corrected by one sample",
                                  .subtitle = subtitle,
+                                 .record = r->record,
                                  .x_label = rows ? "rows changed" : "filters changed",
                                  .x_scale = PSAL_SCALE_LOG,
                                  .x = x,
@@ -335,7 +391,7 @@ psal_status psal_edit_report_write(const psal_edit_report *r, const psal_options
     if (status == PSAL_OK && psal_options_flag(options, "json"))
         status = print_json(r, options, room, err);
     else if (status == PSAL_OK)
-        print_table(r, room);
+        print_text(r, room);
     free(room);
     return status;
 }

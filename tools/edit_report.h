@@ -38,6 +38,7 @@ typedef struct psal_edit_report {
     psal_edit_result *results; /* [subject][choice][k] */
     double *before, *after;    /* [classes] of a single subject: after its last edit */
     int *broken;               /* [right samples] of a single edit: whether it broke; else NULL */
+    char *record, line[512];   /* of the computation, and what pictures say of it */
 } psal_edit_report;
 
 /* Print the table or the JSON, write --csv, --samples and --figure. */

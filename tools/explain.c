@@ -35,6 +35,7 @@ static void describe(psal_explainer *x) {
     psal_computation_set(c, PSAL_FIELD_SEED, "%" PRIu64, o->seed);
     psal_computation_set(c, PSAL_FIELD_COMPARE_RANDOM, "%d", o->compare_random);
     psal_computation_set(c, PSAL_FIELD_TOP, "%d", o->top);
+    psal_computation_set(c, PSAL_FIELD_FIGURES, "%d", o->figures);
 }
 
 psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const psal_options *command_line,
@@ -69,11 +70,13 @@ psal_status psal_explainer_open(psal_explainer *x, psal_session *session, const 
         psal_note(&session->notes, "--mode naive needs no statistics: --stats was not looked at");
     }
     describe(x);
+    psal_computation_line(&x->computation, x->line);
+    x->record = psal_computation_text(&x->computation);
     x->shift = malloc((size_t)n * sizeof *x->shift);
     x->scale = malloc((size_t)n * sizeof *x->scale);
     x->live = malloc((size_t)n * sizeof *x->live);
     x->ranked = malloc((size_t)n * sizeof *x->ranked);
-    if (!x->shift || !x->scale || !x->live || !x->ranked)
+    if (!x->record || !x->shift || !x->scale || !x->live || !x->ranked)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld entries", (long long)n);
     psal_saliency_live(x->saliency, x->live);
     if (x->statistics) psal_statistics_rankable(x->statistics, options->mode, n, NULL, x->live);
@@ -93,6 +96,7 @@ void psal_explainer_close(psal_explainer *x) {
     psal_saliency_worker_free(x->worker);
     psal_saliency_free(x->saliency);
     psal_statistics_free(x->statistics);
+    free(x->record);
     free(x->shift);
     free(x->scale);
     free(x->live);
@@ -161,8 +165,9 @@ static psal_status read_prediction(const psal_explainer *x, psal_explanation *e,
     e->label = e->labelled ? label : class_of(x, e, x->options.stands_in);
     e->confidence = psal_confidence(e->logits, classes, e->predicted);
     e->label_confidence = psal_confidence(e->logits, classes, e->label);
+    e->left_out = x->options.mistakes && e->labelled && e->predicted == e->label;
     e->against = class_of(x, e, x->options.against);
-    if (e->against == PSAL_CLASS_NONE) return PSAL_OK;
+    if (e->against == PSAL_CLASS_NONE || e->left_out) return PSAL_OK;
     e->against_confidence = psal_confidence(e->logits, classes, e->against);
     if (e->against != e->label) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -366,7 +371,7 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     size_t elements = psal_session_image_size(x->session);
     psal_random noise = {x->options.seed};
     const bool clean_image = x->options.noise_percent == 0 && x->options.noise_sd == 0;
-    for (int i = 0; i < x->options.noise_iters && status == PSAL_OK; i++) {
+    for (int i = 0; i < x->options.noise_iters && status == PSAL_OK && !e->left_out; i++) {
         float *clean = d.image;
         if (clean_image)
             d.image = e->input;
@@ -381,7 +386,7 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     leave_out(&e->cosine, 1, e->maps, x->options.noise_iters);
     if (e->random_gradient) leave_out(e->random_gradient, elements, e->random_maps, x->options.noise_iters);
     if (!e->maps) e->cosine = NAN;
-    if (status == PSAL_OK) status = rank(x, e, err);
+    if (status == PSAL_OK && !e->left_out) status = rank(x, e, err);
     draw_free(&d);
     return status;
 }

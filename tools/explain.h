@@ -24,6 +24,8 @@ typedef struct psal_explain_options {
     int against;          /* a class, or one of the above: its standardized profile is subtracted */
     bool compare_random;  /* a second map, for k random filters */
     int top;              /* rows of the table */
+    bool figures;         /* draw the pictures */
+    bool mistakes;        /* leave out images that are right */
 } psal_explain_options;
 
 /* The network made ready: one graph, plan and worker for all samples. */
@@ -36,7 +38,8 @@ typedef struct psal_explainer {
     double *shift, *scale;       /* [length], of the draw at hand */
     bool *live, *ranked;         /* [length]: entries that can be ranked for some image; for the one at hand */
     char statistics_path[4096];
-    psal_computation computation; /* what a result depends on besides its image */
+    psal_computation computation; /* what a result depends on besides its image, */
+    char *record, line[512];      /* as text, and the part of it that pictures say */
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = channels x height x
@@ -46,6 +49,7 @@ typedef struct psal_explanation {
     uint64_t fingerprint; /* of the image's file (psal_dataset_image_fingerprint); the caller's */
     int label;            /* the class explained against */
     bool labelled;        /* false: no label was given, another class stands in (options.stands_in) */
+    bool left_out;        /* it is right, and only mistakes are explained: nothing below but the confidences */
     int predicted;
     int against; /* the class whose profile was subtracted; PSAL_CLASS_NONE: none */
     double confidence, label_confidence, against_confidence, loss;
@@ -82,6 +86,9 @@ const char *psal_explain_entry(const psal_explainer *explainer, int64_t entry, i
 
 /* Whether every entry lies below its mean over the data set. */
 bool psal_explanation_is_below(const psal_explainer *explainer, const psal_explanation *e);
+/* Whether its profile says little: the prediction is right, and most of its gradients are below those of the data
+ * set's average image, so that the standardized profile is mostly that of the statistics. */
+bool psal_explanation_is_noise(const psal_explainer *explainer, const psal_explanation *e);
 /* Everything about the sample as one JSON object (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
 /* The table for people, on standard output. */

@@ -38,6 +38,21 @@ bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *
            e->top_count > 0 && e->standardized[e->top[0]] < 0;
 }
 
+bool psal_explanation_is_noise(const psal_explainer *x, const psal_explanation *e) {
+    if (x->options.mode != PSAL_MODE_STD || x->options.saliency.is_signed || e->against != PSAL_CLASS_NONE ||
+        e->label != e->predicted)
+        return false;
+    double sum = 0;
+    for (int64_t i = 0; i < psal_saliency_length(x->saliency); i++) sum += x->live[i] ? e->standardized[i] : 0;
+    return sum < 0;
+}
+
+static bool is_made(const psal_explainer *x, const psal_explanation *e, int file) {
+    if (file != TABLE && file != RESULT && !x->options.figures) return false;
+    if (file == HEATMAP || file == OVERLAY) return e->maps > 0;
+    return file != RANDOM || e->random_maps > 0;
+}
+
 /* ---- JSON ---- */
 
 static json_t *class_json(const psal_explainer *x, int class, double confidence) {
@@ -84,10 +99,11 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "loss", psal_json_double(e->loss));
     json_object_set_new(o, "rankable", json_integer(e->rankable));
     json_object_set_new(o, "below_average", json_boolean(psal_explanation_is_below(x, e)));
+    json_object_set_new(o, "noise", json_boolean(psal_explanation_is_noise(x, e)));
     json_object_set_new(o, "k_salient", json_integer(e->k));
     json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
     json_object_set_new(o, "cosine", psal_json_float(e->cosine));
-    json_object_set_new(o, "map", e->maps ? psal_json_string(file_names[HEATMAP]) : json_null());
+    json_object_set_new(o, "map", is_made(x, e, HEATMAP) ? psal_json_string(file_names[HEATMAP]) : json_null());
     json_object_set_new(o, "no_map", *e->no_map ? psal_json_string(e->no_map) : json_null());
     json_object_set_new(o, "top_filters", top_json(x, e));
     json_object_set_new(o, "settings", psal_computation_json(&x->computation));
@@ -102,6 +118,37 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
 }
 
 /* ---- the table ---- */
+
+/* What the table says, in words: the prediction, and where the most salient entries lie. */
+static void print_finding(const psal_explainer *x, const psal_explanation *e) {
+    const char *most = NULL;
+    int64_t largest = 0;
+    for (int64_t i = 0; i < e->top_count; i++) {
+        int64_t within, same = 0;
+        const char *layer = psal_explain_entry(x, e->top[i], &within);
+        for (int64_t j = 0; j < e->top_count; j++) same += psal_explain_entry(x, e->top[j], &within) == layer;
+        if (same <= largest) continue;
+        largest = same;
+        most = layer;
+    }
+    if (!most) return;
+    if (e->top_count > 1)
+        psal_print(stdout, "  %" PRId64 " of these %" PRId64 " %s are of %s.\n", largest, e->top_count, entries(x),
+                   most);
+    printf("  The first is ");
+    const double first = e->standardized[e->top[0]];
+    if (e->against != PSAL_CLASS_NONE)
+        psal_print(stdout, "%.2f higher than in the profile for %s.\n", first, class_name(x, e->against));
+    else if (x->options.mode == PSAL_MODE_STD)
+        psal_print(stdout, "%.2f standard deviations %s its mean over the data set.\n", fabs(first),
+                   first < 0 ? "below" : "above");
+    else if (x->options.mode == PSAL_MODE_NORM)
+        printf("%.1f times its mean over the data set.\n", first);
+    else if (x->options.mode == PSAL_MODE_POT)
+        printf("%.2f, the -log of its tail probability.\n", first);
+    else
+        printf("a mean gradient of %.3g.\n", first);
+}
 
 void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) {
     const char *what = !e->labelled && x->options.stands_in == PSAL_CLASS_SECOND ? " (the runner-up)"
@@ -123,13 +170,19 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
         psal_print(stdout, "  %4lld  %8lld  %-44s  %6lld  %9.3f\n", (long long)i + 1, (long long)e->top[i], layer,
                    (long long)within, e->standardized[e->top[i]]);
     }
+    print_finding(x, e);
     const char *other = x->options.saliency.loss == PSAL_LOSS_LOGIT
                             ? ""
                             : ": --logit asks what drives the class's score instead";
-    if (psal_explanation_is_below(x, e))
-        psal_print(stdout,
-                   "  every %s lies below its mean over the data set, as for an image that is right with confidence: "
-                   "its profile is mostly noise%s\n",
+    const bool below = psal_explanation_is_below(x, e), noise = psal_explanation_is_noise(x, e);
+    if (noise)
+        psal_print(
+            stdout,
+            "  right with confidence %.3f: its gradients are smaller than those of most images, and the profile is "
+            "mostly noise%s\n",
+            e->confidence, other);
+    else if (below)
+        psal_print(stdout, "  every %s lies below its mean over the data set: the profile is mostly noise%s\n",
                    entry(x), other);
     if (e->rankable == 0)
         psal_print(stdout, "  no entry can be ranked: %s\n",
@@ -168,13 +221,15 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                 .first = layers[i].first,
                 .count = layers[i].count};
         for (int64_t i = 0; i < n; i++) values[i] = (float)e->standardized[i];
-        char title[256], subtitle[256];
-        snprintf(title, sizeof title, "%s: %s that the loss is most sensitive to", x->session->info->arch, entries(x));
-        int used = snprintf(subtitle, sizeof subtitle, "target %s (%.3f), predicted %s (%.3f)", class_name(x, e->label),
-                            e->label_confidence, class_name(x, e->predicted), e->confidence);
-        if (e->against != PSAL_CLASS_NONE && used < (int)sizeof subtitle)
-            snprintf(subtitle + used, sizeof subtitle - (size_t)used, "; less the profile for %s (%.3f)",
-                     class_name(x, e->against), e->against_confidence);
+        char title[256], against[128] = "", subtitle[1024];
+        snprintf(title, sizeof title, "%s%s: %s that the loss is most sensitive to", x->session->info->arch,
+                 *x->computation.value[PSAL_FIELD_DELTAS] ? ", edited" : "", entries(x));
+        if (e->against != PSAL_CLASS_NONE)
+            snprintf(against, sizeof against, "; less the profile for %.60s (%.3f)", class_name(x, e->against),
+                     e->against_confidence);
+        snprintf(subtitle, sizeof subtitle, "target %.60s (%.3f), predicted %.60s (%.3f)%s%s; %s",
+                 class_name(x, e->label), e->label_confidence, class_name(x, e->predicted), e->confidence, against,
+                 psal_explanation_is_noise(x, e) ? ": right, so that this profile is mostly noise" : "", x->line);
         psal_profile_curve profile = {.label = "this image", .values = values};
         psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
                                                : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
@@ -185,6 +240,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                                     .profile_count = 1};
         psal_profile_figure figure = {.title = title,
                                       .subtitle = subtitle,
+                                      .record = x->record,
                                       .unit = entries(x),
                                       .filter_count = n,
                                       .layers = drawn,
@@ -205,6 +261,8 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
 static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, const float *gradient,
                                  const char *title, const char *path, psal_error *err) {
     psal_heatmap_figure figure = {.title = title,
+                                  .subtitle = x->line,
+                                  .record = x->record,
                                   .rgb = e->pixels.rgb,
                                   .grad = gradient,
                                   .channels = x->session->info->channels,
@@ -220,7 +278,8 @@ static psal_status write_heatmap(const psal_explainer *x, const psal_explanation
 static psal_status write_table(const psal_explainer *x, const psal_explanation *e, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return psal_error_status(err);
-    psal_csv_record(csv, 6, (const char *[]){"rank", "filter", "layer", "filter_in_layer", "saliency", "naive"});
+    psal_csv_record(
+        csv, 7, (const char *[]){"rank", "filter", "layer", "filter_in_layer", "saliency", "naive", "psal_settings"});
     for (int64_t i = 0; i < e->top_count; i++) {
         int64_t within;
         const char *layer = psal_explain_entry(x, e->top[i], &within);
@@ -230,6 +289,7 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
         psal_csv_int(csv, within);
         psal_csv_double(csv, e->standardized[e->top[i]]);
         psal_csv_float(csv, e->naive[e->top[i]]);
+        psal_csv_text(csv, i == 0 ? x->record : NULL);
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -246,17 +306,12 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
         return write_heatmap(x, e, e->gradient, title, path, err);
     case OVERLAY:
         return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, x->session->info->channels, x->session->height,
-                                          x->session->width, path, err);
+                                          x->session->width, x->record, path, err);
     case RANDOM:
         return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
     default:
         return write_table(x, e, path, err);
     }
-}
-
-static bool is_made(const psal_explanation *e, int file) {
-    if (file == HEATMAP || file == OVERLAY) return e->maps > 0;
-    return file != RANDOM || e->random_maps > 0;
 }
 
 psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
@@ -270,7 +325,7 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
         paths[i] = join(folder, file_names[i]);
         if (!paths[i]) {
             status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-        } else if (!is_made(e, i)) { /* nor may another run's be taken for this one's */
+        } else if (!is_made(x, e, i)) { /* nor may another run's be taken for this one's */
             unlink(paths[i]);
             free(paths[i]);
             paths[i] = NULL;

@@ -77,7 +77,7 @@ static psal_status compare_settings(const psal_explainer *x, const char *path, c
     const psal_fields which = PSAL_FIELDS_RUN &
                               ~(PSAL_FIELD_SET(PSAL_FIELD_ARCH) | PSAL_FIELD_SET(PSAL_FIELD_CLASSES) |
                                 PSAL_FIELD_SET(PSAL_FIELD_DATASET) | PSAL_FIELD_SET(PSAL_FIELD_SAMPLES) |
-                                PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED));
+                                PSAL_FIELD_SET(PSAL_FIELD_SAMPLING) | PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED));
     const json_t *settings = json_object_get(found, "settings"), *statistics = json_object_get(settings, "statistics");
     const psal_computation *here = &x->computation;
     psal_computation there;

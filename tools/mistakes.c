@@ -1,5 +1,6 @@
 #include "tools/mistakes.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,25 +180,90 @@ static psal_status predict(void *data, psal_mistakes_worker *worker, size_t i, p
     return PSAL_OK;
 }
 
-static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, size_t count, size_t wanted,
+/* Samples to choose from. */
+typedef struct group {
+    size_t *index; /* [count] in the data set, */
+    int *classes;  /* [count] and their labels */
+    size_t count;
+} group;
+
+/* The samples that are right, or that are not. */
+static psal_status gather(const psal_subject *all, size_t count, bool right, group *out, psal_error *err) {
+    *out = (group){malloc((count + 1) * sizeof *out->index), malloc((count + 1) * sizeof *out->classes), 0};
+    if (!out->index || !out->classes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].skipped || (all[i].predicted == all[i].label) != right) continue;
+        out->index[out->count] = i;
+        out->classes[out->count++] = all[i].label;
+    }
+    return PSAL_OK;
+}
+
+static void group_free(group *g) {
+    free(g->index);
+    free(g->classes);
+}
+
+static psal_status load_right(psal_mistakes *mistakes, const group *right, const size_t *chosen, size_t count,
                               psal_error *err) {
-    if (wanted > count) wanted = count;
-    mistakes->right = calloc(wanted + 1, sizeof *mistakes->right);
-    mistakes->right_labels = calloc(wanted + 1, sizeof *mistakes->right_labels);
-    mistakes->right_index = calloc(wanted + 1, sizeof *mistakes->right_index);
+    mistakes->right = calloc(count + 1, sizeof *mistakes->right);
+    mistakes->right_labels = calloc(count + 1, sizeof *mistakes->right_labels);
+    mistakes->right_index = calloc(count + 1, sizeof *mistakes->right_index);
     if (!mistakes->right || !mistakes->right_labels || !mistakes->right_index)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", wanted);
-    for (size_t i = 0; i < count && (size_t)mistakes->right_count < wanted; i++) {
-        if (all[i].skipped || all[i].predicted != all[i].label) continue;
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
         float *image = malloc(psal_session_image_size(mistakes->session) * sizeof *image);
-        if (!image) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples that are right", wanted);
-        mistakes->right_labels[mistakes->right_count] = all[i].label;
-        mistakes->right_index[mistakes->right_count] = i;
+        if (!image) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples that are right", count);
+        mistakes->right_labels[i] = right->classes[chosen[i]];
+        mistakes->right_index[i] = right->index[chosen[i]];
         mistakes->right[mistakes->right_count++] = image;
-        psal_status status = psal_mistakes_image(mistakes, i, image, err);
+        psal_status status = psal_mistakes_image(mistakes, mistakes->right_index[i], image, err);
         if (status != PSAL_OK) return status;
     }
     return PSAL_OK;
+}
+
+/* Draw what --right asks for. */
+static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, size_t count, size_t wanted,
+                              psal_error *err) {
+    const psal_sampling sampling = {.wanted = wanted, .drawn = true, .seed = mistakes->sampling.seed};
+    group right = {0};
+    size_t *chosen = NULL, chosen_count;
+    if (sampling.wanted == 0) return PSAL_OK;
+    psal_status status = gather(all, count, true, &right, err);
+    if (status == PSAL_OK)
+        status = psal_sampling_choose(&sampling, right.classes, right.count, &chosen, &chosen_count, err);
+    if (status == PSAL_OK && chosen_count < sampling.wanted)
+        psal_note(&mistakes->session->notes, "--right %zu: only %zu samples are right", sampling.wanted, chosen_count);
+    if (status == PSAL_OK) status = load_right(mistakes, &right, chosen, chosen_count, err);
+    free(chosen);
+    group_free(&right);
+    return status;
+}
+
+/* The mistakes, or those of them that --limit or --first leaves; or the one image that was named. */
+static psal_status keep_subjects(psal_mistakes *mistakes, psal_subject *all, size_t count, bool named,
+                                 psal_error *err) {
+    group wrong = {0};
+    size_t *chosen = NULL, chosen_count = 0;
+    psal_status status = PSAL_OK;
+    if (named) {
+        mistakes->subject_count = mistakes->found = count;
+        snprintf(mistakes->sampled, sizeof mistakes->sampled, "all");
+        return PSAL_OK;
+    }
+    status = gather(all, count, false, &wrong, err);
+    if (status == PSAL_OK)
+        status = psal_sampling_choose(&mistakes->sampling, wrong.classes, wrong.count, &chosen, &chosen_count, err);
+    psal_computation how = {0};
+    psal_sampling_record(&mistakes->sampling, wrong.count, &how);
+    memcpy(mistakes->sampled, how.value[PSAL_FIELD_SAMPLING], sizeof mistakes->sampled);
+    mistakes->found = wrong.count;
+    for (size_t i = 0; i < chosen_count && status == PSAL_OK; i++)
+        all[mistakes->subject_count++] = all[wrong.index[chosen[i]]];
+    free(chosen);
+    group_free(&wrong);
+    return status;
 }
 
 /* Predict all samples; which of them were skipped goes to mistakes->skipped, in their order. */
@@ -233,7 +299,6 @@ static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t 
 static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *options, size_t right, psal_error *err) {
     size_t count = psal_dataset_count(mistakes->dataset);
     bool named = !psal_options_has(options, "data");
-    size_t limit = psal_options_has(options, "limit") ? (size_t)psal_options_int(options, "limit") : count;
     psal_subject *all = calloc(count, sizeof *all);
     if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
     for (size_t i = 0; i < count; i++) {
@@ -246,9 +311,7 @@ static psal_status find_subjects(psal_mistakes *mistakes, const psal_options *op
     psal_status status = predict_all(mistakes, all, count, err);
     if (status == PSAL_OK) note_doubt(mistakes, all, count);
     if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
-    for (size_t i = 0; i < count && status == PSAL_OK; i++)
-        if (!all[i].skipped && (named || all[i].predicted != all[i].label) && mistakes->subject_count < limit)
-            all[mistakes->subject_count++] = all[i];
+    if (status == PSAL_OK) status = keep_subjects(mistakes, all, count, named, err);
     mistakes->subjects = all;
     if (status == PSAL_OK && mistakes->subject_count == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples",
@@ -267,7 +330,8 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     mistakes->units = psal_options_choice(options, "aggregation") ? PSAL_UNITS_ROWS : PSAL_UNITS_FILTERS;
     mistakes->filters = psal_model_unit_count(session->model, mistakes->units);
     mistakes->skip_bad = psal_options_flag(options, "skip-bad") && psal_options_has(options, "data");
-    psal_status status = open_dataset(mistakes, options, err);
+    psal_status status = psal_sampling_parse(&mistakes->sampling, options, err);
+    if (status == PSAL_OK) status = open_dataset(mistakes, options, err);
     if (status != PSAL_OK) return status;
     bool many = psal_dataset_count(mistakes->dataset) > 1;
     mistakes->workers = many ? session->threads : 1;
@@ -285,10 +349,12 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     profile.memory_limit = session->memory_limit / (size_t)mistakes->workers;
     profile.conv = session->conv;
     if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
+    char path[4096];
     mistakes->mode = psal_mode_of(options);
     mistakes->statistics = psal_session_mode_statistics(session, options, &profile, mistakes->mode, mistakes->filters,
-                                                        NULL, err);
+                                                        path, err);
     if (!mistakes->statistics) return psal_error_status(err);
+    psal_note_own_samples(&session->notes, path, mistakes->statistics, mistakes->dataset);
     if (!(mistakes->live = malloc((size_t)mistakes->filters * sizeof *mistakes->live)))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld filters", (long long)mistakes->filters);
     psal_saliency_live(mistakes->saliency, mistakes->live);
@@ -334,13 +400,18 @@ void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *c) {
     if (mistakes->mode == PSAL_MODE_POT) psal_computation_set_tail(c, mistakes->statistics->tail);
 }
 
+void psal_mistakes_computation(const psal_mistakes *mistakes, const psal_options *options, psal_computation *c) {
+    const psal_saliency_options profile = psal_mistakes_profile(mistakes);
+    psal_session_computation(mistakes->session, &profile, false, c);
+    psal_mistakes_record(mistakes, c);
+    psal_computation_set(c, PSAL_FIELD_SEED, "%s", psal_options_string(options, "seed"));
+    psal_computation_canonical(c, NULL); /* all of it is */
+}
+
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options) {
     psal_computation c;
-    const psal_saliency_options profile = psal_mistakes_profile(mistakes);
-    psal_session_computation(mistakes->session, &profile, false, &c);
-    psal_mistakes_record(mistakes, &c);
-    psal_computation_set(&c, PSAL_FIELD_SEED, "%s", psal_options_string(options, "seed"));
-    return psal_computation_canonical(&c, NULL) == PSAL_OK ? psal_computation_json(&c) : NULL;
+    psal_mistakes_computation(mistakes, options, &c);
+    return psal_computation_json(&c);
 }
 
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err) {
@@ -356,7 +427,8 @@ void psal_mistakes_print(const psal_mistakes *mistakes) {
                    psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted),
                    100 * one->confidence);
     } else {
-        printf("%zu mistakes of %zu samples", mistakes->subject_count, psal_dataset_count(mistakes->dataset));
+        if (mistakes->subject_count < mistakes->found) printf("%zu of ", mistakes->subject_count);
+        printf("%zu mistakes of %zu samples", mistakes->found, psal_dataset_count(mistakes->dataset));
         if (mistakes->skipped.count) printf(", %zu skipped", mistakes->skipped.count);
         printf("\n");
     }
@@ -364,10 +436,18 @@ void psal_mistakes_print(const psal_mistakes *mistakes) {
 
 /* ---- options ---- */
 
-void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals) {
-    if (subjects == 1) width += error_width + 4;
-    printf(sign ? "  %+*.*f" : "  %*.*f", width, decimals, mean);
-    if (subjects > 1) printf(" +- %*.*f", error_width, decimals, error);
+void psal_print_mean(double mean, double error, bool sign, int width, int error_width, int decimals) {
+    char number[64] = "-", around[64] = "";
+    if (!isnan(mean)) snprintf(number, sizeof number, sign ? "%+.*f" : "%.*f", decimals, mean);
+    if (error > 0) snprintf(around, sizeof around, " +-%.*f", decimals, error);
+    psal_print(stdout, "  %*s%-*s", width, number, error_width, around);
+}
+
+void psal_csv_measured(psal_csv_writer *csv, double value) {
+    if (isnan(value))
+        psal_csv_text(csv, NULL);
+    else
+        psal_csv_double(csv, value);
 }
 
 void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count) {
@@ -379,6 +459,7 @@ void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int 
         snprintf(name, sizeof name, "%s_se", columns[c]);
         psal_csv_text(csv, name);
     }
+    psal_csv_text(csv, "psal_settings");
     psal_csv_end_record(csv);
 }
 

@@ -10,37 +10,38 @@
 #include "saliency/classifier.h"
 #include "saliency/edit.h"
 #include "saliency/variants.h"
+#include "tools/sampling.h"
 #include "tools/session.h"
 #include "tools/skipped.h"
 
-#define PSAL_MISTAKES_OPTIONS                                                                                     \
-    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                              \
-        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},             \
-        {PSAL_OPTION_STRING,                                                                                      \
-         "image-target-label",                                                                                    \
-         'l',                                                                                                     \
-         "CLASS",                                                                                                 \
-         NULL,                                                                                                    \
-         "The true class of --image-path: number, name or WordNet id.",                                           \
-         .alias = NULL},                                                                                          \
-        {PSAL_OPTION_STRING,                                                                                      \
-         "data",                                                                                                  \
-         'd',                                                                                                     \
-         "SET",                                                                                                   \
-         NULL,                                                                                                    \
-         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.",   \
-         .alias = NULL},                                                                                          \
-        {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Use the first N mistakes only.", .minimum = 1, .maximum = 1e9}, \
-        PSAL_SKIP_BAD_OPTION, {                                                                                   \
-        PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15              \
+#define PSAL_MISTAKES_OPTIONS                                                                                   \
+    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                            \
+        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},           \
+        {PSAL_OPTION_STRING,                                                                                    \
+         "image-target-label",                                                                                  \
+         'l',                                                                                                   \
+         "CLASS",                                                                                               \
+         NULL,                                                                                                  \
+         "The true class of --image-path: number, name or WordNet id.",                                         \
+         .alias = NULL},                                                                                        \
+        {PSAL_OPTION_STRING,                                                                                    \
+         "data",                                                                                                \
+         'd',                                                                                                   \
+         "SET",                                                                                                 \
+         NULL,                                                                                                  \
+         "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.", \
+         .alias = NULL},                                                                                        \
+        PSAL_SAMPLING_OPTIONS("mistakes"), PSAL_SKIP_BAD_OPTION, {                                              \
+        PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15            \
     }
 
 /* For psal_mistakes_needs.right. */
-#define PSAL_RIGHT_OPTION                                                                                            \
-    {                                                                                                                \
-        PSAL_OPTION_INT, "right", 0, "N", "0",                                                                       \
-            "Also run the first N samples of the data set that are right, and count how many break.", .minimum = 0,  \
-                                                                                                      .maximum = 1e6 \
+#define PSAL_RIGHT_OPTION                                                                                      \
+    {                                                                                                          \
+        PSAL_OPTION_INT, "right", 0, "N", "0",                                                                 \
+            "Also run N samples of the data set that are right, drawn at random (--seed) and spread over the " \
+            "classes as all that are right, and count how many break.",                                        \
+            .minimum = 0, .maximum = 1e6                                                                       \
     }
 
 /* For the heading "How". */
@@ -79,7 +80,10 @@ typedef struct psal_mistakes {
     int *right_labels;
     size_t *right_index;
     int right_count;
-    int workers; /* experiments at once */
+    psal_sampling sampling;
+    char sampled[PSAL_FIELD_SIZE]; /* how the mistakes were chosen, as recorded, */
+    size_t found;                  /* of so many */
+    int workers;                   /* experiments at once */
 } psal_mistakes;
 
 typedef struct psal_mistakes_needs {
@@ -99,7 +103,9 @@ void psal_mistakes_close(psal_mistakes *mistakes); /* zeroed is fine */
 psal_saliency_options psal_mistakes_profile(const psal_mistakes *mistakes);
 /* The fields of the mode and of its statistics. */
 void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *computation);
-/* What results depend on besides the program's own options, as JSON (new reference; NULL when out of memory). */
+/* What results depend on besides the program's own options; and as JSON (new reference; NULL when out of memory). */
+void psal_mistakes_computation(const psal_mistakes *mistakes, const psal_options *options,
+                               psal_computation *computation);
 json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options *options);
 /* psal_skipped_finish for the images of the data set. */
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err);
@@ -131,11 +137,13 @@ psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label,
                                psal_status (*work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err),
                                void *data, psal_error *err);
 
-/* Print a table's column: a mean over so many subjects and " +- " its standard error, which one subject has not. sign:
- * "+" in front of positive ones. */
-void psal_print_mean(double mean, double error, size_t subjects, bool sign, int width, int error_width, int decimals);
+/* Print a table's column behind two blanks: a mean in `width`, and in `error_width` " +-" its standard error where that
+ * is above 0. sign: "+" in front of positive ones. NAN, which is not measured: "-". */
+void psal_print_mean(double mean, double error, bool sign, int width, int error_width, int decimals);
+/* A number in a CSV; an empty field where nothing was measured (NAN). */
+void psal_csv_measured(psal_csv_writer *csv, double value);
 
-/* The first row of a table (CSV) of means: choice, k, and of each column its mean and its standard error. */
+/* The first row of a table (CSV) of means: choice, k, of each column its mean and its standard error, psal_settings. */
 void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count);
 
 /* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */

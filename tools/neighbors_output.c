@@ -54,6 +54,24 @@ psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub
 
 /* ---- table ---- */
 
+/* What the neighbours of the only query say. */
+static void print_finding(const psal_neighbor_report *report) {
+    const psal_profile_record *query = query_of(report, 0, NULL);
+    const bool mistake = query->label >= 0 && query->label != query->predicted;
+    int64_t count = 0, same_class = 0, same_mistake = 0;
+    FOR_NEIGHBORS(report, 0, n) {
+        const psal_profile_record *other = record_of(report, n);
+        count++;
+        same_class += other->label >= 0 && other->label == query->predicted;
+        same_mistake += other->label == query->label && other->predicted == query->predicted;
+    }
+    if (count == 0) return;
+    psal_print(stdout, "%" PRId64 " of the %" PRId64 " nearest of %" PRId64 " samples are truly %s", same_class, count,
+               report->candidates, psal_labels_name(report->labels, query->predicted));
+    if (mistake) psal_print(stdout, ", as which it is predicted; %" PRId64 " are the same mistake", same_mistake);
+    printf(".\n");
+}
+
 void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summary *summary) {
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample;
@@ -62,19 +80,24 @@ void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summ
         psal_print(stdout, "%s", query->path);
         psal_print(stdout, ": %s, predicted %s\n", psal_labels_name(report->labels, query->label),
                    psal_labels_name(report->labels, query->predicted));
-        psal_print(stdout, "  rank  similarity   sample  %-24s %-24s file\n", "true", "predicted");
+        psal_print(stdout, "  rank  similarity   sample  %-20s %-20s file\n", "true", "predicted");
         int64_t rank = 0;
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
-            psal_print(stdout, "  %4" PRId64 "  %10.6f  %7" PRId64 "  %-24.24s %-24.24s ", ++rank, n->similarity,
+            psal_print(stdout, "  %4" PRId64 "  %10.6f  %7" PRId64 "  %-20.20s %-20.20s ", ++rank, n->similarity,
                        n->sample, psal_labels_name(report->labels, other->label),
                        psal_labels_name(report->labels, other->predicted));
-            psal_print(stdout, "%s\n", other->path);
+            const size_t length = strlen(other->path), most = 28; /* so that the line has 100 columns */
+            psal_print(stdout, "%s%s\n", length > most ? "..." : "",
+                       length > most ? other->path + length - most + 3 : other->path);
         }
         if (rank == 0) printf("  no other sample to compare with\n");
         putchar('\n');
     }
-    if (report->query_count < 2) return;
+    if (report->query_count < 2) {
+        print_finding(report);
+        return;
+    }
     double count = (double)report->query_count;
     psal_print(stdout,
                "%" PRId64 " queries among %" PRId64 " samples, %s similarity of %" PRId64 " entries, top %" PRId64 "\n",
@@ -117,7 +140,8 @@ psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const ch
                                          "label",
                                          "label_name",
                                          "predicted",
-                                         "predicted_name"};
+                                         "predicted_name",
+                                         "psal_settings"};
     psal_csv_record(csv, sizeof header / sizeof *header, header);
     for (int64_t q = 0; q < report->query_count; q++) {
         int64_t sample, rank = 0;
@@ -137,6 +161,7 @@ psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const ch
             psal_csv_text(csv, other->path);
             csv_class(csv, report->labels, other->label);
             csv_class(csv, report->labels, other->predicted);
+            psal_csv_text(csv, q == 0 && rank == 1 ? report->record : NULL);
             psal_csv_end_record(csv);
         }
     }
@@ -331,11 +356,14 @@ psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const 
     s->dataset = dataset;
     if (status == PSAL_OK) status = fill_sheet(s, queries, err);
     if (status == PSAL_OK) {
-        char subtitle[200];
-        snprintf(subtitle, sizeof subtitle, "%s similarity of %" PRId64 " entries, among %" PRId64 " samples",
-                 psal_similarity_name(report->similarity), report->entries, report->candidates);
+        char subtitle[1024], line[512] = "";
+        if (report->computation) psal_computation_line(report->computation, line);
+        snprintf(subtitle, sizeof subtitle, "%s similarity of %" PRId64 " entries, among %" PRId64 " samples%s%s",
+                 psal_similarity_name(report->similarity), report->entries, report->candidates, *line ? "; " : "",
+                 line);
         psal_sheet_figure figure = {.title = "Nearest neighbours in saliency space",
                                     .subtitle = subtitle,
+                                    .record = report->record,
                                     .tiles = s->tiles,
                                     .tile_count = s->count,
                                     .columns = queries > 1 ? (size_t)row : 0};

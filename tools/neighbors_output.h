@@ -13,7 +13,8 @@ typedef struct psal_neighbor_report {
     const psal_labels *labels;
     psal_similarity similarity;
     const char *statistics;              /* where they came from */
-    const psal_computation *computation; /* of the store's profiles; NULL: not known */
+    const psal_computation *computation; /* of the store's profiles; NULL: not known, */
+    const char *record;                  /* nor is this, the same as text */
     int64_t entries;                     /* compared */
     int64_t candidates, top;
     int64_t query_count;

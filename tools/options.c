@@ -311,6 +311,42 @@ const char *psal_options_string_at(const psal_options *options, const char *name
     return setting->texts[index];
 }
 
+static void write_word(FILE *out, const char *text) {
+    static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+:,=@%";
+    if (*text && text[strspn(text, PLAIN)] == '\0') {
+        fputs(text, out);
+        return;
+    }
+    putc('\'', out);
+    for (; *text; text++) fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, out);
+    putc('\'', out);
+}
+
+char *psal_options_repeat(const psal_options *options, const char *const *names) {
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    for (; *names; names++)
+        for (size_t i = 0; i < options->count; i++) {
+            const psal_option *option = psal_program_option(options->program, i);
+            const psal_setting *setting = &options->settings[i];
+            if (!option->name || strcmp(option->name, *names) != 0 || !setting->given) continue;
+            const size_t first = option->repeatable || setting->text_count == 0 ? 0 : setting->text_count - 1;
+            const size_t values = option->kind == PSAL_OPTION_FLAG ? first + 1 : setting->text_count;
+            for (size_t v = first; v < values; v++) {
+                fputs(" --", out);
+                fputs(option->name, out);
+                if (option->kind == PSAL_OPTION_FLAG) continue;
+                putc(' ', out);
+                write_word(out, setting->texts[v]);
+            }
+        }
+    if (fclose(out) == 0) return text;
+    free(text);
+    return NULL;
+}
+
 size_t psal_options_argument_count(const psal_options *options) {
     return options->argument_count;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/print.h"
+
 /* A file that the command line names. */
 typedef struct named_file {
     const char *role; /* "out", an option's name; or of an argument, in words */
@@ -92,4 +94,17 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
     for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
     free(files.all);
     return status;
+}
+
+void psal_print_written(const psal_program *program, const psal_options *options) {
+    bool first = true;
+    if (psal_options_flag(options, "quiet")) return;
+    for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++) {
+        const char *path = o->output ? psal_options_string(options, o->name) : NULL;
+        if (!path) continue;
+        psal_print(stdout, "%s%s%s%s", first ? "written   " : "          ", path, o->companion ? " and " : "",
+                   o->companion ? path : "");
+        psal_print(stdout, "%s\n", o->companion ? o->companion : "");
+        first = false;
+    }
 }

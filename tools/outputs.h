@@ -9,4 +9,7 @@
  * seen. Devices, pipes and folders may be named twice. */
 psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err);
 
+/* Print the files that the options name and that were written, a line each; not with --quiet. */
+void psal_print_written(const psal_program *program, const psal_options *options);
+
 #endif

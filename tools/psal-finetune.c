@@ -8,6 +8,7 @@
 
 #include "io/checkpoint.h"
 #include "tools/edit_report.h"
+#include "tools/outputs.h"
 #include "tools/program.h"
 
 static const psal_option table[] = {
@@ -35,9 +36,9 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "neighbors", 0, "N", "5",
      "Nearest neighbours in saliency space, among the other mistakes, to look at; and as many random other mistakes.",
      .minimum = 0, .maximum = 1e4},
-    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
-     "Of the neighbours: cosine of the standardized profiles (the paper), pearson (each centred first), or normalized "
-     "(each naive profile divided by its norm, then standardized).",
+    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "pearson",
+     "Of the neighbours: pearson (the correlation of the standardized profiles), cosine (the paper's, which has more "
+     "hubs), or normalized (each naive profile divided by its norm, then standardized).",
      .choices = "cosine|pearson|normalized"},
     {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
      "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
@@ -303,6 +304,10 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     }
     for (int i = 0; i < r->report.k_count; i++)
         for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) ((double *)&results[i])[c] /= draws;
+    for (int i = 0; i < r->report.k_count; i++) { /* nothing was measured on what there is none of */
+        if (!r->report.neighbor_count) results[i].neighbors = results[i].others = NAN;
+        if (!r->mistakes.right_count) results[i].broken = NAN;
+    }
     return status;
 }
 
@@ -437,6 +442,11 @@ static psal_status prepare(run *r, psal_error *err) {
     if (!r->report.results || !r->report.before || !r->report.after || (one && !r->report.broken))
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results",
                          r->mistakes.subject_count * variants(r));
+    psal_computation computation;
+    psal_mistakes_computation(&r->mistakes, o, &computation);
+    psal_computation_line(&computation, r->report.line);
+    if (!(r->report.record = psal_computation_text(&computation)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     r->report.session = &r->session;
     r->report.mistakes = &r->mistakes;
     r->report.choices = r->choices;
@@ -453,13 +463,16 @@ static psal_status run_program(run *r, psal_error *err) {
     if (status == PSAL_OK) status = find_neighbors(r, err);
     psal_session_print_notes(&r->session, program.name);
     if (status == PSAL_OK) status = psal_mistakes_each(&r->mistakes, "mistakes", run_experiment, r, err);
-    return status == PSAL_OK ? psal_edit_report_write(&r->report, r->options, err) : status;
+    if (status == PSAL_OK) status = psal_edit_report_write(&r->report, r->options, err);
+    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) psal_print_written(&program, r->options);
+    return status;
 }
 
 static int work(const psal_options *options, psal_error *err) {
     run r = {.options = options};
     int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
     free(r.report.results);
+    free(r.report.record);
     free(r.report.before);
     free(r.report.after);
     free(r.report.broken);

@@ -12,6 +12,7 @@
 #include "saliency/prediction.h"
 #include "saliency/reference_set.h"
 #include "tools/neighbors_output.h"
+#include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/session.h"
@@ -31,9 +32,9 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead; needs --weights.", .alias = NULL},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
      "Its true class; predicted (as if not given), or second, the runner-up.", .alias = NULL},
-    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "cosine",
-     "Of standardized profiles: the cosine (the paper's), Pearson's correlation, or the cosine after dividing each "
-     "naive profile by its L2 norm. The last two have fewer hubs.",
+    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "pearson",
+     "Of standardized profiles: Pearson's correlation, the cosine (the paper's, which has more hubs), or the cosine "
+     "after dividing each naive profile by its L2 norm.",
      .choices = "cosine|pearson|normalized"},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query.", .minimum = 1, .maximum = 1e5},
@@ -60,7 +61,7 @@ static const psal_program program = {
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-neighbors --store p.npy --query 17 --mistakes --sheet near.png --data val/\n"
-                "  psal-neighbors --store p.npy --query all --mistakes --similarity normalized --csv near.csv\n"
+                "  psal-neighbors --store p.npy --query all --mistakes --csv near.csv\n"
                 "  psal-neighbors --store p.npy -w resnet50.safetensors -i rocket.jpg -l missile --layers layer4\n"};
 
 typedef struct run {
@@ -155,6 +156,7 @@ static psal_status read_settings(run *r, psal_error *err) {
     json_decref(object);
     r->known = true;
     r->report.computation = &r->computation;
+    r->report.record = r->store.settings;
     const char *aggregation = r->computation.value[PSAL_FIELD_AGGREGATION];
     if (status == PSAL_OK && *aggregation && !psal_aggregation_parse(aggregation, &r->profile_options.aggregation))
         status = psal_fail(err, PSAL_ERR_FORMAT, "its aggregation '%.60s' is none that psal has", aggregation);
@@ -247,7 +249,13 @@ static psal_status parse_query(run *r, const char *text, psal_error *err) {
         int64_t first, last;
         char *dash = strchr(part, '-');
         if (dash) *dash = '\0';
-        if (!psal_parse_int64(part, &first) || !psal_parse_int64(dash ? dash + 1 : part, &last))
+        const bool numbers = psal_parse_int64(part, &first) && psal_parse_int64(dash ? dash + 1 : part, &last);
+        if (numbers && last < first)
+            status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                               "--query %s: %" PRId64 "-%" PRId64 " goes backwards; did you mean %" PRId64 "-%" PRId64
+                               "?",
+                               text, first, last, last, first);
+        else if (!numbers)
             status = psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: a list such as 3,10-20, or 'all', is needed", text);
         else
             status = add_queries(r, first, last, text, err);
@@ -314,6 +322,7 @@ static psal_status read_statistics(run *r, const char *path, bool normalized, ps
         return psal_error_status(err);
     if (r->mode == PSAL_MODE_POT && psal_session_check_tails(r->statistics, path, err) != PSAL_OK)
         return psal_error_status(err);
+    psal_note_few_samples(&r->session.notes, path, r->statistics->count);
     snprintf(r->statistics_name, sizeof r->statistics_name, "%s", path);
     return PSAL_OK;
 }
@@ -340,6 +349,7 @@ static psal_status compute_statistics(run *r, bool normalized, psal_error *err) 
     }
     free(samples);
     if (status != PSAL_OK) return psal_fail_prefix(err, "%s", psal_options_string(r->options, "store"));
+    psal_note_few_samples(&r->session.notes, "the store", count);
     if (only.kind == PSAL_REFERENCE_ALL)
         snprintf(r->statistics_name, sizeof r->statistics_name, "computed from the store's %" PRId64 " samples", count);
     else
@@ -487,6 +497,7 @@ static psal_status write_results(run *r, psal_error *err) {
     if (psal_options_flag(r->options, "json")) return psal_neighbor_print_json(&r->report, &summary, &r->skipped, err);
     psal_neighbor_print(&r->report, &summary);
     if (!psal_options_flag(r->options, "quiet")) psal_print(stdout, "statistics: %s\n", r->statistics_name);
+    psal_print_written(&program, r->options);
     return PSAL_OK;
 }
 

@@ -1,6 +1,7 @@
-/* psal-prune: switch filters off and see whether they really were to blame. */
+/* psal-prune: switch filters off and see what that does to mistakes. */
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "io/safetensors.h"
 #include "saliency/prune.h"
 #include "tools/mistakes.h"
+#include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
 
@@ -70,6 +72,7 @@ typedef struct run {
     int64_t *k;
     psal_prune_result *results; /* [subject][choice][k] */
     psal_mean *means;           /* [choice][k][column] */
+    char *record, line[512];    /* of the computation, and what pictures say of it */
 } run;
 
 static size_t variants(const run *r) {
@@ -108,6 +111,8 @@ static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i
     psal_prune_sample sample = sample_of(r, worker, i);
     status = psal_prune_experiment(r->session.model, worker->classifier, worker->variants, worker->edit, &sample,
                                    &r->prune, NULL, r->results + i * variants(r), err);
+    if (r->prune.right_count == 0) /* nothing was measured */
+        for (size_t v = 0; v < variants(r); v++) r->results[i * variants(r) + v].broken = NAN;
     return status == PSAL_OK ? save(r, worker, &sample, err) : status;
 }
 
@@ -124,22 +129,58 @@ static psal_status summarize(run *r, psal_error *err) {
 
 static void print_table(const run *r) {
     psal_mistakes_print(&r->mistakes);
-    const size_t subjects = r->mistakes.subject_count;
+    const int error = r->mistakes.subject_count > 1; /* room for the standard errors */
     const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
     psal_print(stdout, "%s switched off by: %s.%s\n\n", rows ? "Rows" : "Filters", psal_prune_name(r->prune.how),
-               subjects > 1 ? " Mean +- standard error." : "");
-    psal_print(stdout, "%-19s %6s  %18s  %18s  %11s  %11s  %7s", psal_units_name(r->mistakes.units), "k",
-               "wrong confidence", "true confidence", "now right %", "changed %", "dead");
-    psal_print(stdout, "%s\n", r->prune.right_count ? "  broken %" : "");
+               error ? " Mean +- standard error." : "");
+    psal_print(stdout, "%-18s %4s%32s  %12s  %12s %8s%s\n", "", "", "change of the confidence of", "now", "another",
+               "without", r->prune.right_count ? " % right" : "");
+    psal_print(stdout, "%-18s %4s %15s  %14s  %12s  %12s %8s%s\n", psal_units_name(r->mistakes.units), "k",
+               "the wrong class", "the true class", "right %", "class %", "gradient",
+               r->prune.right_count ? "  broken" : "");
     for (size_t v = 0; v < variants(r); v++) {
         const psal_mean *m = r->means + v * COLUMNS;
-        psal_print(stdout, "%-19s %6lld", psal_choice_name(r->choices[v / (size_t)r->prune.k_count]),
+        psal_print(stdout, "%-18s %4lld", psal_choice_name(r->choices[v / (size_t)r->prune.k_count]),
                    (long long)r->k[v % (size_t)r->prune.k_count]);
-        for (int c = 0; c < 2; c++) psal_print_mean(m[c].mean, m[c].error, subjects, true, 8, 6, 4);
-        for (int c = 2; c < 4; c++) psal_print_mean(100 * m[c].mean, 100 * m[c].error, subjects, false, 4, 3, 1);
-        printf("  %7.1f", m[4].mean);
-        if (r->prune.right_count) printf("  %5.2f", 100 * m[5].mean);
+        for (int c = 0; c < 2; c++) psal_print_mean(m[c].mean, m[c].error, true, 14 - 8 * error, 8 * error, 3);
+        for (int c = 2; c < 4; c++)
+            psal_print_mean(100 * m[c].mean, 100 * m[c].error, false, 12 - 7 * error, 7 * error, 1);
+        printf(" %8.1f", m[4].mean);
+        if (r->prune.right_count) printf(" %7.2f", 100 * m[5].mean);
         printf("\n");
+    }
+}
+
+/* The fewest filters of the first choice that correct most; where none correct any, those that take most from the wrong
+ * class. */
+static int best_k(const run *r) {
+    int best = 0;
+    for (int i = 1; i < r->prune.k_count; i++) {
+        const psal_mean *m = r->means + i * COLUMNS, *most = r->means + best * COLUMNS;
+        if (m[2].mean > most[2].mean || (m[2].mean == 0 && most[2].mean == 0 && m[0].mean < most[0].mean)) best = i;
+    }
+    return best;
+}
+
+/* What was found, in words: the first choice beside the second. */
+static void print_finding(const run *r) {
+    const int i = best_k(r);
+    const psal_subject *one = r->mistakes.subject_count == 1 ? &r->mistakes.subjects[0] : NULL;
+    const bool off = r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL;
+    printf("\n");
+    for (int c = 0; c < r->prune.choice_count && c < 2; c++) {
+        const psal_mean *m = r->means + (c * r->prune.k_count + i) * COLUMNS;
+        psal_print(stdout, "k = %lld, %s %s %s: the wrong class's confidence %+.3f, ", (long long)r->k[i],
+                   psal_choice_name(r->choices[c]), psal_units_name(r->mistakes.units), off ? "off" : "disturbed",
+                   m[0].mean);
+        if (!one)
+            printf("%.1f %% of %zu mistakes become right.\n", 100 * m[2].mean, r->mistakes.subject_count);
+        else if (m[2].mean > 0 && m[2].mean < 1)
+            printf("right in %.0f %% of the draws.\n", 100 * m[2].mean);
+        else if (one->predicted == one->label)
+            psal_print(stdout, "and the image %s right.\n", m[2].mean > 0 ? "stays" : "is no longer");
+        else
+            psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
     }
 }
 
@@ -152,9 +193,10 @@ static psal_status write_csv(const run *r, psal_error *err) {
         psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
         psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);
         for (size_t c = 0; c < COLUMNS; c++) {
-            psal_csv_double(csv, r->means[v * COLUMNS + c].mean);
-            psal_csv_double(csv, r->means[v * COLUMNS + c].error);
+            psal_csv_measured(csv, r->means[v * COLUMNS + c].mean);
+            psal_csv_measured(csv, r->means[v * COLUMNS + c].error);
         }
+        psal_csv_text(csv, v == 0 ? r->record : NULL);
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -167,6 +209,7 @@ static psal_status write_samples(const run *r, psal_error *err) {
     static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
     for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
     for (int c = 0; c < COLUMNS; c++) psal_csv_text(csv, columns[c]);
+    psal_csv_text(csv, "psal_settings");
     psal_csv_end_record(csv);
     for (size_t i = 0; i < r->mistakes.subject_count; i++)
         for (size_t v = 0; v < variants(r); v++) {
@@ -178,7 +221,8 @@ static psal_status write_samples(const run *r, psal_error *err) {
             psal_csv_int(csv, subject->predicted);
             psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
             psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);
-            for (int c = 0; c < COLUMNS; c++) psal_csv_double(csv, values[c]);
+            for (int c = 0; c < COLUMNS; c++) psal_csv_measured(csv, values[c]);
+            psal_csv_text(csv, i == 0 && v == 0 ? r->record : NULL);
             psal_csv_end_record(csv);
         }
     return psal_csv_commit(csv, err);
@@ -193,6 +237,8 @@ static psal_status print_json(const run *r, psal_error *err) {
     json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes.dataset)));
     json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes.skipped));
     json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes.subject_count));
+    json_object_set_new(root, "mistakes_found", json_integer((json_int_t)r->mistakes.found));
+    json_object_set_new(root, "sampling", psal_json_string(r->mistakes.sampled));
     json_object_set_new(root, "right_samples", json_integer(r->prune.right_count));
     json_object_set_new(root, "settings", psal_mistakes_settings(&r->mistakes, r->options));
     json_object_set_new(root, "rows", rows);
@@ -237,12 +283,14 @@ static psal_status draw(const run *r, psal_error *err) {
     const char *series[PSAL_CHOICE_COUNT];
     for (int c = 0; c < r->prune.choice_count; c++) series[c] = psal_choice_name(r->choices[c]);
     for (int i = 0; i < r->prune.k_count; i++) x[i] = (double)r->k[i];
-    char subtitle[256];
-    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s", r->session.info->arch,
-             r->mistakes.subject_count, r->mistakes.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how));
+    char subtitle[1024];
+    snprintf(subtitle, sizeof subtitle, "%s, %zu mistake%s, switched off by: %s; %s", r->session.info->arch,
+             r->mistakes.subject_count, r->mistakes.subject_count == 1 ? "" : "s", psal_prune_name(r->prune.how),
+             r->line);
     const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
     psal_curves_figure figure = {.title = rows ? "Rows switched off" : "Filters switched off",
                                  .subtitle = subtitle,
+                                 .record = r->record,
                                  .x_label = rows ? "rows switched off" : "filters switched off",
                                  .x_scale = PSAL_SCALE_LOG,
                                  .x = x,
@@ -293,9 +341,14 @@ static psal_status prepare(run *r, psal_error *err) {
     r->prune.right = (const float *const *)r->mistakes.right;
     r->prune.right_labels = r->mistakes.right_labels;
     r->prune.right_count = r->mistakes.right_count;
+    psal_computation computation;
+    psal_mistakes_computation(&r->mistakes, o, &computation);
+    psal_computation_line(&computation, r->line);
+    r->record = psal_computation_text(&computation);
     r->results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->results);
-    return r->results ? PSAL_OK
-                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
+    return r->results && r->record
+               ? PSAL_OK
+               : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
 }
 
 static psal_status run_program(run *r, psal_error *err) {
@@ -307,14 +360,18 @@ static psal_status run_program(run *r, psal_error *err) {
     if (status == PSAL_OK) status = write_samples(r, err);
     if (status == PSAL_OK) status = draw(r, err);
     if (status == PSAL_OK) status = print_json(r, err);
-    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) print_table(r);
-    return status;
+    if (status != PSAL_OK || psal_options_flag(r->options, "json")) return status;
+    print_table(r);
+    print_finding(r);
+    psal_print_written(&program, r->options);
+    return PSAL_OK;
 }
 
 static int work(const psal_options *options, psal_error *err) {
     run r = {.options = options};
     int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
     free(r.results);
+    free(r.record);
     free(r.means);
     free(r.k);
     psal_mistakes_close(&r.mistakes);

@@ -37,6 +37,7 @@ static const psal_option table[] = {
      "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).",
      .alias = NULL},
     PSAL_SKIP_BAD_OPTION,
+    {PSAL_OPTION_FLAG, "mistakes", .help = "Of --images, explain only those that are misclassified."},
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_STRING, "against", 0, "CLASS", NULL,
      "Subtract this class's standardized profile: what the label depends on more than that class. Number, name or "
@@ -72,6 +73,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "top", 'n', "N", "20", "Rows of the table.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_PATH, "out", 'o', "DIR", "figures", "Where pictures and tables go; a folder per image for several.",
      .alias = "figure-folder-name"},
+    {PSAL_OPTION_CHOICE, "figures", 0, NULL, "all", "The pictures: all, or none of them.", .choices = "all|none"},
     {PSAL_OPTION_PATH, "dump", 0, "DIR", NULL, "Also write input, logits, profiles and gradient as .npy.",
      .alias = NULL},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -104,6 +106,8 @@ typedef struct run {
     int stands_in, against; /* PSAL_CLASS_... */
     bool json, quiet, skip_bad;
     psal_skipped skipped;
+    psal_tally tally;    /* of labelled samples, those that --mistakes leaves out among them */
+    size_t right;        /* how many it left out */
     json_t *results;     /* array, for --json and the summary */
     psal_run_lock *lock; /* of the folder of all results */
     json_t *finished;    /* with --resume, array: for each image the result that an earlier run has left, or null */
@@ -230,6 +234,8 @@ static psal_status open_samples(run *r, psal_error *err) {
     bool reference = psal_options_has(r->options, "reference-id");
     if (images + list + reference > 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path, --images and --reference-id");
+    if (!list && psal_options_flag(r->options, "mistakes"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--mistakes needs --images");
     if (!images && psal_options_count(r->options, "image-target-label") > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
     if (reference) return open_reference(r, err);
@@ -244,21 +250,28 @@ static psal_status open_samples(run *r, psal_error *err) {
     if (!r->samples) return status != PSAL_OK ? status : psal_error_status(err);
     r->end = psal_dataset_count(r->samples);
     r->many = list || r->end > 1;
+    if (psal_options_flag(r->options, "mistakes") && !psal_dataset_all_labelled(r->samples))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--mistakes: not all images of %s have a label",
+                         psal_options_string(r->options, "images"));
     return status;
 }
 
 /* ---- where results go ---- */
 
-/* DIR, or for many images DIR/NNNNN_name: the number keeps names of different folders apart. */
+/* DIR, or for many images DIR/NNNNN_name, and of a path below the data set DIR/NNNNN_class_name: the number keeps names
+ * of different folders apart. */
 static void sample_folder(const run *r, const char *base, size_t i, char out[4096]) {
     if (!r->many) {
         snprintf(out, 4096, "%s", base);
         return;
     }
     const char *name = psal_dataset_name(r->samples, i), *slash = strrchr(name, '/');
-    if (slash) name = slash + 1;
-    const char *dot = strrchr(name, '.');
-    int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    const char *file = slash ? slash + 1 : name, *class = file;
+    if (slash && *name != '/')
+        for (class = slash; class > name && class[-1] != '/';) class --;
+    const char *dot = strrchr(file, '.') == file ? NULL : strrchr(file, '.');
+    name = class;
+    int length = dot ? (int)(dot - name) : (int)strlen(name);
     int used = snprintf(out, 4096, "%s/%05zu_", base, i);
     for (int j = 0; j < length && j < 80 && used >= 0 && used < 4090; j++) {
         char c = name[j];
@@ -293,9 +306,9 @@ static psal_status write_summary(const run *r, psal_error *err) {
     snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return psal_error_status(err);
-    psal_csv_record(csv, 11,
+    psal_csv_record(csv, 12,
                     (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
-                                     "confidence", "loss", "top_filter", "top_layer", "skipped"});
+                                     "confidence", "loss", "top_filter", "top_layer", "skipped", "psal_settings"});
     size_t i;
     json_t *row;
     json_array_foreach(r->results, i, row) {
@@ -312,6 +325,7 @@ static psal_status write_summary(const run *r, psal_error *err) {
         csv_number(csv, json_object_get(top, "filter"));
         psal_csv_text(csv, json_string_value(json_object_get(top, "layer")));
         psal_csv_text(csv, NULL);
+        psal_csv_text(csv, i == 0 ? r->explainer.record : NULL);
         psal_csv_end_record(csv);
     }
     /* Images that were skipped come last: a name, the reason, and no numbers. */
@@ -319,6 +333,7 @@ static psal_status write_summary(const run *r, psal_error *err) {
         psal_csv_text(csv, r->skipped.at[i].name);
         for (int field = 0; field < 9; field++) psal_csv_text(csv, NULL);
         psal_csv_text(csv, r->skipped.at[i].reason);
+        psal_csv_text(csv, NULL);
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -392,13 +407,24 @@ static psal_status write_sample(run *r, size_t i, psal_explanation *e, json_t *f
     return status;
 }
 
+/* Adds a sample's result to the others, unless --mistakes leaves it out. */
+static psal_status keep_result(run *r, json_t *result, psal_error *err) {
+    psal_status status = psal_json_check(result, err);
+    if (status != PSAL_OK) return status;
+    json_t *target = json_object_get(result, "target"), *predicted = json_object_get(result, "predicted");
+    if (json_is_true(json_object_get(result, "labelled")))
+        psal_tally_add(&r->tally, (int)json_integer_value(json_object_get(target, "class")),
+                       (int)json_integer_value(json_object_get(predicted, "class")));
+    bool right = json_is_true(json_object_get(result, "correct")) && psal_options_flag(r->options, "mistakes");
+    r->right += right;
+    return right || json_array_append(r->results, result) == 0 ? PSAL_OK : psal_json_check(NULL, err);
+}
+
 /* *bad: the image itself is what went wrong. */
 static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) {
     const char *name = sample_name(r, i);
     json_t *done = json_array_get(r->finished, i - r->first);
-    if (json_is_object(done)) {
-        return json_array_append(r->results, done) == 0 ? PSAL_OK : psal_json_check(NULL, err);
-    }
+    if (json_is_object(done)) return keep_result(r, done, err);
     psal_image image = PSAL_IMAGE_INIT;
     psal_explanation e = {0};
     json_t *files = json_array();
@@ -412,11 +438,10 @@ static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) 
     *bad = status != PSAL_OK;
     e.seconds_image += decoding;
     e.fingerprint = fingerprint;
-    if (status == PSAL_OK) status = write_sample(r, i, &e, files, err);
+    if (status == PSAL_OK && !e.left_out) status = write_sample(r, i, &e, files, err);
     if (status == PSAL_OK) {
         json_t *result = psal_explanation_json(&r->explainer, &e, files);
-        status = psal_json_check(result, err);
-        if (status == PSAL_OK && json_array_append(r->results, result) != 0) status = psal_json_check(NULL, err);
+        status = keep_result(r, result, err);
         json_decref(result);
     }
     if (status == PSAL_OK && !r->json && !r->many) psal_explanation_print(&r->explainer, &e);
@@ -439,14 +464,8 @@ static psal_status skip_sample(run *r, size_t i, psal_progress *progress, psal_e
 
 /* Quiet or not: labels that are not the network's make other profiles. */
 static void note_doubt(const run *r) {
-    psal_tally tally = {0};
     char text[300];
-    size_t i;
-    json_t *row;
-    json_array_foreach(r->results, i, row) if (json_is_true(json_object_get(row, "labelled")))
-        psal_tally_add(&tally, (int)json_integer_value(json_object_get(json_object_get(row, "target"), "class")),
-                       (int)json_integer_value(json_object_get(json_object_get(row, "predicted"), "class")));
-    if (psal_tally_doubt(&tally, text)) psal_print(stderr, "%s: note: %s\n", program.name, text);
+    if (psal_tally_doubt(&r->tally, text)) psal_print(stderr, "%s: note: %s\n", program.name, text);
 }
 
 static psal_status explain_all(run *r, psal_error *err) {
@@ -463,10 +482,10 @@ static psal_status explain_all(run *r, psal_error *err) {
         if (status == PSAL_OK) psal_progress_add(progress, 1);
     }
     psal_progress_finish(progress);
-    if (status == PSAL_OK && json_array_size(r->results) == 0)
+    if (status == PSAL_OK && json_array_size(r->results) + r->right == 0)
         status = psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad: nothing was explained", r->skipped.count);
     /* What is finished is summarized even when a later image failed: no work is lost. */
-    if (r->many && json_array_size(r->results) > 0) {
+    if (r->many && json_array_size(r->results) + r->right > 0) {
         psal_error summary = PSAL_ERROR_INIT;
         if (write_summary(r, &summary) != PSAL_OK && status == PSAL_OK) {
             *err = summary;
@@ -482,6 +501,7 @@ static psal_status print_results(const run *r, double loading, double total, psa
         json_t *one = json_array_get(r->results, 0);
         json_t *result = r->many ? json_object() : json_incref(one);
         if (r->many) json_object_set(result, "images", r->results);
+        if (r->many) json_object_set_new(result, "left_out", json_integer((json_int_t)r->right));
         if (r->many) json_object_set_new(result, "skipped", psal_skipped_json(&r->skipped));
         json_object_set_new(result, "seconds_loading", psal_json_double(loading));
         json_object_set_new(result, "seconds_total", psal_json_double(total));
@@ -492,6 +512,7 @@ static psal_status print_results(const run *r, double loading, double total, psa
     if (r->many && !r->quiet) {
         psal_print(stdout, "%zu images explained into %s", json_array_size(r->results),
                    psal_options_string(r->options, "out"));
+        if (r->right) printf(", %zu that are right left out", r->right);
         if (r->skipped.count) printf(", %zu skipped", r->skipped.count);
         printf(": see summary.csv there\n");
     } else if (!r->quiet) {
@@ -514,7 +535,7 @@ static void print_maps(const run *r) {
     size_t i, count = 0;
     json_t *row, *first = NULL;
     json_array_foreach(r->results, i, row) {
-        if (!json_is_null(json_object_get(row, "map"))) continue;
+        if (json_is_null(json_object_get(row, "no_map"))) continue;
         if (count++ == 0) first = row;
     }
     if (count == 0 || r->quiet || !r->many) return;
@@ -546,7 +567,9 @@ static psal_status run_program(run *r, psal_error *err) {
                                     .noise_sd = psal_options_double(o, "noise-sd"),
                                     .seed = (uint64_t)psal_options_int(o, "seed"),
                                     .compare_random = psal_options_flag(o, "compare-random"),
-                                    .top = (int)psal_options_int(o, "top")};
+                                    .top = (int)psal_options_int(o, "top"),
+                                    .figures = psal_options_choice(o, "figures") == 0,
+                                    .mistakes = psal_options_flag(o, "mistakes")};
     if (options.noise_percent > 0 && options.noise_sd > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = psal_session_open(&r->session, o, err);
@@ -560,6 +583,8 @@ static psal_status run_program(run *r, psal_error *err) {
         status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;
+    if (r->explainer.statistics)
+        psal_note_own_samples(&r->session.notes, r->explainer.statistics_path, r->explainer.statistics, r->samples);
     psal_session_print_notes(&r->session, program.name);
     if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
     double loading = psal_seconds() - start;

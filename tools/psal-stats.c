@@ -16,6 +16,7 @@
 #include "io/run_lock.h"
 #include "tools/print.h"
 #include "tools/program.h"
+#include "tools/sampling.h"
 #include "tools/session.h"
 #include "tools/skipped.h"
 #include "tools/stats_figures.h"
@@ -29,7 +30,8 @@ static const psal_option OPTIONS[] = {
     {PSAL_OPTION_PATH, "data", 'd', "SPEC", NULL,
      "A folder of class folders, a table path,label (CSV), or idx:IMAGES,LABELS. For merge: only needed for --records.",
      .alias = "imagenet-val-path"},
-    {PSAL_OPTION_INT, "limit", 0, "N", NULL, "Only the first N samples.", .minimum = 1, .maximum = 1e9},
+    PSAL_SAMPLING_OPTIONS("samples"),
+    {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of --limit.", .minimum = 0, .maximum = 9e15},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_STRING, "only", 0, "SET", NULL,
      "Statistics of these samples only: correct, incorrect, or a true class (number, name or WordNet id). All are run, "
@@ -239,19 +241,36 @@ static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Statistics of one class are no measure for images of others. */
+static void note_one_class(run *r, int64_t count) {
+    const int class = psal_dataset_label(r->dataset, 0);
+    for (int64_t i = 1; i < count; i++)
+        if (psal_dataset_label(r->dataset, (size_t)i) != class) return;
+    if (count > 1 && r->session.info->num_classes > 1)
+        psal_note_warning(&r->session.notes, "all %lld samples are of one class, %s%s", (long long)count,
+                          psal_labels_name(r->session.labels, class),
+                          psal_options_has(r->options, "first") ? ": --limit draws from all" : "");
+}
+
 static psal_status open_data(run *r, psal_error *err) {
     const char *spec = psal_options_string(r->options, "data");
     if (!spec) return psal_fail(err, PSAL_ERR_ARGUMENT, "--data is missing: the samples to make statistics of");
     r->dataset = psal_open_list(spec, r->session.labels, r->skip_bad, &r->session.notes, err);
     if (!r->dataset) return psal_error_status(err);
-    int64_t count = (int64_t)psal_dataset_count(r->dataset), limit = psal_options_int(r->options, "limit");
-    if (limit && limit < count) count = limit;
-    psal_status status = check_labels(r, count, err);
+    psal_sampling sampling;
+    psal_status status = psal_dataset_fingerprint(r->dataset, &r->data_fingerprint, err); /* of all */
+    if (status == PSAL_OK) status = psal_sampling_parse(&sampling, r->options, err);
     if (status != PSAL_OK) return status;
+    psal_sampling_record(&sampling, psal_dataset_count(r->dataset), &r->computation);
+    status = psal_sampling_keep(&sampling, r->dataset, err);
+    const int64_t count = (int64_t)psal_dataset_count(r->dataset);
+    if (status == PSAL_OK) status = check_labels(r, count, err);
+    if (status != PSAL_OK) return status;
+    note_one_class(r, count);
     r->first = r->shard * count / r->shards;
     r->end = (r->shard + 1) * count / r->shards;
     r->samples = count;
-    return psal_dataset_fingerprint(r->dataset, &r->data_fingerprint, err);
+    return PSAL_OK;
 }
 
 static psal_status choose_reference(run *r, psal_error *err) {
@@ -268,8 +287,10 @@ static psal_status choose_reference(run *r, psal_error *err) {
 /* Everything that the numbers depend on. */
 static void describe(run *r) {
     psal_computation *c = &r->computation;
-    char only[PSAL_REFERENCE_SIZE];
+    char only[PSAL_REFERENCE_SIZE], sampling[PSAL_FIELD_SIZE];
+    memcpy(sampling, c->value[PSAL_FIELD_SAMPLING], sizeof sampling);
     psal_session_computation(&r->session, &r->saliency_options, psal_options_flag(r->options, "normalized"), c);
+    psal_computation_set(c, PSAL_FIELD_SAMPLING, "%s", sampling);
     psal_computation_set(c, PSAL_FIELD_DATASET, "%016" PRIx64, r->data_fingerprint);
     psal_computation_set(c, PSAL_FIELD_DATASET_NAME, "%s", psal_options_string(r->options, "data"));
     psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, r->samples);
@@ -286,6 +307,9 @@ static psal_summary *read_state(run *r, const char *file, psal_error *err) {
     char names[512];
     psal_summary *summary = psal_state_read(file, &found, err);
     if (!summary) return NULL;
+    if (!*found.value[PSAL_FIELD_SAMPLING]) /* earlier versions took the first ones */
+        psal_computation_set(&found, PSAL_FIELD_SAMPLING, "%s",
+                             strcmp(r->computation.value[PSAL_FIELD_SAMPLING], "all") == 0 ? "all" : "first");
     psal_fields unsaid = psal_computation_unsaid(&found, &r->computation, PSAL_FIELDS_RUN, true);
     if (psal_computation_check(&found, &r->computation, PSAL_FIELDS_RUN, err) != PSAL_OK) {
         psal_summary_free(summary);
@@ -482,6 +506,7 @@ static psal_status write_figures(run *r, psal_error *err) {
                                   .session = &r->session,
                                   .saliency = r->saliency,
                                   .aggregation = r->saliency_options.aggregation,
+                                  .computation = &r->computation,
                                   .summary = r->summary,
                                   .store = store ? r->profile_path : NULL,
                                   .index = store ? r->profile_index : NULL,
@@ -561,6 +586,22 @@ static void print_result(const psal_summary *s, const char *out, bool one_class)
     note_doubt(s);
 }
 
+static void print_written(const run *r) {
+    const char *const paths[] = {r->out, r->records, r->profile_path, r->profile_index,
+                                 psal_options_string(r->options, "figures")};
+    if (r->session.quiet) return;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && *paths[i]) psal_print(stdout, "%s%s\n", i ? "          " : "written   ", paths[i]);
+}
+
+/* Quiet or not: here more can still be taken. */
+static void note_few(const psal_summary *s, const char *out) {
+    psal_notes notes = PSAL_NOTES_INIT;
+    psal_note_few_samples(&notes, out, psal_summary_count(s));
+    for (size_t i = 0; i < notes.count; i++) psal_print(stderr, "%s: note: %s\n", PROGRAM.name, notes.lines[i]);
+    psal_notes_free(&notes);
+}
+
 /* Say which images the statistics lack, by name where there is a data set. */
 static int finish(const psal_summary *s, const psal_dataset *dataset, psal_status done, psal_error *err) {
     if (done != PSAL_OK) return done;
@@ -589,6 +630,8 @@ static int make_statistics(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK && !finished) status = compute(&r, err);
     if (status == PSAL_OK && !finished) status = write_results(&r, err);
     if (status == PSAL_OK) print_result(r.summary, r.out, r.session.info->num_classes == 1);
+    if (status == PSAL_OK) print_written(&r);
+    if (status == PSAL_OK && r.shards == 1) note_few(r.summary, r.out);
     int result = finish(r.summary, r.dataset, status, err);
     psal_profile_writer_close(r.profiles);
     psal_summary_free(r.summary);
@@ -603,6 +646,7 @@ static int merge(const psal_options *options, psal_error *err) {
     psal_summary *joined = psal_stats_merge(options, err);
     if (!joined) return psal_error_status(err);
     print_result(joined, psal_options_argument(options, 1), false);
+    note_few(joined, psal_options_argument(options, 1));
     int result = finish(joined, NULL, PSAL_OK, err);
     psal_summary_free(joined);
     return result;

@@ -1,5 +1,6 @@
 #include "tools/session.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <omp.h>
 #include <stdio.h>
@@ -79,6 +80,23 @@ psal_status psal_cache_file(const char *name, char path[4096], psal_error *err) 
     return psal_fail(err, PSAL_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
 }
 
+/* The name of a fetched network that begins so ("resnet50-keras"), the first of several; "": there is none. */
+static void name_relative(const char *model, char text[300]) {
+    char folder[4096], name[300];
+    text[0] = '\0';
+    psal_error missing = PSAL_ERROR_INIT;
+    if (psal_cache_file(".", folder, &missing) != PSAL_OK) return;
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        const size_t length = strlen(model);
+        char *ending = strstr(entry->d_name, ".safetensors");
+        if (strncmp(entry->d_name, model, length) != 0 || entry->d_name[length] != '-' || !ending) continue;
+        snprintf(name, sizeof name, "%.*s", (int)(ending - entry->d_name), entry->d_name);
+        if (!*text || strcmp(name, text) < 0) snprintf(text, 300, "%s", name);
+    }
+    if (entries) closedir(entries);
+}
+
 /* The checkpoint to read: --weights, or what weights/fetch stored for --model, or the small network that comes
  * with psal. */
 static psal_status find_weights(psal_session *s, const psal_options *options, psal_error *err) {
@@ -101,11 +119,13 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
         if (s->fetched) return PSAL_OK;
         if (status == PSAL_ERR_IO) return psal_fail(err, status, "--model %s: %s", model, why.message);
     }
+    char relative[300];
+    name_relative(model, relative);
     return psal_fail(
         err, PSAL_ERR_IO,
-        "--model %s without --weights: no such file has been fetched; run 'weights/fetch %s' first, or say "
+        "--model %s without --weights: no such file has been fetched%s%s; run 'weights/fetch %s' first, or say "
         "--weights FILE",
-        model, model);
+        model, *relative ? ", but this one has: --model " : "", relative, model);
 }
 
 /* ---- opening ---- */
@@ -189,6 +209,8 @@ static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, co
 static psal_status describe_network(psal_session *s, const psal_options *options, psal_error *err) {
     size_t count = psal_options_count(options, "delta");
     psal_status status = psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
+    psal_computation_set(&s->computation, PSAL_FIELD_VERSION, "%s", PSAL_VERSION);
+    psal_computation_set(&s->computation, PSAL_FIELD_WEIGHTS_NAME, "%s", s->weights);
     psal_computation_set(&s->computation, PSAL_FIELD_CONV, "%s", psal_options_string(options, "conv"));
     psal_computation_set(&s->computation, PSAL_FIELD_PROCESSOR, "%s", psal_processor_name(s->conv.processor));
     for (size_t i = 0; i < count && status == PSAL_OK; i++) {
@@ -198,6 +220,9 @@ static psal_status describe_network(psal_session *s, const psal_options *options
         status = apply_delta(s, delta, path, err);
         psal_tensor_map_free(delta);
         if (status != PSAL_OK) psal_fail_prefix(err, "%s", path);
+        char before[PSAL_FIELD_SIZE];
+        memcpy(before, s->computation.value[PSAL_FIELD_DELTAS], sizeof before);
+        psal_computation_set(&s->computation, PSAL_FIELD_DELTAS, "%s%s%s", before, i ? ", " : "", path);
     }
     if (count == 0 || status != PSAL_OK) return status;
     memcpy(s->computation.value[PSAL_FIELD_BASE], s->computation.value[PSAL_FIELD_WEIGHTS], PSAL_FIELD_SIZE);
@@ -237,6 +262,11 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     s->labels = set ? psal_labels_open(set, s->info->num_classes, err)
                     : psal_labels_recorded(psal_tensor_map_meta(s->checkpoint, "psal.labels"), s->info->num_classes,
                                            err);
+    if (s->labels && !set && !s->fetched && !psal_tensor_map_meta(s->checkpoint, "psal.labels") &&
+        psal_labels_have_names(s->labels))
+        psal_note(&s->notes,
+                  "%s records no class names: with its %d classes, ImageNet's are taken; --labels SET says others",
+                  s->weights, s->info->num_classes);
     if (!s->labels && !set) psal_fail_prefix(err, "%s", s->weights);
     if (!s->labels) return psal_error_status(err);
     /* Now that the network is in memory. */

@@ -5,6 +5,7 @@
 #ifndef PSAL_TOOLS_SESSION_H
 #define PSAL_TOOLS_SESSION_H
 
+#include "io/dataset.h"
 #include "io/labels.h"
 #include "io/notes.h"
 #include "io/preprocess.h"
@@ -145,7 +146,7 @@
         PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,                                                               \
             "Statistics of the naive saliency over a data set (psal-stats, or the original authors' .pth). If not " \
             "given: those for these weights among the files *_stats*.safetensors beside the checkpoint and those "  \
-            "that come with psal. With --delta, those of the weights without it will do.",                          \
+            "that come with psal; with --delta, else those for the weights without it.",                            \
             .alias = NULL                                                                                           \
     }
 
@@ -197,6 +198,12 @@ psal_statistics *psal_session_statistics(psal_session *session, const psal_optio
 psal_statistics *psal_session_mode_statistics(psal_session *session, const psal_options *options,
                                               const psal_saliency_options *saliency, psal_mode mode, int64_t length,
                                               char path_out[4096], psal_error *err);
+/* Notes, quiet or not, where statistics say little: they are of fewer than 100 samples ... */
+void psal_note_few_samples(psal_notes *notes, const char *path, int64_t count);
+/* ... or of fewer than 500, with those that are explained among them, as far as can be told: from the data set's
+ * fingerprint, or because they lie in its folder. */
+void psal_note_own_samples(psal_notes *notes, const char *path, const psal_statistics *statistics,
+                           const psal_dataset *samples);
 /* Statistics from the file `path`, for what is computed `here`. */
 psal_statistics *psal_session_statistics_file(const char *path, const psal_computation *here, int64_t length,
                                               psal_notes *notes, psal_error *err);

@@ -1,6 +1,8 @@
 /* Statistics: read, held against what is computed, found. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,49 @@ psal_statistics *psal_session_statistics_file(const char *path, const psal_compu
     return NULL;
 }
 
+/* ---- of how many samples ---- */
+
+enum { FEW = 100, FEW_WITH_OWN = 500 }; /* saliency/README.md, "How many images statistics need" */
+
+void psal_note_few_samples(psal_notes *notes, const char *path, int64_t count) {
+    if (count > 0 && count < FEW)
+        psal_note_warning(notes,
+                          "%s: statistics over only %lld samples: the ranking is mostly chance; take 1000 or more",
+                          path, (long long)count);
+}
+
+/* Whether the statistics' data set is a folder around one of the images. */
+static bool lies_around(const char *folder, const psal_dataset *samples) {
+    char around[4096], image[4096];
+    if (strncmp(folder, "folder:", strlen("folder:")) == 0) folder += strlen("folder:");
+    if (!realpath(folder, around)) return false;
+    const size_t length = strlen(around);
+    for (size_t i = 0; i < psal_dataset_count(samples); i++) {
+        const char *path = psal_dataset_path(samples, i);
+        if (path && realpath(path, image) && strncmp(image, around, length) == 0 && image[length] == '/') return true;
+    }
+    return false;
+}
+
+void psal_note_own_samples(psal_notes *notes, const char *path, const psal_statistics *statistics,
+                           const psal_dataset *samples) {
+    const double n = (double)statistics->count;
+    const psal_computation *made = &statistics->computation;
+    char text[17];
+    uint64_t fingerprint;
+    if (n < 1 || n >= FEW_WITH_OWN) return;
+    psal_error unknown = PSAL_ERROR_INIT; /* of an image that cannot be looked at, its explanation says more */
+    bool same = psal_dataset_fingerprint(samples, &fingerprint, &unknown) == PSAL_OK &&
+                snprintf(text, sizeof text, "%016" PRIx64, fingerprint) > 0 &&
+                strcmp(text, made->value[PSAL_FIELD_DATASET]) == 0;
+    if (same || lies_around(made->value[PSAL_FIELD_DATASET_NAME], samples))
+        psal_note_warning(notes,
+                          "%s: statistics over %lld samples, and what is explained is in their data set: the saliency "
+                          "of an image among the n is at most (n - 1) / sqrt(n) = %.1f, however large its gradients; "
+                          "take statistics over other images, or over 1000 or more",
+                          path, (long long)statistics->count, (n - 1) / sqrt(n));
+}
+
 /* ---- finding them ---- */
 
 /* The best file so far of those that fit, and the first of those that nearly do. */
@@ -54,12 +99,19 @@ typedef struct search {
     char path[4096]; /* "": none */
     int64_t samples;
     bool incomplete; /* it does not say everything */
+    bool base;       /* it is of the weights before the deltas */
     int fitting;
     char nearly[5000]; /* its name and what differs; "": none */
     char unread[5000]; /* likewise of one that could not be read */
 } search;
 
-/* Is the file at `path` for exactly these weights and this computation? */
+/* Are they of the weights before the deltas? */
+static bool is_of_base(const psal_statistics *statistics, const psal_computation *here) {
+    const char *base = here->value[PSAL_FIELD_BASE];
+    return *base && strcmp(statistics->computation.value[PSAL_FIELD_WEIGHTS], base) == 0;
+}
+
+/* Is the file at `path` for these weights, or those before the deltas, and this computation? */
 static psal_status consider(search *s, const char *path, psal_error *fatal) {
     psal_error err = PSAL_ERROR_INIT;
     psal_statistics *statistics = read_statistics(path, &err);
@@ -74,19 +126,23 @@ static psal_status consider(search *s, const char *path, psal_error *fatal) {
     const psal_computation *there = &statistics->computation;
     const psal_fields weights = PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS);
     char note[768];
-    if (s->tails == (statistics->tail != NULL) && *there->value[PSAL_FIELD_WEIGHTS] &&
-        psal_computation_difference(there, s->here, weights) == PSAL_FIELD_COUNT) {
+    const bool same = *there->value[PSAL_FIELD_WEIGHTS] &&
+                      psal_computation_difference(there, s->here, weights) == PSAL_FIELD_COUNT;
+    const bool base = is_of_base(statistics, s->here);
+    if (s->tails == (statistics->tail != NULL) && (same || base)) {
         bool incomplete = psal_computation_unsaid(there, s->here, PSAL_FIELDS_PROFILE, true) != 0;
         if (psal_statistics_check(statistics, s->here, s->length, note, &err) != PSAL_OK) {
             if (!*s->nearly) snprintf(s->nearly, sizeof s->nearly, "%s: %s", path, err.message);
         } else {
-            bool better = s->fitting == 0 || (s->incomplete && !incomplete) ||
-                          (s->incomplete == incomplete && statistics->count > s->samples);
+            bool better = s->fitting == 0 || (s->base && !base) ||
+                          (s->base == base && ((s->incomplete && !incomplete) ||
+                                               (s->incomplete == incomplete && statistics->count > s->samples)));
             s->fitting++;
             if (better) {
                 snprintf(s->path, sizeof s->path, "%s", path);
                 s->samples = statistics->count;
                 s->incomplete = incomplete;
+                s->base = base;
             }
         }
     }
@@ -172,27 +228,32 @@ static psal_statistics *authors_statistics(search *s, psal_session *session, cha
     return statistics;
 }
 
+/* What to say to psal-stats: all that this command line says of the network and of the profile. */
+static const char *const of_profile[] = {
+    "weights-key", "ignore-extra", "model",       "variant", "bn-epsilon", "transform-input",  "preprocess", "labels",
+    "conv",        "processor",    "aggregation", "signed",  "logit",      "logit-difference", NULL};
+
 /* With tails there is a store between data set and statistics. */
-static void fail_without(const search *s, psal_error *err) {
+static void fail_without(const search *s, const psal_options *options, psal_error *err) {
     const psal_session *session = s->session;
     const char *found = *s->nearly ? s->nearly : s->unread;
-    const bool edited = *s->here->value[PSAL_FIELD_BASE],
-               rows = strcmp(s->here->value[PSAL_FIELD_AGGREGATION], psal_aggregation_name(PSAL_AGGREGATION_ROW)) == 0;
+    char *again = psal_options_repeat(options, of_profile);
     psal_fail(err, PSAL_ERR_ARGUMENT,
-              "no statistics%s known for these weights of %s%s%s%s: %smake them with 'psal-stats --weights %s%s%s "
+              "no statistics%s known for these weights of %s%s%.400s%s: make them with 'psal-stats --weights %s%s "
               "--data DIR --out S.safetensors%s' and give --stats %s",
               s->tails ? " with tails" : "", session->info->arch,
               *s->nearly ? " with these settings ("
               : *found   ? " ("
                          : "",
-              found, *found ? ")" : "", edited ? "give --stats with those of the weights without --delta, or " : "",
-              session->weights, edited ? " --delta FILE" : "", rows ? " --aggregation row" : "",
+              found, *found ? ")" : "", session->weights, again ? again : "",
               s->tails ? " --profiles P.npy' and 'psal-stats tail P.npy T.safetensors" : "",
               s->tails ? "T.safetensors" : "S.safetensors");
+    free(again);
 }
 
-static psal_statistics *find_statistics(psal_session *session, const psal_computation *here, int64_t length, bool tails,
-                                        char path[4096], psal_error *err) {
+static psal_statistics *find_statistics(psal_session *session, const psal_options *options,
+                                        const psal_computation *here, int64_t length, bool tails, char path[4096],
+                                        psal_error *err) {
     search s = {.session = session, .here = here, .length = length, .tails = tails};
     if (search_folders(&s, err) != PSAL_OK) return NULL;
     if (s.fitting > 1)
@@ -208,7 +269,7 @@ static psal_statistics *find_statistics(psal_session *session, const psal_comput
     if (why.status != PSAL_OK)
         psal_fail(err, why.status, "%s", why.message);
     else
-        fail_without(&s, err);
+        fail_without(&s, options, err);
     return NULL;
 }
 
@@ -238,12 +299,13 @@ static psal_statistics *open_statistics(psal_session *s, const psal_options *opt
         return NULL;
     }
     psal_statistics *statistics = given ? psal_session_statistics_file(path, &here, length, &s->notes, err)
-                                        : find_statistics(s, &here, length, tails, path, err);
+                                        : find_statistics(s, options, &here, length, tails, path, err);
     if (statistics && (check_folded(s, statistics, &here, path, err) != PSAL_OK ||
                        (tails && psal_session_check_tails(statistics, path, err) != PSAL_OK))) {
         psal_statistics_free(statistics);
         return NULL;
     }
+    if (statistics) psal_note_few_samples(&s->notes, path, statistics->count);
     if (statistics && path_out) memcpy(path_out, path, sizeof path);
     return statistics;
 }

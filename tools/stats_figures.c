@@ -9,6 +9,7 @@
 #include "io/figure.h"
 #include "io/profile_store.h"
 #include "saliency/depth.h"
+#include "tools/stats_state.h"
 
 /* The groups that are drawn, in this order; all samples together are the statistics themselves. */
 static const psal_group DRAWN[] = {PSAL_GROUP_CORRECT, PSAL_GROUP_INCORRECT, PSAL_GROUP_PREDICTED};
@@ -23,6 +24,7 @@ typedef struct drawing {
     double *standardized[PSAL_GROUP_COUNT]; /* [length] of the groups that have samples, else NULL */
     char name[PSAL_GROUP_COUNT][96];        /* for legends */
     char subtitle[256];
+    char *record; /* of the computation */
 } drawing;
 
 psal_status psal_stats_figures_begin(const char *folder, int64_t length, int64_t k, psal_error *err) {
@@ -63,6 +65,7 @@ static const char *grouped(int64_t number, char text[32]) {
 
 static void close_drawing(drawing *d) {
     psal_statistics_free(d->statistics);
+    free(d->record);
     free(d->layers);
     for (int g = 0; g < PSAL_GROUP_COUNT; g++) free(d->standardized[g]);
 }
@@ -89,6 +92,7 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
     const psal_summary *s = f->summary;
     const psal_profile_layer *layers = psal_saliency_layers(f->saliency);
     d->layer_count = (size_t)psal_saliency_layer_count(f->saliency);
+    if (!(d->record = psal_state_settings(f->computation))) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     d->statistics = psal_statistics_new(s->length, err);
     if (!d->statistics) return psal_error_status(err);
     psal_status status = psal_summary_finish(s, d->statistics, NULL, err);
@@ -108,8 +112,8 @@ static psal_status open_drawing(drawing *d, const psal_stats_figures *f, psal_er
         snprintf(d->name[group], sizeof d->name[group], "%s (%s)", names[group], grouped(count_of(d, group), number));
         if (count_of(d, group) > 0) status = standardize_group(d, group, err);
     }
-    snprintf(d->subtitle, sizeof d->subtitle, "%s, %s samples, %.2f %% correct%s", f->session->info->arch,
-             grouped(psal_summary_good(s), number),
+    snprintf(d->subtitle, sizeof d->subtitle, "%s%s, %s samples, %.2f %% correct%s", f->session->info->arch,
+             *f->computation->value[PSAL_FIELD_DELTAS] ? ", edited" : "", grouped(psal_summary_good(s), number),
              100.0 * (double)psal_summary_correct(s) / (double)psal_summary_good(s),
              s->normalized ? ", each profile divided by its norm" : "");
     return status;
@@ -146,6 +150,7 @@ static psal_status draw_profiles(const drawing *d, const psal_group *groups, int
         {"standardized, in standard deviations", "mean standardized saliency", false, profiles[1], (size_t)count}};
     psal_profile_figure figure = {.title = title,
                                   .subtitle = d->subtitle,
+                                  .record = d->record,
                                   .unit = unit_of(d->figures),
                                   .filter_count = s->length,
                                   .layers = d->layers,
@@ -267,6 +272,7 @@ static psal_status draw_depth(const drawing *d, psal_error *err) {
         share[i] = 100.0 * (double)counts[i] / ((double)f->k * (double)mistakes);
     psal_depth_figure figure = {.title = title,
                                 .subtitle = d->subtitle,
+                                .record = d->record,
                                 .y_label = y_label,
                                 .layers = d->layers,
                                 .layer_count = d->layer_count,

@@ -20,9 +20,10 @@ typedef struct psal_stats_figures {
     const psal_session *session;
     const psal_saliency *saliency; /* whose layers the profiles have */
     psal_aggregation aggregation;
-    const psal_summary *summary; /* complete */
-    const char *store, *index;   /* the profiles and their table; NULL: none, and no figure by depth */
-    int64_t k;                   /* filters of each mistake that the figure by depth counts */
+    const psal_computation *computation; /* of these */
+    const psal_summary *summary;         /* complete */
+    const char *store, *index;           /* the profiles and their table; NULL: none, and no figure by depth */
+    int64_t k;                           /* filters of each mistake that the figure by depth counts */
 } psal_stats_figures;
 
 /* Make the folder, and refuse what cannot be drawn, before the work begins. */

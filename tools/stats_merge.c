@@ -12,6 +12,7 @@
 #include "io/profile_writer.h"
 #include "io/run_lock.h"
 #include "tools/print.h"
+#include "tools/sampling.h"
 #include "tools/stats_figures.h"
 
 psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err) {
@@ -141,6 +142,9 @@ static psal_dataset *open_names(const joining *j, const psal_options *options, p
     snprintf(text, sizeof text, "%016" PRIx64, status == PSAL_OK ? fingerprint : 0);
     if (status == PSAL_OK && strcmp(text, j->computation.value[PSAL_FIELD_DATASET]) != 0)
         status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s is not the data set that the parts were made from", spec);
+    psal_sampling sampling;
+    if (status == PSAL_OK) status = psal_sampling_from_record(&sampling, &j->computation, err);
+    if (status == PSAL_OK) status = psal_sampling_keep(&sampling, dataset, err);
     if (status == PSAL_OK) return dataset;
     psal_dataset_free(dataset);
     return NULL;
@@ -238,6 +242,7 @@ static psal_status write_figures(joining *j, const psal_options *options, psal_e
                                   .session = &j->session,
                                   .saliency = j->saliency,
                                   .aggregation = j->aggregation,
+                                  .computation = &j->computation,
                                   .summary = j->parts[0],
                                   .store = profiles,
                                   .index = profiles ? index : NULL,

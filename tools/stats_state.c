@@ -84,25 +84,17 @@ static const char *status_name(psal_status status) {
     }
 }
 
-/* What the rows of a store are: what the network gives, whatever they are added up as. */
-static char *settings_text(const psal_computation *computation) {
+char *psal_state_settings(const psal_computation *computation) {
     psal_computation rows = of_result(computation);
     *rows.value[PSAL_FIELD_NORMALIZED] = '\0';
-    json_t *object = psal_computation_json(&rows);
-    char *text = psal_json_check(object, NULL) == PSAL_OK ? json_dumps(object, JSON_COMPACT) : NULL;
-    if (text && psal_json_check(object, NULL) != PSAL_OK) { /* cut where memory was missing */
-        free(text);
-        text = NULL;
-    }
-    json_decref(object);
-    return text;
+    return psal_computation_text(&rows);
 }
 
 psal_status psal_state_write_records(const char *path, const psal_dataset *dataset, const psal_summary *summary,
                                      const psal_computation *computation, psal_dtype dtype, psal_error *err) {
     static const char *const columns[] = {"index",      "path", "label", "predicted", "correct", "target_confidence",
                                           "confidence", "loss", "scale", "status",    "group",   "psal_settings"};
-    char *settings = settings_text(computation);
+    char *settings = psal_state_settings(computation);
     if (!settings) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) {

@@ -22,4 +22,8 @@ psal_status psal_state_write_statistics(const char *path, const psal_computation
 psal_status psal_state_write_records(const char *path, const psal_dataset *dataset, const psal_summary *summary,
                                      const psal_computation *computation, psal_dtype dtype, psal_error *err);
 
+/* What the rows of a store are: what the network gives, whatever they are added up as, and whichever run made them. The
+ * caller frees; NULL when out of memory. */
+char *psal_state_settings(const psal_computation *computation);
+
 #endif

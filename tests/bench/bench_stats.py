@@ -59,7 +59,7 @@ def main():
         def stats(images, threads):
             """(seconds, allocated MiB, resident MiB)"""
             return bench.whole([args.build.resolve() / "tools" / "psal-stats", "--quiet", "--weights", weights, "--data", SAMPLE,
-                                "--limit", images, "--threads", threads, "--out", folder / "s.safetensors", "--records",
+                                "--first", images, "--threads", threads, "--out", folder / "s.safetensors", "--records",
                                 folder / "r.csv", "--profiles", folder / "p.npy"], environment)
 
         environment = dict(os.environ, OMP_NUM_THREADS="2")

@@ -74,7 +74,7 @@ def cases(arguments):
     for path, label in chosen:
         yield f"{arguments.weights} {path}", explain, [
             *weights, *stats, "--image-path", pathlib.Path(arguments.data).parent / path, "--image-target-label", label]
-    data = ["--data", arguments.data, "--limit"]
+    data = ["--data", arguments.data, "--first"]
     yield f"{arguments.weights} statistics of 50", statistics, [*weights, *data, "50"]
     for tool in ("psal-prune", "psal-finetune"):
         yield f"{arguments.weights} {tool}", table(tool), [*weights, *stats, *data, "2", "-k", "1,10"]

@@ -26,8 +26,13 @@ pictures = sorted(samples.glob("*.png"))
 
 def works(name, program, *arguments):
     done = run(program, *arguments, "--quiet")
-    check(name, done.returncode == 0 and not done.stderr, f"status {done.returncode}: {done.stderr}")
+    check(name, done.returncode == 0 and not said_of_more(done), f"status {done.returncode}: {done.stderr}")
     return done
+
+
+def said_of_more(done):
+    """What was said, but that the statistics are of few samples or of one class, as all here are"""
+    return [line for line in done.stderr.splitlines() if "mostly chance" not in line and "of one class" not in line]
 
 
 def contents(folder):
@@ -38,7 +43,7 @@ def refused(name, program, *arguments, words=(), folder, kept=(), limit=None):
     """`kept`: names of files in the folder that may have come or changed, as the second line then says"""
     before = contents(folder)
     done = run(program, *arguments, "--quiet", limit=limit)
-    lines = done.stderr.splitlines()
+    lines = said_of_more(done)
     check(name, done.returncode in range(1, 126), f"status {done.returncode}: {done.stderr}")
     check(f"{name}: {'two lines' if kept else 'one line'}", len(lines) == (2 if kept else 1) and
           all(line.startswith(f"{program}: ") and len(line) < 1000 for line in lines), done.stderr)

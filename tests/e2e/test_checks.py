@@ -108,7 +108,7 @@ def picture(path, width, height, value):
 
 
 def test_mask():
-    answer, rows, each = results("mask", "mask", "--data", listing, "--limit", 3, "--percent", "20,5", "--draws", 2, "--fill", "noise")
+    answer, rows, each = results("mask", "mask", "--data", listing, "--first", 3, "--percent", "20,5", "--draws", 2, "--fill", "noise")
     check("mask: rows", [(row["percent"], row["pixels"]) for row in answer["rows"]]
           == [(percent, pixels) for percent in (0, 5, 20) for pixels in ("heat-map", "random-region", "same-shape")]
           and len(rows) == 9 and len(each) == 27 and answer["maps"] == 3, answer["rows"])
@@ -141,7 +141,7 @@ def test_randomize():
     refuse(("mask", "--by"), "mask", "--by", "layer")
     refuse(("--k-salient 1200", "1199"), "randomize", "-k", 1200)
     refuse(("--by", "block"), "randomize", "--by", "block", status=2)
-    answer, rows, each = results("randomize", "randomize", "--data", listing, "--limit", 3, "--random-labels", 2)
+    answer, rows, each = results("randomize", "randomize", "--data", listing, "--first", 3, "--random-labels", 2)
     stages = ["fc", "layer4", "layer3", "layer2", "layer1", "conv1"]
     names = [(row["redrawn"], row["stage"]) for row in answer["rows"]]
     check("randomize: rows", names == [(way, stage) for way in ("cascade", "alone") for stage in stages] + [("label", "random label")]

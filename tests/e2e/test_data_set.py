@@ -70,8 +70,8 @@ def png_size(path):
     return struct.unpack(">II", data[16:24]) if data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND" else (0, 0)
 
 
-def whole_run(out, images):
-    return run("psal-stats", "--quiet", "--weights", NETWORK, "--data", SPEC, "--limit", images, "--out", out / "s.safetensors",
+def whole_run(out, images, how="--first"):
+    return run("psal-stats", "--quiet", "--weights", NETWORK, "--data", SPEC, how, images, "--out", out / "s.safetensors",
                "--profiles", out / "p.npy", "--records", out / "r.csv", "--predicted", "--figures", out / "figures")
 
 
@@ -140,11 +140,11 @@ def test_depth(out, profiles, records, tensors):
 
 
 def test_parts(out):
-    """Three parts of some of the images, and their merge: the tables and figures of one run"""
+    """Three parts of some of the images, drawn at random, and their merge: the tables and figures of one run"""
     images = min(IMAGES, 1000)
     out, place = out / "one", out / "parts"
     out.mkdir(), place.mkdir()
-    whole_run(out, images)
+    whole_run(out, images, "--limit")
     common = ["--quiet", "--weights", NETWORK, "--data", SPEC, "--limit", images, "--profiles", place / "p.npy"]
     for part in (3, 1, 2):
         run("psal-stats", *common, "--out", place / "s.safetensors", "--predicted", "--shard", f"{part}/3")
@@ -155,6 +155,8 @@ def test_parts(out):
           and all(close(joined[0][name], one[0][name], 1e-12) for name in one[0]))
     same = [name for name in ("p.npy", "p.npy.csv", "r.csv", "figures/depth.csv", "figures/depth.png")
             if (place / name).read_bytes() != (out / name).read_bytes()]
+    classes = [row["label"] for row in read_table(out / "r.csv")]
+    check("each class has its share", images == IMAGES or {classes.count(c) for c in set(classes)} == {images // 10}, classes[:20])
     check("merged tables and figures", not same and {p.name for p in (place / "figures").iterdir()} == FIGURES, f"{same} differ")
 
 
@@ -165,8 +167,9 @@ def test_neighbors(out, profiles, records, tensors):
     vectors = {}
     for i in mistakes:
         vector = [(x - m) / (s if s > 1e-14 else 1) for x, m, s in zip(profiles[i], tensors["mean"], tensors["std"])]
-        norm = math.sqrt(sum(x * x for x in vector))
-        vectors[i] = [x / norm for x in vector]
+        middle = sum(vector) / len(vector)
+        norm = math.sqrt(sum((x - middle) ** 2 for x in vector))
+        vectors[i] = [(x - middle) / norm for x in vector]
     similarity = {i: sum(a * b for a, b in zip(vectors[query], vectors[i])) for i in mistakes if i != query}
     expected = sorted(similarity, key=lambda i: -similarity[i])[:12]
     sheet, table = out / "sheet.png", out / "near.csv"

@@ -6,6 +6,7 @@ and no file left.
     tests/e2e/test_edits.py TOOLS-DIR SOURCE-DIR
 
 Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import csv
 import json
 import shutil
 import sys
@@ -135,15 +136,62 @@ def test_standard_errors():
     for program, more, errors in (("psal-prune", (), 4), ("psal-prune", ("--how", "channel"), 4), ("psal-finetune", (), 4),
                                   ("psal-finetune", ("--neighbors", "0"), 2)):
         done = run(program, *several, *more)
-        table = done.stdout.split("\n\n")[-1].splitlines()
-        check(f"{program} {more}: two rows", done.returncode == 0 and len(table) == 3, done.stdout + done.stderr)
-        check(f"{program} {more}: standard errors", "Mean +- standard error" in done.stdout
-              and all(row.count(" +- ") == errors for row in table[1:]), done.stdout)
+        *_, table, finding = done.stdout.split("\n\n")
+        table = table.splitlines()
+        check(f"{program} {more}: two rows", done.returncode == 0 and len(table) == 4, done.stdout + done.stderr)
+        check(f"{program} {more}: 100 columns", max(map(len, done.stdout.splitlines()[1:])) <= 100, done.stdout)
+        # Where all values are the same there is none.
+        counts = [row.count(" +-") for row in table[2:]]
+        check(f"{program} {more}: standard errors", "Mean +- standard error" in done.stdout and max(counts) <= errors
+              and min(counts) >= (program == "psal-prune"), done.stdout)
+        check(f"{program} {more}: what was found", [line.replace(":", " ").split()[3] for line in finding.splitlines()] == ["salient", "least"]
+              and "of 8 mistakes" in finding, finding)
     for program in ("psal-prune", "psal-finetune"):
         done = run(program, *one)
-        table = done.stdout.split("\n\n")[-1].splitlines()
-        check(f"{program}: of one, none", done.returncode == 0 and len(table) == 3 and "+-" not in done.stdout, done.stdout + done.stderr)
+        *_, table, finding = done.stdout.split("\n\n")
+        table = table.splitlines()
+        check(f"{program}: of one, none", done.returncode == 0 and len(table) == 4 and "+-" not in done.stdout, done.stdout + done.stderr)
         check(f"{program}: of one, the same columns", len({len(line) for line in table}) == 1, table)
+        check(f"{program}: of one, what was found", finding.count("the mistake") == 2, finding)
+
+
+def test_what_was_not_measured():
+    """null in JSON, empty in CSV: without right samples, neighbours, or a second subject"""
+    table = scratch / "null.csv"
+    for program, names in (("psal-prune", ("right_broken", "now_right_se")),
+                           ("psal-finetune", ("right_broken", "neighbors_corrected", "others_corrected", "corrected_se"))):
+        done = run(program, "-k", 3, "-c", "salient", "--csv", table, "--json", "--quiet")
+        row, cells = json.loads(done.stdout)["rows"][0], dict(zip(*list(csv.reader(table.open()))))
+        check(f"{program}: null", all(row[name] is None and cells[name] == "" for name in names), (row, cells))
+        check(f"{program}: numbers", all(isinstance(row[name.removesuffix("_se")], float) for name in names[-1:]), row)
+        settings = json.loads(done.stdout)["settings"]
+        check(f"{program}: the table says what it was made with", json.loads(cells["psal_settings"]) == settings
+              and settings["version"] and settings["weights"].endswith("fashion_resnet18.safetensors"), cells)
+    done = run(program, "-k", 3, "-c", "salient", "--data", samples / "labels.csv", "--right", 2, "--json", "--quiet")
+    row = json.loads(done.stdout)["rows"][0]
+    check("measured", all(isinstance(row[name], float) for name in names), row)
+
+
+def test_samples():
+    """--limit and --right draw by --seed, --first takes the first mistakes"""
+    everything = [row for row in csv.DictReader((samples / "labels.csv").open())]
+    mistakes = [i for i, row in enumerate(everything) if row["group"] == "mistake"]
+
+    def chosen(program, *more):
+        table = scratch / "chosen.csv"
+        done = run(program, "--data", samples / "labels.csv", "-k", 1, "-c", "salient", "--samples", table, "--json", "--quiet", *more)
+        result = json.loads(done.stdout or "{}")
+        return [int(row["index"]) for row in csv.DictReader(table.open())], result
+    for program in ("psal-prune", "psal-finetune"):
+        first, result = chosen(program, "--first", 3)
+        check(f"{program}: the first", first == mistakes[:3] and result["sampling"] == "first" and result["mistakes_found"] == 8, first)
+        draws = {tuple(chosen(program, "--limit", 3, "--seed", seed)[0]) for seed in (1, 1, 2, 3)}
+        check(f"{program}: drawn", 2 <= len(draws) <= 3 and all(len(set(draw)) == 3 and set(draw) <= set(mistakes) and sorted(draw) == list(draw)
+                                                                for draw in draws), draws)
+        check(f"{program}: all", chosen(program, "--limit", 8)[0] == mistakes)
+        refuse(("--limit", "--first"), program, "--data", samples / "labels.csv", "--limit", 2, "--first", 2)
+    done = run("psal-prune", "--data", samples / "labels.csv", "-k", 1, "-c", "salient", "--right", 100)
+    check("fewer right ones", "only 12 samples are right" in done.stderr, done.stderr)
 
 
 def predict(*arguments):
@@ -173,4 +221,5 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_saved), scratch))
+    sys.exit(run_tests((test_refusals, test_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
+                        test_samples, test_saved), scratch))

@@ -59,7 +59,8 @@ def labels_of(folder, *more):
     out.unlink(missing_ok=True)
     done = run("psal-stats", "--data", folder, "--out", scratch / "s.safetensors", "--records", out, *more)
     rows = {row["path"]: int(row["label"]) for row in read(out)} if done.returncode == 0 else {}
-    return rows, done.stderr, done.returncode
+    said = [line for line in done.stderr.splitlines(True) if "mostly chance" not in line]  # of few samples, as all here are
+    return rows, "".join(said), done.returncode
 
 
 def test_class_folders():
@@ -311,7 +312,10 @@ def test_labels_that_are_not_the_networks():
         content = [f"{path},{label(number)}\n" for path, number, group in rows if chosen(number, group)] * times
         listing.write_text("path,label\n" + "".join(content))
         done = run("psal-stats", "--data", listing, "--out", scratch / "doubt.safetensors", "-q", *more)
-        check(f"{name}: {words or 'nothing'} said", done.returncode == 0 and words in done.stderr and bool(words) == (done.stderr != ""), done.stderr)
+        said = [line for line in done.stderr.splitlines() if "mostly chance" not in line]
+        check(f"{name}: {words or 'nothing'} said", done.returncode == 0 and words in done.stderr and bool(words) == bool(said), done.stderr)
+        few = len(content) < 100
+        check(f"{name}: few samples are said", few == (f"over only {len(content)} samples" in done.stderr), done.stderr)
         return listing
 
     right = (lambda number, group: group == "right")
@@ -337,6 +341,47 @@ def test_labels_that_are_not_the_networks():
     for program in ("psal-prune", "psal-finetune"):
         done = run(program, "--data", below, "--limit", 1, "-k", 1, "-c", "salient", "-s", statistics, "-q")
         check(program, done.returncode == 0 and shifted.format("-") in done.stderr, done.stderr)
+
+
+def test_only_mistakes():
+    """--mistakes explains those alone, in folders that keep the class; with --figures none tables alone"""
+    out, folder = scratch / "only", scratch / "by_class"
+    for row in read(samples / "labels.csv"):
+        place(folder / row["label"] / row["path"], row["path"])
+    common = ["--images", folder, "-o", out, "-s", statistics, "--figures", "none"]
+    done = run("psal-run", *common, "--mistakes", "--json")
+    result = json.loads(done.stdout)
+    names = sorted(path.name for path in out.iterdir() if path.is_dir())
+    check("only mistakes", done.returncode == 0 and len(result["images"]) == len(names) == len(read(out / "summary.csv")) == 8
+          and result["left_out"] == 12 and not any(image["correct"] for image in result["images"]), (names, done.stderr))
+    check("only mistakes: class names in the folders' names", any(name.endswith("_8_bag_called_sandal") for name in names), names)
+    files = {path.name for path in out.glob("*/*")}
+    check("no pictures", files == {"top_filters.csv", "result.json"} and all(image["map"] is image["no_map"] is None
+          for image in result["images"]), files)
+    done = run("psal-run", *common[:-2], "--mistakes", "--resume")
+    check("pictures are another run's", done.returncode == 1 and "figures is false there and true here" in done.stderr, done.stderr)
+    done = run("psal-run", *common, "--mistakes", "--resume")
+    check("resumed", done.returncode == 0 and "8 images explained" in done.stdout and "12 that are right left out" in done.stdout, done.stdout)
+    done = run("psal-run", "-i", samples / "bag.png", "--mistakes")
+    check("of a list only", done.returncode == 1 and "--mistakes needs --images" in done.stderr, done.stderr)
+    (folder / "list.txt").write_text("8/bag.png\n")
+    done = run("psal-run", "--images", folder / "list.txt", "--mistakes", "-o", out)
+    check("of labelled images only", done.returncode == 1 and "have a label" in done.stderr, done.stderr)
+
+
+def test_statistics_of_few_images():
+    """Said with every profile, and that a saliency among so few has a ceiling"""
+    folder, made = scratch / "by_few", scratch / "few.safetensors"
+    for row in read(samples / "labels.csv")[8:]:
+        place(folder / row["label"] / row["path"], row["path"])
+    done = run("psal-stats", "--data", folder, "--out", made, "-q")
+    check("few: made", done.returncode == 0 and "over only 12 samples" in done.stderr, done.stderr)
+    for name, more, inside in (("one of them", ("-i", folder / "8" / "bag.png"), True), ("another", ("-i", samples / "bag.png"), False)):
+        done = run("psal-run", *more, "-l", 8, "-s", made, "-o", scratch / "few", "-q")
+        check(f"few: {name}", done.returncode == 0 and "over only 12 samples" in done.stderr
+              and inside == ("at most (n - 1) / sqrt(n) = 3.2" in done.stderr), done.stderr)
+    done = run("psal-prune", "--data", folder, "-s", made, "-k", 1, "-q", "-c", "salient")
+    check("few: the data set itself", "sqrt(n) = 3.2" in done.stderr, done.stderr)
 
 
 def test_formulas():
@@ -381,5 +426,6 @@ def test_terminal_text():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_class_folders, test_class_names, test_tables, test_bad_images_in_stats, test_bad_images_in_run,
-                        test_bad_images_in_experiments, test_labels_that_are_not_the_networks, test_formulas,
+                        test_bad_images_in_experiments, test_labels_that_are_not_the_networks,
+                        test_only_mistakes, test_statistics_of_few_images, test_formulas,
                         test_terminal_text), scratch))

@@ -172,7 +172,7 @@ def test_found():
 
 def test_neighbors():
     def neighbors(*arguments):
-        return json.loads(run("psal-neighbors", "--store", STORE, "--query", "23", "--top", 5, "--mode", "pot", "--json", *arguments))
+        return json.loads(run("psal-neighbors", "--store", STORE, "--query", "23", "--top", 5, "--mode", "pot", "--similarity", "cosine", "--json", *arguments))
     given, computed = neighbors("--stats", TAILS), neighbors()
     check("computed from the store, the same", given["queries"] == computed["queries"])
     check("recorded", given["settings"]["mode"] == "pot" and given["settings"]["tail_quantile"] == 0.9, given["settings"])

@@ -85,7 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--only", choices=NETWORKS)
-    parser.add_argument("--limit", type=int, help="the first N mistakes of each network only")
+    parser.add_argument("--limit", type=int, help="N mistakes of each network only")
     parser.add_argument("--out", type=pathlib.Path, help="keep tables and figures there")
     args = parser.parse_args()
     if not DATA.exists():

@@ -43,8 +43,8 @@ static void write_images(void) {
     psal_error err = PSAL_ERROR_INIT;
     uint8_t pixels[12] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 1, 2, 3};
     psal_image image = {2, 2, pixels};
-    FUZZ_CHECK(psal_image_write_png(fuzz_path("a.png"), &image, &err) == PSAL_OK);
-    FUZZ_CHECK(psal_image_write_png(fuzz_path("b.JPEG"), &image, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_image_write_png(fuzz_path("a.png"), &image, NULL, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_image_write_png(fuzz_path("b.JPEG"), &image, NULL, &err) == PSAL_OK);
 }
 
 static void use(const psal_dataset *dataset) {

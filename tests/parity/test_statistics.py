@@ -87,7 +87,7 @@ class Psal:
         self.environment = dict(os.environ, OMP_WAIT_POLICY="passive")
 
     def command(self, case, folder, *more):
-        return [str(word) for word in (self.program, "--quiet", "--weights", case.weights, "--data", case.spec, "--limit",
+        return [str(word) for word in (self.program, "--quiet", "--weights", case.weights, "--data", case.spec, "--first",
                                        len(case.rows), "--aggregation", case.aggregation, *self.files(folder), *more)]
 
     @staticmethod

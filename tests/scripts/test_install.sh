@@ -56,5 +56,6 @@ for program in "$prefix"/bin/psal-*; do
 done
 check "psal-convert" "$prefix/bin/psal-convert" --quiet "$network" "$work/copy.safetensors"
 check "weights/fetch" "$prefix/share/psal/weights/fetch" --list
+check "psal-fetch" "$prefix/bin/psal-fetch" --list
 check "samples" test -n "$(find "$prefix/share/psal/weights/fashion_samples" -type f | head -n 1)"
 finish

@@ -27,7 +27,7 @@ static inline void write_image(const char *name, uint8_t red) {
     }
     uint8_t pixels[6] = {red, 1, 2, red, 1, 2};
     psal_image image = {2, 1, pixels};
-    ck_assert_msg(!psal_image_write_png(in_scratch(name), &image, &err), "%s", err.message);
+    ck_assert_msg(!psal_image_write_png(in_scratch(name), &image, NULL, &err), "%s", err.message);
 }
 
 static inline void touch(const char *name) {

@@ -112,7 +112,8 @@ START_TEST(test_extremes) {
         for (size_t count = 1; count <= 5; count++) {
             const char *const classes[] = {text, HOSTILE, "a", "", NULL};
             psal_curves_figure figure = {
-                text, HOSTILE, text, (psal_figure_scale)scale, k, classes, count, long_names, 2, panels, 5, count};
+                text, HOSTILE, text, (psal_figure_scale)scale, k, classes, count, long_names, 2, panels,
+                5,    count,   NULL};
             /* x_count = count: the arrays are read as [2][count]. */
             ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s", err.message);
             png_picture picture = read_picture(in_scratch("c.png"));

@@ -57,7 +57,7 @@ START_TEST(test_extremes) {
     const char *const long_series[] = {text};
     psal_error err = PSAL_ERROR_INIT;
     for (size_t count = 1; count <= 90; count += 89) {
-        psal_depth_figure figure = {text, HOSTILE, text, many, count, long_series, 1, zero, 1};
+        psal_depth_figure figure = {text, HOSTILE, text, many, count, long_series, 1, zero, 1, NULL};
         ck_assert_msg(psal_depth_figure_write(&figure, in_scratch("d.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("d.png"));
         expect_clean_edge(&picture, 6);

@@ -65,8 +65,8 @@ START_TEST(test_overlay_alone) {
     ck_assert_int_eq(psal_heatmap(grad, 2, HEIGHT, WIDTH, heat, NULL), PSAL_OK);
     psal_heatmap_overlay(heat, photo, HEIGHT, WIDTH, expected);
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.png"), &err) == PSAL_OK, "%s",
-                  err.message);
+    ck_assert_msg(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.png"), &err) == PSAL_OK,
+                  "%s", err.message);
     png_picture picture = read_picture(in_scratch("o.png"));
     ck_assert_int_eq(picture.width, WIDTH);
     ck_assert_int_eq(picture.height, HEIGHT);
@@ -74,9 +74,11 @@ START_TEST(test_overlay_alone) {
         ck_assert_uint_eq(picture.pixel[i],
                           (uint32_t)expected[3 * i] << 16 | (uint32_t)expected[3 * i + 1] << 8 | expected[3 * i + 2]);
     free_picture(&picture);
-    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("o.svg"), &err), PSAL_OK);
+    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.svg"), &err),
+                     PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "o.svg", ".png");
-    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, in_scratch("no/o.png"), &err), PSAL_OK);
+    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("no/o.png"), &err),
+                     PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_IO, "no/o.png");
 }
 END_TEST

@@ -148,7 +148,7 @@ static void remove_path(void) {
 START_TEST(test_write_and_read_back) {
     psal_image image = noise_image(), back;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_image_write_png(path, &image, &err) == PSAL_OK, "%s", err.message);
+    ck_assert_msg(psal_image_write_png(path, &image, NULL, &err) == PSAL_OK, "%s", err.message);
     ck_assert_msg(psal_image_load(path, 0, &back, &err) == PSAL_OK, "%s", err.message);
     ck_assert_int_eq(back.width, image.width);
     ck_assert_int_eq(back.height, image.height);
@@ -173,7 +173,7 @@ START_TEST(test_contents_differ_in_size_only) {
     int width = 211, height = 97;
     long sizes[2];
     for (int content = 0; content < 2; content++) {
-        psal_png_source source = {width, height, (psal_png_content)content, stripe_row, &width};
+        psal_png_source source = {width, height, (psal_png_content)content, stripe_row, &width, NULL};
         psal_error err = PSAL_ERROR_INIT;
         FILE *file = fopen(path, "wb");
         ck_assert_int_eq(psal_png_encode(&source, to_stream, file, &err), PSAL_OK);
@@ -194,11 +194,11 @@ END_TEST
 START_TEST(test_write_failures) {
     psal_image image = noise_image(), nothing = PSAL_IMAGE_INIT;
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(psal_image_write_png("/no/such/folder/a.png", &image, &err), PSAL_ERR_IO);
+    ck_assert_int_eq(psal_image_write_png("/no/such/folder/a.png", &image, NULL, &err), PSAL_ERR_IO);
     ck_assert_msg(strstr(err.message, "/no/such/folder/a.png"), "%s", err.message);
-    ck_assert_int_eq(psal_image_write_png("/dev/full", &image, &err), PSAL_ERR_IO);
+    ck_assert_int_eq(psal_image_write_png("/dev/full", &image, NULL, &err), PSAL_ERR_IO);
     ck_assert_msg(strstr(err.message, "/dev/full") && strstr(err.message, "No space left"), "%s", err.message);
-    ck_assert_int_eq(psal_image_write_png(path, &nothing, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_image_write_png(path, &nothing, NULL, &err), PSAL_ERR_ARGUMENT);
     psal_image_free(&image);
 }
 END_TEST

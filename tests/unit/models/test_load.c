@@ -183,18 +183,17 @@ START_TEST(test_notes) {
     add(map, "bn1.num_batches_tracked", (psal_shape){0});
     add(map, "layer1.0.bn1.num_batches_tracked", (psal_shape){0});
     psal_model_free(psal_model_load(map, NULL, notes, &err));
-    ck_assert_str_eq(notes, "ignored 2 num_batches_tracked");
+    ck_assert_str_eq(notes, "");
     add(map, "optimizer.state.0\n", PSAL_SHAPE(1));
     psal_model_free(psal_model_load(map, NULL, notes, &err));
-    ck_assert_str_eq(notes, "ignored 2 num_batches_tracked and 1 tensor the network does not use: "
-                            "'optimizer.state.0?' (1)");
+    ck_assert_str_eq(notes, "ignored 1 tensor the network does not use: 'optimizer.state.0?' (1)");
     for (int i = 1; i < 6; i++) {
         char name[300];
         snprintf(name, sizeof name, "optimizer.%d%0250d", i, 0);
         add(map, name, PSAL_SHAPE(1));
     }
     psal_model_free(psal_model_load(map, NULL, notes, &err));
-    ck_assert_int_eq(strncmp(notes, "ignored 2 num_batches_tracked and 6 tensors the network", 54), 0);
+    ck_assert_int_eq(strncmp(notes, "ignored 6 tensors the network", 29), 0);
     ck_assert_str_eq(notes + strlen(notes) - 16, ", ... (6 in all)");
     psal_tensor_map_free(map);
 }

@@ -262,7 +262,10 @@ START_TEST(test_mean) {
     psal_mean m = psal_mean_error(values, 3, 2);
     ck_assert_double_eq_tol(m.mean, 7.0 / 3, 1e-15);
     ck_assert_double_eq_tol(m.error, sqrt(7.0 / 9), 1e-15); /* variance 7/3, n = 3 */
-    ck_assert_double_eq(psal_mean_error(values, 1, 1).error, 0);
+    m = psal_mean_error(values, 1, 1);                      /* one value says nothing of others, */
+    ck_assert(m.mean == 1 && isnan(m.error));
+    m = psal_mean_error(values, 0, 1); /* and none nothing at all */
+    ck_assert(isnan(m.mean) && isnan(m.error));
 }
 END_TEST
 

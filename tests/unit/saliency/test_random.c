@@ -63,5 +63,32 @@ START_TEST(uniform_and_normal_have_their_moments) {
 }
 END_TEST
 
+START_TEST(a_stratified_sample_has_each_class_its_share) {
+    enum { N = 97, WANTED = 20, DRAWS = 4000 };
+    int classes[N], total[3] = {0}, times[N] = {0};
+    for (int i = 0; i < N; i++) total[classes[i] = i % 5 < 3 ? 0 : i % 5 - 2]++;
+    psal_error err = PSAL_ERROR_INIT;
+    for (int draw = 0; draw < DRAWS; draw++) {
+        psal_random random = {(uint64_t)draw};
+        size_t chosen[WANTED];
+        int found[3] = {0};
+        ck_assert_int_eq(psal_random_stratified(&random, classes, N, WANTED, chosen, &err), PSAL_OK);
+        for (int i = 0; i < WANTED; i++) {
+            ck_assert(chosen[i] < N && (i == 0 || chosen[i] > chosen[i - 1]));
+            found[classes[chosen[i]]]++;
+            times[chosen[i]]++;
+        }
+        for (int c = 0; c < 3; c++) ck_assert(fabs(found[c] - (double)WANTED * total[c] / N) < 1);
+    }
+    const double expected = (double)DRAWS * WANTED / N; /* five deviations of a binomial */
+    for (int i = 0; i < N; i++) ck_assert(fabs(times[i] - expected) < 5 * sqrt(expected));
+    size_t all[N];
+    psal_random random = {1};
+    ck_assert_int_eq(psal_random_stratified(&random, classes, N, N, all, &err), PSAL_OK);
+    for (size_t i = 0; i < N; i++) ck_assert_uint_eq(all[i], i);
+    ck_assert_int_eq(psal_random_stratified(&random, classes, 0, 0, all, &err), PSAL_OK);
+}
+END_TEST
+
 RUN_TESTS("saliency/random", bits_are_those_of_splitmix64, below_stays_below_without_bias,
-          uniform_and_normal_have_their_moments)
+          uniform_and_normal_have_their_moments, a_stratified_sample_has_each_class_its_share)
