@@ -23,9 +23,9 @@ run() {
 
 for arch in resnet18 vgg19 densenet121 inception_v3; do
     network=(-w "$root/weights/fashion_$arch.safetensors" --data "$fashion")
-    run "ablate_$arch" ablate "${network[@]}" --limit 100 --filters 200
-    run "mask_$arch" mask "${network[@]}" --limit 100 --percent 5,20 --draws 3
-    run "randomize_$arch" randomize "${network[@]}" --limit 50
+    run "ablate_$arch" ablate "${network[@]}" --first 100 --filters 200
+    run "mask_$arch" mask "${network[@]}" --first 100 --percent 5,20 --draws 3
+    run "randomize_$arch" randomize "${network[@]}" --first 50
 done
 if [ -e "$real" ] && [ -e "$shark" ]; then
     photo=(-w "$real" -i "$shark" -l 2)

@@ -27,4 +27,4 @@ run finetune_large psal-finetune -k $edits --relative 0.1 -c salient,random,rand
 run until_correct psal-finetune -k 100 --until-correct -c salient --neighbors 0 --right 200
 run fixed_step psal-finetune -k 10 --relative 0.1 -c salient --similarity pearson --right 200
 run until_correct_random psal-finetune -k 100 --until-correct -c random --neighbors 0 --right 20
-run finetune_others psal-finetune -k 10,25,100 --relative 0.1 -c salient,random --right 20
+run finetune_others psal-finetune -k 10,25,100 --relative 0.1 --similarity cosine -c salient,random --right 20
