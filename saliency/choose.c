@@ -58,15 +58,16 @@ static psal_status redraw_in_layers(const psal_model *model, psal_units units, i
     return PSAL_OK;
 }
 
-static double value_of(psal_choice choice, double naive, double standardized) {
+/* What ranks filter i: of the two profiles only the one that the choice goes by is read. */
+static double value_of(psal_choice choice, const float *naive, const double *standardized, int64_t i) {
     switch (choice) {
     case PSAL_CHOICE_NAIVE:
-        return naive;
+        return naive[i];
     case PSAL_CHOICE_SALIENT_ABS:
     case PSAL_CHOICE_LEAST_ABS:
-        return fabs(standardized);
+        return fabs(standardized[i]);
     default:
-        return standardized;
+        return standardized[i];
     }
 }
 
@@ -76,7 +77,7 @@ static psal_status choose_by_value(psal_choice choice, const int64_t *candidates
     const bool largest = choice != PSAL_CHOICE_LEAST && choice != PSAL_CHOICE_LEAST_ABS;
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
-    for (int64_t i = 0; i < count; i++) values[i] = value_of(choice, naive[candidates[i]], standardized[candidates[i]]);
+    for (int64_t i = 0; i < count; i++) values[i] = value_of(choice, naive, standardized, candidates[i]);
     psal_status status = largest ? psal_top_k(count, values, NULL, k, filters, err)
                                  : psal_bottom_k(count, values, NULL, k, filters, err);
     free(values);
