@@ -29,8 +29,9 @@ bool psal_choice_is_random(psal_choice choice);   /* whether `seed` matters */
 /* How many filters, or rows, can be chosen. */
 int64_t psal_choosable(const psal_model *model, psal_units units, const bool *live);
 
-/* Choose k filters (or rows: `units`) into filters[k]. naive[psal_model_unit_count] and
- * standardized[the same]: NULL is fine for the one that the choice does not go by; `seed` for the random choices. Fails when k is larger than psal_choosable, naming both. */
+/* Choose k filters (or rows: `units`) into filters[k]. naive[psal_model_unit_count], standardized[the same]: NULL is
+ * fine for the one that the choice does not go by; `seed` for the random choices. Fails when k is larger than
+ * psal_choosable, naming both. */
 psal_status psal_choose(const psal_model *model, psal_units units, psal_choice choice, const float *naive,
                         const double *standardized, const bool *live, uint64_t seed, int64_t k, int64_t *filters,
                         psal_error *err);
