@@ -169,7 +169,8 @@ def refusals(report, program, folder, rng):
         if name == "layers of another network" and "comes with psal" in done.stderr:
             print("SKIPPED", name, "(the build folder does not lie in the sources)")
             continue
-        report.check(f"refused: {name}", done.returncode == 1 and text in done.stderr and len(done.stderr.splitlines()) == 1,
+        lines = [line for line in done.stderr.splitlines() if "mostly chance" not in line]  # of few samples, as this store is
+        report.check(f"refused: {name}", done.returncode == 1 and text in done.stderr and len(lines) == 1,
                      done.stderr.strip().replace(str(folder), "")[:150])
 
 
