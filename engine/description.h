@@ -1,7 +1,9 @@
-/* description.h - a network as a list of operators: what an ONNX file says, before anybody knows what it means.
+/* description.h - a network as a list of operators: what an ONNX file says, or Keras' list of layers, before anybody
+ * knows what it means.
  *
- * A reader (io/onnx.h) makes it and hangs it on the tensor map that holds the file's weights
- * (psal_tensor_map_describe); models/onnx.h turns it into a graph. Values are numbered; each is made once: it is an
+ * A reader (io/onnx.h, io/tfjs.h) makes it and hangs it on the tensor map that holds the file's weights
+ * (psal_tensor_map_describe); models/onnx.h turns it into a graph, models/keras_layers.h Keras' layers into ONNX's
+ * operators. Values are numbered; each is made once: it is an
  * input, a tensor of the map under the value's name, or an output of one operator, which comes in front of those that
  * read it. */
 #ifndef PSAL_ENGINE_DESCRIPTION_H
@@ -53,17 +55,26 @@ typedef struct psal_port {
     int64_t dim[PSAL_MAX_DIMS]; /* -1: any */
 } psal_port;
 
+typedef enum psal_description_form {
+    PSAL_DESCRIPTION_ONNX, /* operators of onnx.ai/onnx/operators */
+    /* Layers by class ("Conv2D"), images channels last. Attributes are the layer's configuration, nested lists one
+     * after the other, null in them -1; a layer that is called several times is there as often. An operator "Identity"
+     * stands where a network inside of the network begins and ends. */
+    PSAL_DESCRIPTION_KERAS
+} psal_description_form;
+
 typedef struct psal_description {
+    psal_description_form form;
     const char *name;          /* of the graph */
     const char *producer;      /* "pytorch 1.13.0" */
-    int opset;                 /* version of the standard's operators */
+    int opset;                 /* ONNX: version of the standard's operators */
     const char *const *values; /* names, in the order of strcmp, each once */
     int value_count;
     const psal_operator *operators;
     size_t operator_count;
     const psal_port *inputs, *outputs;
     size_t input_count, output_count;
-    const uint8_t *file; /* all of the file, for a copy with other weights (io/onnx_write.h) */
+    const uint8_t *file; /* all of the ONNX file, for a copy with other weights (io/onnx_write.h); NULL: of none */
     size_t file_size;
     bool has_external; /* some of its tensors lie in other files */
 } psal_description;

@@ -12,6 +12,9 @@
  *     through an Identity would get the new numbers too: the caller gives these values as well.
  *   - metadata whose keys begin with "psal.": they are the map's.
  *
+ * A description that was read from no ONNX file (`file` is NULL) is written whole: its operators, and all of map's
+ * tensors (float32, int64) as initializers.
+ *
  * The file appears whole or not at all. Refused: a file with external data, which the copy would not have beside it,
  * and a copy of more than 2 GiB, where protocol buffers end. */
 psal_status psal_onnx_write(const char *path, const psal_tensor_map *map, psal_error *err);

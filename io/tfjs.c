@@ -9,6 +9,7 @@
 #include "io/json_input.h"
 #include "io/json_memory.h"
 #include "io/mapped_file.h"
+#include "io/tfjs_layers.h"
 #include "io/tfjs_topology.h"
 
 #define MAX_JSON (64u << 20)
@@ -232,6 +233,7 @@ static psal_status read_model(const char *folder, json_t *root, psal_tensor_map 
         if (status == PSAL_OK) status = read_group(folder, group, seen, map, err);
     }
     json_decref(seen);
+    if (status == PSAL_OK) status = psal_tfjs_read_layers(member(root, "modelTopology"), map, err);
     if (psal_json_memory_failed() && status == PSAL_OK) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     return status;
 }

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/description.h"
 #include "models/group.h"
+#include "models/keras.h"
+#include "models/keras_layers.h"
 #include "models/leftover.h"
 #include "models/model_internal.h"
 #include "models/values.h"
@@ -248,30 +251,80 @@ static psal_model *make(net_found *found, net_onnx *onnx, const psal_model_optio
     return NULL;
 }
 
+/* A network that the checkpoint describes in ONNX's operators. */
+static psal_model *load_onnx(const psal_tensor_map *checkpoint, const psal_model_options *options, const char *remarks,
+                             net_found *found, char notes[1024], psal_error *err) {
+    bool *hidden = hide(checkpoint, options, err);
+    net_onnx *onnx = hidden ? net_onnx_open(checkpoint, options, found, err) : NULL;
+    psal_model *model = NULL;
+    if (onnx) {
+        const size_t used = strlen(found->remarks);
+        snprintf(found->remarks + used, sizeof found->remarks - used, "%s%s", used && *remarks ? "; " : "", remarks);
+        model = make(found, onnx, options, hidden, notes, err);
+    }
+    free(hidden);
+    return model;
+}
+
+/* A network of one of the table's architectures, known by its tensors' names. */
+static psal_model *load_named(const psal_tensor_map *checkpoint, const psal_model_options *options, net_found *found,
+                              char notes[1024], psal_error *err) {
+    bool *hidden = hide(checkpoint, options, err);
+    psal_model *model = NULL;
+    if (hidden && net_find(checkpoint, hidden, options, found, err) == PSAL_OK)
+        model = make(found, NULL, options, hidden, notes, err);
+    free(hidden);
+    return model;
+}
+
+/* Keras' ResNets are known by their names and become torchvision's; other networks are what their layers say. */
+static psal_model *load_keras(const psal_tensor_map *checkpoint, const psal_model_options *options, net_found *found,
+                              char notes[1024], psal_error *err) {
+    bool has_names = false;
+    for (size_t i = 0; !has_names && i < psal_tensor_map_count(checkpoint); i++)
+        has_names = net_is_keras_name(psal_tensor_map_name(checkpoint, i));
+    const bool wishes = options->arch || options->variant || options->bn_epsilon != 0 || options->transform_input > 0 ||
+                        options->ignore_extra_count;
+    psal_error why = PSAL_ERROR_INIT;
+    if (wishes || (has_names && net_keras_may_be_resnet(checkpoint))) {
+        psal_model *model = load_named(checkpoint, options, found, notes, wishes ? err : &why);
+        if (model || wishes || why.status == PSAL_ERR_MEMORY) {
+            if (!model && !wishes) psal_fail(err, why.status, "%s", why.message);
+            return model;
+        }
+    }
+    char remarks[300];
+    psal_tensor_map *translated = net_keras_translate(checkpoint, remarks, err);
+    if (!translated) return NULL;
+    psal_model *model = load_onnx(translated, options, remarks, found, notes, err);
+    if (model)
+        model->translated = translated;
+    else
+        psal_tensor_map_free(translated);
+    return model;
+}
+
 psal_model *psal_model_load(const psal_tensor_map *checkpoint, const psal_model_options *options, char notes[1024],
                             psal_error *err) {
     static const psal_model_options nothing_wanted = {0};
+    const psal_description *description = psal_tensor_map_description(checkpoint);
     psal_error local = PSAL_ERROR_INIT;
     if (!err) err = &local; /* the steps below pass their status through it */
     if (!options) options = &nothing_wanted;
     if (notes) *notes = '\0';
-    if (psal_tensor_map_count(checkpoint) == 0 && !psal_tensor_map_description(checkpoint)) {
+    if (psal_tensor_map_count(checkpoint) == 0 && !description) {
         psal_fail(err, PSAL_ERR_FORMAT, "the checkpoint holds no tensors");
         return NULL;
     }
-    bool *hidden = hide(checkpoint, options, err);
-    if (!hidden) return NULL;
     net_found *found = malloc(sizeof *found);
-    psal_model *model = NULL;
-    net_onnx *onnx;
-    if (!found)
+    if (!found) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    else if (psal_tensor_map_description(checkpoint)) {
-        onnx = net_onnx_open(checkpoint, options, found, err);
-        if (onnx) model = make(found, onnx, options, hidden, notes, err);
-    } else if (net_find(checkpoint, hidden, options, found, err) == PSAL_OK)
-        model = make(found, NULL, options, hidden, notes, err);
+        return NULL;
+    }
+    psal_model *model = !description ? load_named(checkpoint, options, found, notes, err)
+                        : description->form == PSAL_DESCRIPTION_KERAS
+                            ? load_keras(checkpoint, options, found, notes, err)
+                            : load_onnx(checkpoint, options, "", found, notes, err);
     free(found);
-    free(hidden);
     return model;
 }

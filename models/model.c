@@ -21,6 +21,7 @@ void psal_model_free(psal_model *model) {
     net_clear(&model->list);
     net_group_close(&model->group);
     net_onnx_free(model->onnx);
+    psal_tensor_map_free(model->translated);
     free(model);
 }
 

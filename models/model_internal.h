@@ -16,7 +16,8 @@ typedef struct net_values {
 
 struct psal_model {
     psal_model_info info;
-    net_onnx *onnx; /* whose architecture it is; NULL: one of the table */
+    net_onnx *onnx;              /* whose architecture it is; NULL: one of the table */
+    psal_tensor_map *translated; /* what that is made of, where the file describes Keras' layers; NULL: the file */
     const net_arch *arch;
     net_options options;
     net_group group;    /* the checkpoint's tensors under torchvision's names */

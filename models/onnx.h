@@ -27,7 +27,8 @@ bool net_onnx_is_folded(const net_onnx *onnx);
 
 /* What of the file must be replaced (io/onnx_write.h) so that the list's entry i has values[i]: the values that
  * changed, under the file's names, with those that share their numbers and did not. The map describes the network as
- * the checkpoint does, which must outlive it. NULL with *err, also where the file keeps what changed as another type
+ * the checkpoint does, which must outlive it; one that was read from no file is written whole, and the
+ * map has all of its tensors. NULL with *err, also where the file keeps what changed as another type
  * than float32, or uses it elsewhere as a constant. */
 psal_tensor_map *net_onnx_export(const net_onnx *onnx, const psal_tensor_map *checkpoint, const net *list,
                                  const float *const *values, psal_error *err);

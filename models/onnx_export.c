@@ -82,7 +82,11 @@ static psal_status add_changed(const exporting *e, const psal_tensor_map *checkp
     for (int v = 0; v < d->value_count && status == PSAL_OK; v++) {
         const psal_tensor *tensor = e->onnx->tensors[v];
         const bool other_name = e->origin[v] != v || !psal_tensor_map_get(checkpoint, d->values[v]);
-        if (!tensor || !(e->changed[v] || (e->shared[e->origin[v]] && other_name))) continue;
+        if (!d->file && tensor && !e->values[v]) { /* a constant of a network that is written whole */
+            status = psal_tensor_map_add_view(map, d->values[v], tensor->dtype, &tensor->shape, tensor->data, err);
+            continue;
+        }
+        if (!tensor || !(!d->file || e->changed[v] || (e->shared[e->origin[v]] && other_name))) continue;
         const void *source = e->values[v] ? (const void *)e->values[v] : tensor->data;
         float *copy = psal_tensor_map_add(map, d->values[v], PSAL_F32, &tensor->shape, err);
         if (copy)
