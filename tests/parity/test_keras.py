@@ -346,7 +346,8 @@ def third(layers):
 
 # name: network, side, how it is written
 CASES = {"mobile": (mobile, 33, "functional"), "mobile, Keras 3": (mobile, 32, "third"), "mobile, quantised": (mobile, 32, "quantised"), "separable": (separable, 37, "functional"),
-         "separable, sequential": (separable, 32, "sequential"), "branches": (branches, 35, "functional"),
+         "separable, sequential": (separable, 32, "sequential"), "separable, nested": (separable, 32, "nested Model"), "separable, nested first": (separable, 32, "nested Sequential"),
+         "branches": (branches, 35, "functional"),
          "branches, Keras 3": (branches, 32, "third"), "reshaped": (reshaped, 34, "functional")}
 
 
