@@ -221,7 +221,7 @@ static bool ends_in(const char *path, const char *end) {
 psal_status psal_checkpoint_write(const char *path, const psal_tensor_map *map, psal_error *err) {
     if (!psal_tensor_map_description(map)) return psal_safetensors_write(path, map, err);
     if (ends_in(path, ".safetensors"))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a network from an ONNX file is saved as one: call it .onnx",
-                         path);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s: a network that its file describes is saved as an ONNX file: call it .onnx", path);
     return psal_onnx_write(path, map, err);
 }

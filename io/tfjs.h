@@ -18,7 +18,10 @@
  * "keras.strides" ("res3a_branch2a 2x2\n...", of the convolutions whose stride is not 1x1), and
  * "keras.batch_norm_epsilon" when all normalisations share one.
  *
- * NULL with an *err that names the file and the weight. */
+ * The topology's layers, and who reads whom, are the map's description (tfjs_layers.h) where each of them has a class
+ * and a name.
+ *
+ * NULL with an *err that names the file and the weight, or the layer. */
 psal_tensor_map *psal_tfjs_read(const char *path, psal_error *err);
 
 #endif

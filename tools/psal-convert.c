@@ -55,7 +55,7 @@ static const psal_program program = {
     .summary =
         "Convert a checkpoint (.safetensors, .pth, .npz, TensorFlow.js model.json) into a .safetensors file that "
         "every program here reads without further options. An ONNX file stays one and gets preprocessing and class "
-        "names as metadata.",
+        "names as metadata; TensorFlow.js models but Keras' ResNets become one.",
     .arguments = "IN OUT.safetensors|OUT.onnx",
     .fewest_arguments = 2,
     .most_arguments = 2,
@@ -176,7 +176,7 @@ static psal_status check_onnx(const psal_options *options, const psal_model_info
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--half: an ONNX file keeps the types of its tensors; leave it out");
     if (psal_options_has(options, "preprocess") || *info->preprocess) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT,
-                     "an ONNX file does not say how images are prepared: give --preprocess (\"torchvision\" for "
+                     "the file does not say how images are prepared: give --preprocess (\"torchvision\" for "
                      "torchvision's own)");
 }
 

@@ -156,11 +156,10 @@ static psal_status open_preprocess(psal_session *s, const psal_options *options,
     bool given = text != NULL;
     if (!given) text = s->info->preprocess;
     if (!*text && strcmp(s->info->family, "onnx") == 0)
-        return psal_fail(
-            err, PSAL_ERR_ARGUMENT,
-            "%s: an ONNX file does not say how images are prepared: give --preprocess (\"torchvision\" for "
-            "torchvision's networks, \"torchvision;crop=%d\" for other sizes)",
-            s->weights, s->info->native_size);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s: the file does not say how images are prepared: give --preprocess (\"torchvision\" for "
+                         "torchvision's networks, \"torchvision;crop=%d\" for other sizes)",
+                         s->weights, s->info->native_size);
     s->preprocess_assumed = !given && !s->fetched &&
                             (!*text || psal_was_assumed(s->checkpoint, PSAL_FIELD_PREPROCESS_ASSUMED));
     if (!*text) text = "torchvision"; /* 224 x 224 for every network, as the published statistics used it */
