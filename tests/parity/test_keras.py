@@ -74,6 +74,8 @@ def activation(name, x, sixths=False):
             "sigmoid": lambda: torch.sigmoid(x), "swish": lambda: x * torch.sigmoid(x), "softmax": lambda: x.softmax(-1),
             "hard_sigmoid": lambda: (x / 6 + 0.5 if sixths else 0.2 * x + 0.5).clamp(0, 1),
             "hard_silu": lambda: x * (x / 6 + 0.5).clamp(0, 1),
+            "elu": lambda: functional.elu(x), "selu": lambda: functional.selu(x), "softplus": lambda: functional.softplus(x),
+            "softsign": lambda: x / (1 + x.abs()),
             "gelu": lambda: x * (1 + torch.erf(x / 2 ** 0.5)) / 2}[name]()
 
 
@@ -123,6 +125,8 @@ class Network(torch.nn.Module):
             x = functional.relu(x) if c.get("max_value") is None else x.clamp(0, c["max_value"])
         elif kind == "LeakyReLU":
             x = functional.leaky_relu(x, c["alpha"])
+        elif kind == "ELU":
+            x = functional.elu(x, c["alpha"])
         elif kind == "Softmax":
             x = x.softmax(-1)
         elif kind == "AveragePooling2D":
@@ -203,10 +207,11 @@ class Maker:
             self.weights[f"{name}/bias"] = self.normal(count, fan=50)
 
     def conv(self, name, inputs, filters, size, *sources, use_bias=False, groups=1, **config):
-        self.weights[f"{name}/kernel"] = self.normal(size, size, inputs // groups, filters, fan=size * size * inputs // groups)
+        height, width = size if isinstance(size, tuple) else (size, size)
+        self.weights[f"{name}/kernel"] = self.normal(height, width, inputs // groups, filters, fan=height * width * inputs // groups)
         self.bias(name, filters, use_bias)
         more = {"groups": groups} if groups > 1 else {}
-        return self.add("Conv2D", name, *sources, filters=filters, kernel_size=[size, size], use_bias=use_bias, **more, **config)
+        return self.add("Conv2D", name, *sources, filters=filters, kernel_size=[height, width], use_bias=use_bias, **more, **config)
 
     def depthwise(self, name, inputs, size, multiplier=1, use_bias=False, part="depthwise_kernel", **config):
         self.weights[f"{name}/{part}"] = self.normal(size, size, inputs, multiplier, fan=size * size)
@@ -237,7 +242,7 @@ class Maker:
 
 def mobile(m, side):
     """MobileNetV2's: padding of its own in front of a stride of 2, ReLU6, depthwise, a sum"""
-    m.add("ZeroPadding2D", "pad", padding=[[0, 1], [0, 1]], data_format="channels_last")
+    m.add("ZeroPadding2D", "pad", padding=[[0, 1], [2, 3]], data_format="channels_last")
     m.conv("stem", 3, 8, 3, strides=[2, 2], padding="valid")
     m.norm("stem_bn", 8)
     m.add("ReLU", "stem_relu", max_value=6, negative_slope=0, threshold=0)
@@ -250,7 +255,7 @@ def mobile(m, side):
     m.conv("project", 16, 8, 1, padding="same")
     m.norm("project_bn", 8, scale=False, center=False, axis=3)
     m.add("Add", "sum", "stem_relu", "project_bn")
-    m.depthwise("down", 8, 3, multiplier=2, use_bias=True, strides=[2, 2], padding="same", activation="relu")
+    m.depthwise("down", 8, 3, multiplier=2, use_bias=True, strides=[2, 1], padding="same", activation="relu")
     m.add("GlobalAveragePooling2D", "pool")
     m.add("Dropout", "drop", rate=0.5)
     m.dense("out", 16, CLASSES, "softmax")
@@ -262,9 +267,12 @@ def separable(m, side):
     m.add("MaxPooling2D", "max", pool_size=[3, 3], strides=[2, 2], padding="same")
     m.separable("two", 6, 5, 3, padding="same", dilation_rate=[2, 2], activation="tanh")
     m.add("AveragePooling2D", "mean", pool_size=[2, 2], padding="valid")
+    m.add("ELU", "elu", alpha=0.5)
+    m.add("Activation", "plus", activation="softplus")
+    m.add("Activation", "sign", activation="softsign")
     m.add("Flatten", "flat", data_format="channels_last")
     flat = 5 * (-(-(-(-side // 2)) // 2) // 2) ** 2
-    m.dense("hidden", flat, 12, "relu", use_bias=False)
+    m.dense("hidden", flat, 12, "selu", use_bias=False)
     m.norm("hidden_bn", 12)
     m.dense("out", 12, CLASSES)
     m.add("Softmax", "probabilities", axis=-1)
@@ -273,9 +281,9 @@ def separable(m, side):
 def branches(m, side):
     """Inception's pooling, a gate of squeeze and excitation, groups"""
     m.conv("stem", 3, 6, 3, use_bias=True, strides=[2, 2], padding="same", activation="relu")
-    m.add("AveragePooling2D", "mean", pool_size=[3, 3], strides=[1, 1], padding="same")
+    m.add("AveragePooling2D", "mean", pool_size=[3, 5], strides=[1, 1], padding="same")
     m.conv("left", 6, 4, 1, padding="same", activation="relu6")
-    m.conv("right", 6, 5, 5, "stem", padding="same", activation="hard_sigmoid")
+    m.conv("right", 6, 5, (5, 3), "stem", padding="same", activation="hard_sigmoid")
     m.add("Concatenate", "both", "left", "right", "stem", axis=-1)
     m.add("GlobalAveragePooling2D", "squeeze")
     m.add("Reshape", "gate", target_shape=[1, 1, 15])
@@ -345,9 +353,10 @@ def third(layers):
 
 
 # name: network, side, how it is written
-CASES = {"mobile": (mobile, 33, "functional"), "mobile, Keras 3": (mobile, 32, "third"), "mobile, quantised": (mobile, 32, "quantised"), "separable": (separable, 37, "functional"),
-         "separable, sequential": (separable, 32, "sequential"), "separable, nested": (separable, 32, "nested Model"), "separable, nested first": (separable, 32, "nested Sequential"),
-         "branches": (branches, 35, "functional"),
+CASES = {"mobile": (mobile, 33, "functional"), "mobile, Keras 3": (mobile, 32, "third"),
+         "mobile, quantised": (mobile, 32, "quantised"), "separable": (separable, 37, "functional"),
+         "separable, sequential": (separable, 32, "sequential"), "separable, nested": (separable, 32, "nested Model"),
+         "separable, nested first": (separable, 32, "nested Sequential"), "branches": (branches, 35, "functional"),
          "branches, Keras 3": (branches, 32, "third"), "reshaped": (reshaped, 34, "functional")}
 
 

@@ -97,6 +97,7 @@ START_TEST(test_layers) {
         {BETWEEN("ReLU", ",\"max_value\":6.0"), OUT("3"), 0},
         {BETWEEN("ReLU", ",\"negative_slope\":0.5"), OUT("3"), 0},
         {BETWEEN("LeakyReLU", ""), OUT("3"), 0},
+        {BETWEEN("ELU", ",\"alpha\":0.5"), OUT("3"), 0},
         {BETWEEN("Dropout", ",\"rate\":0.5"), OUT("3"), 0},
         {BETWEEN("Activation", ",\"activation\":\"gelu\""), OUT("3"), 0},
         {BETWEEN("Dense", ",\"units\":2"), "x/kernel 3,2;x/bias 2;" OUT("2"), 0}, /* of every position */
@@ -240,7 +241,7 @@ START_TEST(test_refusals) {
         {BETWEEN("Conv2D", ",\"data_format\":\"channels_first\""), "x/kernel 1,1,3,2;x/bias 2", "not channels_last"},
         {BETWEEN("Conv2D", ",\"padding\":\"causal\""), "x/kernel 1,1,3,2;x/bias 2",
          "padding 'causal': psal has valid and same"},
-        {BETWEEN("Conv2D", ",\"activation\":\"elu\""), "x/kernel 1,1,3,2;x/bias 2", "psal has no activation 'elu'"},
+        {BETWEEN("Conv2D", ",\"activation\":\"mish\""), "x/kernel 1,1,3,2;x/bias 2", "psal has no activation 'mish'"},
         {BETWEEN("Conv2D", ",\"activation\":3"), "x/kernel 1,1,3,2;x/bias 2", "its activation is not a word"},
         {BETWEEN("Conv2D", ",\"strides\":[0,1]"), "x/kernel 1,1,3,2;x/bias 2", "strides of 0"},
         {BETWEEN("Conv2D", ",\"strides\":[1,1,1]"), "x/kernel 1,1,3,2;x/bias 2",
@@ -277,6 +278,23 @@ START_TEST(test_refusals) {
         ck_assert_msg(!strchr(err.message, '\n'), "%s", err.message);
         psal_tensor_map_free(map);
     }
+}
+END_TEST
+
+/* A layer of a network that is a layer, called as one outside: whose weights are they? */
+START_TEST(test_two_of_a_name) {
+    static const char network[] =
+        "{\"class_name\":\"Sequential\",\"config\":[{\"class_name\":\"Sequential\",\"config\":{"
+        "\"name\":\"base\",\"layers\":[{\"class_name\":\"Conv2D\",\"config\":{\"name\":\"c\","
+        "\"batch_input_shape\":[null,8,8,3]}}]}},{\"class_name\":\"Conv2D\",\"config\":{\"name\":"
+        "\"c\"}}]}";
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = read_network("2.2.4", network, "c/kernel 1,1,3,3;c/bias 3", &err);
+    ck_assert_msg(map != NULL, "%s", err.message);
+    ck_assert(!psal_model_load(map, NULL, NULL, &err));
+    ck_assert_msg(strstr(err.message, "layer 'c' (Conv2D): 'c/kernel' is the weight of 'base/c', too"), "%s",
+                  err.message);
+    psal_tensor_map_free(map);
 }
 END_TEST
 
@@ -341,6 +359,7 @@ int main(void) {
     tcase_add_test(cases, test_sequences);
     tcase_add_test(cases, test_saving);
     tcase_add_test(cases, test_refusals);
+    tcase_add_test(cases, test_two_of_a_name);
     tcase_add_test(cases, test_damaged);
     tcase_add_test(cases, test_resnets);
     suite_add_tcase(suite, cases);
