@@ -102,49 +102,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #define QUANTISED(type, rest) ",\"quantization\":{\"dtype\":\"" type "\"" rest "}"
 #define END "]}]}\0"
 
+/* clang-format off */
 #define LAYER(kind, name, config, from) \
     "{\"class_name\":\"" kind "\",\"config\":{\"name\":\"" name "\"" config "},\"inbound_nodes\":[" from "]}"
 #define FROM(name) "[[\"" name "\",0,0,{}]]"
+#define FUNCTIONAL \
+    "{\"modelTopology\":{\"model_config\":{\"class_name\":\"Model\",\"config\":{\"layers\":[" \
+    LAYER("InputLayer", "image", ",\"batch_input_shape\":[null,4,4,1]", "") "," \
+    LAYER("Conv2D", "c", ",\"kernel_size\":[1,1],\"padding\":\"same\",\"activation\":\"relu6\"", FROM("image")) "," \
+    LAYER("BatchNormalization", "b", ",\"scale\":false,\"center\":false", FROM("c")) "," \
+    LAYER("Add", "a", "", "[[\"c\",0,0,{}],[\"b\",0,0,{}]]") "," \
+    LAYER("MaxPooling2D", "m", "", FROM("a")) "," \
+    LAYER("Flatten", "f", "", FROM("m")) "," \
+    LAYER("Dense", "out", ",\"units\":1,\"activation\":\"softmax\",\"use_bias\":false", FROM("f")) \
+    "],\"output_layers\":[[\"out\",0,0]]}}}," GROUP \
+    WEIGHT("c/kernel", "[1,1,1,1]", "float32", "") "," \
+    WEIGHT("c/bias", "[1]", "float32", "") "," \
+    WEIGHT("b/moving_mean", "[1]", "float32", "") "," \
+    WEIGHT("b/moving_variance", "[1]", "float32", "") "," \
+    WEIGHT("out/kernel", "[4,1]", "float32", "") END
+#define SEQUENTIAL \
+    "{\"modelTopology\":{\"class_name\":\"Sequential\",\"config\":[" \
+    "{\"class_name\":\"Sequential\",\"config\":{\"name\":\"s\",\"layers\":[" \
+    "{\"class_name\":\"Rescaling\",\"config\":{\"name\":\"r\",\"scale\":0.5,\"batch_input_shape\":[null,2,2,3]}}," \
+    "{\"class_name\":\"SeparableConv2D\",\"config\":{\"name\":\"c\",\"use_bias\":false}}]}}," \
+    "{\"class_name\":\"Reshape\",\"config\":{\"name\":\"f\",\"target_shape\":[4]}}]}," GROUP \
+    WEIGHT("s/c/depthwise_kernel", "[1,1,3,1]", "float32", "") "," \
+    WEIGHT("s/c/pointwise_kernel", "[1,1,3,1]", "float32", "") END
+/* clang-format on */
 
 void fuzz_make_seeds(void) {
-    FUZZ_SEED("functional", "{\"modelTopology\":{\"model_config\":{\"class_name\":\"Model\",\"config\":{\"layers\":"
-                            "[" LAYER(
-                                "InputLayer", "image", ",\"batch_input_shape\":[null,4,4,1]",
-                                "") "," LAYER("Conv2D", "c",
-                                              ",\"kernel_size\":[1,1],\"padding\":\"same\",\"activation\":\"relu6\"",
-                                              FROM(
-                                                  "image")) "," LAYER("BatchNormalization", "b",
-                                                                      ",\"scale\":false,\"center\":false",
-                                                                      FROM(
-                                                                          "c")) "," LAYER("Add", "a", "",
-                                                                                          "[[\"c\",0,0,{}],[\"b\",0,0,{"
-                                                                                          "}]]") "," LAYER("MaxPooling2"
-                                                                                                           "D",
-                                                                                                           "m", "",
-                                                                                                           FROM(
-                                                                                                               "a")) "," LAYER("Flatten",
-                                                                                                                               "f",
-                                                                                                                               "",
-                                                                                                                               FROM(
-                                                                                                                                   "m")) "," LAYER("Dense",
-                                                                                                                                                   "out",
-                                                                                                                                                   ",\"units\":1,\"activation\":\"softmax\",\"use_bias\":false",
-                                                                                                                                                   FROM(
-                                                                                                                                                       "f")) "],\"output_layers\":[[\"out\",0,0]]}}}," GROUP
-                                WEIGHT("c/kernel", "[1,1,1,1]", "float32", "") "," WEIGHT(
-                                    "c/bias", "[1]", "float32",
-                                    "") "," WEIGHT("b/moving_mean", "[1]", "float32",
-                                                   "") "," WEIGHT("b/moving_variance", "[1]", "float32",
-                                                                  "") "," WEIGHT("out/kernel", "[4,1]", "float32", "")
-                                    END "abcdefghijklmnopabcdefghijklmnop");
-    FUZZ_SEED(
-        "sequential",
-        "{\"modelTopology\":{\"class_name\":\"Sequential\",\"config\":[{\"class_name\":\"Sequential\",\"config\":{"
-        "\"name\":\"s\",\"layers\":[{\"class_name\":\"Rescaling\",\"config\":{\"name\":\"r\",\"scale\":0.5,"
-        "\"batch_input_shape\":[null,2,2,3]}},{\"class_name\":\"SeparableConv2D\",\"config\":{\"name\":\"c\","
-        "\"use_bias\":false}}]}},{\"class_name\":\"Reshape\",\"config\":{\"name\":\"f\",\"target_shape\":[4]}}]}," GROUP
-            WEIGHT("s/c/depthwise_kernel", "[1,1,3,1]", "float32",
-                   "") "," WEIGHT("s/c/pointwise_kernel", "[1,1,3,1]", "float32", "") END "abcdefghijklmnopabcdefgh");
+    FUZZ_SEED("functional", FUNCTIONAL "aaa?bbb?ccc?ddd?abcdefghijklmnop");
+    FUZZ_SEED("sequential", SEQUENTIAL "aaa?bbb?ccc?abcdefghijkl");
     FUZZ_SEED("keras", "{\"format\":\"layers-model\"," TOPOLOGY GROUP WEIGHT(
                            "res2a_branch2a/kernel", "[1,1,2,1]", "float32",
                            "") "," WEIGHT("res2a_branch2a/bias", "[1]", "float32",
