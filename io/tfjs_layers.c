@@ -1,6 +1,7 @@
-/* Keras' get_config(): a Sequential network is a list of layers, a functional one of layers with `inbound_nodes`, one for
- * each call. Keras 2 writes a call as [["layer", call, output, {arguments}], ...], Keras 3 as {"args": [...], "kwargs":
- * {...}} with tensors {"class_name": "__keras_tensor__", "config": {"keras_history": ["layer", call, output]}}. */
+/* Keras' get_config(): a Sequential network is a list of layers, a functional one of layers with `inbound_nodes`, one
+ * for each call. Keras 2 writes a call as [["layer", call, output, {arguments}], ...], Keras 3 as {"args": [...],
+ * "kwargs": {...}} with tensors {"class_name": "__keras_tensor__", "config": {"keras_history": ["layer", call,
+ * output]}}. */
 #include "io/tfjs_layers.h"
 
 #include <math.h>

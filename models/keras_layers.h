@@ -17,7 +17,7 @@
  * NULL with *err, which names layer and class, where a layer, or an attribute of it, is not among those psal has. */
 psal_tensor_map *net_keras_translate(const psal_tensor_map *checkpoint, char remarks[300], psal_error *err);
 
-/* Whether the layers are those of Keras' ResNets, as far as the tensors do not tell: true where nothing is described. */
+/* Whether the layers are those of Keras' ResNets, as far as the tensors do not tell. */
 bool net_keras_may_be_resnet(const psal_tensor_map *checkpoint);
 
 #endif

@@ -1,5 +1,5 @@
-/* TensorFlow.js layers models, and the networks that they describe: the text of model.json up to the first NUL, the shard
- * weights.bin behind it. */
+/* TensorFlow.js layers models, and the networks that they describe: the text of model.json up to the first NUL, the
+ * shard weights.bin behind it. */
 #include "io/tfjs.h"
 
 #include <stdio.h>

@@ -118,7 +118,7 @@ START_TEST(test_layers) {
 }
 END_TEST
 
-/* Element [o][i][y][x] of a kernel is Keras' [y][x][i][o]; filter i * multiplier + m of a depthwise one [y][x][i][m]. */
+/* Item [o][i][y][x] of a kernel is Keras' [y][x][i][o]; filter i * multiplier + m of a depthwise one [y][x][i][m] */
 START_TEST(test_layouts) {
     const psal_shape of_conv = PSAL_SHAPE(4, 3, 2, 3), of_depthwise = PSAL_SHAPE(6, 1, 2, 2);
     psal_tensor_map *map;
