@@ -57,7 +57,8 @@ const char *keras_word(keras_translation *t, const char *name, const char *other
 int keras_whole_numbers(keras_translation *t, const char *name, int64_t *numbers, int most) {
     const psal_attribute *a = keras_attribute(t, name);
     if (!a) return 0;
-    if (a->type == PSAL_ATTRIBUTE_INT || (a->type == PSAL_ATTRIBUTE_FLOAT && a->number == floorf(a->number))) {
+    if (a->type == PSAL_ATTRIBUTE_INT ||
+        (a->type == PSAL_ATTRIBUTE_FLOAT && fabsf(a->number) < 1e9f && a->number == floorf(a->number))) {
         numbers[0] = a->type == PSAL_ATTRIBUTE_INT ? a->integer : (int64_t)a->number;
         return 1;
     }
