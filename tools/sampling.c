@@ -33,7 +33,7 @@ psal_status psal_sampling_choose(const psal_sampling *s, const int *classes, siz
 psal_status psal_sampling_keep(const psal_sampling *s, psal_dataset *dataset, psal_error *err) {
     const size_t count = psal_dataset_count(dataset);
     size_t *chosen = NULL, chosen_count;
-    int *classes = malloc(count * sizeof *classes);
+    int *classes = malloc((count + 1) * sizeof *classes);
     if (!classes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
     for (size_t i = 0; i < count; i++) classes[i] = psal_dataset_label(dataset, i);
     psal_status status = psal_sampling_choose(s, classes, count, &chosen, &chosen_count, err);
