@@ -1,5 +1,6 @@
 #include "io/json_input.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -67,11 +68,17 @@ START_TEST(test_missing_memory) {
     psal_error err = PSAL_ERROR_INIT;
     if (LIMITED) {
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &tight), 0);
+        void *probe = mmap(NULL, 256 * mib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         json_t *root = psal_json_parse_object(text, size, &err);
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
-        ck_assert_ptr_null(root);
-        ck_assert_int_eq(err.status, PSAL_ERR_MEMORY);
-        ck_assert_msg(strstr(err.message, "out of memory") != NULL, "%s", err.message);
+        if (probe == MAP_FAILED) { /* an emulator does not hold a process to it */
+            ck_assert_ptr_null(root);
+            ck_assert_int_eq(err.status, PSAL_ERR_MEMORY);
+            ck_assert_msg(strstr(err.message, "out of memory") != NULL, "%s", err.message);
+        } else {
+            munmap(probe, 256 * mib);
+            json_decref(root);
+        }
     }
     json_t *root = psal_json_parse_object(text, size, &err); /* and the next is none the worse */
     ck_assert_ptr_nonnull(root);
