@@ -2,8 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "io/json_output.h"
+#include "tools/computation_io.h"
 #include "tools/print.h"
 
 psal_status psal_check_open(psal_check *check, psal_error *err) {
@@ -16,7 +18,8 @@ uint64_t psal_check_seed(const psal_check *check, size_t i) {
     return (uint64_t)psal_options_int(check->options, "seed") * 1000003u + check->mistakes.subjects[i].index;
 }
 
-json_t *psal_check_json(const psal_check *check) {
+/* What stands in every check's JSON: network, mistakes, settings, verdict. */
+static json_t *json_of(const psal_check *check) {
     const psal_mistakes *m = &check->mistakes;
     json_t *root = json_object(), *verdict = json_array();
     json_object_set_new(root, "check", psal_json_string(check->name));
@@ -32,14 +35,22 @@ json_t *psal_check_json(const psal_check *check) {
     return root;
 }
 
-void psal_check_print_verdict(const psal_check *check) {
-    printf("\n");
-    for (int i = 0; i < PSAL_VERDICT_SENTENCES; i++) psal_print(stdout, "%s\n", check->verdict[i]);
+void psal_check_subtitle(const psal_check *check, const char *detail, const char *intervals, char *text, size_t size) {
+    const size_t count = check->mistakes.subject_count;
+    snprintf(text, size, "%s, %zu mistake%s, %s", check->session.info->arch, count, count == 1 ? "" : "s", detail);
+    const size_t length = strlen(text);
+    if (count > 1)
+        snprintf(text + length, size - length, "; %s: as wide as the 95 %% intervals of the means", intervals);
 }
 
-void psal_check_subtitle(const psal_check *check, char *text, size_t size) {
-    const size_t count = check->mistakes.subject_count;
-    snprintf(text, size, "%s, %zu mistake%s", check->session.info->arch, count, count == 1 ? "" : "s");
+void psal_check_end_titles(psal_csv_writer *csv) {
+    psal_csv_text(csv, "psal_settings");
+    psal_csv_end_record(csv);
+}
+
+void psal_check_end_row(const psal_check *check, psal_csv_writer *csv, bool first) {
+    psal_csv_text(csv, first ? check->record : NULL);
+    psal_csv_end_record(csv);
 }
 
 const char *psal_interval_text(const psal_interval *interval, char text[64]) {
@@ -74,4 +85,55 @@ void psal_csv_interval_titles(psal_csv_writer *csv, const char *const *names, in
             snprintf(name, sizeof name, "%s%s", names[i], endings[e]);
             psal_csv_text(csv, name);
         }
+}
+
+/* ---- the course of a check ---- */
+
+static psal_status write_csv(const psal_check *check, const char *option,
+                             void (*write)(const void *run, psal_csv_writer *csv), const void *run, psal_error *err) {
+    const char *path = psal_options_string(check->options, option);
+    if (!path) return PSAL_OK;
+    psal_csv_writer *csv = psal_csv_create(path, err);
+    if (!csv) return psal_error_status(err);
+    write(run, csv);
+    return psal_csv_commit(csv, err);
+}
+
+static psal_status print_json(const psal_check *check, const psal_check_steps *steps, const void *run,
+                              psal_error *err) {
+    json_t *root = json_of(check);
+    steps->add_json(run, root);
+    psal_status status = psal_json_write(root, stdout, err);
+    json_decref(root);
+    return status;
+}
+
+static void print_text(const psal_check *check, const psal_check_steps *steps, const void *run) {
+    psal_mistakes_print(&check->mistakes);
+    steps->print_table(run);
+    printf("\n");
+    for (int i = 0; i < PSAL_VERDICT_SENTENCES; i++) psal_print(stdout, "%s\n", check->verdict[i]);
+}
+
+static psal_status make_record(psal_check *check, psal_error *err) {
+    psal_computation computation;
+    psal_mistakes_computation(&check->mistakes, check->options, &computation);
+    check->record = psal_computation_text(&computation);
+    return check->record ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the settings");
+}
+
+psal_status psal_check_run(psal_check *check, const psal_check_steps *steps, void *run, psal_error *err) {
+    psal_status status = steps->prepare(run, err);
+    if (status == PSAL_OK) status = make_record(check, err);
+    psal_session_print_notes(&check->session, "psal-check");
+    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, "mistakes", steps->experiment, run, err);
+    if (status == PSAL_OK) status = steps->summarize(run, err);
+    if (status == PSAL_OK) status = write_csv(check, "csv", steps->write_table, run, err);
+    if (status == PSAL_OK) status = write_csv(check, "samples", steps->write_samples, run, err);
+    const char *figure = psal_options_string(check->options, "figure");
+    if (status == PSAL_OK && figure) status = steps->draw(run, figure, err);
+    if (status != PSAL_OK) return status;
+    if (psal_options_flag(check->options, "json")) return print_json(check, steps, run, err);
+    print_text(check, steps, run);
+    return PSAL_OK;
 }

@@ -13,6 +13,7 @@ typedef struct psal_check {
     const char *name; /* "ablate": the check that was asked for */
     psal_session session;
     psal_mistakes mistakes;
+    char *record; /* of the computation, for tables and pictures */
     char verdict[PSAL_VERDICT_SENTENCES][PSAL_SENTENCE_SIZE];
 } psal_check;
 
@@ -23,12 +24,13 @@ psal_status psal_check_open(psal_check *check, psal_error *err);
 /* The seed of what is random for subject i. */
 uint64_t psal_check_seed(const psal_check *check, size_t i);
 
-/* What stands in every check's JSON (new reference): network, mistakes, settings, verdict. */
-json_t *psal_check_json(const psal_check *check);
-/* The verdict below a table, on standard output. */
-void psal_check_print_verdict(const psal_check *check);
-/* "resnet18, 8 mistakes", for a figure. */
-void psal_check_subtitle(const psal_check *check, char *text, size_t size);
+/* The subtitle of a figure: "resnet18, 8 mistakes, " and `detail`, and what its bars or bands (`intervals`) are where
+ * there is more than one mistake. */
+void psal_check_subtitle(const psal_check *check, const char *detail, const char *intervals, char *text, size_t size);
+
+/* End the titles, or a row; the first one has the record. */
+void psal_check_end_titles(psal_csv_writer *csv);
+void psal_check_end_row(const psal_check *check, psal_csv_writer *csv, bool first);
 
 /* "0.62 (0.58 to 0.66)"; "0.62" where there is no interval, "undefined" where there is no mean. */
 const char *psal_interval_text(const psal_interval *interval, char text[64]);
@@ -37,6 +39,21 @@ json_t *psal_interval_json(const psal_interval *interval);
 /* The same as three fields of a table, and their titles: "spearman", "spearman_low", "spearman_high" of each name. */
 void psal_csv_interval(psal_csv_writer *csv, const psal_interval *interval);
 void psal_csv_interval_titles(psal_csv_writer *csv, const char *const *names, int count);
+
+/* What a check does on its own state, `run`, in this order. Each step but the first is taken when those before
+ * succeeded. */
+typedef struct psal_check_steps {
+    psal_status (*prepare)(void *run, psal_error *err); /* read the options, open the session and the mistakes */
+    psal_status (*experiment)(void *run, psal_mistakes_worker *worker, size_t i, psal_error *err); /* on mistake i */
+    psal_status (*summarize)(void *run, psal_error *err);                    /* means, intervals, the verdict */
+    void (*write_table)(const void *run, psal_csv_writer *csv);              /* --csv */
+    void (*write_samples)(const void *run, psal_csv_writer *csv);            /* --samples */
+    psal_status (*draw)(const void *run, const char *path, psal_error *err); /* --figure */
+    void (*add_json)(const void *run, json_t *root);                         /* --json; else */
+    void (*print_table)(const void *run);
+} psal_check_steps;
+
+psal_status psal_check_run(psal_check *check, const psal_check_steps *steps, void *run, psal_error *err);
 
 /* The checks: all of their work, from the command line to the last output. */
 psal_status psal_check_ablate(psal_check *check, psal_error *err);

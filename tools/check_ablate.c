@@ -71,27 +71,6 @@ static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i
     return status;
 }
 
-static psal_status summarize(run *r, psal_error *err) {
-    const size_t subjects = r->check->mistakes.subject_count, stride = CELLS * 2;
-    const uint64_t seed = (uint64_t)psal_options_int(r->check->options, "seed");
-    psal_status status = PSAL_OK;
-    for (int c = 0; c < r->scores * EFFECTS && status == PSAL_OK; c++) {
-        const int s = c / EFFECTS, e = c % EFFECTS;
-        status = psal_bootstrap_mean(&r->agreements[c].spearman, subjects, stride, seed, &r->spearman[s][e], err);
-        if (status == PSAL_OK)
-            status = psal_bootstrap_mean(&r->agreements[c].kendall, subjects, stride, seed, &r->kendall[s][e], err);
-    }
-    double *difference = malloc(subjects * sizeof *difference);
-    if (!difference) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", subjects);
-    for (size_t i = 0; i < subjects; i++) {
-        const psal_agreement *of = r->agreements + i * CELLS + PSAL_EFFECT_LOSS_SIZE;
-        difference[i] = of[PSAL_SCORE_STANDARDIZED * EFFECTS].spearman - of[PSAL_SCORE_NAIVE * EFFECTS].spearman;
-    }
-    if (status == PSAL_OK) status = psal_bootstrap_mean(difference, subjects, 1, seed, &r->gain, err);
-    free(difference);
-    return status;
-}
-
 /* ---- the verdict ---- */
 
 /* The score with the largest mean for an effect; -1: none has one. */
@@ -157,11 +136,37 @@ static void say_direction(const run *r, char *sentence) {
              psal_interval_text(&r->spearman[best][PSAL_EFFECT_LOGIT], logit));
 }
 
+static psal_status summarize(void *data, psal_error *err) {
+    run *r = data;
+    const size_t subjects = r->check->mistakes.subject_count, stride = CELLS * 2;
+    const uint64_t seed = (uint64_t)psal_options_int(r->check->options, "seed");
+    psal_status status = PSAL_OK;
+    for (int c = 0; c < r->scores * EFFECTS && status == PSAL_OK; c++) {
+        const int s = c / EFFECTS, e = c % EFFECTS;
+        status = psal_bootstrap_mean(&r->agreements[c].spearman, subjects, stride, seed, &r->spearman[s][e], err);
+        if (status == PSAL_OK)
+            status = psal_bootstrap_mean(&r->agreements[c].kendall, subjects, stride, seed, &r->kendall[s][e], err);
+    }
+    double *difference = malloc(subjects * sizeof *difference);
+    if (!difference) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", subjects);
+    for (size_t i = 0; i < subjects; i++) {
+        const psal_agreement *of = r->agreements + i * CELLS + PSAL_EFFECT_LOSS_SIZE;
+        difference[i] = of[PSAL_SCORE_STANDARDIZED * EFFECTS].spearman - of[PSAL_SCORE_NAIVE * EFFECTS].spearman;
+    }
+    if (status == PSAL_OK) status = psal_bootstrap_mean(difference, subjects, 1, seed, &r->gain, err);
+    free(difference);
+    if (status != PSAL_OK) return status;
+    say_size(r, r->check->verdict[0]);
+    say_standardized(r, r->check->verdict[1]);
+    say_direction(r, r->check->verdict[2]);
+    return PSAL_OK;
+}
+
 /* ---- output ---- */
 
-static void print_table(const run *r) {
+static void print_table(const void *data) {
+    const run *r = data;
     const psal_mistakes *m = &r->check->mistakes;
-    psal_mistakes_print(m);
     psal_print(stdout, "%" PRId64 " %s of each, switched off one at a time by: %s.%s\n\n", r->filters,
                psal_units_name(m->units), psal_prune_name(r->how),
                m->subject_count > 1 ? " Mean correlation (95 % of the means over resampled mistakes)." : "");
@@ -173,19 +178,16 @@ static void print_table(const run *r) {
                        psal_effect_name((psal_effect)e), psal_interval_text(&r->spearman[s][e], spearman),
                        psal_interval_text(&r->kendall[s][e], kendall));
         }
-    psal_check_print_verdict(r->check);
 }
 
-static psal_status write_csv(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "csv");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
+static void write_table(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
     static const char *const correlations[] = {"spearman", "kendall"};
     psal_csv_text(csv, "ranking");
     psal_csv_text(csv, "effect");
     psal_csv_interval_titles(csv, correlations, 2);
     psal_csv_text(csv, "mistakes");
-    psal_csv_end_record(csv);
+    psal_check_end_titles(csv);
     for (int c = 0; c < r->scores * EFFECTS; c++) {
         const int s = c / EFFECTS, e = c % EFFECTS;
         psal_csv_text(csv, psal_score_name((psal_score)s));
@@ -193,32 +195,32 @@ static psal_status write_csv(const run *r, psal_error *err) {
         psal_csv_interval(csv, &r->spearman[s][e]);
         psal_csv_interval(csv, &r->kendall[s][e]);
         psal_csv_int(csv, (int64_t)r->spearman[s][e].count);
-        psal_csv_end_record(csv);
+        psal_check_end_row(r->check, csv, c == 0);
     }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status write_samples(const run *r, psal_error *err) {
+static void write_samples(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
     const psal_mistakes *m = &r->check->mistakes;
-    const char *path = psal_options_string(r->check->options, "samples");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
-    static const char *const titles[] = {"index",        "name",        "label",
-                                         "predicted",    "rank",        "number",
-                                         "layer",        "within",      "naive",
-                                         "standardized", "signed",      "gradient_weight",
-                                         "pot",          "loss_change", "wrong_logit_change"};
+    static const char *const titles[] = {"rank",
+                                         "number",
+                                         "layer",
+                                         "within",
+                                         "naive",
+                                         "standardized",
+                                         "signed",
+                                         "gradient_weight",
+                                         "pot",
+                                         "loss_change",
+                                         "wrong_logit_change"};
+    psal_csv_subject_titles(csv);
     for (size_t t = 0; t < sizeof titles / sizeof titles[0]; t++) psal_csv_text(csv, titles[t]);
-    psal_csv_end_record(csv);
+    psal_check_end_titles(csv);
     for (int64_t i = 0; i < (int64_t)m->subject_count * r->filters; i++) {
         const psal_ablation *a = &r->ablations[i];
-        const psal_subject *subject = &m->subjects[i / r->filters];
         int64_t within;
         const int parameter = psal_model_unit_parameter(r->check->session.model, m->units, a->unit, &within);
-        psal_csv_int(csv, (int64_t)subject->index);
-        psal_csv_text(csv, psal_dataset_name(m->dataset, subject->index));
-        psal_csv_int(csv, subject->label);
-        psal_csv_int(csv, subject->predicted);
+        psal_csv_subject(csv, &r->check->mistakes, (size_t)(i / r->filters));
         psal_csv_int(csv, a->rank);
         psal_csv_int(csv, a->unit);
         psal_csv_text(csv, psal_model_get_parameter(r->check->session.model, parameter)->name);
@@ -226,13 +228,13 @@ static psal_status write_samples(const run *r, psal_error *err) {
         for (int s = 0; s < SCORES; s++) psal_csv_double(csv, s < r->scores ? a->score[s] : NAN);
         psal_csv_double(csv, a->loss);
         psal_csv_double(csv, a->logit);
-        psal_csv_end_record(csv);
+        psal_check_end_row(r->check, csv, i == 0);
     }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status print_json(const run *r, psal_error *err) {
-    json_t *root = psal_check_json(r->check), *rows = json_array();
+static void add_json(const void *data, json_t *root) {
+    const run *r = data;
+    json_t *rows = json_array();
     json_object_set_new(root, "how", psal_json_string(psal_prune_name(r->how)));
     json_object_set_new(root, "filters", json_integer(r->filters));
     json_object_set_new(root, "standardized_minus_naive", psal_interval_json(&r->gain));
@@ -247,14 +249,10 @@ static psal_status print_json(const run *r, psal_error *err) {
         json_object_set_new(row, "mistakes", json_integer((json_int_t)r->spearman[s][e].count));
         json_array_append_new(rows, row);
     }
-    psal_status status = psal_json_write(root, stdout, err);
-    json_decref(root);
-    return status;
 }
 
-static psal_status draw(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "figure");
-    if (!path) return PSAL_OK;
+static psal_status draw(const void *data, const char *path, psal_error *err) {
+    const run *r = data;
     static const char *const titles[EFFECTS] = {"Change of the loss", "Size of that change",
                                                 "Change of the wrong class's logit", "Size of that change"};
     static const char *const series[] = {"Spearman", "Kendall"};
@@ -272,13 +270,12 @@ static psal_status draw(const run *r, psal_error *err) {
         panels[e] = (psal_curves_panel){
             .title = titles[e], .y_label = "rank correlation", .mean = mean[e], .error = half[e]};
     }
-    char subtitle[256], all[400];
-    psal_check_subtitle(r->check, subtitle, sizeof subtitle);
-    snprintf(all, sizeof all, "%s, %" PRId64 " %s each%s", subtitle, r->filters,
-             psal_units_name(r->check->mistakes.units),
-             r->check->mistakes.subject_count > 1 ? "; bars: as wide as the 95 % intervals of the means" : "");
+    char detail[64], subtitle[400];
+    snprintf(detail, sizeof detail, "%" PRId64 " %s each", r->filters, psal_units_name(r->check->mistakes.units));
+    psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "Which ranking predicts what happens without a filter?",
-                                       .subtitle = all,
+                                       .subtitle = subtitle,
+                                       .record = r->check->record,
                                        .x_scale = PSAL_SCALE_CATEGORY,
                                        .x_name = names,
                                        .x_count = (size_t)r->scores,
@@ -292,7 +289,8 @@ static psal_status draw(const run *r, psal_error *err) {
 
 /* ---- */
 
-static psal_status prepare(run *r, psal_error *err) {
+static psal_status prepare(void *data, psal_error *err) {
+    run *r = data;
     psal_check *c = r->check;
     const psal_session *s = &c->session;
     psal_mistakes *m = &c->mistakes;
@@ -326,22 +324,16 @@ static psal_status prepare(run *r, psal_error *err) {
 }
 
 psal_status psal_check_ablate(psal_check *check, psal_error *err) {
+    static const psal_check_steps steps = {.prepare = prepare,
+                                           .experiment = experiment,
+                                           .summarize = summarize,
+                                           .write_table = write_table,
+                                           .write_samples = write_samples,
+                                           .draw = draw,
+                                           .add_json = add_json,
+                                           .print_table = print_table};
     run r = {.check = check};
-    psal_status status = prepare(&r, err);
-    psal_session_print_notes(&check->session, "psal-check");
-    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, "mistakes", experiment, &r, err);
-    if (status == PSAL_OK) status = summarize(&r, err);
-    if (status == PSAL_OK) {
-        say_size(&r, check->verdict[0]);
-        say_standardized(&r, check->verdict[1]);
-        say_direction(&r, check->verdict[2]);
-        status = write_csv(&r, err);
-    }
-    if (status == PSAL_OK) status = write_samples(&r, err);
-    if (status == PSAL_OK) status = draw(&r, err);
-    const bool json = psal_options_flag(check->options, "json");
-    if (status == PSAL_OK && json) status = print_json(&r, err);
-    if (status == PSAL_OK && !json) print_table(&r);
+    psal_status status = psal_check_run(check, &steps, &r, err);
     free(r.ablations);
     free(r.agreements);
     psal_tuner_free(r.tuner);

@@ -14,8 +14,7 @@
 #include "saliency/masking.h"
 #include "saliency/prediction.h"
 #include "saliency/random.h"
-#include "saliency/standardize.h"
-#include "tools/check.h"
+#include "tools/check_map.h"
 #include "tools/print.h"
 
 /* Which pixels. */
@@ -58,41 +57,24 @@ static double percent_hidden(const run *r, int step) {
 
 /* Memory of one experiment. */
 typedef struct room {
-    int64_t *top;   /* [k] */
-    double *target; /* [filters], and the map of standardizing: */
-    double *shift, *scale;
-    float *gradient; /* [image] */
-    float *heat;     /* [pixels] */
-    float *filling;  /* [image] */
-    float *hidden;   /* [image] */
+    psal_check_map map;
+    float *filling; /* [image] */
+    float *hidden;  /* [image] */
     bool *marked, *mask;
 } room;
 
 static psal_status open_room(const run *r, room *m, psal_error *err) {
     const size_t image = psal_session_image_size(&r->check->session), pixels = (size_t)r->pixels;
-    *m = (room){.top = malloc((size_t)r->k * sizeof *m->top),
-                .target = malloc((size_t)r->check->mistakes.filters * sizeof *m->target),
-                .shift = malloc((size_t)r->check->mistakes.filters * sizeof *m->shift),
-                .scale = malloc((size_t)r->check->mistakes.filters * sizeof *m->scale),
-                .gradient = malloc(image * sizeof *m->gradient),
-                .heat = malloc(pixels * sizeof *m->heat),
-                .filling = malloc(image * sizeof *m->filling),
+    *m = (room){.filling = malloc(image * sizeof *m->filling),
                 .hidden = malloc(image * sizeof *m->hidden),
                 .marked = malloc(pixels * sizeof *m->marked),
                 .mask = malloc(pixels * sizeof *m->mask)};
-    if (m->top && m->target && m->shift && m->scale && m->gradient && m->heat && m->filling && m->hidden && m->marked &&
-        m->mask)
-        return PSAL_OK;
+    if (m->filling && m->hidden && m->marked && m->mask) return psal_check_map_open(r->check, &m->map, err);
     return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to hide %zu pixels", pixels);
 }
 
 static void close_room(room *m) {
-    free(m->top);
-    free(m->target);
-    free(m->shift);
-    free(m->scale);
-    free(m->gradient);
-    free(m->heat);
+    psal_check_map_close(&m->map);
     free(m->filling);
     free(m->hidden);
     free(m->marked);
@@ -131,7 +113,7 @@ static psal_status measure(const run *r, psal_mistakes_worker *w, const psal_sub
 static psal_status hide_and_measure(const run *r, psal_mistakes_worker *w, const psal_subject *subject, room *m,
                                     const bool *mask, int draws, result *out, psal_error *err) {
     psal_mask_apply(w->image, m->filling, mask, r->check->session.info->channels, r->pixels, m->hidden);
-    return measure(r, w, subject, m->hidden, m->top, draws, out, err);
+    return measure(r, w, subject, m->hidden, m->map.top, draws, out, err);
 }
 
 /* One share of the pixels: those that are marked, and both controls. */
@@ -144,7 +126,7 @@ static psal_status run_step(const run *r, psal_mistakes_worker *w, size_t i, int
     if (r->mask)
         memcpy(m->marked, r->mask, (size_t)r->pixels * sizeof *m->marked);
     else
-        status = psal_mask_top(m->heat, r->pixels, count, m->marked, err);
+        status = psal_mask_top(m->map.heat, r->pixels, count, m->marked, err);
     if (status == PSAL_OK) status = hide_and_measure(r, w, subject, m, m->marked, 1, &out[MARKED], err);
     psal_random seeds = {psal_check_seed(r->check, i) ^ (uint64_t)step << 48};
     for (int draw = 0; draw < r->draws && status == PSAL_OK; draw++) {
@@ -156,35 +138,15 @@ static psal_status run_step(const run *r, psal_mistakes_worker *w, size_t i, int
     return status;
 }
 
-/* The top filters and the heat map. *none: there is no map. */
-static psal_status mark(const run *r, psal_mistakes_worker *w, size_t i, room *m, bool *none, psal_error *err) {
-    const psal_session *s = &r->check->session;
-    const psal_mistakes *mistakes = &r->check->mistakes;
-    psal_error why = PSAL_ERROR_INIT;
-    psal_status status = psal_mistakes_worker_load(w, &mistakes->subjects[i], err);
-    if (status == PSAL_OK)
-        status = psal_statistics_map(mistakes->statistics, mistakes->mode, mistakes->filters, w->naive, m->shift,
-                                     m->scale, err);
-    if (status == PSAL_OK) status = psal_top_k(mistakes->filters, w->standardized, mistakes->live, r->k, m->top, err);
-    if (status != PSAL_OK) return status;
-    psal_boost(mistakes->filters, w->standardized, m->top, r->k, r->boost, m->target);
-    status = psal_saliency_input(w->saliency, m->shift, m->scale, m->target, m->gradient, NULL, &why);
-    *none = status == PSAL_ERR_NUMERIC;
-    if (*none) return PSAL_OK;
-    if (status != PSAL_OK) {
-        *err = why;
-        return status;
-    }
-    return psal_pixel_saliency(m->gradient, s->info->channels, s->height, s->width, m->heat, err);
-}
-
 static psal_status experiment(void *data, psal_mistakes_worker *w, size_t i, psal_error *err) {
     run *r = data;
     const psal_session *s = &r->check->session;
     room m;
     bool none = false;
     psal_status status = open_room(r, &m, err);
-    if (status == PSAL_OK) status = mark(r, w, i, &m, &none, err);
+    if (status == PSAL_OK) status = psal_mistakes_worker_load(w, &r->check->mistakes.subjects[i], err);
+    if (status == PSAL_OK)
+        status = psal_check_map_make(r->check, w->saliency, w->naive, w->standardized, &m.map, &none, err);
     if (status == PSAL_OK && none)
         for (size_t j = cell(r, i, 0, 0); j < cell(r, i + 1, 0, 0); j++)
             r->results[j] = (result){NAN, NAN, NAN, NAN, NAN};
@@ -193,7 +155,7 @@ static psal_status experiment(void *data, psal_mistakes_worker *w, size_t i, psa
                                  psal_check_seed(r->check, i), m.filling, err);
     if (status == PSAL_OK && !none) {
         result *whole = r->results + cell(r, i, 0, 0);
-        status = measure(r, w, &r->check->mistakes.subjects[i], w->image, m.top, 1, whole, err);
+        status = measure(r, w, &r->check->mistakes.subjects[i], w->image, m.map.top, 1, whole, err);
         for (int c = 1; c < SERIES; c++) whole[c] = whole[0];
     }
     for (int step = 1; step < r->steps && status == PSAL_OK && !none; step++) status = run_step(r, w, i, step, &m, err);
@@ -220,31 +182,6 @@ static psal_status interval_of(const run *r, int step, int series, int minus, in
     psal_status status = psal_bootstrap_mean(values, subjects, 1, (uint64_t)psal_options_int(r->check->options, "seed"),
                                              out, err);
     free(values);
-    return status;
-}
-
-static psal_status summarize(run *r, psal_error *err) {
-    const size_t subjects = r->check->mistakes.subject_count, cells = (size_t)r->steps * SERIES;
-    r->means = calloc(cells * COLUMNS, sizeof *r->means);
-    r->deviation = calloc(cells, sizeof *r->deviation);
-    if (!r->means || !r->deviation) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
-    for (size_t i = 0; i < subjects; i++) r->maps += !isnan(r->results[cell(r, i, 0, 0)].saliency);
-    if (r->maps == 0) return psal_fail(err, PSAL_ERR_NUMERIC, "there is no heat map of any mistake: psal-run says why");
-    psal_status status = PSAL_OK;
-    for (int step = 0; step < r->steps; step++)
-        for (int series = 0; series < SERIES; series++) {
-            const size_t at = cell(r, 0, step, series);
-            double mean = 0, squares = 0;
-            for (size_t i = 0; i < subjects; i++) {
-                const result *x = &r->results[cell(r, i, step, series)];
-                if (isnan(x->saliency)) continue;
-                mean += x->saliency / (double)r->maps;
-                squares += x->squares / (double)r->maps;
-            }
-            r->deviation[at] = sqrt(fmax(0, squares - mean * mean));
-            for (int c = 0; c < COLUMNS && status == PSAL_OK; c++)
-                status = interval_of(r, step, series, -1, c, &r->means[at * COLUMNS + (size_t)c], err);
-        }
     return status;
 }
 
@@ -299,11 +236,37 @@ static psal_status say(run *r, psal_error *err) {
     return PSAL_OK;
 }
 
+static psal_status summarize(void *data, psal_error *err) {
+    run *r = data;
+    const size_t subjects = r->check->mistakes.subject_count, cells = (size_t)r->steps * SERIES;
+    r->means = calloc(cells * COLUMNS, sizeof *r->means);
+    r->deviation = calloc(cells, sizeof *r->deviation);
+    if (!r->means || !r->deviation) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
+    for (size_t i = 0; i < subjects; i++) r->maps += !isnan(r->results[cell(r, i, 0, 0)].saliency);
+    if (r->maps == 0) return psal_fail(err, PSAL_ERR_NUMERIC, "there is no heat map of any mistake: psal-run says why");
+    psal_status status = PSAL_OK;
+    for (int step = 0; step < r->steps; step++)
+        for (int series = 0; series < SERIES; series++) {
+            const size_t at = cell(r, 0, step, series);
+            double mean = 0, squares = 0;
+            for (size_t i = 0; i < subjects; i++) {
+                const result *x = &r->results[cell(r, i, step, series)];
+                if (isnan(x->saliency)) continue;
+                mean += x->saliency / (double)r->maps;
+                squares += x->squares / (double)r->maps;
+            }
+            r->deviation[at] = sqrt(fmax(0, squares - mean * mean));
+            for (int c = 0; c < COLUMNS && status == PSAL_OK; c++)
+                status = interval_of(r, step, series, -1, c, &r->means[at * COLUMNS + (size_t)c], err);
+        }
+    return status == PSAL_OK ? say(r, err) : status;
+}
+
 /* ---- output ---- */
 
-static void print_table(const run *r) {
+static void print_table(const void *data) {
+    const run *r = data;
     const psal_mistakes *m = &r->check->mistakes;
-    psal_mistakes_print(m);
     if (r->maps < (int64_t)m->subject_count)
         printf("%" PRId64 " of them have no heat map and are left out.\n", (int64_t)m->subject_count - r->maps);
     psal_print(stdout, "Pixels hidden (%s); controls: %d draw%s each.\n\n", psal_fill_name(r->fill), r->draws,
@@ -317,18 +280,15 @@ static void print_table(const run *r) {
             printf("  %15.4f  %16.4f  %11.1f\n", mean_of(r, step, series, 1), mean_of(r, step, series, 2),
                    100 * mean_of(r, step, series, 3));
         }
-    psal_check_print_verdict(r->check);
 }
 
-static psal_status write_csv(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "csv");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
+static void write_table(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
     psal_csv_text(csv, "percent");
     psal_csv_text(csv, "pixels");
     psal_csv_text(csv, "saliency_sd");
     psal_csv_interval_titles(csv, column_names, COLUMNS);
-    psal_csv_end_record(csv);
+    psal_check_end_titles(csv);
     for (int step = 0; step < r->steps; step++)
         for (int series = 0; series < SERIES; series++) {
             const size_t at = cell(r, 0, step, series);
@@ -336,38 +296,32 @@ static psal_status write_csv(const run *r, psal_error *err) {
             psal_csv_text(csv, series_names[series]);
             psal_csv_double(csv, r->deviation[at]);
             for (size_t c = 0; c < COLUMNS; c++) psal_csv_interval(csv, &r->means[at * COLUMNS + c]);
-            psal_csv_end_record(csv);
+            psal_check_end_row(r->check, csv, step == 0 && series == 0);
         }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status write_samples(const run *r, psal_error *err) {
-    const psal_mistakes *m = &r->check->mistakes;
-    const char *path = psal_options_string(r->check->options, "samples");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
-    static const char *const first[] = {"index", "name", "label", "predicted", "percent", "pixels"};
-    for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
+static void write_samples(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
+    psal_csv_subject_titles(csv);
+    psal_csv_text(csv, "percent");
+    psal_csv_text(csv, "pixels");
     for (int c = 0; c < COLUMNS; c++) psal_csv_text(csv, column_names[c]);
-    psal_csv_end_record(csv);
-    for (size_t i = 0; i < m->subject_count; i++)
+    psal_check_end_titles(csv);
+    for (size_t i = 0; i < r->check->mistakes.subject_count; i++)
         for (int step = 0; step < r->steps; step++)
             for (int series = 0; series < SERIES; series++) {
-                psal_csv_int(csv, (int64_t)m->subjects[i].index);
-                psal_csv_text(csv, psal_dataset_name(m->dataset, m->subjects[i].index));
-                psal_csv_int(csv, m->subjects[i].label);
-                psal_csv_int(csv, m->subjects[i].predicted);
+                psal_csv_subject(csv, &r->check->mistakes, i);
                 psal_csv_double(csv, percent_hidden(r, step));
                 psal_csv_text(csv, series_names[series]);
                 for (int c = 0; c < COLUMNS; c++)
                     psal_csv_double(csv, column(&r->results[cell(r, i, step, series)], c));
-                psal_csv_end_record(csv);
+                psal_check_end_row(r->check, csv, i == 0 && step == 0 && series == 0);
             }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status print_json(const run *r, psal_error *err) {
-    json_t *root = psal_check_json(r->check), *rows = json_array();
+static void add_json(const void *data, json_t *root) {
+    const run *r = data;
+    json_t *rows = json_array();
     json_object_set_new(root, "fill", psal_json_string(psal_fill_name(r->fill)));
     json_object_set_new(root, "draws", json_integer(r->draws));
     json_object_set_new(root, "k_salient", json_integer(r->k));
@@ -385,14 +339,10 @@ static psal_status print_json(const run *r, psal_error *err) {
                 json_object_set_new(row, column_names[c], psal_interval_json(&r->means[at * COLUMNS + c]));
             json_array_append_new(rows, row);
         }
-    psal_status status = psal_json_write(root, stdout, err);
-    json_decref(root);
-    return status;
 }
 
-static psal_status draw(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "figure");
-    if (!path) return PSAL_OK;
+static psal_status draw(const void *data, const char *path, psal_error *err) {
+    const run *r = data;
     static const char *const titles[COLUMNS] = {"Standardized saliency of the top filters",
                                                 "Confidence of the true class", "Confidence of the wrong class",
                                                 "Now right"};
@@ -413,12 +363,12 @@ static psal_status draw(const run *r, psal_error *err) {
         panels[c] = (psal_curves_panel){.title = titles[c], .y_label = units[c], .mean = mean, .error = half};
     }
     for (int step = 0; step < r->steps; step++) x[step] = percent_hidden(r, step);
-    char subtitle[256], all[400];
-    psal_check_subtitle(r->check, subtitle, sizeof subtitle);
-    snprintf(all, sizeof all, "%s, %" PRId64 " top filters, fill: %s%s", subtitle, r->k, psal_fill_name(r->fill),
-             r->maps > 1 ? "; bands: as wide as the 95 % intervals of the means" : "");
+    char detail[96], subtitle[400];
+    snprintf(detail, sizeof detail, "%" PRId64 " top filters, fill: %s", r->k, psal_fill_name(r->fill));
+    psal_check_subtitle(r->check, detail, "bands", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = r->mask ? "Pixels of a mask hidden" : "Pixels of the heat map hidden",
-                                       .subtitle = all,
+                                       .subtitle = subtitle,
+                                       .record = r->check->record,
                                        .x_label = "pixels hidden (%)",
                                        .x_scale = PSAL_SCALE_LINEAR,
                                        .x = x,
@@ -487,7 +437,8 @@ static psal_status list_steps(run *r, psal_error *err) {
     return PSAL_OK;
 }
 
-static psal_status prepare(run *r, psal_error *err) {
+static psal_status prepare(void *data, psal_error *err) {
+    run *r = data;
     psal_check *c = r->check;
     psal_mistakes *m = &c->mistakes;
     const char *mask = psal_options_string(c->options, "mask");
@@ -509,18 +460,16 @@ static psal_status prepare(run *r, psal_error *err) {
 }
 
 psal_status psal_check_mask(psal_check *check, psal_error *err) {
+    static const psal_check_steps steps = {.prepare = prepare,
+                                           .experiment = experiment,
+                                           .summarize = summarize,
+                                           .write_table = write_table,
+                                           .write_samples = write_samples,
+                                           .draw = draw,
+                                           .add_json = add_json,
+                                           .print_table = print_table};
     run r = {.check = check};
-    psal_status status = prepare(&r, err);
-    psal_session_print_notes(&check->session, "psal-check");
-    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, "mistakes", experiment, &r, err);
-    if (status == PSAL_OK) status = summarize(&r, err);
-    if (status == PSAL_OK) status = say(&r, err);
-    if (status == PSAL_OK) status = write_csv(&r, err);
-    if (status == PSAL_OK) status = write_samples(&r, err);
-    if (status == PSAL_OK) status = draw(&r, err);
-    const bool json = psal_options_flag(check->options, "json");
-    if (status == PSAL_OK && json) status = print_json(&r, err);
-    if (status == PSAL_OK && !json) print_table(&r);
+    psal_status status = psal_check_run(check, &steps, &r, err);
     free(r.percent);
     free(r.mask);
     free(r.results);

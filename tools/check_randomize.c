@@ -14,8 +14,7 @@
 #include "saliency/randomize.h"
 #include "saliency/rank_correlation.h"
 #include "saliency/ssim.h"
-#include "saliency/standardize.h"
-#include "tools/check.h"
+#include "tools/check_map.h"
 #include "tools/print.h"
 
 /* What is redrawn. */
@@ -62,75 +61,55 @@ static const char *stage_name(const run *r, int row) {
 
 /* An explanation, and what it takes to make one. */
 typedef struct explanation {
-    float *naive;          /* [filters] */
-    double *values;        /* [filters]: naive of what can be ranked, then standardized of the same */
-    float *heat, *picture; /* [pixels]: as painted, before and after clipping */
+    float *naive;       /* [filters] */
+    double *values;     /* [filters]: naive of what can be ranked, then standardized of the same */
+    psal_check_map map; /* as painted, before clipping, and */
+    float *picture;     /* [pixels] after it */
     bool has_profile, has_map;
 } explanation;
 
 typedef struct room {
     explanation original, other;
-    double *standardized, *target, *shift, *scale; /* [filters]; the last two: the map of standardizing */
-    double *pixels[2];                             /* of both maps */
-    int64_t *top;
-    float *gradient;
+    double *standardized; /* [filters] */
+    double *pixels[2];    /* of both maps */
     const float **values; /* [parameters] */
 } room;
 
-static bool open_explanation(const run *r, explanation *e) {
-    const size_t filters = (size_t)r->check->mistakes.filters,
-                 pixels = (size_t)r->check->session.height * (size_t)r->check->session.width;
+static psal_status open_explanation(const run *r, explanation *e, psal_error *err) {
+    const psal_session *s = &r->check->session;
+    const size_t filters = (size_t)r->check->mistakes.filters, pixels = (size_t)s->height * (size_t)s->width;
     e->naive = malloc(filters * sizeof *e->naive);
     e->values = malloc(2 * filters * sizeof *e->values);
-    e->heat = malloc(pixels * sizeof *e->heat);
     e->picture = malloc(pixels * sizeof *e->picture);
-    return e->naive && e->values && e->heat && e->picture;
+    if (e->naive && e->values && e->picture) return psal_check_map_open(r->check, &e->map, err);
+    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for explanations of %zu filters", filters);
 }
 
 static void close_explanation(explanation *e) {
     free(e->naive);
     free(e->values);
-    free(e->heat);
     free(e->picture);
+    psal_check_map_close(&e->map);
 }
 
 static psal_status open_room(const run *r, room *m, psal_error *err) {
     const psal_session *s = &r->check->session;
     const size_t filters = (size_t)r->check->mistakes.filters, pixels = (size_t)s->height * (size_t)s->width;
-    memset(m, 0, sizeof *m);
-    m->standardized = malloc(filters * sizeof *m->standardized);
-    m->target = malloc(filters * sizeof *m->target);
-    m->shift = malloc(filters * sizeof *m->shift);
-    m->scale = malloc(filters * sizeof *m->scale);
-    m->top = malloc((size_t)r->k * sizeof *m->top);
-    m->gradient = malloc(psal_session_image_size(s) * sizeof *m->gradient);
-    m->values = calloc((size_t)psal_model_parameter_count(s->model) + 1, sizeof *m->values);
-    for (int i = 0; i < 2; i++) m->pixels[i] = malloc(pixels * sizeof *m->pixels[i]);
-    const bool explanations = open_explanation(r, &m->original) && open_explanation(r, &m->other);
-    if (explanations && m->standardized && m->target && m->shift && m->scale && m->top && m->gradient && m->values &&
-        m->pixels[0] && m->pixels[1])
-        return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for explanations of %zu filters", filters);
+    *m = (room){.standardized = malloc(filters * sizeof *m->standardized),
+                .pixels = {malloc(pixels * sizeof *m->pixels[0]), malloc(pixels * sizeof *m->pixels[1])},
+                .values = calloc((size_t)psal_model_parameter_count(s->model) + 1, sizeof *m->values)};
+    if (!m->standardized || !m->pixels[0] || !m->pixels[1] || !m->values)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for explanations of %zu filters", filters);
+    psal_status status = open_explanation(r, &m->original, err);
+    return status == PSAL_OK ? open_explanation(r, &m->other, err) : status;
 }
 
 static void close_room(room *m) {
     close_explanation(&m->original);
     close_explanation(&m->other);
     free(m->standardized);
-    free(m->target);
-    free(m->shift);
-    free(m->scale);
-    free(m->top);
-    free(m->gradient);
     free(m->values);
     for (int i = 0; i < 2; i++) free(m->pixels[i]);
-}
-
-static psal_status paint(const run *r, room *m, explanation *e, psal_error *err) {
-    const psal_session *s = &r->check->session;
-    psal_status status = psal_pixel_saliency(m->gradient, s->info->channels, s->height, s->width, e->heat, err);
-    if (status != PSAL_OK) return status;
-    return psal_heatmap(m->gradient, s->info->channels, s->height, s->width, e->picture, err);
 }
 
 /* Profile and heat map of the worker's image against `label`, with the weights that it has now. Networks of redrawn
@@ -148,10 +127,6 @@ static psal_status explain(const run *r, psal_mistakes_worker *w, int label, roo
     e->has_profile = true;
     status = psal_statistics_standardize(mistakes->statistics, mistakes->mode, mistakes->filters, e->naive,
                                          m->standardized, err);
-    if (status == PSAL_OK)
-        status = psal_statistics_map(mistakes->statistics, mistakes->mode, mistakes->filters, e->naive, m->shift,
-                                     m->scale, err);
-    if (status == PSAL_OK) status = psal_top_k(mistakes->filters, m->standardized, mistakes->live, r->k, m->top, err);
     if (status != PSAL_OK) return status;
     int64_t n = 0;
     for (int64_t i = 0; i < mistakes->filters; i++) {
@@ -159,15 +134,12 @@ static psal_status explain(const run *r, psal_mistakes_worker *w, int label, roo
         e->values[n] = e->naive[i];
         e->values[r->rankable + n++] = m->standardized[i];
     }
-    psal_boost(mistakes->filters, m->standardized, m->top, r->k, r->boost, m->target);
-    status = psal_saliency_input(w->saliency, m->shift, m->scale, m->target, m->gradient, NULL, &why);
-    e->has_map = status == PSAL_OK;
-    if (status == PSAL_ERR_NUMERIC) return PSAL_OK;
-    if (status != PSAL_OK) {
-        *err = why;
-        return status;
-    }
-    return paint(r, m, e, err);
+    bool none;
+    status = psal_check_map_make(r->check, w->saliency, e->naive, m->standardized, &e->map, &none, err);
+    e->has_map = status == PSAL_OK && !none;
+    if (!e->has_map) return status;
+    const psal_session *s = &r->check->session;
+    return psal_heatmap(e->map.gradient, s->info->channels, s->height, s->width, e->picture, err);
 }
 
 /* Compare the other explanation with the original one: add to out[MEASURES] one of `parts`. */
@@ -182,8 +154,8 @@ static psal_status compare(const run *r, room *m, double *out, int parts, psal_e
                                err);
     if (status == PSAL_OK && m->original.has_map && m->other.has_map) {
         for (size_t i = 0; i < pixels; i++) {
-            m->pixels[0][i] = m->original.heat[i];
-            m->pixels[1][i] = m->other.heat[i];
+            m->pixels[0][i] = m->original.map.heat[i];
+            m->pixels[1][i] = m->other.map.heat[i];
         }
         status = psal_spearman(m->pixels[0], m->pixels[1], pixels, &measure[MAP], err);
         if (status == PSAL_OK)
@@ -254,17 +226,6 @@ static psal_status experiment(void *data, psal_mistakes_worker *w, size_t i, psa
     return status;
 }
 
-static psal_status summarize(run *r, psal_error *err) {
-    const size_t stride = (size_t)row_count(r) * MEASURES;
-    if (!(r->means = calloc(stride, sizeof *r->means)))
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
-    psal_status status = PSAL_OK;
-    for (size_t i = 0; i < stride && status == PSAL_OK; i++)
-        status = psal_bootstrap_mean(r->results + i, r->check->mistakes.subject_count, stride,
-                                     (uint64_t)psal_options_int(r->check->options, "seed"), &r->means[i], err);
-    return status;
-}
-
 /* ---- the verdict ---- */
 
 static const psal_interval *mean_of(const run *r, int row, int measure) {
@@ -305,11 +266,23 @@ static void say(run *r) {
                            : "the explanation depends on the label that it is asked for");
 }
 
+static psal_status summarize(void *data, psal_error *err) {
+    run *r = data;
+    const size_t stride = (size_t)row_count(r) * MEASURES;
+    if (!(r->means = calloc(stride, sizeof *r->means)))
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
+    psal_status status = PSAL_OK;
+    for (size_t i = 0; i < stride && status == PSAL_OK; i++)
+        status = psal_bootstrap_mean(r->results + i, r->check->mistakes.subject_count, stride,
+                                     (uint64_t)psal_options_int(r->check->options, "seed"), &r->means[i], err);
+    if (status == PSAL_OK) say(r);
+    return status;
+}
+
 /* ---- output ---- */
 
-static void print_table(const run *r) {
-    const psal_mistakes *m = &r->check->mistakes;
-    psal_mistakes_print(m);
+static void print_table(const void *data) {
+    const run *r = data;
     psal_print(stdout, "Weights redrawn (%s); rank correlation and similarity with the original explanation.\n\n",
                psal_redraw_name(r->redraw));
     psal_print(stdout, "%-8s  %-24s  %21s  %21s  %21s  %21s\n", "redrawn", "", "naive profile", "standardized",
@@ -322,52 +295,43 @@ static void print_table(const run *r) {
         }
         printf("\n");
     }
-    psal_check_print_verdict(r->check);
 }
 
-static psal_status write_csv(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "csv");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
+static void write_table(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
     psal_csv_text(csv, "redrawn");
     psal_csv_text(csv, "stage");
     psal_csv_interval_titles(csv, measure_names, MEASURES);
-    psal_csv_end_record(csv);
+    psal_check_end_titles(csv);
     for (int row = 0; row < row_count(r); row++) {
         psal_csv_text(csv, way_names[way_of(r, row)]);
         psal_csv_text(csv, stage_name(r, row));
         for (int i = 0; i < MEASURES; i++) psal_csv_interval(csv, mean_of(r, row, i));
-        psal_csv_end_record(csv);
+        psal_check_end_row(r->check, csv, row == 0);
     }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status write_samples(const run *r, psal_error *err) {
-    const psal_mistakes *m = &r->check->mistakes;
-    const char *path = psal_options_string(r->check->options, "samples");
-    psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
-    if (!csv) return path ? psal_error_status(err) : PSAL_OK;
-    static const char *const first[] = {"index", "name", "label", "predicted", "redrawn", "stage"};
-    for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
+static void write_samples(const void *data, psal_csv_writer *csv) {
+    const run *r = data;
+    psal_csv_subject_titles(csv);
+    psal_csv_text(csv, "redrawn");
+    psal_csv_text(csv, "stage");
     for (int c = 0; c < MEASURES; c++) psal_csv_text(csv, measure_names[c]);
-    psal_csv_end_record(csv);
-    for (size_t i = 0; i < m->subject_count; i++)
+    psal_check_end_titles(csv);
+    for (size_t i = 0; i < r->check->mistakes.subject_count; i++)
         for (int row = 0; row < row_count(r); row++) {
-            psal_csv_int(csv, (int64_t)m->subjects[i].index);
-            psal_csv_text(csv, psal_dataset_name(m->dataset, m->subjects[i].index));
-            psal_csv_int(csv, m->subjects[i].label);
-            psal_csv_int(csv, m->subjects[i].predicted);
+            psal_csv_subject(csv, &r->check->mistakes, i);
             psal_csv_text(csv, way_names[way_of(r, row)]);
             psal_csv_text(csv, stage_name(r, row));
             for (int c = 0; c < MEASURES; c++)
                 psal_csv_double(csv, r->results[(i * (size_t)row_count(r) + (size_t)row) * MEASURES + (size_t)c]);
-            psal_csv_end_record(csv);
+            psal_check_end_row(r->check, csv, i == 0 && row == 0);
         }
-    return psal_csv_commit(csv, err);
 }
 
-static psal_status print_json(const run *r, psal_error *err) {
-    json_t *root = psal_check_json(r->check), *rows = json_array();
+static void add_json(const void *data, json_t *root) {
+    const run *r = data;
+    json_t *rows = json_array();
     json_object_set_new(root, "redraw", psal_json_string(psal_redraw_name(r->redraw)));
     json_object_set_new(root, "random_labels", json_integer(r->labels));
     json_object_set_new(root, "k_salient", json_integer(r->k));
@@ -381,14 +345,10 @@ static psal_status print_json(const run *r, psal_error *err) {
             json_object_set_new(object, measure_names[i], psal_interval_json(mean_of(r, row, i)));
         json_array_append_new(rows, object);
     }
-    psal_status status = psal_json_write(root, stdout, err);
-    json_decref(root);
-    return status;
 }
 
-static psal_status draw(const run *r, psal_error *err) {
-    const char *path = psal_options_string(r->check->options, "figure");
-    if (!path) return PSAL_OK;
+static psal_status draw(const void *data, const char *path, psal_error *err) {
+    const run *r = data;
     static const char *const titles[MEASURES] = {"Naive profile", "Standardized profile", "Heat map",
                                                  "Heat map's structure"};
     static const char *const units[MEASURES] = {"rank correlation", "rank correlation", "rank correlation", "SSIM"};
@@ -415,12 +375,12 @@ static psal_status draw(const run *r, psal_error *err) {
         panels[i] = (psal_curves_panel){.title = titles[i], .y_label = units[i], .mean = mean, .error = half};
     }
     for (size_t j = 0; j < x; j++) names[j] = j < (size_t)r->stage_count ? r->stages[j].name : "random label";
-    char subtitle[256], all[400];
-    psal_check_subtitle(r->check, subtitle, sizeof subtitle);
-    snprintf(all, sizeof all, "%s, redrawn: %s%s", subtitle, psal_redraw_name(r->redraw),
-             r->check->mistakes.subject_count > 1 ? "; bars: as wide as the 95 % intervals of the means" : "");
+    char detail[64], subtitle[400];
+    snprintf(detail, sizeof detail, "redrawn: %s", psal_redraw_name(r->redraw));
+    psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "What is left of the explanation when weights are redrawn",
-                                       .subtitle = all,
+                                       .subtitle = subtitle,
+                                       .record = r->check->record,
                                        .x_scale = PSAL_SCALE_CATEGORY,
                                        .x_name = names,
                                        .x_count = x,
@@ -474,7 +434,8 @@ static psal_status list_stages(run *r, bool single, psal_error *err) {
     return PSAL_OK;
 }
 
-static psal_status prepare(run *r, psal_error *err) {
+static psal_status prepare(void *data, psal_error *err) {
+    run *r = data;
     psal_check *c = r->check;
     psal_mistakes *m = &c->mistakes;
     psal_status status = psal_check_open(c, err);
@@ -497,20 +458,16 @@ static psal_status prepare(run *r, psal_error *err) {
 }
 
 psal_status psal_check_randomize(psal_check *check, psal_error *err) {
+    static const psal_check_steps steps = {.prepare = prepare,
+                                           .experiment = experiment,
+                                           .summarize = summarize,
+                                           .write_table = write_table,
+                                           .write_samples = write_samples,
+                                           .draw = draw,
+                                           .add_json = add_json,
+                                           .print_table = print_table};
     run r = {.check = check};
-    psal_status status = prepare(&r, err);
-    psal_session_print_notes(&check->session, "psal-check");
-    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, "mistakes", experiment, &r, err);
-    if (status == PSAL_OK) status = summarize(&r, err);
-    if (status == PSAL_OK) {
-        say(&r);
-        status = write_csv(&r, err);
-    }
-    if (status == PSAL_OK) status = write_samples(&r, err);
-    if (status == PSAL_OK) status = draw(&r, err);
-    const bool json = psal_options_flag(check->options, "json");
-    if (status == PSAL_OK && json) status = print_json(&r, err);
-    if (status == PSAL_OK && !json) print_table(&r);
+    psal_status status = psal_check_run(check, &steps, &r, err);
     psal_redrawn_free(r.redrawn);
     free(r.stages);
     free(r.results);

@@ -208,19 +208,16 @@ static psal_status write_csv(const psal_edit_report *r, const char *path, double
 static psal_status write_samples(const psal_edit_report *r, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return psal_error_status(err);
-    static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
-    for (size_t c = 0; c < sizeof first / sizeof first[0]; c++) psal_csv_text(csv, first[c]);
+    psal_csv_subject_titles(csv);
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
     for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_text(csv, columns[c]);
     psal_csv_text(csv, "psal_settings");
     psal_csv_end_record(csv);
     for (size_t i = first_subject(r); i < first_subject(r) + subject_count(r); i++)
         for (size_t v = 0; v < variants(r); v++) {
-            const psal_subject *subject = &r->mistakes->subjects[i];
             const double *values = (const double *)&r->results[i * variants(r) + v];
-            psal_csv_int(csv, (int64_t)subject->index);
-            psal_csv_text(csv, psal_dataset_name(r->mistakes->dataset, subject->index));
-            psal_csv_int(csv, subject->label);
-            psal_csv_int(csv, subject->predicted);
+            psal_csv_subject(csv, r->mistakes, i);
             psal_csv_text(csv, choice_of(r, v));
             psal_csv_int(csv, k_of(r, v));
             for (int c = 0; c < PSAL_EDIT_COLUMNS; c++) psal_csv_measured(csv, values[c]);

@@ -414,6 +414,19 @@ json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options
     return psal_computation_json(&c);
 }
 
+void psal_csv_subject_titles(psal_csv_writer *csv) {
+    static const char *const titles[] = {"index", "name", "label", "predicted"};
+    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) psal_csv_text(csv, titles[i]);
+}
+
+void psal_csv_subject(psal_csv_writer *csv, const psal_mistakes *mistakes, size_t i) {
+    const psal_subject *subject = &mistakes->subjects[i];
+    psal_csv_int(csv, (int64_t)subject->index);
+    psal_csv_text(csv, psal_dataset_name(mistakes->dataset, subject->index));
+    psal_csv_int(csv, subject->label);
+    psal_csv_int(csv, subject->predicted);
+}
+
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err) {
     return psal_skipped_finish(&mistakes->skipped, program,
                                mistakes->dataset ? psal_dataset_count(mistakes->dataset) : 0, status, err);

@@ -137,6 +137,10 @@ psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label,
                                psal_status (*work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err),
                                void *data, psal_error *err);
 
+/* The columns of a table of samples that say which mistake a row is of: their titles, and their fields. */
+void psal_csv_subject_titles(psal_csv_writer *csv);
+void psal_csv_subject(psal_csv_writer *csv, const psal_mistakes *mistakes, size_t subject);
+
 /* Print a table's column behind two blanks: a mean in `width`, and in `error_width` " +-" its standard error where that
  * is above 0. sign: "+" in front of positive ones. NAN, which is not measured: "-". */
 void psal_print_mean(double mean, double error, bool sign, int width, int error_width, int decimals);

@@ -1,8 +1,10 @@
 /* psal-check: is the explanation true? Experiments that could refute it. */
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/check.h"
+#include "tools/outputs.h"
 #include "tools/program.h"
 
 static const psal_option table[] = {
@@ -97,7 +99,9 @@ static int work(const psal_options *options, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "'%.100s' is no check: %s", check.name, program.arguments);
     status = refuse_others(options, i, err);
     if (status == PSAL_OK) status = checks[i].run(&check, err);
+    if (status == PSAL_OK && !psal_options_flag(options, "json")) psal_print_written(&program, options);
     const int result = psal_mistakes_finish(&check.mistakes, program.name, status, err);
+    free(check.record);
     psal_mistakes_close(&check.mistakes);
     psal_session_close(&check.session);
     return result;

@@ -206,19 +206,16 @@ static psal_status write_samples(const run *r, psal_error *err) {
     const char *path = psal_options_string(r->options, "samples");
     psal_csv_writer *csv = path ? psal_csv_create(path, err) : NULL;
     if (!csv) return path ? psal_error_status(err) : PSAL_OK;
-    static const char *const first[] = {"index", "name", "label", "predicted", "choice", "k"};
-    for (int c = 0; c < 6; c++) psal_csv_text(csv, first[c]);
+    psal_csv_subject_titles(csv);
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
     for (int c = 0; c < COLUMNS; c++) psal_csv_text(csv, columns[c]);
     psal_csv_text(csv, "psal_settings");
     psal_csv_end_record(csv);
     for (size_t i = 0; i < r->mistakes.subject_count; i++)
         for (size_t v = 0; v < variants(r); v++) {
-            const psal_subject *subject = &r->mistakes.subjects[i];
             const double *values = (const double *)&r->results[i * variants(r) + v];
-            psal_csv_int(csv, (int64_t)subject->index);
-            psal_csv_text(csv, psal_dataset_name(r->mistakes.dataset, subject->index));
-            psal_csv_int(csv, subject->label);
-            psal_csv_int(csv, subject->predicted);
+            psal_csv_subject(csv, &r->mistakes, i);
             psal_csv_text(csv, psal_choice_name(r->choices[v / (size_t)r->prune.k_count]));
             psal_csv_int(csv, r->k[v % (size_t)r->prune.k_count]);
             for (int c = 0; c < COLUMNS; c++) psal_csv_measured(csv, values[c]);
