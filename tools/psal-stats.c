@@ -1,5 +1,4 @@
 /* psal-stats: mean and standard deviation of the naive saliency over a data set, for standardizing. */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/numbers.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
 #include "io/profile_writer.h"
@@ -18,6 +16,7 @@
 #include "tools/program.h"
 #include "tools/sampling.h"
 #include "tools/session.h"
+#include "tools/shard.h"
 #include "tools/skipped.h"
 #include "tools/stats_figures.h"
 #include "tools/stats_merge.h"
@@ -107,7 +106,8 @@ typedef struct run {
     psal_profile_writer *profiles;
     psal_dtype profile_type;
     psal_progress *progress;
-    int64_t shard, shards, samples, first, end;
+    psal_shard shard;
+    int64_t samples, first, end;
     char out[4096], partial[4096], records[4096], profile_path[4096], profile_index[4096];
     bool skip_bad, save_failed;
     double save_every, saved_at;
@@ -116,92 +116,16 @@ typedef struct run {
 
 /* ---- what is to be done ---- */
 
-enum { MOST_SHARDS = 1000000 };
-
-static psal_status check_shard(run *r, int64_t index, int64_t count, const char *whence, psal_error *err) {
-    if (count < 1 || count > MOST_SHARDS || index < 0 || index >= count)
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--shard %s: part %" PRId64 " of %" PRId64 ": should be I/N with I from 1 to N, N at most %d",
-                         whence, index + (index < INT64_MAX), count, MOST_SHARDS);
-    r->shard = index;
-    r->shards = count;
-    return PSAL_OK;
-}
-
-static bool is_set(const char *name) {
-    const char *text = getenv(name);
-    return text && *text;
-}
-
-/* A launcher's variable; *value stays where it is not set. */
-static psal_status environment_number(const char *name, int64_t *value, psal_error *err) {
-    const char *text = getenv(name);
-    if (!is_set(name) || (psal_parse_int64(text, value) && *value >= 0)) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard auto: %s is '%.60s', which is no number of a task", name, text);
-}
-
-/* Slurm numbers the tasks of an array MIN, MIN + STEP, ..., MAX; of a list with gaps it does not say which there
- * are. */
-static psal_status slurm_shard(run *r, psal_error *err) {
-    int64_t task = 0, count = 0, lowest = 0, step = 1, highest = -1;
-    psal_status status = environment_number("SLURM_ARRAY_TASK_ID", &task, err);
-    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_COUNT", &count, err);
-    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_MIN", &lowest, err);
-    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_STEP", &step, err);
-    if (status == PSAL_OK) status = environment_number("SLURM_ARRAY_TASK_MAX", &highest, err);
-    if (status != PSAL_OK) return status;
-    int64_t index = step > 0 && task >= lowest ? (task - lowest) / step : -1;
-    bool even = index >= 0 && (task - lowest) % step == 0 && index < count;
-    if (!even || (highest >= 0 && (highest < lowest || (highest - lowest) / step + 1 != count)))
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--shard auto: task %" PRId64 " of %" PRId64 "; of Slurm's array %" PRId64 "-%" PRId64
-                         ":%" PRId64 " this is %" PRId64
-                         ", but the array's numbers must follow each other without gaps",
-                         index + 1, count, lowest, highest, step, task);
-    return check_shard(r, index, count, "auto, from SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT", err);
-}
-
-static psal_status mpi_shard(run *r, psal_error *err) {
-    int64_t rank = 0, size = 0;
-    psal_status status = environment_number("OMPI_COMM_WORLD_RANK", &rank, err);
-    if (status == PSAL_OK) status = environment_number("OMPI_COMM_WORLD_SIZE", &size, err);
-    return status == PSAL_OK
-               ? check_shard(r, rank, size, "auto, from OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE", err)
-               : status;
-}
-
-/* --shard I/N, or what the launcher says: Slurm's job array, or Open MPI's ranks. */
-static psal_status parse_shard(run *r, psal_error *err) {
-    const char *text = psal_options_string(r->options, "shard"), *slash = text ? strchr(text, '/') : NULL;
-    r->shards = 1;
-    if (!text) return PSAL_OK;
-    if (strcmp(text, "auto") != 0) {
-        char first[32] = "";
-        int64_t i, n;
-        if (slash && slash - text < (ptrdiff_t)sizeof first) memcpy(first, text, (size_t)(slash - text));
-        if (!slash || !psal_parse_int64(first, &i) || !psal_parse_int64(slash + 1, &n) || i < 1)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "--shard %s: should be I/N with I from 1 to N, e.g. 2/7, or auto",
-                             text);
-        return check_shard(r, i - 1, n, text, err);
-    }
-    if (is_set("SLURM_ARRAY_TASK_ID") && is_set("SLURM_ARRAY_TASK_COUNT")) return slurm_shard(r, err);
-    if (is_set("OMPI_COMM_WORLD_RANK") && is_set("OMPI_COMM_WORLD_SIZE")) return mpi_shard(r, err);
-    return psal_fail(
-        err, PSAL_ERR_ARGUMENT,
-        "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor OMPI_COMM_WORLD_RANK and "
-        "OMPI_COMM_WORLD_SIZE are set: run it from a Slurm job array or mpirun, or say --shard I/N");
-}
-
 static psal_status choose_paths(run *r, psal_error *err) {
     const char *out = psal_options_string(r->options, "out"), *records = psal_options_string(r->options, "records"),
                *profiles = psal_options_string(r->options, "profiles");
     if (!out) return psal_fail(err, PSAL_ERR_ARGUMENT, "--out FILE is missing: where the statistics go");
-    psal_status status = psal_part_path(out, r->shard, r->shards, r->out, err);
+    psal_status status = psal_shard_path(out, r->shard, r->out, err);
     /* There is nothing to go on with beside a pipe or a device. */
     if (status == PSAL_OK && !psal_atomic_file_is_direct(r->out))
         snprintf(r->partial, sizeof r->partial, "%.4000s.partial", r->out);
-    if (status == PSAL_OK && records) status = psal_part_path(records, r->shard, r->shards, r->records, err);
-    if (status == PSAL_OK && profiles) status = psal_part_path(profiles, r->shard, r->shards, r->profile_path, err);
+    if (status == PSAL_OK && records) status = psal_shard_path(records, r->shard, r->records, err);
+    if (status == PSAL_OK && profiles) status = psal_shard_path(profiles, r->shard, r->profile_path, err);
     if (status == PSAL_OK && profiles)
         snprintf(r->profile_index, sizeof r->profile_index, "%.4000s.csv", r->profile_path);
     return status;
@@ -267,8 +191,8 @@ static psal_status open_data(run *r, psal_error *err) {
     if (status == PSAL_OK) status = check_labels(r, count, err);
     if (status != PSAL_OK) return status;
     note_one_class(r, count);
-    r->first = r->shard * count / r->shards;
-    r->end = (r->shard + 1) * count / r->shards;
+    r->first = r->shard.index * count / r->shard.count;
+    r->end = (r->shard.index + 1) * count / r->shard.count;
     r->samples = count;
     return PSAL_OK;
 }
@@ -296,8 +220,8 @@ static void describe(run *r) {
     psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, r->samples);
     psal_computation_set(c, PSAL_FIELD_ONLY, "%s", psal_reference_format(r->only, only));
     psal_computation_set(c, PSAL_FIELD_PREDICTED, "%d", psal_options_flag(r->options, "predicted"));
-    psal_computation_set(c, PSAL_FIELD_SHARD, "%" PRId64, r->shard + 1);
-    psal_computation_set(c, PSAL_FIELD_SHARDS, "%" PRId64, r->shards);
+    psal_computation_set(c, PSAL_FIELD_SHARD, "%" PRId64, r->shard.index + 1);
+    psal_computation_set(c, PSAL_FIELD_SHARDS, "%" PRId64, r->shard.count);
     psal_computation_set(c, PSAL_FIELD_PROFILES, "%s", *r->profile_path ? psal_dtype_name(r->profile_type) : "none");
 }
 
@@ -328,7 +252,7 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_session *session = &r->session;
     r->save_every = psal_options_double(o, "save-every");
     r->skip_bad = psal_options_flag(o, "skip-bad");
-    psal_status status = parse_shard(r, err);
+    psal_status status = psal_shard_parse(&r->shard, psal_options_string(r->options, "shard"), err);
     if (status == PSAL_OK) status = choose_paths(r, err);
     if (status == PSAL_OK) status = check_writable(r, err);
     if (status == PSAL_OK) status = psal_session_open(session, o, err);
@@ -357,7 +281,7 @@ static psal_status prepare(run *r, psal_error *err) {
     if (!r->saliency) return psal_error_status(err);
     r->profile_type = *r->profile_path && psal_options_choice(o, "profile-type") == 0 ? PSAL_F16 : PSAL_F32;
     const char *figures = psal_options_string(o, "figures");
-    if (figures && r->shards > 1)
+    if (figures && r->shard.count > 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--figures needs all parts: give it to psal-stats merge");
     if (figures) {
         status = psal_stats_figures_begin(figures, psal_saliency_length(r->saliency), psal_options_int(o, "k-salient"),
@@ -384,7 +308,7 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
     bool resume = psal_options_flag(r->options, "resume");
     bool interrupted_run = false, finished_part = false;
     psal_status status = resume ? psal_file_exists(r->partial, &interrupted_run, err) : PSAL_OK;
-    if (status == PSAL_OK && resume && !interrupted_run && r->shards > 1)
+    if (status == PSAL_OK && resume && !interrupted_run && r->shard.count > 1)
         status = psal_file_exists(r->out, &finished_part, err);
     if (status != PSAL_OK) return status;
     if (interrupted_run || finished_part) {
@@ -517,7 +441,7 @@ static psal_status write_figures(run *r, psal_error *err) {
 }
 
 static psal_status write_results(run *r, psal_error *err) {
-    psal_status status = r->shards > 1 ? PSAL_OK : psal_summary_suffices(r->summary, true, err);
+    psal_status status = r->shard.count > 1 ? PSAL_OK : psal_summary_suffices(r->summary, true, err);
     if (status == PSAL_OK && r->profiles) {
         status = psal_profile_writer_commit(r->profiles, err);
         r->profiles = NULL;
@@ -529,8 +453,8 @@ static psal_status write_results(run *r, psal_error *err) {
         status = psal_state_write_records(r->records, r->dataset, r->summary, &r->computation, r->profile_type, err);
     if (status == PSAL_OK && psal_options_string(r->options, "figures")) status = write_figures(r, err);
     if (status != PSAL_OK) return status;
-    status = r->shards > 1 ? psal_state_write(r->out, &r->computation, r->summary, err)
-                           : psal_state_write_statistics(r->out, &r->computation, r->summary, err);
+    status = r->shard.count > 1 ? psal_state_write(r->out, &r->computation, r->summary, err)
+                                : psal_state_write_statistics(r->out, &r->computation, r->summary, err);
     if (status == PSAL_OK) unlink(r->partial);
     return status;
 }
@@ -631,7 +555,7 @@ static int make_statistics(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK && !finished) status = write_results(&r, err);
     if (status == PSAL_OK) print_result(r.summary, r.out, r.session.info->num_classes == 1);
     if (status == PSAL_OK) print_written(&r);
-    if (status == PSAL_OK && r.shards == 1) note_few(r.summary, r.out);
+    if (status == PSAL_OK && r.shard.count == 1) note_few(r.summary, r.out);
     int result = finish(r.summary, r.dataset, status, err);
     psal_profile_writer_close(r.profiles);
     psal_summary_free(r.summary);

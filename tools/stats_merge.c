@@ -13,16 +13,8 @@
 #include "io/run_lock.h"
 #include "tools/print.h"
 #include "tools/sampling.h"
+#include "tools/shard.h"
 #include "tools/stats_figures.h"
-
-psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err) {
-    const char *slash = strrchr(path, '/'), *point = strrchr(path, '.');
-    size_t stem = point && point > (slash ? slash + 1 : path) ? (size_t)(point - path) : strlen(path);
-    int n = shards == 1 ? snprintf(out, 4096, "%s", path)
-                        : snprintf(out, 4096, "%.*s.part-%lld-of-%lld%s", (int)stem, path, (long long)shard + 1,
-                                   (long long)shards, path + stem);
-    return n < 4000 ? PSAL_OK : psal_fail(err, PSAL_ERR_ARGUMENT, "the path is too long: %s", path);
-}
 
 typedef struct joining {
     psal_computation computation; /* of the first part, and what others say beside it */
@@ -177,7 +169,7 @@ static psal_status join_profiles(const joining *j, const psal_summary *all, cons
     psal_status status = PSAL_OK;
     for (int64_t i = 0; i < j->shards && status == PSAL_OK; i++) {
         char part[4096];
-        status = psal_part_path(path, i, j->shards, part, err);
+        status = psal_shard_path(path, (psal_shard){i, j->shards}, part, err);
         if (status == PSAL_OK)
             status = copy_rows(writer, part, dtype, i * all->end / j->shards, (i + 1) * all->end / j->shards,
                                all->length, err);

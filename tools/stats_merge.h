@@ -5,9 +5,6 @@
 #include "tools/options.h"
 #include "tools/stats_state.h"
 
-/* PATH, or when there are several shards, PATH with ".part-I-of-N" before its ending; `shard` from 0. */
-psal_status psal_part_path(const char *path, int64_t shard, int64_t shards, char out[4096], psal_error *err);
-
 /* Join the parts that the command line names, in the order of their numbers, and write what it asks for. Refuses parts
  * of different runs, unfinished, missing and double ones, by name. The joined summary is the caller's; NULL on
  * failure. */
