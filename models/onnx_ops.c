@@ -376,25 +376,49 @@ static psal_node pad_with_pixels(onnx_run *r, psal_node x, const char *mode, con
     const psal_shape s = *onnx_shape(r, x);
     for (int axis = 0; axis < s.ndim && !onnx_failed(r); axis++) {
         const int64_t length = s.dim[axis], padded = before[axis] + length + after[axis];
+        /* What negative pads leave of the axis: runtimes differ where padding comes from what was cut away. */
+        const int64_t first = before[axis] < 0 ? -before[axis] : 0, end = length + (after[axis] < 0 ? after[axis] : 0);
+        bool good = padded > 0 && padded <= INT32_MAX;
         if (before[axis] == 0 && after[axis] == 0) continue;
-        int64_t *from = padded > 0 && padded <= INT32_MAX ? calloc((size_t)padded, sizeof *from) : NULL;
-        if (!from) onnx_fail(r, PSAL_ERR_MEMORY, "no memory for %" PRId64 " pixels in a row", padded);
-        for (int64_t i = 0; from && i < padded && !onnx_failed(r); i++) {
+        int64_t *from = good ? calloc((size_t)padded, sizeof *from) : NULL;
+        if (good && !from) onnx_fail(r, PSAL_ERR_MEMORY, "no memory for %" PRId64 " pixels in a row", padded);
+        for (int64_t i = 0; from && i < padded && good; i++) {
             from[i] = padded_from(mode, i - before[axis], length);
-            if (from[i] < 0)
-                onnx_fail(r, PSAL_ERR_UNSUPPORTED, "%s by %" PRId64 " and %" PRId64 " of a length of %" PRId64, mode,
-                          before[axis], after[axis], length);
+            good = from[i] >= first && from[i] < end;
         }
+        if (!good)
+            onnx_fail(r, PSAL_ERR_UNSUPPORTED, "%s by %" PRId64 " and %" PRId64 " of a length of %" PRId64, mode,
+                      before[axis], after[axis], length);
         if (!onnx_failed(r)) x = psal_gather(r->graph, x, axis, from, padded);
         free(from);
     }
     return x;
 }
 
-/* Constant: zeros around x - value, plus value. */
+/* Whether element i of a padded tensor is one of x's. */
+static bool stands_inside(const psal_shape *x, const psal_shape *padded, const int64_t *before, int64_t i) {
+    for (int axis = x->ndim; axis-- > 0; i /= padded->dim[axis]) {
+        const int64_t at = i % padded->dim[axis] - before[axis];
+        if (at < 0 || at >= x->dim[axis]) return false;
+    }
+    return true;
+}
+
+/* Constant: zeros around x, plus the number there and 0 inside. So x keeps its digits beside any number: -1e9 and -inf
+ * are what stands in front of max pooling. */
 static psal_node pad_with_number(onnx_run *r, psal_node x, double value, const int64_t *before, const int64_t *after) {
-    if (value == 0) return psal_pad(r->graph, x, before, after);
-    return psal_shift(r->graph, psal_pad(r->graph, psal_shift(r->graph, x, -value), before, after), value);
+    const psal_node y = psal_pad(r->graph, x, before, after);
+    if (value == 0 || onnx_failed(r)) return y;
+    const psal_shape padded = *onnx_shape(r, y);
+    const int64_t count = psal_shape_count(&padded);
+    psal_real *border = calloc((size_t)count, sizeof *border);
+    if (!border) onnx_fail(r, PSAL_ERR_MEMORY, "no memory for %" PRId64 " pixels", count);
+    if (!border) return PSAL_NO_NODE;
+    for (int64_t i = 0; i < count; i++)
+        if (!stands_inside(onnx_shape(r, x), &padded, before, i)) border[i] = (psal_real)value;
+    const psal_node sum = psal_add(r->graph, y, psal_constant(r->graph, border, padded));
+    free(border);
+    return sum;
 }
 
 static void build_pad(onnx_run *r) {
@@ -404,6 +428,7 @@ static void build_pad(onnx_run *r) {
     const bool number = strcmp(mode, "constant") == 0;
     double value = onnx_float(r, "value", 0);
     int64_t count, axis_count, before[PSAL_MAX_DIMS] = {0}, after[PSAL_MAX_DIMS] = {0};
+    bool taken[PSAL_MAX_DIMS] = {false};
     const int64_t *pads = onnx_integers_of(r, "pads", 1, &count);
     const int64_t *axes = onnx_has_input(r, 3) ? onnx_integers(r, 3, &axis_count) : NULL;
     if (!number && strcmp(mode, "reflect") != 0 && strcmp(mode, "edge") != 0)
@@ -419,7 +444,9 @@ static void build_pad(onnx_run *r) {
     }
     for (int64_t i = 0; i < padded; i++) {
         const int axis = axes ? onnx_axis(r, axes[i], ndim) : (int)i;
-        if (axis < 0) return;
+        if (axis >= 0 && taken[axis]) onnx_fail(r, PSAL_ERR_FORMAT, "pads of axis %d twice", axis);
+        if (axis < 0 || taken[axis]) return;
+        taken[axis] = true;
         before[axis] = pads[i];
         after[axis] = pads[padded + i];
     }

@@ -290,6 +290,16 @@ START_TEST(test_refused) {
     EQUATION("abcd,cbae->de", "image", "is both 4 and 1 long");
     EQUATION("abcd,efgh->abcdefghi", "image", "more than 8 dimensions");
 #undef EQUATION
+#define PAD(before, after, mode, what)                                         \
+    WITH(onnx_node("Pad", "image", NULL, NULL, "y"));                          \
+    node_ints(&node, "pads", 8, (int64_t[]){0, 0, 0, before, 0, 0, 0, after}); \
+    node_text(&node, "mode", mode);                                            \
+    END(what)
+    PAD(1, 4, "reflect", "reflect by 1 and 4 of a length of 4");
+    PAD(-2, 2, "reflect", "reflect by -2 and 2 of a length of 4"); /* from what was cut away */
+    PAD(-5, 2, "edge", "edge by -5 and 2 of a length of 4");
+    PAD(0, -4, "edge", "edge by 0 and -4 of a length of 4");
+#undef PAD
     WITH(onnx_node("Resize", "image", NULL, NULL, "y"));
     node_text(&node, "mode", "cubic");
     END("attribute mode 'cubic': psal has nearest");
@@ -584,6 +594,38 @@ START_TEST(test_length) {
 }
 END_TEST
 
+/* Pixels keep their digits beside any number, and what negative pads leave is padded. */
+START_TEST(test_pad) {
+    static const float infinite = -INFINITY, large = -1e9f;
+    const psal_shape shape = PSAL_SHAPE(5);
+    static const struct {
+        const char *mode;
+        int64_t before, after;
+        const float *number;
+        int from[8]; /* of the numbers 0 to 4, or -1: `number` */
+        int count;
+    } cases[] = {{"constant", 2, 1, &large, {-1, -1, 0, 1, 2, 3, 4, -1}, 8},
+                 {"constant", -1, 1, &infinite, {1, 2, 3, 4, -1}, 5},
+                 {"reflect", 2, 1, NULL, {2, 1, 0, 1, 2, 3, 4, 3}, 8},
+                 {"reflect", -1, 3, NULL, {1, 2, 3, 4, 3, 2, 1}, 7},
+                 {"edge", 1, -2, NULL, {0, 0, 1, 2}, 4}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        float found[8];
+        proto node = onnx_node("Pad", "a", "pads", cases[c].number ? "number" : NULL, "y");
+        proto tensors[2] = {onnx_tensor("pads", 7, DIMS(2)), onnx_tensor("number", 1, DIMS(1))};
+        proto_int(&tensors[0], 7, cases[c].before);
+        proto_int(&tensors[0], 7, cases[c].after);
+        if (cases[c].number) proto_bytes(&tensors[1], 9, cases[c].number, sizeof *cases[c].number);
+        node_text(&node, "mode", cases[c].mode);
+        compute_node(&node, 1, &shape, tensors, cases[c].number ? 2 : 1, found, cases[c].count);
+        for (int i = 0; i < cases[c].count; i++) {
+            const float expected = cases[c].from[i] < 0 ? *cases[c].number : value(cases[c].from[i]);
+            ck_assert_msg(found[i] == expected, "case %zu, element %d is %g, expected %g", c, i, found[i], expected);
+        }
+    }
+}
+END_TEST
+
 /* They are looked up by halving. */
 START_TEST(test_every_operator_is_found) {
     static const char *const types[] = {"Abs",  "AveragePool", "BatchNormalization", "Conv",      "Einsum", "Gelu",
@@ -610,6 +652,7 @@ int main(void) {
     tcase_add_test(tests, test_einsum);
     tcase_add_test(tests, test_scatter);
     tcase_add_test(tests, test_length);
+    tcase_add_test(tests, test_pad);
     tcase_add_test(tests, test_every_operator_is_found);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
