@@ -235,6 +235,7 @@ static void add_sequence(reader *r, json_t *model, const char *scope, const char
 
 /* The tensors of one call. */
 typedef struct call {
+    const char *layer; /* that is called */
     value_name names[MAX_INPUTS];
     const char *inputs[MAX_INPUTS];
     size_t count;
@@ -254,10 +255,16 @@ static void add_tensor(reader *r, json_t *history, const char *scope, call *to) 
     to->count++;
 }
 
+/* Tensors, alone or in lists. What else a call says must be null or false: its second argument is `training`, or a
+ * mask. */
 static void add_arguments_of(reader *r, json_t *argument, const char *scope, call *to, int depth) {
     json_t *item, *history = member(member(argument, "config"), "keras_history");
     size_t i;
-    if (json_is_array(history)) add_tensor(r, history, scope, to);
+    if (json_is_array(history))
+        add_tensor(r, history, scope, to);
+    else if (!json_is_array(argument) && argument && !json_is_null(argument) && !json_is_false(argument))
+        FAIL(r, PSAL_ERR_UNSUPPORTED,
+             "the layer '%.100s' is called with an argument that is no tensor: training must be off", to->layer);
     if (depth < MAX_NESTING) json_array_foreach(argument, i, item) add_arguments_of(r, item, scope, to, depth + 1);
 }
 
@@ -323,6 +330,7 @@ static void add_functional(reader *r, json_t *model, const char *scope, const ch
         }
         json_array_foreach(nodes, k, node) {
             const value_name made = name_value(r, scope, name, (json_int_t)k);
+            to->layer = name;
             read_call(r, node, scope, to);
             if (r->status != PSAL_OK) break;
             add_call(r, layer, to->arguments, scope, to->inputs, to->count, made.text, depth);

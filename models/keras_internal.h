@@ -11,7 +11,7 @@ typedef struct keras_value {
     const char *probability; /* that operator */
     int rank;
     int64_t channels; /* -1: not known */
-    bool reordered;   /* probabilities that went through a change of shape */
+    bool hidden;      /* made of probabilities, whose logits are no more at hand */
 } keras_value;
 
 typedef struct keras_translation {

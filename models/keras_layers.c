@@ -90,7 +90,10 @@ static void activate_layer(keras_translation *t, const char *x, int rank, int64_
 
 static void translate_activation(keras_translation *t) {
     const keras_value *x = keras_input(t, 0);
-    activate_layer(t, x->name, x->rank, x->channels);
+    if (strcmp(keras_word(t, "activation", "linear"), "linear") == 0)
+        keras_output_same(t, x);
+    else
+        activate_layer(t, x->name, x->rank, x->channels);
 }
 
 /* max(0, x), at most max_value, or with a slope below 0. */
@@ -284,6 +287,17 @@ static void translate_batch_norm(keras_translation *t) {
 
 /* ---- pooling and shapes ---- */
 
+/* What changes the order or the shape of probabilities hides the logits, and so do means of them, over positions or of
+ * an ensemble, and other arithmetic among them. Probabilities times something else are a gate, and no probabilities. */
+static void mark_hidden(keras_translation *t) {
+    keras_value *y = &t->values[t->o->outputs[0]];
+    for (size_t i = 0; i < t->o->input_count && !keras_failed(t); i++)
+        if (!keras_input(t, i)->probability) return;
+    if (keras_failed(t)) return;
+    y->probability = keras_input(t, 0)->probability;
+    y->hidden = true;
+}
+
 static void translate_pool(keras_translation *t) {
     const keras_value *x = keras_input_of_rank(t, 0, 4);
     int64_t size[2], strides[2];
@@ -300,6 +314,7 @@ static void translate_pool(keras_translation *t) {
     const bool maximum = strcmp(t->o->type, "MaxPooling2D") == 0;
     const keras_step y = keras_emit(t, maximum ? "MaxPool" : "AveragePool", x->name, NULL, NULL, attributes, 3);
     keras_output(t, y.text, 4, x->channels);
+    mark_hidden(t);
 }
 
 static void translate_global_pool(keras_translation *t) {
@@ -310,6 +325,7 @@ static void translate_global_pool(keras_translation *t) {
     const keras_step y = keras_emit_plain(t, maximum ? "GlobalMaxPool" : "GlobalAveragePool", x->name);
     const keras_step flat = keep ? y : keras_emit_plain(t, "Flatten", y.text);
     keras_output(t, flat.text, keep ? 4 : 2, x->channels);
+    mark_hidden(t);
 }
 
 static void translate_padding(keras_translation *t) {
@@ -331,14 +347,6 @@ static void translate_padding(keras_translation *t) {
     keras_output(t, y.text, 4, x->channels);
 }
 
-/* What changes the order or the shape of probabilities hides the logits. */
-static void mark_reordered(keras_translation *t, const keras_value *x) {
-    keras_value *y = &t->values[t->o->outputs[0]];
-    if (keras_failed(t) || !x->probability) return;
-    y->probability = x->probability;
-    y->reordered = true;
-}
-
 static void translate_flatten(keras_translation *t) {
     const keras_value *x = keras_input(t, 0);
     keras_want_channels_last(t);
@@ -346,7 +354,7 @@ static void translate_flatten(keras_translation *t) {
     const keras_step last = x->rank == 4 ? keras_transpose(t, x->name, true) : (keras_step){""};
     const keras_step y = keras_emit_plain(t, "Flatten", x->rank == 4 ? last.text : x->name);
     keras_output(t, y.text, 2, x->rank == 2 ? x->channels : -1);
-    mark_reordered(t, x);
+    mark_hidden(t);
 }
 
 /* Every image's numbers in Keras' order. */
@@ -359,7 +367,7 @@ static void translate_reshape(keras_translation *t) {
     if (!count) keras_fail(t, PSAL_ERR_FORMAT, "it has no target_shape");
     if (keras_failed(t)) return;
     /* A softmax of all there is commutes with it: the logits are changed, and the softmax is last. */
-    const bool commutes = x->logits && !x->reordered && count == 1 && target[1] == x->channels;
+    const bool commutes = x->logits && !x->hidden && count == 1 && target[1] == x->channels;
     const char *from = commutes ? x->logits : x->name;
     const keras_step last = x->rank == 4 ? keras_transpose(t, from, true) : (keras_step){""};
     const keras_step shape = keras_constant_integers(t, target, count + 1);
@@ -369,7 +377,7 @@ static void translate_reshape(keras_translation *t) {
         activate(t, x->probability, y.text, 2, target[1]);
     else
         keras_output(t, y.text, count + 1, target[count] > 0 ? target[count] : -1);
-    if (!commutes) mark_reordered(t, x);
+    if (!commutes) mark_hidden(t);
 }
 
 /* ---- several inputs ---- */
@@ -409,6 +417,7 @@ static void translate_merge(keras_translation *t) {
     for (size_t i = 1; i < count; i++)
         if (keras_input(t, i)->channels != channels) channels = -1;
     keras_output(t, y.text, x->rank, channels);
+    mark_hidden(t);
     free(inputs);
 }
 
@@ -429,6 +438,7 @@ static void translate_concatenate(keras_translation *t) {
     if (!keras_failed(t)) {
         const keras_step y = keras_emit_all(t, "Concat", inputs, t->o->input_count, &along, 1);
         keras_output(t, y.text, x->rank, along_channels ? channels : x->channels);
+        mark_hidden(t);
     }
     free(inputs);
 }
@@ -442,6 +452,7 @@ static void translate_rescaling(keras_translation *t) {
     keras_step y = keras_emit(t, "Mul", x->name, factor.text, NULL, NULL, 0);
     if (offset != 0) y = keras_emit(t, "Add", y.text, shift.text, NULL, NULL, 0);
     keras_output(t, y.text, x->rank, x->channels);
+    mark_hidden(t);
 }
 
 /* ---- the table ---- */
@@ -534,10 +545,12 @@ static void translate_input(keras_translation *t, const psal_port *port) {
 
 static void translate_output(keras_translation *t, const psal_port *port) {
     const keras_value *y = &t->values[port->value];
-    if (y->reordered)
-        keras_fail(t, PSAL_ERR_UNSUPPORTED,
-                   "the output '%.100s' are probabilities that went through a change of shape behind the %s",
-                   t->keras->values[port->value], y->probability);
+    if (y->hidden)
+        keras_fail(
+            t, PSAL_ERR_UNSUPPORTED,
+            "the output '%.100s' is made of probabilities, by a change of shape or arithmetic behind the %s: psal "
+            "needs the logits",
+            t->keras->values[port->value], y->probability);
     if (!keras_failed(t)) psal_describer_output(t->onnx, y->name);
 }
 

@@ -126,7 +126,7 @@ void keras_output_same(keras_translation *t, const keras_value *x) {
     if (keras_failed(t)) return;
     if (x->logits) y->logits = keras_copy_of(t, x->logits);
     y->probability = x->probability;
-    y->reordered = x->reordered;
+    y->hidden = x->hidden;
 }
 
 psal_attribute keras_integer_attribute(const char *name, int64_t integer) {

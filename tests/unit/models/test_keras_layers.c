@@ -228,6 +228,14 @@ START_TEST(test_saving) {
 }
 END_TEST
 
+/* An ensemble of two networks, whose probabilities something makes one of. */
+#define TWO_HEADS                                              \
+    LAYER("GlobalAveragePooling2D", "pool", "", FROM("image")) \
+    "," LAYER("Dense", "a", ",\"activation\":\"softmax\"",     \
+              FROM("pool")) "," LAYER("Dense", "b", ",\"activation\":\"sigmoid\"", FROM("pool"))
+#define BOTH "[[\"a\",0,0,{}],[\"b\",0,0,{}]]"
+#define HEADS "a/kernel 3,3;a/bias 3;b/kernel 3,3;b/bias 3"
+
 START_TEST(test_refusals) {
     static const char add[] = NETWORK(LAYER("Flatten", "f", "", FROM("image")) "," LAYER(
                                           "Add", "x", "", "[[\"image\",0,0,{}],[\"f\",0,0,{}]]") "," HEAD("x"),
@@ -267,7 +275,13 @@ START_TEST(test_refusals) {
         {NETWORK(LAYER("Dropout", "x", "", "") "," HEAD("x"), "out"), OUT("3"), "layer 'x' (Dropout): it has no input"},
         {add, OUT("3"), "layer 'x' (Add): its inputs have different dimensions"},
         {NETWORK(LAYER("Softmax", "s", "", FROM("image")) "," LAYER("Flatten", "f", "", FROM("s")), "f"), OUT("3"),
-         "probabilities that went through a change of shape behind the softmax"},
+         "the output 'f' is made of probabilities, by a change of shape or arithmetic behind the softmax"},
+        {NETWORK(TWO_HEADS "," LAYER("Average", "f", "", BOTH), "f"), HEADS, "'f' is made of probabilities"},
+        {NETWORK(TWO_HEADS "," LAYER("Concatenate", "f", "", BOTH), "f"), HEADS, "'f' is made of probabilities"},
+        {NETWORK(TWO_HEADS "," LAYER("Rescaling", "f", ",\"scale\":2", FROM("a")), "f"), HEADS,
+         "'f' is made of probabilities"},
+        {NETWORK(LAYER("Softmax", "s", "", FROM("image")) "," LAYER("GlobalAveragePooling2D", "f", "", FROM("s")), "f"),
+         OUT("3"), "'f' is made of probabilities"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         psal_error err = PSAL_ERROR_INIT;
@@ -312,6 +326,11 @@ START_TEST(test_damaged) {
          "depends on itself"},
         {NETWORK(LAYER("Dropout", "a", "", "[[\"image\",0,1,{}]]") "," HEAD("a"), "out"), "not the only output"},
         {NETWORK(LAYER("Dropout", "a", "", "[[7]]") "," HEAD("a"), "out"), "not the only output"},
+        {NETWORK(
+             LAYER("Dropout", "a", "",
+                   "{\"args\":[{\"config\":{\"keras_history\":[\"image\",0,0]}},true],\"kwargs\":{}}") "," HEAD("a"),
+             "out"),
+         "the layer 'a' is called with an argument that is no tensor: training must be off"},
     };
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         psal_error err = PSAL_ERROR_INIT;
