@@ -1,5 +1,5 @@
-/* Tests saliency/saliency.h: profiles against finite differences of the loss and against each other, bits, misuse. Input
- * saliency has test_input_saliency.c. */
+/* Tests saliency/saliency.h: profiles against finite differences of the loss and against each other, bits, misuse.
+ * Input saliency has test_input_saliency.c. */
 #include "tests/unit/saliency/saliency_fixture.h"
 
 /* The loss from the logits, in double. */
