@@ -9,30 +9,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "engine/draft.h"
 #include "io/onnx_tensor.h"
-
-/* A description takes some twenty times as much as its file without the weights: this is one of millions of nodes. */
-#define MAX_DESCRIPTION ((size_t)512 << 20)
-#define BLOCK ((size_t)64 << 10)
-
-/* A name that becomes a value's number. */
-typedef struct reference {
-    const char *name;
-    int *number;
-} reference;
 
 typedef struct reader {
     psal_onnx_source source;
-    psal_description *description;
-    reference *references;
-    size_t reference_count, reference_capacity;
-    uint8_t *block; /* where the description grows; the map's */
-    size_t block_used, block_size, total;
-    psal_error *err; /* the first error is kept: what comes after does nothing */
-    psal_status status;
+    psal_draft draft;
 } reader;
 
 bool psal_onnx_begins(const uint8_t *data, size_t size) {
@@ -41,53 +25,19 @@ bool psal_onnx_begins(const uint8_t *data, size_t size) {
            (((data[2] & 7) == PSAL_PROTO_BYTES && data[2] >= 0x12) || data[2] == 0x28);
 }
 
-/* ---- memory of the description ---- */
-
-static void release_heap(void *memory, size_t size) {
-    (void)size;
-    free(memory);
-}
+/* ---- fields ---- */
 
 static bool failed(const reader *r) {
-    return r->status != PSAL_OK;
+    return psal_draft_failed(&r->draft);
 }
 
-#define FAIL(r, ...) ((r)->status = failed(r) ? (r)->status : psal_fail((r)->err, __VA_ARGS__))
-
-/* `count` zeroed elements that live as long as the map; NULL after an error. */
-static void *allocate(reader *r, size_t count, size_t element) {
-    size_t size;
-    if (failed(r)) return NULL;
-    if (__builtin_mul_overflow(count, element, &size) || size > MAX_DESCRIPTION - r->total) {
-        FAIL(r, PSAL_ERR_FORMAT, "the network's description takes more than %zu MiB", MAX_DESCRIPTION >> 20);
-        return NULL;
-    }
-    size = (size / 16 + 1) * 16;
-    r->total += size;
-    if (size > r->block_size - r->block_used) {
-        const size_t wanted = size > BLOCK ? size : BLOCK;
-        uint8_t *block = calloc(1, wanted);
-        if (!block || psal_tensor_map_adopt(r->source.map, block, wanted, release_heap, r->err) != PSAL_OK) {
-            free(block);
-            FAIL(r, PSAL_ERR_MEMORY, "out of memory");
-            return NULL;
-        }
-        r->block = block;
-        r->block_size = wanted;
-        r->block_used = 0;
-    }
-    void *found = r->block + r->block_used;
-    r->block_used += size;
-    return found;
-}
+#define FAIL(r, ...) PSAL_DRAFT_FAIL(&(r)->draft, __VA_ARGS__)
 
 static const char *text_of(reader *r, psal_proto_message bytes) {
     if (bytes.size && memchr(bytes.data, '\0', bytes.size))
         FAIL(r, PSAL_ERR_FORMAT, "the name '%.*s' has a NUL in it", (int)(bytes.size < 100 ? bytes.size : 100),
              (const char *)bytes.data);
-    char *text = allocate(r, bytes.size + 1, 1);
-    if (text && bytes.size) memcpy(text, bytes.data, bytes.size);
-    return text ? text : "";
+    return psal_draft_text(&r->draft, (const char *)bytes.data, bytes.size);
 }
 
 /* How often field `number` stands in the message. */
@@ -114,39 +64,8 @@ static bool is_bytes(const psal_proto_field *f, uint32_t number) {
 
 /* ---- values ---- */
 
-/* *number becomes that of the value `bytes` when all names are known. */
-static void refer(reader *r, psal_proto_message bytes, int *number) {
-    *number = PSAL_NO_VALUE;
-    if (!bytes.size || failed(r)) return;
-    const char *name = text_of(r, bytes);
-    if (r->reference_count == r->reference_capacity) {
-        const size_t wanted = r->reference_capacity ? 2 * r->reference_capacity : 1024;
-        reference *grown = reallocarray(r->references, wanted, sizeof *grown);
-        if (!grown) {
-            FAIL(r, PSAL_ERR_MEMORY, "out of memory");
-            return;
-        }
-        r->references = grown;
-        r->reference_capacity = wanted;
-    }
-    r->references[r->reference_count++] = (reference){name, number};
-}
-
-static int compare(const void *a, const void *b) {
-    return strcmp(((const reference *)a)->name, ((const reference *)b)->name);
-}
-
-static void number_values(reader *r) {
-    psal_description *d = r->description;
-    if (failed(r)) return;
-    if (r->reference_count) qsort(r->references, r->reference_count, sizeof *r->references, compare);
-    const char **names = allocate(r, r->reference_count + 1, sizeof *names);
-    for (size_t i = 0; names && i < r->reference_count; i++) {
-        const reference *one = &r->references[i];
-        if (i == 0 || strcmp(one->name, r->references[i - 1].name) != 0) names[d->value_count++] = one->name;
-        *one->number = d->value_count - 1;
-    }
-    d->values = names;
+static void refer(reader *r, psal_proto_message name, int *number) {
+    psal_draft_refer(&r->draft, name.size ? text_of(r, name) : NULL, number);
 }
 
 static void node_title(const psal_description *d, size_t index, char text[300]) {
@@ -157,9 +76,9 @@ static void node_title(const psal_description *d, size_t index, char text[300]) 
 
 /* Each value is made once, and before it is read. */
 static void check_order(reader *r) {
-    const psal_description *d = r->description;
+    const psal_description *d = r->draft.description;
     char title[300];
-    bool *made = allocate(r, (size_t)d->value_count + 1, sizeof *made);
+    bool *made = psal_draft_allocate(&r->draft, (size_t)d->value_count + 1, sizeof *made);
     if (failed(r)) return;
     for (int v = 0; v < d->value_count; v++) made[v] = psal_tensor_map_get(r->source.map, d->values[v]) != NULL;
     for (size_t i = 0; i < d->input_count && !failed(r); i++) {
@@ -202,7 +121,7 @@ static void read_ints(reader *r, psal_proto_message message, psal_attribute *a) 
         else
             while (psal_proto_varint(&f.bytes, &value, &damaged)) count++;
     }
-    int64_t *integers = allocate(r, count, sizeof *integers);
+    int64_t *integers = psal_draft_allocate(&r->draft, count, sizeof *integers);
     if (damaged) FAIL(r, PSAL_ERR_FORMAT, "its numbers are damaged");
     if (failed(r)) return;
     while (psal_proto_next(&message, &f, &damaged)) {
@@ -221,7 +140,7 @@ static void read_floats(reader *r, psal_proto_message message, psal_attribute *a
     size_t count = 0;
     for (psal_proto_message m = message; psal_proto_next(&m, &f, &damaged);)
         if (f.number == 7) count += f.wire == PSAL_PROTO_BYTES ? f.bytes.size / 4 : 1;
-    float *numbers = allocate(r, count, sizeof *numbers);
+    float *numbers = psal_draft_allocate(&r->draft, count, sizeof *numbers);
     if (failed(r)) return;
     while (psal_proto_next(&message, &f, &damaged)) {
         if (f.number != 7) continue;
@@ -237,7 +156,7 @@ static void read_floats(reader *r, psal_proto_message message, psal_attribute *a
 
 static void read_strings(reader *r, psal_proto_message message, psal_attribute *a) {
     psal_proto_field f;
-    const char **strings = allocate(r, count_fields(message, 9), sizeof *strings);
+    const char **strings = psal_draft_allocate(&r->draft, count_fields(message, 9), sizeof *strings);
     while (next(r, &message, &f, "an attribute"))
         if (is_bytes(&f, 9)) strings[a->count++] = text_of(r, f.bytes);
     a->strings = strings;
@@ -283,19 +202,19 @@ static void read_attribute(reader *r, psal_proto_message message, psal_attribute
     if (a->type == PSAL_ATTRIBUTE_FLOATS) read_floats(r, all, a);
     if (a->type == PSAL_ATTRIBUTE_STRINGS) read_strings(r, all, a);
     if (a->type == PSAL_ATTRIBUTE_TENSOR && !failed(r))
-        r->status = psal_onnx_tensor(&r->source, tensor, &a->tensor, NULL, r->err);
+        psal_onnx_tensor(&r->source, tensor, &a->tensor, NULL, &r->draft.error);
     if (a->type == PSAL_ATTRIBUTE_STRING)
         for (message = all; next(r, &message, &f, "an attribute");)
             if (is_bytes(&f, 4)) a->text = text_of(r, f.bytes);
-    if (failed(r)) psal_fail_prefix(r->err, "attribute '%.100s'", a->name);
+    if (failed(r)) psal_fail_prefix(&r->draft.error, "attribute '%.100s'", a->name);
 }
 
 /* ---- nodes, inputs, outputs ---- */
 
 static void read_node(reader *r, psal_proto_message message, psal_operator *o) {
-    int *inputs = allocate(r, count_fields(message, 1), sizeof *inputs);
-    int *outputs = allocate(r, count_fields(message, 2), sizeof *outputs);
-    psal_attribute *attributes = allocate(r, count_fields(message, 5), sizeof *attributes);
+    int *inputs = psal_draft_allocate(&r->draft, count_fields(message, 1), sizeof *inputs);
+    int *outputs = psal_draft_allocate(&r->draft, count_fields(message, 2), sizeof *outputs);
+    psal_attribute *attributes = psal_draft_allocate(&r->draft, count_fields(message, 5), sizeof *attributes);
     psal_proto_field f;
     *o = (psal_operator){"", "", "", inputs, outputs, 0, 0, attributes, 0};
     while (next(r, &message, &f, "a node")) {
@@ -371,20 +290,20 @@ static void read_initializer(reader *r, psal_proto_message message) {
     psal_tensor tensor;
     psal_proto_message where;
     if (failed(r)) return;
-    r->status = psal_onnx_tensor(&r->source, message, &tensor, &where, r->err);
+    psal_onnx_tensor(&r->source, message, &tensor, &where, &r->draft.error);
     if (failed(r)) return;
     const char *name = text_of(r, where);
     if (!*name) FAIL(r, PSAL_ERR_FORMAT, "an initializer has no name");
     if (!failed(r))
-        r->status = psal_tensor_map_add_view(r->source.map, name, tensor.dtype, &tensor.shape, tensor.data, r->err);
+        psal_tensor_map_add_view(r->source.map, name, tensor.dtype, &tensor.shape, tensor.data, &r->draft.error);
 }
 
 static void read_graph(reader *r, psal_proto_message message) {
-    psal_description *d = r->description;
+    psal_description *d = r->draft.description;
     const psal_proto_message all = message;
-    psal_operator *operators = allocate(r, count_fields(all, 1), sizeof *operators);
-    psal_port *inputs = allocate(r, count_fields(all, 11), sizeof *inputs);
-    psal_port *outputs = allocate(r, count_fields(all, 12), sizeof *outputs);
+    psal_operator *operators = psal_draft_allocate(&r->draft, count_fields(all, 1), sizeof *operators);
+    psal_port *inputs = psal_draft_allocate(&r->draft, count_fields(all, 11), sizeof *inputs);
+    psal_port *outputs = psal_draft_allocate(&r->draft, count_fields(all, 12), sizeof *outputs);
     psal_proto_field f;
     d->operators = operators;
     d->inputs = inputs;
@@ -397,7 +316,7 @@ static void read_graph(reader *r, psal_proto_message message) {
             if (failed(r)) {
                 char title[300];
                 node_title(d, d->operator_count, title);
-                psal_fail_prefix(r->err, "%s", title);
+                psal_fail_prefix(&r->draft.error, "%s", title);
             }
             d->operator_count++;
             break;
@@ -420,7 +339,7 @@ static void read_graph(reader *r, psal_proto_message message) {
             break;
         }
     }
-    number_values(r);
+    psal_draft_number_values(&r->draft);
     check_order(r);
 }
 
@@ -440,7 +359,7 @@ static void read_opset(reader *r, psal_proto_message message) {
         FAIL(r, PSAL_ERR_UNSUPPORTED,
              "operator set %" PRIu64 " is not read, only %d to %d: export with opset_version=%d", version,
              PSAL_ONNX_OPSET_MIN, PSAL_ONNX_OPSET_MAX, PSAL_ONNX_OPSET_MAX);
-    r->description->opset = (int)version;
+    r->draft.description->opset = (int)version;
 }
 
 /* What psal itself recorded in the model, or whoever exported it for psal. */
@@ -452,11 +371,11 @@ static void read_metadata(reader *r, psal_proto_message message) {
         if (is_bytes(&f, 2)) value = text_of(r, f.bytes);
     }
     if (!failed(r) && strncmp(key, "psal.", 5) == 0)
-        r->status = psal_tensor_map_set_meta(r->source.map, key, value, r->err);
+        psal_tensor_map_set_meta(r->source.map, key, value, &r->draft.error);
 }
 
 static void read_model(reader *r, psal_proto_message message) {
-    psal_description *d = r->description;
+    psal_description *d = r->draft.description;
     psal_proto_message graph = {0};
     psal_proto_field f;
     const char *producer = "", *version = "";
@@ -471,40 +390,38 @@ static void read_model(reader *r, psal_proto_message message) {
     if (!d->opset) FAIL(r, PSAL_ERR_FORMAT, "the model does not say its operator set");
     if (failed(r)) return;
     const size_t length = strlen(producer) + strlen(version) + 2;
-    char *both = allocate(r, length, 1);
+    char *both = psal_draft_allocate(&r->draft, length, 1);
     if (both) snprintf(both, length, "%s%s%s", producer, *version ? " " : "", version);
     d->producer = both;
-    if (both) r->status = psal_tensor_map_set_meta(r->source.map, "onnx.producer", both, r->err);
-    if (!failed(r)) r->status = psal_tensor_map_set_meta(r->source.map, "format", "onnx", r->err);
+    if (both) psal_tensor_map_set_meta(r->source.map, "onnx.producer", both, &r->draft.error);
+    if (!failed(r)) psal_tensor_map_set_meta(r->source.map, "format", "onnx", &r->draft.error);
     read_graph(r, graph);
 }
 
 psal_tensor_map *psal_onnx_read(const char *path, psal_error *err) {
-    psal_error local = PSAL_ERROR_INIT;
     psal_mapped_file file;
-    if (!err) err = &local;
     if (psal_map_file(path, &file, err) != PSAL_OK) return NULL;
-    reader r = {.source = {.path = path, .map = psal_tensor_map_new()}, .err = err};
-    if (!r.source.map || psal_tensor_map_adopt(r.source.map, (void *)(uintptr_t)file.data, file.size,
-                                               psal_mapped_release, err) != PSAL_OK) {
+    psal_tensor_map *map = psal_tensor_map_new();
+    if (!map ||
+        psal_tensor_map_adopt(map, (void *)(uintptr_t)file.data, file.size, psal_mapped_release, NULL) != PSAL_OK) {
         psal_unmap_file(&file);
-        FAIL(&r, PSAL_ERR_MEMORY, "out of memory");
-    }
-    r.description = allocate(&r, 1, sizeof *r.description);
-    if (!failed(&r)) {
-        r.description->name = "";
-        r.description->file = file.data;
-        r.description->file_size = file.size;
-        read_model(&r, (psal_proto_message){file.data, file.size});
-    }
-    free(r.references);
-    if (!failed(&r)) r.description->has_external = r.source.external_count > 0;
-    psal_onnx_source_clear(&r.source);
-    if (failed(&r)) {
-        psal_fail_prefix(err, "%s", path);
-        psal_tensor_map_free(r.source.map);
+        psal_tensor_map_free(map);
+        psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
         return NULL;
     }
-    psal_tensor_map_describe(r.source.map, r.description);
-    return r.source.map;
+    reader r = {.source = {.path = path, .map = map}};
+    psal_draft_begin(&r.draft, map);
+    psal_description *d = r.draft.description;
+    if (d) {
+        d->name = "";
+        d->file = file.data;
+        d->file_size = file.size;
+        read_model(&r, (psal_proto_message){file.data, file.size});
+        d->has_external = r.source.external_count > 0;
+    }
+    psal_onnx_source_clear(&r.source);
+    if (psal_draft_finish(&r.draft, err) == PSAL_OK) return map;
+    psal_fail_prefix(err, "%s", path);
+    psal_tensor_map_free(map);
+    return NULL;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/draft.h"
+
 static void add(psal_describer *d, const char *name, const char *first, const char *second) {
     const psal_attribute attribute = {
         .name = "k", .type = PSAL_ATTRIBUTE_INTS, .text = "", .count = 2, .integers = (int64_t[]){3, 4}};
@@ -93,6 +95,27 @@ START_TEST(test_long_chain) {
 }
 END_TEST
 
+/* What takes exactly the rest does not fit any more: room is counted in sixteens, with some behind every piece. */
+START_TEST(test_limit) {
+    const size_t limit = (size_t)512 << 20;
+    psal_error err = PSAL_ERROR_INIT;
+    psal_tensor_map *map = psal_tensor_map_new();
+    psal_draft draft;
+    psal_draft_begin(&draft, map);
+    ck_assert_str_eq(psal_draft_text(&draft, "name", 2), "na");
+    ck_assert_ptr_null(psal_draft_allocate(&draft, limit - draft.total, 1));
+    ck_assert_ptr_null(psal_draft_allocate(&draft, 1, 1));
+    PSAL_DRAFT_FAIL(&draft, PSAL_ERR_IO, "later");
+    ck_assert_int_eq(psal_draft_finish(&draft, &err), PSAL_ERR_FORMAT);
+    ck_assert_str_eq(err.message, "the network's description takes more than 512 MiB");
+    ck_assert_ptr_null(psal_tensor_map_description(map));
+    psal_draft_begin(&draft, map);
+    ck_assert_ptr_null(psal_draft_allocate(&draft, SIZE_MAX / 2, 4));
+    ck_assert_int_eq(psal_draft_finish(&draft, NULL), PSAL_ERR_FORMAT);
+    psal_tensor_map_free(map);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("engine/describer");
     TCase *cases = tcase_create("describer");
@@ -100,6 +123,7 @@ int main(void) {
     tcase_add_test(cases, test_order);
     tcase_add_test(cases, test_refusals);
     tcase_add_test(cases, test_long_chain);
+    tcase_add_test(cases, test_limit);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
