@@ -256,6 +256,17 @@ bool psal_options_has(const psal_options *options, const char *name) {
     return setting->given || setting->text_count > 0;
 }
 
+const char *psal_options_given_of(const psal_options *options, const char *const *names, bool listed) {
+    for (size_t i = 0; i < options->count; i++) {
+        const char *name = psal_program_option(options->program, i)->name;
+        if (!options->settings[i].given) continue;
+        bool found = false;
+        for (size_t n = 0; names[n] && !found; n++) found = strcmp(names[n], name) == 0;
+        if (found == listed) return name;
+    }
+    return NULL;
+}
+
 bool psal_options_flag(const psal_options *options, const char *name) {
     const psal_option *option;
     const psal_setting *setting = setting_of(options, name, &option);

@@ -38,6 +38,10 @@ bool psal_options_given(const psal_options *options, const char *name);
 /* Whether it has a value: given, or by default. */
 bool psal_options_has(const psal_options *options, const char *name);
 
+/* The first option that stood on the command line and is (`listed`), or is not, one of `names` (NULL ends them); NULL
+ * when there is none. For programs that do several things: an option that does nothing is refused. */
+const char *psal_options_given_of(const psal_options *options, const char *const *names, bool listed);
+
 bool psal_options_flag(const psal_options *options, const char *name);
 /* 0 when there is no value: ask psal_options_has first where that matters. */
 int64_t psal_options_int(const psal_options *options, const char *name);

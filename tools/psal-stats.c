@@ -77,6 +77,17 @@ static const psal_program PROGRAM = {
                 "  psal-stats tail profiles.npy T.safetensors      of --profiles profiles.npy, for --mode pot\n"};
 
 /* Everything that can be known to be wrong before the network is read. */
+static psal_status refuse_idle(const psal_options *o, psal_error *err) {
+    static const char *const of_tail[] = {"quantile", "index", NULL};
+    const char *idle = psal_options_given_of(o, of_tail, true);
+    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is an option of 'psal-stats tail STORE OUT' only", idle);
+    if (psal_options_given(o, "profile-type") && !psal_options_has(o, "profiles"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--profile-type does nothing without --profiles");
+    if (psal_options_given(o, "k-salient") && !psal_options_has(o, "figures"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient does nothing without --figures");
+    return PSAL_OK;
+}
+
 static psal_status read_request(psal_stats_request *request, const psal_options *o, psal_error *err) {
     const bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
     if (logit && difference)
@@ -110,7 +121,8 @@ static psal_status read_request(psal_stats_request *request, const psal_options 
 static int make_statistics(const psal_options *options, psal_error *err) {
     psal_stats_request request;
     psal_session session = {0};
-    psal_status status = read_request(&request, options, err);
+    psal_status status = refuse_idle(options, err);
+    if (status == PSAL_OK) status = read_request(&request, options, err);
     if (status == PSAL_OK) status = psal_session_open(&session, options, err);
     int result = status == PSAL_OK ? psal_stats_make(&request, &session, NULL, err) : (int)status;
     psal_session_close(&session);

@@ -244,6 +244,24 @@ static psal_status write_figures(joining *j, const psal_options *options, psal_e
     return status;
 }
 
+/* What was computed stands in the parts. */
+static psal_status refuse_others(const psal_options *options, psal_error *err) {
+    static const char *const joins[] = {"records", "profiles", "data", "labels", "figures", "quiet", NULL};
+    static const char *const draws[] = {"records",      "profiles",  "data",    "labels",      "figures",
+                                        "quiet",        "k-salient", "weights", "weights-key", "delta",
+                                        "ignore-extra", "model",     "variant", "bn-epsilon",  "transform-input",
+                                        "preprocess",   "threads",   NULL};
+    const char *other = psal_options_given_of(options, draws, false);
+    if (other)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "merge has no option --%s: the parts say what was computed", other);
+    if (!psal_options_has(options, "figures") && (other = psal_options_given_of(options, joins, false)))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing in merge without --figures", other);
+    if (psal_options_has(options, "data") && !psal_options_has(options, "records") &&
+        !psal_options_has(options, "profiles"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data does nothing in merge without --records or --profiles");
+    return PSAL_OK;
+}
+
 psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     size_t count = psal_options_argument_count(options);
     if (count < 3) {
@@ -251,6 +269,7 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
                   "merge needs the name of the result and those of the parts: merge OUT PART...");
         return NULL;
     }
+    if (refuse_others(options, err) != PSAL_OK) return NULL;
     joining j = {0};
     const char *out = psal_options_argument(options, 1);
     psal_run_lock *lock = NULL;

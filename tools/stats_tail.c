@@ -124,9 +124,19 @@ static psal_status say(const job *j, psal_error *err) {
     return PSAL_OK;
 }
 
+/* It reads a store, not images. */
+static psal_status refuse_others(const psal_options *options, psal_error *err) {
+    static const char *const known[] = {"quantile", "index", "threads", "quiet", NULL};
+    const char *other = psal_options_given_of(options, known, false);
+    if (!other) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "tail has no option --%s: only --quantile, --index, --threads and --quiet",
+                     other);
+}
+
 psal_status psal_stats_tail(const psal_options *options, psal_error *err) {
     job j = {0};
-    psal_status status = open_job(&j, options, err);
+    psal_status status = refuse_others(options, err);
+    if (status == PSAL_OK) status = open_job(&j, options, err);
     if (status == PSAL_OK) status = fit(&j, options, err);
     psal_tensor_map *map = status == PSAL_OK ? psal_statistics_to_tensors(j.statistics, err) : NULL;
     if (status == PSAL_OK) status = map ? psal_safetensors_write(j.out, map, err) : psal_error_status(err);

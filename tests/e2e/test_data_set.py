@@ -145,9 +145,9 @@ def test_parts(out):
     out, place = out / "one", out / "parts"
     out.mkdir(), place.mkdir()
     whole_run(out, images, "--limit")
-    common = ["--quiet", "--weights", NETWORK, "--data", SPEC, "--limit", images, "--profiles", place / "p.npy"]
+    common = ["--quiet", "--weights", NETWORK, "--data", SPEC, "--profiles", place / "p.npy"]
     for part in (3, 1, 2):
-        run("psal-stats", *common, "--out", place / "s.safetensors", "--predicted", "--shard", f"{part}/3")
+        run("psal-stats", *common, "--limit", images, "--out", place / "s.safetensors", "--predicted", "--shard", f"{part}/3")
     run("psal-stats", "merge", place / "s.safetensors", *sorted(place.glob("s.part-*.safetensors")), *common, "--records",
         place / "r.csv", "--figures", place / "figures")
     one, joined = (read_tensors(p / "s.safetensors") for p in (out, place))

@@ -111,6 +111,19 @@ def test_parts():
     check("the field is there", data.count(b'"psal.only":"all"') == 1)
     old.write_bytes(data.replace(b'"psal.only":"all"', b'"psal.onlx":"all"'))
     refused("an earlier version's", "psal-stats", ("merge", scratch / "no.st", parts[0], old), "its reference set is 'all', not 'correct'")
+    join = ("merge", scratch / "no.st", *parts)
+    for option, words in ((("--only", "correct"), "merge has no option --only"), (("--out", scratch / "none.st"), "merge has no option --out"),
+                          (("--conv", "gemm"), "merge has no option --conv"), (("-k", 3), "--k-salient does nothing in merge without --figures"),
+                          (("-w", network), "--weights does nothing in merge without --figures"),
+                          (("--data", SPEC), "--data does nothing in merge without --records or --profiles")):
+        refused(f"merge {option[0]}", "psal-stats", (*join, *option), words)
+    begin = ("--data", SPEC, "--limit", IMAGES, "--out", scratch / "no.st")
+    for option, words in ((("--quantile", "0.8"), "--quantile is an option of 'psal-stats tail STORE OUT' only"),
+                          (("--index", "x.csv"), "--index is an option of 'psal-stats tail STORE OUT' only"),
+                          (("--profile-type", "float32"), "--profile-type does nothing without --profiles"),
+                          (("-k", 3), "--k-salient does nothing without --figures")):
+        refused(f"a run with {option[0]}", "psal-stats", (*begin, *option), words)
+    check("nothing was written", not (scratch / "no.st").exists())
     done = run("psal-stats", "--data", SPEC, "--limit", IMAGES, "--out", scratch / "old.st", "--shard", "2/2", "--resume")
     check("which goes on without a note", "reference set" not in done.stderr, done.stderr)
 

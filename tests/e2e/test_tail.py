@@ -231,6 +231,9 @@ def test_refusals():
     refused("the store itself", "psal-stats", ("tail", STORE, STORE), "would be lost")
     refused("no result", "psal-stats", ("tail", STORE), "tail needs a store of profiles and the name of the result")
     refused("no store", "psal-stats", ("tail", ORDINARY, scratch / "no.st"), "s.st")
+    for option in (("--only", "incorrect"), ("--limit", 5), ("--data", SPEC), ("--signed",), ("--out", scratch / "other.st"), ("-w", network)):
+        name = {"-w": "--weights"}.get(option[0], option[0])
+        refused(f"tail {name}", "psal-stats", ("tail", STORE, scratch / "no.st", *option), f"tail has no option {name}: only --quantile")
     damaged = scratch / "damaged.st"
     data = TAILS.read_bytes()
     damaged.write_bytes(data.replace(b'"psal.tail_quantile":"0.9"', b'"psal.tail_quantile":"1.9"'))

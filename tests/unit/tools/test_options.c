@@ -323,6 +323,20 @@ START_TEST(help_and_version) {
 }
 END_TEST
 
+START_TEST(given_ones_in_a_list_or_not) {
+    static const char *const list[] = {"quiet", "k-salient", "offset", NULL}, *const none[] = {NULL};
+    PARSED("--js", "-k3", "--offset=1");
+    ck_assert_str_eq(psal_options_given_of(options, list, true), "k-salient"); /* in the table's order */
+    ck_assert_str_eq(psal_options_given_of(options, list, false), "json");
+    ck_assert_ptr_null(psal_options_given_of(options, none, true));
+    psal_options_free(options);
+    options = parse("-q", "WEIGHTS", (char *)NULL);
+    ck_assert_ptr_null(psal_options_given_of(options, list, false)); /* a default is not given */
+    ck_assert_str_eq(psal_options_given_of(options, none, false), "quiet");
+    psal_options_free(options);
+}
+END_TEST
+
 START_TEST(all_defaults_are_valid_and_free_takes_null) {
     static const psal_option wrong[] = {{.kind = PSAL_OPTION_INT, .name = "n", .default_text = "five"}, {0}};
     psal_program other = {.name = "x", .options = wrong};
@@ -349,6 +363,7 @@ int main(void) {
     tcase_add_test(tests, missing_and_wrong_values);
     tcase_add_test(tests, needed_arguments_and_options);
     tcase_add_test(tests, help_and_version);
+    tcase_add_test(tests, given_ones_in_a_list_or_not);
     tcase_add_test(tests, all_defaults_are_valid_and_free_takes_null);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
