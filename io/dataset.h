@@ -33,8 +33,8 @@
  * noted. Folders whose name begins with a point are skipped at the top level.
  *
  * In an ImageFolder, .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff and .webp files count as samples, in any case, since
- * torchvision counts them too; loading those that are neither JPEG nor PNG then fails. A class folder without samples,
- * a loop of symbolic links and a listed file that is not there are errors.
+ * torchvision counts them too; loading those that are neither JPEG, PNG nor WebP then fails. A class folder without
+ * samples, a loop of symbolic links and a listed file that is not there are errors.
  *
  * A data set does not change once open, but for psal_dataset_keep; all other functions below may be called by many
  * threads at once. */

@@ -1,4 +1,4 @@
-/* image.h - photos in: JPEG and PNG files to 8-bit RGB; and a plain PNG out.
+/* image.h - photos in: JPEG, PNG and WebP files to 8-bit RGB; and a plain PNG out.
  *
  * Preprocessing is part of the result, so the pixels are those of Pillow's
  * Image.open(file).convert("RGB") bit for bit (Pillow 9.4 on libjpeg-turbo, Debian 12), which is
@@ -10,10 +10,12 @@
  *   PNG   samples of 1, 2, 4 bits are spread over 0..255; 16-bit colour keeps the high byte, but
  *         16-bit grey is clipped: every value above 255 becomes white, as Pillow's mode "I" does;
  *         alpha and transparent colours are dropped, not composed; gamma and profiles are ignored.
+ *   WebP  lossy and lossless stills, fancy upsampling; alpha is dropped as a PNG's is.
  *
  * Where Pillow refuses the pixels of a file, so do these functions. They also refuse what Pillow
  * lets pass: PNGs with wrong checksums or without their end, files far too short for the size their
- * header claims, JPEGs of more than 500 scans. Thread safe; nothing is shared. */
+ * header claims, JPEGs of more than 500 scans, animated WebPs (of which Pillow takes the first frame).
+ * Thread safe; nothing is shared. */
 #ifndef PSAL_IO_IMAGE_H
 #define PSAL_IO_IMAGE_H
 
@@ -37,7 +39,7 @@ typedef struct psal_image {
 #define PSAL_IMAGE_INIT \
     { 0, 0, NULL }
 
-/* Read the JPEG or PNG file `path` (the type is told by the content, not the name) into *image,
+/* Read the JPEG, PNG or WebP file `path` (the type is told by the content, not the name) into *image,
  * which the caller frees with psal_image_free. `max_pixels` bounds width * height; 0 means
  * PSAL_IMAGE_MAX_PIXELS. Fails with one line naming the file when it is missing, a folder, empty,
  * another type ("is a GIF"), damaged, truncated or too large; *image is then empty. */

@@ -11,5 +11,7 @@ psal_status psal_image_decode_jpeg(const uint8_t *data, size_t size, int64_t max
                                    psal_error *err);
 psal_status psal_image_decode_png(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
                                   psal_error *err);
+psal_status psal_image_decode_webp(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image,
+                                   psal_error *err);
 
 #endif

@@ -25,7 +25,6 @@ struct signature {
 static const struct signature other_types[] = {
     SIGNATURE(0, "GIF8", "a GIF image"),
     SIGNATURE(0, "BM", "a BMP image"),
-    SIGNATURE(8, "WEBP", "a WebP image"),
     SIGNATURE(0, "II*\0", "a TIFF image"),
     SIGNATURE(0, "MM\0*", "a TIFF image"),
     SIGNATURE(4, "ftypavif", "an AVIF image"),
@@ -58,24 +57,35 @@ static int has_signature(const uint8_t *data, size_t size, const struct signatur
 
 static const struct signature jpeg_type = SIGNATURE(0, "\xff\xd8\xff", "a JPEG image");
 static const struct signature png_type = SIGNATURE(0, "\x89PNG\r\n\x1a\n", "a PNG image");
+static const struct signature riff_type = SIGNATURE(0, "RIFF", "a RIFF file");
+static const struct signature webp_type = SIGNATURE(8, "WEBP", "a WebP image"); /* of a RIFF file */
 
-/* The first bytes of a JPEG or PNG, and then the end. */
+static int is_webp(const uint8_t *data, size_t size) {
+    return has_signature(data, size, &riff_type) && has_signature(data, size, &webp_type);
+}
+
+/* The first bytes of a JPEG, PNG or WebP, and then the end. */
 static int is_cut_signature(const uint8_t *data, size_t size) {
+    size_t riff = size < riff_type.size ? size : riff_type.size;
+    size_t webp = size < webp_type.offset ? 0 : size - webp_type.offset;
     return (size < jpeg_type.size && memcmp(data, jpeg_type.bytes, size) == 0) ||
-           (size < png_type.size && memcmp(data, png_type.bytes, size) == 0);
+           (size < png_type.size && memcmp(data, png_type.bytes, size) == 0) ||
+           (webp < webp_type.size && memcmp(data, riff_type.bytes, riff) == 0 &&
+            memcmp(data + size - webp, webp_type.bytes, webp) == 0);
 }
 
 static psal_status decode(const uint8_t *data, size_t size, int64_t max_pixels, psal_image *image, psal_error *err) {
     if (size == 0) return psal_fail(err, PSAL_ERR_FORMAT, "the file is empty");
     if (has_signature(data, size, &jpeg_type)) return psal_image_decode_jpeg(data, size, max_pixels, image, err);
     if (has_signature(data, size, &png_type)) return psal_image_decode_png(data, size, max_pixels, image, err);
+    if (is_webp(data, size)) return psal_image_decode_webp(data, size, max_pixels, image, err);
     if (is_cut_signature(data, size))
         return psal_fail(err, PSAL_ERR_FORMAT, "the image is truncated: it has only %zu byte%s", size,
                          size == 1 ? "" : "s");
     for (size_t i = 0; i < sizeof other_types / sizeof *other_types; i++)
         if (has_signature(data, size, &other_types[i]))
-            return psal_fail(err, PSAL_ERR_FORMAT, "is %s, expected a JPEG or PNG image", other_types[i].name);
-    return psal_fail(err, PSAL_ERR_FORMAT, "is neither a JPEG nor a PNG image");
+            return psal_fail(err, PSAL_ERR_FORMAT, "is %s, expected a JPEG, PNG or WebP image", other_types[i].name);
+    return psal_fail(err, PSAL_ERR_FORMAT, "is neither a JPEG, a PNG nor a WebP image");
 }
 
 psal_status psal_image_decode(const void *data, size_t size, const char *name, int64_t max_pixels, psal_image *image,
@@ -93,9 +103,9 @@ psal_status psal_image_decode(const void *data, size_t size, const char *name, i
 static psal_status read_all(int fd, uint8_t **data, size_t *size, psal_error *err) {
     struct stat info;
     if (fstat(fd, &info)) return psal_fail(err, PSAL_ERR_IO, "%s", strerror(errno));
-    if (S_ISDIR(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "is a folder, expected a JPEG or PNG file");
+    if (S_ISDIR(info.st_mode)) return psal_fail(err, PSAL_ERR_IO, "is a folder, expected a JPEG, PNG or WebP file");
     if (!S_ISREG(info.st_mode))
-        return psal_fail(err, PSAL_ERR_IO, "is not a regular file, expected a JPEG or PNG file");
+        return psal_fail(err, PSAL_ERR_IO, "is not a regular file, expected a JPEG, PNG or WebP file");
     if (info.st_size > PSAL_IMAGE_MAX_FILE_SIZE)
         return psal_fail(err, PSAL_ERR_MEMORY, "has %lld bytes, the limit for an image is %lld",
                          (long long)info.st_size, PSAL_IMAGE_MAX_FILE_SIZE);

@@ -16,7 +16,7 @@
 
 #define PSAL_MISTAKES_OPTIONS                                                                                   \
     {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                            \
-        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG or PNG photo.", .alias = NULL},           \
+        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG, PNG or WebP photo.", .alias = NULL},     \
         {PSAL_OPTION_STRING,                                                                                    \
          "image-target-label",                                                                                  \
          'l',                                                                                                   \

@@ -24,7 +24,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_INTS, "percent", 0, "LIST", "1,2,5,10,20,30,50", "Hide so many percent of the pixels.", .minimum = 1,
      .maximum = 99},
     {PSAL_OPTION_PATH, "mask", 0, "FILE", NULL,
-     "Instead hide what is not black in this picture (PNG or JPEG), which is as large as the network's image.",
+     "Instead hide what is not black in this picture (JPEG, PNG or WebP), which is as large as the network's image.",
      .alias = NULL},
     {PSAL_OPTION_CHOICE, "fill", 0, NULL, "mean",
      "What stands in their place: the image's mean, the image blurred, or noise of its mean and deviation.",

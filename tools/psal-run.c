@@ -20,7 +20,7 @@
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG or PNG photo.", .repeatable = true},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG, PNG or WebP photo.", .repeatable = true},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
      "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id; or for all: "
      "predicted, as without, or second, the runner-up.",

@@ -9,7 +9,7 @@
 build_needs=(
     command:cc='gcc libc6-dev' file:/usr/include/stdio.h=libc6-dev command:meson=meson command:ninja=ninja-build
     command:pkg-config=pkg-config library:openblas=libopenblas-openmp-dev library:libjpeg=libjpeg-dev
-    library:libpng=libpng-dev library:zlib=zlib1g-dev library:jansson=libjansson-dev
+    library:libpng=libpng-dev library:libwebp=libwebp-dev library:zlib=zlib1g-dev library:jansson=libjansson-dev
     library:cairo=libcairo2-dev
 )
 test_needs=(

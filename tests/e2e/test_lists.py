@@ -48,7 +48,7 @@ def bad_images(folder):
     (folder / "other.webp").write_bytes(b"RIFF\x00\x00\x00\x00WEBPVP8 ")
     (folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2000000, 2000000, 8, 2, 0, 0, 0))
                                       + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
-    return {"cut.png": "truncated", "empty.png": "", "text.jpg": "", "other.webp": "", "huge.png": ""}
+    return {"cut.png": "truncated", "empty.png": "", "text.jpg": "", "other.webp": "the WebP is damaged", "huge.png": ""}
 
 
 # ---- class folders ----

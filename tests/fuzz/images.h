@@ -1,4 +1,4 @@
-/* images.h - what the targets of the two image formats share. */
+/* images.h - what the targets of the image formats share. */
 #ifndef PSAL_TESTS_FUZZ_IMAGES_H
 #define PSAL_TESTS_FUZZ_IMAGES_H
 

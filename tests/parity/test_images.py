@@ -5,7 +5,7 @@
 
 DIR is the build directory; its tests/parity/dump_image answers for psal. The files are the same in every run unless
 --seed asks for others: JPEGs of all kinds Pillow writes and some it does not (YCCK, RGB, 4:4:0, 4:1:1), PNGs of every kind the format
-has (written here: Pillow makes few of them), damaged files, and photos from ../shared when they are there. Prints a
+has (written here: Pillow makes few of them), WebPs, damaged files, and photos from ../shared when they are there. Prints a
 line per check and "N passed, N failed"; the status is 1 when one failed.
 """
 import io
@@ -301,6 +301,50 @@ def png_kinds(rng):
     return [("png " + name, "png", data) for name, data in kinds]
 
 
+# ---- WebP ----
+
+def webp(rng, mode, width, height, **options):
+    pixels = picture(rng, width, height, len(mode))
+    if mode == "RGBA" and rng.integers(2):
+        pixels[..., 3] = rng.choice([0, 255], (height, width))  # colours that nobody sees count too
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, mode).save(buffer, "WEBP", **options)
+    return bytearray(buffer.getvalue())
+
+
+def animated_webp(rng):
+    frames = [Image.fromarray(picture(rng, 8, 6, 3), "RGB") for _ in range(2)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:])
+    return bytearray(buffer.getvalue())
+
+
+def webp_kinds(rng):
+    kinds = []
+    for mode in ("RGB", "RGBA"):
+        for _ in range(4):
+            method, quality = int(rng.integers(7)), int(rng.integers(101))
+            kinds += [
+                (f"{mode} lossy", webp(rng, mode, *random_size(rng), quality=quality, method=method)),
+                (f"{mode} lossless", webp(rng, mode, *random_size(rng), lossless=True, exact=bool(rng.integers(2)),
+                                          quality=quality, method=method)),
+            ]
+    profile, exif = rng.bytes(301), Image.Exif()
+    exif[0x0112] = 6
+    few = Image.fromarray(rng.integers(0, 5, (40, 50), dtype=np.uint8), "P")
+    few.putpalette(rng.bytes(768))
+    palette = io.BytesIO()
+    few.convert("RGB").save(palette, "WEBP", lossless=True)
+    kinds += [
+        ("palette", bytearray(palette.getvalue())),
+        ("colour profile", webp(rng, "RGB", *random_size(rng), icc_profile=profile)),
+        ("EXIF orientation", webp(rng, "RGB", *random_size(rng), exif=exif.tobytes())),
+        ("bytes after the end", webp(rng, "RGB", *random_size(rng)) + rng.bytes(50)),
+        ("large", webp(rng, "RGB", 1501, 1003, method=0)),
+    ]
+    return [("webp " + name, "webp", data) for name, data in kinds]
+
+
 # ---- the checks ----
 
 def pillow_rgb(path):
@@ -439,7 +483,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         psal = Psal(arguments.build, folder)
-        kinds = jpeg_kinds(rng) + png_kinds(rng)
+        kinds = jpeg_kinds(rng) + png_kinds(rng) + webp_kinds(rng)
         for number, (name, suffix, data) in enumerate(kinds):
             path = folder / f"{number}.{suffix}"
             path.write_bytes(data)

@@ -43,10 +43,21 @@ def files(rng):
                 size = None if colour != 3 or interlaced or depth < 8 else 5
                 yield (f"png_{name}_{depth}{'_interlaced' if interlaced else ''}",
                        make.png(rng, 9, 7, colour, depth, interlaced, extra, palette_size=size))
+    yield "webp_lossy", make.webp(rng, "RGB", 19, 13, quality=60)
+    yield "webp_lossy_alpha", make.webp(rng, "RGBA", 10, 9, quality=30)
+    yield "webp_lossless", make.webp(rng, "RGB", 9, 7, lossless=True)
+    yield "webp_lossless_alpha", make.webp(rng, "RGBA", 8, 5, lossless=True, exact=True)
 
 
 RESIZES = [(1, 1), (67, 1), (1, 41), (10, 7), (66, 41), (67, 40), (67, 41), (68, 42), (134, 82), (200, 30), (30, 200)]
 CROPS = [(0, 0, 0), (32, 28, 28), (33, 27, 30), (32, 64, 16), (20, 28, 31), (0, 100, 101), (64, 64, 64), (41, 40, 66)]
+
+
+def print_bytes(name, data):
+    print(f"static const uint8_t {name}_bytes[] = {{")
+    for at in range(0, len(data), 27):
+        print("    " + " ".join(f"{byte}," for byte in data[at:at + 27]))
+    print("};")
 
 
 def main():
@@ -54,14 +65,14 @@ def main():
     print("#ifndef PSAL_TESTS_UNIT_IO_IMAGE_GOLDEN_H\n#define PSAL_TESTS_UNIT_IO_IMAGE_GOLDEN_H\n")
     print("#include <stddef.h>\n#include <stdint.h>\n")
     rows = []
-    for name, data in files(np.random.default_rng(20221128)):
+    rng = np.random.default_rng(20221128)
+    for name, data in files(rng):
         image = make.pillow_rgb(io.BytesIO(data))
         rows.append(f'    {{"{name}", {name}_bytes, sizeof {name}_bytes, {image.width}, {image.height}, '
                     f'0x{zlib.crc32(image.tobytes()):08x}}},')
-        print(f"static const uint8_t {name}_bytes[] = {{")
-        for at in range(0, len(data), 27):
-            print("    " + " ".join(f"{byte}," for byte in data[at:at + 27]))
-        print("};")
+        print_bytes(name, data)
+    print("/* Two frames: refused. */")
+    print_bytes("webp_animated", make.animated_webp(rng))
     print("\nstruct golden_image {\n    const char *name;\n    const uint8_t *bytes;\n    size_t size;\n"
           "    int width, height;\n    uint32_t crc; /* of the pixels as RGB */\n};\n")
     print("static const struct golden_image golden_images[] = {\n" + "\n".join(rows) + "\n};\n")

@@ -42,7 +42,7 @@ static void expect_refusal(const char *path, psal_status expected, const char *s
 }
 
 START_TEST(test_type_is_told_by_content) {
-    const struct golden_image *jpeg = golden("jpeg_rgb"), *png = golden("png_rgb_8");
+    const struct golden_image *jpeg = golden("jpeg_rgb"), *png = golden("png_rgb_8"), *webp = golden("webp_lossy");
     psal_image image;
     psal_error err = PSAL_ERROR_INIT;
     ck_assert_int_eq(psal_image_load(write_file("a.png", jpeg->bytes, jpeg->size), 0, &image, &err), PSAL_OK);
@@ -51,6 +51,9 @@ START_TEST(test_type_is_told_by_content) {
     ck_assert_int_eq(psal_image_load(write_file("a.jpg", png->bytes, png->size), 0, &image, &err), PSAL_OK);
     ck_assert_uint_eq(image_crc(&image), png->crc);
     psal_image_free(&image);
+    ck_assert_int_eq(psal_image_load(write_file("b.png", webp->bytes, webp->size), 0, &image, &err), PSAL_OK);
+    ck_assert_uint_eq(image_crc(&image), webp->crc);
+    psal_image_free(&image);
     psal_image_free(&image); /* empty: fine */
     psal_image_free(NULL);
 }
@@ -58,17 +61,20 @@ END_TEST
 
 START_TEST(test_files_that_are_no_images) {
     expect_refusal(write_file("empty.jpg", "", 0), PSAL_ERR_FORMAT, "empty");
-    expect_refusal(write_file("a.jpg", "GIF89a......", 12), PSAL_ERR_FORMAT, "is a GIF image, expected a JPEG or PNG");
-    expect_refusal(write_file("b.jpg", "RIFF\1\2\3\4WEBPVP8 ", 16), PSAL_ERR_FORMAT, "WebP");
+    expect_refusal(write_file("a.jpg", "GIF89a......", 12), PSAL_ERR_FORMAT,
+                   "is a GIF image, expected a JPEG, PNG or WebP");
+    expect_refusal(write_file("b.jpg", "RIFF\0\0\0\0AVI LIST", 16), PSAL_ERR_FORMAT, "neither a JPEG");
     expect_refusal(write_file("c.jpg",
                               "\0\0\0\x18"
                               "ftypheic....",
                               16),
                    PSAL_ERR_FORMAT, "HEIC");
     expect_refusal(write_file("d.jpg", "<!DOCTYPE html><title>404", 25), PSAL_ERR_FORMAT, "an HTML page");
-    expect_refusal(write_file("e.jpg", "hello, world", 12), PSAL_ERR_FORMAT, "neither a JPEG nor a PNG");
+    expect_refusal(write_file("e.jpg", "hello, world", 12), PSAL_ERR_FORMAT, "neither a JPEG, a PNG nor a WebP");
     expect_refusal(write_file("f.jpg", "\xff\xd8", 2), PSAL_ERR_FORMAT, "truncated");
     expect_refusal(write_file("g.png", "\x89PNG\r\n", 6), PSAL_ERR_FORMAT, "truncated");
+    expect_refusal(write_file("h.webp", "RIFF\1\2\3\0WE", 10), PSAL_ERR_FORMAT, "truncated");
+    expect_refusal(write_file("i.webp", "RIFF\1\2\3\0WAVE", 12), PSAL_ERR_FORMAT, "neither a JPEG");
 }
 END_TEST
 
