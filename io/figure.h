@@ -120,13 +120,15 @@ typedef struct psal_heatmap_figure {
     const char *title, *subtitle; /* may be NULL */
     const uint8_t *rgb;           /* the photo as the network saw it: H×W×3 */
     const float *grad;            /* C×H×W */
+    const float *compared;        /* C×H×W: another gradient, whose map stands in the overlay's place; NULL: none */
+    const char *name, *compared_name; /* of the maps; NULL: "input-space saliency" */
     int channels, height, width;
     const char *true_name, *predicted_name;       /* classes; NULL: not shown */
     double true_confidence, predicted_confidence; /* 0..1; NaN: not shown */
     const char *record;                           /* what it was made with, kept in the file; may be NULL */
 } psal_heatmap_figure;
 
-/* Photo, heat map with its colour bar, and both together, side by side. */
+/* Photo, heat map with its colour bar, and both together (or another heat map, in the same colours), side by side. */
 psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path, psal_error *err);
 /* The overlay alone, one image pixel per pixel; PNG only. record: as in the figures. */
 psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,

@@ -26,9 +26,10 @@ static psal_status check_size(const uint8_t *rgb, const float *grad, int channel
     return PSAL_OK;
 }
 
-/* *out: the heat map in jet colours and the overlay, each H×W×3, one malloc'd block. */
-static psal_status paint(const uint8_t *rgb, const float *grad, int channels, int height, int width, uint8_t **out,
-                         psal_error *err) {
+/* *out: the heat map in jet colours, and the overlay or (`compared` given) its heat map, each H×W×3, one malloc'd
+ * block. */
+static psal_status paint(const uint8_t *rgb, const float *grad, const float *compared, int channels, int height,
+                         int width, uint8_t **out, psal_error *err) {
     size_t pixels = (size_t)height * (size_t)width;
     float *heat = malloc(pixels * sizeof *heat);
     uint8_t *painted = malloc(pixels * 6);
@@ -39,8 +40,14 @@ static psal_status paint(const uint8_t *rgb, const float *grad, int channels, in
         psal_fail(err, status, "out of memory for a heat map of %d x %d pixels", height, width);
     if (status == PSAL_OK) {
         for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * i);
-        psal_heatmap_overlay(heat, rgb, height, width, painted + 3 * pixels);
-    } else {
+        if (compared)
+            status = psal_heatmap(compared, channels, height, width, heat, err);
+        else
+            psal_heatmap_overlay(heat, rgb, height, width, painted + 3 * pixels);
+    }
+    if (status == PSAL_OK && compared)
+        for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * (pixels + i));
+    if (status != PSAL_OK) {
         free(painted);
         painted = NULL;
     }
@@ -110,7 +117,8 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     canvas.record = figure->record;
     canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
-    status = paint(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, &painted, err);
+    status = paint(figure->rgb, figure->grad, figure->compared, figure->channels, figure->height, figure->width,
+                   &painted, err);
     if (status != PSAL_OK) {
         fig_canvas_discard(&canvas);
         return status;
@@ -134,13 +142,15 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     cairo_t *cr = canvas.cr;
     fig_header(cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
     size_t size = (size_t)figure->height * (size_t)figure->width * 3;
+    const char *other = figure->compared_name ? figure->compared_name : "input-space saliency";
     const struct {
         const char *heading;
         const uint8_t *rgb;
         cairo_filter_t filter;
     } pictures[] = {{"photo", figure->rgb, CAIRO_FILTER_GOOD},
-                    {"input-space saliency", painted, CAIRO_FILTER_NEAREST},
-                    {"overlay", painted + size, CAIRO_FILTER_GOOD}};
+                    {figure->name ? figure->name : "input-space saliency", painted, CAIRO_FILTER_NEAREST},
+                    {figure->compared ? other : "overlay", painted + size,
+                     figure->compared ? CAIRO_FILTER_NEAREST : CAIRO_FILTER_GOOD}};
     double y = EDGE + header + heading, x = EDGE;
     for (int i = 0; i < 3; i++) {
         fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x + (cell - width) / 2, y - heading / 2 - 1.5, 0,
@@ -165,7 +175,7 @@ psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, in
     if (length < 4 || strcasecmp(path + length - 4, ".png") != 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png", path ? path : "");
     uint8_t *painted;
-    status = paint(rgb, grad, channels, height, width, &painted, err);
+    status = paint(rgb, grad, NULL, channels, height, width, &painted, err);
     if (status != PSAL_OK) return status;
     const psal_image overlay = {.width = width, .height = height, .rgb = painted + (size_t)height * (size_t)width * 3};
     status = psal_image_write_png(path, &overlay, record, err);

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "io/figure.h"
+#include "saliency/masking.h"
 #include "saliency/prediction.h"
 #include "saliency/random.h"
+#include "saliency/rank_correlation.h"
 
 /* ---- the network ---- */
 
@@ -340,6 +342,24 @@ static psal_status rank(const psal_explainer *x, psal_explanation *e, psal_error
     return psal_top_k(n, e->standardized, live, e->top_count, e->top, err);
 }
 
+/* How alike the maps of the top entries and of random ones are: all pixels, as they are painted but not clipped. */
+static psal_status compare_maps(const psal_explainer *x, psal_explanation *e, psal_error *err) {
+    const int channels = x->session->info->channels, height = x->session->height, width = x->session->width;
+    const size_t pixels = (size_t)height * (size_t)width;
+    const float *const gradients[2] = {e->gradient, e->random_gradient};
+    float *heat = malloc(pixels * sizeof *heat);
+    double *maps = malloc(2 * pixels * sizeof *maps);
+    psal_status status = heat && maps ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for two heat maps");
+    for (int m = 0; m < 2 && status == PSAL_OK; m++) {
+        status = psal_pixel_saliency(gradients[m], channels, height, width, heat, err);
+        for (size_t i = 0; i < pixels && status == PSAL_OK; i++) maps[(size_t)m * pixels + i] = (double)heat[i];
+    }
+    if (status == PSAL_OK) status = psal_spearman(maps, maps + pixels, pixels, &e->agreement, err);
+    free(heat);
+    free(maps);
+    return status;
+}
+
 /* One noisy copy. In pixels' units a channel's noise is divided by what the preprocessing divides its pixels by. */
 static void add_noise(const psal_explainer *x, psal_random *random, const float *input, float *out) {
     const psal_preprocess *prepare = &x->session->preprocess;
@@ -387,6 +407,8 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     if (e->random_gradient) leave_out(e->random_gradient, elements, e->random_maps, x->options.noise_iters);
     if (!e->maps) e->cosine = NAN;
     if (status == PSAL_OK && !e->left_out) status = rank(x, e, err);
+    e->agreement = NAN;
+    if (status == PSAL_OK && e->maps && e->random_maps) status = compare_maps(x, e, err);
     draw_free(&d);
     return status;
 }

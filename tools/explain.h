@@ -64,7 +64,8 @@ typedef struct psal_explanation {
     float *gradient, *random_gradient; /* [image]; the second NULL unless compare_random */
     float cosine;                      /* NAN without a map */
     int maps, random_maps;             /* draws that gave a map; 0: there is none, the gradient is all zeros */
-    char no_map[200];                  /* why a draw gave none, or "" */
+    double agreement; /* Spearman's correlation of the pixels of both maps; NAN: one is missing, or has no order */
+    char no_map[200]; /* why a draw gave none, or "" */
     psal_image pixels;
     double seconds_image, seconds_forward, seconds_profile, seconds_input, seconds_figures;
 } psal_explanation;

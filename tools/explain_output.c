@@ -50,7 +50,20 @@ bool psal_explanation_is_noise(const psal_explainer *x, const psal_explanation *
 static bool is_made(const psal_explainer *x, const psal_explanation *e, int file) {
     if (file != TABLE && file != RESULT && !x->options.figures) return false;
     if (file == HEATMAP || file == OVERLAY) return e->maps > 0;
-    return file != RANDOM || e->random_maps > 0;
+    return file != RANDOM || (e->maps > 0 && e->random_maps > 0);
+}
+
+/* From which rank correlation on, in percent, the map of random entries speaks against that of the top ones. */
+enum { ALIKE_PERCENT = 30, PARTLY_ALIKE_PERCENT = 10 };
+
+static void agreement_text(const psal_explainer *x, const psal_explanation *e, char *text, size_t size) {
+    if (isnan(e->agreement))
+        snprintf(text, size, "the maps cannot be compared: one is the same everywhere");
+    else if (e->agreement * 100 > ALIKE_PERCENT)
+        snprintf(text, size, "the maps agree by %.2f: this map says little about the top %s", e->agreement, entries(x));
+    else
+        snprintf(text, size, "the maps agree by %.2f: this map is %sthe top %s' own", e->agreement,
+                 e->agreement * 100 > PARTLY_ALIKE_PERCENT ? "in part " : "", entries(x));
 }
 
 /* ---- JSON ---- */
@@ -104,6 +117,7 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
     json_object_set_new(o, "cosine", psal_json_float(e->cosine));
     json_object_set_new(o, "map", is_made(x, e, HEATMAP) ? psal_json_string(file_names[HEATMAP]) : json_null());
+    json_object_set_new(o, "map_agreement", psal_json_double(e->agreement));
     json_object_set_new(o, "no_map", *e->no_map ? psal_json_string(e->no_map) : json_null());
     json_object_set_new(o, "top_filters", top_json(x, e));
     json_object_set_new(o, "settings", psal_computation_json(&x->computation));
@@ -195,6 +209,11 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                    x->options.noise_iters, e->no_map);
     if (x->options.compare_random && !e->random_maps)
         psal_print(stdout, "  no heat map of random %s: %s\n", entries(x), e->no_map);
+    if (e->maps && e->random_maps) {
+        char text[200];
+        agreement_text(x, e, text, sizeof text);
+        psal_print(stdout, "  beside %" PRId64 " random %s, %s\n", e->k, entries(x), text);
+    }
 }
 
 /* ---- files ---- */
@@ -258,13 +277,25 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
     return status;
 }
 
-static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, const float *gradient,
-                                 const char *title, const char *path, psal_error *err) {
+/* The map of the top entries, alone or beside that of random ones. */
+static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, bool compared, const char *path,
+                                 psal_error *err) {
+    char title[256], name[64], random[64];
+    snprintf(name, sizeof name, "%" PRId64 " most salient %s", e->k, entries(x));
+    snprintf(random, sizeof random, "%" PRId64 " random %s", e->k, entries(x));
+    snprintf(title, sizeof title, "Pixels that drive the %s", name);
+    if (compared) {
+        agreement_text(x, e, title, sizeof title);
+        title[0] = 'T'; /* "the maps ..." */
+    }
     psal_heatmap_figure figure = {.title = title,
+                                  .compared = compared ? e->random_gradient : NULL,
+                                  .name = compared ? name : NULL,
+                                  .compared_name = random,
                                   .subtitle = x->line,
                                   .record = x->record,
                                   .rgb = e->pixels.rgb,
-                                  .grad = gradient,
+                                  .grad = e->gradient,
                                   .channels = x->session->info->channels,
                                   .height = x->session->height,
                                   .width = x->session->width,
@@ -297,18 +328,16 @@ static psal_status write_table(const psal_explainer *x, const psal_explanation *
 
 static psal_status write_file(const psal_explainer *x, const psal_explanation *e, int file, const char *path,
                               psal_error *err) {
-    char title[128];
-    snprintf(title, sizeof title, "Pixels that drive the %lld most salient %s", (long long)e->k, entries(x));
     switch (file) {
     case PROFILE:
         return write_profile(x, e, path, err);
     case HEATMAP:
-        return write_heatmap(x, e, e->gradient, title, path, err);
+        return write_heatmap(x, e, false, path, err);
     case OVERLAY:
         return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, x->session->info->channels, x->session->height,
                                           x->session->width, x->record, path, err);
     case RANDOM:
-        return write_heatmap(x, e, e->random_gradient, "The same for random ones", path, err);
+        return write_heatmap(x, e, true, path, err);
     default:
         return write_table(x, e, path, err);
     }

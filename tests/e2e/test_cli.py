@@ -159,6 +159,49 @@ def test_command_line():
         check(option, done.returncode == 0 and word in done.stdout and not done.stderr, done.stderr.decode())
 
 
+def pixel_ranks(path):
+    """The ranks of a dumped gradient's pixels as a heat map takes them: |maximum over the channels|, blurred by [1 2 1]/4 both ways"""
+    data = path.read_bytes()
+    size = struct.unpack("<H", data[8:10])[0]
+    channels, height, width = map(int, data[10:10 + size].split(b"(")[1].split(b")")[0].split(b","))
+    values = struct.unpack(f"<{channels * height * width}f", data[10 + size:])
+    plane = [abs(max(values[c * height * width + i] for c in range(channels))) for i in range(height * width)]
+    for step, length in ((1, width), (width, height)):
+        def at(i, move):
+            place = i // step % length + move
+            place = 1 if place < 0 else length - 2 if place == length else place
+            return plane[i + (place - i // step % length) * step]
+        plane = [0.25 * at(i, -1) + 0.5 * plane[i] + 0.25 * at(i, 1) for i in range(height * width)]
+    order = sorted(range(len(plane)), key=plane.__getitem__)
+    ranks = [0] * len(plane)
+    for rank, i in enumerate(order):
+        ranks[i] = rank
+    return ranks
+
+
+def test_compare_random():
+    """The agreement of both maps is the rank correlation of their pixels, and said in words"""
+    dump, out = scratch / "compared_dump", scratch / "compared"
+    common = ["--image-path", bag, "--image-target-label", 8, "--out", out]
+    done = run(*common, "--compare-random", "--dump", dump)
+    said, result = done.stdout.decode(), json.loads((out / "result.json").read_text())
+    a, b = (pixel_ranks(dump / f"input_gradient{name}.npy") for name in ("", "_random"))
+    n = len(a)
+    expected = 1 - 6 * sum((x - y) ** 2 for x, y in zip(a, b)) / (n * (n * n - 1))  # Spearman's, no two pixels being equal
+    agreement = result["map_agreement"]
+    check("agreement", abs(agreement - expected) < 1e-4, (agreement, expected))
+    check("both maps in one figure", (out / "input_saliency_random.png").exists())
+    words = [line for line in said.splitlines() if "the maps agree by" in line]
+    check("in words", len(words) == 1 and f"beside 10 random filters, the maps agree by {agreement:.2f}: this map" in words[0], said)
+    for k in (1, 3, 100, 600):
+        done = run(*common, "--compare-random", "-k", k)
+        said, agreement = done.stdout.decode(), json.loads((out / "result.json").read_text())["map_agreement"]
+        says = "says little about" if agreement > 0.3 else "is in part" if agreement > 0.1 else "is the"
+        check(f"k {k}", f"agree by {agreement:.2f}: this map {says} " in said, (agreement, said))
+    done = run(*common, "--json")
+    check("nothing to compare", json.loads(done.stdout)["map_agreement"] is None and not (out / "input_saliency_random.png").exists())
+
+
 def test_processors():
     """Each processor: near the best one's answer, with its algorithms in the table of times, or refused in one line"""
     common = ["--weights", network, "--mode", "naive", "--image-path", bag, "--image-target-label", 8]
@@ -515,5 +558,5 @@ def test_writing():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_default, test_command_line, test_processors, test_many, test_images, test_checkpoints, test_left_over,
+    sys.exit(run_tests((test_default, test_command_line, test_compare_random, test_processors, test_many, test_images, test_checkpoints, test_left_over,
                         test_recorded_names, test_weights_key, test_arguments, test_waiting, test_statistics, test_writing), scratch))

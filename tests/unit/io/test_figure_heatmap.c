@@ -58,6 +58,34 @@ START_TEST(test_three_pictures) {
 }
 END_TEST
 
+/* Another map in the overlay's place: its square is elsewhere. */
+START_TEST(test_two_maps) {
+    static float other[2 * PIXELS];
+    psal_heatmap_figure figure = simple();
+    memset(other, 0, sizeof other);
+    for (int y = 2; y < 6; y++)
+        for (int x = 2; x < 14; x++) other[y * WIDTH + x] = 1;
+    figure.compared = other;
+    figure.name = "10 most salient filters";
+    figure.compared_name = "10 random filters";
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("h.png"), NULL), PSAL_OK);
+    png_picture picture = read_picture(in_scratch("h.png"));
+    int second = picture.width * 29 / 100, third = picture.width * 59 / 100, end = picture.width * 88 / 100;
+    color_patch left = find_color(&picture, 0x800000, second, 0, third, picture.height);
+    color_patch right = find_color(&picture, 0x800000, third, 0, end, picture.height);
+    color_patch blue = find_color(&picture, 0x000080, third, 0, end, picture.height);
+    ck_assert_int_gt(left.count, 4000);
+    ck_assert_int_gt(right.count, 4000);
+    ck_assert(left.left - second > 100 && right.left - third < 100 && right.bottom < left.top);
+    ck_assert_int_gt(blue.count, 100000);
+    free_picture(&picture);
+    other[7] = NAN;
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_heatmap_figure_write(&figure, in_scratch("i.png"), &err), PSAL_ERR_NUMERIC);
+    ck_assert_int_ne(access(in_scratch("i.png"), F_OK), 0);
+}
+END_TEST
+
 START_TEST(test_overlay_alone) {
     fill();
     float heat[PIXELS];
@@ -129,6 +157,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, test_formats);
     tcase_add_test(tests, test_three_pictures);
+    tcase_add_test(tests, test_two_maps);
     tcase_add_test(tests, test_overlay_alone);
     tcase_add_test(tests, test_extremes);
     tcase_add_test(tests, test_refused);
