@@ -47,6 +47,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_SEED] = {"psal.seed", "--seed", PSAL_FIELD_NUMBER, false},
     [PSAL_FIELD_COMPARE_RANDOM] = {"psal.compare_random", "--compare-random", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_TOP] = {"psal.top", "--top", PSAL_FIELD_NUMBER, false},
+    [PSAL_FIELD_LAYERS] = {"psal.layers", "--layers", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_FIGURES] = {"psal.figures", "--figures", PSAL_FIELD_FLAG, true},
 };
 _Static_assert(PSAL_FIELD_COUNT < 64, "psal_fields has a bit for every field, and PSAL_FIELDS_RUN one more");

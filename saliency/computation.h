@@ -60,6 +60,7 @@ typedef enum psal_field {
     PSAL_FIELD_SEED,
     PSAL_FIELD_COMPARE_RANDOM,
     PSAL_FIELD_TOP,
+    PSAL_FIELD_LAYERS,  /* "layer3, layer4": only filters of these were chosen; "": of all */
     PSAL_FIELD_FIGURES, /* whether pictures were drawn */
     PSAL_FIELD_COUNT
 } psal_field;

@@ -53,9 +53,21 @@
             .choices = "filter|row"                                                                                    \
     }
 
+/* Likewise, for psal_mistakes_needs.ranking: what the choice goes by. */
+#define PSAL_RANKING_OPTIONS                                                                                           \
+    {PSAL_OPTION_STRING, "layers", 0,                                                                                  \
+     "PREFIX",           NULL,     "Choose only among the filters, or rows, of layers whose name begins so (layer4).", \
+     .repeatable = true},                                                                                              \
+        {PSAL_OPTION_FLAG, "signed", .help = "Rank by profiles that keep the sign of the gradients."},                 \
+        {PSAL_OPTION_FLAG, "logit", .help = "Rank by profiles of the label's logit instead of the cross-entropy."}, {  \
+        PSAL_OPTION_FLAG, "logit-difference",                                                                          \
+            .help = "Rank by profiles of the predicted class's logit (or the runner-up's) minus the label's."          \
+    }
+
 typedef struct psal_subject {
     size_t index; /* in the data set */
     int label, predicted;
+    int rival;         /* the class that the label is to be told from: the predicted one or the runner-up */
     double confidence; /* of the predicted class */
     bool skipped;      /* could not be read: it is neither right nor a mistake */
 } psal_subject;
@@ -69,9 +81,12 @@ typedef struct psal_mistakes {
     psal_units units; /* what is ranked and changed: below, "filters" are rows where these are */
     int64_t filters;  /* length of the profiles */
     psal_saliency *saliency;
-    psal_mode mode; /* of the profiles: PSAL_MODE_STD or PSAL_MODE_POT */
+    psal_loss loss; /* of the profiles, and */
+    bool is_signed;
+    psal_mode mode; /* PSAL_MODE_STD or PSAL_MODE_POT */
     psal_statistics *statistics;
-    bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_statistics_rankable) */
+    bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_statistics_rankable, --layers) */
+    char layers[PSAL_FIELD_SIZE]; /* of which layers only, as recorded; "": of all */
     psal_classifier *classifier;
     psal_variants *variants; /* psal-prune's; NULL where filters are not just switched off */
     psal_subject *subjects;  /* the mistakes (or the one image that was named, mistake or not) */
@@ -89,6 +104,7 @@ typedef struct psal_mistakes {
 typedef struct psal_mistakes_needs {
     bool in_parts;       /* see psal_classifier_options */
     bool input_saliency; /* of `saliency`: heat maps too */
+    bool ranking;        /* the program has PSAL_RANKING_OPTIONS */
     int64_t right;       /* samples that are right to keep, at most */
     int64_t choose;      /* filters that there must be to choose from, since */
     const char *option;  /* this option says so: "filters"; NULL: one */
@@ -131,11 +147,12 @@ psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_s
 /* Load and prepare sample `index` of the data set: image[channels, height, width]. */
 psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err);
 
+typedef psal_status (*psal_mistakes_work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
+
 /* Call work(data, worker, i) for every subject i, several at once. The first error ends it; its message names the
  * sample. */
-psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label,
-                               psal_status (*work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err),
-                               void *data, psal_error *err);
+psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label, psal_mistakes_work work, void *data,
+                               psal_error *err);
 
 /* The columns of a table of samples that say which mistake a row is of: their titles, and their fields. */
 void psal_csv_subject_titles(psal_csv_writer *csv);
@@ -150,8 +167,8 @@ void psal_csv_measured(psal_csv_writer *csv, double value);
 /* The first row of a table (CSV) of means: choice, k, of each column its mean and its standard error, psal_settings. */
 void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count);
 
-/* A list of choices, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
-psal_status psal_parse_choices(const char *text, psal_choice *choices, int *count, psal_error *err);
+/* The list that --choices gives, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
+psal_status psal_parse_choices(const psal_options *options, psal_choice *choices, int *count, psal_error *err);
 /* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left
  * out, and where the only choice is `all` and --k was not given, it is all filters. The caller frees. */
 int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,

@@ -24,6 +24,7 @@ static const psal_option table[] = {
      "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, all, separated by "
      "commas.",
      .alias = NULL},
+    PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_DOUBLE, "rate", 0, "X", "0.001", "Learning rate of the step.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_DOUBLE, "relative", 0, "X", NULL,
      "Instead of a rate: the change has this fraction of the chosen filters' L2 norm.", .minimum = 0, .maximum = 1e6},
@@ -401,14 +402,13 @@ static psal_status prepare(run *r, psal_error *err) {
                          "--until-correct makes one step and chooses its size: without --steps and --rate");
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
-    psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->report.choice_count,
-                                            err);
-    if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    psal_status status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
+    if (status != PSAL_OK) return status;
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    const psal_mistakes_needs needs = {.in_parts = psal_options_flag(o, "until-correct"),
-                                       .right = psal_options_int(o, "right")};
+    const psal_mistakes_needs needs = {
+        .in_parts = psal_options_flag(o, "until-correct"), .ranking = true, .right = psal_options_int(o, "right")};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
         return psal_error_status(err);

@@ -11,6 +11,7 @@
 #include "io/json_input.h"
 #include "saliency/prediction.h"
 #include "saliency/reference_set.h"
+#include "tools/layers.h"
 #include "tools/neighbors_output.h"
 #include "tools/outputs.h"
 #include "tools/print.h"
@@ -264,48 +265,29 @@ static psal_status parse_query(run *r, const char *text, psal_error *err) {
     return status;
 }
 
-static bool layer_begins(const char *name, const char *prefix) {
-    size_t length = strlen(prefix);
-    return strncmp(name, prefix, length) == 0 &&
-           (name[length] == '\0' || name[length] == '.' || (length && prefix[length - 1] == '.'));
-}
-
 static psal_status choose_entries(run *r, psal_error *err) {
-    size_t prefixes = psal_options_count(r->options, "layers");
     r->report.entries = r->store.length;
-    if (prefixes == 0) return PSAL_OK;
+    if (!psal_options_given(r->options, "layers")) return PSAL_OK;
     const psal_units units = psal_aggregation_units(r->profile_options.aggregation);
     const int count = psal_model_unit_count(r->session.model, units);
     if (count != r->store.length)
         return psal_fail(err, PSAL_ERR_SHAPE,
                          "--layers: %s has %d %s, but the store's profiles have %" PRId64 " entries",
                          r->session.info->arch, count, psal_units_name(units), r->store.length);
-    int parameters = psal_model_parameter_count(r->session.model);
+    const int parameters = psal_model_parameter_count(r->session.model);
     r->ranges = malloc((size_t)parameters * sizeof *r->ranges);
-    bool *used = calloc(prefixes, sizeof *used);
-    if (!r->ranges || !used) {
-        free(used);
-        return out_of_memory(err);
-    }
+    bool *wanted = calloc((size_t)parameters, sizeof *wanted);
+    psal_status status = r->ranges && wanted ? psal_layers_wanted(r->options, r->session.model, units, wanted, err)
+                                             : out_of_memory(err);
     r->report.entries = 0;
-    for (int i = 0; i < parameters; i++) {
+    for (int i = 0; i < parameters && status == PSAL_OK; i++) {
+        if (!wanted[i]) continue;
         const psal_model_parameter *parameter = psal_model_get_parameter(r->session.model, i);
-        bool wanted = false;
-        const int first = parameter->first_unit[units];
-        for (size_t p = 0; p < prefixes && first >= 0; p++)
-            if (layer_begins(parameter->name, psal_options_string_at(r->options, "layers", p))) wanted = used[p] = true;
-        if (!wanted) continue;
         const int64_t outputs = psal_parameter_outputs(parameter).count;
-        r->ranges[r->search.range_count++] = (psal_entry_range){first, outputs};
+        r->ranges[r->search.range_count++] = (psal_entry_range){parameter->first_unit[units], outputs};
         r->report.entries += outputs;
     }
-    psal_status status = PSAL_OK;
-    for (size_t p = 0; p < prefixes && status == PSAL_OK; p++)
-        if (!used[p])
-            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--layers %s: %s has no convolution%s of that name",
-                               psal_options_string_at(r->options, "layers", p), r->session.info->arch,
-                               units == PSAL_UNITS_ROWS ? " or linear layer" : "");
-    free(used);
+    free(wanted);
     r->search.ranges = r->ranges;
     return status;
 }

@@ -28,6 +28,7 @@ static const psal_option table[] = {
      "Which filters: these, or some of them, separated by commas; salient-abs and least-abs by magnitude, as the "
      "original code ranks; all for every filter.",
      .alias = NULL},
+    PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
      "Zero the weights; or the whole channel (its normalisation, or bias, too); or disturb the weights in proportion "
      "(noise), by N(0,1) (normal), or in a random direction by the filter's norm (isotropic).",
@@ -306,12 +307,12 @@ static psal_status draw(const run *r, psal_error *err) {
 
 static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
-    psal_status status = psal_parse_choices(psal_options_string(o, "choices"), r->choices, &r->prune.choice_count, err);
-    if (status != PSAL_OK) return psal_fail_prefix(err, "--choices");
+    psal_status status = psal_parse_choices(o, r->choices, &r->prune.choice_count, err);
+    if (status != PSAL_OK) return status;
     static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    const psal_mistakes_needs needs = {.in_parts = true, .right = psal_options_int(o, "right")};
+    const psal_mistakes_needs needs = {.in_parts = true, .ranking = true, .right = psal_options_int(o, "right")};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
         return psal_error_status(err);

@@ -9,10 +9,11 @@ Needs nothing beside Python. Prints a line per failure and "N passed, N failed";
 import csv
 import json
 import shutil
+import struct
 import sys
 
 from checks import check, run_tests
-from programs import bag, run_text as run, samples, scratch, weights
+from programs import bag, read_tensors, run_text as run, samples, scratch, weights
 
 out = scratch / "out"
 
@@ -61,8 +62,70 @@ def test_refusals():
     refuse(("one sample",), "psal-finetune", "--data", samples / "labels.csv", "--quiet", *step)
 
 
+def changed(*arguments):
+    """{(layer, number within): of the filters that psal-finetune's edit of one image changes}"""
+    delta = scratch / "changed.safetensors"
+    done = run("psal-finetune", "--image-path", bag, "-l", "Bag", "-w", weights / "fashion_resnet18.safetensors", "--save-delta", delta,
+               "--rate", 0.1, "--json", "--quiet", *arguments)
+    check(f"psal-finetune {arguments}", done.returncode == 0, done.stderr)
+    header, values = read_tensors(delta)
+    return {(name.removesuffix(".filters"), number) for name, entry in header.items() if name.endswith(".filters")
+            for number in struct.unpack(f"<{entry['shape'][0]}q", values[slice(*entry["data_offsets"])])}, json.loads(done.stdout)
+
+
 def test_layers():
-    """Only psal-neighbors asks for layers by name"""
+    """--layers restricts what is chosen from; what it names must be there"""
+    for choice in ("salient", "random", "random-same-layers", "least", "naive"):
+        filters, report = changed("-k", 12, "-c", choice, "--layers", "layer1.0", "--layers", "conv1")
+        check(f"{choice} of two layers", len(filters) == 12 and all(name.startswith(("layer1.0.", "conv1.")) for name, _ in filters)
+              and report["settings"]["layers"] == "layer1.0, conv1", filters)
+    everywhere, report = changed("-k", 12, "-c", "salient")
+    check("of all layers", not any(name.startswith(("layer1.0.", "conv1.")) for name, _ in everywhere) and "layers" not in report["settings"],
+          everywhere)
+    ranking = json.loads(run("psal-run", "--json", "--quiet", "--top", 1199, "--out", scratch / "f").stdout)["top_filters"]
+    best = [(row["layer"], row["filter_in_layer"]) for row in ranking if row["layer"].startswith("layer2.1.")][:5]
+    check("the best of a layer", changed("-k", 5, "-c", "salient", "--layers", "layer2.1")[0] == set(best), best)
+    for program in ("psal-prune", "psal-finetune"):
+        whole, some = (json.loads(run(program, "-k", 16, "-c", choice, "--json", "--quiet", *layers).stdout)["rows"]
+                       for choice, layers in (("random", ("--layers", "conv1")), ("salient", ("--layers", "conv1.weight"))))
+        check(f"{program}: all filters of a layer, however chosen", all(abs(a[key] - b[key]) < 1e-12 for a, b in zip(whole, some)
+                                                                       for key in ("wrong_confidence", "true_confidence")), (whole, some))
+        refuse(("--layers layr4", "nearest: layer4, "), program, "--layers", "layr4", "-k", 1)
+        refuse(("--layers layer2.1.cnv1", "nearest: layer2.1.conv1, "), program, "--layers", "layer2.1.cnv1", "-k", 1)
+        refuse(("--layers fc", "no convolution of that name"), program, "--layers", "fc", "-k", 1)
+        refuse(("--layers",), program, "--layers", "", "-k", 1)
+        refuse(("--k 17", "16 filters in --layers"), program, "--layers", "conv1", "-k", "17")
+        refuse(("--choices", "all", "--layers"), program, "--layers", "conv1", "-c", "all")
+
+
+def test_rankings():
+    """What ranks the filters in psal-run ranks them here: another loss, signed profiles"""
+    network = weights / "fashion_resnet18.safetensors"
+    for number, flags in enumerate((("--signed",), ("--logit",), ("--logit-difference", "--signed"))):
+        stats = scratch / f"ranking{number}.safetensors"
+        done = run("psal-stats", "-w", network, "--data", samples / "labels.csv", *flags, "--out", stats, "--quiet")
+        check(f"psal-stats {flags}", done.returncode == 0, done.stderr)
+        done = run("psal-run", "-w", network, "--stats", stats, "-i", bag, "-l", "Bag", *flags, "--json", "--quiet", "--top", 5, "--figures",
+                   "none", "--out", scratch / "f")
+        check(f"psal-run {flags}", done.returncode == 0, done.stderr)
+        best = {(row["layer"], row["filter_in_layer"]) for row in json.loads(done.stdout)["top_filters"]}
+        filters, report = changed("-k", 5, "-c", "salient", *flags, "--stats", stats)
+        settings = report["settings"]
+        check(f"{flags}: the same filters", filters == best and settings["signed"] == ("--signed" in flags)
+              and settings["loss"] == next((flag[2:] for flag in flags if "logit" in flag), "cross-entropy"), (filters, best, settings))
+        for program in ("psal-prune", "psal-finetune"):
+            if len(flags) == 2:
+                words = (program, "-w", network, "--stats", stats, "--data", samples / "labels.csv", *flags, "-k", 9, "-c", "salient", "--json",
+                         "--quiet")
+                done = [run(*words, "--threads", threads) for threads in (1, 2)]
+                check(f"{program} {flags}", done[0].returncode == 0 and done[0].stdout == done[1].stdout, done[0].stderr)
+            refuse((str(stats), "cross-entropy" if len(flags) == 2 or "--logit" in flags else "'0'"), program, "-w", network, "--stats", stats, "-i", bag, "-l", "Bag")
+    for program in ("psal-prune", "psal-finetune"):
+        refuse(("no statistics known", "--signed", "psal-stats"), program, "--signed", "-k", 1)
+        refuse(("--logit and --logit-difference",), program, "--logit", "--logit-difference", "-k", 1)
+
+
+def test_store_layers():
     store = scratch / "p.npy"
     done = run("psal-stats", "--data", samples / "labels.csv", "--out", scratch / "s.safetensors", "--profiles", store, "--quiet")
     check("psal-stats", done.returncode == 0, done.stderr)
@@ -221,5 +284,5 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
+    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
                         test_samples, test_saved), scratch))

@@ -31,6 +31,7 @@ NETWORKS = ("resnet18", "vgg19", "densenet121", "inception_v3")
 REAL = "resnet50-keras"
 LOADING = "loading"
 ROWS = "rows"
+RANKINGS = "rankings"
 PHOTOS = 5
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
 
@@ -53,8 +54,8 @@ def compare(name, got, expected, tolerance):
     return good, f"{name}: got {got}, expected {expected}"
 
 
-def check_prune(build, common, model, image, label, naive, standardized, how, k, unit):
-    rows = run(build, "psal-prune", *common, "--aggregation", unit, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
+def check_prune(build, common, model, image, label, naive, standardized, how, k, unit, flags=()):
+    rows = run(build, "psal-prune", *common, *flags, "--aggregation", unit, "--how", how, "-k", k, "-c", "salient,naive,least")["rows"]
     before = confidences(model, image)
     # Filters of the auxiliary classifier, which is never computed, are not chosen: nothing would change.
     computed = [not name.startswith("AuxLogits.") for name, count in reference.filter_names(model, unit) for _ in range(count)]
@@ -69,7 +70,7 @@ def check_prune(build, common, model, image, label, naive, standardized, how, k,
         after = confidences(edited, image)
         expected = [float(after[wrong] - before[wrong]), float(after[label] - before[label]),
                     float(int(after.argmax()) == label)]
-        yield compare(f"prune {unit} {how} {row['choice']} k {k}",
+        yield compare(f"prune {unit} {how} {' '.join(flags)} {row['choice']} k {k}",
                       [row["wrong_confidence"], row["true_confidence"], row["now_right"]], expected, 1e-4)
 
 
@@ -134,6 +135,28 @@ def check_network(build, weights, samples, unit="filter", steps=STEPS):
             np.savez(f"{folder}/stats.npz", mean=mean, std=std)
             yield sample, list(check_sample(build, weights, f"{folder}/stats.npz", model, path, label, naive, mean, std, (2, 9),
                                             steps, unit))
+
+
+def check_rankings(build):
+    """Filters chosen by other profiles: signed ones, and those of the logits"""
+    weights = ROOT / "weights" / "fashion_resnet18.safetensors"
+    model, metadata = reference.load_network(weights)
+    sample, label = SAMPLES[0]
+    path = ROOT / "weights" / "fashion_samples" / f"{sample}.png"
+    image = reference.preprocess(path, metadata["psal.preprocess"])
+    before = confidences(model, image)
+    wrong = max((c for c in range(len(before)) if c != label), key=lambda c: float(before[c]))
+    for flags, signed, loss in ((("--signed",), True, {}), (("--logit",), False, {"logit": label}),
+                                (("--logit-difference", "--signed"), True, {"logit_difference": (wrong, label)})):
+        naive, _ = reference.naive_profile(model, image, label, "filter", signed, **loss)
+        generator = np.random.default_rng(6)
+        size = float(naive.abs().mean())
+        mean, std = generator.uniform(-size, size, len(naive)), generator.uniform(size, 9 * size, len(naive))
+        standardized = reference.standardize(naive.double(), torch.from_numpy(mean), torch.from_numpy(std))
+        with tempfile.TemporaryDirectory() as folder:
+            np.savez(f"{folder}/stats.npz", mean=mean, std=std)
+            common = ["--weights", weights, "--stats", f"{folder}/stats.npz", "-i", path, "-l", label]
+            yield " ".join(flags), list(check_prune(build, common, model, image, label, naive, standardized, "weights", 9, "filter", flags))
 
 
 def check_box(build, arch):
@@ -238,12 +261,13 @@ def check_real(build):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
-    parser.add_argument("--only", choices=(*NETWORKS, ROWS, LOADING, REAL), help="one network")
+    parser.add_argument("--only", choices=(*NETWORKS, ROWS, RANKINGS, LOADING, REAL), help="one network")
     arguments = parser.parse_args()
     passed = failed = skipped = 0
-    for arch in [arguments.only] if arguments.only else (*NETWORKS, ROWS, LOADING, REAL):
+    for arch in [arguments.only] if arguments.only else (*NETWORKS, ROWS, RANKINGS, LOADING, REAL):
         samples = (check_real(arguments.build) if arch == REAL else check_loading(arguments.build) if arch == LOADING
-                   else check_rows(arguments.build) if arch == ROWS else check_box(arguments.build, arch))
+                   else check_rows(arguments.build) if arch == ROWS else check_rankings(arguments.build) if arch == RANKINGS
+                   else check_box(arguments.build, arch))
         if samples is None:
             print(f"{arch}: skipped (needs weights/fetch {REAL} and ../shared/imagenet-sample)")
             skipped += 1

@@ -1,0 +1,183 @@
+#include "tools/mistakes_find.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/tally.h"
+
+/* A prediction for each sample of the data set. */
+typedef struct predictions {
+    psal_subject *all;
+    char **reasons; /* of the samples that were skipped; NULL: none are */
+} predictions;
+
+static psal_status predict(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
+    psal_subject *all = ((predictions *)data)->all;
+    char **reasons = ((predictions *)data)->reasons;
+    const psal_mistakes *mistakes = worker->mistakes;
+    psal_status status = psal_mistakes_image(mistakes, i, worker->image, err);
+    const float *logits;
+    if (status != PSAL_OK && reasons && psal_skippable(err)) {
+        all[i] = (psal_subject){.index = i, .skipped = true};
+        reasons[i] = strdup(err->message);
+        *err = (psal_error)PSAL_ERROR_INIT;
+        return reasons[i] ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    }
+    if (status == PSAL_OK) status = psal_classifier_run(worker->classifier, worker->image, NULL, &logits, err);
+    if (status != PSAL_OK) return status;
+    double *confidences = malloc((size_t)mistakes->classes * sizeof *confidences);
+    if (!confidences) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", mistakes->classes);
+    psal_confidences(logits, mistakes->classes, confidences);
+    int predicted = psal_predicted_class(logits, mistakes->classes, -1);
+    const int label = psal_dataset_label(mistakes->dataset, i);
+    all[i] = (psal_subject){.index = i,
+                            .label = label,
+                            .predicted = predicted,
+                            .rival = psal_predicted_class(logits, mistakes->classes, label),
+                            .confidence = confidences[predicted]};
+    free(confidences);
+    return PSAL_OK;
+}
+
+/* Samples to choose from. */
+typedef struct group {
+    size_t *index; /* [count] in the data set, */
+    int *classes;  /* [count] and their labels */
+    size_t count;
+} group;
+
+/* The samples that are right, or that are not. */
+static psal_status gather(const psal_subject *all, size_t count, bool right, group *out, psal_error *err) {
+    *out = (group){malloc((count + 1) * sizeof *out->index), malloc((count + 1) * sizeof *out->classes), 0};
+    if (!out->index || !out->classes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].skipped || (all[i].predicted == all[i].label) != right) continue;
+        out->index[out->count] = i;
+        out->classes[out->count++] = all[i].label;
+    }
+    return PSAL_OK;
+}
+
+static void group_free(group *g) {
+    free(g->index);
+    free(g->classes);
+}
+
+static psal_status load_right(psal_mistakes *mistakes, const group *right, const size_t *chosen, size_t count,
+                              psal_error *err) {
+    mistakes->right = calloc(count + 1, sizeof *mistakes->right);
+    mistakes->right_labels = calloc(count + 1, sizeof *mistakes->right_labels);
+    mistakes->right_index = calloc(count + 1, sizeof *mistakes->right_index);
+    if (!mistakes->right || !mistakes->right_labels || !mistakes->right_index)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
+        float *image = malloc(psal_session_image_size(mistakes->session) * sizeof *image);
+        if (!image) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples that are right", count);
+        mistakes->right_labels[i] = right->classes[chosen[i]];
+        mistakes->right_index[i] = right->index[chosen[i]];
+        mistakes->right[mistakes->right_count++] = image;
+        psal_status status = psal_mistakes_image(mistakes, mistakes->right_index[i], image, err);
+        if (status != PSAL_OK) return status;
+    }
+    return PSAL_OK;
+}
+
+/* Draw what --right asks for. */
+static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, size_t count, size_t wanted,
+                              psal_error *err) {
+    const psal_sampling sampling = {.wanted = wanted, .drawn = true, .seed = mistakes->sampling.seed};
+    group right = {0};
+    size_t *chosen = NULL, chosen_count;
+    if (sampling.wanted == 0) return PSAL_OK;
+    psal_status status = gather(all, count, true, &right, err);
+    if (status == PSAL_OK)
+        status = psal_sampling_choose(&sampling, right.classes, right.count, &chosen, &chosen_count, err);
+    if (status == PSAL_OK && chosen_count < sampling.wanted)
+        psal_note(&mistakes->session->notes, "--right %zu: only %zu samples are right", sampling.wanted, chosen_count);
+    if (status == PSAL_OK) status = load_right(mistakes, &right, chosen, chosen_count, err);
+    free(chosen);
+    group_free(&right);
+    return status;
+}
+
+/* The mistakes, or those of them that --limit or --first leaves; or the one image that was named. */
+static psal_status keep_subjects(psal_mistakes *mistakes, psal_subject *all, size_t count, bool named,
+                                 psal_error *err) {
+    group wrong = {0};
+    size_t *chosen = NULL, chosen_count = 0;
+    psal_status status = PSAL_OK;
+    if (named) {
+        mistakes->subject_count = mistakes->found = count;
+        snprintf(mistakes->sampled, sizeof mistakes->sampled, "all");
+        return PSAL_OK;
+    }
+    status = gather(all, count, false, &wrong, err);
+    if (status == PSAL_OK)
+        status = psal_sampling_choose(&mistakes->sampling, wrong.classes, wrong.count, &chosen, &chosen_count, err);
+    psal_computation how = {0};
+    psal_sampling_record(&mistakes->sampling, wrong.count, &how);
+    memcpy(mistakes->sampled, how.value[PSAL_FIELD_SAMPLING], sizeof mistakes->sampled);
+    mistakes->found = wrong.count;
+    for (size_t i = 0; i < chosen_count && status == PSAL_OK; i++)
+        all[mistakes->subject_count++] = all[wrong.index[chosen[i]]];
+    free(chosen);
+    group_free(&wrong);
+    return status;
+}
+
+/* Predict all samples; which of them were skipped goes to mistakes->skipped, in their order. */
+static psal_status predict_all(psal_mistakes *mistakes, psal_subject *all, size_t count, psal_error *err) {
+    predictions data = {all, mistakes->skip_bad ? calloc(count, sizeof *data.reasons) : NULL};
+    if (mistakes->skip_bad && !data.reasons)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    psal_status status = psal_mistakes_run(mistakes, "images", count, false, true, predict, &data, err);
+    for (size_t i = 0; i < count && data.reasons; i++) {
+        if (!data.reasons[i]) continue;
+        psal_error why = {.status = PSAL_ERR_FORMAT};
+        snprintf(why.message, sizeof why.message, "%s", data.reasons[i]);
+        if (status == PSAL_OK)
+            status = psal_skipped_add(&mistakes->skipped, psal_dataset_name(mistakes->dataset, i), &why, err);
+        free(data.reasons[i]);
+    }
+    free(data.reasons);
+    if (status == PSAL_OK && mistakes->skipped.count == count)
+        return psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad; the first: %s", count,
+                         mistakes->skipped.at[0].reason);
+    return status;
+}
+
+/* Quiet or not: what are taken for mistakes may be none. */
+static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t count) {
+    psal_tally tally = {0};
+    char text[300];
+    for (size_t i = 0; i < count; i++)
+        if (!all[i].skipped) psal_tally_add(&tally, all[i].label, all[i].predicted);
+    if (psal_tally_doubt(&tally, text)) psal_note_warning(&mistakes->session->notes, "%s", text);
+}
+
+psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_options *options, size_t right, psal_error *err) {
+    size_t count = psal_dataset_count(mistakes->dataset);
+    bool named = !psal_options_has(options, "data");
+    psal_subject *all = calloc(count, sizeof *all);
+    if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
+    for (size_t i = 0; i < count; i++) {
+        int label = psal_dataset_label(mistakes->dataset, i);
+        if (label < mistakes->classes) continue;
+        free(all);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has label %d, but the network has classes 0 to %d",
+                         psal_dataset_name(mistakes->dataset, i), label, mistakes->classes - 1);
+    }
+    psal_status status = predict_all(mistakes, all, count, err);
+    if (status == PSAL_OK) note_doubt(mistakes, all, count);
+    if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
+    if (status == PSAL_OK) status = keep_subjects(mistakes, all, count, named, err);
+    mistakes->subjects = all;
+    if (status == PSAL_OK && mistakes->subject_count == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples",
+                         count - mistakes->skipped.count);
+    if (status == PSAL_OK && named && all[0].predicted == all[0].label)
+        psal_note(&mistakes->session->notes, "%s is not a mistake: it is classified as %s, rightly",
+                  psal_dataset_name(mistakes->dataset, 0), psal_labels_name(mistakes->session->labels, all[0].label));
+    return status;
+}

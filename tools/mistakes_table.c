@@ -1,0 +1,142 @@
+/* What the tables of mistakes have in common, and the options that say what stands in them. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+#include "tools/mistakes.h"
+#include "tools/print.h"
+
+void psal_csv_subject_titles(psal_csv_writer *csv) {
+    static const char *const titles[] = {"index", "name", "label", "predicted"};
+    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) psal_csv_text(csv, titles[i]);
+}
+
+void psal_csv_subject(psal_csv_writer *csv, const psal_mistakes *mistakes, size_t i) {
+    const psal_subject *subject = &mistakes->subjects[i];
+    psal_csv_int(csv, (int64_t)subject->index);
+    psal_csv_text(csv, psal_dataset_name(mistakes->dataset, subject->index));
+    psal_csv_int(csv, subject->label);
+    psal_csv_int(csv, subject->predicted);
+}
+
+void psal_mistakes_print(const psal_mistakes *mistakes) {
+    const psal_labels *labels = mistakes->session->labels;
+    if (mistakes->subject_count == 1) {
+        const psal_subject *one = &mistakes->subjects[0];
+        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(mistakes->dataset, one->index),
+                   psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted),
+                   100 * one->confidence);
+    } else {
+        if (mistakes->subject_count < mistakes->found) printf("%zu of ", mistakes->subject_count);
+        printf("%zu mistakes of %zu samples", mistakes->found, psal_dataset_count(mistakes->dataset));
+        if (mistakes->skipped.count) printf(", %zu skipped", mistakes->skipped.count);
+        printf("\n");
+    }
+}
+
+/* ---- options ---- */
+
+void psal_print_mean(double mean, double error, bool sign, int width, int error_width, int decimals) {
+    char number[64] = "-", around[64] = "";
+    if (!isnan(mean)) snprintf(number, sizeof number, sign ? "%+.*f" : "%.*f", decimals, mean);
+    if (error > 0) snprintf(around, sizeof around, " +-%.*f", decimals, error);
+    psal_print(stdout, "  %*s%-*s", width, number, error_width, around);
+}
+
+void psal_csv_measured(psal_csv_writer *csv, double value) {
+    if (isnan(value))
+        psal_csv_text(csv, NULL);
+    else
+        psal_csv_double(csv, value);
+}
+
+void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count) {
+    psal_csv_text(csv, "choice");
+    psal_csv_text(csv, "k");
+    for (int c = 0; c < count; c++) {
+        char name[64];
+        psal_csv_text(csv, columns[c]);
+        snprintf(name, sizeof name, "%s_se", columns[c]);
+        psal_csv_text(csv, name);
+    }
+    psal_csv_text(csv, "psal_settings");
+    psal_csv_end_record(csv);
+}
+
+static psal_status parse_list(const char *text, psal_choice *choices, int *count, psal_error *err) {
+    *count = 0;
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        int found = -1;
+        for (int c = 0; c < PSAL_CHOICE_COUNT; c++) {
+            const char *name = psal_choice_name((psal_choice)c);
+            if (strlen(name) == length && strncmp(name, text, length) == 0) found = c;
+        }
+        if (found < 0)
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive, salient-abs, "
+                "least-abs or all",
+                (int)(length > 100 ? 100 : length), text);
+        for (int i = 0; i < *count; i++)
+            if ((int)choices[i] == found)
+                return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is named twice", psal_choice_name((psal_choice)found));
+        choices[(*count)++] = (psal_choice)found;
+        text += length + (text[length] == ',');
+    }
+    return *count ? PSAL_OK : psal_fail(err, PSAL_ERR_ARGUMENT, "expected a list of ways to choose filters");
+}
+
+psal_status psal_parse_choices(const psal_options *options, psal_choice *choices, int *count, psal_error *err) {
+    psal_status status = parse_list(psal_options_string(options, "choices"), choices, count, err);
+    for (int i = 0; i < *count && status == PSAL_OK; i++)
+        if (choices[i] == PSAL_CHOICE_ALL && psal_options_given(options, "layers"))
+            status = psal_fail(err, PSAL_ERR_ARGUMENT, "all is of every layer: it does not go with --layers");
+    return status == PSAL_OK ? status : psal_fail_prefix(err, "--choices");
+}
+
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,
+                                int choice_count, int *count, psal_error *err) {
+    size_t given;
+    const int64_t *list = psal_options_ints(options, "k", &given);
+    const bool *live = choice_count == 1 && choices[0] == PSAL_CHOICE_ALL ? NULL : mistakes->live;
+    int64_t most = psal_choosable(mistakes->session->model, mistakes->units, live),
+            *k = malloc((given + 1) * sizeof *k);
+    *count = 0;
+    if (!k) {
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list of %zu numbers", given);
+        return NULL;
+    }
+    memcpy(k, list, given * sizeof *k);
+    if (choice_count == 1 && choices[0] == PSAL_CHOICE_ALL && !psal_options_given(options, "k")) {
+        k[0] = most;
+        given = 1;
+    }
+    qsort(k, given, sizeof *k, ascending);
+    for (size_t i = 0; i < given; i++) {
+        if (k[i] > most && psal_options_given(options, "k")) {
+            psal_fail(err, PSAL_ERR_ARGUMENT, "--k %lld: %s has %lld %s%s that can be chosen", (long long)k[i],
+                      mistakes->session->info->arch, (long long)most, psal_units_name(mistakes->units),
+                      *mistakes->layers ? " in --layers" : "");
+            free(k);
+            return NULL;
+        }
+        if (k[i] <= most && (*count == 0 || k[i] != k[*count - 1])) k[(*count)++] = k[i];
+    }
+    return k;
+}
+
+psal_status psal_mistakes_check_outputs(const psal_options *options, const char *const *names, psal_error *err) {
+    for (; *names; names++) {
+        const char *path = psal_options_string(options, *names);
+        if (path && psal_atomic_file_check(path, err) != PSAL_OK) return psal_fail_prefix(err, "--%s", *names);
+    }
+    return PSAL_OK;
+}
