@@ -9,12 +9,12 @@
 
 #include "io/csv.h"
 #include "io/figure.h"
-#include "io/image.h"
 #include "io/json_output.h"
 #include "saliency/masking.h"
 #include "saliency/prediction.h"
 #include "saliency/random.h"
 #include "tools/check_map.h"
+#include "tools/check_region.h"
 #include "tools/print.h"
 
 /* Which pixels. */
@@ -37,8 +37,10 @@ typedef struct run {
     int64_t k;
     double boost;
     psal_fill fill;
-    bool *mask;             /* [pixels] of --mask; NULL: the heat map's */
-    int64_t pixels, hidden; /* of the image; by --mask */
+    float *photo;           /* [image] of --fill-image, which stands in the place of hidden pixels; NULL: `fill` does */
+    const char *region;     /* the option that says which pixels; NULL: the heat map does, */
+    bool *mask;             /* and [pixels] those it marks; NULL */
+    int64_t pixels, hidden; /* of the image; by `mask` */
     result *results;        /* [subject][step][series]; NAN where there is no heat map */
     int64_t maps;           /* subjects that have one */
     psal_interval *means;   /* [step][series][column] */
@@ -150,7 +152,9 @@ static psal_status experiment(void *data, psal_mistakes_worker *w, size_t i, psa
     if (status == PSAL_OK && none)
         for (size_t j = cell(r, i, 0, 0); j < cell(r, i + 1, 0, 0); j++)
             r->results[j] = (result){NAN, NAN, NAN, NAN, NAN};
-    if (status == PSAL_OK && !none)
+    if (status == PSAL_OK && !none && r->photo)
+        memcpy(m.filling, r->photo, psal_session_image_size(s) * sizeof *m.filling);
+    else if (status == PSAL_OK && !none)
         status = psal_fill_image(r->fill, w->image, s->info->channels, s->height, s->width,
                                  psal_check_seed(r->check, i), m.filling, err);
     if (status == PSAL_OK && !none) {
@@ -208,13 +212,13 @@ static psal_status say(run *r, psal_error *err) {
         if (status == PSAL_OK) status = interval_of(r, step, MARKED, control, 3, &righter[control - REGION], err);
     }
     if (status != PSAL_OK) return status;
-    const char *what = r->mask ? "that --mask marks" : "that the heat map marks";
     snprintf(sentence[0], PSAL_SENTENCE_SIZE,
-             "Hiding the %.3g %% of the pixels %s takes the standardized saliency of the %" PRId64
+             "Hiding the %.3g %% of the pixels that %s%s marks takes the standardized saliency of the %" PRId64
              " top filters from %.2f to %.2f; a random region of as many pixels to %.2f, the same shape elsewhere to "
              "%.2f.",
-             percent_hidden(r, step), what, r->k, mean_of(r, 0, MARKED, 0), mean_of(r, step, MARKED, 0),
-             mean_of(r, step, REGION, 0), mean_of(r, step, MOVED, 0));
+             percent_hidden(r, step), r->region ? "--" : "the heat map", r->region ? r->region : "", r->k,
+             mean_of(r, 0, MARKED, 0), mean_of(r, step, MARKED, 0), mean_of(r, step, REGION, 0),
+             mean_of(r, step, MOVED, 0));
     snprintf(
         sentence[1], PSAL_SENTENCE_SIZE,
         "It makes %.0f %% right (random region: %.0f %%, same shape: %.0f %%), and the confidence of the true class "
@@ -264,12 +268,16 @@ static psal_status summarize(void *data, psal_error *err) {
 
 /* ---- output ---- */
 
+static const char *fill_name(const run *r) {
+    return r->photo ? "photo" : psal_fill_name(r->fill);
+}
+
 static void print_table(const void *data) {
     const run *r = data;
     const psal_mistakes *m = &r->check->mistakes;
     if (r->maps < (int64_t)m->subject_count)
         printf("%" PRId64 " of them have no heat map and are left out.\n", (int64_t)m->subject_count - r->maps);
-    psal_print(stdout, "Pixels hidden (%s); controls: %d draw%s each.\n\n", psal_fill_name(r->fill), r->draws,
+    psal_print(stdout, "Pixels hidden (%s); controls: %d draw%s each.\n\n", fill_name(r), r->draws,
                r->draws == 1 ? "" : "s");
     psal_print(stdout, "hidden %%  %-14s  %20s  %15s  %16s  %11s\n", "pixels", "saliency +- sd", "true confidence",
                "wrong confidence", "now right %");
@@ -322,7 +330,7 @@ static void write_samples(const void *data, psal_csv_writer *csv) {
 static void add_json(const void *data, json_t *root) {
     const run *r = data;
     json_t *rows = json_array();
-    json_object_set_new(root, "fill", psal_json_string(psal_fill_name(r->fill)));
+    json_object_set_new(root, "fill", psal_json_string(fill_name(r)));
     json_object_set_new(root, "draws", json_integer(r->draws));
     json_object_set_new(root, "k_salient", json_integer(r->k));
     json_object_set_new(root, "boost_factor", psal_json_double(r->boost));
@@ -364,9 +372,9 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
     }
     for (int step = 0; step < r->steps; step++) x[step] = percent_hidden(r, step);
     char detail[96], subtitle[400];
-    snprintf(detail, sizeof detail, "%" PRId64 " top filters, fill: %s", r->k, psal_fill_name(r->fill));
+    snprintf(detail, sizeof detail, "%" PRId64 " top filters, fill: %s", r->k, fill_name(r));
     psal_check_subtitle(r->check, detail, "bands", subtitle, sizeof subtitle);
-    const psal_curves_figure figure = {.title = r->mask ? "Pixels of a mask hidden" : "Pixels of the heat map hidden",
+    const psal_curves_figure figure = {.title = r->mask ? "Pixels of a region hidden" : "Pixels of the heat map hidden",
                                        .subtitle = subtitle,
                                        .record = r->check->record,
                                        .x_label = "pixels hidden (%)",
@@ -384,29 +392,6 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
 }
 
 /* ---- */
-
-/* What is not black in the file is hidden. */
-static psal_status read_mask(run *r, const char *path, psal_error *err) {
-    const psal_session *s = &r->check->session;
-    psal_image image = PSAL_IMAGE_INIT;
-    psal_status status = psal_image_load(path, 0, &image, err);
-    if (status == PSAL_OK && (image.width != s->width || image.height != s->height))
-        status = psal_fail(err, PSAL_ERR_ARGUMENT,
-                           "%s: the mask has %d x %d pixels, but the network's image, which it is to cover, %d x %d "
-                           "(width x height)",
-                           path, image.width, image.height, s->width, s->height);
-    if (status == PSAL_OK && !(r->mask = malloc((size_t)r->pixels * sizeof *r->mask)))
-        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a mask of %" PRId64 " pixels", r->pixels);
-    for (int64_t i = 0; i < r->pixels && status == PSAL_OK; i++) {
-        r->mask[i] = image.rgb[3 * i] || image.rgb[3 * i + 1] || image.rgb[3 * i + 2];
-        r->hidden += r->mask[i];
-    }
-    psal_image_free(&image);
-    if (status == PSAL_OK && (r->hidden == 0 || r->hidden == r->pixels))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: %s pixel of the mask is black: there is %s to hide", path,
-                         r->hidden ? "no" : "every", r->hidden ? "everything" : "nothing");
-    return status;
-}
 
 static int ascending(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -441,13 +426,13 @@ static psal_status prepare(void *data, psal_error *err) {
     run *r = data;
     psal_check *c = r->check;
     psal_mistakes *m = &c->mistakes;
-    const char *mask = psal_options_string(c->options, "mask");
-    if (mask && psal_options_given(c->options, "percent"))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --mask and --percent");
-    psal_status status = psal_check_open(c, err);
+    psal_status status = psal_check_region_option(c->options, &r->region, err);
+    if (status == PSAL_OK) status = psal_check_open(c, err);
     if (status != PSAL_OK) return status;
     r->pixels = (int64_t)c->session.height * c->session.width;
-    if (mask && (status = read_mask(r, mask, err)) != PSAL_OK) return psal_fail_prefix(err, "--mask");
+    if (r->region && (status = psal_check_region_read(c, r->region, &r->mask, &r->hidden, err)) != PSAL_OK)
+        return status;
+    if ((status = psal_check_fill_image(c, &r->photo, err)) != PSAL_OK) return status;
     if ((status = list_steps(r, err)) != PSAL_OK) return status;
     r->k = psal_options_int(c->options, "k-salient");
     r->boost = psal_options_double(c->options, "boost-factor");
@@ -472,6 +457,7 @@ psal_status psal_check_mask(psal_check *check, psal_error *err) {
     psal_status status = psal_check_run(check, &steps, &r, err);
     free(r.percent);
     free(r.mask);
+    free(r.photo);
     free(r.results);
     free(r.means);
     free(r.deviation);

@@ -26,9 +26,14 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "mask", 0, "FILE", NULL,
      "Instead hide what is not black in this picture (JPEG, PNG or WebP), which is as large as the network's image.",
      .alias = NULL},
+    {PSAL_OPTION_STRING, "box", 0, "X,Y,W,H", NULL,
+     "Instead hide this box: its upper left corner, from 0,0, its width and height, in pixels of the network's image.",
+     .repeatable = true},
     {PSAL_OPTION_CHOICE, "fill", 0, NULL, "mean",
      "What stands in their place: the image's mean, the image blurred, or noise of its mean and deviation.",
      .choices = "mean|blur|noise"},
+    {PSAL_OPTION_PATH, "fill-image", 0, "FILE", NULL,
+     "Instead what stands at the same place of this photo, prepared as the network's images are.", .alias = NULL},
     {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws of the pixels that are hidden instead, to compare.",
      .minimum = 1, .maximum = 1e4},
     {PSAL_OPTION_HEADING, .help = "randomize: whether the explanation changes with the weights, and with the label"},
@@ -76,10 +81,11 @@ static const struct {
     const char *option;
     bool has[CHECKS];
 } owners[] = {
-    {"filters", {true, false, false}},  {"how", {true, false, false}},        {"percent", {false, true, false}},
-    {"mask", {false, true, false}},     {"fill", {false, true, false}},       {"draws", {false, true, false}},
-    {"by", {false, false, true}},       {"redraw", {false, false, true}},     {"random-labels", {false, false, true}},
-    {"k-salient", {false, true, true}}, {"boost-factor", {false, true, true}}};
+    {"filters", {true, false, false}},    {"how", {true, false, false}},           {"percent", {false, true, false}},
+    {"mask", {false, true, false}},       {"fill", {false, true, false}},          {"draws", {false, true, false}},
+    {"box", {false, true, false}},        {"fill-image", {false, true, false}},    {"by", {false, false, true}},
+    {"redraw", {false, false, true}},     {"random-labels", {false, false, true}}, {"k-salient", {false, true, true}},
+    {"boost-factor", {false, true, true}}};
 
 /* An option that does nothing is a misunderstanding. */
 static psal_status refuse_others(const psal_options *options, int check, psal_error *err) {

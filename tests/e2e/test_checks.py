@@ -96,6 +96,18 @@ def test_mask_refusals():
     for value, word in ((0, "nothing"), (255, "everything")):
         picture(scratch / "flat.png", 32, 32, lambda x, y: value)
         refuse(("flat.png", word), "mask", "--mask", scratch / "flat.png")
+    refuse(("only one", "--box", "--percent"), "mask", "--box", "1,1,2,2", "--percent", 5)
+    refuse(("only one", "--mask", "--box"), "mask", "--box", "1,1,2,2", "--mask", bag)
+    for box in ("1,2,3", "1,2,3,4,5", "1,2,3,x", "", "1,2,3,", "1, 2,3,4", "9999999999999999999,0,1,1"):
+        refuse(("--box", f"'{box}' is no box", "four whole numbers"), "mask", f"--box={box}")
+    for box in ("30,0,3,1", "0,32,1,1", "-1,0,2,2", "0,0,0,5", "0,0,33,1", "9223372036854775807,0,1,1"):
+        refuse(("--box", f"'{box}'", "32 x 32"), "mask", f"--box={box}", "--csv", out / "t.csv")
+    refuse(("--box", "hide all of the image"), "mask", "--box", "0,0,32,20", "--box", "0,10,32,22")
+    refuse(("only one", "--fill", "--fill-image"), "mask", "--fill", "blur", "--fill-image", bag)
+    refuse(("--fill-image", "nowhere.png", "No such file"), "mask", "--fill-image", "nowhere.png")
+    refuse(("--fill-image", "labels.csv"), "mask", "--fill-image", listing)
+    refuse(("ablate", "--box"), "ablate", "--box", "1,1,2,2")
+    refuse(("randomize", "--fill-image"), "randomize", "--fill-image", bag)
 
 
 def picture(path, width, height, value):
@@ -132,6 +144,15 @@ def test_mask_file():
     answer = json.loads(done.stdout or "{}")
     check("--mask", done.returncode == 0 and [row["percent"] for row in answer["rows"]] == [0] * 3 + [50] * 3
           and "--mask" in answer["verdict"][0], done.stderr)
+    boxes = json.loads(run("psal-check", "mask", "--box", "0,0,16,20", "--box", "0,12,16,20", "--json", "--quiet").stdout)
+    check("boxes are that mask", boxes["rows"] == answer["rows"] and "--box" in boxes["verdict"][0], boxes["verdict"])
+    itself = json.loads(run("psal-check", "mask", "--box", "4,4,9,9", "--fill-image", bag, "--json", "--quiet").stdout)
+    check("filled with itself nothing changes", itself["fill"] == "photo" and
+          all(abs(row["saliency"]["mean"] / itself["rows"][0]["saliency"]["mean"] - 1) < 1e-12 for row in itself["rows"]), itself["rows"])
+    other = samples / "trouser_called_dress.png"
+    patched = json.loads(run("psal-check", "mask", "--box", "4,4,20,20", "--fill-image", other, "--json", "--quiet").stdout)
+    check("with a patch of another photo it does", patched["rows"][3]["saliency"] != patched["rows"][0]["saliency"] and
+          patched["rows"][3]["percent"] == 100 * 400 / 1024, patched["rows"])
     other = json.loads(run("psal-check", "mask", "--mask", scratch / "left.png", "--fill", "blur", "--json", "--quiet").stdout)
     check("--fill", other["fill"] == "blur" and other["rows"][3] != answer["rows"][3] and other["rows"][0] == answer["rows"][0])
 
