@@ -31,8 +31,8 @@ psal_status psal_ablate_draw(const psal_model *model, psal_units units, const bo
                          psal_units_name(units), psal_model_get_info(model)->arch, (long long)all);
     int64_t *ranking = malloc((size_t)all * sizeof *ranking);
     if (!ranking) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to rank %lld filters", (long long)all);
-    psal_status status = psal_choose(model, units, PSAL_CHOICE_SALIENT, naive, standardized, live, seed, all, ranking,
-                                     err);
+    psal_status status = psal_choose(model, units, PSAL_CHOICE_SALIENT, naive, standardized, NULL, live, seed, all,
+                                     ranking, err);
     psal_random random = {seed};
     for (int64_t i = 0; i < n && status == PSAL_OK; i++) {
         const int64_t first = i * all / n, end = (i + 1) * all / n;

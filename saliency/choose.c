@@ -6,8 +6,8 @@
 #include "saliency/random.h"
 #include "saliency/standardize.h"
 
-static const char *const names[PSAL_CHOICE_COUNT] = {"salient", "random", "random-same-layers", "least",
-                                                     "naive",   "all",    "salient-abs",        "least-abs"};
+static const char *const names[PSAL_CHOICE_COUNT] = {
+    "salient", "random", "random-same-layers", "least", "naive", "all", "salient-abs", "least-abs", "gradient-weight"};
 
 const char *psal_choice_name(psal_choice choice) {
     return names[choice];
@@ -58,11 +58,14 @@ static psal_status redraw_in_layers(const psal_model *model, psal_units units, i
     return PSAL_OK;
 }
 
-/* What ranks filter i: of the two profiles only the one that the choice goes by is read. */
-static double value_of(psal_choice choice, const float *naive, const double *standardized, int64_t i) {
+/* What ranks filter i: of the profiles only the one that the choice goes by is read. */
+static double value_of(psal_choice choice, const float *naive, const double *standardized, const float *change,
+                       int64_t i) {
     switch (choice) {
     case PSAL_CHOICE_NAIVE:
         return naive[i];
+    case PSAL_CHOICE_GRADIENT_WEIGHT:
+        return -(double)change[i];
     case PSAL_CHOICE_SALIENT_ABS:
     case PSAL_CHOICE_LEAST_ABS:
         return fabs(standardized[i]);
@@ -73,11 +76,12 @@ static double value_of(psal_choice choice, const float *naive, const double *sta
 
 /* The k candidates of the largest or smallest values, values given by filter. */
 static psal_status choose_by_value(psal_choice choice, const int64_t *candidates, int64_t count, const float *naive,
-                                   const double *standardized, int64_t k, int64_t *filters, psal_error *err) {
+                                   const double *standardized, const float *change, int64_t k, int64_t *filters,
+                                   psal_error *err) {
     const bool largest = choice != PSAL_CHOICE_LEAST && choice != PSAL_CHOICE_LEAST_ABS;
     double *values = malloc(((size_t)count + 1) * sizeof *values);
     if (!values) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory to choose from %lld filters", (long long)count);
-    for (int64_t i = 0; i < count; i++) values[i] = value_of(choice, naive, standardized, candidates[i]);
+    for (int64_t i = 0; i < count; i++) values[i] = value_of(choice, naive, standardized, change, candidates[i]);
     psal_status status = largest ? psal_top_k(count, values, NULL, k, filters, err)
                                  : psal_bottom_k(count, values, NULL, k, filters, err);
     free(values);
@@ -85,8 +89,8 @@ static psal_status choose_by_value(psal_choice choice, const int64_t *candidates
 }
 
 psal_status psal_choose(const psal_model *model, psal_units units, psal_choice choice, const float *naive,
-                        const double *standardized, const bool *live, uint64_t seed, int64_t k, int64_t *filters,
-                        psal_error *err) {
+                        const double *standardized, const float *change, const bool *live, uint64_t seed, int64_t k,
+                        int64_t *filters, psal_error *err) {
     if (choice == PSAL_CHOICE_ALL) live = NULL;
     int64_t count = psal_choosable(model, units, live);
     if (k < 0 || k > count || (choice == PSAL_CHOICE_ALL && k != count))
@@ -105,7 +109,7 @@ psal_status psal_choose(const psal_model *model, psal_units units, psal_choice c
         for (int64_t i = 0; i < k; i++) filters[i] = i;
         break;
     default:
-        status = choose_by_value(choice, candidates, count, naive, standardized, k, filters, err);
+        status = choose_by_value(choice, candidates, count, naive, standardized, change, k, filters, err);
         break;
     }
     for (int64_t i = 0; i < k && status == PSAL_OK; i++) filters[i] = candidates[filters[i]];

@@ -20,6 +20,7 @@ typedef enum psal_choice {
     PSAL_CHOICE_ALL,                /* every filter of the graph, live or not, in order; k must be all of them */
     PSAL_CHOICE_SALIENT_ABS,        /* largest magnitude of the standardized saliency, as the original code ranks */
     PSAL_CHOICE_LEAST_ABS,          /* smallest magnitude */
+    PSAL_CHOICE_GRADIENT_WEIGHT,    /* without which the loss falls most, to first order: smallest `change` */
     PSAL_CHOICE_COUNT
 } psal_choice;
 
@@ -29,12 +30,13 @@ bool psal_choice_is_random(psal_choice choice);   /* whether `seed` matters */
 /* How many filters, or rows, can be chosen. */
 int64_t psal_choosable(const psal_model *model, psal_units units, const bool *live);
 
-/* Choose k filters (or rows: `units`) into filters[k]. naive[psal_model_unit_count], standardized[the same]: NULL is
- * fine for the one that the choice does not go by; `seed` for the random choices. Fails when k is larger than
+/* Choose k filters (or rows: `units`) into filters[k]. naive[psal_model_unit_count], standardized[the same] and
+ * change[the same] (psal_saliency_options.gradient_weight, signed): NULL is fine for those that the choice does not go
+ * by; `seed` for the random choices. Fails when k is larger than
  * psal_choosable, naming both. */
 psal_status psal_choose(const psal_model *model, psal_units units, psal_choice choice, const float *naive,
-                        const double *standardized, const bool *live, uint64_t seed, int64_t k, int64_t *filters,
-                        psal_error *err);
+                        const double *standardized, const float *change, const bool *live, uint64_t seed, int64_t k,
+                        int64_t *filters, psal_error *err);
 
 /* How many of the filters have exactly zero saliency: dead for this sample (their gradient is zero everywhere), so that
  * no gradient step changes them. */

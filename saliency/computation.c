@@ -22,6 +22,7 @@ static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_AGGREGATION] = {"psal.aggregation", "aggregation", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_LOSS] = {"psal.loss", "loss", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_SIGNED] = {"psal.signed", "--signed", PSAL_FIELD_FLAG, false},
+    [PSAL_FIELD_GRADIENT_WEIGHT] = {"psal.gradient_weight", "--gradient-weight", PSAL_FIELD_FLAG, true},
     [PSAL_FIELD_NORMALIZED] = {"psal.normalized", "--normalized", PSAL_FIELD_FLAG, false},
     [PSAL_FIELD_CONV] = {"psal.conv", "--conv", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_PROCESSOR] = {"psal.processor", "--processor", PSAL_FIELD_TEXT, true},

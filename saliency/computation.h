@@ -32,6 +32,7 @@ typedef enum psal_field {
     PSAL_FIELD_AGGREGATION,
     PSAL_FIELD_LOSS,
     PSAL_FIELD_SIGNED,
+    PSAL_FIELD_GRADIENT_WEIGHT,
     PSAL_FIELD_NORMALIZED,
     PSAL_FIELD_CONV,
     PSAL_FIELD_PROCESSOR, /* as it was asked for: "auto" on every machine */
@@ -96,7 +97,8 @@ typedef uint64_t psal_fields;
 /* What profiles must have in common to be compared, but for the weights. */
 #define PSAL_FIELDS_PROFILE                                                                                 \
     (PSAL_FIELDS_NETWORK | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS) | PSAL_FIELD_SET(PSAL_FIELD_AGGREGATION) | \
-     PSAL_FIELD_SET(PSAL_FIELD_LOSS) | PSAL_FIELD_SET(PSAL_FIELD_SIGNED) | PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED))
+     PSAL_FIELD_SET(PSAL_FIELD_LOSS) | PSAL_FIELD_SET(PSAL_FIELD_SIGNED) |                                  \
+     PSAL_FIELD_SET(PSAL_FIELD_GRADIENT_WEIGHT) | PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED))
 /* What two runs must have in common, one of which goes on with the other's work. What was assumed and what it is called
  * changes no number, width and classes follow from the weights. */
 #define PSAL_FIELDS_RUN                                                                                              \

@@ -133,8 +133,8 @@ static psal_status choose_draw(const psal_model *model, const psal_prune_sample 
         choosing = psal_random_bits(&seeds);
         *noise = psal_random_bits(&seeds);
     } while (draw-- > 0);
-    return psal_choose(model, sample->units, choice, sample->naive, sample->standardized, sample->live, choosing, k,
-                       filters, err);
+    return psal_choose(model, sample->units, choice, sample->naive, sample->standardized, sample->change, sample->live,
+                       choosing, k, filters, err);
 }
 
 psal_status psal_prune_draw(psal_edit *edit, const psal_model *model, const psal_prune_sample *sample,

@@ -31,6 +31,7 @@ typedef struct psal_prune_sample {
     int label;                  /* the true class */
     const float *naive;         /* [psal_model_unit_count] */
     const double *standardized; /* [the same] */
+    const float *change;        /* [the same] for PSAL_CHOICE_GRADIENT_WEIGHT (choose.h), else NULL is fine */
     uint64_t seed;              /* of its random choices; make it differ from sample to sample */
     const bool *live;           /* [the same], what may be chosen (choose.h); NULL: everything */
     psal_units units;           /* what its profile, and what is switched off, consists of */

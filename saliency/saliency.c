@@ -88,7 +88,19 @@ static psal_node loss_node(psal_saliency *s) {
     }
 }
 
-/* s_l = mean over each group of |dL/dw| (or of dL/dw) for every parameter that takes part. */
+/* One entry for each of n groups of a weight's elements: its rows, or its columns. */
+static psal_node group_values(psal_saliency *s, psal_node dw, psal_node weight, bool columns, int64_t n,
+                              int64_t elements) {
+    psal_graph *g = s->graph;
+    if (s->options.gradient_weight) dw = psal_mul(g, dw, weight);
+    if (columns) dw = psal_permute(g, dw, (const int[]){1, 0}, 2);
+    if (!s->options.gradient_weight)
+        return s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
+    const psal_node change = psal_scale(g, psal_group_mean(g, dw, n), -(double)(elements / n));
+    return s->options.is_signed ? change : psal_group_mean_abs(g, change, n); /* groups of one: the magnitude */
+}
+
+/* For every parameter that takes part, s_l = mean over each group of |dL/dw|, or what else the options say. */
 static psal_status build_profile(psal_saliency *s, psal_error *err) {
     psal_graph *g = s->graph;
     psal_node *wrt = malloc((size_t)s->layer_count * sizeof *wrt),
@@ -113,9 +125,9 @@ static psal_status build_profile(psal_saliency *s, psal_error *err) {
         }
         psal_node dw = gradients[k++];
         psal_graph_set_layer(g, psal_graph_layer(g, dw)); /* for who reads how long it takes */
-        if (by_outputs(s) && psal_model_get_parameter(s->model, s->layers[i].parameter)->output_axis == 1)
-            dw = psal_permute(g, dw, (const int[]){1, 0}, 2); /* columns */
-        s->pieces[i].saliency = s->options.is_signed ? psal_group_mean(g, dw, n) : psal_group_mean_abs(g, dw, n);
+        const psal_model_parameter *p = psal_model_get_parameter(s->model, s->layers[i].parameter);
+        s->pieces[i].saliency = group_values(s, dw, s->network.parameters[s->layers[i].parameter],
+                                             by_outputs(s) && p->output_axis == 1, n, psal_shape_count(&p->shape));
     }
     psal_graph_set_layer(g, psal_graph_layer(g, s->loss));
     free(wrt);

@@ -39,10 +39,12 @@ typedef struct psal_saliency_options {
     int height, width; /* of the image; 0: the architecture's native size */
     psal_loss loss;
     psal_aggregation aggregation;
-    bool is_signed;      /* keep the sign: mean of dL/dw instead of its magnitude */
-    bool input_saliency; /* also prepare psal_saliency_input */
-    int threads;         /* inside one worker; 0 means 1 */
-    size_t memory_limit; /* bytes per worker, 0: none */
+    bool is_signed;       /* keep the sign: mean of dL/dw instead of its magnitude */
+    bool gradient_weight; /* instead |sum of w dL/dw| over each group; signed: -sum of w dL/dw, the change of the loss,
+                             to first order, when all its weights become 0 */
+    bool input_saliency;  /* also prepare psal_saliency_input */
+    int threads;          /* inside one worker; 0 means 1 */
+    size_t memory_limit;  /* bytes per worker, 0: none */
     psal_conv2d_settings conv;
     bool few_runs; /* a worker will see a few samples only (psal_plan_options) */
     bool lean;     /* less memory rather than the last percents of speed: for a worker per processor */

@@ -51,7 +51,9 @@ psal_status psal_computation_canonical(psal_computation *c, psal_error *err) {
     psal_status status = PSAL_OK;
     for (int f = 0; f < PSAL_FIELD_COUNT && status == PSAL_OK; f++)
         if (*c->value[f]) status = canonical_value(c->value[f], psal_field_describe((psal_field)f), err);
-    /* What earlier versions of psal-run had no options for. */
+    /* What earlier versions had no options for. */
+    if (*c->value[PSAL_FIELD_LOSS] && !*c->value[PSAL_FIELD_GRADIENT_WEIGHT])
+        psal_computation_set(c, PSAL_FIELD_GRADIENT_WEIGHT, "0");
     static const struct {
         psal_field field;
         const char *value;
@@ -88,6 +90,7 @@ void psal_computation_set_profile(psal_computation *c, const psal_saliency_optio
     psal_computation_set(c, PSAL_FIELD_AGGREGATION, "%s", psal_aggregation_name(options->aggregation));
     psal_computation_set(c, PSAL_FIELD_LOSS, "%s", psal_loss_name(options->loss));
     psal_computation_set(c, PSAL_FIELD_SIGNED, "%d", options->is_signed);
+    psal_computation_set(c, PSAL_FIELD_GRADIENT_WEIGHT, "%d", options->gradient_weight);
     psal_computation_set(c, PSAL_FIELD_NORMALIZED, "%d", normalized);
 }
 
@@ -196,8 +199,9 @@ void psal_computation_line(const psal_computation *c, char text[512]) {
     if (percent > 0 || sd > 0)
         snprintf(noise, sizeof noise, ", mean of %.20s noisy copies (%g%s)", c->value[PSAL_FIELD_NOISE_ITERS],
                  percent > 0 ? 100 * percent : sd, percent > 0 ? " %" : " of 255");
-    snprintf(text, 512, "%.100s%s%.100s%s%s%.40s%s%s%.20s%s", last_part(c->value[PSAL_FIELD_WEIGHTS_NAME]),
+    snprintf(text, 512, "%.100s%s%.100s%s%s%.40s%s%s%s%.20s%s", last_part(c->value[PSAL_FIELD_WEIGHTS_NAME]),
              *deltas ? " + " : "", last_part(deltas), statistics, other_loss ? ", loss " : "", other_loss ? loss : "",
+             psal_computation_is(c, PSAL_FIELD_GRADIENT_WEIGHT) ? ", gradient x weight" : "",
              psal_computation_is(c, PSAL_FIELD_SIGNED) ? ", signed" : "", less ? ", against class " : "",
              less ? against : "", noise);
 }

@@ -160,6 +160,8 @@ static void print_finding(const psal_explainer *x, const psal_explanation *e) {
         printf("%.1f times its mean over the data set.\n", first);
     else if (x->options.mode == PSAL_MODE_POT)
         printf("%.2f, the -log of its tail probability.\n", first);
+    else if (x->options.saliency.gradient_weight)
+        printf("%.3g: by so much, to first order, the loss changes without it.\n", first);
     else
         printf("a mean gradient of %.3g.\n", first);
 }
@@ -250,10 +252,11 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                  class_name(x, e->label), e->label_confidence, class_name(x, e->predicted), e->confidence, against,
                  psal_explanation_is_noise(x, e) ? ": right, so that this profile is mostly noise" : "", x->line);
         psal_profile_curve profile = {.label = "this image", .values = values};
-        psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD    ? "standardized saliency"
-                                               : x->options.mode == PSAL_MODE_NORM ? "saliency / mean"
-                                               : x->options.mode == PSAL_MODE_POT  ? "-log tail probability"
-                                                                                   : "naive saliency",
+        psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD      ? "standardized saliency"
+                                               : x->options.mode == PSAL_MODE_NORM   ? "saliency / mean"
+                                               : x->options.mode == PSAL_MODE_POT    ? "-log tail probability"
+                                               : x->options.saliency.gradient_weight ? "gradient x weight"
+                                                                                     : "naive saliency",
                                     .log_y = false,
                                     .profiles = &profile,
                                     .profile_count = 1};

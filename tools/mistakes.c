@@ -57,6 +57,13 @@ static psal_status open_worker(psal_mistakes_worker *worker, const psal_mistakes
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters",
                          (long long)mistakes->filters);
     if (!(worker->saliency = psal_saliency_worker_new(mistakes->saliency, err))) return psal_error_status(err);
+    if (mistakes->change) {
+        if (!(worker->change = malloc((size_t)mistakes->filters * sizeof *worker->change)))
+            return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %lld filters",
+                             (long long)mistakes->filters);
+        worker->change_saliency = psal_saliency_worker_new(mistakes->change, err);
+        if (!worker->change_saliency) return psal_error_status(err);
+    }
     if (!(worker->classifier = psal_classifier_worker_new(mistakes->classifier, err))) return psal_error_status(err);
     if (mistakes->variants &&
         !(worker->variants = psal_variants_worker_new(mistakes->variants, worker->classifier, err)))
@@ -67,12 +74,14 @@ static psal_status open_worker(psal_mistakes_worker *worker, const psal_mistakes
 
 static void close_worker(psal_mistakes_worker *worker) {
     psal_saliency_worker_free(worker->saliency);
+    psal_saliency_worker_free(worker->change_saliency);
     psal_variants_worker_free(worker->variants);
     psal_classifier_worker_free(worker->classifier);
     psal_edit_free(worker->edit);
     free(worker->image);
     free(worker->naive);
     free(worker->standardized);
+    free(worker->change);
     memset(worker, 0, sizeof *worker);
 }
 
@@ -82,6 +91,9 @@ psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_s
     if (status == PSAL_OK)
         status = psal_saliency_profile(worker->saliency, worker->image, subject->label, subject->rival, worker->naive,
                                        err);
+    if (status == PSAL_OK && worker->change)
+        status = psal_saliency_profile(worker->change_saliency, worker->image, subject->label, subject->rival,
+                                       worker->change, err);
     if (status != PSAL_OK) return status;
     return psal_statistics_standardize(s, worker->mistakes->mode, worker->mistakes->filters, worker->naive,
                                        worker->standardized, err);
@@ -197,6 +209,11 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     profile.memory_limit = session->memory_limit / (size_t)mistakes->workers;
     profile.conv = session->conv;
     if (!(mistakes->saliency = psal_saliency_new(session->model, &profile, err))) return psal_error_status(err);
+    psal_saliency_options change = profile;
+    change.gradient_weight = change.is_signed = true;
+    change.input_saliency = false;
+    if (needs->change && !(mistakes->change = psal_saliency_new(session->model, &change, err)))
+        return psal_error_status(err);
     char path[4096];
     mistakes->mode = psal_mode_of(options);
     mistakes->statistics = psal_session_mode_statistics(session, options, &profile, mistakes->mode, mistakes->filters,
@@ -235,6 +252,7 @@ void psal_mistakes_close(psal_mistakes *mistakes) {
     psal_variants_free(mistakes->variants);
     psal_classifier_free(mistakes->classifier);
     psal_saliency_free(mistakes->saliency);
+    psal_saliency_free(mistakes->change);
     psal_dataset_free(mistakes->dataset);
     psal_skipped_free(&mistakes->skipped);
     memset(mistakes, 0, sizeof *mistakes);

@@ -83,7 +83,8 @@ typedef struct psal_mistakes {
     psal_saliency *saliency;
     psal_loss loss; /* of the profiles, and */
     bool is_signed;
-    psal_mode mode; /* PSAL_MODE_STD or PSAL_MODE_POT */
+    psal_mode mode;        /* PSAL_MODE_STD or PSAL_MODE_POT */
+    psal_saliency *change; /* of the first-order changes of the loss; NULL where nothing is chosen by them */
     psal_statistics *statistics;
     bool *live; /* [filters]: which can be chosen (psal_saliency_live, psal_statistics_rankable, --layers) */
     char layers[PSAL_FIELD_SIZE]; /* of which layers only, as recorded; "": of all */
@@ -105,6 +106,7 @@ typedef struct psal_mistakes_needs {
     bool in_parts;       /* see psal_classifier_options */
     bool input_saliency; /* of `saliency`: heat maps too */
     bool ranking;        /* the program has PSAL_RANKING_OPTIONS */
+    bool change;         /* workers have the first-order changes of the loss too */
     int64_t right;       /* samples that are right to keep, at most */
     int64_t choose;      /* filters that there must be to choose from, since */
     const char *option;  /* this option says so: "filters"; NULL: one */
@@ -133,12 +135,14 @@ void psal_mistakes_print(const psal_mistakes *mistakes);
 typedef struct psal_mistakes_worker {
     const psal_mistakes *mistakes;
     psal_saliency_worker *saliency;
+    psal_saliency_worker *change_saliency; /* NULL where there are no changes */
     psal_classifier_worker *classifier;
     psal_variants_worker *variants; /* NULL where there are no variants */
     psal_edit *edit;
     float *image;         /* [channels, height, width], and its */
     float *naive;         /* [filters] */
     double *standardized; /* [filters] */
+    float *change;        /* [filters]: of the loss without the filter, to first order; or NULL */
 } psal_mistakes_worker;
 
 /* Load a subject's image and compute its profile. */
@@ -169,6 +173,7 @@ void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int 
 
 /* The list that --choices gives, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
 psal_status psal_parse_choices(const psal_options *options, psal_choice *choices, int *count, psal_error *err);
+bool psal_choices_have(const psal_choice *choices, int count, psal_choice choice);
 /* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left
  * out, and where the only choice is `all` and --k was not given, it is all filters. The caller frees. */
 int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,

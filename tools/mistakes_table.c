@@ -78,7 +78,7 @@ static psal_status parse_list(const char *text, psal_choice *choices, int *count
             return psal_fail(
                 err, PSAL_ERR_ARGUMENT,
                 "'%.*s' is no way to choose filters: salient, random, random-same-layers, least, naive, salient-abs, "
-                "least-abs or all",
+                "least-abs, gradient-weight or all",
                 (int)(length > 100 ? 100 : length), text);
         for (int i = 0; i < *count; i++)
             if ((int)choices[i] == found)
@@ -100,6 +100,12 @@ psal_status psal_parse_choices(const psal_options *options, psal_choice *choices
 static int ascending(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
+}
+
+bool psal_choices_have(const psal_choice *choices, int count, psal_choice choice) {
+    for (int i = 0; i < count; i++)
+        if (choices[i] == choice) return true;
+    return false;
 }
 
 int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,

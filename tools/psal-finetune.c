@@ -21,8 +21,8 @@ static const psal_option table[] = {
     PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,5,10,25,50,100", "How many filters.", .minimum = 1, .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random",
-     "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, all, separated by "
-     "commas.",
+     "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, gradient-weight, all, "
+     "separated by commas.",
      .alias = NULL},
     PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_DOUBLE, "rate", 0, "X", "0.001", "Learning rate of the step.", .minimum = 0, .maximum = 1e6},
@@ -293,7 +293,8 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     if (choice > 0 && r->steps > 1) fresh = false;
     for (int draw = 0; draw < draws && status == PSAL_OK; draw++) {
         status = psal_choose(r->session.model, r->mistakes.units, which, worker->naive, worker->standardized,
-                             r->mistakes.live, psal_random_bits(&random), r->k[r->report.k_count - 1], e->filters, err);
+                             worker->change, r->mistakes.live, psal_random_bits(&random), r->k[r->report.k_count - 1],
+                             e->filters, err);
         for (int i = 0; i < r->report.k_count && status == PSAL_OK; i++) {
             double used;
             status = make_edit(e, r->k[i], fresh, &used, err);
@@ -408,7 +409,10 @@ static psal_status prepare(run *r, psal_error *err) {
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
-        .in_parts = psal_options_flag(o, "until-correct"), .ranking = true, .right = psal_options_int(o, "right")};
+        .in_parts = psal_options_flag(o, "until-correct"),
+        .ranking = true,
+        .right = psal_options_int(o, "right"),
+        .change = psal_choices_have(r->choices, r->report.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
         return psal_error_status(err);

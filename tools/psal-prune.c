@@ -26,7 +26,8 @@ static const psal_option table[] = {
      .maximum = 1e9},
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
      "Which filters: these, or some of them, separated by commas; salient-abs and least-abs by magnitude, as the "
-     "original code ranks; all for every filter.",
+     "original code ranks; gradient-weight: those without which the loss falls most, to first order; all for every "
+     "filter.",
      .alias = NULL},
     PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
@@ -87,6 +88,7 @@ static psal_prune_sample sample_of(const run *r, const psal_mistakes_worker *wor
                                .units = r->mistakes.units,
                                .naive = worker->naive,
                                .standardized = worker->standardized,
+                               .change = worker->change,
                                .live = r->mistakes.live,
                                .seed = (uint64_t)psal_options_int(r->options, "seed") * 1000003u + subject->index};
 }
@@ -312,7 +314,11 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
-    const psal_mistakes_needs needs = {.in_parts = true, .ranking = true, .right = psal_options_int(o, "right")};
+    const psal_mistakes_needs needs = {
+        .in_parts = true,
+        .ranking = true,
+        .right = psal_options_int(o, "right"),
+        .change = psal_choices_have(r->choices, r->prune.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
     if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->prune.choice_count, &r->prune.k_count, err)))
         return psal_error_status(err);

@@ -66,6 +66,9 @@ static const psal_option table[] = {
      .maximum = 1e4},
     {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of the noise and of the random entries.", .minimum = 0, .maximum = 9e15},
     {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
+    {PSAL_OPTION_FLAG, "gradient-weight",
+     .help = "Instead the magnitude of the sum of gradient x weight: by how much the loss changes, to first order, "
+             "when the weights become 0; with --signed the change itself."},
     {PSAL_OPTION_FLAG, "logit", .help = "The loss is the target's logit instead of the cross-entropy."},
     {PSAL_OPTION_FLAG, "logit-difference",
      .help = "The loss is the predicted class's logit (or the runner-up's) minus the target's."},
@@ -559,7 +562,8 @@ static psal_status run_program(run *r, psal_error *err) {
                                                          : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
                                                                       : PSAL_LOSS_CROSS_ENTROPY,
                                                  .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
-                                                 .is_signed = psal_options_flag(o, "signed")},
+                                                 .is_signed = psal_options_flag(o, "signed"),
+                                                 .gradient_weight = psal_options_flag(o, "gradient-weight")},
                                     .mode = (psal_mode)psal_options_choice(o, "mode"),
                                     .k = psal_options_int(o, "k-salient"),
                                     .boost = psal_options_double(o, "boost-factor"),

@@ -30,6 +30,9 @@ static const psal_option OPTIONS[] = {
      "linear layer, a single parameter, a whole tensor.",
      .choices = "filter|row|parameter|tensor"},
     {PSAL_OPTION_FLAG, "signed", .help = "Keep the sign of the gradients: mean instead of mean magnitude."},
+    {PSAL_OPTION_FLAG, "gradient-weight",
+     .help = "Instead the magnitude of the sum of gradient x weight: by how much the loss changes, to first order, "
+             "when the weights become 0; with --signed the change itself."},
     {PSAL_OPTION_FLAG, "normalized", .help = "Divide each profile by its L2 norm first."},
     {PSAL_OPTION_FLAG, "logit", .help = "The loss is the label's logit instead of the cross-entropy."},
     {PSAL_OPTION_FLAG, "logit-difference",
@@ -105,6 +108,7 @@ static psal_status read_request(psal_stats_request *request, const psal_options 
                              : PSAL_LOSS_CROSS_ENTROPY,
         .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
         .is_signed = psal_options_flag(o, "signed"),
+        .gradient_weight = psal_options_flag(o, "gradient-weight"),
         .normalized = psal_options_flag(o, "normalized"),
         .predicted = psal_options_flag(o, "predicted"),
         .skip_bad = psal_options_flag(o, "skip-bad"),

@@ -182,6 +182,7 @@ static psal_status prepare(run *r, psal_error *err) {
                                                   .loss = request->loss,
                                                   .aggregation = request->aggregation,
                                                   .is_signed = request->is_signed,
+                                                  .gradient_weight = request->gradient_weight,
                                                   .threads = 1,
                                                   .memory_limit = session->memory_limit / (size_t)session->threads,
                                                   .conv = session->conv,

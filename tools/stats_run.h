@@ -19,7 +19,7 @@ typedef struct psal_stats_request {
     psal_shard shard;
     psal_loss loss;
     psal_aggregation aggregation;
-    bool is_signed, normalized, predicted;
+    bool is_signed, gradient_weight, normalized, predicted;
     bool skip_bad, resume;
     double save_every;       /* seconds */
     psal_dtype profile_type; /* of the numbers of `profiles` */

@@ -158,8 +158,44 @@ def test_choices():
     table = json.loads(run("psal-prune", "-k", "5", "-c", "salient,salient-abs,least,least-abs", "--how", "isotropic", "--json").stdout)
     check("all in one table", [row["choice"] for row in table["rows"]] == ["salient", "salient-abs", "least", "least-abs"] and
           table["how"] == "isotropic", table["rows"])
-    refused("no choice", "psal-prune", ("-c", "most"), "salient-abs, least-abs or all")
+    refused("no choice", "psal-prune", ("-c", "most"), "salient-abs, least-abs, gradient-weight or all")
+
+
+# ---- gradient x weight ----
+
+def by_layer(filters, places):
+    found = {}
+    for i in filters:
+        found.setdefault(f"{places[i][0]}.filters", set()).add(places[i][1])
+    return found
+
+
+def test_gradient_weight():
+    """The sum of gradient x weight: with and without sign, with statistics of its own, and as a way to choose"""
+    size, plain = explain("size", "-l", 8, "--gradient-weight", "--mode", "naive", "--top", 1200)
+    signed, change = explain("change", "-l", 8, "--gradient-weight", "--signed", "--mode", "naive")
+    _, usual = explain("usual", "-l", 8)
+    check("the magnitude of the change", all(abs(a) == b for a, b in zip(change["naive"], plain["naive"])) and min(change["naive"]) < 0)
+    check("another profile", distance(plain["naive"], usual["naive"]) > 0.1)
+    check("a map of its own", size["map"] and distance(plain["input_gradient"], usual["input_gradient"]) > 0.1)
+    check("recorded", size["settings"]["gradient_weight"] and not explain("none", "-l", 8)[0]["settings"]["gradient_weight"])
+    places = {row["filter"]: (row["layer"], row["filter_in_layer"]) for row in size["top_filters"]}
+    found = changed("-k", 3, "-c", "gradient-weight")
+    falls = sorted(range(len(change["naive"])), key=lambda i: change["naive"][i])[:3]
+    check("psal-finetune takes those without which the loss falls", {name: set(f) for name, f in found.items()} == by_layer(falls, places),
+          (found, falls))
+    row = json.loads(run("psal-prune", "-k", "1", "-c", "gradient-weight,naive", "--json").stdout)["rows"]
+    check("psal-prune too: the true class gains", [r["choice"] for r in row] == ["gradient-weight", "naive"] and row[0]["true_confidence"] > 0, row)
+    ordinary = ("-w", network, "-i", bag, "-l", 8, "--gradient-weight", "--out", scratch / "run")
+    refused("statistics of the usual profiles", "psal-run", (*ordinary, "--stats", statistics), "its --gradient-weight is '0', but here it is '1'")
+    own, store = scratch / "own.st", scratch / "own.npy"
+    run("psal-stats", "--data", samples / "labels.csv", "--gradient-weight", "--out", own, "--profiles", store)
+    said, standard = explain("own", "-l", 8, "--gradient-weight", "--stats", own)
+    check("standardized with its own", said["settings"]["mode"] == "std" and standard["naive"] == plain["naive"])
+    refused("which are no others'", "psal-run", ("-w", network, "-i", bag, "-l", 8, "--stats", own, "--out", scratch / "run"),
+            "its --gradient-weight is '1', but here it is '0'")
+    refused("nor is its store", "psal-neighbors", ("--store", store, "-w", network, "-i", bag, "-l", 8), "--gradient-weight is '1'")
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_labels, test_against, test_map_of_a_difference, test_noise, test_choices), scratch))
+    raise SystemExit(run_tests((test_labels, test_against, test_map_of_a_difference, test_noise, test_choices, test_gradient_weight), scratch))

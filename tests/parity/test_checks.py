@@ -95,6 +95,17 @@ def test_ablate(build, report):
             far = close(number("signed"), signed[filters]), close(number("gradient_weight"), product[filters])
             report.check(f"{arch} {sample} {how}: first order", max(far) <= 1e-3, f"{far[0]:.2g}, {far[1]:.2g}")
             compare_correlations(f"{arch} {sample} {how}", answer, number, report)
+            profile = gradient_weight(build, weights, path, label)
+            far = close(profile, product)
+            report.check(f"{arch} {sample}: psal-run --gradient-weight --signed", len(profile) == len(product) and far <= 1e-3, f"{far:.2g}")
+
+
+def gradient_weight(build, weights, path, label):
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([str(pathlib.Path(build).resolve() / "tools/psal-run"), "-w", weights, "-i", path, "-l", str(label), "--mode", "naive",
+                        "--gradient-weight", "--signed", "--figures", "none", "--quiet", "--out", folder, "--dump", folder],
+                       check=True, stdout=subprocess.DEVNULL)
+        return np.load(pathlib.Path(folder) / "naive.npy")
 
 
 def compare_correlations(name, answer, number, report):

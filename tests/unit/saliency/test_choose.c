@@ -6,8 +6,8 @@ enum { K = 40 };
 
 static void choose(const small_network *n, psal_choice choice, uint64_t seed, int64_t k, int64_t *filters) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_choose(n->model, PSAL_UNITS_FILTERS, choice, n->naive, n->standardized, NULL, seed, k, filters,
-                              &err) == PSAL_OK,
+    ck_assert_msg(psal_choose(n->model, PSAL_UNITS_FILTERS, choice, n->naive, n->standardized, n->naive, NULL, seed, k,
+                              filters, &err) == PSAL_OK,
                   "%s", err.message);
 }
 
@@ -60,6 +60,24 @@ START_TEST(test_magnitudes) {
 }
 END_TEST
 
+/* Without which the loss falls most: the smallest change (here of any numbers) first, negative ones before 0. */
+START_TEST(test_first_order) {
+    small_network n;
+    int64_t f[K];
+    open_small(&n, "resnet18", 1);
+    for (int64_t i = 0; i < n.filters; i += 3) n.naive[i] *= -1;
+    choose(&n, PSAL_CHOICE_GRADIENT_WEIGHT, 3, K, f);
+    for (int i = 0; i < K; i++) {
+        int64_t below = 0;
+        for (int64_t j = 0; j < n.filters; j++) below += n.naive[j] < n.naive[f[i]];
+        ck_assert_int_le(below, i);
+    }
+    ck_assert(n.naive[f[0]] < 0);
+    ck_assert_str_eq(psal_choice_name(PSAL_CHOICE_GRADIENT_WEIGHT), "gradient-weight");
+    close_small(&n);
+}
+END_TEST
+
 START_TEST(test_prefixes_and_seeds) {
     small_network n;
     int64_t many[K], few[K], other[K];
@@ -100,16 +118,16 @@ START_TEST(test_all_and_too_many) {
     ck_assert_int_eq(count, n.filters);
     choose(&n, PSAL_CHOICE_ALL, 0, count, f);
     for (int64_t i = 0; i < count; i++) ck_assert_int_eq(f[i], i);
-    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_RANDOM, n.naive, n.standardized, NULL, 1,
-                                 count + 1, f, &err),
+    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_RANDOM, n.naive, n.standardized, NULL, NULL,
+                                 1, count + 1, f, &err),
                      PSAL_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.message, "resnet18 has"));
     ck_assert_int_eq(
-        psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_ALL, n.naive, n.standardized, NULL, 1, 3, f, NULL),
+        psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_ALL, n.naive, n.standardized, NULL, NULL, 1, 3, f, NULL),
         PSAL_ERR_ARGUMENT);
-    ck_assert_int_eq(
-        psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_SALIENT, n.naive, n.standardized, NULL, 1, -1, f, NULL),
-        PSAL_ERR_ARGUMENT);
+    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_SALIENT, n.naive, n.standardized, NULL, NULL,
+                                 1, -1, f, NULL),
+                     PSAL_ERR_ARGUMENT);
     n.naive[3] = n.naive[5] = 0;
     n.naive[4] = 1;
     ck_assert_int_eq(psal_count_dead(n.naive, (int64_t[]){3, 4, 5}, 3), 2);
@@ -133,9 +151,9 @@ START_TEST(test_only_live_ones) {
     ck_assert_int_eq(psal_choosable(n.model, PSAL_UNITS_FILTERS, live), count);
     for (int c = 0; c < PSAL_CHOICE_COUNT; c++)
         for (int64_t k = 7; k <= count && c != PSAL_CHOICE_ALL; k += count - 7) {
-            ck_assert_int_eq(
-                psal_choose(n.model, PSAL_UNITS_FILTERS, (psal_choice)c, n.naive, n.standardized, live, 9, k, f, &err),
-                PSAL_OK);
+            ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, (psal_choice)c, n.naive, n.standardized, n.naive,
+                                         live, 9, k, f, &err),
+                             PSAL_OK);
             bool *seen = calloc((size_t)n.filters, sizeof *seen);
             for (int64_t i = 0; i < k; i++) {
                 ck_assert_msg(live[f[i]] && !seen[f[i]], "choice %d took %d", c, (int)f[i]);
@@ -143,7 +161,7 @@ START_TEST(test_only_live_ones) {
             }
             free(seen);
         }
-    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_LEAST, n.naive, n.standardized, live, 9,
+    ck_assert_int_eq(psal_choose(n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_LEAST, n.naive, n.standardized, NULL, live, 9,
                                  count + 1, f, &err),
                      PSAL_ERR_ARGUMENT);
     free(live);
@@ -158,6 +176,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_order);
     tcase_add_test(tests, test_magnitudes);
+    tcase_add_test(tests, test_first_order);
     tcase_add_test(tests, test_prefixes_and_seeds);
     tcase_add_test(tests, test_same_layers);
     tcase_add_test(tests, test_all_and_too_many);

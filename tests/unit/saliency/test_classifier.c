@@ -125,7 +125,7 @@ START_TEST(test_experiment) {
                                   .right = right,
                                   .right_labels = (int[]){0, 2},
                                   .right_count = 2};
-    psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, 5, NULL, PSAL_UNITS_FILTERS};
+    psal_prune_sample sample = {n.image, 1, n.naive, n.standardized, NULL, 5, NULL, PSAL_UNITS_FILTERS};
     psal_prune_result whole[CHOICES * KS], parts[CHOICES * KS], together[CHOICES * KS];
     psal_variants *variants = psal_variants_new(p.parts, options.how == PSAL_PRUNE_CHANNEL, &err);
     psal_variants_worker *run_variants = variants ? psal_variants_worker_new(variants, p.run_parts, &err) : NULL;

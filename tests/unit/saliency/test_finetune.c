@@ -57,7 +57,8 @@ START_TEST(test_gradient) {
     /* A small step against the gradient lowers the loss by rate |g|^2. */
     int64_t top[3];
     ck_assert_int_eq(
-        psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 3, top, NULL), PSAL_OK);
+        psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, NULL, 0, 3, top, NULL),
+        PSAL_OK);
     double norm = 0, rate = 1e-3;
     for (int k = 0; k < 3; k++) {
         const float *g = psal_tuner_filter_gradient(s.worker, top[k], &length, &stride);
@@ -108,9 +109,9 @@ START_TEST(test_until_correct) {
     ck_assert_int_eq(psal_classifier_run(s.classify, s.n.image, NULL, &logits, &err), PSAL_OK);
     int wrong = psal_predicted_class(logits, CLASSES, -1), label = psal_predicted_class(logits, CLASSES, wrong);
     int64_t filters[64];
-    ck_assert_int_eq(
-        psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, 0, 64, filters, &err),
-        PSAL_OK);
+    ck_assert_int_eq(psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_NAIVE, s.n.naive, NULL, NULL, NULL, 0, 64,
+                                 filters, &err),
+                     PSAL_OK);
     ck_assert_int_eq(psal_tuner_gradient(s.worker, s.n.image, label, NULL, NULL, &err), PSAL_OK);
     psal_search_result r;
     ck_assert_msg(psal_tune_until_correct(s.worker, s.classify, s.edit, s.n.image, label, filters, 64, 0.5, &r, &err) ==

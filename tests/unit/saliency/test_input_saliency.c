@@ -31,6 +31,7 @@ START_TEST(input_saliency_matches_finite_differences) {
     psal_saliency_options options = {.input_saliency = true,
                                      .conv = {.method = PSAL_CONV2D_DIRECT},
                                      .is_signed = _i == 1,
+                                     .gradient_weight = _i == 2,
                                      .loss = PSAL_LOSS_CROSS_ENTROPY};
     psal_saliency *s = saliency_of(f, options);
     psal_saliency_worker *w = worker_of(s);
@@ -193,7 +194,7 @@ int main(void) {
     Suite *suite = suite_create("saliency/input_saliency");
     TCase *tests = tcase_create("input_saliency");
     tcase_set_timeout(tests, 240);
-    tcase_add_loop_test(tests, input_saliency_matches_finite_differences, 0, 2);
+    tcase_add_loop_test(tests, input_saliency_matches_finite_differences, 0, 3);
     tcase_add_test(tests, input_saliency_of_scores_matches_finite_differences);
     tcase_add_test(tests, maps_that_do_not_exist_are_refused);
     suite_add_tcase(suite, tests);

@@ -178,7 +178,7 @@ START_TEST(test_experiment) {
                                   .right = right,
                                   .right_labels = &best,
                                   .right_count = 1};
-    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 5, NULL, PSAL_UNITS_FILTERS};
+    psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, NULL, 5, NULL, PSAL_UNITS_FILTERS};
     psal_prune_result results[6];
     ck_assert_msg(psal_prune_experiment(s.n.model, s.worker, NULL, s.edit, &sample, &options, before, results, &err) ==
                       PSAL_OK,
@@ -186,7 +186,7 @@ START_TEST(test_experiment) {
     ck_assert_mem_eq(before, plain, sizeof before);
     int64_t filters[20];
     ck_assert_int_eq(psal_choose(s.n.model, PSAL_UNITS_FILTERS, PSAL_CHOICE_SALIENT, s.n.naive, s.n.standardized, NULL,
-                                 0, 20, filters, &err),
+                                 NULL, 0, 20, filters, &err),
                      PSAL_OK);
     ck_assert_int_eq(
         psal_prune_filters(s.edit, s.n.model, PSAL_UNITS_FILTERS, PSAL_PRUNE_WEIGHTS, filters, 20, 0, 0, &err),
@@ -221,7 +221,8 @@ START_TEST(test_a_draw_is_what_is_measured) {
     for (int how = 0; how < PSAL_PRUNE_COUNT; how++) {
         psal_prune_options options = {
             .how = (psal_prune_how)how, .choices = &choice, .choice_count = 1, .k = &k, .k_count = 1, .scale = 0.7};
-        psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized, 77, NULL, PSAL_UNITS_FILTERS};
+        psal_prune_sample sample = {s.n.image, label, s.n.naive, s.n.standardized,
+                                    s.n.naive, 77,    NULL,      PSAL_UNITS_FILTERS};
         psal_prune_result one, mean;
         double before[CLASSES], after[CLASSES], sum = 0;
         ck_assert_int_eq(

@@ -93,9 +93,11 @@ START_TEST(aggregations_agree) {
     for (int64_t i = 0; i < elements; i++) negative |= g[i]<0, positive |= g[i]> 0;
     ck_assert(negative && positive);
     for (int aggregation = 0; aggregation < PSAL_AGGREGATION_COUNT; aggregation++)
-        for (int is_signed = 0; is_signed < 2; is_signed++) {
+        for (int kind = 0; kind < 4; kind++) {
+            const bool is_signed = kind & 1, weighted = kind & 2;
             options.aggregation = (psal_aggregation)aggregation;
             options.is_signed = is_signed;
+            options.gradient_weight = weighted;
             int64_t length, at = 0;
             float *profile = profile_of(f, options, 2, 0, &length);
             for (int p = 0; p < psal_model_parameter_count(f->model); p++) {
@@ -111,10 +113,12 @@ START_TEST(aggregations_agree) {
                     double sum = 0, size = 0;
                     for (int64_t i = k * (n / groups); i < (k + 1) * (n / groups); i++) {
                         double v = g[parameter->first_element + i];
-                        sum += is_signed ? v : fabs(v);
+                        if (weighted) v *= -(double)parameter->values[i];
+                        sum += is_signed || weighted ? v : fabs(v);
                         size += fabs(v);
                     }
-                    sum /= (double)(n / groups), size /= (double)(n / groups);
+                    if (!weighted) sum /= (double)(n / groups), size /= (double)(n / groups);
+                    if (weighted && !is_signed) sum = fabs(sum);
                     ck_assert_msg(fabs(profile[at] - sum) <= 1e-6 * size, "%s: entry %d of %s: expected %.9g, got %.9g",
                                   archs[_i], (int)k, parameter->name, sum, (double)profile[at]);
                 }
