@@ -7,6 +7,9 @@
  *   pearson     each s^ minus its own mean over the compared entries, then the cosine: Pearson's correlation
  *   normalized  each naive profile divided by its L2 norm (over all entries) before it is standardized, with statistics
  *               of profiles divided like that; then the cosine. The size of the loss no longer counts.
+ *   roots       Pearson's correlation of the square roots of naive profiles, standardized with statistics of such
+ *               roots. Naive saliencies are positive with a long upper tail, and a few entries many deviations above
+ *               their means decide a correlation of s^; roots have short tails. Not for signed profiles.
  *
  * The search is exact: every candidate is compared in float32 by a matrix product, and the best of them again in double
  * precision, so many that no other candidate can belong to the answer. Samples of equal similarity come in the order of
@@ -34,10 +37,12 @@ typedef struct psal_profile_source {
 typedef enum psal_similarity {
     PSAL_SIMILARITY_COSINE,
     PSAL_SIMILARITY_PEARSON,
-    PSAL_SIMILARITY_NORMALIZED
+    PSAL_SIMILARITY_NORMALIZED,
+    PSAL_SIMILARITY_ROOTS
 } psal_similarity;
 
-const char *psal_similarity_name(psal_similarity similarity); /* "cosine", "pearson", "normalized" */
+const char *psal_similarity_name(psal_similarity similarity); /* "cosine", "pearson", "normalized",
+                                                                      "roots" */
 
 typedef struct psal_entry_range {
     int64_t first, count;
@@ -45,7 +50,8 @@ typedef struct psal_entry_range {
 
 typedef struct psal_neighbor_options {
     psal_similarity similarity;
-    const double *mean, *std; /* [length], of the naive profiles, for `normalized` of the normalized ones; std at or
+    const double *mean,
+        *std; /* [length], of the naive profiles, for `normalized` of the normalized ones, for `roots` of the roots; std at or
                                           below 1e-14 counts as 1 */
     const psal_entry_range *ranges; /* compare these entries only (increasing, not overlapping); NULL: all */
     int64_t range_count;
@@ -70,11 +76,18 @@ psal_status psal_neighbors_of_samples(const psal_profile_source *source, const p
 psal_status psal_neighbors_of_profile(const psal_profile_source *source, const psal_neighbor_options *options,
                                       const float *profile, psal_neighbor *neighbors, psal_error *err);
 
-/* Mean and unbiased standard deviation, entry by entry, of the profiles of the samples listed (NULL: all), each divided
- * by its L2 norm first when `normalized` (profiles of length zero stay). mean, std: [length]. At least two samples. Two
- * passes over the source; the same bits for any number of threads. */
+/* Mean and unbiased standard deviation, entry by entry, of the profiles of the samples listed (NULL: all), as they are
+ * standardized for this similarity: each divided by its L2 norm for `normalized` (profiles of length zero stay), their
+ * roots for `roots`. mean, std: [length]. At least two samples. Two passes over the source; the same bits for any number
+ * of threads. */
 psal_status psal_neighbors_statistics(const psal_profile_source *source, const int64_t *samples, int64_t count,
-                                      bool normalized, int threads, double *mean, double *std, psal_error *err);
+                                      psal_similarity similarity, int threads, double *mean, double *std,
+                                      psal_error *err);
+
+/* All similarities of samples[count] to each other: similarities[count][count], in float32 (error below 2e-6 for 26,560
+ * entries), symmetric. options->candidates and top are not used. The same bits for any number of threads. */
+psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_neighbor_options *options,
+                                  const int64_t *samples, int64_t count, float *similarities, psal_error *err);
 
 /* How often each sample is among the neighbours: counts[samples]. Returns the sample named most often (the first of
  * them),

@@ -31,6 +31,9 @@ psal_status psal_profile_space_open(const psal_profile_source *source, const psa
                                     psal_profile_space *space, psal_error *err);
 void psal_profile_space_close(psal_profile_space *space); /* zeroed is fine */
 
+/* Write the standardized entries of a sample, in float32, into out[width]. scratch[source->length]. */
+void psal_profile_space_scores(const psal_profile_space *space, int64_t sample, float *scratch, float *out);
+
 /* Write the unit vector of a sample (or of `profile`, when not NULL) into out[width], approximately, in float32; zeros
  * when it has no length. scratch[source->length]. False when it is not finite. */
 bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, float *scratch, float *out);

@@ -11,7 +11,7 @@
 #define LARGEST_OFFSET 64
 
 const char *psal_similarity_name(psal_similarity similarity) {
-    static const char *const names[] = {"cosine", "pearson", "normalized"};
+    static const char *const names[] = {"cosine", "pearson", "normalized", "roots"};
     return names[similarity];
 }
 
@@ -133,6 +133,15 @@ PSAL_CLONES static double norm(const float *x, int64_t n) {
     return sqrt(rest);
 }
 
+/* NaN where an entry is negative. */
+PSAL_CLONES static void take_roots(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] = sqrtf(x[i]);
+}
+
+static bool centred(psal_similarity similarity) {
+    return similarity == PSAL_SIMILARITY_PEARSON || similarity == PSAL_SIMILARITY_ROOTS;
+}
+
 /* Read the entries compared (or everything, which `normalized` needs) into scratch, and say by what they are
  * multiplied. */
 static double read_entries(const psal_profile_space *space, int64_t sample, const float *profile, float *scratch) {
@@ -164,15 +173,21 @@ static double read_entries(const psal_profile_space *space, int64_t sample, cons
     return 1;
 }
 
-bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, float *scratch, float *out) {
-    int64_t n = space->width;
-    double factor = read_entries(space, sample, NULL, scratch);
+void psal_profile_space_scores(const psal_profile_space *space, int64_t sample, float *scratch, float *out) {
+    const int64_t n = space->width;
+    const double factor = read_entries(space, sample, NULL, scratch);
+    if (space->similarity == PSAL_SIMILARITY_ROOTS) take_roots(scratch, n);
     if (space->similarity == PSAL_SIMILARITY_NORMALIZED)
         standardize_scaled(scratch, factor, space->shift, space->inverse, n, out);
     else
         standardize(scratch, space->shift_high, space->shift_low, space->inverse, n, out);
+}
+
+bool psal_profile_space_fast(const psal_profile_space *space, int64_t sample, float *scratch, float *out) {
+    int64_t n = space->width;
+    psal_profile_space_scores(space, sample, scratch, out);
     float squares = sum_of_squares(out, n), uncentred = squares;
-    if (space->similarity == PSAL_SIMILARITY_PEARSON) {
+    if (centred(space->similarity)) {
         scale(out, sum(out, n) / (float)n, 1, n);
         squares = sum_of_squares(out, n);
     }
@@ -196,11 +211,12 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
     int64_t n = space->width;
     double factor = read_entries(space, sample, profile, scratch), total = 0, squares = 0, uncentred = 0;
     for (int64_t i = 0; i < n; i++) {
-        out[i] = (scratch[i] * factor - space->shift[i]) / space->scale[i];
+        const double s = space->similarity == PSAL_SIMILARITY_ROOTS ? sqrt(scratch[i]) : scratch[i] * factor;
+        out[i] = (s - space->shift[i]) / space->scale[i];
         total += out[i];
         uncentred += out[i] * out[i];
     }
-    double mean = space->similarity == PSAL_SIMILARITY_PEARSON ? total / (double)n : 0;
+    double mean = centred(space->similarity) ? total / (double)n : 0;
     for (int64_t i = 0; i < n; i++) {
         out[i] -= mean;
         squares += out[i] * out[i];
@@ -216,19 +232,20 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
 
 #define STATISTICS_ROWS 64
 
-/* Fill rows[count][length] with the profiles of samples from `position` on. Returns a sample that is not finite, or
+/* Fill rows[count][length] with the profiles, as the similarity takes them, of samples from `position` on. Returns a sample that is not finite, or
  * -1. */
 static int64_t read_block(const psal_profile_source *source, const int64_t *samples, int64_t position, int64_t count,
-                          bool normalized, int threads, float *rows) {
+                          psal_similarity similarity, int threads, float *rows) {
     int64_t bad = INT64_MAX;
 #pragma omp parallel for num_threads(threads) reduction(min : bad)
     for (int64_t r = 0; r < count; r++) {
         int64_t sample = samples ? samples[position + r] : position + r;
         float *row = rows + r * source->length;
         source->read(source->context, sample, 0, source->length, row);
+        if (similarity == PSAL_SIMILARITY_ROOTS) take_roots(row, source->length);
         double length = norm(row, source->length);
         if (!isfinite(length) && sample < bad) bad = sample;
-        if (normalized && length > 0)
+        if (similarity == PSAL_SIMILARITY_NORMALIZED && length > 0)
             for (int64_t i = 0; i < source->length; i++) row[i] = (float)(row[i] / length);
     }
     int64_t first = INT64_MAX, last = -1; /* given back together: a row by itself may be less than a page */
@@ -242,7 +259,8 @@ static int64_t read_block(const psal_profile_source *source, const int64_t *samp
 }
 
 psal_status psal_neighbors_statistics(const psal_profile_source *source, const int64_t *samples, int64_t count,
-                                      bool normalized, int threads, double *mean, double *std, psal_error *err) {
+                                      psal_similarity similarity, int threads, double *mean, double *std,
+                                      psal_error *err) {
     int64_t length = source->length;
     if (!samples) count = source->samples;
     if (count < 2)
@@ -256,7 +274,7 @@ psal_status psal_neighbors_statistics(const psal_profile_source *source, const i
     for (int pass = 0; pass < 2 && status == PSAL_OK; pass++) {
         for (int64_t begin = 0; begin < count; begin += STATISTICS_ROWS) {
             int64_t block = count - begin < STATISTICS_ROWS ? count - begin : STATISTICS_ROWS;
-            int64_t bad = read_block(source, samples, begin, block, normalized, threads, rows);
+            int64_t bad = read_block(source, samples, begin, block, similarity, threads, rows);
             if (bad >= 0) {
                 status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
                 break;

@@ -142,7 +142,7 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
             status = psal_error_status(err);
         }
     } else if (status == PSAL_OK && similarity == PSAL_SIMILARITY_NORMALIZED) {
-        status = psal_neighbors_statistics(&source, NULL, (int64_t)count, true, r->session.threads, statistics,
+        status = psal_neighbors_statistics(&source, NULL, (int64_t)count, similarity, r->session.threads, statistics,
                                            statistics + filters, err);
         o.mean = statistics;
         o.std = statistics + filters;

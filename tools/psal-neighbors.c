@@ -326,7 +326,7 @@ static psal_status compute_statistics(run *r, bool normalized, psal_error *err) 
                                             r->statistics->mean, r->statistics->std, err);
         if (!r->statistics->tail) status = psal_error_status(err);
     } else if (status == PSAL_OK) {
-        status = psal_neighbors_statistics(&r->source, samples, count, normalized, r->search.threads,
+        status = psal_neighbors_statistics(&r->source, samples, count, r->search.similarity, r->search.threads,
                                            r->statistics->mean, r->statistics->std, err);
     }
     free(samples);

@@ -33,6 +33,12 @@ static void make_profiles(void) {
     }
 }
 
+#define EXPECT(status, expected, text)                                                              \
+    do {                                                                                            \
+        ck_assert_int_eq(status, expected);                                                         \
+        ck_assert_msg(strstr(err.message, text) != NULL, "\"%s\" lacks \"%s\"", err.message, text); \
+    } while (0)
+
 /* ---- the definition ---- */
 
 static void unit_vector(int i, psal_similarity similarity, const psal_entry_range *ranges, int count, double *out,
@@ -43,12 +49,13 @@ static void unit_vector(int i, psal_similarity similarity, const psal_entry_rang
     *width = 0;
     for (int r = 0; r < count; r++)
         for (int64_t j = ranges[r].first; j < ranges[r].first + ranges[r].count; j++) {
-            double v = (profiles[i][j] / norm - mean[j]) / (std[j] <= 1e-14 ? 1 : std[j]);
+            const double s = similarity == PSAL_SIMILARITY_ROOTS ? sqrt(profiles[i][j]) : profiles[i][j] / norm;
+            const double v = (s - mean[j]) / (std[j] <= 1e-14 ? 1 : std[j]);
             out[(*width)++] = v;
             sum += v;
         }
     for (int j = 0; j < *width; j++) {
-        if (similarity == PSAL_SIMILARITY_PEARSON) out[j] -= sum / *width;
+        if (similarity == PSAL_SIMILARITY_PEARSON || similarity == PSAL_SIMILARITY_ROOTS) out[j] -= sum / *width;
         squares += out[j] * out[j];
     }
     for (int j = 0; j < *width; j++) out[j] = squares > 0 ? out[j] / sqrt(squares) : 0;
@@ -92,19 +99,62 @@ static void check_all(const psal_neighbor_options *options) {
     for (int i = 0; i < SAMPLES; i++) check(options, i, found + i * options->top);
 }
 
-static void statistics(bool normalized) {
+static void statistics(psal_similarity similarity) {
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_int_eq(psal_neighbors_statistics(&source, NULL, 0, normalized, 3, mean, std, &err), PSAL_OK);
+    ck_assert_int_eq(psal_neighbors_statistics(&source, NULL, 0, similarity, 3, mean, std, &err), PSAL_OK);
 }
 
 START_TEST(test_all_pairs_are_those_of_the_definition) {
     make_profiles();
-    for (int similarity = 0; similarity < 3; similarity++) {
-        statistics(similarity == PSAL_SIMILARITY_NORMALIZED);
+    for (int similarity = 0; similarity <= PSAL_SIMILARITY_ROOTS; similarity++) {
+        statistics((psal_similarity)similarity);
         for (int threads = 1; threads <= 3; threads++)
             check_all(&(psal_neighbor_options){
                 .similarity = (psal_similarity)similarity, .mean = mean, .std = std, .top = 7, .threads = threads});
     }
+}
+END_TEST
+
+START_TEST(test_matrix) {
+    enum { COUNT = 150 };
+    static float matrix[2][COUNT * COUNT];
+    static double vectors[COUNT][LENGTH];
+    static const psal_entry_range ranges[] = {{3, 10}, {40, 1}, {60, 70}};
+    int64_t samples[COUNT];
+    psal_error err = PSAL_ERROR_INIT;
+    make_profiles();
+    memset(profiles[6], 0, sizeof profiles[6]);
+    for (int i = 0; i < COUNT; i++) samples[i] = 2 * ((i * 7) % COUNT);
+    for (int s = 0; s <= PSAL_SIMILARITY_ROOTS; s++) {
+        const psal_similarity similarity = (psal_similarity)s;
+        int width;
+        statistics(similarity);
+        psal_neighbor_options options = {
+            .similarity = similarity, .mean = mean, .std = std, .ranges = ranges, .range_count = 3};
+        for (int threads = 1; threads <= 2; threads++) {
+            options.threads = threads;
+            ck_assert_int_eq(psal_neighbors_matrix(&source, &options, samples, COUNT, matrix[threads - 1], &err),
+                             PSAL_OK);
+        }
+        ck_assert_mem_eq(matrix[0], matrix[1], sizeof matrix[0]);
+        for (int i = 0; i < COUNT; i++) unit_vector((int)samples[i], similarity, ranges, 3, vectors[i], &width);
+        double error = 0;
+        bool symmetric = true;
+        for (int i = 0; i < COUNT; i++)
+            for (int j = 0; j < COUNT; j++) {
+                double dot = 0;
+                for (int l = 0; l < width; l++) dot += vectors[i][l] * vectors[j][l];
+                error = fmax(error, fabs(matrix[0][i * COUNT + j] - dot));
+                symmetric = symmetric && matrix[0][i * COUNT + j] == matrix[0][j * COUNT + i];
+            }
+        ck_assert_double_le(error, 2e-6);
+        ck_assert(symmetric);
+    }
+    psal_neighbor_options options = {.similarity = PSAL_SIMILARITY_ROOTS, .mean = mean, .std = std, .threads = 2};
+    profiles[samples[70]][5] = -1;
+    EXPECT(psal_neighbors_matrix(&source, &options, samples, COUNT, matrix[0], &err), PSAL_ERR_NUMERIC, "not finite");
+    samples[3] = SAMPLES;
+    EXPECT(psal_neighbors_matrix(&source, &options, samples, COUNT, matrix[0], &err), PSAL_ERR_ARGUMENT, "0 to 299");
 }
 END_TEST
 
@@ -113,8 +163,8 @@ START_TEST(test_single_queries_ranges_and_candidates) {
     static const psal_entry_range ranges[] = {{3, 10}, {40, 1}, {100, 37}};
     int64_t candidates[SAMPLES / 3];
     for (int i = 0; i < SAMPLES / 3; i++) candidates[i] = 3 * i;
-    for (int similarity = 0; similarity < 3; similarity++) {
-        statistics(similarity == PSAL_SIMILARITY_NORMALIZED);
+    for (int similarity = 0; similarity <= PSAL_SIMILARITY_ROOTS; similarity++) {
+        statistics((psal_similarity)similarity);
         psal_neighbor_options options = {.similarity = (psal_similarity)similarity,
                                          .mean = mean,
                                          .std = std,
@@ -152,7 +202,7 @@ END_TEST
 START_TEST(test_equal_samples_come_by_number) {
     make_profiles();
     for (int i = 0; i < SAMPLES; i++) memcpy(profiles[i], profiles[i % 2], sizeof profiles[i]);
-    statistics(false);
+    statistics(PSAL_SIMILARITY_COSINE);
     psal_neighbor_options options = {.mean = mean, .std = std, .top = 3, .threads = 2};
     int64_t queries[] = {4, 5, 6, 7, 8, 1};
     psal_error err = PSAL_ERROR_INIT;
@@ -168,7 +218,7 @@ START_TEST(test_small_deviations_count) {
     make_profiles();
     for (int i = 0; i < SAMPLES; i++)
         for (int j = 0; j < LENGTH; j++) profiles[i][j] = 1 + (float)(i * 31 % 97 * (j * 7 % 11) % 13) * 1.1920929e-07f;
-    statistics(false);
+    statistics(PSAL_SIMILARITY_COSINE);
     psal_neighbor_options options = {.mean = mean, .std = std, .top = 1, .threads = 1};
     psal_error err = PSAL_ERROR_INIT;
     for (int64_t query = 0; query < 50; query++) {
@@ -188,9 +238,10 @@ START_TEST(test_statistics_are_those_of_two_passes) {
     for (int i = 0; i < 100; i++) samples[i] = 2 * i + 1;
     psal_error err = PSAL_ERROR_INIT;
     double mean1[LENGTH], std1[LENGTH];
-    for (int normalized = 0; normalized < 2; normalized++) {
-        ck_assert_int_eq(psal_neighbors_statistics(&source, samples, 100, normalized, 1, mean, std, &err), PSAL_OK);
-        ck_assert_int_eq(psal_neighbors_statistics(&source, samples, 100, normalized, 3, mean1, std1, &err), PSAL_OK);
+    for (int s = PSAL_SIMILARITY_PEARSON; s <= PSAL_SIMILARITY_ROOTS; s++) {
+        const psal_similarity similarity = (psal_similarity)s;
+        ck_assert_int_eq(psal_neighbors_statistics(&source, samples, 100, similarity, 1, mean, std, &err), PSAL_OK);
+        ck_assert_int_eq(psal_neighbors_statistics(&source, samples, 100, similarity, 3, mean1, std1, &err), PSAL_OK);
         ck_assert_mem_eq(mean, mean1, sizeof mean);
         ck_assert_mem_eq(std, std1, sizeof std);
         for (int j = 0; j < LENGTH; j++) {
@@ -198,7 +249,10 @@ START_TEST(test_statistics_are_those_of_two_passes) {
             for (int i = 0; i < 100; i++) {
                 double norm = 0;
                 for (int l = 0; l < LENGTH; l++) norm += (double)profiles[2 * i + 1][l] * profiles[2 * i + 1][l];
-                value[i] = profiles[2 * i + 1][j] / (normalized && norm > 0 ? sqrt(norm) : 1);
+                const double s = profiles[2 * i + 1][j];
+                value[i] = similarity == PSAL_SIMILARITY_ROOTS                    ? sqrt(s)
+                           : similarity == PSAL_SIMILARITY_NORMALIZED && norm > 0 ? s / sqrt(norm)
+                                                                                  : s;
                 sum += value[i];
             }
             for (int i = 0; i < 100; i++) squares += (value[i] - sum / 100) * (value[i] - sum / 100);
@@ -211,7 +265,7 @@ END_TEST
 
 START_TEST(test_profiles_without_direction) {
     make_profiles();
-    statistics(false);
+    statistics(PSAL_SIMILARITY_COSINE);
     for (int j = 0; j < LENGTH; j++) std[j] = 1, mean[j] = 0, profiles[3][j] = 0, profiles[5][j] = 0.3f;
     psal_neighbor_options options = {.mean = mean, .std = std, .top = 4, .threads = 1};
     psal_error err = PSAL_ERROR_INIT;
@@ -227,7 +281,7 @@ END_TEST
 
 START_TEST(test_fewer_candidates_than_wanted) {
     make_profiles();
-    statistics(false);
+    statistics(PSAL_SIMILARITY_COSINE);
     int64_t candidates[] = {2, 9}, query = 9;
     psal_neighbor_options options = {
         .mean = mean, .std = std, .top = 3, .candidates = candidates, .candidate_count = 2};
@@ -242,15 +296,9 @@ START_TEST(test_fewer_candidates_than_wanted) {
 }
 END_TEST
 
-#define EXPECT(status, expected, text)                                                              \
-    do {                                                                                            \
-        ck_assert_int_eq(status, expected);                                                         \
-        ck_assert_msg(strstr(err.message, text) != NULL, "\"%s\" lacks \"%s\"", err.message, text); \
-    } while (0)
-
 START_TEST(test_what_is_refused) {
     make_profiles();
-    statistics(false);
+    statistics(PSAL_SIMILARITY_COSINE);
     psal_error err = PSAL_ERROR_INIT;
     int64_t query = 0, candidates[] = {4, 4};
     psal_neighbor_options good = {.mean = mean, .std = std, .top = 3, .threads = 2}, options = good;
@@ -270,7 +318,7 @@ START_TEST(test_what_is_refused) {
     EXPECT(psal_neighbors_of_samples(&source, &options, &query, 1, found, &err), PSAL_ERR_ARGUMENT, "137 entries");
     options.range_count = 0;
     EXPECT(psal_neighbors_of_samples(&source, &options, &query, 1, found, &err), PSAL_ERR_ARGUMENT, "no entries");
-    for (int similarity = 0; similarity < 3; similarity++) {
+    for (int similarity = 0; similarity <= PSAL_SIMILARITY_ROOTS; similarity++) {
         options = good;
         options.similarity = (psal_similarity)similarity;
         float nan_profile[LENGTH] = {[50] = NAN};
@@ -279,12 +327,13 @@ START_TEST(test_what_is_refused) {
         float kept = profiles[123][50];
         profiles[123][50] = similarity ? NAN : INFINITY;
         EXPECT(psal_neighbors_of_samples(&source, &options, &query, 1, found, &err), PSAL_ERR_NUMERIC, "sample 123");
-        EXPECT(psal_neighbors_statistics(&source, NULL, 0, similarity, 2, mean, std, &err), PSAL_ERR_NUMERIC,
-               "sample 123");
+        EXPECT(psal_neighbors_statistics(&source, NULL, 0, (psal_similarity)similarity, 2, mean, std, &err),
+               PSAL_ERR_NUMERIC, "sample 123");
         profiles[123][50] = kept;
-        statistics(false);
+        statistics(PSAL_SIMILARITY_COSINE);
     }
-    EXPECT(psal_neighbors_statistics(&source, &query, 1, false, 2, mean, std, &err), PSAL_ERR_ARGUMENT, "at least two");
+    EXPECT(psal_neighbors_statistics(&source, &query, 1, PSAL_SIMILARITY_COSINE, 2, mean, std, &err), PSAL_ERR_ARGUMENT,
+           "at least two");
 }
 END_TEST
 
@@ -301,6 +350,7 @@ int main(void) {
     TCase *tests = tcase_create("neighbors");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_all_pairs_are_those_of_the_definition);
+    tcase_add_test(tests, test_matrix);
     tcase_add_test(tests, test_single_queries_ranges_and_candidates);
     tcase_add_test(tests, test_equal_samples_come_by_number);
     tcase_add_test(tests, test_small_deviations_count);
