@@ -8,6 +8,7 @@
 
 #include "io/checkpoint.h"
 #include "tools/edit_report.h"
+#include "tools/mistakes_state.h"
 #include "tools/outputs.h"
 #include "tools/program.h"
 
@@ -60,6 +61,7 @@ static const psal_option table[] = {
      "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
      "the weights it is given.",
      .output = true},
+    PSAL_STATE_OPTIONS,
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -67,6 +69,8 @@ static const psal_program program = {
     .name = "psal-finetune",
     .version = PSAL_VERSION,
     .summary = "Correct a mistake of an image classifier by a step on a few filters, and report what the edit did.",
+    .arguments = PSAL_STATE_ARGUMENTS,
+    .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-finetune -k 10 -c salient              a mistake of psal's own small network\n"
@@ -77,6 +81,7 @@ typedef struct run {
     const psal_options *options;
     psal_session session;
     psal_mistakes mistakes;
+    psal_mistakes_state state;
     psal_tuner *tuner;
     psal_choice choices[PSAL_CHOICE_COUNT];
     int64_t *k;
@@ -155,10 +160,9 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
 }
 
 static psal_status find_neighbors(run *r, psal_error *err) {
-    size_t count = r->mistakes.subject_count, most = count > 1 ? count - 1 : 0;
-    size_t wanted = (size_t)psal_options_int(r->options, "neighbors");
-    r->report.neighbor_count = (int)(wanted < most ? wanted : most);
-    if (r->report.neighbor_count == 0) return PSAL_OK;
+    const size_t count = r->mistakes.subject_count;
+    r->report.hub = r->state.hub;
+    if (r->report.neighbor_count == 0 || psal_mistakes_state_finished(&r->state)) return PSAL_OK;
     if (r->mistakes.mode == PSAL_MODE_POT &&
         (psal_similarity)psal_options_choice(r->options, "similarity") == PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -176,7 +180,7 @@ static psal_status find_neighbors(run *r, psal_error *err) {
     if (status == PSAL_OK) {
         int64_t hub = psal_neighbors_hubs(r->neighbors, (int64_t)(count * (size_t)r->report.neighbor_count),
                                           (int64_t)count, hubs);
-        r->report.hub = hub < 0 ? 0 : hubs[hub];
+        r->report.hub = r->state.hub = hub < 0 ? 0 : hubs[hub];
     }
     free(hubs);
     return status;
@@ -405,8 +409,13 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
     psal_status status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return status;
-    static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL};
+    static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL},
+                             *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
+    if (psal_options_has(o, "sample") && (*r->state.path || r->state.merging))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample is one mistake, and %s is for many: leave one of them out",
+                         r->state.merging ? "merge" : "--state");
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
         .in_parts = psal_options_flag(o, "until-correct"),
@@ -458,7 +467,14 @@ static psal_status prepare(run *r, psal_error *err) {
     r->report.until_correct = r->until_correct;
     r->report.step = r->step;
     r->report.steps = r->steps;
-    return PSAL_OK;
+    const size_t wanted = (size_t)psal_options_int(o, "neighbors"), others = r->mistakes.subject_count - 1;
+    r->report.neighbor_count = (int)(wanted < others ? wanted : others);
+    static const char *const settings[] = {
+        "k",         "choices",    "rate",  "relative",         "steps",  "until-correct", "draws",
+        "neighbors", "similarity", "right", "normalized-stats", "layers", "limit",         "first",
+        NULL};
+    return psal_mistakes_state_open(&r->state, &r->mistakes, settings, (double *)r->report.results,
+                                    variants(r) * PSAL_EDIT_COLUMNS, err);
 }
 
 static psal_status run_program(run *r, psal_error *err) {
@@ -466,7 +482,11 @@ static psal_status run_program(run *r, psal_error *err) {
     psal_session_print_notes(&r->session, program.name);
     if (status == PSAL_OK) status = find_neighbors(r, err);
     psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK) status = psal_mistakes_each(&r->mistakes, "mistakes", run_experiment, r, err);
+    if (status == PSAL_OK) status = psal_mistakes_state_run(&r->state, run_experiment, r, err);
+    if (status == PSAL_OK && r->state.shard.count > 1) {
+        psal_mistakes_state_print_part(&r->state);
+        return PSAL_OK;
+    }
     if (status == PSAL_OK) status = psal_edit_report_write(&r->report, r->options, err);
     if (status == PSAL_OK && !psal_options_flag(r->options, "json")) psal_print_written(&program, r->options);
     return status;
@@ -484,6 +504,7 @@ static int work(const psal_options *options, psal_error *err) {
     free(r.neighbors);
     free(r.k);
     psal_tuner_free(r.tuner);
+    psal_mistakes_state_close(&r.state);
     psal_mistakes_close(&r.mistakes);
     psal_session_close(&r.session);
     return status;

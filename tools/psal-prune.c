@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "saliency/prune.h"
 #include "tools/mistakes.h"
+#include "tools/mistakes_state.h"
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
@@ -47,6 +48,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the pruned checkpoint (.safetensors; of an ONNX file an .onnx): one image, one choice, one k.",
      .output = true},
+    PSAL_STATE_OPTIONS,
     PSAL_SESSION_OPTIONS,
     {0}};
 
@@ -54,10 +56,14 @@ static const psal_program program = {
     .name = "psal-prune",
     .version = PSAL_VERSION,
     .summary = "Switch filters of an image classifier off, and see what that does to its mistakes.",
+    .arguments = PSAL_STATE_ARGUMENTS,
+    .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-prune                                  a mistake of psal's own small network\n"
-                "  psal-prune --weights resnet50.safetensors --data val/ --how channel --figure curves.pdf\n"};
+                "  psal-prune --weights resnet50.safetensors --data val/ --how channel --figure curves.pdf\n"
+                "  psal-prune --weights resnet50.safetensors --data val/ --state S.safetensors --shard 2/7\n"
+                "  psal-prune --weights resnet50.safetensors --data val/ merge S.part-*-of-7.safetensors\n"};
 
 /* The columns, in the order of psal_prune_result. */
 enum { COLUMNS = 6 };
@@ -69,6 +75,7 @@ typedef struct run {
     const psal_options *options;
     psal_session session;
     psal_mistakes mistakes;
+    psal_mistakes_state state;
     psal_choice choices[PSAL_CHOICE_COUNT];
     psal_prune_options prune;
     int64_t *k;
@@ -311,8 +318,11 @@ static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_status status = psal_parse_choices(o, r->choices, &r->prune.choice_count, err);
     if (status != PSAL_OK) return status;
-    static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL};
+    static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL}, *const tables[] = {
+                                                                                         "csv",  "samples", "figure",
+                                                                                         "save", "json",    NULL};
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
         .in_parts = true,
@@ -350,15 +360,22 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_computation_line(&computation, r->line);
     r->record = psal_computation_text(&computation);
     r->results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->results);
-    return r->results && r->record
-               ? PSAL_OK
-               : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
+    if (!r->results || !r->record)
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
+    static const char *const settings[] = {"k",     "choices", "how",   "noise-scale", "draws",
+                                           "right", "layers",  "limit", "first",       NULL};
+    return psal_mistakes_state_open(&r->state, &r->mistakes, settings, (double *)r->results, variants(r) * COLUMNS,
+                                    err);
 }
 
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
     psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK) status = psal_mistakes_each(&r->mistakes, "mistakes", experiment, r, err);
+    if (status == PSAL_OK) status = psal_mistakes_state_run(&r->state, experiment, r, err);
+    if (status == PSAL_OK && r->state.shard.count > 1) {
+        psal_mistakes_state_print_part(&r->state);
+        return PSAL_OK;
+    }
     if (status == PSAL_OK) status = summarize(r, err);
     if (status == PSAL_OK) status = write_csv(r, err);
     if (status == PSAL_OK) status = write_samples(r, err);
@@ -378,6 +395,7 @@ static int work(const psal_options *options, psal_error *err) {
     free(r.record);
     free(r.means);
     free(r.k);
+    psal_mistakes_state_close(&r.state);
     psal_mistakes_close(&r.mistakes);
     psal_session_close(&r.session);
     return status;
