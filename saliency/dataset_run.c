@@ -16,7 +16,7 @@ typedef struct slot {
     psal_sample_result sample;
     psal_error err;
     float *profile, *predicted;
-    bool has_predicted;
+    bool has_predicted, done;
 } slot;
 
 typedef struct run_state {
@@ -27,6 +27,10 @@ typedef struct run_state {
     float **images;                 /* [threads] */
     slot *slots;                    /* [window] */
     float *profiles;                /* what the slots point into */
+    /* Of the window that is filled: how many samples have been taken, and how that went. The lock is the critical
+     * section of finish_sample; `stopped` is read outside of it too. */
+    int taken, stopped;
+    psal_status status;
 } run_state;
 
 static void free_state(run_state *r) {
@@ -96,25 +100,47 @@ static psal_status profile_sample(const run_state *r, slot *s, psal_saliency_wor
     return psal_saliency_profile(worker, image, sample->predicted, other, s->predicted, err);
 }
 
-/* Compute the samples first .. first+count-1 into the slots. */
-static void fill_window(const run_state *r, int64_t first, int count) {
+static psal_status take_slot(const run_state *r, const slot *s, psal_error *err) {
+    bool good = s->sample.status == PSAL_OK;
+    return r->run->take(r->run->data, &s->sample, good ? s->profile : NULL,
+                        good && s->has_predicted ? s->predicted : NULL, good ? NULL : &s->err, err);
+}
+
+/* Slot i is filled: take it, and what was waiting for it, unless one before it is missing. The caller holds the lock. */
+static void finish_sample(run_state *r, int64_t first, int count, int i, psal_error *err) {
+    const int before = r->taken;
+    r->slots[i].done = true;
+    while (r->status == PSAL_OK && r->taken < count && r->slots[r->taken].done)
+        if ((r->status = take_slot(r, &r->slots[r->taken], err)) == PSAL_OK) r->taken++;
+    if (r->status == PSAL_OK && r->taken > before && r->run->pause)
+        r->status = r->run->pause(r->run->data, first + r->taken, err);
+    if (r->status == PSAL_OK) return;
+#pragma omp atomic write
+    r->stopped = 1;
+}
+
+/* Compute the samples first .. first+count-1 into the slots, and hand them out. */
+static psal_status fill_window(run_state *r, int64_t first, int count, psal_error *err) {
+    r->taken = r->stopped = 0;
+    r->status = PSAL_OK;
+    for (int i = 0; i < count; i++) r->slots[i].done = false;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
     for (int i = 0; i < count; i++) {
         slot *s = &r->slots[i];
-        int thread = omp_get_thread_num();
+        int thread = omp_get_thread_num(), stopped;
+#pragma omp atomic read
+        stopped = r->stopped;
+        if (stopped) continue;
         if (r->run->ahead && first + i + r->window < r->run->end) r->run->ahead(r->run->data, first + i + r->window);
         s->sample = (psal_sample_result){.index = first + i};
         s->err = (psal_error)PSAL_ERROR_INIT;
         s->has_predicted = false;
         s->sample.status = profile_sample(r, s, r->workers[thread], r->images[thread]);
         if (r->run->step) r->run->step(r->run->data);
+#pragma omp critical(psal_dataset_run)
+        finish_sample(r, first, count, i, err);
     }
-}
-
-static psal_status take_slot(const run_state *r, const slot *s, psal_error *err) {
-    bool good = s->sample.status == PSAL_OK;
-    return r->run->take(r->run->data, &s->sample, good ? s->profile : NULL,
-                        good && s->has_predicted ? s->predicted : NULL, good ? NULL : &s->err, err);
+    return r->status;
 }
 
 psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model *model, const psal_dataset_run *run,
@@ -134,10 +160,8 @@ psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model
     for (int64_t next = run->first; status == PSAL_OK && next < run->end;) {
         int64_t left = run->end - next;
         int count = left < r.window ? (int)left : r.window;
-        fill_window(&r, next, count);
-        for (int i = 0; i < count && status == PSAL_OK; i++) status = take_slot(&r, &r.slots[i], err);
+        status = fill_window(&r, next, count, err);
         next += count;
-        if (status == PSAL_OK && run->pause) status = run->pause(run->data, next, err);
     }
     free_state(&r);
     return status;

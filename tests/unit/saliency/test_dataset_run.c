@@ -20,6 +20,7 @@ typedef struct lab {
     int64_t bad; /* the sample that cannot be loaded; -1: none */
     bool skip, predicted;
     int64_t stop_at; /* pause fails there; 0: never */
+    int64_t begin, paused;
     int steps;
     int ahead[100]; /* how often each sample was announced */
 } lab;
@@ -60,7 +61,7 @@ static psal_status load(void *data, int64_t index, float *image, int *label, psa
 
 static void announce(void *data, int64_t index) {
     lab *l = data;
-    ck_assert(index >= l->summary->next && index < l->summary->end);
+    ck_assert(index >= l->begin && index < l->summary->end);
     if (index >= 100) return;
 #pragma omp atomic
     l->ahead[index]++;
@@ -77,8 +78,9 @@ static psal_status take(void *data, const psal_sample_result *sample, const floa
 }
 
 static psal_status pause_at(void *data, int64_t next, psal_error *err) {
-    const lab *l = data;
+    lab *l = data;
     ck_assert_int_eq(next, l->summary->next);
+    l->paused++;
     return l->stop_at && next >= l->stop_at ? psal_fail(err, PSAL_ERR_CANCELLED, "enough") : PSAL_OK;
 }
 
@@ -90,6 +92,8 @@ static void step(void *data) {
 static psal_status go(lab *l, int threads, int64_t end, psal_error *err) {
     if (!l->summary) l->summary = psal_summary_new(psal_saliency_length(l->saliency), 0, end, false, NULL);
     memset(l->ahead, 0, sizeof l->ahead);
+    l->begin = l->summary->next;
+    l->paused = 0;
     psal_dataset_run run = {.first = l->summary->next,
                             .end = end,
                             .threads = threads,
@@ -189,6 +193,21 @@ START_TEST(bits_do_not_depend_on_threads_or_pauses) {
     psal_tensor_map_free(saved);
     close_lab(&one);
     close_lab(&many);
+}
+END_TEST
+
+/* Samples may take seconds: what is done is handed out at once, not after a window of them. */
+START_TEST(samples_are_taken_as_they_are_done) {
+    lab l = {0};
+    open_lab(&l);
+    ck_assert_int_eq(go(&l, 1, 12, NULL), PSAL_OK);
+    ck_assert_int_eq(l.paused, 12);
+    fresh(&l);
+    l.stop_at = 3;
+    ck_assert_int_eq(go(&l, 1, 12, NULL), PSAL_ERR_CANCELLED);
+    ck_assert_int_eq(l.summary->next, 3);
+    ck_assert_int_eq(l.steps, 3); /* and no others are computed for nothing */
+    close_lab(&l);
 }
 END_TEST
 
@@ -424,6 +443,7 @@ int main(void) {
     tcase_set_timeout(tests, 200);
     tcase_add_test(tests, profiles_are_those_of_a_single_worker);
     tcase_add_test(tests, bits_do_not_depend_on_threads_or_pauses);
+    tcase_add_test(tests, samples_are_taken_as_they_are_done);
     tcase_add_test(tests, bad_samples_end_the_run_or_are_skipped);
     tcase_add_test(tests, parts_join_and_only_neighbours_do);
     tcase_add_test(tests, impossible_summaries_are_refused);
