@@ -23,9 +23,12 @@ static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *opt
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels",
                          data);
     }
+    if (!image && !mistakes->session->default_network)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
+    static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
+    const char *idle = psal_options_given_of(options, of_many, true);
+    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for one image: it needs --data", idle);
     if (!image) {
-        if (!mistakes->session->default_network)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
         psal_status status = psal_box_file("fashion_samples/bag_called_sandal.png", path, err);
         if (status != PSAL_OK) return status;
         image = path;

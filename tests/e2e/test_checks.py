@@ -76,6 +76,9 @@ def test_refusals():
     refuse(("only one", "--data"), "ablate", *image, "--data", listing)
     refuse(("fashion_resnet18_stats", "vgg19"), "ablate", "-w", weights / "fashion_vgg19.safetensors", *image, "--stats",
            weights / "fashion_resnet18_stats.safetensors")
+    for option in (("--limit", 3), ("--first", 3), ("--skip-bad",)):
+        refuse((f"{option[0]} does nothing for one image",), "ablate", *option, *image)
+        refuse((f"{option[0]} does nothing for one image",), "mask", *option)
     for option in ("--csv", "--samples", "--figure"):
         refuse((option, "missing", "No such file"), "ablate", option, out / "missing" / "x.png")
     refuse(("x.gif",), "ablate", "--filters", 2, "--figure", out / "x.gif")
