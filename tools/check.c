@@ -25,7 +25,7 @@ static json_t *json_of(const psal_check *check) {
     json_object_set_new(root, "check", psal_json_string(check->name));
     json_object_set_new(root, "arch", psal_json_string(check->session.info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(check->session.computation.value[PSAL_FIELD_WEIGHTS]));
-    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(m->dataset)));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_mistakes_sample_count(m)));
     json_object_set_new(root, "skipped", psal_skipped_json(&m->skipped));
     json_object_set_new(root, "mistakes", json_integer((json_int_t)m->subject_count));
     json_object_set_new(root, "settings", psal_mistakes_settings(m, check->options));

@@ -79,7 +79,7 @@ static int best_class(const psal_edit_report *r) {
 static void print_single(const psal_edit_report *r) {
     const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
     const psal_labels *labels = r->session->labels;
-    psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(r->mistakes->dataset, one->index),
+    psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_mistakes_name(r->mistakes, one->index),
                psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted), 100 * one->confidence);
     if (variants(r) != 1) return;
     int now = best_class(r);
@@ -87,8 +87,7 @@ static void print_single(const psal_edit_report *r) {
                psal_labels_name(labels, one->label), 100 * r->before[one->label], 100 * r->after[one->label]);
     for (int i = 0; i < r->mistakes->right_count; i++)
         if (r->broken && r->broken[i])
-            psal_print(stdout, "broken: %s (%s)\n",
-                       psal_dataset_name(r->mistakes->dataset, r->mistakes->right_index[i]),
+            psal_print(stdout, "broken: %s (%s)\n", psal_mistakes_name(r->mistakes, r->mistakes->right_index[i]),
                        psal_labels_name(labels, r->mistakes->right_labels[i]));
 }
 
@@ -101,7 +100,7 @@ static void print_table(const psal_edit_report *r, double *room) {
         print_single(r);
     } else {
         if (r->mistakes->subject_count < r->mistakes->found) printf("%zu of ", r->mistakes->subject_count);
-        printf("%zu mistakes of %zu samples", r->mistakes->found, psal_dataset_count(r->mistakes->dataset));
+        printf("%zu mistakes of %zu samples", r->mistakes->found, psal_mistakes_sample_count(r->mistakes));
         if (r->mistakes->skipped.count) printf(", %zu skipped", r->mistakes->skipped.count);
         printf("\n");
     }
@@ -235,7 +234,7 @@ static psal_status print_json(const psal_edit_report *r, const psal_options *opt
     json_object_set_new(root, "step", psal_json_string(r->step.relative ? "relative" : "rate"));
     json_object_set_new(root, "size", psal_json_double(r->step.size));
     json_object_set_new(root, "steps", json_integer(r->steps));
-    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes->dataset)));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_mistakes_sample_count(r->mistakes)));
     json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes->skipped));
     json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes->subject_count));
     json_object_set_new(root, "mistakes_found", json_integer((json_int_t)r->mistakes->found));
@@ -245,7 +244,7 @@ static psal_status print_json(const psal_edit_report *r, const psal_options *opt
     json_object_set_new(root, "right_samples", json_integer(r->mistakes->right_count));
     if (r->single >= 0 && variants(r) == 1) {
         const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
-        json_object_set_new(root, "name", psal_json_string(psal_dataset_name(r->mistakes->dataset, one->index)));
+        json_object_set_new(root, "name", psal_json_string(psal_mistakes_name(r->mistakes, one->index)));
         json_object_set_new(root, "label", json_integer(one->label));
         json_object_set_new(root, "predicted", json_integer(one->predicted));
         json_object_set_new(root, "predicted_after", json_integer(best_class(r)));
@@ -256,8 +255,8 @@ static psal_status print_json(const psal_edit_report *r, const psal_options *opt
         json_t *broken = json_array();
         for (int i = 0; i < r->mistakes->right_count; i++)
             if (r->broken && r->broken[i])
-                json_array_append_new(
-                    broken, psal_json_string(psal_dataset_name(r->mistakes->dataset, r->mistakes->right_index[i])));
+                json_array_append_new(broken,
+                                      psal_json_string(psal_mistakes_name(r->mistakes, r->mistakes->right_index[i])));
         json_object_set_new(root, "broken", broken);
     }
     json_object_set_new(root, "settings", psal_mistakes_settings(r->mistakes, options));
@@ -310,7 +309,7 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
         counts[count++] = (psal_edit_count){"right samples broken", llround(result->broken * (double)right), right,
                                             true};
     char subtitle[1024];
-    snprintf(subtitle, sizeof subtitle, "%.300s; %s", psal_dataset_name(r->mistakes->dataset, one->index), r->line);
+    snprintf(subtitle, sizeof subtitle, "%.300s; %s", psal_mistakes_name(r->mistakes, one->index), r->line);
     psal_edit_figure figure = {.title = "One mistake, edited",
                                .subtitle = subtitle,
                                .record = r->record,

@@ -8,41 +8,87 @@
 #include "tools/layers.h"
 #include "tools/mistakes_find.h"
 
-static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
-    const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
+/* A data set whose mistakes can be told. */
+static psal_dataset *open_list(psal_mistakes *mistakes, const char *data, psal_error *err) {
+    psal_dataset *list = psal_open_list(data, mistakes->session->labels, mistakes->skip_bad, &mistakes->session->notes,
+                                        err);
+    if (!list || psal_dataset_all_labelled(list)) return list;
+    psal_dataset_free(list);
+    psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels", data);
+    return NULL;
+}
+
+/* One image: that of the command line, or of psal's own small network. */
+static psal_dataset *open_photo(const psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
+    const char *image = psal_options_string(options, "image-path");
     const char *target = psal_options_string(options, "image-target-label");
-    const psal_labels *labels = mistakes->session->labels;
     char path[4096];
     int label = PSAL_NO_LABEL;
-    if (image && data) return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path and --data");
-    if (data) {
-        if (target) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
-        mistakes->dataset = psal_open_list(data, labels, mistakes->skip_bad, &mistakes->session->notes, err);
-        if (!mistakes->dataset) return psal_error_status(err);
-        if (psal_dataset_all_labelled(mistakes->dataset)) return PSAL_OK;
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels",
-                         data);
-    }
-    if (!image && !mistakes->session->default_network)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
-    static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
-    const char *idle = psal_options_given_of(options, of_many, true);
-    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for one image: it needs --data", idle);
     if (!image) {
-        psal_status status = psal_box_file("fashion_samples/bag_called_sandal.png", path, err);
-        if (status != PSAL_OK) return status;
+        if (psal_box_file("fashion_samples/bag_called_sandal.png", path, err) != PSAL_OK) return NULL;
         image = path;
         if (!target) target = "Bag";
     }
-    if (!target) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
-    if (psal_labels_parse(labels, target, &label, err) != PSAL_OK) return psal_fail_prefix(err, "--image-target-label");
-    mistakes->dataset = psal_dataset_from_images(&image, &label, 1, false, err);
-    return mistakes->dataset ? PSAL_OK : psal_error_status(err);
+    if (!target)
+        psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
+    else if (psal_labels_parse(mistakes->session->labels, target, &label, err) != PSAL_OK)
+        psal_fail_prefix(err, "--image-target-label");
+    else
+        return psal_dataset_from_images(&image, &label, 1, false, err);
+    return NULL;
+}
+
+static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, const psal_mistakes_needs *needs,
+                                psal_error *err) {
+    const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
+    static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
+    static const char *const of_mistakes[] = {"limit", "first", NULL};
+    if (image && data && !needs->beside)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path and --data");
+    if (data && !image && psal_options_has(options, "image-target-label"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
+    if (!data && !image && !mistakes->session->default_network)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
+    const char *idle = data ? NULL : psal_options_given_of(options, of_many, true);
+    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for one image: it needs --data", idle);
+    if (data && image && !needs->others && (idle = psal_options_given_of(options, of_mistakes, true)))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing beside --image-path: it chooses mistakes of --data",
+                         idle);
+    mistakes->named = image || !data ? 1 : 0;
+    mistakes->dataset = mistakes->named ? open_photo(mistakes, options, err) : open_list(mistakes, data, err);
+    if (!mistakes->dataset) return psal_error_status(err);
+    if (!image || !data) return PSAL_OK;
+    mistakes->beside = open_list(mistakes, data, err);
+    return mistakes->beside ? PSAL_OK : psal_error_status(err);
+}
+
+/* The data set that sample `*index` is of, and its number there. */
+static const psal_dataset *whose(const psal_mistakes *mistakes, size_t *index) {
+    const size_t first = psal_dataset_count(mistakes->dataset);
+    if (*index < first) return mistakes->dataset;
+    *index -= first;
+    return mistakes->beside;
+}
+
+size_t psal_mistakes_sample_count(const psal_mistakes *mistakes) {
+    if (!mistakes->dataset) return 0;
+    return psal_dataset_count(mistakes->dataset) + (mistakes->beside ? psal_dataset_count(mistakes->beside) : 0);
+}
+
+const char *psal_mistakes_name(const psal_mistakes *mistakes, size_t index) {
+    const psal_dataset *dataset = whose(mistakes, &index);
+    return psal_dataset_name(dataset, index);
+}
+
+int psal_mistakes_label(const psal_mistakes *mistakes, size_t index) {
+    const psal_dataset *dataset = whose(mistakes, &index);
+    return psal_dataset_label(dataset, index);
 }
 
 psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err) {
     psal_image photo = PSAL_IMAGE_INIT;
-    psal_status status = psal_dataset_load(mistakes->dataset, index, &photo, err);
+    const psal_dataset *dataset = whose(mistakes, &index);
+    psal_status status = psal_dataset_load(dataset, index, &photo, err);
     if (status == PSAL_OK) status = psal_session_prepare(mistakes->session, &photo, NULL, image, err);
     psal_image_free(&photo);
     return status;
@@ -88,18 +134,35 @@ static void close_worker(psal_mistakes_worker *worker) {
     memset(worker, 0, sizeof *worker);
 }
 
-psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
-    const psal_statistics *s = worker->mistakes->statistics;
-    psal_status status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
-    if (status == PSAL_OK)
+/* The naive profile, from the store or of worker->image; and standardized. */
+static psal_status make_profile(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
+    const psal_mistakes *mistakes = worker->mistakes;
+    const psal_profile_record *record = psal_mistakes_stored(mistakes, subject->index);
+    psal_status status = PSAL_OK;
+    if (record)
+        psal_profile_store_read(&mistakes->store, record - mistakes->store.records, 0, mistakes->filters,
+                                worker->naive);
+    else
         status = psal_saliency_profile(worker->saliency, worker->image, subject->label, subject->rival, worker->naive,
                                        err);
+    if (status != PSAL_OK) return status;
+    return psal_statistics_standardize(mistakes->statistics, mistakes->mode, mistakes->filters, worker->naive,
+                                       worker->standardized, err);
+}
+
+psal_status psal_mistakes_worker_profile(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
+    psal_status status = PSAL_OK;
+    if (!psal_mistakes_stored(worker->mistakes, subject->index))
+        status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
+    return status == PSAL_OK ? make_profile(worker, subject, err) : status;
+}
+
+psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err) {
+    psal_status status = psal_mistakes_image(worker->mistakes, subject->index, worker->image, err);
     if (status == PSAL_OK && worker->change)
         status = psal_saliency_profile(worker->change_saliency, worker->image, subject->label, subject->rival,
                                        worker->change, err);
-    if (status != PSAL_OK) return status;
-    return psal_statistics_standardize(s, worker->mistakes->mode, worker->mistakes->filters, worker->naive,
-                                       worker->standardized, err);
+    return status == PSAL_OK ? make_profile(worker, subject, err) : status;
 }
 
 /* ---- running several at once ---- */
@@ -137,9 +200,8 @@ psal_status psal_mistakes_run(const psal_mistakes *mistakes, const char *label, 
             if (status != PSAL_OK || others != PSAL_OK) continue;
             status = work(data, &worker, i, &own);
             if (status != PSAL_OK)
-                psal_skipped_error(&own,
-                                   psal_dataset_name(mistakes->dataset, subjects ? mistakes->subjects[i].index : i),
-                                   !subjects && count > 1);
+                psal_skipped_error(&own, psal_mistakes_name(mistakes, subjects ? mistakes->subjects[i].index : i),
+                                   !subjects && count > mistakes->named && i >= mistakes->named);
             psal_progress_add(progress, 1);
         }
         if (status != PSAL_OK) {
@@ -194,9 +256,9 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     }
     mistakes->skip_bad = psal_options_flag(options, "skip-bad") && psal_options_has(options, "data");
     psal_status status = psal_sampling_parse(&mistakes->sampling, options, err);
-    if (status == PSAL_OK) status = open_dataset(mistakes, options, err);
+    if (status == PSAL_OK) status = open_dataset(mistakes, options, needs, err);
     if (status != PSAL_OK) return status;
-    bool many = psal_dataset_count(mistakes->dataset) > 1;
+    bool many = psal_mistakes_sample_count(mistakes) > 1;
     mistakes->workers = many ? session->threads : 1;
     psal_classifier_options forward = {.height = session->height,
                                        .width = session->width,
@@ -241,7 +303,13 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
                          (long long)needs->choose, session->info->arch, (long long)choosable,
                          psal_units_name(mistakes->units));
     if (!(mistakes->classifier = psal_classifier_new(session->model, &forward, err))) return psal_error_status(err);
-    return psal_mistakes_find(mistakes, options, (size_t)needs->right, err);
+    if (needs->ranking && (status = psal_mistakes_open_store(mistakes, options, err)) != PSAL_OK) return status;
+    /* With a photo the data set is there for what else changes. */
+    const int64_t right = mistakes->beside && !psal_options_given(options, "right") ? PSAL_RIGHT_BESIDE : needs->right;
+    if (mistakes->beside && right == 0 && !needs->others)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--right 0: --data beside --image-path is for the samples that are right: leave one out");
+    return psal_mistakes_find(mistakes, needs, (size_t)right, err);
 }
 
 void psal_mistakes_close(psal_mistakes *mistakes) {
@@ -256,7 +324,9 @@ void psal_mistakes_close(psal_mistakes *mistakes) {
     psal_classifier_free(mistakes->classifier);
     psal_saliency_free(mistakes->saliency);
     psal_saliency_free(mistakes->change);
+    psal_profile_store_close(&mistakes->store);
     psal_dataset_free(mistakes->dataset);
+    psal_dataset_free(mistakes->beside);
     psal_skipped_free(&mistakes->skipped);
     memset(mistakes, 0, sizeof *mistakes);
 }
@@ -272,6 +342,8 @@ void psal_mistakes_record(const psal_mistakes *mistakes, psal_computation *c) {
     psal_computation_set(c, PSAL_FIELD_MODE, "%s", psal_mode_name(mistakes->mode));
     psal_computation_set_statistics(c, mistakes->statistics);
     psal_computation_set(c, PSAL_FIELD_LAYERS, "%s", mistakes->layers);
+    if (mistakes->store.records)
+        psal_computation_set(c, PSAL_FIELD_PROFILES, "%s", psal_dtype_name(mistakes->store.dtype));
     if (mistakes->mode == PSAL_MODE_POT) psal_computation_set_tail(c, mistakes->statistics->tail);
 }
 
@@ -290,6 +362,5 @@ json_t *psal_mistakes_settings(const psal_mistakes *mistakes, const psal_options
 }
 
 int psal_mistakes_finish(const psal_mistakes *mistakes, const char *program, psal_status status, psal_error *err) {
-    return psal_skipped_finish(&mistakes->skipped, program,
-                               mistakes->dataset ? psal_dataset_count(mistakes->dataset) : 0, status, err);
+    return psal_skipped_finish(&mistakes->skipped, program, psal_mistakes_sample_count(mistakes), status, err);
 }

@@ -5,6 +5,7 @@
 
 #include "io/csv.h"
 #include "io/dataset.h"
+#include "io/profile_store.h"
 #include "io/progress.h"
 #include "saliency/choose.h"
 #include "saliency/classifier.h"
@@ -35,12 +36,14 @@
         PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15            \
     }
 
+/* How many that are right tell what else changes, where --data is given beside --image-path and --right is not. */
+enum { PSAL_RIGHT_BESIDE = 100 };
 /* For psal_mistakes_needs.right. */
 #define PSAL_RIGHT_OPTION                                                                                      \
     {                                                                                                          \
         PSAL_OPTION_INT, "right", 0, "N", "0",                                                                 \
             "Also run N samples of the data set that are right, drawn at random (--seed) and spread over the " \
-            "classes as all that are right, and count how many break.",                                        \
+            "classes as all that are right, and count how many break. With --image-path and --data 100.",      \
             .minimum = 0, .maximum = 1e6                                                                       \
     }
 
@@ -53,7 +56,15 @@
             .choices = "filter|row"                                                                                    \
     }
 
-/* Likewise, for psal_mistakes_needs.ranking: what the choice goes by. */
+/* For psal_mistakes_needs.ranking: what is known of the data set already, */
+#define PSAL_STORE_OPTION                                                                                         \
+    {                                                                                                             \
+        PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL,                                                           \
+            "Profiles and predictions of --data, which psal-stats --profiles made: they are not computed again.", \
+            .companion = ".csv"                                                                                   \
+    }
+
+/* and, for the heading "How", what the choice goes by. */
 #define PSAL_RANKING_OPTIONS                                                                                           \
     {PSAL_OPTION_STRING, "layers", 0,                                                                                  \
      "PREFIX",           NULL,     "Choose only among the filters, or rows, of layers whose name begins so (layer4).", \
@@ -65,7 +76,7 @@
     }
 
 typedef struct psal_subject {
-    size_t index; /* in the data set */
+    size_t index; /* of the sample: psal_mistakes_name */
     int label, predicted;
     int rival;         /* the class that the label is to be told from: the predicted one or the runner-up */
     double confidence; /* of the predicted class */
@@ -74,7 +85,10 @@ typedef struct psal_subject {
 
 typedef struct psal_mistakes {
     psal_session *session;
-    psal_dataset *dataset;
+    psal_dataset *dataset;    /* of the subjects: the data set, or one image; */
+    psal_dataset *beside;     /* behind it, the data set that tells what else changes for that image; or NULL */
+    size_t named;             /* so many of `dataset` are subjects because the user named them, mistakes or not */
+    psal_profile_store store; /* of the data set; zeroed: none */
     bool skip_bad;
     psal_skipped skipped; /* images of the data set that could not be read */
     int classes;
@@ -90,7 +104,7 @@ typedef struct psal_mistakes {
     char layers[PSAL_FIELD_SIZE]; /* of which layers only, as recorded; "": of all */
     psal_classifier *classifier;
     psal_variants *variants; /* psal-prune's; NULL where filters are not just switched off */
-    psal_subject *subjects;  /* the mistakes (or the one image that was named, mistake or not) */
+    psal_subject *subjects;  /* what was named, and the mistakes */
     size_t subject_count;
     float **right; /* [right_count] prepared images of samples that are right, and */
     int *right_labels;
@@ -106,6 +120,8 @@ typedef struct psal_mistakes_needs {
     bool in_parts;       /* see psal_classifier_options */
     bool input_saliency; /* of `saliency`: heat maps too */
     bool ranking;        /* the program has PSAL_RANKING_OPTIONS */
+    bool beside;         /* --data may stand beside --image-path, for what else changes: */
+    bool others;         /* its mistakes too, which are subjects behind the image */
     bool change;         /* workers have the first-order changes of the loss too */
     int64_t right;       /* samples that are right to keep, at most */
     int64_t choose;      /* filters that there must be to choose from, since */
@@ -145,10 +161,17 @@ typedef struct psal_mistakes_worker {
     float *change;        /* [filters]: of the loss without the filter, to first order; or NULL */
 } psal_mistakes_worker;
 
-/* Load a subject's image and compute its profile. */
+/* Load a subject's image and make its profile. */
 psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
+/* Only its profile, naive and standardized. */
+psal_status psal_mistakes_worker_profile(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
 
-/* Load and prepare sample `index` of the data set: image[channels, height, width]. */
+/* Samples are numbered through `dataset` and `beside`. */
+size_t psal_mistakes_sample_count(const psal_mistakes *mistakes);
+const char *psal_mistakes_name(const psal_mistakes *mistakes, size_t index);
+int psal_mistakes_label(const psal_mistakes *mistakes, size_t index);
+
+/* Load and prepare sample `index`: image[channels, height, width]. */
 psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err);
 
 typedef psal_status (*psal_mistakes_work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
@@ -157,6 +180,15 @@ typedef psal_status (*psal_mistakes_work)(void *data, psal_mistakes_worker *work
  * sample. */
 psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label, psal_mistakes_work work, void *data,
                                psal_error *err);
+
+/* ---- mistakes_store.c ---- */
+
+/* Open the store that --store names, if any, and hold it against the data set and what is computed here. */
+psal_status psal_mistakes_open_store(psal_mistakes *mistakes, const psal_options *options, psal_error *err);
+/* What it says of sample `index`; NULL where there is no store or it does not hold it. */
+const psal_profile_record *psal_mistakes_stored(const psal_mistakes *mistakes, size_t index);
+
+/* ---- mistakes_table.c ---- */
 
 /* The columns of a table of samples that say which mistake a row is of: their titles, and their fields. */
 void psal_csv_subject_titles(psal_csv_writer *csv);

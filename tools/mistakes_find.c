@@ -12,25 +12,42 @@ typedef struct predictions {
     char **reasons; /* of the samples that were skipped; NULL: none are */
 } predictions;
 
+/* What the store says of sample i, whose image could not be read when it was made if it has no profile. */
+static psal_status take_stored(const psal_mistakes *mistakes, size_t i, const psal_profile_record *record,
+                               psal_subject *subject, psal_error *err) {
+    *subject = (psal_subject){.index = i,
+                              .label = record->label,
+                              .predicted = record->predicted,
+                              .rival = record->predicted, /* of mistakes: of others it is not asked */
+                              .confidence = record->confidence};
+    if (record->predicted >= mistakes->classes)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--store: class %d is predicted, but the network has classes 0 to %d",
+                         record->predicted, mistakes->classes - 1);
+    return record->valid ? PSAL_OK : psal_fail(err, PSAL_ERR_FORMAT, "has no profile in --store");
+}
+
 static psal_status predict(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     psal_subject *all = ((predictions *)data)->all;
     char **reasons = ((predictions *)data)->reasons;
     const psal_mistakes *mistakes = worker->mistakes;
-    psal_status status = psal_mistakes_image(mistakes, i, worker->image, err);
+    const psal_profile_record *stored = psal_mistakes_stored(mistakes, i);
+    psal_status status = stored ? take_stored(mistakes, i, stored, &all[i], err)
+                                : psal_mistakes_image(mistakes, i, worker->image, err);
     const float *logits;
-    if (status != PSAL_OK && reasons && psal_skippable(err)) {
+    if (status != PSAL_OK && reasons && i >= mistakes->named && psal_skippable(err)) {
         all[i] = (psal_subject){.index = i, .skipped = true};
         reasons[i] = strdup(err->message);
         *err = (psal_error)PSAL_ERROR_INIT;
         return reasons[i] ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     }
-    if (status == PSAL_OK) status = psal_classifier_run(worker->classifier, worker->image, NULL, &logits, err);
+    if (status != PSAL_OK || stored) return status;
+    status = psal_classifier_run(worker->classifier, worker->image, NULL, &logits, err);
     if (status != PSAL_OK) return status;
     double *confidences = malloc((size_t)mistakes->classes * sizeof *confidences);
     if (!confidences) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", mistakes->classes);
     psal_confidences(logits, mistakes->classes, confidences);
     int predicted = psal_predicted_class(logits, mistakes->classes, -1);
-    const int label = psal_dataset_label(mistakes->dataset, i);
+    const int label = psal_mistakes_label(mistakes, i);
     all[i] = (psal_subject){.index = i,
                             .label = label,
                             .predicted = predicted,
@@ -47,11 +64,12 @@ typedef struct group {
     size_t count;
 } group;
 
-/* The samples that are right, or that are not. */
-static psal_status gather(const psal_subject *all, size_t count, bool right, group *out, psal_error *err) {
+/* The samples of first .. count-1 that are right, or that are not. */
+static psal_status gather(const psal_subject *all, size_t first, size_t count, bool right, group *out,
+                          psal_error *err) {
     *out = (group){malloc((count + 1) * sizeof *out->index), malloc((count + 1) * sizeof *out->classes), 0};
     if (!out->index || !out->classes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < count; i++) {
         if (all[i].skipped || (all[i].predicted == all[i].label) != right) continue;
         out->index[out->count] = i;
         out->classes[out->count++] = all[i].label;
@@ -90,7 +108,7 @@ static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, 
     group right = {0};
     size_t *chosen = NULL, chosen_count;
     if (sampling.wanted == 0) return PSAL_OK;
-    psal_status status = gather(all, count, true, &right, err);
+    psal_status status = gather(all, mistakes->named, count, true, &right, err);
     if (status == PSAL_OK)
         status = psal_sampling_choose(&sampling, right.classes, right.count, &chosen, &chosen_count, err);
     if (status == PSAL_OK && chosen_count < sampling.wanted)
@@ -101,24 +119,22 @@ static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, 
     return status;
 }
 
-/* The mistakes, or those of them that --limit or --first leaves; or the one image that was named. */
-static psal_status keep_subjects(psal_mistakes *mistakes, psal_subject *all, size_t count, bool named,
+/* What the user named; and, with `others`, the mistakes behind it, or those of them that --limit or --first leaves. */
+static psal_status keep_subjects(psal_mistakes *mistakes, psal_subject *all, size_t count, bool others,
                                  psal_error *err) {
     group wrong = {0};
     size_t *chosen = NULL, chosen_count = 0;
     psal_status status = PSAL_OK;
-    if (named) {
-        mistakes->subject_count = mistakes->found = count;
-        snprintf(mistakes->sampled, sizeof mistakes->sampled, "all");
-        return PSAL_OK;
-    }
-    status = gather(all, count, false, &wrong, err);
+    mistakes->subject_count = mistakes->found = mistakes->named;
+    snprintf(mistakes->sampled, sizeof mistakes->sampled, "all");
+    if (!others) return PSAL_OK;
+    status = gather(all, mistakes->named, count, false, &wrong, err);
     if (status == PSAL_OK)
         status = psal_sampling_choose(&mistakes->sampling, wrong.classes, wrong.count, &chosen, &chosen_count, err);
     psal_computation how = {0};
     psal_sampling_record(&mistakes->sampling, wrong.count, &how);
     memcpy(mistakes->sampled, how.value[PSAL_FIELD_SAMPLING], sizeof mistakes->sampled);
-    mistakes->found = wrong.count;
+    mistakes->found += wrong.count;
     for (size_t i = 0; i < chosen_count && status == PSAL_OK; i++)
         all[mistakes->subject_count++] = all[wrong.index[chosen[i]]];
     free(chosen);
@@ -137,12 +153,12 @@ static psal_status predict_all(psal_mistakes *mistakes, psal_subject *all, size_
         psal_error why = {.status = PSAL_ERR_FORMAT};
         snprintf(why.message, sizeof why.message, "%s", data.reasons[i]);
         if (status == PSAL_OK)
-            status = psal_skipped_add(&mistakes->skipped, psal_dataset_name(mistakes->dataset, i), &why, err);
+            status = psal_skipped_add(&mistakes->skipped, psal_mistakes_name(mistakes, i), &why, err);
         free(data.reasons[i]);
     }
     free(data.reasons);
-    if (status == PSAL_OK && mistakes->skipped.count == count)
-        return psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad; the first: %s", count,
+    if (status == PSAL_OK && count > mistakes->named && mistakes->skipped.count == count - mistakes->named)
+        return psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad; the first: %s", mistakes->skipped.count,
                          mistakes->skipped.at[0].reason);
     return status;
 }
@@ -156,28 +172,28 @@ static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t 
     if (psal_tally_doubt(&tally, text)) psal_note_warning(&mistakes->session->notes, "%s", text);
 }
 
-psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_options *options, size_t right, psal_error *err) {
-    size_t count = psal_dataset_count(mistakes->dataset);
-    bool named = !psal_options_has(options, "data");
+psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_needs *needs, size_t right,
+                               psal_error *err) {
+    size_t count = psal_mistakes_sample_count(mistakes);
     psal_subject *all = calloc(count, sizeof *all);
     if (!all) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
     for (size_t i = 0; i < count; i++) {
-        int label = psal_dataset_label(mistakes->dataset, i);
+        int label = psal_mistakes_label(mistakes, i);
         if (label < mistakes->classes) continue;
         free(all);
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has label %d, but the network has classes 0 to %d",
-                         psal_dataset_name(mistakes->dataset, i), label, mistakes->classes - 1);
+                         psal_mistakes_name(mistakes, i), label, mistakes->classes - 1);
     }
     psal_status status = predict_all(mistakes, all, count, err);
     if (status == PSAL_OK) note_doubt(mistakes, all, count);
     if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
-    if (status == PSAL_OK) status = keep_subjects(mistakes, all, count, named, err);
+    if (status == PSAL_OK) status = keep_subjects(mistakes, all, count, needs->others || !mistakes->named, err);
     mistakes->subjects = all;
     if (status == PSAL_OK && mistakes->subject_count == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples",
                          count - mistakes->skipped.count);
-    if (status == PSAL_OK && named && all[0].predicted == all[0].label)
+    if (status == PSAL_OK && mistakes->named && all[0].predicted == all[0].label)
         psal_note(&mistakes->session->notes, "%s is not a mistake: it is classified as %s, rightly",
-                  psal_dataset_name(mistakes->dataset, 0), psal_labels_name(mistakes->session->labels, all[0].label));
+                  psal_mistakes_name(mistakes, 0), psal_labels_name(mistakes->session->labels, all[0].label));
     return status;
 }

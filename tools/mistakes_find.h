@@ -4,8 +4,9 @@
 
 #include "tools/mistakes.h"
 
-/* Predict all samples, and keep the mistakes that the options leave and `right` samples that are right. */
-psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_options *options, size_t right, psal_error *err);
+/* Predict all samples, and keep the mistakes that --limit or --first leave and `right` samples that are right. */
+psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_needs *needs, size_t right,
+                               psal_error *err);
 
 /* Call work for i in [0, count): subjects, or samples of the data set, whose name is for the message. forward_only:
  * workers have an image and a classifier, and nothing else. */

@@ -37,6 +37,10 @@ psal_status psal_mistakes_state_check(psal_mistakes_state *s, const char *progra
     if ((s->merging || path) && !psal_options_has(options, "data"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s is for the mistakes of a data set: --data SET is missing",
                          path ? "--state" : "merge");
+    if ((s->merging || path) && psal_options_has(options, "image-path"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--image-path is one mistake, and %s is for many: leave one of them out",
+                         path ? "--state" : "merge");
     if (s->merging) return check_merge(s, err);
     const char *needs = shard                                       ? "shard"
                         : psal_options_flag(options, "resume")      ? "resume"

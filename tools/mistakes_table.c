@@ -16,7 +16,7 @@ void psal_csv_subject_titles(psal_csv_writer *csv) {
 void psal_csv_subject(psal_csv_writer *csv, const psal_mistakes *mistakes, size_t i) {
     const psal_subject *subject = &mistakes->subjects[i];
     psal_csv_int(csv, (int64_t)subject->index);
-    psal_csv_text(csv, psal_dataset_name(mistakes->dataset, subject->index));
+    psal_csv_text(csv, psal_mistakes_name(mistakes, subject->index));
     psal_csv_int(csv, subject->label);
     psal_csv_int(csv, subject->predicted);
 }
@@ -25,12 +25,12 @@ void psal_mistakes_print(const psal_mistakes *mistakes) {
     const psal_labels *labels = mistakes->session->labels;
     if (mistakes->subject_count == 1) {
         const psal_subject *one = &mistakes->subjects[0];
-        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_dataset_name(mistakes->dataset, one->index),
+        psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_mistakes_name(mistakes, one->index),
                    psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted),
                    100 * one->confidence);
     } else {
         if (mistakes->subject_count < mistakes->found) printf("%zu of ", mistakes->subject_count);
-        printf("%zu mistakes of %zu samples", mistakes->found, psal_dataset_count(mistakes->dataset));
+        printf("%zu mistakes of %zu samples", mistakes->found, psal_mistakes_sample_count(mistakes));
         if (mistakes->skipped.count) printf(", %zu skipped", mistakes->skipped.count);
         printf("\n");
     }

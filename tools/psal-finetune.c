@@ -15,6 +15,7 @@
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
     PSAL_RIGHT_OPTION,
+    PSAL_STORE_OPTION,
     {PSAL_OPTION_INT, "sample", 0, "N", NULL,
      "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
      .maximum = 1e9},
@@ -102,7 +103,7 @@ static size_t variants(const run *r) {
 
 static psal_status collect_profile(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
-    psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
+    psal_status status = psal_mistakes_worker_profile(worker, &r->mistakes.subjects[i], err);
     float *profile = r->profiles + i * (size_t)r->mistakes.filters;
     for (int64_t k = 0; k < r->mistakes.filters && status == PSAL_OK; k++) /* no affine map makes scores of a profile */
         profile[k] = r->mistakes.mode == PSAL_MODE_POT ? (float)worker->standardized[k] : worker->naive[k];
@@ -380,8 +381,10 @@ static psal_status run_experiment(void *data, psal_mistakes_worker *worker, size
 /* ---- */
 
 static psal_status choose_single(run *r, psal_error *err) {
-    r->report.single = r->mistakes.subject_count == 1 ? 0 : -1;
+    r->report.single = r->mistakes.named || r->mistakes.subject_count == 1 ? 0 : -1;
     if (!psal_options_has(r->options, "sample")) return PSAL_OK;
+    if (r->mistakes.named)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample is a mistake of --data: it does not go with one image");
     int64_t wanted = psal_options_int(r->options, "sample");
     for (size_t i = 0; i < r->mistakes.subject_count; i++)
         if ((int64_t)r->mistakes.subjects[i].index == wanted) {
@@ -420,6 +423,8 @@ static psal_status prepare(run *r, psal_error *err) {
     const psal_mistakes_needs needs = {
         .in_parts = psal_options_flag(o, "until-correct"),
         .ranking = true,
+        .beside = true,
+        .others = psal_options_has(o, "data") && psal_options_int(o, "neighbors") > 0,
         .right = psal_options_int(o, "right"),
         .change = psal_choices_have(r->choices, r->report.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;

@@ -21,6 +21,7 @@
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
     PSAL_RIGHT_OPTION,
+    PSAL_STORE_OPTION,
     {PSAL_OPTION_HEADING, .help = "How"},
     PSAL_UNITS_OPTION,
     {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
@@ -192,6 +193,12 @@ static void print_finding(const run *r) {
         else
             psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
     }
+    for (int c = 0; c < r->prune.choice_count && c < 2 && r->prune.right_count; c++) {
+        const psal_mean *m = r->means + (c * r->prune.k_count + i) * COLUMNS;
+        if (c == 0) printf("k = %lld, of %d right samples break: ", (long long)r->k[i], r->prune.right_count);
+        psal_print(stdout, "%s%s %.1f %%", c ? ", " : "", psal_choice_name(r->choices[c]), 100 * m[5].mean);
+    }
+    if (r->prune.right_count) printf(".\n");
 }
 
 static psal_status write_csv(const run *r, psal_error *err) {
@@ -241,7 +248,7 @@ static psal_status print_json(const run *r, psal_error *err) {
     json_object_set_new(root, "arch", psal_json_string(r->session.info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(r->session.computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "how", psal_json_string(psal_prune_name(r->prune.how)));
-    json_object_set_new(root, "samples", json_integer((json_int_t)psal_dataset_count(r->mistakes.dataset)));
+    json_object_set_new(root, "samples", json_integer((json_int_t)psal_mistakes_sample_count(&r->mistakes)));
     json_object_set_new(root, "skipped", psal_skipped_json(&r->mistakes.skipped));
     json_object_set_new(root, "mistakes", json_integer((json_int_t)r->mistakes.subject_count));
     json_object_set_new(root, "mistakes_found", json_integer((json_int_t)r->mistakes.found));
@@ -327,6 +334,7 @@ static psal_status prepare(run *r, psal_error *err) {
     const psal_mistakes_needs needs = {
         .in_parts = true,
         .ranking = true,
+        .beside = true,
         .right = psal_options_int(o, "right"),
         .change = psal_choices_have(r->choices, r->prune.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
