@@ -49,8 +49,8 @@ psal_labels *psal_labels_numbered(int count, psal_error *err);
  * where there is one, and the forms that are understood. A file has at most 64 MiB, a name 1000 bytes. */
 psal_labels *psal_labels_load(const char *path, psal_error *err);
 
-/* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", or a file as above. NULL or
- * "" chooses by the number of classes: ImageNet's for 1000, numbers otherwise. When class_count >
+/* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", a JSON array of names (["cat", "dog"]; a file
+ * whose name begins so is written ./[...), or a file as above. NULL or "" chooses by the number of classes: ImageNet's for 1000, numbers otherwise. When class_count >
  * 0, a set of another size is refused. */
 psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err);
 

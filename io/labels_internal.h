@@ -2,6 +2,8 @@
 #ifndef PSAL_IO_LABELS_INTERNAL_H
 #define PSAL_IO_LABELS_INTERNAL_H
 
+#include <stddef.h>
+
 #include "io/labels.h"
 
 /* A set of `count` classes without names yet. */
@@ -12,5 +14,8 @@ bool psal_labels_has(const psal_labels *labels, int index);
 /* Make the set ready for searching. A class still without a name counts as out of memory, after
  * psal_labels_put returned false; then the set is freed and NULL returned. */
 psal_labels *psal_labels_finish(psal_labels *labels, psal_error *err);
+
+/* The set that a JSON array of `size` bytes lists: names, or WordNet ids and names (psal_labels_recorded). */
+psal_labels *psal_labels_of_json(const char *text, size_t size, int class_count, psal_error *err);
 
 #endif

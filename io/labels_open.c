@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "io/labels.h"
+#include "io/labels_internal.h"
 
 const char *psal_labels_built_in(const char *spec) {
     static const char *const sets[][2] = {{"imagenet", "imagenet"},
@@ -16,6 +17,11 @@ const char *psal_labels_built_in(const char *spec) {
 
 psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err) {
     psal_labels *labels;
+    if (spec && *spec == '[') {
+        labels = psal_labels_of_json(spec, strlen(spec), class_count, err);
+        if (!labels) psal_fail_prefix(err, "the list of class names");
+        return labels;
+    }
     bool by_count = !spec || !*spec;
     const char *set = by_count ? class_count == PSAL_IMAGENET_CLASSES ? "imagenet" : "numbers"
                                : psal_labels_built_in(spec);

@@ -38,6 +38,16 @@ static psal_labels *labels_of(const json_t *array, psal_error *err) {
     return psal_labels_finish(labels, err);
 }
 
+psal_labels *psal_labels_of_json(const char *text, size_t size, int class_count, psal_error *err) {
+    json_t *array = psal_json_parse(text, size, err);
+    psal_labels *labels = array ? labels_of(array, err) : NULL;
+    json_decref(array);
+    if (!labels || class_count <= 0 || psal_labels_count(labels) == class_count) return labels;
+    psal_fail(err, PSAL_ERR_FORMAT, "%d names, but the network has %d classes", psal_labels_count(labels), class_count);
+    psal_labels_free(labels);
+    return NULL;
+}
+
 psal_labels *psal_labels_recorded(const char *text, int class_count, psal_error *err) {
     psal_labels *labels = NULL;
     const char *set = text && *text ? psal_labels_built_in(text) : "";
@@ -49,15 +59,7 @@ psal_labels *psal_labels_recorded(const char *text, int class_count, psal_error 
                   "'%.40s' is neither imagenet, fashion-mnist, numbers nor a list of names of at most %d bytes", text,
                   PSAL_LABELS_RECORD);
     } else {
-        json_t *array = psal_json_parse(text, size, err);
-        labels = array ? labels_of(array, err) : NULL;
-        json_decref(array);
-        if (labels && class_count > 0 && psal_labels_count(labels) != class_count) {
-            psal_fail(err, PSAL_ERR_FORMAT, "%d names, but the network has %d classes", psal_labels_count(labels),
-                      class_count);
-            psal_labels_free(labels);
-            labels = NULL;
-        }
+        labels = psal_labels_of_json(text, size, class_count, err);
     }
     if (!labels) psal_fail_prefix(err, "the class names recorded in the checkpoint (--labels chooses others)");
     return labels;

@@ -31,7 +31,7 @@
          "SET",                                                                                                 \
          NULL,                                                                                                  \
          "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.", \
-         .alias = NULL},                                                                                        \
+         .yields_to = "image-path"},                                                                            \
         PSAL_SAMPLING_OPTIONS("mistakes"), PSAL_SKIP_BAD_OPTION, {                                              \
         PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15            \
     }

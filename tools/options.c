@@ -14,6 +14,7 @@ struct psal_options {
     psal_setting *settings;
     const char **arguments;
     size_t argument_count;
+    const struct psal_project *project;
 };
 
 static bool is_name(const char *name, const char *text, size_t length) {
@@ -94,7 +95,7 @@ static psal_status set_value(psal_options *options, size_t index, const char *sh
     const psal_option *option = psal_program_option(options->program, index);
     psal_setting *setting = &options->settings[index];
     if (!option->repeatable) psal_setting_clear(setting);
-    setting->given = true;
+    setting->source = PSAL_SOURCE_COMMAND_LINE;
     return psal_setting_add(setting, option, shown, text, err);
 }
 
@@ -121,7 +122,7 @@ static psal_status parse_long(psal_options *options, int argc, char *const *argv
     if (option->kind == PSAL_OPTION_FLAG) {
         if (value)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "%s takes no value, but \"%.100s\" was given", shown, value + 1);
-        options->settings[index].given = true;
+        options->settings[index].source = PSAL_SOURCE_COMMAND_LINE;
         return PSAL_OK;
     }
     return value ? set_value(options, index, shown, value + 1, err)
@@ -137,7 +138,7 @@ static psal_status parse_short(psal_options *options, int argc, char *const *arg
         if (status) return status;
         char shown[3] = {'-', letters[i], 0};
         if (psal_program_option(options->program, index)->kind == PSAL_OPTION_FLAG) {
-            options->settings[index].given = true;
+            options->settings[index].source = PSAL_SOURCE_COMMAND_LINE;
             continue;
         }
         if (!letters[i + 1]) return take_next(options, index, shown, argc, argv, at, err);
@@ -166,7 +167,8 @@ static psal_status parse_all(psal_options *options, int argc, char *const *argv,
 static psal_status fill_defaults(psal_options *options, psal_error *err) {
     for (size_t i = 0; i < options->count; i++) {
         const psal_option *option = psal_program_option(options->program, i);
-        if (!option->default_text || options->settings[i].given) continue;
+        if (!option->default_text || options->settings[i].source == PSAL_SOURCE_COMMAND_LINE) continue;
+        options->settings[i].source = PSAL_SOURCE_DEFAULT;
         char shown[100];
         snprintf(shown, sizeof shown, "default of --%.70s", option->name);
         psal_status status = psal_setting_add(&options->settings[i], option, shown, option->default_text, err);
@@ -175,12 +177,12 @@ static psal_status fill_defaults(psal_options *options, psal_error *err) {
     return PSAL_OK;
 }
 
-static psal_status check_complete(const psal_options *options, psal_error *err) {
+psal_status psal_options_check(const psal_options *options, psal_error *err) {
     const psal_program *program = options->program;
     size_t count = options->argument_count;
     for (size_t i = 0; i < options->count; i++) {
         const psal_option *option = psal_program_option(program, i);
-        if (option->required && !options->settings[i].given)
+        if (option->required && options->settings[i].source < PSAL_SOURCE_PROJECT)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "option --%s is needed", option->name);
     }
     if (count > program->most_arguments)
@@ -193,7 +195,7 @@ static psal_status check_complete(const psal_options *options, psal_error *err) 
     return PSAL_OK;
 }
 
-psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv, psal_error *err) {
+psal_options *psal_options_read(const psal_program *program, int argc, char *const *argv, psal_error *err) {
     psal_options *options = calloc(1, sizeof *options);
     if (options) {
         options->program = program;
@@ -209,11 +211,43 @@ psal_options *psal_options_parse(const psal_program *program, int argc, char *co
     for (size_t i = 0; i < options->count; i++) options->settings[i].choice = -1;
     psal_status status = parse_all(options, argc, argv, err);
     if (!status) status = fill_defaults(options, err);
-    if (!status && !psal_options_wants_help(options) && !psal_options_wants_version(options))
-        status = check_complete(options, err);
     if (!status) return options;
     psal_options_free(options);
     return NULL;
+}
+
+psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv, psal_error *err) {
+    psal_options *options = psal_options_read(program, argc, argv, err);
+    if (!options || psal_options_wants_help(options) || psal_options_wants_version(options)) return options;
+    if (psal_options_check(options, err) == PSAL_OK) return options;
+    psal_options_free(options);
+    return NULL;
+}
+
+/* ---- the project ---- */
+
+psal_status psal_options_take(psal_options *options, const char *name, char *const *values, size_t count,
+                              const char *shown, psal_error *err) {
+    for (size_t i = 0; i < options->count; i++) {
+        const psal_option *option = psal_program_option(options->program, i);
+        psal_setting *setting = &options->settings[i];
+        if (!option->name || strcmp(option->name, name) != 0 || setting->source == PSAL_SOURCE_COMMAND_LINE) continue;
+        psal_setting_clear(setting);
+        setting->source = PSAL_SOURCE_PROJECT;
+        psal_status status = PSAL_OK;
+        for (size_t v = 0; v < count && status == PSAL_OK; v++)
+            status = psal_setting_add(setting, option, shown, values[v], err);
+        return status;
+    }
+    return PSAL_OK;
+}
+
+void psal_options_set_project(psal_options *options, const struct psal_project *project) {
+    options->project = project;
+}
+
+const struct psal_project *psal_options_project(const psal_options *options) {
+    return options->project;
 }
 
 void psal_options_free(psal_options *options) {
@@ -238,22 +272,38 @@ static const psal_setting *setting_of(const psal_options *options, const char *n
 }
 
 bool psal_options_wants_help(const psal_options *options) {
-    return options->settings[options->count - 2].given;
+    return options->settings[options->count - 2].source == PSAL_SOURCE_COMMAND_LINE;
 }
 
 bool psal_options_wants_version(const psal_options *options) {
-    return options->settings[options->count - 1].given;
+    return options->settings[options->count - 1].source == PSAL_SOURCE_COMMAND_LINE;
+}
+
+const psal_program *psal_options_program(const psal_options *options) {
+    return options->program;
+}
+
+bool psal_options_knows(const psal_options *options, const char *name) {
+    for (size_t i = 0; i < options->count; i++) {
+        const psal_option *option = psal_program_option(options->program, i);
+        if (option->name && strcmp(option->name, name) == 0) return true;
+    }
+    return false;
+}
+
+psal_source psal_options_source(const psal_options *options, const char *name) {
+    const psal_option *option;
+    return setting_of(options, name, &option)->source;
 }
 
 bool psal_options_given(const psal_options *options, const char *name) {
     const psal_option *option;
-    return setting_of(options, name, &option)->given;
+    return setting_of(options, name, &option)->source == PSAL_SOURCE_COMMAND_LINE;
 }
 
 bool psal_options_has(const psal_options *options, const char *name) {
     const psal_option *option;
-    const psal_setting *setting = setting_of(options, name, &option);
-    return setting->given || setting->text_count > 0;
+    return setting_of(options, name, &option)->source != PSAL_SOURCE_NONE;
 }
 
 const char *psal_options_given_of(const psal_options *options, const char *const *names, bool listed) {
@@ -271,7 +321,7 @@ bool psal_options_flag(const psal_options *options, const char *name) {
     const psal_option *option;
     const psal_setting *setting = setting_of(options, name, &option);
     assert(option->kind == PSAL_OPTION_FLAG);
-    return setting->given;
+    return setting->source >= PSAL_SOURCE_PROJECT;
 }
 
 const int64_t *psal_options_ints(const psal_options *options, const char *name, size_t *count) {
@@ -342,7 +392,8 @@ char *psal_options_repeat(const psal_options *options, const char *const *names)
         for (size_t i = 0; i < options->count; i++) {
             const psal_option *option = psal_program_option(options->program, i);
             const psal_setting *setting = &options->settings[i];
-            if (!option->name || strcmp(option->name, *names) != 0 || !setting->given) continue;
+            if (!option->name || strcmp(option->name, *names) != 0) continue;
+            if (setting->source < PSAL_SOURCE_PROJECT) continue;
             const size_t first = option->repeatable || setting->text_count == 0 ? 0 : setting->text_count - 1;
             const size_t values = option->kind == PSAL_OPTION_FLAG ? first + 1 : setting->text_count;
             for (size_t v = first; v < values; v++) {

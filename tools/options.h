@@ -19,6 +19,7 @@
 #include "tools/options_table.h"
 
 typedef struct psal_options psal_options;
+struct psal_project;
 
 /* Parse the command line. NULL with a one-line message in *err: an unknown option (with the nearest
  * names), an ambiguous beginning (with the candidates), a missing, superfluous or invalid value
@@ -27,15 +28,33 @@ typedef struct psal_options psal_options;
 psal_options *psal_options_parse(const psal_program *program, int argc, char *const *argv, psal_error *err);
 void psal_options_free(psal_options *options); /* NULL is fine */
 
+/* The same in two steps, between which a project's values may be taken: the second one says what is missing. */
+psal_options *psal_options_read(const psal_program *program, int argc, char *const *argv, psal_error *err);
+psal_status psal_options_check(const psal_options *options, psal_error *err);
+
+/* ---- the project (tools/project.h) ---- */
+
+/* Where the command line does not say option `name`, it becomes these values (of a flag: count 0), in place of the
+ * default. A name that is not in the table is fine: another program has it. `shown` for messages. */
+psal_status psal_options_take(psal_options *options, const char *name, char *const *values, size_t count,
+                              const char *shown, psal_error *err);
+/* The project whose values these options have; NULL: none. It outlives them. */
+void psal_options_set_project(psal_options *options, const struct psal_project *project);
+const struct psal_project *psal_options_project(const psal_options *options);
+
 bool psal_options_wants_help(const psal_options *options);
 bool psal_options_wants_version(const psal_options *options);
 
 /* ---- results; asking for a name that is not in the table, or as another kind, is a bug (assert)
  * ---- */
 
-/* Whether the option stood on the command line (and its value is not the default). */
+const psal_program *psal_options_program(const psal_options *options);
+/* Whether the program has this option. */
+bool psal_options_knows(const psal_options *options, const char *name);
+psal_source psal_options_source(const psal_options *options, const char *name);
+/* Whether the option stood on the command line. */
 bool psal_options_given(const psal_options *options, const char *name);
-/* Whether it has a value: given, or by default. */
+/* Whether it has a value: given, by the project or by default. */
 bool psal_options_has(const psal_options *options, const char *name);
 
 /* The first option that stood on the command line and is (`listed`), or is not, one of `names` (NULL ends them); NULL
@@ -59,7 +78,7 @@ const int64_t *psal_options_ints(const psal_options *options, const char *name, 
 size_t psal_options_count(const psal_options *options, const char *name);
 const char *psal_options_string_at(const psal_options *options, const char *name, size_t index);
 
-/* The options of `names` (NULL ends them) that stood on the command line and are in the table, as they can be typed
+/* The options of `names` (NULL ends them) that the command line or the project says and are in the table, as they can be typed
  * again: " --weights 'a b.pth' --signed". The caller frees; NULL when out of memory. */
 char *psal_options_repeat(const psal_options *options, const char *const *names);
 

@@ -35,7 +35,16 @@ typedef struct psal_option {
     bool required;            /* must be given (unless --help or --version is) */
     bool output;              /* of paths: the run writes it (tools/outputs.h) */
     const char *companion;    /* of paths: the ending of a second file that goes with it, or NULL */
+    const char *yields_to;    /* a project's value stands back where this option is given; or NULL */
 } psal_option;
+
+/* Where an option's value comes from. A later one wins. */
+typedef enum psal_source {
+    PSAL_SOURCE_NONE, /* it has none */
+    PSAL_SOURCE_DEFAULT,
+    PSAL_SOURCE_PROJECT,
+    PSAL_SOURCE_COMMAND_LINE
+} psal_source;
 
 typedef struct psal_program {
     const char *name;      /* "psal-run" */
@@ -46,9 +55,10 @@ typedef struct psal_program {
     size_t output_argument;     /* which argument the run writes; 0, the first one: none */
     const psal_option *options; /* ends with {0}; names must outlive the parsed result */
     const char *epilogue;       /* below the options in --help, as it stands (examples); or NULL */
+    bool makes_project;         /* and therefore reads none: no --project, no --show-settings */
 } psal_program;
 
-/* Rows of the table, and --help and --version behind them. */
+/* Rows of the table, and behind them --project and --show-settings, and last --help and --version. */
 size_t psal_program_option_count(const psal_program *program);
 const psal_option *psal_program_option(const psal_program *program, size_t index);
 

@@ -6,7 +6,7 @@
 
 /* The values one option has: texts for all kinds but flags, and numbers for the numeric ones. */
 typedef struct psal_setting {
-    bool given;   /* on the command line */
+    psal_source source;
     char **texts; /* owned; choices as the table spells them */
     size_t text_count;
     void *numbers; /* int64_t (INT, INTS), double (DOUBLE) */

@@ -18,6 +18,7 @@
 #include "tools/options_help.h"
 #include "tools/outputs.h"
 #include "tools/print.h"
+#include "tools/project.h"
 
 /* The first file that a program opens would take the place of a closed stream, and get what is meant for it. What is
  * opened here instead cannot be used in the stream's direction: that fails with EBADF, as if it were closed still. */
@@ -120,26 +121,42 @@ static void limit_threads(void) {
     if (omp_get_max_threads() > omp_get_num_procs()) omp_set_num_threads(omp_get_num_procs());
 }
 
+/* The project's values are taken before anything is said to be missing. */
+static int answer(const psal_program *program, psal_options *options, psal_project **project, char **argv,
+                  psal_program_work work, psal_error *err) {
+    if (psal_options_wants_help(options) || psal_options_wants_version(options)) return show(program, options, err);
+    psal_status status = psal_project_apply(options, project, err);
+    if (status != PSAL_OK) return status;
+    if (psal_options_knows(options, "show-settings") && psal_options_flag(options, "show-settings")) {
+        psal_project_show(*project, options);
+        return 0;
+    }
+    if (psal_options_check(options, err) != PSAL_OK) {
+        fail(program, err);
+        err->status = PSAL_OK; /* it is said */
+        return 2;
+    }
+    psal_limit_openmp_spin(argv); /* which may begin anew: nothing is said before */
+    limit_threads();
+    psal_project_note(*project, options);
+    status = psal_check_outputs(program, options, err);
+    return status == PSAL_OK ? work(options, err) : (int)status;
+}
+
 int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work) {
     program_name = program->name;
     open_standard_streams();
     catch_signals();
     psal_error err = PSAL_ERROR_INIT;
-    psal_options *options = psal_options_parse(program, argc, argv, &err);
+    psal_options *options = psal_options_read(program, argc, argv, &err);
     if (!options) {
         fail(program, &err);
         return 2;
     }
-    int status;
-    if (psal_options_wants_help(options) || psal_options_wants_version(options)) {
-        status = show(program, options, &err);
-    } else {
-        psal_limit_openmp_spin(argv);
-        limit_threads();
-        status = psal_check_outputs(program, options, &err);
-        if (status == PSAL_OK) status = work(options, &err);
-    }
+    psal_project *project = NULL;
+    int status = answer(program, options, &project, argv, work, &err);
     psal_options_free(options);
+    psal_project_free(project);
     if (status == 0 || err.status == PSAL_OK) { /* an error that did not matter in the end may still stand in err */
         err.status = PSAL_OK;
         if (finish_output(&err) == PSAL_OK) return status;

@@ -3,6 +3,7 @@
  * metadata.
  *
  * The same input and options give the same bytes. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "models/model.h"
 #include "tools/computation_io.h"
 #include "tools/print.h"
+#include "tools/project.h"
 #include "tools/program.h"
 #include "tools/network.h"
 #include "tools/session.h"
@@ -221,6 +223,13 @@ static psal_status convert(const psal_options *options, const psal_model *model,
     return status;
 }
 
+/* Whether what a project says of the checkpoint is said of this one. */
+static psal_status check_project(const psal_options *options, const psal_model *model, psal_error *err) {
+    char fingerprint[17];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, psal_model_fingerprint(model));
+    return psal_project_check_weights(options, psal_options_argument(options, 0), fingerprint, err);
+}
+
 static int run(const psal_options *options, psal_error *err) {
     const char *from = psal_options_argument(options, 0);
     psal_notes notes = PSAL_NOTES_INIT;
@@ -235,7 +244,8 @@ static int run(const psal_options *options, psal_error *err) {
             psal_print(stderr, "%s: note: %s\n", program.name, notes.lines[i]);
     psal_notes_free(&notes);
     const char *format = model ? psal_tensor_map_meta(checkpoint, "format") : NULL;
-    psal_status status = model ? convert(options, model, format ? format : "unknown", err) : psal_error_status(err);
+    psal_status status = model ? check_project(options, model, err) : psal_error_status(err);
+    if (status == PSAL_OK) status = convert(options, model, format ? format : "unknown", err);
     psal_model_free(model);
     psal_tensor_map_free(checkpoint);
     return status;

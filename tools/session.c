@@ -14,6 +14,7 @@
 #include "tools/memory.h"
 #include "tools/network.h"
 #include "tools/print.h"
+#include "tools/project.h"
 
 /* Told by the build: where the installation keeps its data, and where the sources were. */
 #ifndef PSAL_DATADIR
@@ -151,8 +152,7 @@ psal_status psal_session_check_size(const psal_preprocess *preprocess, const cha
     return PSAL_OK;
 }
 
-static psal_status open_preprocess(psal_session *s, const psal_options *options, psal_error *err) {
-    const char *text = psal_options_string(options, "preprocess");
+psal_status psal_session_set_preprocess(psal_session *s, const char *text, psal_error *err) {
     bool given = text != NULL;
     if (!given) text = s->info->preprocess;
     if (!*text && strcmp(s->info->family, "onnx") == 0)
@@ -208,6 +208,8 @@ static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, co
 static psal_status describe_network(psal_session *s, const psal_options *options, psal_error *err) {
     size_t count = psal_options_count(options, "delta");
     psal_status status = psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
+    if (status == PSAL_OK)
+        status = psal_project_check_weights(options, s->weights, s->computation.value[PSAL_FIELD_WEIGHTS], err);
     psal_computation_set(&s->computation, PSAL_FIELD_VERSION, "%s", PSAL_VERSION);
     psal_computation_set(&s->computation, PSAL_FIELD_WEIGHTS_NAME, "%s", s->weights);
     psal_computation_set(&s->computation, PSAL_FIELD_CONV, "%s", psal_options_string(options, "conv"));
@@ -228,7 +230,7 @@ static psal_status describe_network(psal_session *s, const psal_options *options
     return psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
 }
 
-psal_status psal_session_open(psal_session *s, const psal_options *options, psal_error *err) {
+psal_status psal_session_open_network(psal_session *s, const psal_options *options, psal_error *err) {
     memset(s, 0, sizeof *s);
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
@@ -254,10 +256,13 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     s->transform_assumed = model.transform_input == 0 &&
                            (s->info->transform_input_assumed ||
                             psal_was_assumed(s->checkpoint, PSAL_FIELD_TRANSFORM_ASSUMED));
-    if ((status = open_preprocess(s, options, err)) != PSAL_OK) return status;
-    if ((status = describe_network(s, options, err)) != PSAL_OK) return status;
-    note_assumptions(s);
+    return PSAL_OK;
+}
+
+/* The names that --labels says, or the checkpoint, or the number of classes. */
+static psal_status open_labels(psal_session *s, const psal_options *options, psal_error *err) {
     const char *set = psal_options_string(options, "labels");
+    s->labels_given = set != NULL;
     s->labels = set ? psal_labels_open(set, s->info->num_classes, err)
                     : psal_labels_recorded(psal_tensor_map_meta(s->checkpoint, "psal.labels"), s->info->num_classes,
                                            err);
@@ -267,9 +272,21 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
                   "%s records no class names: with its %d classes, ImageNet's are taken; --labels SET says others",
                   s->weights, s->info->num_classes);
     if (!s->labels && !set) psal_fail_prefix(err, "%s", s->weights);
-    if (!s->labels) return psal_error_status(err);
+    return s->labels ? PSAL_OK : psal_error_status(err);
+}
+
+psal_status psal_session_describe(psal_session *s, const psal_options *options, psal_error *err) {
+    psal_status status = describe_network(s, options, err);
+    if (status == PSAL_OK) note_assumptions(s);
+    if (status == PSAL_OK && !s->labels) status = open_labels(s, options, err);
     /* Now that the network is in memory. */
-    return psal_memory_limit(s->threads, s->memory_limit, &s->memory_limit, err);
+    return status == PSAL_OK ? psal_memory_limit(s->threads, s->memory_limit, &s->memory_limit, err) : status;
+}
+
+psal_status psal_session_open(psal_session *s, const psal_options *options, psal_error *err) {
+    psal_status status = psal_session_open_network(s, options, err);
+    if (status == PSAL_OK) status = psal_session_set_preprocess(s, psal_options_string(options, "preprocess"), err);
+    return status == PSAL_OK ? psal_session_describe(s, options, err) : status;
 }
 
 void psal_session_close(psal_session *s) {
@@ -293,8 +310,13 @@ void psal_session_computation(const psal_session *s, const psal_saliency_options
 }
 
 psal_status psal_session_record_preprocess(const psal_session *s, psal_tensor_map *checkpoint, psal_error *err) {
-    return psal_record_assumptions(checkpoint, s->computation.value[PSAL_FIELD_PREPROCESS], s->preprocess_assumed,
-                                   s->transform_assumed, err);
+    psal_status status = psal_record_assumptions(checkpoint, s->computation.value[PSAL_FIELD_PREPROCESS],
+                                                 s->preprocess_assumed, s->transform_assumed, err);
+    if (status != PSAL_OK || !s->labels_given || !psal_labels_have_names(s->labels)) return status;
+    char *names = psal_labels_record(s->labels, err);
+    status = names ? psal_tensor_map_set_meta(checkpoint, "psal.labels", names, err) : psal_error_status(err);
+    free(names);
+    return status;
 }
 
 /* ---- images ---- */

@@ -89,8 +89,8 @@
          0,                                                                                                            \
          "SET",                                                                                                        \
          NULL,                                                                                                         \
-         "Class names: imagenet, fashion-mnist, numbers, or a file: a name a line, a table, JSON, a printed Python "   \
-         "list or dictionary, YAML.",                                                                                  \
+         "Class names: imagenet, fashion-mnist, numbers, a list as [\"cat\", \"dog\"], or a file: a name a line, a "   \
+         "table, JSON, a printed Python list or dictionary, YAML.",                                                    \
          .alias = NULL},                                                                                               \
         {PSAL_OPTION_HEADING, .help = "Running"},                                                                      \
         {PSAL_OPTION_INT,                                                                                              \
@@ -162,6 +162,7 @@ typedef struct psal_session {
     size_t memory_limit; /* bytes for the plans of all threads together */
     psal_conv2d_settings conv;
     bool quiet, default_network; /* neither --weights nor --model was given */
+    bool labels_given;           /* by --labels or the project: what is saved records them */
     bool fetched;                /* by name from the cache: what is known of such files need not be recorded in them */
     bool preprocess_assumed, transform_assumed; /* neither the user nor the file says it; there is a note then */
     psal_computation computation; /* of the network with its deltas, its preprocessing, --conv and --processor */
@@ -172,6 +173,12 @@ typedef struct psal_session {
 psal_status psal_session_check_size(const psal_preprocess *preprocess, const char *text, const psal_model_info *info,
                                     psal_error *err);
 psal_status psal_session_open(psal_session *session, const psal_options *options, psal_error *err);
+/* The same in three steps, for psal-init, which has to find out the second one: the network; how its images are
+ * prepared (NULL: as the checkpoint says, or as torchvision), as often as one likes; and what follows from both. `labels`
+ * that are set before the third step stay, and are the session's then. */
+psal_status psal_session_open_network(psal_session *session, const psal_options *options, psal_error *err);
+psal_status psal_session_set_preprocess(psal_session *session, const char *text, psal_error *err);
+psal_status psal_session_describe(psal_session *session, const psal_options *options, psal_error *err);
 void psal_session_close(psal_session *session); /* zeroed is fine */
 /* The notes so far, which are then gone; with --quiet only the warnings. */
 void psal_session_print_notes(psal_session *session, const char *program);
@@ -179,7 +186,8 @@ void psal_session_print_notes(psal_session *session, const char *program);
 /* What a profile of the session's network is the record of. */
 void psal_session_computation(const psal_session *session, const psal_saliency_options *saliency, bool normalized,
                               psal_computation *computation);
-/* Write into a checkpoint how its images are prepared. */
+/* Write into a checkpoint how its images are prepared and, where the file itself does not say it, what its classes are
+ * called. */
 psal_status psal_session_record_preprocess(const psal_session *session, psal_tensor_map *checkpoint, psal_error *err);
 
 /* ---- session_statistics.c ---- */

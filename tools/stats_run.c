@@ -396,8 +396,9 @@ int psal_stats_make(const psal_stats_request *request, psal_session *session, ps
     if (status == PSAL_OK) status = begin(&r, &finished, err);
     if (status == PSAL_OK && !finished) status = compute(&r, err);
     if (status == PSAL_OK && !finished) status = write_results(&r, err);
-    if (status == PSAL_OK) psal_stats_print_result(r.summary, request->program, r.out, session->info->num_classes == 1);
-    if (status == PSAL_OK) print_written(&r);
+    if (status == PSAL_OK && !request->silent)
+        psal_stats_print_result(r.summary, request->program, r.out, session->info->num_classes == 1);
+    if (status == PSAL_OK && !request->silent) print_written(&r);
     if (status == PSAL_OK && request->shard.count == 1) psal_stats_note_few(r.summary, request->program, r.out);
     if (status == PSAL_OK && counts)
         *counts = (psal_stats_counts){psal_summary_good(r.summary), psal_summary_correct(r.summary),

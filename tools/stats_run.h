@@ -21,6 +21,7 @@ typedef struct psal_stats_request {
     psal_aggregation aggregation;
     bool is_signed, gradient_weight, normalized, predicted;
     bool skip_bad, resume;
+    bool silent;             /* nothing on standard output */
     double save_every;       /* seconds */
     psal_dtype profile_type; /* of the numbers of `profiles` */
     int64_t k;               /* top filters of each mistake, for `figures` */

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""psal.json: psal-init makes it, the other programs take from it what their command line does not say, and nothing where it would not
+belong to what the command line says.
+
+    tests/e2e/test_project.py TOOLS-DIR SOURCE-DIR
+
+Needs nothing beside Python. Prints a line per failure and "N passed, N failed"."""
+import json
+import os
+import shutil
+import struct
+
+from checks import check, run_tests
+from programs import bag, network, root, run_text, samples, scratch, statistics
+
+project = scratch / "project"
+pictures = [path for path in sorted(samples.glob("*.png"))]
+
+
+def said(done):
+    return f"{done.returncode}: {done.stdout[-600:]} | {done.stderr[-600:]}"
+
+
+def rewritten(path, name, change):
+    """The checkpoint with other metadata and values: change(metadata, header, data)"""
+    data = bytearray(path.read_bytes())
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    body = data[8 + size:]
+    change(header["__metadata__"], header, body)
+    text = json.dumps(header).encode()
+    target = scratch / name
+    target.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return target
+
+
+def silent(metadata, _header, _data):
+    """It says neither how images are prepared nor what its classes are called"""
+    del metadata["psal.preprocess"], metadata["psal.labels"]
+
+
+def class_folder(names, folder):
+    """The box's pictures in folders of their classes, so many copies of each that no class is missing"""
+    for path in pictures:
+        label = next((name for name in names if path.name.startswith(name.split("_")[0].lower())), None)
+        if label:
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / label)
+    for name in names:
+        if not (folder / name).is_dir():
+            (folder / name).mkdir(parents=True)
+            shutil.copy(bag, folder / name)
+
+
+def make_project():
+    """Once: the silent network, and the box's table of pictures"""
+    if (project / "psal.json").exists():
+        return
+    project.mkdir()
+    shutil.move(rewritten(network, "my.safetensors", silent), project / "my.safetensors")
+    shutil.copytree(samples, project / "val")
+    done = run_text("psal-init", "--weights", "my.safetensors", "--data", "val/labels.csv", "--labels", "fashion-mnist", "--preprocess",
+                    "rgb;resize=none;crop=32;scale=255;mean=0.286;std=0.353", cwd=project)
+    check("made", done.returncode == 0 and "The network is right in" in done.stdout, said(done))
+
+
+def in_project(program, *arguments, cwd=project):
+    make_project()
+    return run_text(program, *arguments, cwd=cwd)
+
+
+def changed_project(name, **values):
+    """Another project file beside the first; None takes a key out"""
+    make_project()
+    contents = json.loads((project / "psal.json").read_text())
+    contents.update({key.replace("_", "-"): value for key, value in values.items()})
+    path = project / name
+    path.write_text(json.dumps({key: value for key, value in contents.items() if value is not None}))
+    return path
+
+
+# ---- psal-init ----
+
+def test_init():
+    make_project()
+    contents = json.loads((project / "psal.json").read_text())
+    check("the keys", list(contents) == ["format", "weights", "fingerprint", "labels", "preprocess", "data", "stats", "store"], contents)
+    check("its paths are relative", contents["weights"] == "my.safetensors" and contents["stats"] == "psal_stats.safetensors", contents)
+    check("class names", contents["labels"][8] == "Bag" and len(contents["labels"]) == 10, contents["labels"])
+    again = in_project("psal-init", "--weights", "my.safetensors", "--data", "val/labels.csv")
+    check("not made anew unasked", again.returncode == 1 and "psal.json is there already: --replace" in again.stderr, said(again))
+    delta = in_project("psal-init", "--weights", "my.safetensors", "--data", "val", "--delta", "d", "--out", "other.json")
+    check("no deltas", delta.returncode == 1 and "--delta: a project is of the weights without it" in delta.stderr, said(delta))
+    ending = in_project("psal-init", "--weights", "my.safetensors", "--data", "val", "--out", "project")
+    check("its ending", ending.returncode == 1 and "ends in .json" in ending.stderr, said(ending))
+
+
+def test_tries():
+    """Ten samples do not tell the usual preprocessings apart, sixty do; with the wrong one the network is as good as guessing, and that
+    is said instead of explained"""
+    make_project()
+    idx = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
+    data = f"idx:{idx},{idx.replace('images-idx3', 'labels-idx1')}"
+    arguments = ("--weights", "my.safetensors", "--data", data, "--limit", "40", "--no-store")
+    done = in_project("psal-init", *arguments, "--tries", "10", "--out", "tried.json", "--json")
+    check("a near tie is said", done.returncode == 1 and "samples do not tell how images were prepared: with " in done.stderr and
+          "--preprocess" in done.stderr and not (project / "tried.json").exists(), said(done))
+    arguments += ("--tries", "60")
+    done = in_project("psal-init", *arguments, "--out", "tried.json")
+    rows = [line.split() for line in done.stdout.splitlines() if " % " in line and "rgb;" in line]
+    check("found", done.returncode == 0 and len(rows) > 5 and int(rows[0][2]) > int(rows[1][2]) and
+          json.loads((project / "tried.json").read_text())["preprocess"] == rows[0][3], said(done))
+    check("which may be another one", "if the network was right more often in training" in done.stderr, said(done))
+    done = in_project("psal-init", *arguments, "--out", "caffe.json", "--preprocess", "caffe")
+    check("as few as by guessing", done.returncode == 1 and "as few as by guessing" in done.stderr and
+          not (project / "caffe_stats.safetensors").exists(), said(done))
+    done = in_project("psal-init", *arguments, "--out", "given.json", "--preprocess", "rgb;crop=32;scale=255;mean=0.286;std=0.353", "--json")
+    result = json.loads(done.stdout or "{}")
+    check("given", done.returncode == 0 and result["preprocess_from"] == "given" and result["samples"] == 40 and
+          result["tried"][0]["correct"] > 40 and result["labels_from"] == "numbers", said(done))
+    contents = json.loads((project / "given.json").read_text())
+    check("no store, no names", "store" not in contents and contents["labels"] == "numbers" and contents == result["contents"], contents)
+
+
+def test_class_folders():
+    make_project()
+    names = ["ankle_boot", "bag", "coat", "dress", "pullover", "sandal", "shirt", "sneaker", "t_shirt", "trouser"]
+    class_folder(names, project / "folders")
+    options = ("--weights", "my.safetensors", "--preprocess", "rgb;crop=32;scale=255;mean=0.286;std=0.353", "--no-store")
+    done = in_project("psal-init", *options, "--data", "folders", "--out", "folders.json")
+    check("their names are the classes'", "classes   folder names: 0 ankle_boot ... 9 trouser" in done.stdout, said(done))
+    shutil.rmtree(project / "folders" / "dress")
+    done = in_project("psal-init", *options, "--data", "folders", "--out", "fewer.json")
+    check("as many as classes", done.returncode == 1 and "has 9 class folders, but the network 10 classes" in done.stderr and
+          "--labels" in done.stderr, said(done))
+
+
+# ---- the other programs ----
+
+def test_taken():
+    """Every program finds network, names, statistics, store and data by itself, with the same numbers as when told"""
+    picture = "val/bag_called_sandal.png"
+    done = in_project("psal-run", "-i", picture, "-l", "bag", "--json", "--out", "out")
+    there = json.loads(done.stdout or "{}")
+    told = in_project("psal-run", "-i", picture, "-l", "8", "--json", "--out", "out2", "--project", "none", "--weights", "my.safetensors",
+                      "--preprocess", "rgb;crop=32;scale=255;mean=0.286;std=0.353", "--stats", "psal_stats.safetensors")
+    here = json.loads(told.stdout or "{}")
+    check("psal-run", done.returncode == 0 and there["top_filters"] == here["top_filters"] and there["target"]["name"] == "Bag" and
+          there["statistics"] == "psal_stats.safetensors", said(done) + said(told))
+    prune = in_project("psal-prune", "-i", picture, "-l", "Bag", "--k", "1", "--json")
+    check("psal-prune", prune.returncode == 0 and json.loads(prune.stdout)["settings"]["weights"] == "my.safetensors", said(prune))
+    corrected = in_project("psal-finetune", "-i", picture, "-l", "Bag", "--k", "100", "--choices", "salient", "--until-correct", "--save",
+                           "corrected.safetensors")
+    check("psal-finetune", corrected.returncode == 0, said(corrected))
+    named = in_project("psal-run", "-w", "corrected.safetensors", "-i", picture, "-l", "Bag", "--mode", "naive", "--out", "out3")
+    check("what is saved has the names", named.returncode == 0 and "predicted    8  Bag" in named.stdout, said(named))
+    check("and is another network", "psal.json is left aside: --weights names another network" in named.stderr, said(named))
+    for program, arguments in (("psal-check", ("ablate", "-i", picture, "-l", "bag", "--filters", "10")),
+                               ("psal-check", ("ablate", "--first", "1", "--filters", "10")), ("psal-prune", ("--k", "1", "--first", "1")),
+                               ("psal-neighbors", ("--query", "0", "--top", "1")), ("psal-neighbors", ("-i", picture, "-l", "bag")),
+                               ("psal-stats", ("--out", "s2.safetensors",)), ("psal-convert", ("my.safetensors", "c.safetensors"))):
+        done = in_project(program, *arguments)
+        check(f"{program} {' '.join(arguments)}", done.returncode == 0, said(done))
+    converted = run_text("psal-run", "-w", scratch / "project" / "c.safetensors", "-i", bag, "-l", "bag", "--mode", "naive", "--out", "out")
+    check("psal-convert records names and preprocessing", converted.returncode == 0 and "is assumed" not in converted.stderr, said(converted))
+
+
+def settings(*arguments, cwd=project, program="psal-run"):
+    done = in_project(program, *arguments, "--show-settings", cwd=cwd)
+    check(f"{program} --show-settings", done.returncode == 0, said(done))
+    rows = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("  --"):
+            name, rest = line[4:].split(None, 1)
+            rows[name] = next(((source, rest[len(source):].strip()) for source in ("default", "project", "command line", "left aside")
+                               if rest.startswith(source)), rest)
+    return rows
+
+
+def test_settings():
+    rows = settings("-k", "3")
+    check("three sources", rows["k-salient"] == ("command line", "3") and rows["weights"] == ("project", "my.safetensors") and
+          rows["mode"] == ("default", "std"), rows)
+    for program in ("psal-stats", "psal-neighbors", "psal-prune", "psal-finetune", "psal-check", "psal-run"):
+        check(f"{program}: weights", settings(program=program)["weights"] == ("project", "my.safetensors"))
+    rows = settings("--labels", "numbers", "--weights", "./my.safetensors")
+    check("the command line wins, the same file is no other network", rows["labels"] == ("command line", "numbers") and
+          rows["stats"][0] == "project", rows)
+    rows = settings(program="psal-convert")
+    check("psal-convert", rows["preprocess"][0] == "project", rows)
+
+
+def test_left_aside():
+    cases = ((("--weights", network), ("weights", "command line"), ("labels", "left aside"), ("stats", "left aside")),
+             (("--model", "resnet50"), ("weights", "left aside")),
+             (("--preprocess", "torchvision"), ("weights", "project"), ("labels", "project"), ("stats", "left aside")),
+             (("--bn-epsilon", "1e-3"), ("weights", "project"), ("stats", "left aside")),
+             (("--signed",), ("stats", "left aside"), ("preprocess", "project")),
+             (("--mode", "pot"), ("stats", "left aside")), (("--mode", "norm"), ("stats", "project")),
+             (("--stats", statistics), ("stats", "command line")))
+    for arguments, *expected in cases:
+        rows = settings(*arguments)
+        check(f"{arguments}", all(rows[name][0] == source for name, source in expected), rows)
+    rows = settings("--preprocess", "caffe", program="psal-neighbors")
+    check("the store too", rows["store"][0] == "left aside", rows)
+    rows = settings("--store", "other.npy", program="psal-neighbors")
+    check("another store is of another network", rows["labels"][0] == "left aside" and rows["store"][0] == "command line", rows)
+    rows = settings("-i", "a.png", program="psal-prune")
+    check("a picture instead of the data set", rows["data"] == ("left aside", "not beside --image-path"), rows)
+    done = in_project("psal-run", "-w", network, "--mode", "naive", "-i", bag, "-l", "bag", "--out", "out")
+    check("said once", done.stderr.count("psal.json is left aside") == 1 and done.returncode == 0, said(done))
+    done = in_project("psal-convert", network, "c2.safetensors", "--preprocess", "caffe")
+    check("a checkpoint that is another one", done.returncode == 0 and "left aside: the checkpoint is another one" in done.stderr, said(done))
+
+
+def test_elsewhere():
+    """--project from another folder; and a folder that was moved as a whole"""
+    done = in_project("psal-run", "--project", project / "psal.json", "-i", bag, "-l", "bag", "--out", scratch / "out", cwd=scratch)
+    check("from another folder", done.returncode == 0, said(done))
+    moved = scratch / "moved"
+    shutil.copytree(project, moved)
+    relative = os.path.relpath(moved / "psal.json", root)
+    done = run_text("psal-neighbors", "--project", relative, "--query", "1", "--top", "1", cwd=root)
+    check("moved", done.returncode == 0, said(done))
+    check("none is none", settings("--project", "none")["mode"][0] == "default" and "weights" not in settings("--project", "none"))
+    check("found in the working folder only", "project    none" in run_text("psal-run", "--show-settings", cwd=scratch).stdout)
+
+
+def test_changed_weights():
+    def other(_metadata, header, data):
+        silent(_metadata, header, data)
+        begin, end = header["conv1.weight"]["data_offsets"]
+        data[begin:end] = bytes(end - begin)
+    make_project()
+    folder = scratch / "changed"
+    shutil.copytree(project, folder)
+    shutil.move(rewritten(network, "other.safetensors", other), folder / "my.safetensors")
+    for program, arguments in (("psal-run", ("-i", bag, "-l", "bag", "--out", "out")), ("psal-prune", ("-i", bag, "-l", "bag")),
+                               ("psal-stats", ("--out", "s3.safetensors")), ("psal-convert", ("my.safetensors", "c.safetensors"))):
+        done = run_text(program, *arguments, cwd=folder)
+        check(f"{program}: refused", done.returncode == 1 and "the weights have changed since psal.json was made (fingerprint" in done.stderr
+              and done.stderr.strip().count("\n") == 0, said(done))
+
+
+def test_hostile():
+    make_project()
+    cases = (("{", "bad JSON"), ("[]", "not an object"), ('{"name": "x"}', 'has a key "format"'), ('{"format": 2}', '"format" is not 1'),
+             ('{"format": 1}', '"weights" is missing'), ('{"format": 1, "weights": 3}', '"weights" is not the name of a file'),
+             ('{"format": 1, "weights": "a", "lables": []}', '"lables" is no key'),
+             ('{"format": 1, "weights": "a", "labels": [3]}', '"labels" is not a text'),
+             ('{"format": 1, "weights": "a", "fingerprint": "12"}', "hexadecimal"),
+             ('{"format": 1, "weights": "a", "variant": "v9"}', 'psal.json: "variant"'),
+             ('{"format": 1, "weights": "a", "transform-input": 1}', "true or false"),
+             ('{"format": 1, "weights": "a", "weights": "b"}', "duplicate"), ('{"format": 1, "weights": "' + "a" * 5000 + '"}', "weights"))
+    folder = scratch / "hostile"
+    folder.mkdir()
+    for text, expected in cases:
+        (folder / "psal.json").write_text(text)
+        done = run_text("psal-run", "-i", bag, "-l", "1", cwd=folder)
+        check(f"{text[:60]}", done.returncode == 1 and expected in done.stderr and "psal.json" in done.stderr and
+              done.stderr.strip().count("\n") == 0, said(done))
+    (folder / "psal.json").unlink()
+    (folder / "psal.json").mkdir()
+    check("a folder", run_text("psal-run", cwd=folder).returncode == 1)
+    done = run_text("psal-run", "--project", "nowhere.json", cwd=scratch)
+    check("missing", done.returncode == 1 and "nowhere.json" in done.stderr, said(done))
+    check("--help reads none", run_text("psal-run", "--help", cwd=folder).returncode == 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_settings, test_left_aside, test_elsewhere,
+                                test_changed_weights, test_hostile), scratch))

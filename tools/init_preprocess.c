@@ -1,0 +1,256 @@
+#include "tools/init_preprocess.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/progress.h"
+#include "saliency/classifier.h"
+#include "tools/skipped.h"
+#include "tools/tally.h"
+
+/* ---- one of them ---- */
+
+static psal_status load(const psal_session *session, const psal_dataset *samples, size_t i, float *input,
+                        psal_error *err) {
+    psal_image pixels = PSAL_IMAGE_INIT;
+    psal_status status = psal_dataset_load(samples, i, &pixels, err);
+    if (status == PSAL_OK) status = psal_session_prepare(session, &pixels, NULL, input, err);
+    psal_image_free(&pixels);
+    return status;
+}
+
+/* predicted[samples]: -1 where there is no answer, or one that is no number: wrong, too. */
+static psal_status predict_all(const psal_session *session, const psal_dataset *samples, bool skip_bad,
+                               const psal_classifier *classifier, int *predicted, psal_progress *progress,
+                               psal_error *err) {
+    const size_t count = psal_dataset_count(samples);
+    psal_status result = PSAL_OK;
+#pragma omp parallel num_threads(session->threads)
+    {
+        psal_error own = PSAL_ERROR_INIT;
+        float *input = malloc(psal_session_image_size(session) * sizeof *input);
+        psal_classifier_worker *worker = psal_classifier_worker_new(classifier, &own);
+        psal_status status = !input   ? psal_fail(&own, PSAL_ERR_MEMORY, "out of memory for an image")
+                             : worker ? PSAL_OK
+                                      : psal_error_status(&own);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < count; i++) {
+            const float *logits;
+            if (status != PSAL_OK) continue;
+            predicted[i] = -1;
+            status = load(session, samples, i, input, &own);
+            if (status != PSAL_OK && skip_bad && psal_skippable(&own)) {
+                status = PSAL_OK;
+                continue;
+            }
+            if (status != PSAL_OK) psal_skipped_error(&own, psal_dataset_name(samples, i), true);
+            if (status == PSAL_OK) status = psal_classifier_run(worker, input, NULL, &logits, &own);
+            if (status == PSAL_OK) predicted[i] = psal_predicted_class(logits, session->info->num_classes, -1);
+            if (status == PSAL_ERR_NUMERIC) status = PSAL_OK;
+            psal_progress_add(progress, 1);
+        }
+        if (status != PSAL_OK) {
+#pragma omp critical(psal_preprocess_error)
+            if (result == PSAL_OK) {
+                if (err) *err = own;
+                result = status;
+            }
+        }
+        psal_classifier_worker_free(worker);
+        free(input);
+    }
+    return result;
+}
+
+/* *tried is false where the network takes no images of this size. */
+static psal_status try_one(psal_session *session, const char *text, const psal_dataset *samples, bool skip_bad,
+                           psal_preprocess_trial *trial, int *predicted, psal_progress *progress, bool *tried,
+                           psal_error *err) {
+    const size_t count = psal_dataset_count(samples);
+    psal_status status = psal_session_set_preprocess(session, text, err);
+    if (status != PSAL_OK) return status;
+    psal_classifier_options options = {.height = session->height,
+                                       .width = session->width,
+                                       .threads = 1,
+                                       .memory_limit = session->memory_limit / (size_t)session->threads,
+                                       .conv = session->conv};
+    psal_classifier *classifier = psal_classifier_new(session->model, &options, err);
+    *tried = classifier != NULL;
+    if (!classifier) return psal_error_status(err);
+    *trial = (psal_preprocess_trial){.right = calloc(count, sizeof *trial->right)};
+    psal_preprocess_format(&session->preprocess, trial->text, sizeof trial->text);
+    status = trial->right ? predict_all(session, samples, skip_bad, classifier, predicted, progress, err)
+                          : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_classifier_free(classifier);
+    for (size_t i = 0; i < count && status == PSAL_OK; i++) {
+        trial->right[i] = predicted[i] == psal_dataset_label(samples, i);
+        trial->correct += trial->right[i];
+    }
+    return status;
+}
+
+/* ---- which ones ---- */
+
+/* Height and width of all samples where they are the same; else 0. */
+static psal_status common_size(const psal_dataset *samples, bool skip_bad, int *height, int *width, psal_error *err) {
+    bool first = true;
+    *height = *width = 0;
+    for (size_t i = 0; i < psal_dataset_count(samples); i++) {
+        psal_image pixels = PSAL_IMAGE_INIT;
+        psal_status status = psal_dataset_load(samples, i, &pixels, err);
+        if (status != PSAL_OK && skip_bad && psal_skippable(err)) continue;
+        if (status != PSAL_OK) return psal_skipped_error(err, psal_dataset_name(samples, i), true);
+        const bool same = first || (pixels.height == *height && pixels.width == *width);
+        *height = same ? pixels.height : 0;
+        *width = same ? pixels.width : 0;
+        first = false;
+        psal_image_free(&pixels);
+        if (!same) return PSAL_OK;
+    }
+    return PSAL_OK;
+}
+
+/* The shorter side is as much longer as torchvision's 256 are longer than 224. */
+static void name_size(int height, int width, bool as_it_is, char text[80]) {
+    if (as_it_is)
+        snprintf(text, 80, "resize=none;crop=%dx%d", height, width);
+    else
+        snprintf(text, 80, "resize=%d;crop=%d", (int)lround(height * 256.0 / 224.0), height);
+}
+
+static double share_of_commonest(const psal_dataset *samples, int classes) {
+    size_t most = 0, count = psal_dataset_count(samples), *of = calloc((size_t)classes, sizeof *of);
+    for (size_t i = 0; of && i < count; i++) {
+        const size_t now = ++of[psal_dataset_label(samples, i)];
+        if (now > most) most = now;
+    }
+    free(of);
+    return fmax((double)most / (double)count, 1.0 / classes);
+}
+
+static int more_right(const void *a, const void *b) {
+    const psal_preprocess_trial *x = a, *y = b;
+    return (x->correct < y->correct) - (x->correct > y->correct);
+}
+
+/* Insertion: stable, and there are few. */
+static void sort(psal_preprocess_trials *trials) {
+    for (int i = 1; i < trials->count; i++)
+        for (int j = i; j > 0 && more_right(&trials->at[j - 1], &trials->at[j]) > 0; j--) {
+            psal_preprocess_trial swap = trials->at[j];
+            trials->at[j] = trials->at[j - 1];
+            trials->at[j - 1] = swap;
+        }
+}
+
+static psal_status try_all(psal_session *session, const char *const *texts, int count, const psal_dataset *samples,
+                           bool skip_bad, psal_preprocess_trials *trials, psal_error *err) {
+    const size_t n = psal_dataset_count(samples);
+    *trials = (psal_preprocess_trials){.samples = n,
+                                       .guessed = share_of_commonest(samples, session->info->num_classes)};
+    int *predicted = malloc(n * sizeof *predicted), *best = malloc(n * sizeof *best);
+    psal_status status = predicted && best ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_progress_options meter = {.out = stderr,
+                                   .mode = session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
+                                   .label = "tries",
+                                   .total = (int64_t)n * count};
+    psal_progress *progress = psal_progress_start(&meter, NULL);
+    size_t most = 0;
+    for (int i = 0; i < count && status == PSAL_OK; i++) {
+        bool tried = false;
+        psal_error why = PSAL_ERROR_INIT;
+        psal_preprocess_trial *trial = &trials->at[trials->count];
+        status = try_one(session, texts[i], samples, skip_bad, trial, predicted, progress, &tried, &why);
+        trials->count += tried;
+        if (status != PSAL_OK) *err = why;
+        /* Of several sizes one may do; the last word has who finds none. */
+        if (status != PSAL_OK && !tried && status != PSAL_ERR_MEMORY && count > 1) status = PSAL_OK;
+        if (status != PSAL_OK || !tried || (trials->count > 1 && trial->correct <= most)) continue;
+        most = trial->correct;
+        memcpy(best, predicted, n * sizeof *best);
+    }
+    psal_progress_finish(progress);
+    if (status == PSAL_OK && trials->count == 0) status = psal_error_status(err);
+    if (status == PSAL_OK) {
+        psal_tally tally = {0};
+        for (size_t i = 0; i < n; i++) psal_tally_add(&tally, psal_dataset_label(samples, i), best[i]);
+        if (!psal_tally_doubt(&tally, trials->doubt)) *trials->doubt = '\0';
+        *err = (psal_error)PSAL_ERROR_INIT;
+        sort(trials);
+    }
+    free(predicted);
+    free(best);
+    return status;
+}
+
+psal_status psal_preprocess_try(psal_session *session, const char *text, const psal_dataset *samples, bool skip_bad,
+                                psal_preprocess_trials *trials, psal_error *err) {
+    return try_all(session, &text, 1, samples, skip_bad, trials, err);
+}
+
+psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset *samples, bool skip_bad,
+                                       psal_preprocess_trials *trials, psal_error *err) {
+    /* Around the sizes. */
+    static const char *const colour[] = {"torchvision;", "rgb;scale=255;mean=0.5;std=0.5;", "rgb;scale=255;", "caffe;",
+                                         "rgb;"};
+    static const char *const grey[] = {"grey;scale=255;", "grey;scale=255;mean=0.5;std=0.5;",
+                                       "grey;scale=255;mean=0.1307;std=0.3081;",
+                                       "grey;scale=255;mean=0.2860;std=0.3530;", "grey;"};
+    enum { KINDS = sizeof colour / sizeof colour[0] };
+    _Static_assert(sizeof grey / sizeof grey[0] == KINDS && 2 * KINDS <= PSAL_PREPROCESS_TRIALS, "room for all");
+    const psal_model_info *info = session->info;
+    const char *const *kinds = info->channels == 1 ? grey : colour;
+    char texts[2 * KINDS][200], size[80];
+    const char *pointers[2 * KINDS];
+    int count = 0, height, width;
+    psal_status status = common_size(samples, skip_bad, &height, &width, err);
+    if (status != PSAL_OK) return status;
+    const bool other_size = height >= info->min_size && width >= info->min_size && height <= 512 && width <= 512 &&
+                            (height != info->native_size || width != info->native_size) &&
+                            strcmp(info->family, "onnx") != 0;
+    for (int own = 0; own <= other_size; own++) {
+        name_size(own ? height : info->native_size, own ? width : info->native_size, own, size);
+        for (int k = 0; k < KINDS; k++) {
+            snprintf(texts[count], sizeof texts[count], "%s%s", kinds[k], size);
+            pointers[count] = texts[count];
+            count++;
+        }
+    }
+    return try_all(session, pointers, count, samples, skip_bad, trials, err);
+}
+
+/* ---- the verdict ---- */
+
+psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_error *err) {
+    const psal_preprocess_trial *best = &trials->at[0];
+    const double n = (double)trials->samples, p = trials->guessed, correct = (double)best->correct;
+    if (p < 1 && correct <= n * p + 2 * sqrt(n * p * (1 - p)))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "with %s%.200s%s the network is right in %zu of %zu samples, as few as by guessing%s%.250s: "
+                         "labels, preprocessing and network do not belong together; say the right ones with --labels "
+                         "and --preprocess",
+                         trials->count > 1 ? "the best of all preprocessings (" : "", best->text,
+                         trials->count > 1 ? ")" : "", best->correct, trials->samples, *trials->doubt ? "; " : "",
+                         trials->doubt);
+    for (int t = 1; t < trials->count; t++) {
+        size_t mine = 0, theirs = 0;
+        for (size_t i = 0; i < trials->samples; i++) {
+            mine += best->right[i] && !trials->at[t].right[i];
+            theirs += !best->right[i] && trials->at[t].right[i];
+        }
+        const double lead = (double)mine - (double)theirs;
+        if (lead > 0 && lead > 2 * sqrt((double)(mine + theirs))) continue;
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%zu samples do not tell how images were prepared: with %.200s the network is right in %zu, "
+                         "with %.200s in %zu; say which, or what it was trained with, with --preprocess",
+                         trials->samples, best->text, best->correct, trials->at[t].text, trials->at[t].correct);
+    }
+    return PSAL_OK;
+}
+
+void psal_preprocess_trials_free(psal_preprocess_trials *trials) {
+    for (int i = 0; i < trials->count; i++) free(trials->at[i].right);
+    *trials = (psal_preprocess_trials){0};
+}

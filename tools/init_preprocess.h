@@ -1,0 +1,39 @@
+/* init_preprocess.h - how images were prepared for a network, found out by trying: psal-init. */
+#ifndef PSAL_TOOLS_INIT_PREPROCESS_H
+#define PSAL_TOOLS_INIT_PREPROCESS_H
+
+#include "tools/session.h"
+
+#define PSAL_PREPROCESS_TRIALS 16
+
+typedef struct psal_preprocess_trial {
+    char text[PSAL_FIELD_SIZE]; /* psal_preprocess_format */
+    size_t correct;
+    bool *right; /* [samples] */
+} psal_preprocess_trial;
+
+typedef struct psal_preprocess_trials {
+    psal_preprocess_trial at[PSAL_PREPROCESS_TRIALS]; /* best first, in the order of trying where as many are right */
+    int count;
+    size_t samples;
+    double guessed;  /* share that is right by naming always the commonest class, or any class */
+    char doubt[300]; /* what the best one's predictions have to do with the labels, where little; else "" */
+} psal_preprocess_trials;
+
+/* The common ones for the network's channels: ImageNet's mean and deviation, 0.5 and 0.5, 0 to 1, Caffe's, 0 to 255 (of
+ * grey images MNIST's and Fashion-MNIST's, too); in the network's usual size, and, where all samples have one other
+ * size, in that. Of labelled samples; with skip_bad those that cannot be
+ * read count as wrong. PSAL_ERR_UNSUPPORTED when the network takes none of the sizes. */
+psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset *samples, bool skip_bad,
+                                       psal_preprocess_trials *trials, psal_error *err);
+/* Only this one (NULL: as the checkpoint says). */
+psal_status psal_preprocess_try(psal_session *session, const char *text, const psal_dataset *samples, bool skip_bad,
+                                psal_preprocess_trials *trials, psal_error *err);
+
+/* Fails when the best one is no better than guessing (two deviations of the binomial distribution), or, of several, not
+ * clearly better than another one: two deviations of the difference, from the samples that only one of both gets right
+ * (McNemar 1947). */
+psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_error *err);
+void psal_preprocess_trials_free(psal_preprocess_trials *trials); /* zeroed is fine */
+
+#endif
