@@ -309,7 +309,7 @@ bool psal_options_has(const psal_options *options, const char *name) {
 const char *psal_options_given_of(const psal_options *options, const char *const *names, bool listed) {
     for (size_t i = 0; i < options->count; i++) {
         const char *name = psal_program_option(options->program, i)->name;
-        if (!options->settings[i].given) continue;
+        if (options->settings[i].source != PSAL_SOURCE_COMMAND_LINE || strcmp(name, "project") == 0) continue;
         bool found = false;
         for (size_t n = 0; names[n] && !found; n++) found = strcmp(names[n], name) == 0;
         if (found == listed) return name;

@@ -58,7 +58,8 @@ bool psal_options_given(const psal_options *options, const char *name);
 bool psal_options_has(const psal_options *options, const char *name);
 
 /* The first option that stood on the command line and is (`listed`), or is not, one of `names` (NULL ends them); NULL
- * when there is none. For programs that do several things: an option that does nothing is refused. */
+ * when there is none. --project, which all understand, does not count. For programs that do several things: an option
+ * that does nothing is refused. */
 const char *psal_options_given_of(const psal_options *options, const char *const *names, bool listed);
 
 bool psal_options_flag(const psal_options *options, const char *name);

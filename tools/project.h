@@ -13,7 +13,7 @@
  * - "stats" and "store", where it says what changes the network or its input: --weights-key, --ignore-extra, --variant,
  *   --bn-epsilon, --transform-input, --preprocess;
  * - "stats" alone, where it asks for another profile: --aggregation, --signed, --logit, --logit-difference,
- *   --normalized, --mode pot;
+ *   --normalized, --gradient-weight, --mode pot;
  * - one that an option's row says to yield (psal_option.yields_to). */
 #ifndef PSAL_TOOLS_PROJECT_H
 #define PSAL_TOOLS_PROJECT_H

@@ -11,7 +11,8 @@
 static const char *const of_network[] = {"weights-key", "ignore-extra",    "variant",
                                          "bn-epsilon",  "transform-input", "preprocess"};
 /* What asks for another profile. */
-static const char *const of_profile[] = {"aggregation", "signed", "logit", "logit-difference", "normalized"};
+static const char *const of_profile[] = {"aggregation",      "signed",     "logit",
+                                         "logit-difference", "normalized", "gradient-weight"};
 
 static bool says(const psal_options *options, const char *name) {
     return psal_options_knows(options, name) && psal_options_given(options, name);
