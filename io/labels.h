@@ -50,8 +50,8 @@ psal_labels *psal_labels_numbered(int count, psal_error *err);
 psal_labels *psal_labels_load(const char *path, psal_error *err);
 
 /* The label set called `spec`: "imagenet", "fashion-mnist", "numbers", a JSON array of names (["cat", "dog"]; a file
- * whose name begins so is written ./[...), or a file as above. NULL or "" chooses by the number of classes: ImageNet's for 1000, numbers otherwise. When class_count >
- * 0, a set of another size is refused. */
+ * whose name begins so is written ./[...), or a file as above. NULL or "" chooses by the number of classes: ImageNet's
+ * for 1000, numbers otherwise. When class_count > 0, a set of another size is refused. */
 psal_labels *psal_labels_open(const char *spec, int class_count, psal_error *err);
 
 /* The canonical name of the built-in set that `spec` means in any case ("ImageNet"); NULL: it is none. */

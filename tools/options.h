@@ -79,8 +79,8 @@ const int64_t *psal_options_ints(const psal_options *options, const char *name, 
 size_t psal_options_count(const psal_options *options, const char *name);
 const char *psal_options_string_at(const psal_options *options, const char *name, size_t index);
 
-/* The options of `names` (NULL ends them) that the command line or the project says and are in the table, as they can be typed
- * again: " --weights 'a b.pth' --signed". The caller frees; NULL when out of memory. */
+/* The options of `names` (NULL ends them) that the command line or the project says and are in the table, as they can
+ * be typed again: " --weights 'a b.pth' --signed". The caller frees; NULL when out of memory. */
 char *psal_options_repeat(const psal_options *options, const char *const *names);
 
 /* Arguments that are not options. */

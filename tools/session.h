@@ -174,8 +174,8 @@ psal_status psal_session_check_size(const psal_preprocess *preprocess, const cha
                                     psal_error *err);
 psal_status psal_session_open(psal_session *session, const psal_options *options, psal_error *err);
 /* The same in three steps, for psal-init, which has to find out the second one: the network; how its images are
- * prepared (NULL: as the checkpoint says, or as torchvision), as often as one likes; and what follows from both. `labels`
- * that are set before the third step stay, and are the session's then. */
+ * prepared (NULL: as the checkpoint says, or as torchvision), as often as one likes; and what follows from both.
+ * `labels` that are set before the third step stay, and are the session's then. */
 psal_status psal_session_open_network(psal_session *session, const psal_options *options, psal_error *err);
 psal_status psal_session_set_preprocess(psal_session *session, const char *text, psal_error *err);
 psal_status psal_session_describe(psal_session *session, const psal_options *options, psal_error *err);
