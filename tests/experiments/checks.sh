@@ -3,7 +3,7 @@
 #
 # Needs dataset-fashion-mnist; of SHARED (../shared beside the repository if not given) imagenet-sample/labels.csv and the
 # photo of the shark in demo/, and weights/fetch resnet50-keras: what is not there is left out. Writes tables (.csv), figures (.png) and what
-# the program prints (.txt) to OUT. Half an hour of two cores.
+# the program prints (.txt) to OUT. 40 minutes of two cores.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 check=$1/tools/psal-check out=$2 shared=${3:-$root/../shared}
@@ -35,6 +35,6 @@ if [ -e "$real" ] && [ -e "$shark" ]; then
 fi
 if [ -e "$real" ] && [ -e "$shared/imagenet-sample/labels.csv" ]; then
     list=(-w "$real" --data "$shared/imagenet-sample/labels.csv")
-    run ablate ablate "${list[@]}" --filters 200
-    run mask mask "${list[@]}" --percent 5 --draws 3
+    run ablate_resnet50 ablate "${list[@]}" --filters 200
+    run mask_resnet50 mask "${list[@]}" --percent 5,20 --draws 3
 fi

@@ -1,16 +1,19 @@
 #!/usr/bin/python3
 """psal-check against live PyTorch and SciPy: the same filters switched off, the same first-order estimates, the same rank correlations.
 
-    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--only ablate|mask|randomize]
+    /usr/bin/python3 tests/parity/test_checks.py --build DIR [--slow] [--only ablate|mask|randomize|real]
 
 ablate: three samples of the box with two of its networks, filters zeroed and channels removed: changes of the loss and of the wrong
 class's logit within 1e-4, -sum g w and the mean of g within 1e-3 of their length (float32 decides some ReLUs at random), and Spearman's
 and Kendall's correlations as scipy.stats has them. mask: the most salient pixels of one sample hidden, with three networks: the standardized saliency
 of the top filters within 1e-3, the confidence within 1e-4. randomize: a layer redrawn,
-rank correlations and structural similarity within 1e-3. Prints a line per case and "N passed, N failed"; the status is 1 when one failed."""
+rank correlations and structural similarity within 1e-3. real (slow): the changes of three ImageNet mistakes of the real ResNet-50
+(PSAL_REAL_WEIGHTS, or resnet50-keras.safetensors in psal's cache), when it and ../shared/imagenet-sample are at hand. Prints a line per
+case and "N passed, N failed"; the status is 1 when one failed."""
 import copy
 import csv
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -26,6 +29,7 @@ import reference
 from report import Report
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PHOTOS = 60
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4), ("trouser_called_dress", 1))
 
 
@@ -106,6 +110,46 @@ def gradient_weight(build, weights, path, label):
                         "--gradient-weight", "--signed", "--figures", "none", "--quiet", "--out", folder, "--dump", folder],
                        check=True, stdout=subprocess.DEVNULL)
         return np.load(pathlib.Path(folder) / "naive.npy")
+
+
+def test_real(build, report):
+    """Three mistakes among the first photos: the changes that psal measures with all it shares between filters"""
+    given, cache = os.environ.get("PSAL_REAL_WEIGHTS"), os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    weights = pathlib.Path(given) if given else pathlib.Path(cache) / "psal" / "resnet50-keras.safetensors"
+    photos = ROOT.parent / "shared/imagenet-sample"
+    if not weights.exists() or not (photos / "labels.csv").exists():
+        print("SKIPPED real: its weights or ../shared/imagenet-sample are not here")
+        return
+    model, metadata = reference.load_network(weights)
+    owners = [(parameter, row) for name, parameter in model.named_parameters() if reference.takes_part(name, parameter)
+              for row in range(parameter.shape[0])]
+    with open(photos / "labels.csv", newline="") as file:
+        paths = {row["path"]: photos / row["path"] for row in list(csv.DictReader(file))[:PHOTOS]}
+    with tempfile.TemporaryDirectory() as folder:
+        listing, table = pathlib.Path(folder) / "list.csv", pathlib.Path(folder) / "samples.csv"
+        lines = (photos / "labels.csv").read_text().splitlines()[1:PHOTOS + 1]
+        listing.write_text("\n".join(["path,label", *(f"{photos}/{line}" for line in lines)]) + "\n")
+        run(build, "ablate", "-w", weights, "--stats", ROOT / "weights/resnet50-keras_stats.safetensors", "--data", listing, "--first", 3,
+            "--filters", 60, "--samples", table)
+        with open(table, newline="") as file:
+            rows = list(csv.DictReader(file))
+    for name in sorted({row["name"] for row in rows}):
+        own = [row for row in rows if row["name"] == name]
+        image, label = reference.preprocess(next(p for path, p in paths.items() if name.endswith(path)), metadata["psal.preprocess"]), \
+            int(own[0]["label"])
+        loss, logit, wrong = answers(model, image, label)
+        worst, largest = 0, 0
+        for row in own:
+            parameter, channel = owners[int(row["number"])]
+            with torch.no_grad():
+                before = parameter[channel].clone()
+                parameter[channel] = 0
+                after = answers(model, image, label, wrong)
+                parameter[channel] = before
+            worst = max(worst, abs(after[0] - loss - float(row["loss_change"])), abs(after[1] - logit - float(row["wrong_logit_change"])))
+            largest = max(largest, abs(after[0] - loss))
+        report.check(f"real {pathlib.Path(name).name}: {len(own)} changes", len(own) == 60 and worst <= 1e-4 and largest > 1e-2, f"{worst:.2g}")
+    report.check("real: three mistakes", len({row["name"] for row in rows}) == 3)
 
 
 def compare_correlations(name, answer, number, report):
@@ -242,7 +286,7 @@ def test_randomize(build, report):
         report.check(f"{arch} {layer}", worst <= 1e-3, f"{worst:.2g}: {np.round(got, 4)}, expected {np.round(expected, 4)}")
 
 
-CHECKS = {"ablate": test_ablate, "mask": test_mask, "randomize": test_randomize}
+CHECKS = {"ablate": test_ablate, "mask": test_mask, "randomize": test_randomize, "real": test_real}
 
 
 def main():
@@ -250,7 +294,7 @@ def main():
     parser.add_argument("--only", choices=CHECKS)
     arguments = parser.parse_args()
     report = Report()
-    for name in [arguments.only] if arguments.only else CHECKS:
+    for name in [arguments.only] if arguments.only else (check for check in CHECKS if check != "real" or arguments.slow):
         CHECKS[name](arguments.build, report)
     return report.finish()
 
