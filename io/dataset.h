@@ -69,6 +69,10 @@ psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, boo
 psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count, bool keep_bad,
                                        psal_error *err);
 
+/* The same data set's name from any folder: `spec` with absolute paths, symbolic links resolved; what is no file of the
+ * file system (a pipe) stays as it is. The caller frees. */
+char *psal_dataset_absolute(const char *spec, psal_error *err);
+
 void psal_dataset_free(psal_dataset *dataset); /* NULL is fine */
 
 /* Leave only `count` of its samples, chosen[count] (ascending, at least one), under their names, numbered anew. Before

@@ -1,6 +1,7 @@
 /* dataset_open.c - data sets by what their names say (psal_dataset_open, psal_dataset_from_images of dataset.h): which
  * reader reads one. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -126,6 +127,35 @@ psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, boo
         return NULL;
     }
     return dataset;
+}
+
+/* "WORD:FIRST,SECOND" with absolute paths; no word or no second one: NULL. */
+static char *join_absolute(const char *spec, size_t word, const char *first, const char *second, psal_error *err) {
+    char *a = realpath(first, NULL), *b = second ? realpath(second, NULL) : NULL, *joined;
+    const char *left = a ? a : first, *right = b ? b : second;
+    if (asprintf(&joined, "%.*s%s%s%s", (int)word, spec, left, right ? "," : "", right ? right : "") < 0) {
+        joined = NULL;
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    }
+    free(a);
+    free(b);
+    return joined;
+}
+
+char *psal_dataset_absolute(const char *spec, psal_error *err) {
+    static const char *const words[] = {"folder", "csv", "files", "image", "flat", "idx"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const char *rest = after_word(spec, words[i]);
+        if (!rest) continue;
+        if (i < 4) return join_absolute(spec, (size_t)(rest - spec), rest, NULL, err);
+        char *first, *second;
+        if (split_pair(rest, &first, &second, err)) return NULL;
+        char *joined = join_absolute(spec, (size_t)(rest - spec), first, second, err);
+        free(first);
+        free(second);
+        return joined;
+    }
+    return join_absolute(spec, 0, spec, NULL, err);
 }
 
 psal_dataset *psal_dataset_from_images(const char *const *paths, const int *labels, size_t count, bool keep_bad,

@@ -20,10 +20,11 @@
 
 /* ---- the table ---- */
 
-enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, SETTINGS, COLUMNS };
+enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, SETTINGS, SOURCE, COLUMNS };
 
 static const char *const column_name[COLUMNS] = {
-    "index", "path", "label", "predicted", "confidence", "target_confidence", "loss", "scale", "psal_settings"};
+    "index", "path",  "label",         "predicted",  "confidence", "target_confidence",
+    "loss",  "scale", "psal_settings", "psal_source"};
 
 static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psal_error *err) {
     bool have;
@@ -66,6 +67,19 @@ static psal_status read_number(const psal_csv_reader *csv, const size_t columns[
     return PSAL_OK;
 }
 
+/* What one of the records says for all of them. */
+static psal_status read_common(const psal_csv_reader *csv, const size_t columns[COLUMNS], int column, char **text,
+                               psal_error *err) {
+    const char *field = columns[column] == SIZE_MAX ? "" : psal_csv_field(csv, columns[column]);
+    if (!*field) return PSAL_OK;
+    if (*text && strcmp(field, *text) != 0)
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "%s, line %zu: another %s than above: profiles of one store are computed alike",
+                         psal_csv_path(csv), psal_csv_line(csv), column_name[column]);
+    if (!*text && !(*text = strdup(field))) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    return PSAL_OK;
+}
+
 static psal_status read_record(const psal_csv_reader *csv, const size_t column[COLUMNS], int64_t position,
                                psal_profile_store *store, psal_error *err) {
     for (int c = 0; c < COLUMNS; c++)
@@ -94,13 +108,9 @@ static psal_status read_record(const psal_csv_reader *csv, const size_t column[C
     if (status != PSAL_OK) return status;
     record->valid = record->predicted >= 0;
     if (!isfinite(record->scale)) return bad_field(csv, SCALE, psal_csv_field(csv, column[SCALE]), err);
-    const char *settings = column[SETTINGS] == SIZE_MAX ? "" : psal_csv_field(csv, column[SETTINGS]);
-    if (*settings && store->settings && strcmp(settings, store->settings) != 0)
-        return psal_fail(err, PSAL_ERR_FORMAT,
-                         "%s, line %zu: other settings than above: profiles of one store are computed alike",
-                         psal_csv_path(csv), psal_csv_line(csv));
-    if (*settings && !store->settings && !(store->settings = strdup(settings)))
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    status = read_common(csv, column, SETTINGS, &store->settings, err);
+    if (status == PSAL_OK) status = read_common(csv, column, SOURCE, &store->source, err);
+    if (status != PSAL_OK) return status;
     record->path = strdup(psal_csv_field(csv, column[PATH]));
     return record->path ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
 }
@@ -172,6 +182,7 @@ void psal_profile_store_close(psal_profile_store *store) {
     for (int64_t i = 0; store->records && i < store->samples; i++) free(store->records[i].path);
     free(store->records);
     free(store->settings);
+    free(store->source);
     psal_tensor_map_free(store->map);
     psal_unmap_file(&store->file);
     memset(store, 0, sizeof *store);

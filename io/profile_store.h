@@ -6,9 +6,10 @@
  * RECORDS.csv    a header and one record per sample: path, label, predicted; optionally index (the sample's row; the
  *                record's own position where the column is missing), confidence, target_confidence, loss, and scale:
  *                the number the row has to be multiplied by, for rows that were brought into float16's range;
- *                psal_settings: in one of the records, how all profiles were computed (psal-stats: JSON). Other columns
- *                are ignored. A sample without a prediction (empty or negative: its image could not be read) keeps its
- *                row, but is no sample of the store (psal_profile_record.valid).
+ *                psal_settings and psal_source: in one of the records, how all profiles were computed and where their
+ *                network and pictures are (psal-stats: JSON). Other columns are ignored. A sample without a prediction
+ *                (empty or negative: its image could not be read) keeps its row, but is no sample of the store
+ *                (psal_profile_record.valid).
  *
  * The matrix is mapped; rows are converted when they are read and their pages given back afterwards, so that a search
  * needs memory for its own blocks only. */
@@ -34,7 +35,7 @@ typedef struct psal_profile_store {
     psal_dtype dtype;             /* PSAL_F16 or PSAL_F32 */
     const void *data;             /* [samples][length], in the mapped file */
     psal_profile_record *records; /* [samples]; NULL when opened without a table */
-    char *settings;               /* as in the table; NULL where it does not say */
+    char *settings, *source;      /* as in the table; NULL where it does not say */
     psal_mapped_file file;
     psal_tensor_map *map; /* the array's header, understood; `data` is a view into `file` */
 } psal_profile_store;

@@ -249,7 +249,7 @@ static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, 
             return PSAL_OK;
         }
     }
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "--data: no sample is called %s, as the store's table says", path);
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the data set is called %s, as the store's table says", path);
 }
 
 static psal_status load_thumbnail(const psal_dataset *dataset, int64_t sample, const char *path, psal_image *image,
@@ -261,7 +261,6 @@ static psal_status load_thumbnail(const psal_dataset *dataset, int64_t sample, c
         if (status == PSAL_OK) status = psal_dataset_load(dataset, index, image, err);
     } else {
         status = psal_image_load(path, 0, image, err);
-        if (status == PSAL_ERR_IO && sample >= 0) psal_fail_prefix(err, "--sheet without --data");
     }
     return status == PSAL_OK ? shrink(image, err) : status;
 }

@@ -109,7 +109,7 @@ static psal_status check(init *r, psal_error *err) {
                                       .resume = psal_options_flag(o, "resume"),
                                       .silent = r->json,
                                       .save_every = 60,
-                                      .profile_type = PSAL_F16};
+                                      .profile_type = PSAL_F32};
     if (status == PSAL_OK) status = psal_sampling_parse(&r->request.sampling, o, err);
     return status == PSAL_OK ? psal_stats_check(&r->request, err) : status;
 }

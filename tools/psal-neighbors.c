@@ -17,6 +17,7 @@
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/session.h"
+#include "tools/store_source.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
@@ -30,7 +31,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "The question"},
     {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
      "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead; needs --weights.", .alias = NULL},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead.", .alias = NULL},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
      "Its true class; predicted (as if not given), or second, the runner-up.", .alias = NULL},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "pearson",
@@ -42,15 +43,14 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
     {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is.", .repeatable = true},
     {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
-     "Compare only the filters, or rows, of layers whose name begins so (layer4); needs --weights.",
-     .repeatable = true},
+     "Compare only the filters, or rows, of layers whose name begins so (layer4).", .repeatable = true},
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .output = true},
     {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
     {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).",
      .output = true},
     {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
-     "The data set the store was made from, for the pictures. The table's paths are opened if not given.",
+     "The data set the store was made from, for the pictures, if it is elsewhere now than the store's table says.",
      .alias = NULL},
     PSAL_SESSION_OPTIONS,
     {0}};
@@ -72,9 +72,11 @@ typedef struct run {
     psal_profile_store store;
     char index[4200]; /* the store's table */
     psal_profile_source source;
+    json_t *made_from; /* where the store's network, names and pictures are, as its table says; NULL: it does not */
     psal_computation computation;          /* of the store's profiles; */
     bool known;                            /* whether its table says that */
     psal_saliency_options profile_options; /* a profile with entries as the store's have */
+    psal_source_options recorded;          /* where the store's own network is opened */
     psal_labels *numbers;                  /* class names where no network is opened */
     psal_mode mode;
     psal_statistics *statistics;
@@ -115,16 +117,31 @@ static psal_status out_of_memory(psal_error *err) {
 
 /* ---- names ---- */
 
+/* The network that the command line names or, where it names none, the store's own; with the store's class names. */
+static psal_status open_network(run *r, psal_error *err) {
+    const psal_options *o = r->options;
+    const bool recorded = psal_store_source_serves(r->made_from, o);
+    psal_status status = recorded ? psal_store_source_options(r->made_from, &program, o, &r->recorded, err) : PSAL_OK;
+    if (status == PSAL_OK) status = psal_session_open(&r->session, recorded ? r->recorded.options : o, err);
+    if (status != PSAL_OK && recorded)
+        psal_fail_prefix(err, "the network that %s names (--weights says where it is now)", r->index);
+    if (status == PSAL_OK && !psal_options_has(o, "labels") && psal_store_source_has_labels(r->made_from)) {
+        psal_labels *labels = psal_store_source_labels(r->made_from, 0, err);
+        if (!labels) return psal_fail_prefix(err, "%s: the column psal_source", r->index);
+        const bool fit = psal_labels_count(labels) == r->session.info->num_classes;
+        psal_labels_free(fit ? r->session.labels : labels);
+        if (fit) r->session.labels = labels;
+    }
+    r->report.labels = r->session.labels;
+    return status;
+}
+
 /* The network is opened only when something asks for it. Without it, classes have the names of --labels, or numbers. */
 static psal_status open_names(run *r, psal_error *err) {
     const psal_options *o = r->options;
     r->has_session = psal_options_given(o, "image-path") || psal_options_given(o, "layers") ||
                      psal_options_given(o, "weights") || psal_options_given(o, "model");
-    if (r->has_session) {
-        psal_status status = psal_session_open(&r->session, o, err);
-        r->report.labels = r->session.labels;
-        return status;
-    }
+    if (r->has_session) return open_network(r, err);
     r->session.quiet = psal_options_flag(o, "quiet");
     int classes = 1;
     for (int64_t i = 0; i < r->store.samples; i++) {
@@ -136,21 +153,30 @@ static psal_status open_names(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_FORMAT, "%s: class %d; at most %d classes", r->index, classes - 1,
                          PSAL_MAX_CLASSES);
     const char *set = psal_options_string(o, "labels");
+    const bool recorded = !set && psal_store_source_has_labels(r->made_from);
     int64_t told; /* the names of another number of classes are those of another data set */
     if (!psal_parse_int64(r->computation.value[PSAL_FIELD_CLASSES], &told) || told < classes || told > PSAL_MAX_CLASSES)
         told = 0;
-    r->numbers = set ? psal_labels_open(set, (int)told, err) : psal_labels_numbered(classes, err);
-    if (!r->numbers) return set ? psal_fail_prefix(err, "--labels") : psal_error_status(err);
+    r->numbers = set        ? psal_labels_open(set, (int)told, err)
+                 : recorded ? psal_store_source_labels(r->made_from, (int)told, err)
+                            : psal_labels_numbered(classes, err);
+    if (!r->numbers)
+        return set        ? psal_fail_prefix(err, "--labels")
+               : recorded ? psal_fail_prefix(err, "%s: the column psal_source", r->index)
+                          : psal_error_status(err);
     r->report.labels = r->numbers;
     if (psal_labels_count(r->numbers) < classes)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--labels %s: %d classes, but the store's table has class %d", set,
-                         psal_labels_count(r->numbers), classes - 1);
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s %s: %d classes, but the store's table has class %d",
+                         set ? "--labels" : "the labels in", set ? set : r->index, psal_labels_count(r->numbers),
+                         classes - 1);
     return PSAL_OK;
 }
 
 /* ---- what the profiles are ---- */
 
 static psal_status read_settings(run *r, psal_error *err) {
+    if (r->store.source && !(r->made_from = psal_store_source_read(r->store.source, err)))
+        return psal_fail_prefix(err, "%s: the column psal_source", r->index);
     if (!r->store.settings) return PSAL_OK;
     json_t *object = psal_json_parse_object(r->store.settings, strlen(r->store.settings), err);
     psal_status status = object ? psal_computation_from_json(&r->computation, object, err) : psal_error_status(err);
@@ -310,7 +336,7 @@ static psal_status read_statistics(run *r, const char *path, bool normalized, ps
 }
 
 /* From every sample of the store's reference set, whatever may be a neighbour. */
-static psal_status compute_statistics(run *r, bool normalized, psal_error *err) {
+static psal_status compute_statistics(run *r, psal_error *err) {
     psal_reference_set only;
     char text[PSAL_REFERENCE_SIZE];
     psal_reference_parse(r->computation.value[PSAL_FIELD_ONLY], &only);
@@ -363,7 +389,7 @@ static psal_status open_statistics(run *r, psal_error *err) {
     if (normalized && r->mode == PSAL_MODE_POT)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--mode pot scores profiles as they are: --similarity normalized does not go with it");
-    psal_status status = path ? read_statistics(r, path, normalized, err) : compute_statistics(r, normalized, err);
+    psal_status status = path ? read_statistics(r, path, normalized, err) : compute_statistics(r, err);
     if (status != PSAL_OK) return status;
     r->search.mean = r->statistics->mean;
     r->search.std = r->statistics->std;
@@ -469,8 +495,11 @@ static psal_status write_results(run *r, psal_error *err) {
     if (status == PSAL_OK && csv) status = psal_neighbor_write_csv(&r->report, csv, err);
     if (status == PSAL_OK && sheet) {
         int64_t shown;
-        status = psal_neighbor_write_sheet(&r->report, sheet, psal_options_string(r->options, "data"), &shown,
+        const char *given = psal_options_string(r->options, "data");
+        status = psal_neighbor_write_sheet(&r->report, sheet,
+                                           given ? given : psal_store_source_string(r->made_from, "data"), &shown,
                                            r->skip_bad ? &r->skipped : NULL, err);
+        if (status != PSAL_OK && !given) psal_fail_prefix(err, "--sheet without --data");
         if (status == PSAL_OK && shown < r->report.query_count && !psal_options_flag(r->options, "quiet"))
             psal_print(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet,
                        shown, r->report.query_count);
@@ -520,7 +549,9 @@ static int work(const psal_options *options, psal_error *err) {
     free(r.neighbors);
     psal_statistics_free(r.statistics);
     psal_labels_free(r.numbers);
+    json_decref(r.made_from);
     psal_session_close(&r.session);
+    psal_source_options_free(&r.recorded);
     psal_profile_store_close(&r.store);
     return status;
 }

@@ -46,7 +46,10 @@ static const psal_option OPTIONS[] = {
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples "
      "in FILE.csv. merge joins the parts' FILE.part-I-of-N.",
      .output = true, .companion = ".csv"},
-    {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float16", "Numbers of --profiles.", .choices = "float16|float32"},
+    {PSAL_OPTION_CHOICE, "profile-type", 0, NULL, "float32",
+     "Numbers of --profiles: the profiles themselves, or in half the space float16, of which each row is to be "
+     "multiplied by the table's column scale.",
+     .choices = "float32|scaled-float16"},
     {PSAL_OPTION_PATH, "figures", 0, "DIR", NULL,
      "Also draw mean profiles, of right samples and of mistakes, naive and standardized, and with --profiles the "
      "layers in which the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it "
@@ -114,7 +117,8 @@ static psal_status read_request(psal_stats_request *request, const psal_options 
         .skip_bad = psal_options_flag(o, "skip-bad"),
         .resume = psal_options_flag(o, "resume"),
         .save_every = psal_options_double(o, "save-every"),
-        .profile_type = psal_options_choice(o, "profile-type") == 0 ? PSAL_F16 : PSAL_F32,
+        .profile_type = psal_options_choice(o, "profile-type") == 0 ? PSAL_F32 : PSAL_F16,
+        .options = o,
         .k = psal_options_int(o, "k-salient"),
     };
     psal_status status = psal_shard_parse(&request->shard, psal_options_string(o, "shard"), err);

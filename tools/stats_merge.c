@@ -15,6 +15,8 @@
 #include "tools/sampling.h"
 #include "tools/shard.h"
 #include "tools/stats_figures.h"
+#include "tools/stats_state.h"
+#include "tools/store_source.h"
 
 typedef struct joining {
     psal_computation computation; /* of the first part, and what others say beside it */
@@ -22,6 +24,7 @@ typedef struct joining {
     int64_t shards;
     psal_summary **parts; /* [shards] by number, NULL while missing */
     const char **files;   /* [shards] */
+    char *source;         /* as the first part read records it; NULL: it does not */
     psal_session session; /* for --figures; below likewise */
     psal_saliency *saliency;
     psal_aggregation aggregation;
@@ -63,8 +66,13 @@ static void forget_unsaid(joining *j, bool quiet) {
 /* Read one part and put it in its place. */
 static psal_status read_part(joining *j, const char *path, psal_error *err) {
     psal_computation found;
-    psal_summary *part = psal_state_read(path, &found, err);
+    char *source;
+    psal_summary *part = psal_state_read(path, &found, &source, err);
     if (!part) return psal_error_status(err);
+    if (j->source)
+        free(source);
+    else
+        j->source = source;
     psal_status status = PSAL_OK;
     int64_t shard = number(&found, PSAL_FIELD_SHARD), shards = number(&found, PSAL_FIELD_SHARDS);
     int64_t samples = number(&found, PSAL_FIELD_SAMPLES);
@@ -117,8 +125,9 @@ static psal_status join_parts(joining *j, psal_error *err) {
 }
 
 /* Names for the table of records; must be the data set of the parts. */
-static psal_dataset *open_names(const joining *j, const psal_options *options, psal_error *err) {
+static psal_dataset *open_names(const joining *j, const psal_options *options, char **source, psal_error *err) {
     const char *spec = psal_options_string(options, "data");
+    *source = NULL;
     if (!spec) {
         psal_fail(err, PSAL_ERR_ARGUMENT, "--records and --profiles need --data, for the names of the samples");
         return NULL;
@@ -126,11 +135,15 @@ static psal_dataset *open_names(const joining *j, const psal_options *options, p
     psal_labels *labels = psal_labels_open(psal_options_string(options, "labels"),
                                            (int)number(&j->computation, PSAL_FIELD_CLASSES), err);
     psal_dataset *dataset = labels ? psal_dataset_open(spec, labels, true, NULL, err) : NULL;
+    psal_status status = PSAL_OK;
+    if (dataset && j->source && (status = psal_store_source_move(j->source, spec, source, err)) != PSAL_OK)
+        psal_fail_prefix(err, "the metadata psal.source of the parts");
+    if (dataset && !j->source) status = psal_store_source_text(spec, labels, NULL, NULL, source, err);
     psal_labels_free(labels);
     uint64_t fingerprint;
     char text[32];
     if (!dataset) return NULL;
-    psal_status status = psal_dataset_fingerprint(dataset, &fingerprint, err);
+    if (status == PSAL_OK) status = psal_dataset_fingerprint(dataset, &fingerprint, err);
     snprintf(text, sizeof text, "%016" PRIx64, status == PSAL_OK ? fingerprint : 0);
     if (status == PSAL_OK && strcmp(text, j->computation.value[PSAL_FIELD_DATASET]) != 0)
         status = psal_fail(err, PSAL_ERR_ARGUMENT, "%s is not the data set that the parts were made from", spec);
@@ -138,6 +151,8 @@ static psal_dataset *open_names(const joining *j, const psal_options *options, p
     if (status == PSAL_OK) status = psal_sampling_from_record(&sampling, &j->computation, err);
     if (status == PSAL_OK) status = psal_sampling_keep(&sampling, dataset, err);
     if (status == PSAL_OK) return dataset;
+    free(*source);
+    *source = NULL;
     psal_dataset_free(dataset);
     return NULL;
 }
@@ -187,7 +202,8 @@ static psal_status write_tables(const joining *j, const psal_options *options, c
     psal_dtype dtype = strcmp(type, "float16") == 0 ? PSAL_F16 : PSAL_F32;
     if (profiles && strcmp(type, "none") == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--profiles: the parts were made without");
-    psal_dataset *dataset = open_names(j, options, err);
+    char *source;
+    psal_dataset *dataset = open_names(j, options, &source, err);
     if (!dataset) return psal_error_status(err);
     psal_status status = PSAL_OK;
     char index[4096];
@@ -195,10 +211,12 @@ static psal_status write_tables(const joining *j, const psal_options *options, c
         status = join_profiles(j, all, profiles, dtype, err);
         if (snprintf(index, sizeof index, "%s.csv", profiles) >= (int)sizeof index)
             status = psal_fail(err, PSAL_ERR_ARGUMENT, "the path is too long: %s", profiles);
-        if (status == PSAL_OK) status = psal_state_write_records(index, dataset, all, &j->computation, dtype, err);
+        if (status == PSAL_OK)
+            status = psal_state_write_records(index, dataset, all, &j->computation, dtype, source, err);
     }
     if (status == PSAL_OK && records)
-        status = psal_state_write_records(records, dataset, all, &j->computation, dtype, err);
+        status = psal_state_write_records(records, dataset, all, &j->computation, dtype, source, err);
+    free(source);
     psal_dataset_free(dataset);
     return status;
 }
@@ -289,6 +307,7 @@ psal_summary *psal_stats_merge(const psal_options *options, psal_error *err) {
     for (int64_t i = 0; j.parts && i < j.shards; i++)
         if (j.parts[i] != result) psal_summary_free(j.parts[i]);
     free(j.parts);
+    free(j.source);
     free(j.files);
     psal_saliency_free(j.saliency);
     psal_session_close(&j.session);

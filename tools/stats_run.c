@@ -19,6 +19,7 @@
 #include "tools/stats_figures.h"
 #include "tools/stats_report.h"
 #include "tools/stats_state.h"
+#include "tools/store_source.h"
 
 typedef struct run {
     const psal_stats_request *request;
@@ -28,6 +29,7 @@ typedef struct run {
     psal_saliency_options saliency_options;
     psal_saliency *saliency;
     psal_computation computation;
+    char *source; /* as a store records it */
     psal_summary *summary;
     psal_reference_set only;
     psal_profile_writer *profiles;
@@ -151,7 +153,7 @@ static void describe(run *r) {
 static psal_summary *read_state(run *r, const char *file, psal_error *err) {
     psal_computation found;
     char names[512];
-    psal_summary *summary = psal_state_read(file, &found, err);
+    psal_summary *summary = psal_state_read(file, &found, NULL, err);
     if (!summary) return NULL;
     if (!*found.value[PSAL_FIELD_SAMPLING]) /* earlier versions took the first ones */
         psal_computation_set(&found, PSAL_FIELD_SAMPLING, "%s",
@@ -197,7 +199,7 @@ static psal_status prepare(run *r, psal_error *err) {
         if (status != PSAL_OK) return status;
     }
     describe(r);
-    return PSAL_OK;
+    return psal_store_source_text(request->data, session->labels, session->weights, request->options, &r->source, err);
 }
 
 /* Its name is known to everybody who may write into the folder: a link that waits there is not followed. */
@@ -206,7 +208,7 @@ static psal_status write_state(const run *r, psal_error *err) {
     if (!*r->partial) return PSAL_OK;
     if (lstat(r->partial, &info) == 0 && !S_ISREG(info.st_mode))
         return psal_fail(err, PSAL_ERR_IO, "%s: is no ordinary file", r->partial);
-    return psal_state_write(r->partial, &r->computation, r->summary, err);
+    return psal_state_write(r->partial, &r->computation, r->summary, r->source, err);
 }
 
 /* Begin the sums: new, or where an interrupted run has stopped. A finished part needs no more work. */
@@ -349,20 +351,21 @@ static psal_status write_figures(run *r, psal_error *err) {
     return status;
 }
 
+static psal_status write_records(const run *r, const char *path, psal_error *err) {
+    return psal_state_write_records(path, r->dataset, r->summary, &r->computation, r->profile_type, r->source, err);
+}
+
 static psal_status write_results(run *r, psal_error *err) {
     psal_status status = r->request->shard.count > 1 ? PSAL_OK : psal_summary_suffices(r->summary, true, err);
     if (status == PSAL_OK && r->profiles) {
         status = psal_profile_writer_commit(r->profiles, err);
         r->profiles = NULL;
-        if (status == PSAL_OK)
-            status = psal_state_write_records(r->profile_index, r->dataset, r->summary, &r->computation,
-                                              r->profile_type, err);
+        if (status == PSAL_OK) status = write_records(r, r->profile_index, err);
     }
-    if (status == PSAL_OK && *r->records)
-        status = psal_state_write_records(r->records, r->dataset, r->summary, &r->computation, r->profile_type, err);
+    if (status == PSAL_OK && *r->records) status = write_records(r, r->records, err);
     if (status == PSAL_OK && r->request->figures) status = write_figures(r, err);
     if (status != PSAL_OK) return status;
-    status = r->request->shard.count > 1 ? psal_state_write(r->out, &r->computation, r->summary, err)
+    status = r->request->shard.count > 1 ? psal_state_write(r->out, &r->computation, r->summary, r->source, err)
                                          : psal_state_write_statistics(r->out, &r->computation, r->summary, err);
     if (status == PSAL_OK) unlink(r->partial);
     return status;
@@ -407,6 +410,7 @@ int psal_stats_make(const psal_stats_request *request, psal_session *session, ps
     psal_profile_writer_close(r.profiles);
     psal_summary_free(r.summary);
     psal_saliency_free(r.saliency);
+    free(r.source);
     psal_dataset_free(r.dataset);
     psal_run_lock_release(lock);
     return result;

@@ -5,6 +5,7 @@
 
 #include "engine/tensor.h"
 #include "saliency/reference_set.h"
+#include "tools/options.h"
 #include "tools/sampling.h"
 #include "tools/session.h"
 #include "tools/shard.h"
@@ -21,10 +22,11 @@ typedef struct psal_stats_request {
     psal_aggregation aggregation;
     bool is_signed, gradient_weight, normalized, predicted;
     bool skip_bad, resume;
-    bool silent;             /* nothing on standard output */
-    double save_every;       /* seconds */
-    psal_dtype profile_type; /* of the numbers of `profiles` */
-    int64_t k;               /* top filters of each mistake, for `figures` */
+    bool silent;                 /* nothing on standard output */
+    double save_every;           /* seconds */
+    psal_dtype profile_type;     /* of the numbers of `profiles` */
+    int64_t k;                   /* top filters of each mistake, for `figures` */
+    const psal_options *options; /* those that name the network, for the record of `profiles`; NULL: --weights alone */
 } psal_stats_request;
 
 typedef struct psal_stats_counts {

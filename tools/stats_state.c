@@ -10,16 +10,17 @@
 #include "io/safetensors.h"
 #include "tools/computation_io.h"
 
-static const char FORMAT[] = "statistics-part";
+static const char FORMAT[] = "statistics-part", SOURCE[] = "psal.source";
 
 /* ---- states ---- */
 
 psal_status psal_state_write(const char *path, const psal_computation *computation, const psal_summary *summary,
-                             psal_error *err) {
+                             const char *source, psal_error *err) {
     psal_tensor_map *map = psal_tensor_map_new();
     if (!map) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_status status = psal_tensor_map_set_meta(map, "psal.format", FORMAT, err);
     if (status == PSAL_OK) status = psal_computation_to_metadata(computation, map, err);
+    if (status == PSAL_OK && source) status = psal_tensor_map_set_meta(map, SOURCE, source, err);
     if (status == PSAL_OK) status = psal_summary_to_tensors(summary, map, err);
     if (status == PSAL_OK) status = psal_safetensors_write(path, map, err);
     psal_tensor_map_free(map);
@@ -35,7 +36,8 @@ static psal_status read_computation(psal_computation *c, const psal_tensor_map *
     return status;
 }
 
-psal_summary *psal_state_read(const char *path, psal_computation *computation, psal_error *err) {
+psal_summary *psal_state_read(const char *path, psal_computation *computation, char **source, psal_error *err) {
+    if (source) *source = NULL;
     psal_tensor_map *map = psal_safetensors_read(path, err);
     if (!map) return NULL;
     const char *format = psal_tensor_map_meta(map, "psal.format");
@@ -44,6 +46,12 @@ psal_summary *psal_state_read(const char *path, psal_computation *computation, p
         psal_fail(err, PSAL_ERR_FORMAT, "not a part of a run of psal-stats");
     else if (read_computation(computation, map, err) == PSAL_OK)
         summary = psal_summary_from_tensors(map, err);
+    const char *text = psal_tensor_map_meta(map, SOURCE);
+    if (summary && source && text && !(*source = strdup(text))) {
+        psal_summary_free(summary);
+        summary = NULL;
+        psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    }
     if (!summary) psal_fail_prefix(err, "%s", path);
     psal_tensor_map_free(map);
     return summary;
@@ -91,9 +99,12 @@ char *psal_state_settings(const psal_computation *computation) {
 }
 
 psal_status psal_state_write_records(const char *path, const psal_dataset *dataset, const psal_summary *summary,
-                                     const psal_computation *computation, psal_dtype dtype, psal_error *err) {
-    static const char *const columns[] = {"index",      "path", "label", "predicted", "correct", "target_confidence",
-                                          "confidence", "loss", "scale", "status",    "group",   "psal_settings"};
+                                     const psal_computation *computation, psal_dtype dtype, const char *source,
+                                     psal_error *err) {
+    static const char *const columns[] = {
+        "index",  "path",  "label",         "predicted",   "correct", "target_confidence", "confidence", "loss",
+        "status", "group", "psal_settings", "psal_source", "scale"};
+    const bool scaled = dtype == PSAL_F16;
     char *settings = psal_state_settings(computation);
     if (!settings) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_csv_writer *csv = psal_csv_create(path, err);
@@ -101,7 +112,7 @@ psal_status psal_state_write_records(const char *path, const psal_dataset *datas
         free(settings);
         return psal_error_status(err);
     }
-    psal_csv_record(csv, sizeof columns / sizeof columns[0], columns);
+    psal_csv_record(csv, sizeof columns / sizeof columns[0] - !scaled, columns);
     for (int64_t i = 0; i < summary->next - summary->first; i++) {
         const psal_sample_result *r = &summary->records[i];
         psal_csv_int(csv, i);
@@ -113,13 +124,15 @@ psal_status psal_state_write_records(const char *path, const psal_dataset *datas
             psal_csv_float(csv, r->label_confidence);
             psal_csv_float(csv, r->predicted_confidence);
             psal_csv_float(csv, r->loss);
-            psal_csv_double(csv, psal_profile_scale(dtype, r->largest));
         } else {
-            for (int k = 0; k < 6; k++) psal_csv_text(csv, NULL);
+            for (int k = 0; k < 5; k++) psal_csv_text(csv, NULL);
         }
         psal_csv_text(csv, status_name(r->status));
         psal_csv_text(csv, psal_dataset_group(dataset, (size_t)r->index));
         psal_csv_text(csv, i == 0 ? settings : NULL);
+        psal_csv_text(csv, i == 0 ? source : NULL);
+        if (scaled && r->status == PSAL_OK) psal_csv_double(csv, psal_profile_scale(dtype, r->largest));
+        if (scaled && r->status != PSAL_OK) psal_csv_text(csv, NULL);
         psal_csv_end_record(csv);
     }
     free(settings);

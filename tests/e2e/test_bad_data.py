@@ -139,7 +139,7 @@ def test_corrupt_image():
     refused("resumed with another option", *common, *files, "--resume", "--signed", words=["--signed", "'0'", "'1'"], folder=out)
     refused("resumed over fewer samples", *common, *files, "--resume", "--limit", 60, words=["number of samples", "'70'", "'60'"],
             folder=out)
-    refused("resumed with another store", *common, *files, "--resume", "--profile-type", "float32", words=["profile store"], folder=out)
+    refused("resumed with another store", *common, *files, "--resume", "--profile-type", "scaled-float16", words=["profile store"], folder=out)
     shutil.copytree(out, scratch / "corrupt-again")
     whole = bad.read_bytes()
     bad.write_bytes(whole + b"x")
@@ -178,13 +178,13 @@ def test_full_disk():
     out.mkdir()
     common = ["psal-stats", "--weights", resnet, "--data", listing, "--out", out / "s.safetensors", "--threads", 1]
     refused("no space for the state", *common, "--save-every", 0, limit=20000, words=["s.safetensors.partial"], folder=out)
-    refused("no space for the store", *common, "--profiles", out / "p.npy", limit=20000, words=["p.npy.partial", "168128"], folder=out)
+    refused("no space for the store", *common, "--profiles", out / "p.npy", limit=20000, words=["p.npy.partial", "336128"], folder=out)
     (scratch / "disk-data" / "040.png").rename(scratch / "aside.png")
     (scratch / "disk-data" / "040.png").write_bytes(b"")
     refused("stopped", *common, words=["040.png"], folder=out, kept=["s.safetensors.partial"])
     before = contents(out)
     size = len(next(iter(before.values())))
-    done = run(*common, "--save-every", 0, "--resume", "--skip-bad", "--quiet", limit=size + 100)
+    done = run(*common, "--save-every", 0, "--resume", "--skip-bad", "--quiet", limit=size)
     check("no space to go on", done.returncode in range(1, 126) and "s.safetensors" in done.stderr, done.stderr)
     check("the state before is kept", contents(out) == before, list(out.iterdir()))
     done = run(*common, "--resume", "--skip-bad")
@@ -293,7 +293,7 @@ def test_stores():
     store.write_bytes(whole + b"x")
     refused("a store with something behind it", *ask, words=[store.name], folder=out)
     spoilt = bytearray(whole)
-    spoilt[128 + 2400 * 7 + 10:128 + 2400 * 7 + 12] = b"\x00\x7e"
+    spoilt[128 + 4800 * 7 + 20:128 + 4800 * 7 + 24] = b"\x00\x00\xc0\x7f"
     store.write_bytes(spoilt)
     refused("NaN in a store", *ask, words=[store.name, "sample 7"], folder=out)
     store.write_bytes(whole)

@@ -49,16 +49,15 @@ def read_table(path):
         return list(csv.DictReader(file))
 
 
-def read_store(path, scales):
-    """Profiles of a float16 .npy, each multiplied by its scale"""
+def read_store(path, count):
+    """The rows of a float32 .npy"""
     data = path.read_bytes()
     start = 10 + struct.unpack("<H", data[8:10])[0]
     text = data[10:start].decode()
     rows, length = map(int, re.search(r"'shape': \((\d+), (\d+)\)", text).groups())
-    if "'descr': '<f2'" not in text or rows != len(scales) or len(data) != start + 2 * rows * length:
-        raise RuntimeError(f"{path}: {text}, {len(data)} bytes, {len(scales)} scales")
-    return [[value * scale for value in struct.unpack_from(f"<{length}e", data, start + 2 * length * i)]
-            for i, scale in enumerate(scales)]
+    if "'descr': '<f4'" not in text or rows != count or len(data) != start + 4 * rows * length:
+        raise RuntimeError(f"{path}: {text}, {len(data)} bytes, {count} samples")
+    return [array.array("f", data[start + 4 * length * i:start + 4 * length * (i + 1)]) for i in range(count)]
 
 
 def close(found, expected, relative, absolute=0.0):
@@ -90,17 +89,16 @@ def test_run(out):
         row = re.search(r"^\| ResNet-18 \|.*\| ([\d.]+) % \| (\d+) \|$", (root / "weights" / "README.md").read_text(), re.M)
         check("accuracy is that of weights/README.md", [f"{right / 100:.2f}", str(IMAGES - right)] == list(row.groups()),
               f"{right} right, README: {row.groups()}")
-    profiles = read_store(out / "p.npy", [float(row["scale"]) for row in records])
+    profiles = read_store(out / "p.npy", len(records))
     check("the store's table is the records", (out / "p.npy.csv").read_bytes() == (out / "r.csv").read_bytes())
-    # Half precision: each profile is off by 2^-11 of an entry at most; sums of many by much less.
     largest = max(tensors["mean"])
     wrong = [p for p, row in zip(profiles, records) if row["label"] != row["predicted"]]
     columns = [array.array("d", column) for column in zip(*profiles)]
-    check("mean is that of the stored profiles", close([sum(c) / IMAGES for c in columns], tensors["mean"], 5e-4, 1e-7 * largest))
+    check("mean is that of the stored profiles", close([sum(c) / IMAGES for c in columns], tensors["mean"], 1e-9, 1e-12 * largest))
     check("mean.incorrect is that of the stored profiles", close([sum(column) / len(wrong) for column in zip(*wrong)],
-                                                                 tensors["mean.incorrect"], 5e-4, 1e-7 * largest))
+                                                                 tensors["mean.incorrect"], 1e-9, 1e-12 * largest))
     deviation = [math.sqrt(sum((x - m) ** 2 for x in c) / (IMAGES - 1)) for c, m in zip(columns, tensors["mean"])]
-    check("std is that of the stored profiles", close(deviation, tensors["std"], 1e-3, 1e-6 * largest))
+    check("std is that of the stored profiles", close(deviation, tensors["std"], 1e-9, 1e-12 * largest))
     return profiles, records, tensors
 
 

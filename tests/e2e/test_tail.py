@@ -53,14 +53,13 @@ def read_npy(path):
 
 
 def read_profiles():
-    """The store's rows, scaled as its table says"""
+    """The store's rows"""
     with open(f"{STORE}.csv", newline="") as file:
-        scales = [float(row["scale"]) for row in csv.DictReader(file)]
+        count = sum(1 for _ in csv.DictReader(file))
     data = STORE.read_bytes()
     start = 10 + struct.unpack("<H", data[8:10])[0]
-    length = (len(data) - start) // 2 // len(scales)
-    return [[value * scale for value in struct.unpack_from(f"<{length}e", data, start + 2 * length * i)]
-            for i, scale in enumerate(scales)]
+    length = (len(data) - start) // 4 // count
+    return [array.array("f", data[start + 4 * length * i:start + 4 * length * (i + 1)]).tolist() for i in range(count)]
 
 
 class Tails:

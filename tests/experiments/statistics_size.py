@@ -21,10 +21,10 @@ def profiles(build, folder):
     """[images, filters], and whether each image is a mistake"""
     store = folder / "profiles.npy"
     subprocess.run([build / "tools/psal-stats", "--data", f"idx:{DATA}-images-idx3-ubyte.gz,{DATA}-labels-idx1-ubyte.gz", "--quiet",
-                    "--out", folder / "statistics.safetensors", "--profiles", store, "--profile-type", "float32"], stdout=subprocess.DEVNULL, check=True)
+                    "--out", folder / "statistics.safetensors", "--profiles", store], stdout=subprocess.DEVNULL, check=True)
     with open(f"{store}.csv", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    return np.load(store) * np.array([[float(row["scale"])] for row in rows]), np.array([row["correct"] == "0" for row in rows])
+    return np.load(store), np.array([row["correct"] == "0" for row in rows])
 
 
 def common(a, b, k):

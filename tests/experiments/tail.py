@@ -60,8 +60,7 @@ def profiles(options, listed, store):
                         "--profiles", store, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     with open(f"{store}.csv", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    return (np.load(store).astype(np.float64) * np.array([[float(row["scale"])] for row in rows]),
-            np.array([row["correct"] == "0" for row in rows]))
+    return np.load(store).astype(np.float64), np.array([row["correct"] == "0" for row in rows])
 
 
 def tensors(path):

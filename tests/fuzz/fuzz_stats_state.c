@@ -1,6 +1,7 @@
 /* What psal-stats --resume goes on from, and merge joins: read, finished, appended to, written and read again. */
 #include "tools/stats_state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/safetensors.h"
@@ -43,7 +44,8 @@ static void append(psal_summary *behind) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_error err = PSAL_ERROR_INIT;
     psal_computation computation, read;
-    psal_summary *summary = psal_state_read(fuzz_write_safetensors("state", data, size), &computation, &err);
+    char *source;
+    psal_summary *summary = psal_state_read(fuzz_write_safetensors("state", data, size), &computation, &source, &err);
     if (!fuzz_outcome(summary != NULL, &err)) return 0;
     int64_t done = summary->next - summary->first;
     FUZZ_CHECK(psal_summary_count(summary) <= done && psal_summary_correct(summary) <= done);
@@ -56,8 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     psal_tensor_map_free(means);
 
     const char *path = fuzz_path("again");
-    FUZZ_CHECK(fuzz_outcome(psal_state_write(path, &computation, summary, &err) == PSAL_OK, &err));
-    psal_summary *again = psal_state_read(path, &read, &err);
+    FUZZ_CHECK(fuzz_outcome(psal_state_write(path, &computation, summary, source, &err) == PSAL_OK, &err));
+    free(source);
+    psal_summary *again = psal_state_read(path, &read, NULL, &err);
     FUZZ_CHECK(fuzz_outcome(again != NULL, &err));
     FUZZ_CHECK(psal_computation_check(&read, &computation, ~(psal_fields)0, &err) == PSAL_OK);
     FUZZ_CHECK(again->next == summary->next && again->end == summary->end && again->length == summary->length);
@@ -77,7 +80,7 @@ static void seed_state(const char *name, int64_t first, int64_t count, int64_t e
                              psal_field_describe((psal_field)f)->kind == PSAL_FIELD_PREPROCESSING ? "caffe" : "1");
     psal_computation_set(&computation, PSAL_FIELD_NORMALIZED, "0"); /* as the summary says */
     add_samples(summary, count);
-    FUZZ_CHECK(psal_state_write(path, &computation, summary, &err) == PSAL_OK);
+    FUZZ_CHECK(psal_state_write(path, &computation, summary, "{}", &err) == PSAL_OK);
     fuzz_seed_safetensors(name, path);
     psal_summary_free(summary);
 }

@@ -244,7 +244,7 @@ def compare_with_store(report, case, folder):
 
 def compare_halves(report, psal, case, folder, whole):
     """The store in half precision is the one in float32, each row divided by its scale and rounded."""
-    psal.run(*psal.command(case, folder, "--predicted"))
+    psal.run(*psal.command(case, folder, "--predicted", "--profile-type", "scaled-float16"))
     half, single = np.load(folder / "p.npy", mmap_mode="r"), np.load(whole / "p.npy", mmap_mode="r")
     scale = np.array([float(row["scale"]) for row in read_records(folder / "p.npy.csv")])
     expected = (single.astype(np.float64) / scale[:, None]).astype(np.float32).astype(np.float16)

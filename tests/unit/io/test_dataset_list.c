@@ -224,6 +224,42 @@ START_TEST(flat_folders) {
 }
 END_TEST
 
+static void expect_absolute(const char *spec, const char *expected) {
+    err = (psal_error)PSAL_ERROR_INIT;
+    char *text = psal_dataset_absolute(spec, &err);
+    ck_assert_msg(text != NULL, "%s: %s", spec, err.message);
+    ck_assert_str_eq(text, expected);
+    free(text);
+}
+
+/* Every kind, named in the folder it is in, means the same elsewhere. */
+START_TEST(absolute_names) {
+    write_image("v,1/a.png", 1);
+    touch("l.csv");
+    char here[300], old[300], expected[900];
+    ck_assert_ptr_nonnull(getcwd(old, sizeof old));
+    ck_assert_int_eq(chdir(scratch), 0);
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    static const char *const single[][2] = {{"", "v,1"},       {"folder:", "v,1"},  {"flat:", "v,1"},
+                                            {"csv:", "l.csv"}, {"files:", "l.csv"}, {"image:", "v,1/a.png"}};
+    for (int i = 0; i < 6; i++) {
+        char name[100];
+        snprintf(name, sizeof name, "%s./%s", single[i][0], single[i][1]);
+        snprintf(expected, sizeof expected, "%s%s/%s", single[i][0], here, single[i][1]);
+        expect_absolute(name, expected);
+    }
+    snprintf(expected, sizeof expected, "flat:%s/v,1,%s/l.csv", here, here);
+    expect_absolute("flat:v,1,v,1/../l.csv", expected);
+    expect_absolute(expected, expected);
+    snprintf(expected, sizeof expected, "idx:%s/l.csv,%s/v,1/a.png", here, here);
+    expect_absolute("idx:l.csv,v,1/a.png", expected);
+    expect_absolute("nowhere", "nowhere");
+    ck_assert_ptr_null(psal_dataset_absolute("idx:none,l.csv", &err));
+    EXPECT_ERROR(err, PSAL_ERR_IO, "none: No such file");
+    ck_assert_int_eq(chdir(old), 0);
+}
+END_TEST
+
 START_TEST(file_lists_and_single_images) {
     write_image("d/a b.png", 1);
     write_image("d/\"c\".png", 2);
@@ -264,6 +300,7 @@ int main(void) {
     tcase_add_test(tests, bad_samples_are_kept);
     tcase_add_test(tests, bad_csv_lists);
     tcase_add_test(tests, flat_folders);
+    tcase_add_test(tests, absolute_names);
     tcase_add_test(tests, file_lists_and_single_images);
     tcase_set_timeout(tests, 120);
     return run_case("io/dataset_list", tests);

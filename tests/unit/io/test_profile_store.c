@@ -75,6 +75,20 @@ START_TEST(test_scale_and_other_order_of_columns_and_rows) {
 }
 END_TEST
 
+START_TEST(test_what_one_record_says_for_all) {
+    psal_error err = PSAL_ERROR_INIT;
+    psal_profile_store store;
+    const char *records = write_text(
+        "r.csv", "path,label,predicted,psal_settings,psal_source\na,1,1,{},\nb,1,1,,\"{\"\"data\"\":\"\"x\"\"}"
+                 "\"\nc,1,1,{},\nd,1,1,,\n");
+    ck_assert_msg(psal_profile_store_open(write_profiles(PSAL_F32), records, &store, &err) == PSAL_OK, "%s",
+                  err.message);
+    ck_assert_str_eq(store.settings, "{}");
+    ck_assert_str_eq(store.source, "{\"data\":\"x\"}");
+    psal_profile_store_close(&store);
+}
+END_TEST
+
 /* Every half, in every position of a vector of eight and behind it. */
 START_TEST(test_all_halves) {
     uint16_t *in = malloc(65536 * sizeof *in);
@@ -120,6 +134,8 @@ START_TEST(test_bad_tables) {
     expect(p, HEADER "0,a,1,1\n", PSAL_ERR_FORMAT, "line 2: no field 'confidence'");
     expect(p, "path,label,predicted,scale\na,1,1,inf\n", PSAL_ERR_FORMAT, "'inf' is no scale");
     expect(p, "path,label,predicted\na,1,1\na,1,1\na,1,1\na,1,1\na,1,1\n", PSAL_ERR_FORMAT, "line 6: sample 4");
+    expect(p, "path,label,predicted,psal_source\na,1,1,{}\na,1,1,[]\n", PSAL_ERR_FORMAT,
+           "line 3: another psal_source than above");
 }
 END_TEST
 
@@ -163,6 +179,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, test_rows_and_records);
     tcase_add_test(tests, test_scale_and_other_order_of_columns_and_rows);
+    tcase_add_test(tests, test_what_one_record_says_for_all);
     tcase_add_test(tests, test_all_halves);
     tcase_add_test(tests, test_bad_tables);
     tcase_add_test(tests, test_bad_profiles);
