@@ -157,44 +157,88 @@ const float *psal_tuner_filter_gradient(const psal_tuner_worker *w, int64_t filt
     return psal_workspace_get(w->workspace, t->gradients[parameter]) + row * o.step;
 }
 
+/* The slopes along which one filter's weights move: the worker's, or the caller's. */
+typedef struct slopes {
+    const float *own; /* NULL: zeros */
+    const double *given;
+    int64_t stride;
+} slopes;
+
+/* *given (NULL: the worker's) moves on to the next filter's. */
+static slopes slopes_of(const psal_tuner_worker *w, const double **given, int64_t filter, int64_t length) {
+    slopes s = {NULL, *given, 1};
+    int64_t own_length;
+    if (*given)
+        *given += length;
+    else
+        s.own = psal_tuner_filter_gradient(w, filter, &own_length, &s.stride);
+    return s;
+}
+
+static double slope(const slopes *s, int64_t j) {
+    return s->given ? s->given[j] : s->own ? s->own[j * s->stride] : 0;
+}
+
 /* The learning rate of a relative step: size |w| / |g|. */
 static psal_status relative_rate(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
-                                 double size, double *rate, psal_error *err) {
+                                 const double *given, double size, double *rate, psal_error *err) {
     double weights = 0, gradients = 0;
     for (int64_t i = 0; i < k; i++) {
         psal_edit_weights at;
-        int64_t length, stride;
         psal_status status = psal_edit_unit(edit, w->tuner->units, filters[i], &at, err);
         if (status != PSAL_OK) return status;
-        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length, &stride);
+        const slopes s = slopes_of(w, &given, filters[i], at.length);
         for (int64_t j = 0; j < at.length; j++) {
-            const double value = at.values[j * at.stride], slope = gradient ? gradient[j * stride] : 0;
+            const double value = at.values[j * at.stride];
             weights += value * value;
-            gradients += slope * slope;
+            gradients += slope(&s, j) * slope(&s, j);
         }
     }
     *rate = gradients > 0 ? size * sqrt(weights / gradients) : 0;
     return PSAL_OK;
 }
 
-psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
-                            psal_step step, double *rate, psal_error *err) {
+psal_status psal_tuner_step_along(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
+                                  const double *given, psal_step step, double *rate, psal_error *err) {
     psal_status status = PSAL_OK;
     double r = step.size;
-    if (step.relative) status = relative_rate(w, edit, filters, k, step.size, &r, err);
+    if (step.relative) status = relative_rate(w, edit, filters, k, given, step.size, &r, err);
     for (int64_t i = 0; i < k && status == PSAL_OK; i++) {
         psal_edit_weights at;
-        int64_t length, stride;
         if ((status = psal_edit_unit(edit, w->tuner->units, filters[i], &at, err)) != PSAL_OK) break;
-        const float *gradient = psal_tuner_filter_gradient(w, filters[i], &length, &stride);
-        for (int64_t j = 0; gradient && j < at.length; j++) {
+        const slopes s = slopes_of(w, &given, filters[i], at.length);
+        for (int64_t j = 0; j < at.length; j++) {
             float *value = &at.values[j * at.stride];
-            *value = (float)(*value - r * gradient[j * stride]);
+            *value = (float)(*value - r * slope(&s, j));
         }
     }
     if (status != PSAL_OK) return status;
     if (rate) *rate = r;
     return psal_edit_check(edit, err);
+}
+
+psal_status psal_tuner_step(const psal_tuner_worker *w, psal_edit *edit, const int64_t *filters, int64_t k,
+                            psal_step step, double *rate, psal_error *err) {
+    return psal_tuner_step_along(w, edit, filters, k, NULL, step, rate, err);
+}
+
+int64_t psal_tuner_lengths(const psal_tuner *t, const int64_t *filters, int64_t k) {
+    int64_t length = 0;
+    for (int64_t i = 0; i < k; i++) {
+        const int parameter = psal_model_unit_parameter(t->model, t->units, filters[i], NULL);
+        length += psal_parameter_outputs(psal_model_get_parameter(t->model, parameter)).length;
+    }
+    return length;
+}
+
+void psal_tuner_add_gradient(const psal_tuner_worker *w, const int64_t *filters, int64_t k, double factor,
+                             double *sum) {
+    for (int64_t i = 0; i < k; i++) {
+        const int64_t length = psal_tuner_lengths(w->tuner, filters + i, 1);
+        const double *own = NULL;
+        const slopes s = slopes_of(w, &own, filters[i], length);
+        for (int64_t j = 0; j < length; j++) *sum++ += factor * slope(&s, j);
+    }
 }
 
 /* ---- the smallest change that corrects a sample ---- */

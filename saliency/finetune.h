@@ -43,6 +43,15 @@ typedef struct psal_step {
 psal_status psal_tuner_step(const psal_tuner_worker *worker, psal_edit *edit, const int64_t *filters, int64_t k,
                             psal_step step, double *rate, psal_error *err);
 
+/* The same along gradients that the caller holds: of filters[0], then of filters[1], ... (psal_tuner_add_gradient). */
+psal_status psal_tuner_step_along(const psal_tuner_worker *worker, psal_edit *edit, const int64_t *filters, int64_t k,
+                                  const double *gradient, psal_step step, double *rate, psal_error *err);
+/* How many numbers the gradients of filters[k] are. */
+int64_t psal_tuner_lengths(const psal_tuner *tuner, const int64_t *filters, int64_t k);
+/* sum[psal_tuner_lengths] += factor times the gradients computed last: for the mean over several samples. */
+void psal_tuner_add_gradient(const psal_tuner_worker *worker, const int64_t *filters, int64_t k, double factor,
+                             double *sum);
+
 typedef struct psal_search_result {
     bool found;
     int64_t k;       /* filters used: the first k of those offered */

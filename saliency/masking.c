@@ -153,8 +153,8 @@ static void blur_lines(const float *from, float *to, int count, int line_step, i
         }
 }
 
-static psal_status fill_blur(const float *image, int channels, int height, int width, float *filling, psal_error *err) {
-    const double deviation = (height > width ? height : width) / 16.0;
+psal_status psal_blur_image(const float *image, int channels, int height, int width, double deviation, float *blurred,
+                            psal_error *err) {
     const int reach = (int)ceil(3 * deviation);
     const size_t pixels = (size_t)height * (size_t)width;
     double *kernel = malloc(((size_t)(2 * reach) + 1) * sizeof *kernel), sum = 0;
@@ -164,7 +164,7 @@ static psal_status fill_blur(const float *image, int channels, int height, int w
         for (int k = 0; k <= 2 * reach; k++) kernel[k] /= sum;
         for (int c = 0; c < channels; c++) {
             blur_lines(image + (size_t)c * pixels, rows, height, width, width, 1, kernel, reach);
-            blur_lines(rows, filling + (size_t)c * pixels, width, 1, height, width, kernel, reach);
+            blur_lines(rows, blurred + (size_t)c * pixels, width, 1, height, width, kernel, reach);
         }
     }
     const bool done = kernel && rows;
@@ -175,7 +175,8 @@ static psal_status fill_blur(const float *image, int channels, int height, int w
 
 psal_status psal_fill_image(psal_fill fill, const float *image, int channels, int height, int width, uint64_t seed,
                             float *filling, psal_error *err) {
-    if (fill == PSAL_FILL_BLUR) return fill_blur(image, channels, height, width, filling, err);
+    if (fill == PSAL_FILL_BLUR)
+        return psal_blur_image(image, channels, height, width, (height > width ? height : width) / 16.0, filling, err);
     psal_random random = {seed};
     const size_t pixels = (size_t)height * (size_t)width;
     for (int c = 0; c < channels; c++)

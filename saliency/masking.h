@@ -43,6 +43,11 @@ const char *psal_fill_name(psal_fill fill); /* "mean", "blur", "noise" */
 psal_status psal_fill_image(psal_fill fill, const float *image, int channels, int height, int width, uint64_t seed,
                             float *filling, psal_error *err);
 
+/* The image, blurred by a Gaussian of this deviation in pixels (above 0), cut at three; its border repeated.
+ * blurred[channels, height, width] may not be `image`. */
+psal_status psal_blur_image(const float *image, int channels, int height, int width, double deviation, float *blurred,
+                            psal_error *err);
+
 /* out = filling where mask, else image; all [channels, pixels]. */
 void psal_mask_apply(const float *image, const float *filling, const bool *mask, int channels, int64_t pixels,
                      float *out);

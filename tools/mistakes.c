@@ -9,12 +9,12 @@
 #include "tools/mistakes_find.h"
 
 /* A data set whose mistakes can be told. */
-static psal_dataset *open_list(psal_mistakes *mistakes, const char *data, psal_error *err) {
+static psal_dataset *open_list(psal_mistakes *mistakes, const char *option, const char *data, psal_error *err) {
     psal_dataset *list = psal_open_list(data, mistakes->session->labels, mistakes->skip_bad, &mistakes->session->notes,
                                         err);
     if (!list || psal_dataset_all_labelled(list)) return list;
     psal_dataset_free(list);
-    psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: mistakes can be told only where all samples have labels", data);
+    psal_fail(err, PSAL_ERR_ARGUMENT, "--%s %s: mistakes can be told only where all samples have labels", option, data);
     return NULL;
 }
 
@@ -43,22 +43,27 @@ static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *opt
     const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
     static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
     static const char *const of_mistakes[] = {"limit", "first", NULL};
+    static const char *const of_data[] = {"right", NULL};
     if (image && data && !needs->beside)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path and --data");
     if (data && !image && psal_options_has(options, "image-target-label"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
-    if (!data && !image && !mistakes->session->default_network)
+    if (!data && !image && !needs->group && !mistakes->session->default_network)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
-    const char *idle = data ? NULL : psal_options_given_of(options, of_many, true);
-    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for one image: it needs --data", idle);
+    const char *idle = data ? NULL : psal_options_given_of(options, needs->group ? of_data : of_many, true);
+    if (idle)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for %s: it needs --data", idle,
+                         needs->group ? "the mistakes of a list" : "one image");
     if (data && image && !needs->others && (idle = psal_options_given_of(options, of_mistakes, true)))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing beside --image-path: it chooses mistakes of --data",
                          idle);
-    mistakes->named = image || !data ? 1 : 0;
-    mistakes->dataset = mistakes->named ? open_photo(mistakes, options, err) : open_list(mistakes, data, err);
+    mistakes->named = needs->group || (data && !image) ? 0 : 1;
+    mistakes->dataset = mistakes->named ? open_photo(mistakes, options, err)
+                        : needs->group  ? open_list(mistakes, "group", needs->group, err)
+                                        : open_list(mistakes, "data", data, err);
     if (!mistakes->dataset) return psal_error_status(err);
-    if (!image || !data) return PSAL_OK;
-    mistakes->beside = open_list(mistakes, data, err);
+    if (!data || (!image && !needs->group)) return PSAL_OK;
+    mistakes->beside = open_list(mistakes, "data", data, err);
     return mistakes->beside ? PSAL_OK : psal_error_status(err);
 }
 
@@ -254,7 +259,7 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
         mistakes->loss = logit ? PSAL_LOSS_LOGIT : difference ? PSAL_LOSS_LOGIT_DIFFERENCE : PSAL_LOSS_CROSS_ENTROPY;
         mistakes->is_signed = psal_options_flag(options, "signed");
     }
-    mistakes->skip_bad = psal_options_flag(options, "skip-bad") && psal_options_has(options, "data");
+    mistakes->skip_bad = psal_options_flag(options, "skip-bad") && (needs->group || psal_options_has(options, "data"));
     psal_status status = psal_sampling_parse(&mistakes->sampling, options, err);
     if (status == PSAL_OK) status = open_dataset(mistakes, options, needs, err);
     if (status != PSAL_OK) return status;
@@ -308,7 +313,8 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     const int64_t right = mistakes->beside && !psal_options_given(options, "right") ? PSAL_RIGHT_BESIDE : needs->right;
     if (mistakes->beside && right == 0 && !needs->others)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--right 0: --data beside --image-path is for the samples that are right: leave one out");
+                         "--right 0: --data beside --%s is for the samples that are right: leave one out",
+                         needs->group ? "group" : "image-path");
     return psal_mistakes_find(mistakes, needs, (size_t)right, err);
 }
 

@@ -86,7 +86,7 @@ typedef struct psal_subject {
 typedef struct psal_mistakes {
     psal_session *session;
     psal_dataset *dataset;    /* of the subjects: the data set, or one image; */
-    psal_dataset *beside;     /* behind it, the data set that tells what else changes for that image; or NULL */
+    psal_dataset *beside;     /* behind it, the data set that tells what else changes for these; or NULL */
     size_t named;             /* so many of `dataset` are subjects because the user named them, mistakes or not */
     psal_profile_store store; /* of the data set; zeroed: none */
     bool skip_bad;
@@ -122,6 +122,7 @@ typedef struct psal_mistakes_needs {
     bool ranking;        /* the program has PSAL_RANKING_OPTIONS */
     bool beside;         /* --data may stand beside --image-path, for what else changes: */
     bool others;         /* its mistakes too, which are subjects behind the image */
+    const char *group;   /* or beside this list, whose mistakes are the subjects; NULL: there is none */
     bool change;         /* workers have the first-order changes of the loss too */
     int64_t right;       /* samples that are right to keep, at most */
     int64_t choose;      /* filters that there must be to choose from, since */

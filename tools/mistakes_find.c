@@ -108,7 +108,8 @@ static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, 
     group right = {0};
     size_t *chosen = NULL, chosen_count;
     if (sampling.wanted == 0) return PSAL_OK;
-    psal_status status = gather(all, mistakes->named, count, true, &right, err);
+    psal_status status = gather(all, mistakes->beside ? psal_dataset_count(mistakes->dataset) : 0, count, true, &right,
+                                err);
     if (status == PSAL_OK)
         status = psal_sampling_choose(&sampling, right.classes, right.count, &chosen, &chosen_count, err);
     if (status == PSAL_OK && chosen_count < sampling.wanted)
@@ -187,7 +188,9 @@ psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_need
     psal_status status = predict_all(mistakes, all, count, err);
     if (status == PSAL_OK) note_doubt(mistakes, all, count);
     if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
-    if (status == PSAL_OK) status = keep_subjects(mistakes, all, count, needs->others || !mistakes->named, err);
+    if (status == PSAL_OK)
+        status = keep_subjects(mistakes, all, needs->group ? psal_dataset_count(mistakes->dataset) : count,
+                               needs->others || !mistakes->named, err);
     mistakes->subjects = all;
     if (status == PSAL_OK && mistakes->subject_count == 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no mistake among the %zu samples",

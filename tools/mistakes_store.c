@@ -76,6 +76,6 @@ psal_status psal_mistakes_open_store(psal_mistakes *mistakes, const psal_options
 }
 
 const psal_profile_record *psal_mistakes_stored(const psal_mistakes *mistakes, size_t index) {
-    if (!mistakes->store.records || index < mistakes->named) return NULL;
-    return &mistakes->store.records[index - mistakes->named];
+    const size_t first = mistakes->beside ? psal_dataset_count(mistakes->dataset) : 0;
+    return mistakes->store.records && index >= first ? &mistakes->store.records[index - first] : NULL;
 }

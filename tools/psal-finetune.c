@@ -8,6 +8,7 @@
 
 #include "io/checkpoint.h"
 #include "tools/edit_report.h"
+#include "tools/group_edit.h"
 #include "tools/mistakes_state.h"
 #include "tools/outputs.h"
 #include "tools/program.h"
@@ -16,6 +17,7 @@ static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
     PSAL_RIGHT_OPTION,
     PSAL_STORE_OPTION,
+    PSAL_GROUP_OPTIONS,
     {PSAL_OPTION_INT, "sample", 0, "N", NULL,
      "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
      .maximum = 1e9},
@@ -408,9 +410,11 @@ static psal_status prepare(run *r, psal_error *err) {
     if (r->until_correct && (r->steps > 1 || psal_options_given(o, "rate")))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--until-correct makes one step and chooses its size: without --steps and --rate");
+    psal_status status = psal_group_check(o, err);
+    if (status != PSAL_OK) return status;
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
-    psal_status status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
+    status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return status;
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL},
                              *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
@@ -424,7 +428,8 @@ static psal_status prepare(run *r, psal_error *err) {
         .in_parts = psal_options_flag(o, "until-correct"),
         .ranking = true,
         .beside = true,
-        .others = psal_options_has(o, "data") && psal_options_int(o, "neighbors") > 0,
+        .group = psal_options_string(o, "group"),
+        .others = psal_options_has(o, "data") && !psal_options_has(o, "group") && psal_options_int(o, "neighbors") > 0,
         .right = psal_options_int(o, "right"),
         .change = psal_choices_have(r->choices, r->report.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
@@ -435,7 +440,7 @@ static psal_status prepare(run *r, psal_error *err) {
         r->report.k_count = 1;
     }
     if ((status = choose_single(r, err)) != PSAL_OK) return status;
-    bool one = r->report.single >= 0 && variants(r) == 1;
+    const bool group = psal_options_has(o, "group"), one = (group || r->report.single >= 0) && variants(r) == 1;
     if (!one && (psal_options_has(o, "save") || psal_options_has(o, "save-delta")))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--save and --save-delta need one sample, one of --choices and one --k");
@@ -448,8 +453,9 @@ static psal_status prepare(run *r, psal_error *err) {
     }
     psal_classifier_options forward = {.height = r->session.height,
                                        .width = r->session.width,
-                                       .threads = r->mistakes.workers > 1 ? 1 : r->session.threads,
-                                       .memory_limit = r->session.memory_limit / (size_t)r->mistakes.workers,
+                                       .threads = r->mistakes.workers > 1 && !group ? 1 : r->session.threads,
+                                       .memory_limit = r->session.memory_limit /
+                                                       (size_t)(group ? 1 : r->mistakes.workers),
                                        .conv = r->session.conv};
     if (!(r->tuner = psal_tuner_new(r->session.model, r->mistakes.units, &forward, err))) return psal_error_status(err);
     size_t classes = (size_t)r->mistakes.classes;
@@ -482,9 +488,33 @@ static psal_status prepare(run *r, psal_error *err) {
                                     variants(r) * PSAL_EDIT_COLUMNS, err);
 }
 
+static psal_status save_group(void *data, const psal_edit *edit, psal_error *err) {
+    return save(data, edit, err);
+}
+
+static psal_status run_group(run *r, psal_error *err) {
+    const psal_group_edit edit = {.options = r->options,
+                                  .session = &r->session,
+                                  .mistakes = &r->mistakes,
+                                  .tuner = r->tuner,
+                                  .choices = r->choices,
+                                  .choice_count = r->report.choice_count,
+                                  .k = r->k,
+                                  .k_count = r->report.k_count,
+                                  .steps = r->steps,
+                                  .draws = r->draws,
+                                  .step = r->step,
+                                  .save = save_group,
+                                  .data = r};
+    psal_status status = psal_group_run(&edit, err);
+    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) psal_print_written(&program, r->options);
+    return status;
+}
+
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
     psal_session_print_notes(&r->session, program.name);
+    if (status == PSAL_OK && psal_options_has(r->options, "group")) return run_group(r, err);
     if (status == PSAL_OK) status = find_neighbors(r, err);
     psal_session_print_notes(&r->session, program.name);
     if (status == PSAL_OK) status = psal_mistakes_state_run(&r->state, run_experiment, r, err);

@@ -316,6 +316,58 @@ def test_store():
             refuse(("--store", *words), program, *data, "--store", scratch / "other.npy")
 
 
+def test_group():
+    """One edit from several mistakes of a list, measured on those held out, on right samples and on corrupted copies of these"""
+    listing, table, delta = samples / "labels.csv", scratch / "group.csv", scratch / "group.safetensors"
+    words = ("psal-finetune", "--group", listing, "--data", listing, "--relative", 0.1)
+    done = [run(*words, "-k", "3,40", "--draws", 2, "--csv", table, "--json", "--quiet", "--threads", threads) for threads in (1, 3)]
+    check("with one and three threads", done[0].returncode == 0 and done[0].stdout == done[1].stdout, done[0].stderr + done[1].stderr)
+    report = json.loads(done[0].stdout)
+    wrong = {line.split(",")[0] for line in listing.read_text().splitlines() if ",mistake," in line}
+    check("the split", len(report["group"]) == len(report["held_out"]) == 4 and {*report["group"], *report["held_out"]} == wrong, report)
+    check("right samples and copies", report["right_samples"] == report["right_before"]["as_is"] == 12
+          and all(8 <= report["right_before"][kind] <= 12 for kind in ("noise", "blur", "contrast")), report["right_before"])
+    rows = list(csv.DictReader(table.open()))
+    check("the same table", all(float(a[key]) == b[key] for a, b in zip(rows, report["rows"]) for key in b if key != "choice")
+          and json.loads(rows[0]["psal_settings"]) == report["settings"] and len(rows) == 4, rows)
+    splits = {tuple(json.loads(run(*words, "-k", 1, "-c", "salient", "--held-out", 0.25, "--seed", seed, "--json", "--quiet").stdout)["held_out"])
+              for seed in (1, 2, 3)}
+    check("drawn by the seed", len(splits) > 1 and all(len(split) == 2 for split in splits), splits)
+    done = run(*words, "-k", "3,40", "-c", "salient,random")
+    *_, lines, finding = done.stdout.split("\n\n")
+    check("the table fits", done.returncode == 0 and max(map(len, lines.splitlines())) <= 100 and len(lines.splitlines()) == 6, done.stdout)
+    check("says what was found", "held out" in finding and "of 12 right samples" in finding and finding.count("k = 40") == 2, finding)
+    alone = run("psal-finetune", "--group", listing, "-k", 40, "-c", "gradient-weight,salient", "--layers", "layer3", "--json", "--quiet")
+    check("without a data set", alone.returncode == 0 and all(row["right_broken"] is None for row in json.loads(alone.stdout)["rows"]),
+          alone.stdout + alone.stderr)
+    done = run(*words, "-k", 40, "-c", "salient", "--save-delta", delta, "--json", "--quiet")
+    row = json.loads(done.stdout)["rows"][0]
+    check("the same edit alone and beside others", row == next(other for other in report["rows"] if other["choice"] == "salient"
+                                                                and other["k"] == 40), (row, report["rows"]))
+    box = weights / "fashion_resnet18.safetensors"
+    done = run("psal-run", "-w", box, "--delta", delta, "--images", listing, "--mode", "naive", "--figures", "none", "--json", "--quiet", "--out",
+               scratch / "after")
+    summary = {line["path"].rsplit("/", 1)[-1]: line for line in csv.DictReader((scratch / "after/summary.csv").open())}
+    for names, key in ((report["group"], "group"), (report["held_out"], "held_out")):
+        right = [summary[name]["label"] == summary[name]["predicted"] for name in names]
+        check(f"what the delta does to the {key}", row[f"{key}_corrected"] == sum(right) / 4, (row, right))
+    few = scratch / "few.csv"
+    few.write_text(f"path,label\n{bag},8\n")
+    refuse(("--group", "only one mistake"), "psal-finetune", "--group", few, "-k", 1, "--quiet")
+    few.write_text(f"path,label\n{samples}/bag.png,8\n")
+    refuse(("there is no mistake",), "psal-finetune", "--group", few, "-k", 1, "--quiet")
+    refuse(("nowhere",), "psal-finetune", "--group", "nowhere.csv", "-k", 1)
+    refuse(("--held-out", "--group"), "psal-finetune", "--held-out", 0.5)
+    refuse(("--right", "--data"), "psal-finetune", "--group", listing, "--right", 3)
+    refuse(("--right 0", "--group"), *words, "--right", 0)
+    refuse(("merge",), *words, "merge", listing)
+    for option in (("--image-path", bag), ("--sample", 0), ("--until-correct",), ("--neighbors", 2), ("--samples", out / "x.csv"),
+                   ("--figure", out / "x.png"), ("--similarity", "cosine")):
+        refuse((option[0], "--group"), "psal-finetune", "--group", listing, *option)
+    refuse(("--state", "--group"), *words, "--state", out / "s.st")
+    refuse(("--save", "one"), "psal-finetune", "--group", listing, "-k", "1,2", "-c", "salient", "--save", out / "x.st", "--quiet")
+
+
 def predict(*arguments):
     done = run("psal-run", "--image-path", bag, "-l", "Bag", "--mode", "naive", "--quiet", "--json", "--out", scratch / "f",
                "--dump", scratch / "dump", *arguments)
@@ -344,4 +396,4 @@ def test_saved():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
-                        test_samples, test_photo_and_data_set, test_store, test_saved), scratch))
+                        test_samples, test_photo_and_data_set, test_store, test_group, test_saved), scratch))

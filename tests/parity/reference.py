@@ -142,13 +142,14 @@ def preprocess(image, how="torchvision", dtype=torch.float32):
 # ---- the method ----
 
 def loss_of(logits, label=None, logit=None, logit_difference=None):
-    """The number whose gradients everything is made of, for one sample: cross-entropy against `label`, one logit, or
+    """The number whose gradients everything is made of, for one sample: cross-entropy against `label` (of several samples
+    with a list of labels: the mean), one logit, or
     the difference of two (a, b): logit a minus logit b."""
     if logit is not None:
         return logits[0, logit]
     if logit_difference is not None:
         return logits[0, logit_difference[0]] - logits[0, logit_difference[1]]
-    return nn.functional.cross_entropy(logits, torch.tensor([label]))
+    return nn.functional.cross_entropy(logits, torch.as_tensor(label).reshape(-1))
 
 
 def takes_part(name, parameter, aggregation="filter"):

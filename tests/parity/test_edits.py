@@ -21,6 +21,7 @@ import sys
 import tempfile
 
 import numpy as np
+import scipy.ndimage
 import torch
 import torchvision
 
@@ -32,6 +33,7 @@ REAL = "resnet50-keras"
 LOADING = "loading"
 ROWS = "rows"
 RANKINGS = "rankings"
+GROUP = "group"
 PHOTOS = 5
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
 
@@ -159,6 +161,53 @@ def check_rankings(build):
             yield " ".join(flags), list(check_prune(build, common, model, image, label, naive, standardized, "weights", 9, "filter", flags))
 
 
+def check_group(build):
+    """One edit from several mistakes: filters by the mean profile, steps down the mean gradient; corrupted copies"""
+    weights, samples = ROOT / "weights" / "fashion_resnet18.safetensors", ROOT / "weights" / "fashion_samples"
+    model, metadata = reference.load_network(weights)
+    with open(samples / "labels.csv", newline="") as file:
+        labels = {row["path"]: int(row["label"]) for row in csv.DictReader(file)}
+    images = {name: reference.preprocess(samples / name, metadata["psal.preprocess"]) for name in labels}
+    naive = {name: reference.naive_profile(model, images[name], label)[0] for name, label in labels.items()}
+    generator = np.random.default_rng(7)
+    mean, std = (generator.uniform(low, 1e-3, len(naive["bag.png"])) for low in (0, 1e-4))
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(f"{folder}/stats.npz", mean=mean, std=std)
+        for kind, size, steps in (("rate", 0.05, 1), ("relative", 0.1, 1), ("rate", 0.02, 3)):
+            report = run(build, "psal-finetune", "--weights", weights, "--stats", f"{folder}/stats.npz", "--group", samples / "labels.csv",
+                         "--data", samples / "labels.csv", "--held-out", 0.4, f"--{kind}", size, "--steps", steps, "-k", 20, "-c", "salient",
+                         "--save", f"{folder}/full.safetensors")
+            group, held_out, row = report["group"], report["held_out"], report["rows"][0]
+            standardized = sum(reference.standardize(naive[name].double(), torch.from_numpy(mean), torch.from_numpy(std)) for name in group)
+            chosen = torch.sort(-standardized, stable=True)[1][:20].tolist()
+            edited = copy.deepcopy(model)
+            for _ in range(steps):
+                reference.sgd_step(edited, torch.cat([images[name] for name in group]), [labels[name] for name in group], chosen,
+                                   **{kind: size})
+            saved, _ = reference.load_network(f"{folder}/full.safetensors")
+            worst = max(float((a - b).abs().max() / max(float(b.detach().abs().max()), 1e-12))
+                        for a, b in zip(saved.parameters(), edited.parameters()))
+            results = [(worst <= 2e-6, f"group step {kind} {size}: weights differ by {worst:.2g} of the largest"),
+                       (len(group) == 5 and len(held_out) == 3 and len({*group, *held_out}) == 8, f"{group}, {held_out}")]
+            for names, key in ((group, "group"), (held_out, "held_out")):
+                after, before = ([confidences(network, images[name]) for name in names] for network in (saved, model))
+                right = [float(int(c.argmax()) == labels[name]) for c, name in zip(after, names)]
+                change = [float(a[labels[name]] - b[labels[name]]) for a, b, name in zip(after, before, names)]
+                results.append(compare(f"{key}: corrected, confidence", [row[f"{key}_corrected"], row[f"{key}_true_confidence"]],
+                                       [np.mean(right), np.mean(change)], 1e-4))
+            fine = [name for name in labels if int(confidences(model, images[name]).argmax()) == labels[name]]
+            copies = {"right": images, "contrast": {name: image.mean((2, 3), keepdim=True) + 0.4 * (image - image.mean((2, 3), keepdim=True))
+                                                    for name, image in images.items()},
+                      "blur": {name: torch.from_numpy(scipy.ndimage.gaussian_filter(image.numpy(), (0, 0, 32 / 56, 32 / 56), mode="nearest",
+                                                                                    truncate=2 / (32 / 56))) for name, image in images.items()}}
+            for key, pictures in copies.items():
+                before = [name for name in fine if int(confidences(model, pictures[name]).argmax()) == labels[name]]
+                broken = [name for name in before if int(confidences(saved, pictures[name]).argmax()) != labels[name]]
+                results.append(compare(f"{key} broken", row[f"{key}_broken"], len(broken) / len(before), 1e-9))
+                results.append((report["right_before"]["as_is" if key == "right" else key] == len(before), f"{key}: {len(before)} are right"))
+            yield f"{kind} {size}", results
+
+
 def check_box(build, arch):
     return check_network(build, ROOT / "weights" / f"fashion_{arch}.safetensors", SAMPLES)
 
@@ -261,13 +310,13 @@ def check_real(build):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
-    parser.add_argument("--only", choices=(*NETWORKS, ROWS, RANKINGS, LOADING, REAL), help="one network")
+    parser.add_argument("--only", choices=(*NETWORKS, ROWS, RANKINGS, GROUP, LOADING, REAL), help="one network")
     arguments = parser.parse_args()
     passed = failed = skipped = 0
-    for arch in [arguments.only] if arguments.only else (*NETWORKS, ROWS, RANKINGS, LOADING, REAL):
+    for arch in [arguments.only] if arguments.only else (*NETWORKS, ROWS, RANKINGS, GROUP, LOADING, REAL):
         samples = (check_real(arguments.build) if arch == REAL else check_loading(arguments.build) if arch == LOADING
                    else check_rows(arguments.build) if arch == ROWS else check_rankings(arguments.build) if arch == RANKINGS
-                   else check_box(arguments.build, arch))
+                   else check_group(arguments.build) if arch == GROUP else check_box(arguments.build, arch))
         if samples is None:
             print(f"{arch}: skipped (needs weights/fetch {REAL} and ../shared/imagenet-sample)")
             skipped += 1

@@ -101,6 +101,49 @@ START_TEST(test_step_changes_chosen_filters_only) {
 }
 END_TEST
 
+/* Along the mean of two samples' gradients; along one's it is the step that uses it. */
+START_TEST(test_step_along) {
+    setup s;
+    open_setup(&s, 3);
+    const int64_t filters[] = {61, 4};
+    const int64_t length = psal_tuner_lengths(s.tuner, filters, 2);
+    double *one = calloc((size_t)length, sizeof *one), *both = calloc((size_t)length, sizeof *both), rate, expected;
+    psal_edit_weights w[2];
+    psal_edit *other = psal_edit_new(s.n.model, NULL);
+    ck_assert(one && both && other);
+    for (int label = 0; label < 2; label++) {
+        ck_assert_int_eq(psal_tuner_gradient(s.worker, s.n.image, label, NULL, NULL, NULL), PSAL_OK);
+        if (label == 1) psal_tuner_add_gradient(s.worker, filters, 2, 1, one);
+        psal_tuner_add_gradient(s.worker, filters, 2, 0.5, both);
+    }
+    const psal_step steps[] = {{true, 0.25}, {false, 0.5}};
+    for (int i = 0; i < 2; i++) {
+        psal_edit_reset(s.edit);
+        psal_edit_reset(other);
+        ck_assert_int_eq(psal_tuner_step(s.worker, s.edit, filters, 2, steps[i], &expected, NULL), PSAL_OK);
+        ck_assert_int_eq(psal_tuner_step_along(s.worker, other, filters, 2, one, steps[i], &rate, NULL), PSAL_OK);
+        ck_assert_double_eq(rate, expected);
+        for (int f = 0; f < 2; f++) {
+            ck_assert_int_eq(psal_edit_unit(s.edit, PSAL_UNITS_FILTERS, filters[f], &w[0], NULL), PSAL_OK);
+            ck_assert_int_eq(psal_edit_unit(other, PSAL_UNITS_FILTERS, filters[f], &w[1], NULL), PSAL_OK);
+            for (int64_t j = 0; j < w[0].length; j++)
+                ck_assert_float_eq(w[0].values[j * w[0].stride], w[1].values[j * w[1].stride]);
+        }
+    }
+    psal_edit_reset(other);
+    ck_assert_int_eq(psal_edit_unit(other, PSAL_UNITS_FILTERS, filters[1], &w[0], NULL), PSAL_OK);
+    const float before = w[0].values[2 * w[0].stride];
+    const double slope = both[psal_tuner_lengths(s.tuner, filters, 1) + 2];
+    ck_assert_int_eq(psal_tuner_step_along(s.worker, other, filters, 2, both, steps[1], NULL, NULL), PSAL_OK);
+    ck_assert_double_ne(slope, one[psal_tuner_lengths(s.tuner, filters, 1) + 2]);
+    ck_assert_double_eq_tol(w[0].values[2 * w[0].stride], before - 0.5 * slope, 1e-6 * fabs(before));
+    psal_edit_free(other);
+    free(one);
+    free(both);
+    close_setup(&s);
+}
+END_TEST
+
 START_TEST(test_until_correct) {
     setup s;
     psal_error err = PSAL_ERROR_INIT;
@@ -178,6 +221,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_gradient);
     tcase_add_test(tests, test_step_changes_chosen_filters_only);
+    tcase_add_test(tests, test_step_along);
     tcase_add_test(tests, test_until_correct);
     tcase_add_test(tests, test_delta);
     suite_add_tcase(suite, tests);
