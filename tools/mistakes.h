@@ -61,7 +61,7 @@ enum { PSAL_RIGHT_BESIDE = 100 };
     {                                                                                                             \
         PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL,                                                           \
             "Profiles and predictions of --data, which psal-stats --profiles made: they are not computed again.", \
-            .companion = ".csv"                                                                                   \
+            .companion = ".csv", .yields_to = "image-path|data"                                                   \
     }
 
 /* and, for the heading "How", what the choice goes by. */

@@ -64,6 +64,13 @@ psal_status psal_mistakes_open_store(psal_mistakes *mistakes, const psal_options
     if (status != PSAL_OK) return status;
     status = check_settings(mistakes, data, err);
     if (status == PSAL_OK) status = check_rows(mistakes, data, err);
+    if (status != PSAL_OK && status != PSAL_ERR_MEMORY &&
+        psal_options_source(options, "store") == PSAL_SOURCE_PROJECT) {
+        psal_note(&mistakes->session->notes, "%s, the project's store, is not used: %s", path, err->message);
+        psal_profile_store_close(&mistakes->store);
+        *err = (psal_error)PSAL_ERROR_INIT;
+        return PSAL_OK;
+    }
     if (status != PSAL_OK)
         return psal_fail(err, status,
                          "--store %s: not of what is computed here: %s; make one with the settings of this run "

@@ -11,9 +11,9 @@
  * - all of them, where the command line names another network: --weights or --store with another file, --model alone,
  *   or (psal-convert) an argument that is another file;
  * - "stats" and "store", where it says what changes the network or its input: --weights-key, --ignore-extra, --variant,
- *   --bn-epsilon, --transform-input, --preprocess;
- * - "stats" alone, where it asks for another profile: --aggregation, --signed, --logit, --logit-difference,
- *   --normalized, --gradient-weight, --mode pot;
+ *   --bn-epsilon, --transform-input, --preprocess, or another profile: --aggregation, --signed, --logit,
+ *   --logit-difference, --normalized, --gradient-weight;
+ * - "stats" alone with --mode pot;
  * - one that an option's row says to yield (psal_option.yields_to). */
 #ifndef PSAL_TOOLS_PROJECT_H
 #define PSAL_TOOLS_PROJECT_H

@@ -66,10 +66,15 @@ static void choose(psal_project *project, const psal_options *options) {
     if (network) leave(project, "stats", "made without --", network);
     if (network) leave(project, "store", "made without --", network);
     if (profile) leave(project, "stats", "made without --", profile);
+    if (profile) leave(project, "store", "made without --", profile);
     if (mode && strcmp(mode, "pot") == 0) leave(project, "stats", "without the tails that --mode pot needs", "");
     const psal_program *program = psal_options_program(options);
     for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++)
-        if (o->yields_to && says(options, o->yields_to)) leave(project, o->name, NOT_BESIDE, o->yields_to);
+        for (const char *at = o->yields_to; at && *at; at += strcspn(at, "|"), at += *at == '|') {
+            char other[64];
+            snprintf(other, sizeof other, "%.*s", (int)strcspn(at, "|"), at);
+            if (says(options, other)) leave(project, o->name, NOT_BESIDE, other);
+        }
 }
 
 /* ---- taking the rest ---- */
