@@ -33,7 +33,7 @@ static const psal_option OPTIONS[] = {
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "out", 'o', "FILE", PSAL_PROJECT_NAME,
      "The project file. Beside it, named after it, the statistics and the store of all profiles.", .output = true},
-    {PSAL_OPTION_FLAG, "no-store", .help = "Keep no store of profiles, which takes 2 bytes a filter and sample."},
+    {PSAL_OPTION_FLAG, "no-store", .help = "Keep no store of profiles, which takes 4 bytes a filter and sample."},
     {PSAL_OPTION_FLAG, "replace", .help = "Make the files anew where they are there already."},
     {PSAL_OPTION_FLAG, "resume", .help = "Go on where an interrupted run stopped."},
     {PSAL_OPTION_FLAG, "json", 'j', .help = "Print the results as JSON on standard output instead of text."},
