@@ -196,15 +196,16 @@ psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *p
 /* ---- pictures of pictures ---- */
 
 typedef struct psal_sheet_tile {
-    const uint8_t *rgb; /* 8-bit RGB, height×width×3; any size, drawn centred and whole */
+    const uint8_t *rgb; /* 8-bit RGB, height×width×3; any size, drawn centred and whole; NULL: an empty place */
     int height, width;
     const char *heading;                    /* "query", "1", ...; may be NULL */
     const char *true_name, *predicted_name; /* may be NULL */
     bool correct;                           /* colours the predicted name */
     double similarity;                      /* NaN: not shown */
+    bool framed;                            /* the query, what others are compared with */
 } psal_sheet_tile;
 
-/* Contact sheet: tiles row by row, the first is the query and framed. */
+/* Contact sheet: tiles row by row. */
 typedef struct psal_sheet_figure {
     const char *title, *subtitle; /* may be NULL */
     const psal_sheet_tile *tiles;

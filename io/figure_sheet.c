@@ -18,8 +18,8 @@ static psal_status check(const psal_sheet_figure *figure, psal_error *err) {
                          figure->tile_count);
     for (size_t i = 0; i < figure->tile_count; i++) {
         const psal_sheet_tile *tile = &figure->tiles[i];
-        if (!tile->rgb || tile->height < 1 || tile->width < 1 || tile->height > LARGEST_SIDE ||
-            tile->width > LARGEST_SIDE)
+        if (!tile->rgb) continue;
+        if (tile->height < 1 || tile->width < 1 || tile->height > LARGEST_SIDE || tile->width > LARGEST_SIDE)
             return psal_fail(err, PSAL_ERR_ARGUMENT,
                              "picture %zu of the contact sheet is %d x %d pixels; expected 1 to %d", i, tile->height,
                              tile->width, LARGEST_SIDE);
@@ -40,7 +40,8 @@ static void draw_class(cairo_t *cr, double x, double y, const char *role, const 
     fig_text(cr, FIG_FONT_TICK, color, FIG_LEFT, x + lead, y, 0, text);
 }
 
-static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, double x, double y) {
+static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, double x, double y) {
+    if (!tile->rgb) return;
     double line = fig_line_height(FIG_FONT_TICK), longer = fmax(tile->height, tile->width);
     char text[FIG_TEXT_MAX], number[32] = "";
     if (!isnan(tile->similarity))
@@ -58,7 +59,7 @@ static void draw_tile(cairo_t *cr, const psal_sheet_tile *tile, bool query, doub
     cairo_surface_t *image = fig_image_from_rgb(tile->rgb, tile->height, tile->width);
     fig_image_draw(cr, image, x + (PICTURE - width) / 2, y + (PICTURE - height) / 2, width, height, CAIRO_FILTER_GOOD);
     cairo_surface_destroy(image);
-    if (query) {
+    if (tile->framed) {
         cairo_rectangle(cr, x - 1, y - 1, PICTURE + 2, PICTURE + 2);
         fig_set_color(cr, fig_palette(0), 1);
         cairo_set_line_width(cr, 2.2);
@@ -92,7 +93,7 @@ psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char 
     fig_canvas_start(&canvas, text_width + 2 * EDGE, 2 * EDGE + header + (double)rows * cell - 12);
     fig_header(canvas.cr, true, EDGE, EDGE, text_width, figure->title, figure->subtitle, NULL, 0);
     for (size_t i = 0; i < figure->tile_count; i++)
-        draw_tile(canvas.cr, &figure->tiles[i], i == 0, EDGE + (double)(i % columns) * (PICTURE + GAP),
+        draw_tile(canvas.cr, &figure->tiles[i], EDGE + (double)(i % columns) * (PICTURE + GAP),
                   EDGE + header + (double)(i / columns) * cell);
     return fig_canvas_finish(&canvas, err);
 }

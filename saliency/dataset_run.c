@@ -106,7 +106,8 @@ static psal_status take_slot(const run_state *r, const slot *s, psal_error *err)
                         good && s->has_predicted ? s->predicted : NULL, good ? NULL : &s->err, err);
 }
 
-/* Slot i is filled: take it, and what was waiting for it, unless one before it is missing. The caller holds the lock. */
+/* Slot i is filled: take it, and what was waiting for it, unless one before it is missing. The caller holds the
+ * lock. */
 static void finish_sample(run_state *r, int64_t first, int count, int i, psal_error *err) {
     const int before = r->taken;
     r->slots[i].done = true;

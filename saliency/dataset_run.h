@@ -28,14 +28,14 @@ typedef struct psal_dataset_run {
     /* Sample `index` will be loaded some samples from now: a chance to begin reading it. Once per sample, by many
      * threads at once; may be NULL. */
     void (*ahead)(void *data, int64_t index);
-    /* Take the results of one sample, in order: by any thread, one at a time, while others compute. The profile is NULL, and `why` says so, when the sample
-     * could not be loaded or has no finite profile; returning PSAL_OK skips it, anything else (with *err) ends the run.
-     * `predicted` is NULL unless asked for above and the sample is misclassified. Both have psal_saliency_length
-     * entries and are valid during the call. */
+    /* Take the results of one sample, in order: by any thread, one at a time, while others compute. The profile is
+     * NULL, and `why` says so, when the sample could not be loaded or has no finite profile; returning PSAL_OK skips
+     * it, anything else (with *err) ends the run. `predicted` is NULL unless asked for above and the sample is
+     * misclassified. Both have psal_saliency_length entries and are valid during the call. */
     psal_status (*take)(void *data, const psal_sample_result *sample, const float *profile, const float *predicted,
                         const psal_error *why, psal_error *err);
-    /* After one sample or some, likewise: all samples below `next` have been taken, those behind it are lost. Returning anything but PSAL_OK
-     * (with *err; PSAL_ERR_CANCELLED, say) ends the run. May be NULL. */
+    /* After one sample or some, likewise: all samples below `next` have been taken, those behind it are lost. Returning
+     * anything but PSAL_OK (with *err; PSAL_ERR_CANCELLED, say) ends the run. May be NULL. */
     psal_status (*pause)(void *data, int64_t next, psal_error *err);
     void (*step)(void *data); /* one more sample computed, for progress meters; by many threads at once; may be NULL */
 } psal_dataset_run;

@@ -41,10 +41,11 @@ static void keep(psal_kind_filter *filters, int top, psal_kind_filter f) {
     if (at < top) filters[at] = f;
 }
 
+/* guilty[width]: room for the numbers of entries. */
 static void rank(const psal_profile_space *space, const psal_welford *part, const psal_welford *all, int top,
-                 psal_kind_filter *filters, int64_t *guilty) {
+                 int64_t *guilty, psal_kind_filter *filters, psal_kind_guilt *guilt) {
     for (int i = 0; i < top; i++) filters[i] = (psal_kind_filter){.entry = -1};
-    *guilty = 0;
+    *guilt = (psal_kind_guilt){0, -1};
     if (part->count < 2 || all->count - part->count < 2) return;
     int64_t at = 0;
     for (int64_t r = 0; r < space->range_count; r++)
@@ -53,9 +54,10 @@ static void rank(const psal_profile_space *space, const psal_welford *part, cons
             if (!(inside.m2 + outside.m2 > 0)) continue;
             psal_kind_filter f = compare(inside, outside, space->width);
             f.entry = space->ranges[r].first + i;
-            *guilty += f.p < PSAL_KIND_FILTERS_LEVEL;
+            if (f.p < PSAL_KIND_FILTERS_LEVEL) guilty[guilt->count++] = f.entry;
             keep(filters, top, f);
         }
+    if (guilt->count) guilt->median = guilty[(guilt->count - 1) / 2];
 }
 
 static psal_status add_all(const psal_profile_space *space, const int64_t *samples, const int *kind, int64_t count,
@@ -85,19 +87,21 @@ static psal_status add_all(const psal_profile_space *space, const int64_t *sampl
 
 psal_status psal_kind_filters(const psal_profile_source *source, const psal_neighbor_options *options,
                               const int64_t *samples, const int *kind, int64_t count, int kinds, int top,
-                              psal_kind_filter *filters, int64_t *guilty, psal_error *err) {
+                              psal_kind_filter *filters, psal_kind_guilt *guilt, psal_error *err) {
     psal_profile_space space;
     psal_status status = psal_profile_space_open(source, options, &space, err);
     if (status != PSAL_OK) return status;
     psal_welford **parts = calloc((size_t)kinds + 1, sizeof *parts); /* the last one of all samples */
-    if (!parts) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d kinds", kinds);
+    int64_t *guilty = malloc((size_t)space.width * sizeof *guilty);
+    if (!parts || !guilty) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d kinds", kinds);
     for (int k = 0; k <= kinds && status == PSAL_OK; k++)
         if (!(parts[k] = psal_welford_new(space.width, err))) status = psal_error_status(err);
     if (status == PSAL_OK) status = add_all(&space, samples, kind, count, parts, parts[kinds], err);
     for (int k = 0; k < kinds && status == PSAL_OK; k++)
-        rank(&space, parts[k], parts[kinds], top, filters + (size_t)k * (size_t)top, &guilty[k]);
+        rank(&space, parts[k], parts[kinds], top, guilty, filters + (size_t)k * (size_t)top, &guilt[k]);
     for (int k = 0; k <= kinds && parts; k++) psal_welford_free(parts[k]);
     free(parts);
+    free(guilty);
     psal_profile_space_close(&space);
     return status;
 }

@@ -19,12 +19,17 @@ typedef struct psal_kind_filter {
     double t, p, d;
 } psal_kind_filter;
 
+typedef struct psal_kind_guilt {
+    int64_t count;  /* entries with p below the level */
+    int64_t median; /* the median of their numbers, the lower one of two: how deep they lie; -1: there are none */
+} psal_kind_guilt;
+
 /* Of samples[count] with kind[count] (0 .. kinds-1; -1: single): the `top` entries of the largest t of each kind into
- * filters[kinds][top], how many entries have p below the level into guilty[kinds]. options: how profiles are compared
+ * filters[kinds][top], what there is with p below the level into guilt[kinds]. options: how profiles are compared
  * (similarity, mean, std, ranges). Not ranked: entries that do not vary, and everything where a kind, or what is not of
  * it, has fewer than two samples. Samples of a kind are read in their order, by one thread. */
 psal_status psal_kind_filters(const psal_profile_source *source, const psal_neighbor_options *options,
                               const int64_t *samples, const int *kind, int64_t count, int kinds, int top,
-                              psal_kind_filter *filters, int64_t *guilty, psal_error *err);
+                              psal_kind_filter *filters, psal_kind_guilt *guilt, psal_error *err);
 
 #endif

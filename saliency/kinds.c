@@ -139,11 +139,7 @@ static int most_central_first(const void *x, const void *y) {
 
 static psal_status list_members(psal_kinds *kinds, psal_error *err) {
     ranked *list = malloc((size_t)kinds->count * sizeof *list);
-    kinds->first = malloc((size_t)(kinds->kinds + 1) * sizeof *kinds->first);
-    if (!list || !kinds->first) {
-        free(list);
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    }
+    if (!list) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     int64_t at = 0;
     for (int k = 0; k <= kinds->kinds; k++) {
         const bool single = k == kinds->kinds;
@@ -158,6 +154,23 @@ static psal_status list_members(psal_kinds *kinds, psal_error *err) {
     return PSAL_OK;
 }
 
+static psal_kinds *new_kinds(int64_t count, size_t most, psal_error *err) {
+    const size_t n = (size_t)count;
+    psal_kinds *kinds = calloc(1, sizeof *kinds);
+    if (kinds) {
+        kinds->count = count;
+        kinds->kind = malloc(n * sizeof *kinds->kind);
+        kinds->own = calloc(n, sizeof *kinds->own);
+        kinds->central = malloc(n * sizeof *kinds->central);
+        kinds->members = malloc(n * sizeof *kinds->members);
+        kinds->first = malloc((most + 1) * sizeof *kinds->first);
+        if (kinds->kind && kinds->own && kinds->central && kinds->members && kinds->first) return kinds;
+    }
+    psal_kinds_free(kinds);
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the kinds of %" PRId64 " mistakes", count);
+    return NULL;
+}
+
 psal_kinds *psal_kinds_find(int64_t count, const float *similarities, int wanted, psal_error *err) {
     if (count < 1 || count > PSAL_KINDS_MISTAKES || wanted < 0 || wanted > PSAL_KINDS_LIMIT || wanted > count) {
         psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -167,21 +180,14 @@ psal_kinds *psal_kinds_find(int64_t count, const float *similarities, int wanted
                   wanted, count, PSAL_KINDS_MISTAKES, PSAL_KINDS_LIMIT);
         return NULL;
     }
-    const size_t n = (size_t)count, most = (size_t)(wanted > PSAL_KINDS_MOST ? wanted : PSAL_KINDS_MOST);
-    psal_kinds *kinds = calloc(1, sizeof *kinds);
+    const size_t most = (size_t)(wanted > PSAL_KINDS_MOST ? wanted : PSAL_KINDS_MOST);
+    psal_kinds *kinds = new_kinds(count, most, err);
+    if (!kinds) return NULL;
     work w = {.n = count, .similarities = similarities};
     w.size = malloc(most * sizeof *w.size);
     w.sums = malloc(most * sizeof *w.sums);
-    psal_status status = kinds && w.size && w.sums ? PSAL_OK : PSAL_ERR_MEMORY;
-    if (status == PSAL_OK) {
-        kinds->count = count;
-        kinds->kind = malloc(n * sizeof *kinds->kind);
-        kinds->own = calloc(n, sizeof *kinds->own);
-        kinds->central = malloc(n * sizeof *kinds->central);
-        kinds->members = malloc(n * sizeof *kinds->members);
-        if (!kinds->kind || !kinds->own || !kinds->central || !kinds->members) status = PSAL_ERR_MEMORY;
-    }
-    if (status != PSAL_OK) psal_fail(err, status, "out of memory for the kinds of %" PRId64 " mistakes", count);
+    psal_status status = PSAL_OK;
+    if (!w.size || !w.sums) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     if (status == PSAL_OK) status = join_all(&w, err);
     if (status == PSAL_OK) status = cut(&w, wanted, kinds, err);
     if (status == PSAL_OK) status = number(&w, kinds, err);
@@ -196,6 +202,45 @@ psal_kinds *psal_kinds_find(int64_t count, const float *similarities, int wanted
     if (status == PSAL_OK) return kinds;
     psal_kinds_free(kinds);
     return NULL;
+}
+
+/* The kind that a newcomer joins. */
+static int most_similar(const psal_kinds *kinds, const float *similarities) {
+    int best = -1;
+    for (int k = 0; k < kinds->kinds; k++)
+        if (best < 0 || similarities[k] > similarities[best]) best = k;
+    if (best < 0) return -1;
+    const float least = kinds->central[kinds->members[kinds->first[best + 1] - 1]];
+    return similarities[best] >= least ? best : -1;
+}
+
+psal_status psal_kinds_extend(psal_kinds *kinds, int64_t count, const int64_t *drawn, const float *similarities,
+                              psal_error *err) {
+    psal_kinds *all = new_kinds(count, (size_t)kinds->kinds, err);
+    if (!all) return psal_error_status(err);
+    all->kinds = kinds->kinds;
+    all->clusters = kinds->clusters;
+    all->silhouette = kinds->silhouette;
+    for (int64_t i = 0, next = 0; i < count; i++) {
+        if (next < kinds->count && drawn[next] == i) {
+            all->kind[i] = kinds->kind[next];
+            all->own[i] = kinds->own[next];
+            all->central[i] = kinds->central[next++];
+            continue;
+        }
+        const float *row = similarities + (i - next) * kinds->kinds;
+        all->kind[i] = most_similar(kinds, row);
+        all->own[i] = NAN;
+        all->central[i] = all->kind[i] < 0 ? NAN : row[all->kind[i]];
+    }
+    const psal_status status = list_members(all, err);
+    if (status == PSAL_OK) {
+        const psal_kinds old = *kinds;
+        *kinds = *all;
+        *all = old;
+    }
+    psal_kinds_free(all);
+    return status;
 }
 
 void psal_kinds_free(psal_kinds *kinds) {

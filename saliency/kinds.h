@@ -7,7 +7,10 @@
  * of equals).
  *
  * Then mistakes that lie nearer to another kind than to their own (s < 0) are left single, and so are kinds of fewer
- * than PSAL_KIND_SMALLEST. */
+ * than PSAL_KIND_SMALLEST.
+ *
+ * Of more mistakes than can be clustered, some are drawn, and the others join the kinds of these: each that to whose
+ * members it is the most similar, unless it is less similar than the least central of them. */
 #ifndef PSAL_SALIENCY_KINDS_H
 #define PSAL_SALIENCY_KINDS_H
 
@@ -28,7 +31,7 @@ typedef struct psal_kinds {
     int clusters;      /* that the mistakes were cut into, before single ones were left out */
     double silhouette; /* mean of all mistakes in that cut; NAN for fewer than two clusters */
     int *kind;         /* [count] 0 ..; -1: single */
-    float *own;        /* [count] silhouette of each in that cut */
+    float *own;        /* [count] silhouette of each in that cut; NAN: it was not drawn */
     float *central;    /* [count] mean similarity to the others of its kind; NAN: single */
     int64_t *members;  /* [count] numbers of mistakes: each kind's, the most central first, then the single ones */
     int64_t *first;    /* [kinds + 1] where each kind's members begin, and the single ones */
@@ -37,6 +40,11 @@ typedef struct psal_kinds {
 /* Of mistakes with similarities[count][count], symmetric, -1 to 1, at most PSAL_KINDS_MISTAKES of them. `wanted`
  * clusters, 0: as many as silhouettes say. NULL on error. */
 psal_kinds *psal_kinds_find(int64_t count, const float *similarities, int wanted, psal_error *err);
+/* Let others join the kinds: of `count` mistakes altogether, drawn[kinds->count] (increasing) are those that are there.
+ * similarities[count - kinds->count][kinds->kinds]: the mean similarities of the others to the members of each kind
+ * (psal_neighbors_of_groups). On error nothing has changed. */
+psal_status psal_kinds_extend(psal_kinds *kinds, int64_t count, const int64_t *drawn, const float *similarities,
+                              psal_error *err);
 void psal_kinds_free(psal_kinds *kinds); /* NULL is fine */
 
 #endif

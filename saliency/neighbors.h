@@ -50,9 +50,9 @@ typedef struct psal_entry_range {
 
 typedef struct psal_neighbor_options {
     psal_similarity similarity;
-    const double *mean,
-        *std; /* [length], of the naive profiles, for `normalized` of the normalized ones, for `roots` of the roots; std at or
-                                          below 1e-14 counts as 1 */
+    /* [length], of the naive profiles, for `normalized` of the normalized ones, for `roots` of the roots; std at or below
+     * 1e-14 counts as 1 */
+    const double *mean, *std;
     const psal_entry_range *ranges; /* compare these entries only (increasing, not overlapping); NULL: all */
     int64_t range_count;
     const int64_t *candidates; /* samples that may be neighbours, increasing; NULL: all */
@@ -78,8 +78,8 @@ psal_status psal_neighbors_of_profile(const psal_profile_source *source, const p
 
 /* Mean and unbiased standard deviation, entry by entry, of the profiles of the samples listed (NULL: all), as they are
  * standardized for this similarity: each divided by its L2 norm for `normalized` (profiles of length zero stay), their
- * roots for `roots`. mean, std: [length]. At least two samples. Two passes over the source; the same bits for any number
- * of threads. */
+ * roots for `roots`. mean, std: [length]. At least two samples. Two passes over the source; the same bits for any
+ * number of threads. */
 psal_status psal_neighbors_statistics(const psal_profile_source *source, const int64_t *samples, int64_t count,
                                       psal_similarity similarity, int threads, double *mean, double *std,
                                       psal_error *err);
@@ -88,6 +88,13 @@ psal_status psal_neighbors_statistics(const psal_profile_source *source, const i
  * entries), symmetric. options->candidates and top are not used. The same bits for any number of threads. */
 psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_neighbor_options *options,
                                   const int64_t *samples, int64_t count, float *similarities, psal_error *err);
+
+/* Mean similarities of others[other_count] to the members of each group, samples[count] with group[count] (0 ..
+ * groups-1; negative: of none): similarities[other_count][groups], in float32. A group without members has 0. The same
+ * bits for any number of threads. */
+psal_status psal_neighbors_of_groups(const psal_profile_source *source, const psal_neighbor_options *options,
+                                     const int64_t *samples, const int *group, int64_t count, int groups,
+                                     const int64_t *others, int64_t other_count, float *similarities, psal_error *err);
 
 /* How often each sample is among the neighbours: counts[samples]. Returns the sample named most often (the first of
  * them),

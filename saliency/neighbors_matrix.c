@@ -1,4 +1,5 @@
-/* All similarities of some samples to each other, block by block: two blocks of vectors are in memory at a time. */
+/* Similarities of some samples to each other, and of others to groups of them, block by block: two blocks of vectors
+ * are in memory at a time. */
 #include <inttypes.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -67,17 +68,24 @@ static int64_t multiply_all(const matrix *m) {
     return bad == INT64_MAX ? -1 : bad;
 }
 
-psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_neighbor_options *options,
-                                  const int64_t *samples, int64_t count, float *similarities, psal_error *err) {
+static psal_status check_samples(const psal_profile_source *source, const int64_t *samples, int64_t count,
+                                 psal_error *err) {
     for (int64_t i = 0; i < count; i++)
         if (samples[i] < 0 || samples[i] >= source->samples)
             return psal_fail(err, PSAL_ERR_ARGUMENT, "sample %" PRId64 ": the samples are numbered 0 to %" PRId64,
                              samples[i], source->samples - 1);
+    return PSAL_OK;
+}
+
+psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_neighbor_options *options,
+                                  const int64_t *samples, int64_t count, float *similarities, psal_error *err) {
+    psal_status status = check_samples(source, samples, count, err);
+    if (status != PSAL_OK) return status;
     matrix m = {.samples = samples,
                 .count = count,
                 .threads = options->threads < 1 ? 1 : options->threads,
                 .out = similarities};
-    psal_status status = psal_profile_space_open(source, options, &m.space, err);
+    status = psal_profile_space_open(source, options, &m.space, err);
     if (status != PSAL_OK) return status;
     const size_t width = (size_t)m.space.width, threads = (size_t)m.threads;
     m.left = malloc(LEFT_ROWS * width * sizeof *m.left);
@@ -94,6 +102,80 @@ psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_
     free(m.right);
     free(m.scratch);
     free(m.products);
+    psal_profile_space_close(&m.space);
+    return status;
+}
+
+/* ---- groups ---- */
+
+typedef struct means {
+    psal_profile_space space;
+    int64_t groups;
+    double *sums;   /* [groups][width] of the unit vectors of its members; */
+    float *centres; /* [groups][width] divided by how many there are */
+    float *vectors; /* [RIGHT_ROWS][width] */
+    float *scratch; /* [length] */
+} means;
+
+/* The mean similarity to a group's members is the product with the mean of their vectors. */
+static int64_t find_centres(const means *m, const int64_t *samples, const int *group, int64_t count) {
+    const psal_profile_source *source = m->space.source;
+    const int64_t width = m->space.width;
+    for (int64_t i = 0; i < count; i++) {
+        if (group[i] < 0) continue;
+        if (!psal_profile_space_fast(&m->space, samples[i], m->scratch, m->vectors)) return samples[i];
+        double *sum = m->sums + group[i] * width;
+        for (int64_t j = 0; j < width; j++) sum[j] += m->vectors[j];
+        if (source->release) source->release(source->context, samples[i], 1);
+    }
+    for (int64_t g = 0; g < m->groups; g++) {
+        int64_t members = 0;
+        for (int64_t i = 0; i < count; i++) members += group[i] == g;
+        for (int64_t j = 0; j < width; j++)
+            m->centres[g * width + j] = members ? (float)(m->sums[g * width + j] / (double)members) : 0;
+    }
+    return -1;
+}
+
+static int64_t compare_others(const means *m, const int64_t *others, int64_t count, float *similarities) {
+    const psal_profile_source *source = m->space.source;
+    const size_t width = (size_t)m->space.width, groups = (size_t)m->groups;
+    for (int64_t begin = 0; begin < count; begin += RIGHT_ROWS) {
+        const int64_t rows = count - begin < RIGHT_ROWS ? count - begin : RIGHT_ROWS;
+        for (int64_t r = 0; r < rows; r++)
+            if (!psal_profile_space_fast(&m->space, others[begin + r], m->scratch, m->vectors + (size_t)r * width))
+                return others[begin + r];
+        psal_gemm(false, true, (size_t)rows, groups, width, m->vectors, width, m->centres, width, false,
+                  similarities + (size_t)begin * groups, groups);
+        if (source->release) source->release(source->context, 0, source->samples);
+    }
+    return -1;
+}
+
+psal_status psal_neighbors_of_groups(const psal_profile_source *source, const psal_neighbor_options *options,
+                                     const int64_t *samples, const int *group, int64_t count, int groups,
+                                     const int64_t *others, int64_t other_count, float *similarities, psal_error *err) {
+    psal_status status = check_samples(source, samples, count, err);
+    if (status == PSAL_OK) status = check_samples(source, others, other_count, err);
+    means m = {.groups = groups};
+    if (status == PSAL_OK) status = psal_profile_space_open(source, options, &m.space, err);
+    if (status != PSAL_OK) return status;
+    const size_t width = (size_t)m.space.width, all = (size_t)(groups > 0 ? groups : 1) * width;
+    m.sums = calloc(all, sizeof *m.sums);
+    m.centres = malloc(all * sizeof *m.centres);
+    m.vectors = malloc(RIGHT_ROWS * width * sizeof *m.vectors);
+    m.scratch = malloc((size_t)source->length * sizeof *m.scratch);
+    if (!m.sums || !m.centres || !m.vectors || !m.scratch) {
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %zu entries", width);
+    } else {
+        int64_t bad = find_centres(&m, samples, group, count);
+        if (bad < 0 && groups > 0) bad = compare_others(&m, others, other_count, similarities);
+        if (bad >= 0) status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+    }
+    free(m.sums);
+    free(m.centres);
+    free(m.vectors);
+    free(m.scratch);
     psal_profile_space_close(&m.space);
     return status;
 }

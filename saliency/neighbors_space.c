@@ -232,8 +232,8 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
 
 #define STATISTICS_ROWS 64
 
-/* Fill rows[count][length] with the profiles, as the similarity takes them, of samples from `position` on. Returns a sample that is not finite, or
- * -1. */
+/* Fill rows[count][length] with the profiles, as the similarity takes them, of samples from `position` on. Returns a
+ * sample that is not finite, or -1. */
 static int64_t read_block(const psal_profile_source *source, const int64_t *samples, int64_t position, int64_t count,
                           psal_similarity similarity, int threads, float *rows) {
     int64_t bad = INT64_MAX;

@@ -4,18 +4,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct groups {
+typedef struct clustering {
     int64_t n;
     float *distances;
     int64_t *size; /* [n] of the group whose name this point is; 0: it has been joined to another */
-} groups;
+} clustering;
 
-static float *distance(const groups *g, int64_t i, int64_t j) {
+static float *distance(const clustering *g, int64_t i, int64_t j) {
     return &g->distances[i < j ? psal_pair(g->n, i, j) : psal_pair(g->n, j, i)];
 }
 
 /* The group nearest to i: `before` (-1: none), unless another one is nearer, so that the chain comes to an end. */
-static int64_t nearest(const groups *g, int64_t i, int64_t before) {
+static int64_t nearest(const clustering *g, int64_t i, int64_t before) {
     int64_t best = before;
     float least = before < 0 ? INFINITY : *distance(g, i, before);
     for (int64_t k = 0; k < g->n; k++)
@@ -27,7 +27,7 @@ static int64_t nearest(const groups *g, int64_t i, int64_t before) {
 }
 
 /* Join b to a. */
-static void join(groups *g, int64_t a, int64_t b) {
+static void join(clustering *g, int64_t a, int64_t b) {
     const double between = *distance(g, a, b), na = (double)g->size[a], nb = (double)g->size[b];
     for (int64_t k = 0; k < g->n; k++) {
         if (!g->size[k] || k == a || k == b) continue;
@@ -46,7 +46,7 @@ static int by_distance(const void *x, const void *y) {
 }
 
 psal_status psal_ward(int64_t n, float *distances, psal_join *joins, psal_error *err) {
-    groups g = {n, distances, malloc((size_t)n * sizeof *g.size)};
+    clustering g = {n, distances, malloc((size_t)n * sizeof *g.size)};
     int64_t *chain = malloc((size_t)n * sizeof *chain), length = 0;
     if (!g.size || !chain) {
         free(g.size);

@@ -29,7 +29,8 @@ static inline int64_t psal_pair(int64_t n, int64_t i, int64_t j) {
  * groups at the same distance, that of the smaller first point is the nearer one. */
 psal_status psal_ward(int64_t n, float *distances, psal_join *joins, psal_error *err);
 
-/* Do all but the last groups-1 joins: group[n], numbered from 0 in the order of their first points. 1 <= groups <= n. */
+/* Do all but the last groups-1 joins: group[n], numbered from 0 in the order of their first points. 1 <= groups
+ * <= n. */
 psal_status psal_ward_cut(int64_t n, const psal_join *joins, int64_t groups, int *group, psal_error *err);
 
 #endif

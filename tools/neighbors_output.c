@@ -6,21 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/csv.h"
-#include "io/dataset.h"
-#include "io/figure.h"
 #include "io/json_output.h"
-#include "io/resize.h"
+#include "tools/contact_sheet.h"
 #include "tools/print.h"
 
 /* Record of query `q`; *sample (may be NULL) its number, -1 for an image. */
 static const psal_profile_record *query_of(const psal_neighbor_report *report, int64_t q, int64_t *sample) {
     if (sample) *sample = report->queries ? report->queries[q] : -1;
-    return report->queries ? &report->store->records[report->queries[q]] : &report->image;
+    return report->queries ? &report->compared->store.records[report->queries[q]] : &report->image;
 }
 
 static const psal_profile_record *record_of(const psal_neighbor_report *report, const psal_neighbor *neighbor) {
-    return &report->store->records[neighbor->sample];
+    return &report->compared->store.records[neighbor->sample];
 }
 
 /* The neighbours of query q, until the first that is not there. */
@@ -30,11 +27,12 @@ static const psal_profile_record *record_of(const psal_neighbor_report *report, 
 
 psal_status psal_neighbor_summarize(const psal_neighbor_report *report, psal_hub_summary *summary, psal_error *err) {
     *summary = (psal_hub_summary){.hub = -1};
-    int64_t *counts = malloc((size_t)report->store->samples * sizeof *counts);
+    int64_t *counts = malloc((size_t)report->compared->store.samples * sizeof *counts);
     if (!counts)
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples", report->store->samples);
-    summary->hub = psal_neighbors_hubs(report->neighbors, report->query_count * report->top, report->store->samples,
-                                       counts);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " samples",
+                         report->compared->store.samples);
+    summary->hub = psal_neighbors_hubs(report->neighbors, report->query_count * report->top,
+                                       report->compared->store.samples, counts);
     summary->hub_queries = summary->hub < 0 ? 0 : counts[summary->hub];
     free(counts);
     for (int64_t q = 0; q < report->query_count; q++) {
@@ -67,7 +65,7 @@ static void print_finding(const psal_neighbor_report *report) {
     }
     if (count == 0) return;
     psal_print(stdout, "%" PRId64 " of the %" PRId64 " nearest of %" PRId64 " samples are truly %s", same_class, count,
-               report->candidates, psal_labels_name(report->labels, query->predicted));
+               report->compared->search.candidate_count, psal_labels_name(report->compared->labels, query->predicted));
     if (mistake) psal_print(stdout, ", as which it is predicted; %" PRId64 " are the same mistake", same_mistake);
     printf(".\n");
 }
@@ -78,15 +76,15 @@ void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summ
         const psal_profile_record *query = query_of(report, q, &sample);
         if (sample >= 0) printf("sample %" PRId64 "  ", sample);
         psal_print(stdout, "%s", query->path);
-        psal_print(stdout, ": %s, predicted %s\n", psal_labels_name(report->labels, query->label),
-                   psal_labels_name(report->labels, query->predicted));
+        psal_print(stdout, ": %s, predicted %s\n", psal_labels_name(report->compared->labels, query->label),
+                   psal_labels_name(report->compared->labels, query->predicted));
         psal_print(stdout, "  rank  similarity   sample  %-20s %-20s file\n", "true", "predicted");
         int64_t rank = 0;
         FOR_NEIGHBORS(report, q, n) {
             const psal_profile_record *other = record_of(report, n);
             psal_print(stdout, "  %4" PRId64 "  %10.6f  %7" PRId64 "  %-20.20s %-20.20s ", ++rank, n->similarity,
-                       n->sample, psal_labels_name(report->labels, other->label),
-                       psal_labels_name(report->labels, other->predicted));
+                       n->sample, psal_labels_name(report->compared->labels, other->label),
+                       psal_labels_name(report->compared->labels, other->predicted));
             const size_t length = strlen(other->path), most = 28; /* so that the line has 100 columns */
             psal_print(stdout, "%s%s\n", length > most ? "..." : "",
                        length > most ? other->path + length - most + 3 : other->path);
@@ -101,8 +99,8 @@ void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summ
     double count = (double)report->query_count;
     psal_print(stdout,
                "%" PRId64 " queries among %" PRId64 " samples, %s similarity of %" PRId64 " entries, top %" PRId64 "\n",
-               report->query_count, report->candidates, psal_similarity_name(report->similarity), report->entries,
-               report->top);
+               report->query_count, report->compared->search.candidate_count,
+               psal_similarity_name(report->compared->search.similarity), report->compared->entries, report->top);
     if (summary->hub >= 0)
         printf("hub: sample %" PRId64 " is a neighbour of %" PRId64 " of them (%.1f %%)\n", summary->hub,
                summary->hub_queries, 100 * (double)summary->hub_queries / count);
@@ -114,15 +112,6 @@ void psal_neighbor_print(const psal_neighbor_report *report, const psal_hub_summ
 }
 
 /* ---- CSV and JSON ---- */
-
-/* Class numbers as such; an unknown one is an empty field. */
-static void csv_class(psal_csv_writer *csv, const psal_labels *labels, int index) {
-    if (index < 0)
-        psal_csv_text(csv, NULL);
-    else
-        psal_csv_int(csv, index);
-    psal_csv_text(csv, index < 0 ? NULL : psal_labels_name(labels, index));
-}
 
 psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const char *path, psal_error *err) {
     psal_csv_writer *csv = psal_csv_create(path, err);
@@ -153,32 +142,26 @@ psal_status psal_neighbor_write_csv(const psal_neighbor_report *report, const ch
             else
                 psal_csv_text(csv, NULL);
             psal_csv_text(csv, query->path);
-            csv_class(csv, report->labels, query->label);
-            csv_class(csv, report->labels, query->predicted);
+            psal_csv_class(csv, report->compared->labels, query->label);
+            psal_csv_class(csv, report->compared->labels, query->predicted);
             psal_csv_int(csv, ++rank);
             psal_csv_double(csv, n->similarity);
             psal_csv_int(csv, n->sample);
             psal_csv_text(csv, other->path);
-            csv_class(csv, report->labels, other->label);
-            csv_class(csv, report->labels, other->predicted);
-            psal_csv_text(csv, q == 0 && rank == 1 ? report->record : NULL);
+            psal_csv_class(csv, report->compared->labels, other->label);
+            psal_csv_class(csv, report->compared->labels, other->predicted);
+            psal_csv_text(csv, q == 0 && rank == 1 ? report->compared->store.settings : NULL);
             psal_csv_end_record(csv);
         }
     }
     return psal_csv_commit(csv, err);
 }
 
-static json_t *class_json(const psal_labels *labels, int index) {
-    return index < 0
-               ? json_null()
-               : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
-}
-
 static json_t *record_json(const psal_neighbor_report *report, int64_t sample, const psal_profile_record *record) {
     json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "sample", sample < 0 ? json_null() : json_integer(sample),
                                "path", psal_json_string(record->path), "label",
-                               class_json(report->labels, record->label), "predicted",
-                               class_json(report->labels, record->predicted));
+                               psal_class_json(report->compared->labels, record->label), "predicted",
+                               psal_class_json(report->compared->labels, record->predicted));
     if (object) {
         json_object_set_new(object, "confidence", psal_json_double(record->confidence));
         json_object_set_new(object, "target_confidence", psal_json_double(record->target_confidence));
@@ -188,7 +171,7 @@ static json_t *record_json(const psal_neighbor_report *report, int64_t sample, c
 }
 
 psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const psal_hub_summary *summary,
-                                     const psal_skipped *skipped, psal_error *err) {
+                                     psal_error *err) {
     json_t *queries = json_array();
     bool good = queries != NULL;
     for (int64_t q = 0; q < report->query_count && good; q++) {
@@ -205,14 +188,16 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
     }
     json_t *root = json_pack(
         "{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o, s:o}", "similarity",
-        psal_similarity_name(report->similarity), "statistics", psal_json_string(report->statistics), "entries",
-        (json_int_t)report->entries, "candidates", (json_int_t)report->candidates, "top", (json_int_t)report->top,
-        "hub", "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
+        psal_similarity_name(report->compared->search.similarity), "statistics",
+        psal_json_string(report->compared->statistics_name), "entries", (json_int_t)report->compared->entries,
+        "candidates", (json_int_t)report->compared->search.candidate_count, "top", (json_int_t)report->top, "hub",
+        "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
         (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
         "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries, "skipped",
-        psal_skipped_json(skipped));
-    if (report->computation)
-        good = json_object_set_new(root, "settings", psal_computation_json(report->computation)) == 0 && good;
+        psal_skipped_json(&report->compared->skipped));
+    if (report->compared->known)
+        good = json_object_set_new(root, "settings", psal_computation_json(&report->compared->computation)) == 0 &&
+               good;
     psal_status status = good && root ? psal_json_write(root, stdout, err)
                                       : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     json_decref(root);
@@ -221,155 +206,40 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
 
 /* ---- contact sheet ---- */
 
-#define SHEET_TILES 1000
-#define THUMBNAIL 256 /* the longer side, in pixels: what the figure shows */
-
-static psal_status shrink(psal_image *image, psal_error *err) {
-    int longer = image->width > image->height ? image->width : image->height;
-    if (longer <= THUMBNAIL) return PSAL_OK;
-    psal_image small = PSAL_IMAGE_INIT;
-    int width = (int)((int64_t)image->width * THUMBNAIL / longer),
-        height = (int)((int64_t)image->height * THUMBNAIL / longer);
-    psal_status status = psal_resize(image, width > 0 ? width : 1, height > 0 ? height : 1, &small, err);
-    if (status != PSAL_OK) return status;
-    psal_image_free(image);
-    *image = small;
-    return PSAL_OK;
-}
-
-/* The sample that the store calls `path`: usually number `sample` of the data set it was made from. */
-static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, const char *path, size_t *index,
-                                   psal_error *err) {
-    size_t count = psal_dataset_count(dataset);
-    for (size_t i = 0; i <= count; i++) {
-        size_t at = i == 0 ? (size_t)sample : i - 1;
-        const char *file = at < count ? psal_dataset_path(dataset, at) : NULL;
-        if (at < count && (strcmp(psal_dataset_name(dataset, at), path) == 0 || (file && strcmp(file, path) == 0))) {
-            *index = at;
-            return PSAL_OK;
-        }
-    }
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the data set is called %s, as the store's table says", path);
-}
-
-static psal_status load_thumbnail(const psal_dataset *dataset, int64_t sample, const char *path, psal_image *image,
-                                  psal_error *err) {
-    size_t index = 0;
-    psal_status status;
-    if (dataset && sample >= 0) {
-        status = find_in_dataset(dataset, sample, path, &index, err);
-        if (status == PSAL_OK) status = psal_dataset_load(dataset, index, image, err);
-    } else {
-        status = psal_image_load(path, 0, image, err);
-    }
-    return status == PSAL_OK ? shrink(image, err) : status;
-}
-
-/* What stands for a picture that cannot be read. */
-static psal_status make_grey(psal_image *image, psal_error *err) {
-    psal_status status = psal_image_alloc(THUMBNAIL, THUMBNAIL, image, err);
-    if (status == PSAL_OK) memset(image->rgb, 200, (size_t)3 * THUMBNAIL * THUMBNAIL);
-    return status;
-}
-
-/* Remember a picture that cannot be read; a sample may be the neighbour of many. */
-static psal_status skip_picture(psal_skipped *skipped, const char *name, const psal_error *why, psal_error *err) {
-    for (size_t i = 0; i < skipped->count; i++)
-        if (strcmp(skipped->at[i].name, name) == 0) return PSAL_OK;
-    return psal_skipped_add(skipped, name, why, err);
-}
-
-typedef struct sheet {
-    psal_skipped *skipped; /* or NULL */
-    const psal_neighbor_report *report;
-    const psal_dataset *dataset;
-    psal_sheet_tile tiles[SHEET_TILES];
-    psal_image images[SHEET_TILES];
-    char headings[SHEET_TILES][48];
-    size_t count;
-} sheet;
-
-static psal_status add_tile(sheet *s, int64_t sample, const psal_profile_record *record, double similarity,
-                            psal_error *err) {
-    psal_error bad = PSAL_ERROR_INIT;
-    psal_status status = load_thumbnail(s->dataset, sample, record->path, &s->images[s->count], &bad);
-    if (status != PSAL_OK) {
-        psal_skipped_error(&bad, record->path, !s->skipped);
-        if (err) *err = bad;
-        if (!s->skipped || !psal_skippable(&bad)) return status;
-        status = skip_picture(s->skipped, record->path, &bad, err);
-        if (status == PSAL_OK) status = make_grey(&s->images[s->count], err);
-        if (status != PSAL_OK) return status;
-    }
-    const psal_image *image = &s->images[s->count];
-    const psal_labels *labels = s->report->labels;
-    s->tiles[s->count] = (psal_sheet_tile){.rgb = image->rgb,
-                                           .height = image->height,
-                                           .width = image->width,
-                                           .heading = s->headings[s->count],
-                                           .similarity = similarity,
-                                           .true_name = record->label < 0 ? NULL
-                                                                          : psal_labels_name(labels, record->label),
-                                           .predicted_name = psal_labels_name(labels, record->predicted),
-                                           .correct = record->label == record->predicted};
-    s->count++;
-    return PSAL_OK;
-}
-
-static psal_status fill_sheet(sheet *s, int64_t queries, psal_error *err) {
-    const psal_neighbor_report *report = s->report;
+static psal_status fill_sheet(psal_contact_sheet *sheet, const psal_neighbor_report *report, int64_t queries,
+                              psal_error *err) {
     psal_status status = PSAL_OK;
     for (int64_t q = 0; q < queries && status == PSAL_OK; q++) {
         int64_t sample, rank = 0;
+        char heading[48] = "query";
         const psal_profile_record *query = query_of(report, q, &sample);
-        if (sample >= 0)
-            snprintf(s->headings[s->count], sizeof s->headings[0], "query: sample %" PRId64, sample);
-        else
-            snprintf(s->headings[s->count], sizeof s->headings[0], "query");
-        status = add_tile(s, sample, query, NAN, err);
+        if (sample >= 0) snprintf(heading, sizeof heading, "query: sample %" PRId64, sample);
+        status = psal_contact_sheet_add(sheet, sample, query, heading, true, NAN, err);
         FOR_NEIGHBORS(report, q, n) {
-            if (status != PSAL_OK || s->count == SHEET_TILES) break;
-            snprintf(s->headings[s->count], sizeof s->headings[0], "%" PRId64, ++rank);
-            status = add_tile(s, n->sample, record_of(report, n), n->similarity, err);
+            if (status != PSAL_OK) break;
+            snprintf(heading, sizeof heading, "%" PRId64, ++rank);
+            status = psal_contact_sheet_add(sheet, n->sample, record_of(report, n), heading, false, n->similarity, err);
         }
     }
     return status;
 }
 
-psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const char *path, const char *spec,
-                                      int64_t *shown, psal_skipped *skipped, psal_error *err) {
-    sheet *s = calloc(1, sizeof *s);
-    if (!s) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+psal_status psal_neighbor_write_sheet(const psal_neighbor_report *report, const char *path,
+                                      psal_compared_store *compared, int64_t *shown, psal_error *err) {
+    psal_contact_sheet *sheet = psal_contact_sheet_new(compared, err);
+    if (!sheet) return psal_error_status(err);
     /* Every query has a row of its own, so all must have equally many neighbours: they do, but for the last ones'
      * lack. */
-    int64_t row = report->top < report->candidates ? report->top + 1 : report->candidates + 1;
-    int64_t queries = SHEET_TILES / row < 1 ? 1 : SHEET_TILES / row;
+    const int64_t candidates = compared->search.candidate_count;
+    const int64_t row = report->top < candidates ? report->top + 1 : candidates + 1;
+    int64_t queries = PSAL_SHEET_TILES / row < 1 ? 1 : PSAL_SHEET_TILES / row;
     if (queries > report->query_count) queries = report->query_count;
-    /* The figure's height is limited, too: about 190 points a row. */
-    if (queries > 40) queries = 40;
+    if (queries > PSAL_SHEET_ROWS) queries = PSAL_SHEET_ROWS;
     *shown = queries;
-    psal_dataset *dataset = spec ? psal_open_list(spec, report->labels, skipped != NULL, NULL, err) : NULL;
-    psal_status status = spec && !dataset ? psal_error_status(err) : PSAL_OK;
-    s->report = report;
-    s->skipped = skipped;
-    s->dataset = dataset;
-    if (status == PSAL_OK) status = fill_sheet(s, queries, err);
-    if (status == PSAL_OK) {
-        char subtitle[1024], line[512] = "";
-        if (report->computation) psal_computation_line(report->computation, line);
-        snprintf(subtitle, sizeof subtitle, "%s similarity of %" PRId64 " entries, among %" PRId64 " samples%s%s",
-                 psal_similarity_name(report->similarity), report->entries, report->candidates, *line ? "; " : "",
-                 line);
-        psal_sheet_figure figure = {.title = "Nearest neighbours in saliency space",
-                                    .subtitle = subtitle,
-                                    .record = report->record,
-                                    .tiles = s->tiles,
-                                    .tile_count = s->count,
-                                    .columns = queries > 1 ? (size_t)row : 0};
-        status = psal_sheet_figure_write(&figure, path, err);
-    }
-    for (size_t i = 0; i < s->count; i++) psal_image_free(&s->images[i]);
-    psal_dataset_free(dataset);
-    free(s);
+    psal_status status = fill_sheet(sheet, report, queries, err);
+    if (status == PSAL_OK)
+        status = psal_contact_sheet_write(sheet, "Nearest neighbours in saliency space", queries > 1 ? (size_t)row : 0,
+                                          path, err);
+    psal_contact_sheet_free(sheet);
     return status;
 }

@@ -10,10 +10,10 @@ static const uint8_t *plain(int height, int width, uint8_t r, uint8_t g, uint8_t
 }
 
 static psal_status write_simple(const char *path, psal_error *err) {
-    const psal_sheet_tile tiles[] = {
-        {plain(40, 40, 200, 10, 10), 40, 40, "query", "shark", "whale", false, NAN},
-        {plain(64, 32, 10, 200, 10), 64, 32, "1", "tench, Tinca tinca and many more names of it", "tench", true, 0.91},
-        {plain(10, 60, 10, 10, 200), 10, 60, "2", HOSTILE, HOSTILE, false, -0.5}};
+    const psal_sheet_tile tiles[] = {{plain(40, 40, 200, 10, 10), 40, 40, "query", "shark", "whale", false, NAN, true},
+                                     {plain(64, 32, 10, 200, 10), 64, 32, "1",
+                                      "tench, Tinca tinca and many more names of it", "tench", true, 0.91, false},
+                                     {plain(10, 60, 10, 10, 200), 10, 60, "2", HOSTILE, HOSTILE, false, -0.5, false}};
     psal_sheet_figure figure = {"Neighbours", NULL, tiles, 3, 2, NULL};
     return psal_sheet_figure_write(&figure, path, err);
 }
@@ -53,7 +53,7 @@ START_TEST(test_extremes) {
     psal_sheet_tile *tiles = calloc(MANY, sizeof *tiles);
     char *text = long_text(1000);
     for (int i = 0; i < MANY; i++)
-        tiles[i] = (psal_sheet_tile){plain(1, 1, 1, 2, 3), 1, 1, text, text, text, false, 1e300};
+        tiles[i] = (psal_sheet_tile){plain(1, 1, 1, 2, 3), 1, 1, text, text, text, false, 1e300, false};
     psal_error err = PSAL_ERROR_INIT;
     static const size_t sizes[][2] = {{1, 0}, {2, 100}, {60, 0}};
     for (int i = 0; i < 3; i++) {
@@ -74,7 +74,7 @@ END_TEST
 START_TEST(test_refused) {
     psal_error err = PSAL_ERROR_INIT;
     const char *path = in_scratch("s.png");
-    psal_sheet_tile tile = {plain(1, 1, 1, 2, 3), 1, 1, NULL, NULL, NULL, false, INFINITY};
+    psal_sheet_tile tile = {plain(1, 1, 1, 2, 3), 1, 1, NULL, NULL, NULL, false, INFINITY, false};
     psal_sheet_figure figure = {NULL, NULL, &tile, 1, 0, NULL};
     ck_assert_int_eq(psal_sheet_figure_write(&figure, path, &err), PSAL_ERR_NUMERIC);
     tile.similarity = 0;

@@ -109,6 +109,56 @@ START_TEST(test_definitions) {
 }
 END_TEST
 
+/* Of 90 mistakes 60 are drawn: the others join as their mean similarities say. */
+START_TEST(test_extension) {
+    enum { DRAWN = 60, REST = COUNT - DRAWN };
+    int64_t drawn[DRAWN], others[REST];
+    float some[DRAWN * DRAWN], to_kinds[REST * GROUPS];
+    psal_error err = PSAL_ERROR_INIT;
+    plant(4, 2);
+    for (int i = 0; i < COUNT; i++) *(i % 3 < 2 ? &drawn[i / 3 * 2 + i % 3] : &others[i / 3]) = i;
+    for (int i = 0; i < DRAWN * DRAWN; i++) some[i] = similarities[drawn[i / DRAWN] * COUNT + drawn[i % DRAWN]];
+    psal_kinds *kinds = psal_kinds_find(DRAWN, some, GROUPS, &err);
+    ck_assert_int_eq(kinds->kinds, GROUPS);
+    psal_neighbor_options options = compared();
+    ck_assert_int_eq(
+        psal_neighbors_of_groups(&source, &options, drawn, kinds->kind, DRAWN, GROUPS, others, REST, to_kinds, &err),
+        PSAL_OK);
+    float least[GROUPS];
+    int before[DRAWN], joined = 0;
+    memcpy(before, kinds->kind, sizeof before);
+    for (int k = 0; k < GROUPS; k++) {
+        least[k] = 2;
+        for (int i = 0; i < DRAWN; i++)
+            if (kinds->kind[i] == k) least[k] = fminf(least[k], kinds->central[i]);
+    }
+    ck_assert_int_eq(psal_kinds_extend(kinds, COUNT, drawn, to_kinds, &err), PSAL_OK);
+    ck_assert_int_eq(kinds->count, COUNT);
+    ck_assert_int_eq(kinds->first[0], 0);
+    for (int i = 0; i < DRAWN; i++) ck_assert_int_eq(kinds->kind[drawn[i]], before[i]);
+    for (int i = 0; i < REST; i++) {
+        int best = 0;
+        for (int k = 0; k < GROUPS; k++) {
+            double mean = 0;
+            int members = 0;
+            for (int d = 0; d < DRAWN; d++)
+                if (before[d] == k) {
+                    mean += similarities[others[i] * COUNT + drawn[d]];
+                    members++;
+                }
+            ck_assert_double_eq_tol(to_kinds[i * GROUPS + k], mean / members, 1e-6);
+            if (to_kinds[i * GROUPS + k] > to_kinds[i * GROUPS + best]) best = k;
+        }
+        const bool near = to_kinds[i * GROUPS + best] >= least[best];
+        ck_assert_int_eq(kinds->kind[others[i]], near ? best : -1);
+        ck_assert(isnan(kinds->own[others[i]]));
+        joined += near;
+    }
+    ck_assert_int_gt(joined, REST / 2);
+    psal_kinds_free(kinds);
+}
+END_TEST
+
 /* Two tight pairs of triples and a point between: its silhouette by hand. */
 START_TEST(test_silhouette_by_hand) {
     static const double angle[7] = {0, 0.02, 0.04, 1.5, 1.52, 1.54, 0.7};
@@ -160,7 +210,8 @@ END_TEST
 START_TEST(test_guilty_filters) {
     plant(5, 2);
     static psal_kind_filter filters[GROUPS][LENGTH];
-    int64_t samples[COUNT], guilty[GROUPS];
+    int64_t samples[COUNT];
+    psal_kind_guilt guilt[GROUPS];
     psal_error err = PSAL_ERROR_INIT;
     for (int i = 0; i < COUNT; i++) {
         samples[i] = i;
@@ -169,10 +220,10 @@ START_TEST(test_guilty_filters) {
     planted[0] = -1; /* single: one of the others of every kind */
     psal_neighbor_options options = compared();
     ck_assert_int_eq(
-        psal_kind_filters(&source, &options, samples, planted, COUNT, GROUPS, LENGTH, filters[0], guilty, &err),
+        psal_kind_filters(&source, &options, samples, planted, COUNT, GROUPS, LENGTH, filters[0], guilt, &err),
         PSAL_OK);
     for (int k = 0; k < GROUPS; k++) {
-        int64_t below = 0;
+        int64_t below = 0, before_median = 0;
         bool seen[LENGTH] = {false};
         for (int f = 0; f < LENGTH - 1; f++) {
             const psal_kind_filter *filter = &filters[k][f];
@@ -198,19 +249,22 @@ START_TEST(test_guilty_filters) {
             ck_assert_double_eq_tol(filter->p, fmin(1, LENGTH * psal_student_tail(t, freedom)), 1e-4);
             ck_assert_double_eq_tol(filter->d, (mean[1] - mean[0]) / sqrt(pooled), 1e-5);
             if (f) ck_assert(filter->t <= filters[k][f - 1].t);
-            below += filter->p < PSAL_KIND_FILTERS_LEVEL;
             if (f < OWN) ck_assert_int_eq(e / OWN, k);
+            if (filter->p >= PSAL_KIND_FILTERS_LEVEL) continue;
+            below++;
+            before_median += e < guilt[k].median;
         }
         ck_assert_int_eq(filters[k][LENGTH - 1].entry, -1);
-        ck_assert_int_eq(guilty[k], below);
-        ck_assert_int_ge(guilty[k], OWN / 2);
+        ck_assert_int_eq(guilt[k].count, below);
+        ck_assert_int_ge(below, OWN / 2);
+        ck_assert_int_eq(before_median, (below - 1) / 2);
     }
     int alone[COUNT] = {0}; /* one kind of all: nothing to compare with */
-    ck_assert_int_eq(psal_kind_filters(&source, &options, samples, alone, COUNT, 1, 2, filters[0], guilty, &err),
+    ck_assert_int_eq(psal_kind_filters(&source, &options, samples, alone, COUNT, 1, 2, filters[0], guilt, &err),
                      PSAL_OK);
     ck_assert_int_eq(filters[0][0].entry, -1);
     profiles[17][3] = NAN;
-    ck_assert_int_eq(psal_kind_filters(&source, &options, samples, planted, COUNT, GROUPS, 2, filters[0], guilty, &err),
+    ck_assert_int_eq(psal_kind_filters(&source, &options, samples, planted, COUNT, GROUPS, 2, filters[0], guilt, &err),
                      PSAL_ERR_NUMERIC);
     ck_assert_msg(strstr(err.message, "sample 17") != NULL, "%s", err.message);
 }
@@ -222,6 +276,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_planted);
     tcase_add_test(tests, test_definitions);
+    tcase_add_test(tests, test_extension);
     tcase_add_test(tests, test_silhouette_by_hand);
     tcase_add_test(tests, test_few);
     tcase_add_test(tests, test_guilty_filters);

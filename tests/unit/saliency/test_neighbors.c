@@ -249,10 +249,10 @@ START_TEST(test_statistics_are_those_of_two_passes) {
             for (int i = 0; i < 100; i++) {
                 double norm = 0;
                 for (int l = 0; l < LENGTH; l++) norm += (double)profiles[2 * i + 1][l] * profiles[2 * i + 1][l];
-                const double s = profiles[2 * i + 1][j];
-                value[i] = similarity == PSAL_SIMILARITY_ROOTS                    ? sqrt(s)
-                           : similarity == PSAL_SIMILARITY_NORMALIZED && norm > 0 ? s / sqrt(norm)
-                                                                                  : s;
+                const double naive = profiles[2 * i + 1][j];
+                value[i] = similarity == PSAL_SIMILARITY_ROOTS                    ? sqrt(naive)
+                           : similarity == PSAL_SIMILARITY_NORMALIZED && norm > 0 ? naive / sqrt(norm)
+                                                                                  : naive;
                 sum += value[i];
             }
             for (int i = 0; i < 100; i++) squares += (value[i] - sum / 100) * (value[i] - sum / 100);
