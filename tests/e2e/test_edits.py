@@ -149,7 +149,7 @@ def test_rows():
     check("the last layer is ranked", {row["layer"] for row in answer["top_filters"]} >= {"fc.weight", "conv1.weight"}, answer["settings"])
     for program, more in (("psal-prune", ("--how", "channel")), ("psal-prune", ("--how", "noise", "--noise-scale", 0.5)),
                           ("psal-finetune", ("--relative", 0.1))):
-        words = (program, *rows, "--stats", stats, "--data", listing, "-k", "1,7,1150", "--right", 3, *more)
+        words = (program, *rows, "--stats", stats, "--data", listing, "--first", 2, "-k", "1,7,1150", "--right", 3, *more)
         results = [run(*words, "--json", "--quiet", "--threads", threads) for threads in (1, 3)]
         check(f"{program} {more}", results[0].returncode == 0 and results[0].stdout == results[1].stdout
               and json.loads(results[0].stdout)["settings"]["aggregation"] == "row", results[0].stderr)
@@ -290,13 +290,13 @@ def test_photo_and_data_set():
 def test_store():
     """A store of psal-stats spares the network: of float32 the same numbers; what is not of the same is refused"""
     data, stores = ("--data", samples / "labels.csv"), {}
-    for kind in ("float32", "float16"):
+    for kind in ("float32", "scaled-float16"):
         stores[kind] = scratch / f"{kind}.npy"
         done = run("psal-stats", *data, "--out", scratch / "s.st", "--profiles", stores[kind], "--profile-type", kind, "--quiet")
         check("psal-stats", done.returncode == 0, done.stderr)
     for program in ("psal-prune", "psal-finetune"):
         words = (program, *data, "-k", "1,40", "--right", 5, "--json")
-        computed, exact, half = (run(*words, *more) for more in ((), ("--store", stores["float32"]), ("--store", stores["float16"])))
+        computed, exact, half = (run(*words, *more) for more in ((), ("--store", stores["float32"]), ("--store", stores["scaled-float16"])))
         results = [json.loads(done.stdout or "{}") for done in (computed, exact, half)]
         check(f"{program}: recorded", [result["settings"].pop("profiles", None) for result in results] == [None, "float32", "float16"])
         check(f"{program}: the same numbers", results[0] == results[1], exact.stderr)
