@@ -137,7 +137,8 @@ void psal_project_show(const psal_project *project, const psal_options *options)
     psal_print(stdout, "project    %s\n", project ? project->path : "none");
     if (project && *project->fingerprint)
         psal_print(stdout, "weights    with the fingerprint %s\n", project->fingerprint);
-    printf("\n  %-20s  %-12s  %s\n", "option", "from", "value");
+    psal_print(stdout, "\n");
+    psal_print(stdout, "  %-20s  %-12s  %s\n", "option", "from", "value");
     for (size_t i = 0; i < psal_program_option_count(program); i++) {
         static const char *const from[] = {"", "default", "project", "command line"};
         const psal_option *option = psal_program_option(program, i);
@@ -154,7 +155,8 @@ void psal_project_show(const psal_project *project, const psal_options *options)
         if (is_missed(&project->values[i], options))
             psal_print(stdout, "  --%-18s  %-12s  %s\n", project->values[i].name, "left aside",
                        project->values[i].aside);
-    printf("\nWhat is not listed is not set: read from the checkpoint, found beside it, or off.\n");
+    psal_print(stdout, "\n");
+    psal_print(stdout, "What is not listed is not set: read from the checkpoint, found beside it, or off.\n");
 }
 
 psal_status psal_project_check_weights(const psal_options *options, const char *path, const char *fingerprint,

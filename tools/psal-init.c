@@ -191,14 +191,24 @@ static char *seen_from_project(const init *r, const char *path, psal_error *err)
     return text;
 }
 
+static psal_status set_text(json_t *object, const char *key, const char *text, psal_error *err) {
+    json_object_set_new(object, key, json_string(text));
+    if (json_object_get(object, key)) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a project file holds names in UTF-8 only", text);
+}
+
 static psal_status set_path(const init *r, json_t *object, const char *key, const char *path, psal_error *err) {
     char *text = seen_from_project(r, path, err);
-    if (!text && err->status != PSAL_OK) return psal_error_status(err);
-    json_object_set_new(object, key, text ? json_string(text) : NULL);
-    const bool set = json_object_get(object, key) != NULL;
+    if (!text)
+        return err->status != PSAL_OK ? psal_error_status(err) : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_status status = set_text(object, key, text, err);
     free(text);
-    if (set) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: a project file holds names in UTF-8 only", path);
+    return status;
+}
+
+static const char *file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 /* "idx:A,B" and the like stay as they are: with --out elsewhere they must be absolute. */
@@ -209,8 +219,7 @@ static psal_status set_data(const init *r, json_t *object, psal_error *err) {
     if (strchr(r->path, '/') && !strstr(data, ":/"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--data %s: with --out in another folder its paths must be absolute",
                          data);
-    json_object_set_new(object, "data", json_string(data));
-    return PSAL_OK;
+    return set_text(object, "data", data, err);
 }
 
 /* What the command line says of the network beside the file. */
@@ -241,8 +250,8 @@ static json_t *project_of(const init *r, psal_error *err) {
     json_object_set_new(object, "labels", labels);
     json_object_set_new(object, "preprocess", psal_json_string(r->trials.at[0].text));
     if (status == PSAL_OK) status = set_data(r, object, err);
-    if (status == PSAL_OK) status = set_path(r, object, "stats", r->stats, err);
-    if (status == PSAL_OK && r->request.profiles) status = set_path(r, object, "store", r->store, err);
+    if (status == PSAL_OK) status = set_text(object, "stats", file_name(r->stats), err); /* beside the project */
+    if (status == PSAL_OK && r->request.profiles) status = set_text(object, "store", file_name(r->store), err);
     if (status == PSAL_OK) return object;
     json_decref(object);
     return NULL;

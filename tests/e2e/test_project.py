@@ -220,6 +220,13 @@ def test_elsewhere():
     """--project from another folder; and a folder that was moved as a whole"""
     done = in_project("psal-run", "--project", project / "psal.json", "-i", bag, "-l", "bag", "--out", scratch / "out", cwd=scratch)
     check("from another folder", done.returncode == 0, said(done))
+    (scratch / "sub").mkdir()
+    done = run_text("psal-init", "--weights", network, "--data", samples / "labels.csv", "--out", "sub/p.json", "--quiet", cwd=scratch)
+    contents = json.loads((scratch / "sub" / "p.json").read_text())
+    check("what is made lies beside the file", done.returncode == 0 and contents["stats"] == "p_stats.safetensors" and
+          contents["store"] == "p_store.npy" and os.path.isabs(contents["weights"]), contents)
+    done = run_text("psal-neighbors", "--project", "sub/p.json", "--query", "1", "--top", "1", cwd=scratch)
+    check("and is found", done.returncode == 0, said(done))
     moved = scratch / "moved"
     shutil.copytree(project, moved)
     relative = os.path.relpath(moved / "psal.json", root)
