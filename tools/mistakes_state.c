@@ -313,18 +313,30 @@ bool psal_mistakes_state_finished(const psal_mistakes_state *s) {
     return true;
 }
 
-/* After a signal those that have not begun are left. */
+/* After a signal, or when the file cannot be written, those that have not begun are left. */
+static bool stops(const psal_mistakes_state *s) {
+    psal_status unsaved;
+#pragma omp atomic read
+    unsaved = s->unsaved.status;
+    return *s->path && (unsaved != PSAL_OK || psal_program_interrupted());
+}
+
 static psal_status do_one(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     psal_mistakes_state *s = data;
-    if (s->done[i] || i < s->first || i >= s->end || (*s->path && psal_program_interrupted())) return PSAL_OK;
+    if (s->done[i] || i < s->first || i >= s->end || stops(s)) return PSAL_OK;
     psal_status status = s->work(s->work_data, worker, i, err);
     if (status != PSAL_OK || !*s->path) return status;
 #pragma omp critical(psal_mistakes_state)
     {
+        psal_error why = PSAL_ERROR_INIT;
         s->done[i] = true;
-        if (psal_seconds() - s->saved_at >= psal_options_double(s->options, "save-every")) status = save(s, err);
+        if (psal_seconds() - s->saved_at >= psal_options_double(s->options, "save-every") && save(s, &why) != PSAL_OK) {
+            memcpy(s->unsaved.message, why.message, sizeof why.message);
+#pragma omp atomic write
+            s->unsaved.status = why.status;
+        }
     }
-    return status;
+    return PSAL_OK;
 }
 
 psal_status psal_mistakes_state_run(psal_mistakes_state *s, psal_mistakes_work work, void *data, psal_error *err) {
@@ -334,15 +346,20 @@ psal_status psal_mistakes_state_run(psal_mistakes_state *s, psal_mistakes_work w
     if (*s->path) psal_program_stop_on_signal();
     psal_status status = psal_mistakes_each(s->mistakes, "mistakes", do_one, s, err);
     if (!*s->path) return status;
-    psal_error unsaved = PSAL_ERROR_INIT;
-    const bool saved = save(s, &unsaved) == PSAL_OK;
-    if (status == PSAL_OK && !saved) return psal_fail(err, unsaved.status, "%s", unsaved.message);
-    if (status == PSAL_OK && psal_mistakes_state_finished(s)) return PSAL_OK;
-    if (!saved) psal_print(stderr, "%s: the work so far could not be saved: %s\n", s->program, unsaved.message);
+    psal_error last = PSAL_ERROR_INIT;
+    const bool saved = save(s, &last) == PSAL_OK;
+    if (saved && status == PSAL_OK && psal_mistakes_state_finished(s)) return PSAL_OK;
+    if (status == PSAL_OK) {
+        const psal_error *why = !saved ? &last : &s->unsaved;
+        status = why->status != PSAL_OK ? psal_fail(err, why->status, "%s", why->message)
+                                        : psal_fail(err, PSAL_ERR_CANCELLED, "interrupted");
+    } else if (!saved) {
+        psal_print(stderr, "%s: the work so far could not be saved: %s\n", s->program, last.message);
+    }
     if (s->saved)
         psal_print(stderr, "%s: %zu of %zu mistakes are kept in %s; --resume goes on from there\n", s->program,
                    s->saved, s->end - s->first, s->path);
-    return status == PSAL_OK ? psal_fail(err, PSAL_ERR_CANCELLED, "interrupted") : status;
+    return status;
 }
 
 void psal_mistakes_state_print_part(const psal_mistakes_state *s) {

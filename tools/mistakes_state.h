@@ -49,6 +49,7 @@ typedef struct psal_mistakes_state {
     uint64_t data;               /* psal_dataset_fingerprint */
     double saved_at;
     size_t saved;            /* subjects that the file has */
+    psal_error unsaved;      /* why the file could not be written while it ran; status PSAL_OK: it could */
     psal_mistakes_work work; /* while it runs: of the caller */
     void *work_data;
 } psal_mistakes_state;

@@ -53,6 +53,13 @@ def said(path):
     return "".join(line for line in path.read_bytes().decode(errors="replace").splitlines(True) if "mostly chance" not in line)
 
 
+def is_whole(data):
+    """A safetensors file with all its bytes: what was measured so far"""
+    start = 8 + int.from_bytes(data[:8], "little")
+    tensors = [entry for name, entry in json.loads(data[8:start]).items() if name != "__metadata__"]
+    return start + max(entry["data_offsets"][1] for entry in tensors) == len(data)
+
+
 class Sweep:
     def __init__(self, options, scratch):
         self.tools, self.source, self.library = options.tools, options.source, options.library
@@ -162,6 +169,8 @@ class Sweep:
             ("prune", "psal-prune", (*network, "-d", "in/list.csv", "-k", "1,3", "-c", "salient,random", "--draws", "1", "--csv",
                                      "out/t.csv", "--samples", "out/s.csv", "-f", "out/f.svg", "--json"), None),
             ("prune save", "psal-prune", (*network, *image, "-k", "3", "-c", "salient", "--save", "out/w.safetensors"), None),
+            ("prune state", "psal-prune", (*network, "-d", "in/list.csv", "--first", "3", "-k", "1", "-c", "salient", "--store", "in/p.npy",
+                                           "--state", "out/state.safetensors", "--save-every", "0", "--csv", "out/t.csv", "-t", "1"), None),
             ("check ablate", "psal-check", ("ablate", *network, "-d", "in/list.csv", "--filters", "3", "--csv", "out/t.csv", "--samples",
                                             "out/s.csv", "-f", "out/f.svg"), None),
             ("check mask", "psal-check", ("mask", *network, *image, "--percent", "5", "--draws", "1", "--csv", "out/t.csv", "--samples",
@@ -172,6 +181,8 @@ class Sweep:
                                            "--samples", "out/s.csv", "-f", "out/f.pdf", "--json"), None),
             ("finetune save", "psal-finetune", (*network, *image, "-k", "5", "-c", "salient", "--save", "out/w.safetensors",
                                                 "--save-delta", "out/d.safetensors"), None),
+            ("finetune group", "psal-finetune", (*network, "--group", "in/list.csv", "-d", "in/folder", "-k", "3", "-c", "salient", "--csv",
+                                                 "out/t.csv", "--save-delta", "out/d.safetensors"), None),
             ("neighbors", "psal-neighbors", ("--store", "in/p.npy", "-s", "in/s.safetensors", "--query", "0,2", "--csv", "out/n.csv",
                                              "--sheet", "out/n.png", "--data", "in/list.csv"), None),
             ("neighbors image", "psal-neighbors", (*network[:2], "--store", "in/p.npy", *image, "--json"), None),
@@ -251,7 +262,8 @@ class Sweep:
         if any(name.endswith(".part") for name in left):
             return "temporary file left", f"status {status}, left {left}: {error}"
         half = [name for name in made if name in wanted[3] and made[name] not in (wanted[3][name], given.get(name))
-                and not (name == "summary.csv" and wanted[3][name].startswith(made[name]))]  # of what is finished
+                and not (name == "summary.csv" and wanted[3][name].startswith(made[name]))  # of what is finished
+                and not (name == "state.safetensors" and is_whole(made[name]))]
         if half or left:
             return "half-written", f"status {status}, {half or left}: {error}"
         if said.startswith("libgomp: "):
