@@ -50,8 +50,8 @@ typedef struct psal_entry_range {
 
 typedef struct psal_neighbor_options {
     psal_similarity similarity;
-    /* [length], of the naive profiles, for `normalized` of the normalized ones, for `roots` of the roots; std at or below
-     * 1e-14 counts as 1 */
+    /* [length], of the naive profiles, for `normalized` of the normalized ones, for `roots` of the roots; std at or
+     * below 1e-14 counts as 1 */
     const double *mean, *std;
     const psal_entry_range *ranges; /* compare these entries only (increasing, not overlapping); NULL: all */
     int64_t range_count;
