@@ -274,7 +274,7 @@ static psal_status refuse_others(const psal_options *options, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "merge has no option --%s: the parts say what was computed", other);
     if (!psal_options_has(options, "figures") && (other = psal_options_given_of(options, joins, false)))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing in merge without --figures", other);
-    if (psal_options_has(options, "data") && !psal_options_has(options, "records") &&
+    if (psal_options_given(options, "data") && !psal_options_has(options, "records") &&
         !psal_options_has(options, "profiles"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--data does nothing in merge without --records or --profiles");
     return PSAL_OK;

@@ -158,7 +158,12 @@ def test_taken():
     for program, arguments in (("psal-check", ("ablate", "-i", picture, "-l", "bag", "--filters", "10")),
                                ("psal-check", ("ablate", "--first", "1", "--filters", "10")), ("psal-prune", ("--k", "1", "--first", "1")),
                                ("psal-neighbors", ("--query", "0", "--top", "1")), ("psal-neighbors", ("-i", picture, "-l", "bag")),
-                               ("psal-stats", ("--out", "s2.safetensors",)), ("psal-convert", ("my.safetensors", "c.safetensors"))):
+                               ("psal-stats", ("--out", "s2.safetensors",)),
+                               ("psal-stats", ("--out", "p.safetensors", "--shard", "1/2")),
+                               ("psal-stats", ("--out", "p.safetensors", "--shard", "2/2")),
+                               ("psal-stats", ("merge", "p.safetensors", "p.part-1-of-2.safetensors", "p.part-2-of-2.safetensors")),
+                               ("psal-check", ("mask", "--box", "2,2,9,9", "-i", picture, "-l", "bag", "--fill-image", picture)),
+                               ("psal-convert", ("my.safetensors", "c.safetensors"))):
         done = in_project(program, *arguments)
         check(f"{program} {' '.join(arguments)}", done.returncode == 0, said(done))
     converted = run_text("psal-run", "-w", scratch / "project" / "c.safetensors", "-i", bag, "-l", "bag", "--mode", "naive", "--out", "out")
