@@ -107,6 +107,7 @@ def test_signal():
         size = (place / "s.st").stat().st_size
         process = start(*words, "--resume")
         check(f"{program}: goes on", wait_for(lambda: (place / "s.st").stat().st_size > size, process))
+        process.send_signal(signal.SIGSTOP)  # in the middle of its work, however busy the machine is
         other = run(*words, "--resume")
         check(f"{program}: two at once", other.returncode == 1 and len(lines_of(other.stderr.encode())) >= 1 and "s.st" in other.stderr,
               other.stderr)
