@@ -5,7 +5,7 @@
 static const net_family *const families[] = {&net_resnet,       &net_vgg,         &net_densenet,    &net_inception,
                                              &net_alexnet,      &net_squeezenet,  &net_googlenet,   &net_regnet,
                                              &net_mnasnet,      &net_mobilenetv2, &net_mobilenetv3, &net_efficientnet,
-                                             &net_shufflenetv2, &net_convnext,    &net_vit};
+                                             &net_shufflenetv2, &net_convnext,    &net_vit,         &net_resnet_timm};
 #define FAMILIES ((int)(sizeof families / sizeof *families))
 
 int net_arch_count(void) {

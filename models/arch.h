@@ -31,7 +31,7 @@ typedef struct net_family {
 
 extern const net_family net_resnet, net_vgg, net_densenet, net_inception, net_alexnet, net_squeezenet, net_googlenet,
     net_regnet, net_mnasnet, net_mobilenetv2, net_mobilenetv3, net_efficientnet, net_shufflenetv2, net_convnext,
-    net_vit;
+    net_vit, net_resnet_timm;
 
 int net_arch_count(void);
 const net_arch *net_arch_at(int index);

@@ -1,5 +1,6 @@
 #include "models/builder.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,27 @@ flow net_squeeze_excite(net *n, flow x, const char *name, int squeezed, net_func
     if (net_makes_nodes(n)) y.node = psal_adaptive_avg_pool2d(n->graph, x.node, 1, 1);
     y = net_apply(n, net_conv_bias_exact(n, y, "fc1", squeezed, same(1, 1)), activation);
     y = net_apply(n, net_conv_bias_exact(n, y, "fc2", x.channels, same(1, 1)), gate);
+    y = net_multiply(n, x, y);
+    net_leave(n);
+    return y;
+}
+
+flow net_channel_attention(net *n, flow x, const char *name) {
+    const int whole = (int)((log2(x.channels) + 1) / 2), odd = whole + 1 - whole % 2, around = odd > 3 ? odd : 3;
+    flow y = {PSAL_NO_NODE, x.channels, -1};
+    net_enter(n, "%s", name);
+    const int weight = list(n, "conv", "weight", PSAL_SHAPE(1, 1, around), false, 0);
+    set_rows(n, weight, -1);
+    set_layer(n, "conv");
+    if (net_makes_nodes(n)) {
+        const psal_conv2d_options options = {.padding_height = around / 2};
+        const int64_t images = psal_graph_shape(n->graph, x.node)->dim[0];
+        psal_node means = psal_reshape(n->graph, psal_adaptive_avg_pool2d(n->graph, x.node, 1, 1),
+                                       PSAL_SHAPE(images, 1, x.channels, 1));
+        psal_node filter = psal_reshape(n->graph, node_of(n, weight), PSAL_SHAPE(1, 1, around, 1));
+        y.node = psal_sigmoid(n->graph, psal_conv2d(n->graph, means, filter, &options));
+        y.node = psal_reshape(n->graph, y.node, PSAL_SHAPE(images, x.channels, 1, 1));
+    }
     y = net_multiply(n, x, y);
     net_leave(n);
     return y;

@@ -152,6 +152,10 @@ flow net_parameter(net *n, const char *name, psal_shape shape);
  * means by NAME.fc1, a 1x1 convolution to `squeezed` channels, `activation`, NAME.fc2 back, and `gate`. Both have
  * biases. */
 flow net_squeeze_excite(net *n, flow x, const char *name, int squeezed, net_function activation, net_function gate);
+/* Wang et al. 2020, "ECA-Net", figure 2: x times a sigmoid for each channel, of the means of the channels around it,
+ * weighted by NAME.conv [1, 1, k]; k follows from the channels (its equation 12, and at least 3), and beyond the first
+ * and the last there are zeros. */
+flow net_channel_attention(net *n, flow x, const char *name);
 /* Over the channels at each place (Ba et al. 2016). NAME.weight, NAME.bias. */
 flow net_layer_norm(net *n, flow x, const char *name, double epsilon);
 /* A fully connected layer for the channels at each place: NAME.weight [outputs, channels], NAME.bias. */

@@ -49,10 +49,13 @@ static const struct facts {{
             print(facts(arch, 1, 1000))
     for arch in networks.ARCHITECTURES:
         # A member that is another one at some width is taken for the first of them.
-        if arch in ("mnasnet0_5", "mnasnet0_75", "mnasnet1_3", "efficientnet_b2", "convnext_base", "convnext_large"):
+        if arch in ("mnasnet0_5", "mnasnet0_75", "mnasnet1_3", "efficientnet_b2", "convnext_base", "convnext_large") \
+                + networks.SMOOTH_RESNETS:
+            continue
+        if arch in networks.TIMM_RESNETS and arch not in networks.SMALLEST:
             continue
         print(facts(arch, 0.25, 10))
-        if not arch.startswith(("resnext", "regnet", "shufflenet", "vit")) and arch not in networks.IN_EIGHTS:
+        if "resnext" not in arch and not arch.startswith(("regnet", "shufflenet", "vit")) and arch not in networks.IN_EIGHTS:
             print(facts(arch, 0.08, 2))
     print("};")
 

@@ -14,6 +14,7 @@ The rules of the width multiplier (the same as psal's models/ follow):
 """
 import functools
 import math
+import re
 
 import torch
 import torchvision
@@ -33,10 +34,14 @@ RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnex
 VGGS = tuple(f"vgg{depth}{suffix}" for depth in (11, 13, 16, 19) for suffix in ("", "_bn"))
 FIRST = RESNETS + VGGS + tuple(DENSENETS) + ("inception_v3",)  # the families that all of the tests are run with
 CIFAR_RESNETS = tuple(f"resnet{depth}_cifar" for depth in (18, 34, 50, 101, 152))
-DEEP_RESNETS = {"resnet18d": (BasicBlock, (2, 2, 2, 2)), "resnet26d": (Bottleneck, (2, 2, 2, 2)),  # timm's
-                "resnet34d": (BasicBlock, (3, 4, 6, 3)), "resnet50d": (Bottleneck, (3, 4, 6, 3)),
-                "resnet101d": (Bottleneck, (3, 4, 23, 3)), "resnet152d": (Bottleneck, (3, 8, 36, 3)),
-                "resnet200d": (Bottleneck, (3, 24, 36, 3))}
+LAYERS = {10: (1, 1, 1, 1), 14: (1, 1, 1, 1), 18: (2, 2, 2, 2), 26: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3),
+          101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3), 269: (3, 30, 48, 8)}
+TIMM_RESNETS = tuple(f"{front}resnet{back}" for front, backs in (
+    ("", "18d 26d 34d 50d 101d 152d 200d 10t 14t 26t 50t"), ("se", "18 34 50 101 152 50t 152d 200d 269d"),
+    ("eca", "26t 50t 50d 101d 200d 269d light")) for back in backs.split()) + (
+    "seresnext26d_32x4d", "seresnext26t_32x4d", "seresnext50_32x4d", "seresnext101_32x4d", "seresnext101_32x8d",
+    "seresnext101_64x4d", "seresnext101d_32x8d", "ecaresnext26t_32x4d", "ecaresnext50t_32x4d")
+SMOOTH_RESNETS = ("resnetaa50d", "resnetaa101d", "seresnetaa50d", "seresnextaa101d_32x8d")  # tensors as of those without aa
 REGNETS = tuple(f"regnet_x_{size}" for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")) \
     + tuple(f"regnet_y_{size}" for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf", "128gf"))
 MNASNETS = {"mnasnet1_0": 1.0, "mnasnet0_5": 0.5, "mnasnet0_75": 0.75, "mnasnet1_3": 1.3}
@@ -51,14 +56,15 @@ CONVNEXTS = {"convnext_tiny": ((96, 192, 384, 768), (3, 3, 9, 3)), "convnext_sma
              "convnext_base": ((128, 256, 512, 1024), (3, 3, 27, 3)),
              "convnext_large": ((192, 384, 768, 1536), (3, 3, 27, 3))}  # Liu et al. 2022, section 3
 # One of each of the other families, the smallest, and the width at which tests run it.
-SMALLEST = {"alexnet": 0.25, "squeezenet1_1": 1, "googlenet": 0.5, "resnet18_cifar": 0.25, "resnet26d": 0.25,
+SMALLEST = {"alexnet": 0.25, "squeezenet1_1": 1, "googlenet": 0.5, "resnet18_cifar": 0.25, "resnet26d": 0.25, "seresnet18": 0.5,
+            "ecaresnet26t": 0.25,
             "regnet_x_400mf": 1, "mnasnet0_5": 1, "mobilenet_v2": 0.5,
             "mobilenet_v3_small": 1, "regnet_y_400mf": 1, "efficientnet_b0": 0.5, "efficientnet_v2_s": 0.25,
             "shufflenet_v2_x0_5": 1, "convnext_tiny": 0.25}
 VITS = {"vit_b_16": (16, 12, 12, 768, 3072), "vit_b_32": (32, 12, 12, 768, 3072), "vit_l_16": (16, 24, 16, 1024, 4096),
         "vit_l_32": (32, 24, 16, 1024, 4096), "vit_h_14": (14, 32, 16, 1280, 5120)}  # patch, layers, heads, channels, hidden
-ARCHITECTURES = FIRST + ("alexnet", "squeezenet1_0", "squeezenet1_1", "googlenet") + CIFAR_RESNETS + tuple(DEEP_RESNETS) \
-    + REGNETS + IN_EIGHTS + SHUFFLENETS + tuple(CONVNEXTS) + tuple(VITS)
+ARCHITECTURES = FIRST + ("alexnet", "squeezenet1_0", "squeezenet1_1", "googlenet") + CIFAR_RESNETS + TIMM_RESNETS \
+    + SMOOTH_RESNETS + REGNETS + IN_EIGHTS + SHUFFLENETS + tuple(CONVNEXTS) + tuple(VITS)
 
 
 def scale(channels, width):
@@ -85,8 +91,8 @@ def build(arch, num_classes=1000, width=1.0, variant="v1.5", bn_eps=None, transf
         model = getattr(torchvision.models, arch[:-len("_cifar")])(num_classes=num_classes)
         model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
-    elif arch in DEEP_RESNETS:
-        model = deep_resnet(*DEEP_RESNETS[arch], num_classes)
+    elif arch in TIMM_RESNETS + SMOOTH_RESNETS:
+        model = timm_resnet(arch, num_classes)
     elif arch in MNASNETS:
         model = torchvision.models.MNASNet(MNASNETS[arch] * width, num_classes)
     elif arch == "mobilenet_v2":
@@ -136,19 +142,84 @@ def take_channels(model, channels):
     first.__init__(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None)
 
 
-def deep_resnet(block, layers, num_classes):
-    """He et al. 2019, "Bag of tricks for image classification with convolutional neural networks", figure 2 (b, c), by timm's
-    names: three 3x3 convolutions in front, and shortcuts that average where the block has a stride."""
-    model = torchvision.models.ResNet(block, list(layers), num_classes)
-    model.conv1 = nn.Sequential(
-        nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 64, 3, padding=1, bias=False))
-    for module in model.modules():
-        if isinstance(module, block) and module.downsample is not None:
-            conv, norm = module.downsample
+def squeezed(channels):
+    return max(8, int(channels / 16 + 4) // 8 * 8)
+
+
+class SqueezeExcite(nn.Module):
+    """Hu et al. 2018, section 3, with 1x1 convolutions of a sixteenth of the channels, counted in eights"""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed(channels), 1), nn.Conv2d(squeezed(channels), channels, 1)
+
+    def forward(self, x):
+        return x * self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+def neighbourhood(channels):
+    """Wang et al. 2020, equation 12 with gamma 2 and b 1: the odd number next to it, at least 3"""
+    k = int((math.log2(channels) + 1) / 2)
+    return max(3, k + (k + 1) % 2)
+
+
+class ChannelAttention(nn.Module):
+    """Wang et al. 2020, figure 2"""
+
+    def __init__(self, channels):
+        super().__init__()
+        k = neighbourhood(channels)
+        self.conv = nn.Conv1d(1, 1, k, padding=k // 2, bias=False)
+
+    def forward(self, x):
+        gates = self.conv(x.mean((2, 3)).unsqueeze(1)).sigmoid()  # the channels are its pixels
+        return x * gates.reshape(x.shape[0], -1, 1, 1)
+
+
+class TimmBasicBlock(BasicBlock):
+    def forward(self, x):
+        y = self.smooth(self.relu(self.bn1(self.conv1(x))))
+        y = self.se(self.bn2(self.conv2(y)))
+        return self.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class TimmBottleneck(Bottleneck):
+    def forward(self, x):
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.smooth(self.relu(self.bn2(self.conv2(y))))
+        y = self.se(self.bn3(self.conv3(y)))
+        return self.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+def timm_resnet(arch, num_classes):
+    """ResNets by timm's names: a gate (SE, ECA) at each block's end; with a d or t, He et al. 2019, "Bag of tricks for image
+    classification with convolutional neural networks", figure 2 (b, c): three 3x3 convolutions in front, and shortcuts that
+    average where the block has a stride; with aa, averages for strides and for the first pooling too."""
+    gate, kind, smooth, depth, deep, groups, width = re.fullmatch(
+        r"(|se|eca)(resnet|resnext)(aa)?(\d+|light)([dt])?(?:_(\d+)x(\d+)d)?", arch).groups()
+    layers = (1, 1, 11, 3) if depth == "light" else LAYERS[int(depth)]
+    block = TimmBasicBlock if depth in ("10", "18", "34") else TimmBottleneck
+    model = torchvision.models.ResNet(block, list(layers), num_classes, groups=int(groups or 1), width_per_group=int(width or 64))
+    if deep:
+        first = 24 if deep == "t" else 32
+        model.conv1 = nn.Sequential(
+            nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU(),
+            nn.Conv2d(first, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1, bias=False))
+    if smooth:
+        model.maxpool = nn.AvgPool2d(2)
+    for module in [module for module in model.modules() if isinstance(module, block)]:
+        shortcut, last = module.downsample, module.bn2 if block is TimmBasicBlock else module.bn3
+        del module.downsample  # the gate comes first in the state_dict
+        module.se = {"": lambda _: nn.Identity(), "se": SqueezeExcite, "eca": ChannelAttention}[gate](last.num_features)
+        if shortcut is not None and (deep or depth == "light"):
+            conv, norm = shortcut
             pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if module.stride > 1 else nn.Identity()
-            module.downsample = nn.Sequential(pool, nn.Conv2d(conv.in_channels, conv.out_channels, 1, bias=False), norm)
+            shortcut = nn.Sequential(pool, nn.Conv2d(conv.in_channels, conv.out_channels, 1, bias=False), norm)
+        module.downsample = shortcut
+        module.smooth = nn.AvgPool2d(2) if smooth and module.stride > 1 else nn.Identity()
+        if smooth:
+            (module.conv1 if block is TimmBasicBlock else module.conv2).stride = (1, 1)
     return model
 
 
@@ -183,8 +254,13 @@ def thin(model, width, size):
         if isinstance(module, nn.Linear):
             outputs = module.out_features if module.full_name in last else scale(module.out_features, width)
             module.__init__(channels, outputs)
+        elif isinstance(module, nn.Conv1d):
+            k = neighbourhood(channels)
+            module.__init__(1, 1, k, padding=k // 2, bias=False)
         else:
             outputs = module.out_channels if module.full_name in last else scale(module.out_channels, width)
+            if module.full_name.endswith("se.fc1") and model.__class__ is torchvision.models.ResNet:
+                outputs = squeezed(channels)
             if 1 < module.groups == module.in_channels:  # each channel by itself
                 outputs = module.groups = channels
             if outputs % module.groups or channels % module.groups:
@@ -196,13 +272,13 @@ def thin(model, width, size):
     # Wrapped around forward rather than hooked: calling __init__ again drops a module's hooks.
     def wrap(module):
         def forward(x):
-            resize(module, x.shape[1])
+            resize(module, x.shape[2 if isinstance(module, nn.Conv1d) else 1])
             return type(module).forward(module, x)
         return forward
 
     layers = []
     for name, module in model.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear, nn.BatchNorm2d)):
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear, nn.BatchNorm2d)):
             module.full_name = name
             module.forward = wrap(module)
             layers.append(module)
@@ -238,7 +314,7 @@ def randomise(model, seed, images=None):
     hooks = []
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
                 module.weight.copy_(normal(module.weight.shape, math.sqrt(2 / module.weight[0].numel())))
                 if module.bias is not None:
                     module.bias.copy_(normal(module.bias.shape, 0.05))

@@ -139,13 +139,18 @@ START_TEST(test_image_sizes) {
     static const struct {
         const char *arch;
         double width;
-    } cases[] = {
-        {"resnet18", 0.125},          {"resnet50", 0.0625},     {"resnext50_32x4d", 0.25}, {"vgg11", 0.03},
-        {"vgg13_bn", 0.03},           {"densenet121", 0.25},    {"inception_v3", 0.125},   {"alexnet", 0.03},
-        {"squeezenet1_0", 0.25},      {"squeezenet1_1", 0.25},  {"googlenet", 0.125},      {"resnet18_cifar", 0.0625},
-        {"resnet26d", 0.0625},        {"regnet_x_400mf", 0.25}, {"mnasnet0_5", 0.25},      {"mobilenet_v2", 0.25},
-        {"mobilenet_v3_small", 0.25}, {"regnet_y_400mf", 0.25}, {"efficientnet_b0", 0.25}, {"efficientnet_v2_s", 0.25},
-        {"shufflenet_v2_x0_5", 0.5},  {"convnext_tiny", 0.0625}};
+    } cases[] = {{"resnet18", 0.125},          {"resnet50", 0.0625},
+                 {"resnext50_32x4d", 0.25},    {"vgg11", 0.03},
+                 {"vgg13_bn", 0.03},           {"densenet121", 0.25},
+                 {"inception_v3", 0.125},      {"alexnet", 0.03},
+                 {"squeezenet1_0", 0.25},      {"squeezenet1_1", 0.25},
+                 {"googlenet", 0.125},         {"resnet18_cifar", 0.0625},
+                 {"resnet26d", 0.0625},        {"seresnet18", 0.0625},
+                 {"ecaresnet26t", 0.0625},     {"regnet_x_400mf", 0.25},
+                 {"mnasnet0_5", 0.25},         {"mobilenet_v2", 0.25},
+                 {"mobilenet_v3_small", 0.25}, {"regnet_y_400mf", 0.25},
+                 {"efficientnet_b0", 0.25},    {"efficientnet_v2_s", 0.25},
+                 {"shufflenet_v2_x0_5", 0.5},  {"convnext_tiny", 0.0625}};
     psal_tensor_map *map = bare(cases[_i].arch, cases[_i].width, 7);
     fill(map);
     if (psal_tensor_map_get(map, "classifier.1.bias")) /* SqueezeNet's logits have passed a ReLU */

@@ -61,6 +61,7 @@ START_TEST(test_defaults) {
                  {"resnet34_cifar", "resnet", "", 1e-5, 32, 1},
                  {"resnet50_cifar", "resnet", "v1.5", 1e-5, 32, 1},
                  {"resnet50d", "resnet", "", 1e-5, 224, 1},
+                 {"ecaresnetlight", "resnet", "", 1e-5, 224, 1},
                  {"mnasnet1_0", "mnasnet", "", 1e-5, 224, 1},
                  {"mobilenet_v2", "mobilenetv2", "", 1e-5, 224, 1},
                  {"mobilenet_v3_large", "mobilenetv3", "", 1e-3, 224, 1},
@@ -128,6 +129,9 @@ START_TEST(test_assumed_arch) {
     } cases[] = {
         {"resnet18_cifar", "resnet18",
          "assumed that the first convolution, of 3x3, has stride 1 and no pooling follows it (resnet18_cifar)"},
+        {"seresnet18", "seresnet50",
+         "assumed that no pooling takes the place of a stride: timm's resnetaa and resnetblur have the same names and "
+         "shapes (seresnet18)"},
         {"vit_b_32", "vit_b_16", "assumed that attention has 12 heads (vit_b_32)"}};
     char notes[1024];
     psal_error err = PSAL_ERROR_INIT;
