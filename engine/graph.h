@@ -113,6 +113,9 @@ psal_node psal_broadcast_add(psal_graph *graph, psal_node a, psal_node b);
 psal_node psal_broadcast_sub(psal_graph *graph, psal_node a, psal_node b);
 psal_node psal_broadcast_mul(psal_graph *graph, psal_node a, psal_node b);
 psal_node psal_broadcast_div(psal_graph *graph, psal_node a, psal_node b);
+/* Finite numbers; where both are equal each has half of the derivative, as in torch.maximum. */
+psal_node psal_maximum(psal_graph *graph, psal_node a, psal_node b);
+psal_node psal_minimum(psal_graph *graph, psal_node a, psal_node b);
 /* Over axes[count], each from 0 on; `keep` them with length 1, or leave them out. */
 psal_node psal_sum_axes(psal_graph *graph, psal_node x, const int *axes, int count, bool keep);
 psal_node psal_mean_axes(psal_graph *graph, psal_node x, const int *axes, int count, bool keep);

@@ -86,6 +86,9 @@ static psal_node outer_product_case(psal_graph *g, const psal_node *in) {
 static psal_node broadcast_quotient_case(psal_graph *g, const psal_node *in) {
     return psal_broadcast_div(g, psal_broadcast_sub(g, in[0], in[1]), psal_broadcast_add(g, in[2], in[2]));
 }
+static psal_node extremes_case(psal_graph *g, const psal_node *in) {
+    return psal_maximum(g, psal_minimum(g, in[0], in[1]), in[2]);
+}
 static const psal_op_case expand_cases[] = {
     {"planes", expand_planes_case, 1, {INPUT(2, 3, 1, 1)}, false},
     {"batch and rows", expand_planes_case, 1, {INPUT(1, 3, 1, 4)}, false},
@@ -95,6 +98,7 @@ static const psal_op_case expand_cases[] = {
     {"outer product", outer_product_case, 2, {INPUT(3, 1), INPUT(4)}, false},
     {"gate", outer_product_case, 2, {INPUT(2, 3, 2, 2), INPUT(2, 3, 1, 1)}, false},
     {"all four", broadcast_quotient_case, 3, {INPUT(2, 3), INPUT(2, 1), {{1, {3}}, PSAL_VALUES_POSITIVE, 0}}, false},
+    {"maxima and minima", extremes_case, 3, {INPUT(2, 3), INPUT(2, 1), INPUT(3)}, false},
 };
 const psal_op psal_op_expand = {
     .inputs = 1, .infer = infer, .run_elements = expand_run, .gradient = expand_gradient, PSAL_CASES(expand_cases)};
@@ -171,6 +175,26 @@ BROADCAST(add, ADD)
 BROADCAST(sub, SUB)
 BROADCAST(mul, MUL)
 BROADCAST(div, DIV)
+
+/* a where a - b has `sign`, b where it has the other one, and their mean where it is 0 */
+static psal_node choose(psal_graph *graph, psal_node a, psal_node b, double sign) {
+    psal_shape shape;
+    if (!meet(graph, PSAL_OP_SUB, a, b, &shape)) return PSAL_NO_NODE;
+    a = psal_expand(graph, a, shape);
+    b = psal_expand(graph, b, shape);
+    const psal_node which = psal_sign(graph, psal_sub(graph, a, b));
+    const psal_node of_a = psal_shift(graph, psal_scale(graph, which, sign / 2), 0.5),
+                    of_b = psal_shift(graph, psal_scale(graph, which, -sign / 2), 0.5);
+    return psal_add(graph, psal_mul(graph, a, of_a), psal_mul(graph, b, of_b));
+}
+
+psal_node psal_maximum(psal_graph *graph, psal_node a, psal_node b) {
+    return choose(graph, a, b, 1);
+}
+
+psal_node psal_minimum(psal_graph *graph, psal_node a, psal_node b) {
+    return choose(graph, a, b, -1);
+}
 
 psal_node psal_sum_axes(psal_graph *graph, psal_node x, const int *axes, int count, bool keep) {
     if (!psal_graph_has(graph, PSAL_OP_SUM_TO, 0, x)) return PSAL_NO_NODE;

@@ -172,6 +172,8 @@ static psal_node two_nodes(onnx_run *r, psal_node a, psal_node b) {
     if (onnx_is(r, "Mul")) return combine(r, a, b, psal_mul, psal_channel_mul, multiply_by_gate);
     if (onnx_is(r, "Sub")) return same ? psal_sub(g, a, b) : psal_broadcast_sub(g, a, b);
     if (onnx_is(r, "Div")) return same ? psal_div(g, a, b) : psal_broadcast_div(g, a, b);
+    if (onnx_is(r, "Max")) return psal_maximum(g, a, b);
+    if (onnx_is(r, "Min")) return psal_minimum(g, a, b);
     onnx_fail(r, PSAL_ERR_UNSUPPORTED, "of two tensors; psal has it of a tensor and a number");
     return PSAL_NO_NODE;
 }

@@ -65,6 +65,8 @@ bool onnx_has_input(const onnx_run *r, size_t i);
 /* Input i as a node (of a constant: a constant node), and its shape. */
 psal_node onnx_input(onnx_run *r, size_t i);
 const psal_shape *onnx_shape(const onnx_run *r, psal_node node);
+/* Input i as a node with between `fewest` and `most` dimensions; PSAL_NO_NODE after an error. */
+psal_node onnx_input_of(onnx_run *r, size_t i, int fewest, int most);
 /* Input i where it is constant; NULL otherwise. */
 const onnx_constant *onnx_constant_input(const onnx_run *r, size_t i);
 /* Input i as whole numbers, which must be constant: *count of them. NULL after an error. */
@@ -114,7 +116,13 @@ void onnx_build_unary(onnx_run *r); /* activations and functions of one variable
 /* a + b of equal shapes, with a number for each channel, or repeated as NumPy does. */
 psal_node onnx_add(onnx_run *r, psal_node a, psal_node b);
 
-/* ---- onnx_einsum.c, onnx_resize.c ---- */
+/* ---- onnx_windows.c ---- */
+void onnx_build_conv(onnx_run *r);
+void onnx_build_pool(onnx_run *r); /* MaxPool, AveragePool */
+void onnx_build_global_pool(onnx_run *r);
+
+/* ---- onnx_reduce.c, onnx_einsum.c, onnx_resize.c ---- */
+void onnx_build_reduce(onnx_run *r);
 void onnx_build_einsum(onnx_run *r);
 void onnx_build_resize(onnx_run *r);
 

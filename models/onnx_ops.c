@@ -1,5 +1,5 @@
 /* The operators, as nodes, and the table of them (onnx.ai/onnx/operators). Those that work element by element are in
- * onnx_elementwise.c. */
+ * onnx_elementwise.c, those with windows in onnx_windows.c. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -8,164 +8,10 @@
 
 #include "models/onnx_internal.h"
 
-/* Input i as a node with between `fewest` and `most` dimensions. */
-static psal_node input_of(onnx_run *r, size_t i, int fewest, int most) {
-    const psal_node x = onnx_input(r, i);
-    char text[96];
-    if (onnx_failed(r)) return PSAL_NO_NODE;
-    const psal_shape *shape = onnx_shape(r, x);
-    if (x != PSAL_NO_NODE && shape->ndim >= fewest && shape->ndim <= most) return x;
-    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "input %zu has shape %s, of %d dimensions: psal takes %d%s", i,
-              psal_shape_format(shape, text, sizeof text), shape->ndim, fewest, fewest == most ? "" : " and more");
-    return PSAL_NO_NODE;
-}
-
-static psal_node image_of(onnx_run *r, size_t i) {
-    return input_of(r, i, 4, 4);
-}
-
-/* ---- windows ---- */
-
-typedef struct windows {
-    int64_t kernel[2], strides[2], dilations[2], before[2], after[2];
-} windows;
-
-/* Fill what auto_pad says: of the whole padding the smaller half in front (SAME_UPPER) or behind (SAME_LOWER). */
-static void pad_automatically(onnx_run *r, windows *w, const psal_shape *x) {
-    const psal_attribute *a = onnx_attribute(r->o, "auto_pad");
-    const char *how = a ? a->text : "NOTSET";
-    if (strcmp(how, "NOTSET") == 0) return;
-    for (int i = 0; i < 2; i++) {
-        w->before[i] = w->after[i] = 0;
-        if (strcmp(how, "VALID") == 0) continue;
-        const int64_t size = x->dim[2 + i], extent = (w->kernel[i] - 1) * w->dilations[i] + 1;
-        const int64_t out = (size + w->strides[i] - 1) / w->strides[i],
-                      total = (out - 1) * w->strides[i] + extent - size;
-        const int64_t less = total > 0 ? total / 2 : 0, more = total > 0 ? total - less : 0;
-        const bool upper = strcmp(how, "SAME_UPPER") == 0;
-        if (!upper && strcmp(how, "SAME_LOWER") != 0) onnx_fail(r, PSAL_ERR_UNSUPPORTED, "auto_pad '%.40s'", how);
-        w->before[i] = upper ? less : more;
-        w->after[i] = upper ? more : less;
-    }
-}
-
-static bool read_windows(onnx_run *r, const psal_shape *x, int64_t kernel_height, int64_t kernel_width, windows *w) {
-    int64_t pads[4];
-    w->kernel[0] = kernel_height;
-    w->kernel[1] = kernel_width;
-    if (onnx_attribute(r->o, "kernel_shape") || !kernel_height) onnx_ints(r, "kernel_shape", w->kernel, 2, 0);
-    onnx_ints(r, "strides", w->strides, 2, 1);
-    onnx_ints(r, "dilations", w->dilations, 2, 1);
-    onnx_ints(r, "pads", pads, 4, 0);
-    for (int i = 0; i < 2; i++) {
-        w->before[i] = pads[i];
-        w->after[i] = pads[2 + i];
-        const int64_t all[] = {w->kernel[i], w->strides[i], w->dilations[i]};
-        for (int k = 0; k < 3; k++)
-            if (all[k] < 1 || all[k] > 1 << 20) onnx_fail(r, PSAL_ERR_FORMAT, "windows of %" PRId64, all[k]);
-        if (pads[i] > 1 << 20 || pads[2 + i] > 1 << 20 || pads[i] < -(1 << 20) || pads[2 + i] < -(1 << 20))
-            onnx_fail(r, PSAL_ERR_FORMAT, "a padding of %" PRId64 " and %" PRId64, pads[i], pads[2 + i]);
-    }
-    if (kernel_height && (w->kernel[0] != kernel_height || w->kernel[1] != kernel_width))
-        onnx_fail(r, PSAL_ERR_FORMAT, "kernel_shape is not that of its weights");
-    if (!onnx_failed(r)) pad_automatically(r, w, x);
-    return !onnx_failed(r);
-}
-
-static bool is_even(const windows *w) {
-    return w->before[0] == w->after[0] && w->before[1] == w->after[1] && w->before[0] >= 0 && w->before[1] >= 0;
-}
-
-/* x with the windows' padding around it, which is none any more. */
-static psal_node pad_windows(onnx_run *r, psal_node x, windows *w) {
-    const int64_t before[4] = {0, 0, w->before[0], w->before[1]}, after[4] = {0, 0, w->after[0], w->after[1]};
-    for (int i = 0; i < 2; i++) w->before[i] = w->after[i] = 0;
-    return psal_pad(r->graph, x, before, after);
-}
-
-static void build_conv(onnx_run *r) {
-    psal_node x = image_of(r, 0), weight = input_of(r, 1, 4, 4);
-    windows w;
-    if (onnx_failed(r)) return;
-    const psal_shape *shape = onnx_shape(r, weight);
-    if (!read_windows(r, onnx_shape(r, x), shape->dim[2], shape->dim[3], &w)) return;
-    const int64_t groups = onnx_int(r, "group", 1);
-    if (groups < 1 || groups > 1 << 24) {
-        onnx_fail(r, PSAL_ERR_FORMAT, "%" PRId64 " groups", groups);
-        return;
-    }
-    if (!is_even(&w)) x = pad_windows(r, x, &w);
-    const psal_conv2d_options options = {(int)w.strides[0],   (int)w.strides[1],   (int)w.before[0], (int)w.before[1],
-                                         (int)w.dilations[0], (int)w.dilations[1], (int)groups};
-    psal_node y = psal_conv2d(r->graph, x, weight, &options);
-    if (onnx_has_input(r, 2)) y = psal_channel_add(r->graph, y, onnx_input(r, 2));
-    onnx_output(r, 0, y);
-}
-
-/* How many windows there are along axis i. */
-static int64_t count_windows(const windows *w, int i, int64_t size, bool ceil_mode) {
-    const int64_t room = size + w->before[i] + w->after[i] - w->kernel[i];
-    if (room < 0) return -1;
-    const int64_t count = (room + (ceil_mode ? w->strides[i] - 1 : 0)) / w->strides[i] + 1;
-    /* the last one must begin inside of the image or in front of it */
-    return ceil_mode && (count - 1) * w->strides[i] >= size + w->before[i] ? count - 1 : count;
-}
-
-/* Padding behind only, where no window begins in it, is the same as windows that are cut off at the image's end. */
-static bool round_up_instead(const windows *w, const psal_shape *x, bool ceil_mode, windows *rounded) {
-    *rounded = *w;
-    for (int i = 0; i < 2; i++) {
-        if (w->before[i] < 0 || w->after[i] < w->before[i]) return false;
-        rounded->after[i] = w->before[i];
-        if (count_windows(rounded, i, x->dim[2 + i], true) != count_windows(w, i, x->dim[2 + i], ceil_mode))
-            return false;
-    }
-    return true;
-}
-
-static psal_pool2d_options pool_options(const windows *w, bool ceil_mode, bool exclude) {
-    return (psal_pool2d_options){(int)w->kernel[0], (int)w->kernel[1], (int)w->strides[0], (int)w->strides[1],
-                                 (int)w->before[0], (int)w->before[1], ceil_mode,          exclude};
-}
-
-static void build_pool(onnx_run *r) {
-    psal_node x = image_of(r, 0);
-    windows w, rounded;
-    if (onnx_failed(r) || !read_windows(r, onnx_shape(r, x), 0, 0, &w)) return;
-    const bool maximum = onnx_is(r, "MaxPool"), exclude = !onnx_int(r, "count_include_pad", 0);
-    bool ceil_mode = onnx_int(r, "ceil_mode", 0) != 0;
-    if (w.dilations[0] != 1 || w.dilations[1] != 1) {
-        onnx_fail(r, PSAL_ERR_UNSUPPORTED, "dilations in pooling");
-        return;
-    }
-    if (!is_even(&w) && (maximum || exclude)) {
-        if (!round_up_instead(&w, onnx_shape(r, x), ceil_mode, &rounded)) {
-            onnx_fail(r, PSAL_ERR_UNSUPPORTED, "pads that differ on both sides of the image");
-            return;
-        }
-        w = rounded;
-        ceil_mode = true;
-    } else if (!is_even(&w)) {
-        x = pad_windows(r, x, &w);
-    }
-    const psal_pool2d_options options = pool_options(&w, ceil_mode, exclude && !maximum);
-    onnx_output(r, 0, maximum ? psal_max_pool2d(r->graph, x, &options) : psal_avg_pool2d(r->graph, x, &options));
-}
-
-static void build_global_pool(onnx_run *r) {
-    const psal_node x = image_of(r, 0);
-    if (onnx_failed(r)) return;
-    const psal_shape *s = onnx_shape(r, x);
-    const psal_pool2d_options all = {.kernel_height = (int)s->dim[2], .kernel_width = (int)s->dim[3]};
-    onnx_output(r, 0,
-                onnx_is(r, "GlobalMaxPool") ? psal_max_pool2d(r->graph, x, &all)
-                                            : psal_adaptive_avg_pool2d(r->graph, x, 1, 1));
-}
-
 /* ---- normalisation ---- */
 
 static void build_batch_norm(onnx_run *r) {
-    const psal_node x = input_of(r, 0, 2, PSAL_MAX_DIMS);
+    const psal_node x = onnx_input_of(r, 0, 2, PSAL_MAX_DIMS);
     if (onnx_int(r, "training_mode", 0) || (r->d->opset < 14 && r->o->output_count > 1))
         onnx_fail(r, PSAL_ERR_UNSUPPORTED, "it is in training mode: export the network after model.eval()");
     const psal_node gamma = onnx_input(r, 1), beta = onnx_input(r, 2), mean = onnx_input(r, 3),
@@ -176,7 +22,7 @@ static void build_batch_norm(onnx_run *r) {
 
 /* (x - mean) / sqrt(variance + epsilon) over the axes from `axis` on, times scale, plus bias. */
 static void build_layer_norm(onnx_run *r) {
-    const psal_node x = input_of(r, 0, 1, PSAL_MAX_DIMS);
+    const psal_node x = onnx_input_of(r, 0, 1, PSAL_MAX_DIMS);
     if (onnx_failed(r)) return;
     const psal_shape s = *onnx_shape(r, x);
     const int first = onnx_axis(r, onnx_int(r, "axis", -1), s.ndim);
@@ -200,7 +46,8 @@ static void build_layer_norm(onnx_run *r) {
 /* Each channel of each image by itself: (x - mean) / sqrt(variance + epsilon) scale + bias. */
 static void build_instance_norm(onnx_run *r) {
     psal_graph *g = r->graph;
-    const psal_node x = input_of(r, 0, 3, PSAL_MAX_DIMS), scale = input_of(r, 1, 1, 1), bias = input_of(r, 2, 1, 1);
+    const psal_node x = onnx_input_of(r, 0, 3, PSAL_MAX_DIMS), scale = onnx_input_of(r, 1, 1, 1),
+                    bias = onnx_input_of(r, 2, 1, 1);
     if (onnx_failed(r)) return;
     const psal_shape s = *onnx_shape(r, x);
     psal_shape rows = PSAL_SHAPE(s.dim[0], s.dim[1], 1);
@@ -214,7 +61,7 @@ static void build_instance_norm(onnx_run *r) {
 /* alpha a' b' + beta c */
 static void build_gemm(onnx_run *r) {
     psal_graph *g = r->graph;
-    const psal_node a = input_of(r, 0, 2, 2), b = input_of(r, 1, 2, 2);
+    const psal_node a = onnx_input_of(r, 0, 2, 2), b = onnx_input_of(r, 1, 2, 2);
     const double alpha = onnx_float(r, "alpha", 1), beta = onnx_float(r, "beta", 1);
     if (onnx_failed(r)) return;
     psal_node y = psal_matmul(g, a, onnx_int(r, "transA", 0) != 0, b, onnx_int(r, "transB", 0) != 0);
@@ -228,7 +75,7 @@ static void build_gemm(onnx_run *r) {
 }
 
 static void build_matmul(onnx_run *r) {
-    const psal_node a = input_of(r, 0, 2, PSAL_MAX_DIMS), b = input_of(r, 1, 2, PSAL_MAX_DIMS);
+    const psal_node a = onnx_input_of(r, 0, 2, PSAL_MAX_DIMS), b = onnx_input_of(r, 1, 2, PSAL_MAX_DIMS);
     if (!onnx_failed(r)) onnx_output(r, 0, psal_matmul(r->graph, a, false, b, false));
 }
 
@@ -512,42 +359,6 @@ static bool fold_constant(onnx_run *r) {
     return y != NULL;
 }
 
-/* ---- sums ---- */
-
-static void build_reduce(onnx_run *r) {
-    const psal_node x = onnx_input(r, 0);
-    int64_t count;
-    const int64_t *wanted = onnx_integers_of(r, "axes", 1, &count);
-    if (onnx_failed(r)) return;
-    const psal_shape s = *onnx_shape(r, x);
-    const bool keep = onnx_int(r, "keepdims", 1) != 0, mean = onnx_is(r, "ReduceMean");
-    int axes[PSAL_MAX_DIMS], used = 0;
-    bool chosen[PSAL_MAX_DIMS] = {false};
-    if (!count && onnx_int(r, "noop_with_empty_axes", 0)) {
-        onnx_output(r, 0, x);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const int axis = onnx_axis(r, wanted[i], s.ndim);
-        if (axis < 0) return;
-        chosen[axis] = true;
-    }
-    for (int i = 0; i < s.ndim; i++)
-        if (chosen[i] || !count) axes[used++] = i;
-    if (mean && s.ndim == 4 && used == 2 && axes[0] == 2 && axes[1] == 3) { /* as global average pooling */
-        const psal_node y = psal_adaptive_avg_pool2d(r->graph, x, 1, 1);
-        onnx_output(r, 0, keep ? y : psal_reshape(r->graph, y, PSAL_SHAPE(s.dim[0], s.dim[1])));
-        return;
-    }
-    if (onnx_is(r, "ReduceL2")) { /* of zeros nearly 0, so that the derivative there is 0, as PyTorch's */
-        const psal_node squares = psal_sum_axes(r->graph, psal_mul(r->graph, x, x), axes, used, keep);
-        onnx_output(r, 0, psal_sqrt(r->graph, psal_clip(r->graph, squares, FLT_MIN, INFINITY)));
-        return;
-    }
-    onnx_output(r, 0,
-                mean ? psal_mean_axes(r->graph, x, axes, used, keep) : psal_sum_axes(r->graph, x, axes, used, keep));
-}
-
 /* Along one axis, or (before operator set 13) over all axes from it on. */
 static void build_softmax(onnx_run *r) {
     psal_node x = onnx_input(r, 0);
@@ -583,7 +394,7 @@ static const onnx_operator operators[] = {
     {"Abs", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"Add", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
     {"And", " ", 0, 0, 0, build_never, onnx_fold_binary},
-    {"AveragePool", WINDOW "ceil_mode count_include_pad ", 0, 0, 0, build_pool, NULL},
+    {"AveragePool", WINDOW "ceil_mode count_include_pad ", 0, 0, 0, onnx_build_pool, NULL},
     {"BatchNormalization", " epsilon momentum spatial training_mode ", 6, 0, 24, build_batch_norm, NULL},
     {"Cast", " to ", 0, 1, 0, onnx_build_cast, onnx_fold_cast},
     {"Ceil", " ", 0, 0, 0, build_never, onnx_fold_unary},
@@ -592,7 +403,7 @@ static const onnx_operator operators[] = {
     {"Concat", " axis ", 0, ~0u, 0, build_concat, onnx_fold_concat},
     {"Constant", " value value_float value_floats value_int value_ints ", 0, 0, 0, build_never, fold_constant},
     {"ConstantOfShape", " value ", 0, 0, 0, build_never, onnx_fold_fill},
-    {"Conv", WINDOW "group ", 6, 0, 0, build_conv, NULL},
+    {"Conv", WINDOW "group ", 6, 0, 0, onnx_build_conv, NULL},
     {"Div", " ", 0, 3, 0, onnx_build_binary, onnx_fold_binary},
     {"Dropout", " ratio seed ", 0, 0, 0, onnx_build_dropout, NULL},
     {"Einsum", " equation ", 3, 0, 0, onnx_build_einsum, NULL},
@@ -606,8 +417,8 @@ static const onnx_operator operators[] = {
     {"Gather", " axis ", 0, 1, 0, build_gather, onnx_fold_gather},
     {"Gelu", " approximate ", 0, 0, 0, onnx_build_unary, NULL},
     {"Gemm", " alpha beta transA transB ", 6, 0, 0, build_gemm, NULL},
-    {"GlobalAveragePool", " ", 0, 0, 0, build_global_pool, NULL},
-    {"GlobalMaxPool", " ", 0, 0, 0, build_global_pool, NULL},
+    {"GlobalAveragePool", " ", 0, 0, 0, onnx_build_global_pool, NULL},
+    {"GlobalMaxPool", " ", 0, 0, 0, onnx_build_global_pool, NULL},
     {"Greater", " ", 0, 0, 0, build_never, onnx_fold_binary},
     {"HardSigmoid", " alpha beta ", 0, 0, 0, onnx_build_unary, NULL},
     {"HardSwish", " ", 0, 0, 0, onnx_build_unary, NULL},
@@ -619,7 +430,7 @@ static const onnx_operator operators[] = {
     {"Log", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
     {"MatMul", " ", 3, 0, 0, build_matmul, NULL},
     {"Max", " ", 0, 0, 0, onnx_build_binary, onnx_fold_binary},
-    {"MaxPool", WINDOW "ceil_mode storage_order ", 0, 0, 0, build_pool, NULL},
+    {"MaxPool", WINDOW "ceil_mode storage_order ", 0, 0, 0, onnx_build_pool, NULL},
     {"Min", " ", 0, 0, 0, onnx_build_binary, onnx_fold_binary},
     {"Mish", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Mod", " fmod ", 0, 0, 0, build_never, onnx_fold_binary},
@@ -632,12 +443,12 @@ static const onnx_operator operators[] = {
     {"Pow", " ", 0, 1, 0, onnx_build_binary, onnx_fold_binary},
     {"Range", " ", 0, 0, 0, build_never, onnx_fold_range},
     {"Reciprocal", " ", 0, 1, 0, onnx_build_unary, onnx_fold_unary},
-    {"ReduceL2", " axes keepdims ", 0, 1, 0, build_reduce, NULL},
-    {"ReduceMax", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
-    {"ReduceMean", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
-    {"ReduceMin", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
+    {"ReduceL2", " axes keepdims ", 0, 1, 0, onnx_build_reduce, NULL},
+    {"ReduceMax", " axes keepdims noop_with_empty_axes ", 0, 1, 0, onnx_build_reduce, onnx_fold_reduce},
+    {"ReduceMean", " axes keepdims noop_with_empty_axes ", 0, 1, 0, onnx_build_reduce, onnx_fold_reduce},
+    {"ReduceMin", " axes keepdims noop_with_empty_axes ", 0, 1, 0, onnx_build_reduce, onnx_fold_reduce},
     {"ReduceProd", " axes keepdims ", 0, 0, 0, build_never, onnx_fold_reduce},
-    {"ReduceSum", " axes keepdims noop_with_empty_axes ", 0, 1, 0, build_reduce, onnx_fold_reduce},
+    {"ReduceSum", " axes keepdims noop_with_empty_axes ", 0, 1, 0, onnx_build_reduce, onnx_fold_reduce},
     {"Relu", " ", 0, 0, 0, onnx_build_unary, NULL},
     {"Reshape", " allowzero ", 0, 1, 0, build_reshape, onnx_fold_shape_change},
     {"Resize",

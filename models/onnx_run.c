@@ -84,6 +84,17 @@ bool onnx_has_input(const onnx_run *r, size_t i) {
     return i < r->o->input_count && r->o->inputs[i] != PSAL_NO_VALUE;
 }
 
+psal_node onnx_input_of(onnx_run *r, size_t i, int fewest, int most) {
+    const psal_node x = onnx_input(r, i);
+    char text[96];
+    if (onnx_failed(r)) return PSAL_NO_NODE;
+    const psal_shape *shape = onnx_shape(r, x);
+    if (x != PSAL_NO_NODE && shape->ndim >= fewest && shape->ndim <= most) return x;
+    onnx_fail(r, PSAL_ERR_UNSUPPORTED, "input %zu has shape %s, of %d dimensions: psal takes %d%s", i,
+              psal_shape_format(shape, text, sizeof text), shape->ndim, fewest, fewest == most ? "" : " and more");
+    return PSAL_NO_NODE;
+}
+
 const psal_shape *onnx_shape(const onnx_run *r, psal_node node) {
     return psal_graph_shape(r->graph, node);
 }

@@ -267,6 +267,7 @@ def separable(m, side):
     m.add("MaxPooling2D", "max", pool_size=[3, 3], strides=[2, 2], padding="same")
     m.separable("two", 6, 5, 3, padding="same", dilation_rate=[2, 2], activation="tanh")
     m.add("AveragePooling2D", "mean", pool_size=[2, 2], padding="valid")
+    m.add("MaxPooling2D", "near", pool_size=[2, 2], strides=[1, 1], padding="same")
     m.add("ELU", "elu", alpha=0.5)
     m.add("Activation", "plus", activation="softplus")
     m.add("Activation", "sign", activation="softsign")

@@ -177,7 +177,7 @@ def rows_case(psal, folder, fold, seed):
 
 
 class Activations(torch.nn.Module):
-    """The activations and kinds of padding that no network of torchvision has"""
+    """The activations, kinds of padding and maxima that no network of torchvision has"""
     def __init__(self):
         super().__init__()
         after = (torch.nn.ELU(0.7), torch.nn.CELU(0.6), torch.nn.SELU(), torch.nn.Softplus(), torch.nn.Softsign(), torch.nn.Mish(),
@@ -185,10 +185,14 @@ class Activations(torch.nn.Module):
         pads = (torch.nn.ReflectionPad2d((2, 1, 1, 2)), torch.nn.ReplicationPad2d((0, 2, 3, 1)), torch.nn.ConstantPad2d((1, 1, 1, 1), 0.5))
         self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2), *(layer for i, activation in enumerate(after) for layer in (
             activation, pads[i % 3], torch.nn.Conv2d(8, 8, 3))))
-        self.head = torch.nn.Linear(8, 10)
+        self.head = torch.nn.Linear(24, 10)
 
     def forward(self, x):
-        return self.head(self.layers(x).mean((2, 3)))
+        x = self.layers(x)
+        a, b = x.chunk(2, 1)
+        parts = [x.mean((2, 3)), torch.maximum(a, b).mean((2, 3)), torch.minimum(a, b.mean((2, 3), keepdim=True)).amin((2, 3)),
+                 x.amax(3).mean(2)]
+        return self.head(torch.cat(parts, 1))
 
 
 def activations_case(psal, folder, seed):
