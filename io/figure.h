@@ -39,7 +39,7 @@ typedef struct psal_figure_layer {
 } psal_figure_layer;
 
 /* The stage a layer name stands for when the caller names none: the first part of the name after
- * parts that all layers share ("features."): layer4.1.conv3.weight -> layer4,
+ * parts that hold the stages ("features.", "encoder.layers."): layer4.1.conv3.weight -> layer4,
  * features.denseblock4.denselayer16.conv2.weight -> denseblock4, features.28.weight -> features.28.
  * With at most 12 layers every layer stands for itself (name without ".weight"). Writes into
  * out[size], always terminated; returns out. */

@@ -10,17 +10,23 @@
 
 #define NAMED_SINGLY 12 /* up to so many layers each is its own stage */
 
-/* Bytes of the dotted parts that all names begin with, keeping at least one part of each. */
-static size_t shared_prefix(const psal_figure_layer *layers, size_t layer_count) {
-    const char *name = layers[0].name;
-    size_t shared = 0;
-    for (const char *dot = strchr(name, '.'); dot && layer_count > 1; dot = strchr(dot + 1, '.')) {
-        size_t length = (size_t)(dot - name) + 1;
-        for (size_t i = 1; i < layer_count; i++)
-            if (strncmp(layers[i].name, name, length) != 0) return shared;
-        shared = length;
+/* Whether the part of `name` from `start` to `end` only holds the stages ("features", "encoder", a prefix): it has most
+ * of the layers that begin as `name` does, and beside it, in running order, there are at most two others. */
+static bool holds_stages(const psal_figure_layer *layers, size_t layer_count, const char *name, size_t start,
+                         size_t end) {
+    size_t all = 0, inside = 0, parts = 0, last_length = 0;
+    const char *last = NULL;
+    for (size_t i = 0; i < layer_count; i++) {
+        if (strncmp(layers[i].name, name, start) != 0) continue;
+        const char *part = layers[i].name + start;
+        const size_t length = strcspn(part, ".");
+        parts += !last || length != last_length || strncmp(part, last, length) != 0;
+        inside += length == end - start && strncmp(part, name + start, length) == 0;
+        all++;
+        last = part;
+        last_length = length;
     }
-    return shared;
+    return parts <= 3 && 2 * inside > all;
 }
 
 char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_count, size_t index, char *out,
@@ -31,8 +37,10 @@ char *psal_figure_layer_group(const psal_figure_layer *layers, size_t layer_coun
     if (length > 7 && strcmp(name + length - 7, ".weight") == 0) length -= 7;
     size_t start = 0;
     if (layer_count > NAMED_SINGLY) {
-        start = shared_prefix(layers, layer_count);
-        if (start >= length) start = 0;
+        for (const char *dot = strchr(name, '.'); dot && dot + 1 < name + length; dot = strchr(dot + 1, '.')) {
+            if (!holds_stages(layers, layer_count, name, start, (size_t)(dot - name))) break;
+            start = (size_t)(dot - name) + 1;
+        }
         size_t part = strcspn(name + start, ".");
         /* A bare number says nothing: keep the part before it. */
         if (start > 0 && strspn(name + start, "0123456789") == part) {
