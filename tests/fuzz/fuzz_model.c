@@ -36,8 +36,39 @@ const fuzz_word fuzz_words[] = {FUZZ_WORD("\0"),
 /* As many elements as a tensor here may have: a file would have to hold them. */
 enum { ELEMENTS = 1 << 18, MOST_TENSORS = 2000, NAME = 96 };
 
-static const char *const archs[] = {"resnet18",    "resnet50",     "vgg11",           "vgg11_bn",
-                                    "densenet121", "inception_v3", "resnext50_32x4d", "resnet18"};
+#define COUNT(array) (unsigned)(sizeof array / sizeof *array)
+
+/* One of each family and kind of names, at three widths: groups and halves must divide. */
+enum { WIDTHS = 3 };
+static const struct {
+    const char *name;
+    double widths[WIDTHS];
+} archs[] = {
+    {"resnet18", {0.02, 0.0625, 0.005}},
+    {"resnet50", {0.02, 0.0625, 0.005}},
+    {"vgg11", {0.02, 0.0625, 0.005}},
+    {"vgg11_bn", {0.02, 0.0625, 0.005}},
+    {"densenet121", {0.02, 0.0625, 0.005}},
+    {"inception_v3", {0.02, 0.0625, 0.005}},
+    {"resnext50_32x4d", {0.25, 0.25, 0.25}},
+    {"resnet18_cifar", {0.02, 0.0625, 0.005}},
+    {"resnet10t", {0.02, 0.0625, 0.005}},
+    {"seresnet18", {0.02, 0.0625, 0.005}},
+    {"ecaresnet26t", {0.02, 0.0625, 0.005}},
+    {"alexnet", {0.02, 0.0625, 0.005}},
+    {"squeezenet1_1", {0.02, 0.0625, 0.25}},
+    {"googlenet", {0.02, 0.0625, 0.005}},
+    {"mnasnet0_5", {0.02, 0.0625, 0.5}},
+    {"mobilenet_v2", {0.02, 0.0625, 0.35}},
+    {"mobilenet_v3_small", {0.02, 0.0625, 0.25}},
+    {"shufflenet_v2_x0_5", {0.5, 0.5, 0.5}},
+    {"efficientnet_b0", {0.02, 0.0625, 0.25}},
+    {"efficientnet_v2_s", {0.02, 0.0625, 0.125}},
+    {"regnet_x_400mf", {0.25, 0.25, 0.25}},
+    {"regnet_y_400mf", {0.25, 0.25, 0.25}},
+    {"convnext_tiny", {0.02, 0.0625, 0.005}},
+    {"vit_b_32", {0.015625, 0.03125, 0.015625}},
+};
 
 typedef struct input {
     const uint8_t *data;
@@ -97,12 +128,10 @@ static void add_tensor(psal_tensor_map *map, const row *r) {
 }
 
 static const psal_tensor_map *honest(int arch, int width) {
-    static psal_tensor_map *maps[8][3];
-    static const double widths[] = {0.02, 0.0625, 0.005};
+    static psal_tensor_map *maps[COUNT(archs)][WIDTHS];
     psal_error err = PSAL_ERROR_INIT;
     psal_tensor_map **map = &maps[arch][width];
-    bool groups = strstr(archs[arch], "resnext"); /* its channels divide by 32 */
-    if (!*map) *map = psal_model_blank(archs[arch], groups ? 0.25 : widths[width], 3, &err);
+    if (!*map) *map = psal_model_blank(archs[arch].name, archs[arch].widths[width], 3, &err);
     FUZZ_CHECK(*map != NULL);
     return *map;
 }
@@ -123,6 +152,21 @@ static const char *const layers[] = {"conv1",
                                      "layer1.0.downsample.1",
                                      "layer4.1.conv2",
                                      "layer1.0.se.fc1",
+                                     "layer1.0.se.conv",
+                                     "conv1.0",
+                                     "features.1.conv.0.0", /* MobileNets, EfficientNet, ConvNeXt, ... */
+                                     "features.1.0.block.0.0",
+                                     "features.1.block.1.fc1",
+                                     "features.1.0.block.0",
+                                     "features.3.squeeze",
+                                     "stage2.0.branch1.0",
+                                     "layers.8.0.layers.0",
+                                     "trunk_output.block1.block1-0.f.a.0",
+                                     "inception3a.branch2.0.conv",
+                                     "encoder.layers.encoder_layer_0.mlp.0",
+                                     "encoder.layers.encoder_layer_0.mlp.linear_1",
+                                     "heads.head",
+                                     "classifier.1",
                                      "layer1.0.ca.fc.0",
                                      "layer5.0.conv1", /* torchvision, additions */
                                      "bn_conv1",
@@ -172,7 +216,6 @@ static const char *const parts[] = {
     ".weight",          ".bias",     ".running_mean", ".running_var",   ".num_batches_tracked",
     "/kernel",          "/bias",     "/gamma",        "/beta",          "/moving_mean",
     "/moving_variance", "/kernel:0", "/bias:0",       "/moving_mean:0", ""};
-#define COUNT(array) (unsigned)(sizeof array / sizeof *array)
 
 static void take_name(input *in, char text[NAME]) {
     const char *prefix = prefixes[take(in) % COUNT(prefixes)], *layer = layers[take(in) % COUNT(layers)];
@@ -318,7 +361,8 @@ static void check_network(const psal_model *model, bool recognise) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static row rows[MOST_TENSORS];
     input in = {data, size};
-    unsigned arch = take(&in) % 8, width = take(&in) % 3, asked = take(&in), naming = take(&in), first = naming / 6;
+    unsigned arch = take(&in) % COUNT(archs), width = take(&in) % WIDTHS, asked = take(&in), naming = take(&in),
+             first = naming / 6;
     naming %= 6;
     if (naming >= 2 && naming <= 4) arch = 1; /* Keras has bottlenecks only */
     psal_error err = PSAL_ERROR_INIT;
@@ -333,7 +377,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     /* an architecture that is none: names and values are read all the same, and nothing is tried that takes long */
     const psal_model_options options = {.arch = asked & 128 ? "none"
-                                                : asked & 1 ? archs[arch]
+                                                : asked & 1 ? archs[arch].name
                                                             : NULL,
                                         .variant = asked & 2 ? "v1" : NULL,
                                         .bn_epsilon = asked & 4 ? 1e-3 : 0,
@@ -399,5 +443,21 @@ void fuzz_make_seeds(void) {
     FUZZ_SEED("gates", "\1\0\0\0\x09\0\3\0\x0b\0\x09\0\3\0\x0c\0");
     FUZZ_SEED("two_groups", "\0\0\0\1\x09\0\0\2\0\0\x09\0\1\2\1\0\x0a\0\5\7\3\2\0");
     FUZZ_SEED("heads", "\0\0\0\0\x0a\0\x28\6\0\x29\0\x0a\0\x29\6\0\x29\1");
+    FUZZ_SEED("resnet10t", "\x08\0\1\0");
+    FUZZ_SEED("seresnet18", "\x09\0\x10\0");
+    FUZZ_SEED("ecaresnet26t", "\x0a\0\1\1");
+    FUZZ_SEED("alexnet", "\x0b\0\x10\0");
+    FUZZ_SEED("squeezenet", "\x0c\2\1\0\0\0\3");
+    FUZZ_SEED("googlenet", "\x0d\0\x09\0");
+    FUZZ_SEED("mnasnet", "\x0e\1\0\1");
+    FUZZ_SEED("mobilenet_v2", "\x0f\0\x10\0");
+    FUZZ_SEED("mobilenet_v3", "\x10\1\1\0\1\0\1\0\2");
+    FUZZ_SEED("shufflenet", "\x11\0\x10\1");
+    FUZZ_SEED("efficientnet", "\x12\0\1\0\6\0\0\2");
+    FUZZ_SEED("efficientnet_v2", "\x13\0\1\0");
+    FUZZ_SEED("regnet_x", "\x14\0\1\0");
+    FUZZ_SEED("regnet_y", "\x15\0\x10\0");
+    FUZZ_SEED("convnext", "\x16\0\x10\0\x0a\0\5\7\2\6\0");
+    FUZZ_SEED("vit", "\x17\0\x10\0");
     FUZZ_SEED("half", "\0\0\1\0\6\0\0\2\6\0\1\1\6\0\2\3");
 }
