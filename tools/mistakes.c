@@ -25,9 +25,9 @@ static psal_dataset *open_photo(const psal_mistakes *mistakes, const psal_option
     char path[4096];
     int label = PSAL_NO_LABEL;
     if (!image) {
-        if (psal_box_file("fashion_samples/bag_called_sandal.png", path, err) != PSAL_OK) return NULL;
+        if (psal_box_file(PSAL_DEFAULT_SAMPLE, path, err) != PSAL_OK) return NULL;
         image = path;
-        if (!target) target = "Bag";
+        if (!target) target = PSAL_DEFAULT_LABEL;
     }
     if (!target)
         psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");

@@ -96,9 +96,6 @@ static const psal_program program = {
                 "  psal-run --weights resnet50.safetensors --image-path rocket.jpg --image-target-label missile\n"
                 "  psal-run --model resnet50 --reference_id 107 --imagenet_val_path val/ --k_salient 10\n"};
 
-/* The sample explained when none is named: a bag that the ResNet in weights/ takes for a sandal. */
-static const char DEFAULT_SAMPLE[] = "fashion_samples/bag_called_sandal.png", DEFAULT_LABEL[] = "Bag";
-
 /* Everything one run holds. */
 typedef struct run {
     const psal_options *options;
@@ -178,8 +175,8 @@ static psal_status open_default(run *r, psal_error *err) {
     int label;
     if (!r->session.default_network)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "which image? Give --image-path, --images or --reference-id");
-    psal_status status = psal_box_file(DEFAULT_SAMPLE, path, err);
-    if (status == PSAL_OK) status = psal_labels_parse(r->session.labels, DEFAULT_LABEL, &label, err);
+    psal_status status = psal_box_file(PSAL_DEFAULT_SAMPLE, path, err);
+    if (status == PSAL_OK) status = psal_labels_parse(r->session.labels, PSAL_DEFAULT_LABEL, &label, err);
     if (status == PSAL_OK && !(r->samples = psal_dataset_from_images(paths, &label, 1, false, err)))
         status = psal_error_status(err);
     return status;

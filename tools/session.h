@@ -17,6 +17,10 @@
 
 #define PSAL_VERSION "0.1.0"
 #define PSAL_DEFAULT_WEIGHTS "fashion_resnet18.safetensors" /* in weights/; used where none are given */
+/* What is explained and changed when no image is named, in weights/ too, and its class: a coat that those weights take
+ * for a pullover (tests/experiments/first_picture.py). */
+#define PSAL_DEFAULT_SAMPLE "fashion_samples/coat_called_pullover.png"
+#define PSAL_DEFAULT_LABEL "Coat"
 #define PSAL_MANY_SAMPLES 32 /* so many for one worker, and large pages pay (psal_saliency_options.few_runs) */
 
 /* The rows about the network, for a program's option table. */

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Put the sample images in the box: twenty test images of Fashion-MNIST as PNG, and labels.csv beside them (for
 `--data weights/fashion_samples/labels.csv`). Eight are mistakes of fashion_resnet18.safetensors, named
-TRUTH_called_PREDICTION.png; psal-run without arguments explains the first of them, bag_called_sandal.png. The rest it
-gets right.
+TRUTH_called_PREDICTION.png; psal-run without arguments explains coat_called_pullover.png, which
+tests/experiments/first_picture.py found. The rest it gets right.
 
     weights/make_fashion_samples.py             # after training another fashion_resnet18: says which choices must change
 """
@@ -16,7 +16,7 @@ from PIL import Image
 from train_fashion_mnist import HERE, RECIPES, load_network, read_idx, read_images, to_input
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-MISTAKES = [6565, 4922, 787, 3291, 68, 3741, 2599, 9574]  # positions in the test set, from 0
+MISTAKES = [6565, 4922, 787, 3291, 68, 3741, 2599, 1593]  # positions in the test set, from 0
 RIGHT = [19, 2, 1, 13, 6, 8, 4, 9, 18, 0, 5, 30]
 FOLDER = "/usr/share/datasets/fashion-mnist"
 

@@ -17,6 +17,7 @@ weights = root / "weights"
 network, samples = weights / "fashion_resnet18.safetensors", weights / "fashion_samples"
 statistics = weights / "fashion_resnet18_stats.safetensors"
 bag = samples / "bag_called_sandal.png"
+coat = samples / "coat_called_pullover.png"  # what is explained when no image is named
 scratch = pathlib.Path(tempfile.mkdtemp(prefix=f"psal-{pathlib.Path(sys.argv[0]).stem}-"))
 environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="2")
 

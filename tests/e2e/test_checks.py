@@ -14,7 +14,7 @@ import sys
 import zlib
 
 from checks import check, run_tests
-from programs import bag, run_text as run, samples, scratch, weights
+from programs import bag, coat, run_text as run, samples, scratch, weights
 
 out = scratch / "out"
 listing = samples / "labels.csv"
@@ -149,7 +149,7 @@ def test_mask_file():
           and "--mask" in answer["verdict"][0], done.stderr)
     boxes = json.loads(run("psal-check", "mask", "--box", "0,0,16,20", "--box", "0,12,16,20", "--json", "--quiet").stdout)
     check("boxes are that mask", boxes["rows"] == answer["rows"] and "--box" in boxes["verdict"][0], boxes["verdict"])
-    itself = json.loads(run("psal-check", "mask", "--box", "4,4,9,9", "--fill-image", bag, "--json", "--quiet").stdout)
+    itself = json.loads(run("psal-check", "mask", "--box", "4,4,9,9", "--fill-image", coat, "--json", "--quiet").stdout)
     check("filled with itself nothing changes", itself["fill"] == "photo" and
           all(abs(row["saliency"]["mean"] / itself["rows"][0]["saliency"]["mean"] - 1) < 1e-12 for row in itself["rows"]), itself["rows"])
     other = samples / "trouser_called_dress.png"

@@ -136,7 +136,7 @@ def test_noise():
 def changed(*arguments):
     """{tensor: filters} that psal-finetune changed"""
     delta = scratch / "delta.st"
-    run("psal-finetune", *arguments, "--save-delta", delta)
+    run("psal-finetune", "-i", bag, "-l", 8, *arguments, "--save-delta", delta)
     data = delta.read_bytes()
     start = 8 + struct.unpack("<Q", data[:8])[0]
     return {name: array.array("q" if entry["dtype"] == "I64" else "i", data[start + entry["data_offsets"][0]:

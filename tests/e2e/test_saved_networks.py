@@ -13,10 +13,10 @@ import sys
 
 import networks
 from checks import check, run_tests
-from programs import bag, network as resnet, run_text as run, samples, scratch, weights
+from programs import coat, network as resnet, run_text as run, samples, scratch, weights
 
 
-def confidence(*arguments, image=bag, label="Bag"):
+def confidence(*arguments, image=coat, label="Coat"):
     """Of the true class, in a network by itself; and the bytes of its logits"""
     done = run("psal-run", "--image-path", image, "-l", label, "--mode", "naive", "--top", 0, "--json", "-o", scratch / "f",
                "--dump", scratch / "dump", *arguments)
@@ -57,7 +57,7 @@ def test_other_networks():
         path = weights / f"fashion_{name}.safetensors"
         before = confidence("-w", path)[0]
         for choice, how in (("salient", "channel"), ("random-same-layers", "weights"), ("random", "noise")):
-            pruned(f"{name}, {choice}, {how}", "-w", path, "-i", bag, "-l", "Bag", "-c", choice, "-k", 30, "--how", how, before=before)
+            pruned(f"{name}, {choice}, {how}", "-w", path, "-i", coat, "-l", "Coat", "-c", choice, "-k", 30, "--how", how, before=before)
 
 
 def test_corrected():
@@ -88,7 +88,7 @@ def test_corrected():
     run("psal-finetune", "-c", "salient", "-k", 50, "--relative", 0.1, "--quiet", "--save-delta", delta)
     before = confidence("-w", resnet, "--delta", delta)[0]
     stats = weights / "fashion_resnet18_stats.safetensors"
-    pruned("pruned on top of a delta", "-w", resnet, "--delta", delta, "-s", stats, "-i", bag, "-l", "Bag", "-c", "random", "-k", 60,
+    pruned("pruned on top of a delta", "-w", resnet, "--delta", delta, "-s", stats, "-i", coat, "-l", "Coat", "-c", "random", "-k", 60,
            before=before)
     check("they differ", abs(before - confidence("-w", resnet)[0]) > 1e-4)
 

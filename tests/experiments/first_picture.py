@@ -8,7 +8,7 @@ All mistakes of the small networks in weights/ on Fashion-MNIST's 10,000 test im
   maps        psal-run --compare-random: the heat map of the 10 most salient filters is not that of 10 random ones. Those of each network
               whose rank correlation is lowest are looked at further, over more random draws
   repair      psal-prune: a few salient filters off make it right, as many random ones do not
-  neighbours  psal-neighbors: the five nearest mistakes are the same mistake (the same two classes)
+  neighbours  psal-neighbors: the five nearest mistakes are the same one (true and predicted class)
   certainty   the wrong class has at least half of the confidence
 
 Prints the best ones, ranked by neighbours and repair, then by the maps. --keep keeps the programs' answers, and takes them where they
