@@ -52,7 +52,7 @@ static const struct facts {{
         if arch in ("mnasnet0_5", "mnasnet0_75", "mnasnet1_3", "efficientnet_b2", "convnext_base", "convnext_large") \
                 + networks.SMOOTH_RESNETS:
             continue
-        if arch in networks.TIMM_RESNETS and arch not in networks.SMALLEST:
+        if arch in networks.TIMM_RESNETS and arch not in (*networks.SMALLEST, *networks.GATED):
             continue
         print(facts(arch, 0.25, 10))
         if "resnext" not in arch and not arch.startswith(("regnet", "shufflenet", "vit")) and arch not in networks.IN_EIGHTS:

@@ -56,11 +56,11 @@ CONVNEXTS = {"convnext_tiny": ((96, 192, 384, 768), (3, 3, 9, 3)), "convnext_sma
              "convnext_base": ((128, 256, 512, 1024), (3, 3, 27, 3)),
              "convnext_large": ((192, 384, 768, 1536), (3, 3, 27, 3))}  # Liu et al. 2022, section 3
 # One of each of the other families, the smallest, and the width at which tests run it.
-SMALLEST = {"alexnet": 0.25, "squeezenet1_1": 1, "googlenet": 0.5, "resnet18_cifar": 0.25, "resnet26d": 0.25, "seresnet18": 0.5,
-            "ecaresnet26t": 0.25,
+SMALLEST = {"alexnet": 0.25, "squeezenet1_1": 1, "googlenet": 0.5, "resnet18_cifar": 0.25, "resnet26d": 0.25,
             "regnet_x_400mf": 1, "mnasnet0_5": 1, "mobilenet_v2": 0.5,
             "mobilenet_v3_small": 1, "regnet_y_400mf": 1, "efficientnet_b0": 0.5, "efficientnet_v2_s": 0.25,
             "shufflenet_v2_x0_5": 1, "convnext_tiny": 0.25}
+GATED = {"seresnet18": 0.5, "ecaresnet26t": 0.25}
 VITS = {"vit_b_16": (16, 12, 12, 768, 3072), "vit_b_32": (32, 12, 12, 768, 3072), "vit_l_16": (16, 24, 16, 1024, 4096),
         "vit_l_32": (32, 24, 16, 1024, 4096), "vit_h_14": (14, 32, 16, 1280, 5120)}  # patch, layers, heads, channels, hidden
 ARCHITECTURES = FIRST + ("alexnet", "squeezenet1_0", "squeezenet1_1", "googlenet") + CIFAR_RESNETS + TIMM_RESNETS \

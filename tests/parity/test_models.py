@@ -77,11 +77,12 @@ def cases(rng, slow):
               ("resnet34", 0.125, 2, 1, 1, {}), ("vgg13_bn", 0.05, 3, 300, 33, {}),
               ("densenet169", 0.125, 2, 97, 131, {}), ("googlenet", 0.25, 2, 15, 15, {"transform_input": True}),
               ("googlenet", 0.19, 2, 64, 70, {"aux": False, "bn_eps": 1e-4}), ("resnet50_cifar", 0.125, 2, 33, 31, {}),
-              ("resnet18d", 0.125, 2, 97, 65, {}), ("mnasnet1_0", 0.35, 2, 97, 65, {}), ("squeezenet1_0", 0.3, 2, 40, 97, {}),
-              ("ecaresnext26t_32x4d", 0.25, 2, 70, 64, {}), ("resnetaa50d", 0.125, 7, 64, 97, {}), ("seresnetaa50d", 0.125, 7, 97, 64, {})]
+              ("resnet18d", 0.125, 2, 97, 65, {}), ("mnasnet1_0", 0.35, 2, 97, 65, {}), ("squeezenet1_0", 0.3, 2, 40, 97, {})]
     small += [(arch, width, 2, 64, 64, {"channels": channels}) for arch, width, channels in (
         ("resnet18", 0.25, 1), ("vgg11_bn", 0.25, 1), ("densenet121", 0.25, 4), ("mobilenet_v2", 0.5, 1), ("resnet50_cifar", 0.125, 1),
         ("googlenet", 0.25, 1), ("resnet18d", 0.25, 6))]
+    small += [("seresnet18", 0.5, 7, 64, 91, {}), ("ecaresnet26t", 0.25, 7, 64, 64, {}), ("ecaresnext26t_32x4d", 0.25, 2, 70, 64, {}),
+              ("resnetaa50d", 0.125, 7, 64, 97, {}), ("seresnetaa50d", 0.125, 7, 97, 64, {})]
     return full + small
 
 

@@ -301,15 +301,6 @@ def test_layers(suite):
     suite.refused("ResNet-D's shortcut", {(k.replace("downsample.1", "downsample.2") if "downsample.1" in k else
                                            k.replace("downsample.0", "downsample.1")): v for k, v in state.items()},
                   "looks like resnet18d", "'conv1.0.weight' is missing")
-    gated = suite.network("seresnet18").state_dict()
-    suite.refused("gates of an eighth", {k: torch.randn(16, 8, 1, 1) if k == "layer1.0.se.fc1.weight" else v for k, v in gated.items()},
-                  "fits resnet18", "'layer1.0.se.fc1.weight' (16x8x1x1)")
-    suite.refused("gates with a normalisation", {**gated, "layer1.0.se.bn.weight": torch.ones(8)}, "'layer1.0.se.bn.weight'")
-    suite.refused("a gate less", {k: v for k, v in gated.items() if not k.startswith("layer3.1.se.")}, "fits resnet18", "'layer1.0.se.fc1.weight'", "(28 in all)")
-    suite.refused("ResNet-RS's convolution for a pooling", {**gated, "maxpool.0.weight": torch.randn(8, 8, 3, 3)}, "'maxpool.0.weight'")
-    light = suite.network("ecaresnet26t").state_dict()
-    suite.refused("gates of five channels for three", {k: torch.randn(1, 1, 5) if k == "layer1.0.se.conv.weight" else v
-                                                       for k, v in light.items()}, "fits resnet26t", "'layer1.0.se.conv.weight' (1x1x5)")
     suite.refused("a temperature", {**state, "temperature": torch.tensor(2.0)}, "'temperature'")
     vgg = suite.network("vgg11_bn", width=0.0625).state_dict()
     suite.refused("a VGG's convolution more", {**vgg, "features.30.weight": torch.randn(32, 32, 3, 3)}, "'features.30.weight'")
@@ -453,6 +444,18 @@ def test_messages(suite):
     suite.refused("missing and left over", damaged, "'layer2.0.conv1.weight' is missing", "left over: 'layer2.0.convolution1.weight' (128x64x3x3)")
     clash = {**state, "layer1.module.0.conv1.weight": state["layer1.0.conv1.weight"]}
     suite.refused("twice", clash, "'layer1.0.conv1.weight' and 'layer1.module.0.conv1.weight' are both")
+
+
+def test_gates(suite):
+    gated = suite.network("seresnet18").state_dict()
+    suite.refused("gates of an eighth", {k: torch.randn(16, 8, 1, 1) if k == "layer1.0.se.fc1.weight" else v for k, v in gated.items()},
+                  "fits resnet18", "'layer1.0.se.fc1.weight' (16x8x1x1)")
+    suite.refused("gates with a normalisation", {**gated, "layer1.0.se.bn.weight": torch.ones(8)}, "'layer1.0.se.bn.weight'")
+    suite.refused("a gate less", {k: v for k, v in gated.items() if not k.startswith("layer3.1.se.")}, "fits resnet18", "'layer1.0.se.fc1.weight'", "(28 in all)")
+    suite.refused("ResNet-RS's convolution for a pooling", {**gated, "maxpool.0.weight": torch.randn(8, 8, 3, 3)}, "'maxpool.0.weight'")
+    light = suite.network("ecaresnet26t").state_dict()
+    suite.refused("gates of five channels for three", {k: torch.randn(1, 1, 5) if k == "layer1.0.se.conv.weight" else v
+                                                       for k, v in light.items()}, "fits resnet26t", "'layer1.0.se.conv.weight' (1x1x5)")
 
 
 def main():

@@ -24,6 +24,7 @@ from PIL import Image
 
 import command_line
 import kinks
+import networks
 import reference
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -410,6 +411,10 @@ def cases(psal, folder, rng, slow):
     for arch, width in (("resnet18", 0.5), ("convnext_tiny", 0.25)):
         add_random("rows", arch, 7, 97, 101, "torchvision;resize=none;crop=97x101", (1, 10), "row", width=width)
     add_random("rows", "vit_b_32", 7, 96, 96, "torchvision;resize=none;crop=96", (1, 10), "row", width=0.25, image_size=96)
+    state = rng.getstate()
+    for arch, width in networks.GATED.items():
+        add_random("others", arch, 7, 97, 65, "torchvision;resize=none;crop=97x65", (10,), width=width)
+    rng.setstate(state)  # what is drawn while cases run stays the same
     return listed
 
 
