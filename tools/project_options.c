@@ -71,9 +71,9 @@ static void choose(psal_project *project, const psal_options *options) {
     const psal_program *program = psal_options_program(options);
     for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++)
         for (const char *at = o->yields_to; at && *at; at += strcspn(at, "|"), at += *at == '|') {
-            char other[64];
-            snprintf(other, sizeof other, "%.*s", (int)strcspn(at, "|"), at);
-            if (says(options, other)) leave(project, o->name, NOT_BESIDE, other);
+            char beside[64];
+            snprintf(beside, sizeof beside, "%.*s", (int)strcspn(at, "|"), at);
+            if (says(options, beside)) leave(project, o->name, NOT_BESIDE, beside);
         }
 }
 
