@@ -38,22 +38,30 @@ static psal_dataset *open_photo(const psal_mistakes *mistakes, const psal_option
     return NULL;
 }
 
+psal_status psal_mistakes_check_options(const psal_options *options, bool group, psal_error *err) {
+    static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
+    static const char *const of_data[] = {"right", NULL};
+    const bool image = psal_options_has(options, "image-path"), data = psal_options_has(options, "data"),
+               label = psal_options_has(options, "image-target-label");
+    if (data && !image && label) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
+    if (image && !label)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
+    const char *idle = data ? NULL : psal_options_given_of(options, group ? of_data : of_many, true);
+    if (idle)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for %s: it needs --data", idle,
+                         group ? "the mistakes of a list" : "one image");
+    return PSAL_OK;
+}
+
 static psal_status open_dataset(psal_mistakes *mistakes, const psal_options *options, const psal_mistakes_needs *needs,
                                 psal_error *err) {
     const char *image = psal_options_string(options, "image-path"), *data = psal_options_string(options, "data");
-    static const char *const of_many[] = {"limit", "first", "right", "skip-bad", NULL};
     static const char *const of_mistakes[] = {"limit", "first", NULL};
-    static const char *const of_data[] = {"right", NULL};
+    const char *idle;
     if (image && data && !needs->beside)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --image-path and --data");
-    if (data && !image && psal_options_has(options, "image-target-label"))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
     if (!data && !image && !needs->group && !mistakes->session->default_network)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "which mistakes? Give --image-path or --data");
-    const char *idle = data ? NULL : psal_options_given_of(options, needs->group ? of_data : of_many, true);
-    if (idle)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing for %s: it needs --data", idle,
-                         needs->group ? "the mistakes of a list" : "one image");
     if (data && image && !needs->others && (idle = psal_options_given_of(options, of_mistakes, true)))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing beside --image-path: it chooses mistakes of --data",
                          idle);

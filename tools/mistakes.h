@@ -129,6 +129,9 @@ typedef struct psal_mistakes_needs {
     const char *option;  /* this option says so: "filters"; NULL: one */
 } psal_mistakes_needs;
 
+/* What is wrong about them whatever the network is: before it is read. group: the mistakes are those of a list. */
+psal_status psal_mistakes_check_options(const psal_options *options, bool group, psal_error *err);
+
 /* Find the samples that the options name. The session is open and outlives them. */
 psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
                                const psal_mistakes_needs *needs, psal_error *err);

@@ -35,6 +35,7 @@ typedef struct psal_option {
     bool required;            /* must be given (unless --help or --version is) */
     bool output;              /* of paths: the run writes it (tools/outputs.h) */
     const char *companion;    /* of paths: the ending of a second file that goes with it, or NULL */
+    const char *endings;      /* of paths: what the name must end in, ".png|.svg|.pdf"; or NULL: anything */
     const char *yields_to; /* a project's value stands back where one of these is given: "image-path|data"; or NULL */
 } psal_option;
 

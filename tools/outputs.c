@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "io/atomic_file.h"
 #include "tools/print.h"
 
 /* A file that the command line names. */
@@ -78,9 +80,26 @@ static bool same_file(const char *a, const char *b) {
     return stat(folder, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool has_ending(const char *path, const char *endings) {
+    const char *dot = strrchr(path, '.');
+    for (const char *at = endings; dot && *at; at += strcspn(at, "|"), at += *at == '|')
+        if (strlen(dot) == strcspn(at, "|") && strncasecmp(dot, at, strlen(dot)) == 0) return true;
+    return false;
+}
+
+static psal_status check_endings(const psal_program *program, const psal_options *options, psal_error *err) {
+    for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++) {
+        const char *path = o->endings ? psal_options_string(options, o->name) : NULL;
+        if (path && !has_ending(path, o->endings))
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s %s: its name ends in none of %s", o->name, path, o->endings);
+    }
+    return PSAL_OK;
+}
+
 psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err) {
     named_files files = {0};
-    psal_status status = gather(&files, program, options, err);
+    psal_status status = check_endings(program, options, err);
+    if (status == PSAL_OK) status = gather(&files, program, options, err);
     for (size_t i = 0; i < files.count && status == PSAL_OK; i++) {
         const named_file *out = &files.all[i];
         for (size_t j = 0; out->output && j < files.count && status == PSAL_OK; j++) {
@@ -91,6 +110,9 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
                                out->option ? "--" : "", out->role, out->path, other->option ? "--" : "", other->role);
         }
     }
+    for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
+        if (files.all[i].output && (status = psal_atomic_file_check(files.all[i].path, err)) != PSAL_OK)
+            psal_fail_prefix(err, "%s%s", files.all[i].option ? "--" : "", files.all[i].role);
     for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
     free(files.all);
     return status;

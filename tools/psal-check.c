@@ -53,7 +53,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write what was measured on every sample (CSV).", .output = true},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the table: .png, .svg or .pdf.", .output = true},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the table: .png, .svg or .pdf.", .output = true,
+     .endings = ".png|.svg|.pdf"},
     PSAL_SESSION_OPTIONS,
     {0}};
 

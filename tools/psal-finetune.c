@@ -55,7 +55,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true,
+     .endings = ".png|.svg|.pdf"},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names; of an ONNX file an .onnx): one sample, one "
      "choice, one k.",
@@ -418,6 +419,7 @@ static psal_status prepare(run *r, psal_error *err) {
     if (status != PSAL_OK) return status;
     static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL},
                              *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
+    if ((status = psal_mistakes_check_options(o, psal_options_has(o, "group"), err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
     if (psal_options_has(o, "sample") && (*r->state.path || r->state.merging))

@@ -45,7 +45,8 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
     {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .output = true},
+    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .output = true,
+     .endings = ".png|.svg|.pdf"},
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the pruned checkpoint (.safetensors; of an ONNX file an .onnx): one image, one choice, one k.",
      .output = true},
@@ -321,6 +322,16 @@ static psal_status draw(const run *r, psal_error *err) {
 
 /* ---- */
 
+/* What can be told before the mistakes are known. */
+static psal_status check_save(const run *r, psal_error *err) {
+    size_t k_count;
+    const int64_t *k = psal_options_ints(r->options, "k", &k_count);
+    bool several = r->prune.choice_count != 1;
+    for (size_t i = 1; i < k_count; i++) several |= r->choices[0] != PSAL_CHOICE_ALL && k[i] != k[0];
+    if (!psal_options_has(r->options, "save") || !several) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
+}
+
 static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_status status = psal_parse_choices(o, r->choices, &r->prune.choice_count, err);
@@ -328,6 +339,8 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL}, *const tables[] = {
                                                                                          "csv",  "samples", "figure",
                                                                                          "save", "json",    NULL};
+    if ((status = psal_mistakes_check_options(o, false, err)) != PSAL_OK) return status;
+    if ((status = check_save(r, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;

@@ -230,7 +230,8 @@ static psal_status open_reference(run *r, psal_error *err) {
     return PSAL_OK;
 }
 
-static psal_status open_samples(run *r, psal_error *err) {
+/* Before the network is read. */
+static psal_status check_samples(const run *r, psal_error *err) {
     bool images = psal_options_count(r->options, "image-path") > 0, list = psal_options_has(r->options, "images");
     bool reference = psal_options_has(r->options, "reference-id");
     if (images + list + reference > 1)
@@ -239,7 +240,12 @@ static psal_status open_samples(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--mistakes needs --images");
     if (!images && psal_options_count(r->options, "image-target-label") > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
-    if (reference) return open_reference(r, err);
+    return PSAL_OK;
+}
+
+static psal_status open_samples(run *r, psal_error *err) {
+    bool images = psal_options_count(r->options, "image-path") > 0, list = psal_options_has(r->options, "images");
+    if (psal_options_has(r->options, "reference-id")) return open_reference(r, err);
     psal_status status = PSAL_OK;
     if (images)
         status = open_images(r, err);
@@ -574,7 +580,8 @@ static psal_status run_program(run *r, psal_error *err) {
                                     .mistakes = psal_options_flag(o, "mistakes")};
     if (options.noise_percent > 0 && options.noise_sd > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
-    psal_status status = psal_session_open(&r->session, o, err);
+    psal_status status = check_samples(r, err);
+    if (status == PSAL_OK) status = psal_session_open(&r->session, o, err);
     r->stands_in = PSAL_CLASS_PREDICTED;
     if (status == PSAL_OK) status = parse_against(r, err);
     if (status == PSAL_OK) status = open_samples(r, err);

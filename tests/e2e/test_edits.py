@@ -34,7 +34,7 @@ def test_refusals():
     image = ("--image-path", bag, "-l", "Bag")
     for program in ("psal-prune", "psal-finetune"):
         save = ("--save", out / "x.safetensors")
-        refuse(("--k 1201", "resnet18", "1199 filters that can be chosen"), program, "-k", "1201", *save)
+        refuse(("--k 1201", "resnet18", "1199 filters that can be chosen"), program, "-k", "1201", "-c", "salient", *save)
         refuse(("--k 5000", "vgg19", "430 filters"), program, "-w", weights / "fashion_vgg19.safetensors", *image, "-k", "1,5000")
         refuse(("1200",), program, "-k", "7", "-c", "all", *save)
         refuse(("most", "--choices"), program, "-c", "salient,most")
