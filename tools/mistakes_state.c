@@ -77,7 +77,10 @@ static char *setting(const psal_options *options, const char *name) {
     const size_t count = psal_options_count(options, name);
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    for (size_t i = 0; i < count; i++) fprintf(out, "%s%s", i ? ", " : "", psal_options_string_at(options, name, i));
+    for (size_t i = 0; i < count; i++) {
+        fputs(i ? ", " : "", out);
+        fputs(psal_options_string_at(options, name, i), out);
+    }
     if (count == 0 && psal_options_given(options, name)) fputs("given", out);
     if (fclose(out) == 0) return text;
     free(text);
