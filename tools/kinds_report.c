@@ -165,19 +165,19 @@ psal_status psal_kinds_print(const psal_kinds_report *report, psal_error *err) {
     if (status != PSAL_OK) return status;
     const int64_t single = single_count(kinds);
     if (kinds->kinds == 0) {
-        printf("No kinds: %" PRId64 " mistake%s, of which no %d are alike and unlike the others.\n", kinds->count,
-               kinds->count == 1 ? "" : "s", PSAL_KIND_SMALLEST);
+        psal_print(stdout, "No kinds: %" PRId64 " mistake%s, of which no %d are alike and unlike the others.\n",
+                   kinds->count, kinds->count == 1 ? "" : "s", PSAL_KIND_SMALLEST);
         return PSAL_OK;
     }
-    printf("%d kind%s of %" PRId64 " mistakes", kinds->kinds, kinds->kinds == 1 ? "" : "s", kinds->count);
+    psal_print(stdout, "%d kind%s of %" PRId64 " mistakes", kinds->kinds, kinds->kinds == 1 ? "" : "s", kinds->count);
     printf("; %" PRId64 " are left single: nearer to another kind, or in one of fewer than %d.\n", single,
            PSAL_KIND_SMALLEST);
     if (report->clustered < kinds->count)
         printf("The kinds are those of %" PRId64 " mistakes that were drawn (--seed %" PRId64
                "), which others joined.\n",
                report->clustered, report->seed);
-    printf("%s similarity of %" PRId64 " entries", psal_similarity_name(report->compared->search.similarity),
-           report->compared->entries);
+    psal_print(stdout, "%s similarity of %" PRId64 " entries",
+               psal_similarity_name(report->compared->search.similarity), report->compared->entries);
     if (!isnan(kinds->silhouette))
         printf("; mean silhouette %.2f (1: far apart, 0: they run into each other)", kinds->silhouette);
     printf("\n");
