@@ -176,7 +176,7 @@ static psal_status try_all(psal_session *session, const char *const *texts, int 
     if (status == PSAL_OK) {
         psal_tally tally = {0};
         for (size_t i = 0; i < n; i++) psal_tally_add(&tally, psal_dataset_label(samples, i), best[i]);
-        if (!psal_tally_doubt(&tally, trials->doubt)) *trials->doubt = '\0';
+        if (!psal_tally_shifted(&tally, trials->doubt)) *trials->doubt = '\0';
         *err = (psal_error)PSAL_ERROR_INIT;
         sort(trials);
     }
@@ -227,13 +227,13 @@ psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_err
     const psal_preprocess_trial *best = &trials->at[0];
     const double n = (double)trials->samples, p = trials->guessed, correct = (double)best->correct;
     if (p < 1 && correct <= n * p + 2 * sqrt(n * p * (1 - p)))
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "with %s%.200s%s the network is right in %zu of %zu samples, as few as by guessing%s%.250s: "
-                         "labels, preprocessing and network do not belong together; say the right ones with --labels "
-                         "and --preprocess",
-                         trials->count > 1 ? "the best of all preprocessings (" : "", best->text,
-                         trials->count > 1 ? ")" : "", best->correct, trials->samples, *trials->doubt ? "; " : "",
-                         trials->doubt);
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "with %s%.200s%s the network is right in %zu of %zu samples, as few as by guessing%s%.250s: "
+            "labels, preprocessing and network do not belong together; say how the images were prepared in "
+            "training with --preprocess, and the order of the classes with --labels",
+            trials->count > 1 ? "the best of all preprocessings (" : "", best->text, trials->count > 1 ? ")" : "",
+            best->correct, trials->samples, *trials->doubt ? "; " : "", trials->doubt);
     for (int t = 1; t < trials->count; t++) {
         size_t mine = 0, theirs = 0;
         for (size_t i = 0; i < trials->samples; i++) {

@@ -17,7 +17,7 @@ typedef struct psal_preprocess_trials {
     int count;
     size_t samples;
     double guessed;  /* share that is right by naming always the commonest class, or any class */
-    char doubt[300]; /* what the best one's predictions have to do with the labels, where little; else "" */
+    char doubt[300]; /* that the best one's predictions are the labels one off, if so; else "" */
 } psal_preprocess_trials;
 
 /* The common ones for the network's channels: ImageNet's mean and deviation, 0.5 and 0.5, 0 to 1, Caffe's, 0 to 255 (of

@@ -16,6 +16,9 @@ typedef struct psal_tally {
 
 void psal_tally_add(psal_tally *tally, int label, int predicted);
 
+/* The first of the two below alone, for who says the second in words of his own. */
+bool psal_tally_shifted(const psal_tally *tally, char text[300]);
+
 /* Whether something is to be said, in words that stand in `text`:
  * - of 20 samples and more, most predictions are the label - 1, or most are the label + 1 (of more than two classes);
  * - of 100 and more, as few are right as by guessing: n / classes, up to three (below) and two (above) deviations,
