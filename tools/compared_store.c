@@ -61,7 +61,7 @@ static psal_status open_names(psal_compared_store *s, psal_error *err) {
     const psal_options *o = s->options;
     s->has_session = psal_options_given(o, "image-path") || psal_options_given(o, "layers") ||
                      psal_options_given(o, "weights") || psal_options_given(o, "model") ||
-                     (s->name_filters && psal_store_source_serves(s->made_from, o));
+                     (s->name_filters && (psal_options_has(o, "weights") || psal_store_source_serves(s->made_from, o)));
     if (s->has_session) return open_network(s, err);
     s->session.quiet = psal_options_flag(o, "quiet");
     int classes = 1;

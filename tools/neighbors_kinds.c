@@ -136,7 +136,7 @@ static psal_status write_sheet(const job *j, const char *path, psal_error *err) 
         for (int64_t m = 0; m < shown && status == PSAL_OK; m++) {
             const int64_t mistake = kinds->members[kinds->first[k] + m], sample = j->store->candidates[mistake];
             char heading[48];
-            snprintf(heading, sizeof heading, m == 0 ? "kind %d: %" PRId64 " mistakes" : "", k + 1, size);
+            snprintf(heading, sizeof heading, m == 0 ? "kind %d: %" PRId64 : "", k + 1, size);
             status = psal_contact_sheet_add(sheet, sample, &j->store->store.records[sample], heading, false,
                                             kinds->central[mistake], err);
         }

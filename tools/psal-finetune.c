@@ -272,9 +272,11 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
         if (status != PSAL_OK) return status;
         *used = found.found ? (double)found.k : NAN;
         if (!found.found && (psal_options_has(r->options, "save") || psal_options_has(r->options, "save-delta")))
-            return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "no step of at most %g on %lld filters corrects it; nothing was saved", r->largest,
-                             (long long)k);
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "no change of at most %g times the norm of %lld filters corrects it; nothing was saved: take more "
+                "filters (--k), a larger change (--relative), or others (--choices)",
+                r->largest, (long long)k);
         return PSAL_OK;
     }
     psal_edit_reset(edit);

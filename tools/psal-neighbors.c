@@ -135,7 +135,11 @@ static psal_status parse_query(run *r, const char *text, psal_error *err) {
                                "?",
                                text, first, last, last, first);
         else if (!numbers)
-            status = psal_fail(err, PSAL_ERR_ARGUMENT, "--query %s: a list such as 3,10-20, or 'all', is needed", text);
+            status = psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "--query %s: numbers of samples such as 3,10-20 (the first column of the store's table), or "
+                "'all', are needed; a picture is asked about with --image-path",
+                text);
         else
             status = add_queries(r, first, last, text, err);
     }
@@ -207,6 +211,20 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
     return status;
 }
 
+/* A photo that the store has, too, is its own nearest neighbour, which says nothing. */
+static void note_itself(const run *r) {
+    const psal_neighbor *nearest = &r->neighbors[0];
+    if (nearest->sample < 0 || nearest->similarity < 1 - 1e-5 || psal_options_flag(r->compared.options, "quiet"))
+        return;
+    /* Profiles of few entries correlate by accident; the loss does not agree as well. */
+    const psal_profile_record *it = &r->compared.store.records[nearest->sample], *photo = &r->report.image;
+    if (it->label != photo->label || fabs(it->loss - photo->loss) > 1e-5 * fabs(photo->loss)) return;
+    psal_print(stderr,
+               "%s: note: sample %" PRId64 " of the store is this picture or a copy of it, and is counted among the "
+               "neighbours; --query %" PRId64 " asks the same without it\n",
+               program.name, nearest->sample, nearest->sample);
+}
+
 /* ---- all of it ---- */
 
 static psal_status find(run *r, psal_error *err) {
@@ -230,7 +248,11 @@ static psal_status find(run *r, psal_error *err) {
                          r->report.query_count, s->search.top);
     r->report.neighbors = r->neighbors = malloc((size_t)(r->report.query_count * s->search.top) * sizeof *r->neighbors);
     if (!r->neighbors) return out_of_memory(err);
-    if (image) return psal_neighbors_of_profile(&s->source, &s->search, r->profile, r->neighbors, err);
+    if (image) {
+        status = psal_neighbors_of_profile(&s->source, &s->search, r->profile, r->neighbors, err);
+        if (status == PSAL_OK) note_itself(r);
+        return status;
+    }
     return psal_neighbors_of_samples(&s->source, &s->search, r->queries, r->report.query_count, r->neighbors, err);
 }
 

@@ -166,6 +166,15 @@ def test_taken():
                                ("psal-convert", ("my.safetensors", "c.safetensors"))):
         done = in_project(program, *arguments)
         check(f"{program} {' '.join(arguments)}", done.returncode == 0, said(done))
+    done = in_project("psal-neighbors", "-i", picture, "-l", "bag", "--top", "1")
+    number = done.stdout.splitlines()[2].split()[2] if done.returncode == 0 else ""
+    check("a picture of the store is said to be", f"sample {number} of the store is this picture" in done.stderr, said(done))
+    done = in_project("psal-neighbors", "--query", number, "--top", "1")
+    check("and by its number is no neighbour of itself", done.returncode == 0 and "is this picture" not in done.stderr and
+          done.stdout.splitlines()[2].split()[2] != number, said(done))
+    done = in_project("psal-neighbors", "kinds", "--kinds", "2", "--json")
+    guilty = [one["name"] for kind in json.loads(done.stdout or "{}").get("kinds", []) for one in kind["guilty"]]
+    check("psal-neighbors kinds names layers", guilty and all(".weight filter " in name for name in guilty), said(done))
     converted = run_text("psal-run", "-w", scratch / "project" / "c.safetensors", "-i", bag, "-l", "bag", "--mode", "naive", "--out", "out")
     check("psal-convert records names and preprocessing", converted.returncode == 0 and "is assumed" not in converted.stderr, said(converted))
 
