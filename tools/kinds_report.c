@@ -148,7 +148,8 @@ static psal_status print_kind(const psal_kinds_report *report, int k, psal_error
     if (guilt->count)
         printf(", their median at %.0f %% of the depth",
                100 * (double)guilt->median / (double)report->compared->store.length);
-    printf("\n  %-48s %8s %8s %7s %7s %9s\n", "", "in kind", "others", "effect", "t", "p");
+    psal_print(stdout, "\n");
+    psal_print(stdout, "  %-48s %8s %8s %7s %7s %9s\n", "", "in kind", "others", "effect", "t", "p");
     for (int f = 0; f < report->top && filters[f].entry >= 0; f++) {
         char name[512];
         psal_print(stdout, "  %-48.48s %8.2f %8.2f %7.2f %7.1f %9.2g\n", entry_name(report, filters[f].entry, name),
