@@ -65,8 +65,9 @@ typedef struct run {
 } run;
 
 psal_status psal_group_check(const psal_options *o, psal_error *err) {
-    static const char *const others[] = {"image-path",       "sample",  "until-correct", "neighbors", "similarity",
-                                         "normalized-stats", "samples", "figure",        "state",     NULL};
+    static const char *const others[] = {"image-path", "image-target-label", "sample",  "until-correct", "neighbors",
+                                         "similarity", "normalized-stats",   "samples", "figure",        "state",
+                                         NULL};
     if (!psal_options_has(o, "group"))
         return psal_options_given(o, "held-out") ? psal_fail(err, PSAL_ERR_ARGUMENT, "--held-out is for --group")
                                                  : PSAL_OK;
@@ -77,6 +78,39 @@ psal_status psal_group_check(const psal_options *o, psal_error *err) {
 }
 
 /* ---- the group, and its profile ---- */
+
+typedef struct fingerprint {
+    uint64_t hash; /* of the image */
+    size_t index;  /* in the data set */
+} fingerprint;
+
+static int by_hash(const void *x, const void *y) {
+    const fingerprint *p = x, *q = y;
+    if (p->hash != q->hash) return p->hash < q->hash ? -1 : 1;
+    return (p->index > q->index) - (p->index < q->index);
+}
+
+/* An image that is in the list twice could be edited for and held out. */
+static psal_status check_distinct(const run *r, psal_error *err) {
+    const psal_mistakes *m = r->mistakes;
+    fingerprint *images = malloc(r->count * sizeof *images);
+    if (!images) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the group");
+    psal_status status = PSAL_OK;
+    for (size_t i = 0; i < r->count && status == PSAL_OK; i++) {
+        images[i].index = m->subjects[i].index;
+        status = psal_dataset_image_fingerprint(m->dataset, images[i].index, &images[i].hash, err);
+    }
+    if (status == PSAL_OK) qsort(images, r->count, sizeof *images, by_hash);
+    for (size_t i = 1; i < r->count && status == PSAL_OK; i++)
+        if (images[i].hash == images[i - 1].hash)
+            status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                               "--group: samples %zu (%s) and %zu (%s) are the same image, which could be edited for "
+                               "and held out: leave one of them out",
+                               images[i - 1].index, psal_mistakes_name(m, images[i - 1].index), images[i].index,
+                               psal_mistakes_name(m, images[i].index));
+    free(images);
+    return status;
+}
 
 static psal_status split(run *r, psal_error *err) {
     const double share = psal_options_double(r->e->options, "held-out");
@@ -457,6 +491,7 @@ psal_status psal_group_run(const psal_group_edit *e, psal_error *err) {
     r.items = r.count + (size_t)KINDS * (size_t)e->mistakes->right_count;
     for (int c = 0; c < 3; c++) r.unit[c] = 1.0 / prepare->scale / prepare->std[c];
     psal_status status = allocate(&r, err);
+    if (status == PSAL_OK) status = check_distinct(&r, err);
     if (status == PSAL_OK) status = split(&r, err);
     if (status == PSAL_OK) status = make_profile(&r, err);
     if (status == PSAL_OK) status = answer_all(&r, NULL, r.before, err);

@@ -357,12 +357,16 @@ def test_group():
     refuse(("--group", "only one mistake"), "psal-finetune", "--group", few, "-k", 1, "--quiet")
     few.write_text(f"path,label\n{samples}/bag.png,8\n")
     refuse(("there is no mistake",), "psal-finetune", "--group", few, "-k", 1, "--quiet")
+    copy = scratch / "copy.png"
+    shutil.copy(bag, copy)
+    few.write_text(f"path,label\n{bag},8\n{samples}/coat_called_dress.png,4\n{copy},8\n")
+    refuse(("samples 0", "and 2", "copy.png", "same image"), "psal-finetune", "--group", few, "-k", 1, "--quiet")
     refuse(("nowhere",), "psal-finetune", "--group", "nowhere.csv", "-k", 1)
     refuse(("--held-out", "--group"), "psal-finetune", "--held-out", 0.5)
     refuse(("--right", "--data"), "psal-finetune", "--group", listing, "--right", 3)
     refuse(("--right 0", "--group"), *words, "--right", 0)
     refuse(("merge",), *words, "merge", listing)
-    for option in (("--image-path", bag), ("--sample", 0), ("--until-correct",), ("--neighbors", 2), ("--samples", out / "x.csv"),
+    for option in (("--image-path", bag), ("--image-target-label", 8), ("--sample", 0), ("--until-correct",), ("--neighbors", 2), ("--samples", out / "x.csv"),
                    ("--figure", out / "x.png"), ("--similarity", "cosine")):
         refuse((option[0], "--group"), "psal-finetune", "--group", listing, *option)
     refuse(("--state", "--group"), *words, "--state", out / "s.st")
