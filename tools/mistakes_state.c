@@ -198,6 +198,11 @@ static psal_status take_records(psal_mistakes_state *s, const psal_tensor_map *m
         values->shape.ndim != 2 || values->shape.dim[0] != index->shape.dim[0] ||
         values->shape.dim[1] != (int64_t)s->columns || !text || !psal_parse_int64(text, &hub))
         return psal_fail(err, PSAL_ERR_FORMAT, "damaged: it holds no records of this run");
+    if (hub < 0 || hub > (int64_t)s->mistakes->subject_count || (hub && s->hub && hub != s->hub))
+        return psal_fail(err, PSAL_ERR_FORMAT,
+                         "damaged: its psal.hub is %" PRId64
+                         ", but there are %zu mistakes, and another part says %" PRId64,
+                         hub, s->mistakes->subject_count, s->hub);
     if (hub > s->hub) s->hub = hub; /* 0 of a part that is empty */
     size_t i = first;
     for (int64_t at = 0; at < index->shape.dim[0]; at++) {

@@ -7,6 +7,7 @@ Parts by hand, by Slurm's environment, and one without mistakes; killed at rando
 kills at every system call); ended by a signal; and what does not belong together. Needs nothing beside Python. Prints a line per failure
 and "N passed, N failed"."""
 import random
+import re
 import shutil
 import signal
 import sys
@@ -122,6 +123,16 @@ def refuse(says, program, *arguments):
           and all(word in lines[0] for word in says) and not done.stdout, f"status {done.returncode}: {done.stdout}{done.stderr}")
 
 
+def refuse_hubs(parts):
+    """The most frequent neighbour is that of all mistakes: the same in all parts, and possible"""
+    changed = place / "changed.st"
+    hub = re.search(rb'"psal.hub":"([1-8])"', parts[1].read_bytes())[1].decode()
+    for other in ("9", "1" if hub != "1" else "2"):
+        changed.write_bytes(parts[1].read_bytes().replace(f'"psal.hub":"{hub}"'.encode(), f'"psal.hub":"{other}"'.encode()))
+        refuse((changed.name, "damaged", f"psal.hub is {other}", "8 mistakes"), "psal-finetune", *SETTINGS["psal-finetune"], "merge", parts[0],
+               changed, parts[2])
+
+
 def test_refusals():
     other = scratch / "other.csv"
     other.write_text("".join(line if i == 0 else f"{samples}/{line}" for i, line in enumerate(DATA.open()) if i != 1))
@@ -156,6 +167,7 @@ def test_refusals():
             refuse((option[0], "needs --state"), program, *settings, *option)
         refuse(("--shard 3/2",), program, *settings, "--state", state, "--shard", "3/2")
         refuse(("--state", "no ordinary file"), program, *settings, "--state", "/dev/null")
+    refuse_hubs(sorted(place.glob("psal-finetune.part-*")))
     refuse(("not a state of a run of psal-prune",), "psal-prune", *SETTINGS["psal-prune"], "merge", place / "psal-finetune.st")
     refuse(("--sample", "--state"), "psal-finetune", *SETTINGS["psal-finetune"], "--sample", 0, "--state", place / "new.st")
 
