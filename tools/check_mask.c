@@ -427,6 +427,9 @@ static psal_status prepare(void *data, psal_error *err) {
     psal_check *c = r->check;
     psal_mistakes *m = &c->mistakes;
     psal_status status = psal_check_region_option(c->options, &r->region, err);
+    if (status == PSAL_OK && r->region && psal_options_given(c->options, "boost-factor"))
+        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--boost-factor is of the heat map, and --%s hides other pixels",
+                           r->region);
     if (status == PSAL_OK) status = psal_check_open(c, err);
     if (status != PSAL_OK) return status;
     r->pixels = (int64_t)c->session.height * c->session.width;

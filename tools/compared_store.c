@@ -286,6 +286,8 @@ psal_status psal_compared_store_standardize(psal_compared_store *s, psal_error *
 psal_status psal_compared_store_open(psal_compared_store *s, psal_error *err) {
     const psal_options *o = s->options;
     const char *store = psal_options_string(o, "store"), *index = psal_options_string(o, "index");
+    if (psal_options_given(o, "data") && !psal_options_has(o, "sheet"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--data does nothing without --sheet: it says where its pictures are");
     snprintf(s->index, sizeof s->index, "%.4095s%s", index ? index : store, index ? "" : ".csv");
     psal_status status = psal_profile_store_open(store, s->index, &s->store, err);
     if (status != PSAL_OK) return status;

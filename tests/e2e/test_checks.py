@@ -90,6 +90,7 @@ def test_mask_refusals():
     refuse(("ablate", "--percent"), "ablate", "--percent", 3)
     refuse(("--percent", "100"), "mask", "--percent", "5,100", status=2)
     refuse(("--fill", "black"), "mask", "--fill", "black", status=2)
+    refuse(("--boost-factor", "--box"), "mask", "--box", "0,0,3,3", "--boost-factor", 3)
     refuse(("--k-salient 1200", "1199 filters that can be ranked"), "mask", "-k", 1200, "--data", listing)
     refuse(("only one", "--mask", "--percent"), "mask", "--mask", bag, "--percent", 5)
     refuse(("nowhere.png", "No such file"), "mask", "--mask", "nowhere.png")

@@ -145,6 +145,8 @@ def test_refusals():
     refused("an option of kinds", ("--store", PATH, "--query", 3, "--kinds", 3), "--kinds is an option of psal-neighbors kinds")
     refused("another word", ("sorts", "--store", PATH), "'sorts' is not understood")
     refused("too many kinds", ("kinds", "--store", PATH, "--kinds", 97), "--kinds 97: there are 96 mistakes")
+    refused("a data set without a sheet", ("kinds", "--store", PATH, "--data", "there"), "--data does nothing without --sheet")
+    refused("a data set without a sheet", ("--store", PATH, "--query", 3, "--data", "there"), "--data does nothing without --sheet")
     refused("no mistakes", ("kinds", "--store", write_store("right.npy", PLANTED[96:])), "it has no mistakes")
     refused("statistics of profiles", ("kinds", "--store", PATH, "--stats", PATH), "--similarity roots", "leave --stats out")
     refused("scores", ("kinds", "--store", PATH, "--mode", "pot"), "--similarity roots does not go with it")
