@@ -81,6 +81,7 @@ typedef struct psal_subject {
     int rival;         /* the class that the label is to be told from: the predicted one or the runner-up */
     double confidence; /* of the predicted class */
     bool skipped;      /* could not be read: it is neither right nor a mistake */
+    bool itself; /* the picture of --image-path once more, in the data set beside it: nothing else that could change */
 } psal_subject;
 
 typedef struct psal_mistakes {

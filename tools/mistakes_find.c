@@ -1,5 +1,6 @@
 #include "tools/mistakes_find.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static psal_status gather(const psal_subject *all, size_t first, size_t count, b
     *out = (group){malloc((count + 1) * sizeof *out->index), malloc((count + 1) * sizeof *out->classes), 0};
     if (!out->index || !out->classes) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
     for (size_t i = first; i < count; i++) {
-        if (all[i].skipped || (all[i].predicted == all[i].label) != right) continue;
+        if (all[i].skipped || all[i].itself || (all[i].predicted == all[i].label) != right) continue;
         out->index[out->count] = i;
         out->classes[out->count++] = all[i].label;
     }
@@ -173,6 +174,28 @@ static void note_doubt(psal_mistakes *mistakes, const psal_subject *all, size_t 
     if (psal_tally_doubt(&tally, text)) psal_note_warning(&mistakes->session->notes, "%s", text);
 }
 
+/* The picture of --image-path may be in the data set beside it: there it is no neighbour of its own, and no other
+ * mistake. */
+static psal_status leave_out_itself(psal_mistakes *mistakes, psal_subject *all, size_t count, psal_error *err) {
+    const size_t size = psal_session_image_size(mistakes->session);
+    float *photo = malloc(size * sizeof *photo), *other = malloc(size * sizeof *other);
+    psal_status status = photo && other ? psal_mistakes_image(mistakes, 0, photo, err)
+                                        : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for an image");
+    for (size_t i = psal_dataset_count(mistakes->dataset); i < count && status == PSAL_OK; i++) {
+        if (all[i].skipped || all[i].predicted != all[0].predicted ||
+            fabs(all[i].confidence - all[0].confidence) > 1e-4)
+            continue;
+        status = psal_mistakes_image(mistakes, i, other, err);
+        all[i].itself = status == PSAL_OK && memcmp(photo, other, size * sizeof *photo) == 0;
+        if (all[i].itself)
+            psal_note(&mistakes->session->notes, "%s of the data set is this picture: left out there",
+                      psal_mistakes_name(mistakes, i));
+    }
+    free(photo);
+    free(other);
+    return status;
+}
+
 psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_needs *needs, size_t right,
                                psal_error *err) {
     size_t count = psal_mistakes_sample_count(mistakes);
@@ -187,6 +210,7 @@ psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_need
     }
     psal_status status = predict_all(mistakes, all, count, err);
     if (status == PSAL_OK) note_doubt(mistakes, all, count);
+    if (status == PSAL_OK && mistakes->beside && !needs->group) status = leave_out_itself(mistakes, all, count, err);
     if (status == PSAL_OK) status = keep_right(mistakes, all, count, right, err);
     if (status == PSAL_OK)
         status = keep_subjects(mistakes, all, needs->group ? psal_dataset_count(mistakes->dataset) : count,

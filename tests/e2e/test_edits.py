@@ -275,8 +275,10 @@ def test_photo_and_data_set():
         said = run(*words[:-2], *image, *data, "-c", "salient").stdout
         check(f"{program}: says it", str(bag) in said and "of 12 right" in said.splitlines()[-1], said)
         refuse(("--state", "--image-path"), program, *image, *data, "--state", out / "s.st")
-    check("psal-finetune: neighbours", beside["neighbors"] == 5 and beside["mistakes"] == 9
+    check("psal-finetune: neighbours", beside["neighbors"] == 5 and beside["mistakes"] == 8
           and all(row["neighbors_corrected"] is not None for row in beside["rows"]), beside)
+    check("it is no neighbour of its own", f"{bag.name} of the data set is this picture: left out there"
+          in run("psal-finetune", *image, *data, "-k", 9, "-c", "salient").stderr)
     saved = scratch / "both.safetensors"
     done = run("psal-finetune", *image, *data, "-k", 100, "-c", "salient", "--until-correct", "--save-delta", saved, "--json", "--quiet")
     names = [line.split(",")[0] for line in (samples / "labels.csv").read_text().splitlines()]
