@@ -152,6 +152,7 @@ def test_refusals():
     refused("scores", ("kinds", "--store", PATH, "--mode", "pot"), "--similarity roots does not go with it")
     signed = write_store("signed.npy", PLANTED, json.dumps({"signed": True}))
     refused("signed profiles", ("kinds", "--store", signed), "negative numbers have no roots")
+    refused("profiles that are all the same", ("kinds", "--store", write_store("constant.npy", [([1] * LENGTH, 0, 1)] * 30)), "all the same")
     bad = write_store("bad.npy", [([float("nan")] * LENGTH, 0, 1)] + PLANTED)
     refused("not finite", ("kinds", "--store", bad), "sample 0 is not finite")
 
