@@ -427,6 +427,13 @@ static psal_status prepare(run *r, psal_error *err) {
     if (psal_options_has(o, "sample") && (*r->state.path || r->state.merging))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample is one mistake, and %s is for many: leave one of them out",
                          r->state.merging ? "merge" : "--state");
+    /* A state would know the file by its name only. */
+    if (psal_options_has(o, "normalized-stats") && (*r->state.path || r->state.merging))
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "--normalized-stats does not go with %s: leave it out, and neighbours are compared with statistics "
+            "of the mistakes' profiles",
+            r->state.merging ? "merge" : "--state");
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
         .in_parts = psal_options_flag(o, "until-correct"),
@@ -484,10 +491,9 @@ static psal_status prepare(run *r, psal_error *err) {
     r->report.steps = r->steps;
     const size_t wanted = (size_t)psal_options_int(o, "neighbors"), others = r->mistakes.subject_count - 1;
     r->report.neighbor_count = (int)(wanted < others ? wanted : others);
-    static const char *const settings[] = {
-        "k",         "choices",    "rate",  "relative",         "steps",  "until-correct", "draws",
-        "neighbors", "similarity", "right", "normalized-stats", "layers", "limit",         "first",
-        NULL};
+    static const char *const settings[] = {"k",     "choices",   "rate",       "relative", "steps",  "until-correct",
+                                           "draws", "neighbors", "similarity", "right",    "layers", "limit",
+                                           "first", NULL};
     return psal_mistakes_state_open(&r->state, &r->mistakes, settings, (double *)r->report.results,
                                     variants(r) * PSAL_EDIT_COLUMNS, err);
 }

@@ -153,6 +153,9 @@ def test_refusals():
         refuse((state.name, "another run", "--right is '3', but here it is '2'"), program, *settings, "--right", 2, "--state", state, "--resume")
         refuse((parts[0].name, "another run", "shards"), program, *settings, "--state", parts[0], "--resume")
         refuse((bag.name,), program, *settings, "merge", bag)
+        if program == "psal-finetune":  # whose contents a state does not know
+            refuse(("--normalized-stats does not go with --state",), program, *settings, "--similarity", "normalized", "--normalized-stats",
+                   network, "--state", state)
         refuse((network.name, "not a state"), program, *settings, "merge", network)
         for name in ("--csv", "--samples", "--figure"):
             refuse((name, "merge"), program, *settings, "--state", state, "--shard", "1/2", name, place / "x.png")
