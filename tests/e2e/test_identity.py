@@ -522,7 +522,7 @@ def test_neighbors():
     store, stats = scratch / "store.npy", scratch / "store_own.safetensors"
     works("a store", "psal-stats", "-w", resnet, "--data", samples / "labels.csv", "--out", stats, "--profiles", store, "-q")
     ask = ["--store", store, "--top", 3, "-w", resnet, "-i", bag, "-l", 8]
-    done = works("a photo", "psal-neighbors", *ask, "--json")
+    done = works("a photo", "psal-neighbors", *ask, "--json", notes=[("is this picture",)])
     settings = json.loads(done.stdout)["settings"]
     check("says what the store is", settings["arch"] == "resnet18" and settings["loss"] == "cross-entropy" and settings["bn_epsilon"] == 1e-5, settings)
     for name, more, words in [("epsilon", ["--bn-epsilon", 0.1], ["batch-norm epsilon", "'1e-05'", "'0.1'"]),
@@ -557,7 +557,7 @@ def test_neighbors():
         writer = csv.DictWriter(file, [key for key in rows[0] if key != "psal_settings"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    works("an earlier version's table", "psal-neighbors", *ask, notes=[("store.npy.csv", "does not say")])
+    works("an earlier version's table", "psal-neighbors", *ask, notes=[("store.npy.csv", "does not say"), ("is this picture",)])
     works("without a photo", "psal-neighbors", "--store", store, "--query", 0, "--stats", stats)
     for bad in ("{", "5", '{"loss": []}', '{"bn_epsilon": "x"}'):
         rows[0]["psal_settings"] = bad
@@ -585,7 +585,7 @@ def test_assumptions():
     for program in ("psal-prune", "psal-finetune"):
         done = works(program, program, "-w", plain, "-i", bag, "-l", 5, "--stats", stats, "-k", 3, "-c", "salient", "--json", "-t", 1, notes=[said])
         check(f"{program} records it", json.loads(done.stdout)["settings"].get("preprocess_assumed") is True, done.stdout[-600:])
-    works("psal-neighbors", "psal-neighbors", "--store", scratch / "assumed.npy", "-w", plain, "-i", bag, "--top", 1, notes=[said])
+    works("psal-neighbors", "psal-neighbors", "--store", scratch / "assumed.npy", "-w", plain, "-i", bag, "--top", 1, notes=[said, ("is this picture",)])
     given = ["--preprocess", "torchvision"]
     done = works("said", "psal-run", *explain(plain, "--mode", "naive", *given))
     check("said: not assumed", "preprocess_assumed" not in json.loads(done.stdout)["settings"], "")
