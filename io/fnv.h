@@ -1,4 +1,4 @@
-/* fnv.h (internal to io) - FNV-1a with 64 bits (Fowler, Noll, Vo): tells accidental changes, no more. */
+/* fnv.h - FNV-1a with 64 bits (Fowler, Noll, Vo): tells accidental changes, no more. */
 #ifndef PSAL_IO_FNV_H
 #define PSAL_IO_FNV_H
 

@@ -7,6 +7,7 @@
 
 #include "engine/numbers.h"
 #include "io/atomic_file.h"
+#include "io/fnv.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "tools/print.h"
@@ -180,7 +181,8 @@ static psal_status check_belongs(const psal_mistakes_state *s, const psal_tensor
     const char *data = psal_tensor_map_meta(map, "psal.data"), *mistakes = psal_tensor_map_meta(map, "psal.mistakes");
     snprintf(text, sizeof text, "%016" PRIx64, s->data);
     if (status == PSAL_OK && (!data || strcmp(data, text) != 0))
-        status = psal_fail(err, PSAL_ERR_ARGUMENT, "--data is not the data set that it was made from");
+        status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                           "--data is not the data set that it was made from, or an image in it has changed");
     snprintf(text, sizeof text, "%zu", s->mistakes->subject_count);
     if (status == PSAL_OK && (!mistakes || strcmp(mistakes, text) != 0))
         status = psal_fail(err, PSAL_ERR_ARGUMENT, "it is of %.30s mistakes, but here there are %s",
@@ -290,6 +292,20 @@ static psal_status read_parts(psal_mistakes_state *s, psal_error *err) {
     return status;
 }
 
+/* The data set, and the contents of the images that results are of: one may have been replaced by another of the same
+ * name and size. */
+static psal_status fingerprint_data(psal_mistakes_state *s, psal_error *err) {
+    const psal_mistakes *m = s->mistakes;
+    psal_status status = psal_dataset_fingerprint(m->dataset, &s->data, err);
+    for (size_t i = 0; i < m->subject_count + (size_t)m->right_count && status == PSAL_OK; i++) {
+        const size_t index = i < m->subject_count ? m->subjects[i].index : m->right_index[i - m->subject_count];
+        uint64_t image;
+        status = psal_dataset_image_fingerprint(m->dataset, index, &image, err);
+        if (status == PSAL_OK) s->data = psal_fnv_add(s->data, &image, sizeof image);
+    }
+    return status;
+}
+
 psal_status psal_mistakes_state_open(psal_mistakes_state *s, const psal_mistakes *mistakes, const char *const *settings,
                                      double *values, size_t columns, psal_error *err) {
     const size_t count = mistakes->subject_count, n = (size_t)s->shard.count;
@@ -306,7 +322,7 @@ psal_status psal_mistakes_state_open(psal_mistakes_state *s, const psal_mistakes
     if (count < 2)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s is for many mistakes, but there is only one: leave it out",
                          s->merging ? "merge" : "--state");
-    psal_status status = psal_dataset_fingerprint(mistakes->dataset, &s->data, err);
+    psal_status status = fingerprint_data(s, err);
     if (status != PSAL_OK) return status;
     if (s->merging) return read_parts(s, err);
     if (!(s->lock = psal_run_lock_take(s->path, err))) return psal_error_status(err);

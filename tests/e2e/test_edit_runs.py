@@ -10,8 +10,10 @@ import random
 import re
 import shutil
 import signal
+import struct
 import sys
 import time
+import zlib
 
 from checks import check, run_tests
 from programs import bag, lines_of, long_list, network, run_text as run, samples, scratch, start, wait_for
@@ -133,6 +135,29 @@ def refuse_hubs(parts):
                changed, parts[2])
 
 
+def of_length(picture, length):
+    """The PNG with a text in it that makes it so many bytes"""
+    text = b"tEXtpad\0" + b"x" * (length - len(picture) - 20)
+    return picture[:-12] + struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text)) + picture[-12:]
+
+
+def test_replaced_pictures():
+    """By another of the same name and size: of a mistake, and of a right sample"""
+    fresh()
+    folder = place / "pictures"
+    shutil.copytree(samples, folder)
+    for name in ("bag_called_sandal.png", "trouser.png"):
+        before, other = ((samples / file).read_bytes() for file in (name, "coat_called_dress.png"))
+        for program, settings in SETTINGS.items():
+            state = place / f"{program}.st"
+            words = (program, *settings, "--data", folder / "labels.csv", "--right", 100, "--state", state, "--quiet")
+            (folder / name).write_bytes(of_length(before, 2000))
+            check(f"{program}: before", run(*words).returncode == 0 and run(*words, "--resume").returncode == 0)
+            (folder / name).write_bytes(of_length(other, 2000))
+            refuse((state.name, "another run", "an image in it has changed"), *words, "--resume")
+            state.unlink()
+
+
 def test_refusals():
     other = scratch / "other.csv"
     other.write_text("".join(line if i == 0 else f"{samples}/{line}" for i, line in enumerate(DATA.open()) if i != 1))
@@ -176,4 +201,4 @@ def test_refusals():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_parts, test_until_correct, test_kills, test_signal, test_refusals), scratch))
+    sys.exit(run_tests((test_parts, test_until_correct, test_kills, test_signal, test_replaced_pictures, test_refusals), scratch))
