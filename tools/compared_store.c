@@ -251,6 +251,23 @@ static psal_status compare_scores(psal_compared_store *s, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Entries without a deviation cannot be standardized (psal_rankable); where no entry has one, nothing can be compared. */
+static psal_status check_deviations(const psal_compared_store *s, psal_error *err) {
+    const size_t n = (size_t)s->store.length;
+    bool *live = malloc(n * sizeof *live), any = false;
+    if (!live) return out_of_memory(err);
+    memset(live, true, n * sizeof *live);
+    psal_rankable(PSAL_MODE_STD, s->store.length, NULL, NULL, s->statistics->std, live);
+    for (size_t i = 0; i < n; i++) any = any || live[i];
+    free(live);
+    if (any) return PSAL_OK;
+    return psal_fail(
+        err, PSAL_ERR_NUMERIC,
+        "%s: profiles that are all the same, or too small to be told apart: none of their %zu entries has a "
+        "deviation above 1e-14",
+        psal_options_string(s->options, "store"), n);
+}
+
 psal_status psal_compared_store_standardize(psal_compared_store *s, psal_error *err) {
     const psal_similarity similarity = s->search.similarity;
     const char *path = psal_options_string(s->options, "stats");
@@ -273,6 +290,7 @@ psal_status psal_compared_store_standardize(psal_compared_store *s, psal_error *
                          "--similarity pearson",
                          psal_options_string(s->options, "store"));
     psal_status status = path ? read_statistics(s, path, err) : compute_statistics(s, err);
+    if (status == PSAL_OK && s->mode != PSAL_MODE_POT) status = check_deviations(s, err);
     if (status != PSAL_OK) return status;
     s->search.mean = s->statistics->mean;
     s->search.std = s->statistics->std;

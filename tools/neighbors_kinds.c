@@ -49,15 +49,6 @@ static psal_status draw(job *j, psal_error *err) {
     return PSAL_OK;
 }
 
-/* Profiles that are all the same have no kinds. */
-static psal_status check_variation(const psal_compared_store *s, psal_error *err) {
-    bool varies = false;
-    for (int64_t i = 0; i < s->store.length && !varies; i++) varies = s->statistics->std[i] > 0;
-    if (varies) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_NUMERIC, "%s: its profiles are all the same: there are no kinds of them",
-                     psal_options_string(s->options, "store"));
-}
-
 static psal_status cluster(job *j, const int64_t *samples, psal_error *err) {
     const psal_compared_store *s = j->store;
     const int wanted = psal_options_has(s->options, "kinds") ? (int)psal_options_int(s->options, "kinds") : 0;
@@ -185,7 +176,6 @@ psal_status psal_neighbors_kinds(psal_compared_store *store, psal_error *err) {
     psal_status status = refuse_others(store->options, err);
     if (status == PSAL_OK) status = psal_compared_store_open(store, err);
     if (status == PSAL_OK) status = psal_compared_store_standardize(store, err);
-    if (status == PSAL_OK) status = check_variation(store, err);
     if (status == PSAL_OK) status = draw(&j, err);
     if (status == PSAL_OK) status = find_kinds(&j, err);
     if (status == PSAL_OK) status = find_filters(&j, err);

@@ -153,6 +153,9 @@ def test_refusals():
     signed = write_store("signed.npy", PLANTED, json.dumps({"signed": True}))
     refused("signed profiles", ("kinds", "--store", signed), "negative numbers have no roots")
     refused("profiles that are all the same", ("kinds", "--store", write_store("constant.npy", [([1] * LENGTH, 0, 1)] * 30)), "all the same")
+    small = write_store("small.npy", [([value * 1e-30 for value in profile], *classes) for profile, *classes in PLANTED])
+    for words in (("kinds",), ("--query", 0), ("--query", 0, "--similarity", "cosine")):  # whose deviations count as none
+        refused(f"tiny profiles {words}", (*words, "--store", small), "small.npy", "too small to be told apart")
     bad = write_store("bad.npy", [([float("nan")] * LENGTH, 0, 1)] + PLANTED)
     refused("not finite", ("kinds", "--store", bad), "sample 0 is not finite")
 
