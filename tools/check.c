@@ -9,9 +9,7 @@
 #include "tools/print.h"
 
 psal_status psal_check_open(psal_check *check, psal_error *err) {
-    static const char *const outputs[] = {"csv", "samples", "figure", NULL};
     psal_status status = psal_mistakes_check_options(check->options, false, err);
-    if (status == PSAL_OK) status = psal_mistakes_check_outputs(check->options, outputs, err);
     return status == PSAL_OK ? psal_session_open(&check->session, check->options, err) : status;
 }
 

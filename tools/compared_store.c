@@ -251,7 +251,8 @@ static psal_status compare_scores(psal_compared_store *s, psal_error *err) {
     return PSAL_OK;
 }
 
-/* Entries without a deviation cannot be standardized (psal_rankable); where no entry has one, nothing can be compared. */
+/* Entries without a deviation cannot be standardized (psal_rankable): where no entry has one, nothing can be
+ * compared. */
 static psal_status check_deviations(const psal_compared_store *s, psal_error *err) {
     const size_t n = (size_t)s->store.length;
     bool *live = malloc(n * sizeof *live), any = false;
@@ -340,7 +341,7 @@ void psal_compared_store_close(psal_compared_store *s) {
     psal_skipped_free(&s->skipped);
 }
 
-/* ---- classes in tables and JSON ---- */
+/* ---- tables and JSON ---- */
 
 void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index) {
     if (index < 0)
@@ -354,4 +355,19 @@ json_t *psal_class_json(const psal_labels *labels, int index) {
     return index < 0
                ? json_null()
                : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
+}
+
+psal_status psal_compared_store_print_json(const psal_compared_store *s, json_t *results, bool complete,
+                                           psal_error *err) {
+    const char *similarity = psal_similarity_name(s->search.similarity);
+    complete = json_object_set_new(results, "similarity", json_string(similarity)) == 0 && complete;
+    complete = json_object_set_new(results, "statistics", psal_json_string(s->statistics_name)) == 0 && complete;
+    complete = json_object_set_new(results, "entries", json_integer(s->entries)) == 0 && complete;
+    complete = json_object_set_new(results, "skipped", psal_skipped_json(&s->skipped)) == 0 && complete;
+    if (s->known)
+        complete = json_object_set_new(results, "settings", psal_computation_json(&s->computation)) == 0 && complete;
+    psal_status status = complete ? psal_json_write(results, stdout, err)
+                                  : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    json_decref(results);
+    return status;
 }

@@ -58,4 +58,9 @@ const char *psal_compared_store_pictures(const psal_compared_store *store);
 void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index);
 json_t *psal_class_json(const psal_labels *labels, int index);
 
+/* Print `results`, which is taken, with what was compared: similarity, statistics, entries, skipped, settings. NULL, or
+ * not `complete`: memory has run out. */
+psal_status psal_compared_store_print_json(const psal_compared_store *store, json_t *results, bool complete,
+                                           psal_error *err);
+
 #endif

@@ -282,18 +282,9 @@ psal_status psal_kinds_print_json(const psal_kinds_report *report, psal_error *e
     for (int k = 0; k < kinds->kinds && good; k++) good = json_array_append_new(list, kind_json(report, k, err)) == 0;
     for (int64_t i = 0; i < kinds->count && good; i++)
         good = json_array_append_new(mistakes, mistake_json(report, i)) == 0;
-    json_t *root = json_pack("{s:s, s:o, s:I, s:I, s:I, s:i, s:o, s:I, s:o, s:o, s:o}", "similarity",
-                             psal_similarity_name(report->compared->search.similarity), "statistics",
-                             psal_json_string(report->compared->statistics_name), "entries",
-                             (json_int_t)report->compared->entries, "clustered", (json_int_t)report->clustered, "seed",
+    json_t *root = json_pack("{s:I, s:I, s:i, s:o, s:I, s:o, s:o}", "clustered", (json_int_t)report->clustered, "seed",
                              (json_int_t)report->seed, "clusters", kinds->clusters, "silhouette",
                              psal_json_double(kinds->silhouette), "single", (json_int_t)single_count(kinds), "kinds",
-                             list, "mistakes", mistakes, "skipped", psal_skipped_json(&report->compared->skipped));
-    if (report->compared->known)
-        good = json_object_set_new(root, "settings", psal_computation_json(&report->compared->computation)) == 0 &&
-               good;
-    psal_status status = good && root ? psal_json_write(root, stdout, err)
-                                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    json_decref(root);
-    return status;
+                             list, "mistakes", mistakes);
+    return psal_compared_store_print_json(report->compared, root, good, err);
 }

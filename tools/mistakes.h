@@ -215,8 +215,5 @@ bool psal_choices_have(const psal_choice *choices, int count, psal_choice choice
  * out, and where the only choice is `all` and --k was not given, it is all filters. The caller frees. */
 int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_options *options, const psal_choice *choices,
                                 int choice_count, int *count, psal_error *err);
-/* Whether the files that these options (NULL ends them) name can be written: better said before hours of work than
- * after. */
-psal_status psal_mistakes_check_outputs(const psal_options *options, const char *const *names, psal_error *err);
 
 #endif

@@ -138,11 +138,3 @@ int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_option
     }
     return k;
 }
-
-psal_status psal_mistakes_check_outputs(const psal_options *options, const char *const *names, psal_error *err) {
-    for (; *names; names++) {
-        const char *path = psal_options_string(options, *names);
-        if (path && psal_atomic_file_check(path, err) != PSAL_OK) return psal_fail_prefix(err, "--%s", *names);
-    }
-    return PSAL_OK;
-}

@@ -187,21 +187,11 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
         good = json_array_append_new(queries, object) == 0 && good;
     }
     json_t *root = json_pack(
-        "{s:s, s:o, s:I, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o, s:o}", "similarity",
-        psal_similarity_name(report->compared->search.similarity), "statistics",
-        psal_json_string(report->compared->statistics_name), "entries", (json_int_t)report->compared->entries,
-        "candidates", (json_int_t)report->compared->search.candidate_count, "top", (json_int_t)report->top, "hub",
-        "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
-        (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
-        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries, "skipped",
-        psal_skipped_json(&report->compared->skipped));
-    if (report->compared->known)
-        good = json_object_set_new(root, "settings", psal_computation_json(&report->compared->computation)) == 0 &&
-               good;
-    psal_status status = good && root ? psal_json_write(root, stdout, err)
-                                      : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    json_decref(root);
-    return status;
+        "{s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "candidates", (json_int_t)report->compared->search.candidate_count,
+        "top", (json_int_t)report->top, "hub", "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub),
+        "queries", (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
+        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries);
+    return psal_compared_store_print_json(report->compared, root, good, err);
 }
 
 /* ---- contact sheet ---- */

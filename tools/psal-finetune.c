@@ -419,10 +419,8 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
     status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return status;
-    static const char *const outputs[] = {"csv", "samples", "figure", "save", "save-delta", NULL},
-                             *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
+    static const char *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
     if ((status = psal_mistakes_check_options(o, psal_options_has(o, "group"), err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
     if (psal_options_has(o, "sample") && (*r->state.path || r->state.merging))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample is one mistake, and %s is for many: leave one of them out",

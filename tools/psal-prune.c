@@ -336,12 +336,9 @@ static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_status status = psal_parse_choices(o, r->choices, &r->prune.choice_count, err);
     if (status != PSAL_OK) return status;
-    static const char *const outputs[] = {"csv", "samples", "figure", "save", NULL}, *const tables[] = {
-                                                                                         "csv",  "samples", "figure",
-                                                                                         "save", "json",    NULL};
+    static const char *const tables[] = {"csv", "samples", "figure", "save", "json", NULL};
     if ((status = psal_mistakes_check_options(o, false, err)) != PSAL_OK) return status;
     if ((status = check_save(r, err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_check_outputs(o, outputs, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
