@@ -1,25 +1,18 @@
 #include "io/html_report.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/atomic_file.h"
 #include "io/canvas.h"
+#include "io/html_internal.h"
 #include "io/utf8.h"
 
 #define LARGEST_PICTURE ((size_t)64 << 20)
 
-struct psal_html_report {
-    char *text;
-    size_t size, capacity;
-    psal_error failure;
-    bool in_thumbnails; /* a row of thumbnails is open */
-};
-
-static void put(psal_html_report *report, const char *text, size_t length) {
+void psal_html_put(psal_html_report *report, const char *text, size_t length) {
     if (report->failure.status != PSAL_OK) return;
     if (report->capacity - report->size < length) {
         size_t capacity = report->capacity ? report->capacity : 1 << 14;
@@ -36,13 +29,11 @@ static void put(psal_html_report *report, const char *text, size_t length) {
     report->size += length;
 }
 
-static void put_text(psal_html_report *report, const char *text) {
-    put(report, text, strlen(text));
+void psal_html_put_text(psal_html_report *report, const char *text) {
+    psal_html_put(report, text, strlen(text));
 }
 
-/* Text from outside: the five characters HTML gives a meaning become references, ill-formed bytes
- * U+FFFD. */
-static void put_escaped(psal_html_report *report, const char *text) {
+void psal_html_put_escaped(psal_html_report *report, const char *text) {
     if (!text) return;
     size_t length = strlen(text);
     char *clean = malloc(3 * length + 1);
@@ -59,15 +50,15 @@ static void put_escaped(psal_html_report *report, const char *text) {
         size_t i = 0;
         while (i < 5 && table[i].character != *at) i++;
         if (i < 5)
-            put_text(report, table[i].reference);
+            psal_html_put_text(report, table[i].reference);
         else
-            put(report, at, 1);
+            psal_html_put(report, at, 1);
     }
     free(clean);
 }
 
 /* RFC 4648. */
-static void put_base64(psal_html_report *report, const uint8_t *data, size_t size) {
+void psal_html_put_base64(psal_html_report *report, const uint8_t *data, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < size; i += 3) {
         uint32_t left = (uint32_t)(size - i < 3 ? size - i : 3);
@@ -75,40 +66,59 @@ static void put_base64(psal_html_report *report, const uint8_t *data, size_t siz
                         (left > 2 ? data[i + 2] : 0);
         char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=',
                         left > 2 ? digits[bits & 63] : '='};
-        put(report, four, 4);
+        psal_html_put(report, four, 4);
     }
 }
 
 static const char page_head[] =
     "<style>\n"
-    ":root{color-scheme:light "
-    "dark;--paper:#fff;--ink:#20242a;--quiet:#646b75;--line:#dfe2e7;--stripe:#f6f7f9}\n@media "
-    "(prefers-color-scheme:dark){:root{--paper:#16181c;--ink:#e3e6ea;--quiet:#9aa2ad;--line:#353a42;--stripe:#1d2025}}"
-    "\n"
+    ":root{color-scheme:light dark;--paper:#fff;--ink:#20242a;--quiet:#5a616b;--line:#dfe2e7;--stripe:#f6f7f9;"
+    "--link:#0b57a4;--bar:#2f6db3;--wrong:#a8321f}\n"
+    "@media (prefers-color-scheme:dark){:root{--paper:#16181c;--ink:#e3e6ea;--quiet:#a3abb6;--line:#353a42;"
+    "--stripe:#1d2025;--link:#8ec1f5;--bar:#5b9be0;--wrong:#f0937f}}\n"
     "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;padding:2.5rem 1.25rem "
-    "4rem;max-width:64rem;background:var(--paper);color:var(--ink);"
+    "body{margin:0 auto;padding:2.5rem 1.25rem 4rem;max-width:64rem;background:var(--paper);color:var(--ink);"
     "font:1rem/1.55 system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}\n"
     "h1{font-size:1.7rem;line-height:1.25;margin:0 0 1.2rem}\n"
-    "h2{font-size:1.2rem;margin:2.4rem 0 .7rem;padding-top:.9rem;border-top:1px solid "
-    "var(--line)}\n"
-    "h1,h2,p,td,th,figcaption{overflow-wrap:anywhere}\n"
+    "h2{font-size:1.3rem;margin:2.6rem 0 .7rem;padding-top:.9rem;border-top:1px solid var(--line)}\n"
+    "h3{font-size:1.05rem;margin:1.8rem 0 .5rem}\n"
+    "h1,h2,h3,p,td,th,li,dd,figcaption{overflow-wrap:anywhere}\n"
     "p{max-width:46rem;margin:.6rem 0}\n"
+    "a{color:var(--link)}a:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px}\n"
+    ":target{outline:2px solid var(--link);outline-offset:3px}\n"
     "figure{margin:1.3rem 0}\n"
-    "figure img{display:block;max-width:100%;height:auto;background:#fff;border:1px solid "
-    "var(--line);border-radius:6px}\n"
+    "figure img{display:block;max-width:100%;height:auto;background:#fff;border:1px solid var(--line);"
+    "border-radius:6px}\n"
     "figcaption,caption{color:var(--quiet);font-size:.9rem;text-align:left}\n"
     "figcaption{margin-top:.4rem}caption{padding:.3rem 0}\n"
     ".table{overflow-x:auto;margin:1rem 0}\n"
     "table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
     "th,td{padding:.34rem .8rem .34rem 0;text-align:left;vertical-align:top;min-width:3rem}\n"
     "th+th,td+td{padding-left:.8rem}\n"
-    "thead th{border-bottom:2px solid var(--line)}tbody "
-    "tr:nth-child(even){background:var(--stripe)}\n"
+    "thead th{border-bottom:2px solid var(--line)}tbody tr:nth-child(even){background:var(--stripe)}\n"
     "tbody td{border-bottom:1px solid var(--line)}.n{text-align:right;white-space:nowrap}\n"
     ".row{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}.row figure{margin:0;width:10rem}\n"
     ".row img{width:100%}\n"
-    "@media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}}\n"
+    "dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:1rem 0}\n"
+    "dt{color:var(--quiet)}dd{margin:0}\n"
+    "nav ol{columns:2;column-gap:2rem;padding-left:1.2rem}nav li{break-inside:avoid}\n"
+    "pre{background:var(--stripe);border:1px solid var(--line);border-radius:6px;padding:.6rem .8rem;"
+    "white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}\n"
+    "details{margin:1rem 0}summary{cursor:pointer;color:var(--link)}\n"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.2rem,1fr));gap:.9rem;padding:0;margin:1rem 0;"
+    "list-style:none}\n"
+    ".cards li{font-size:.8rem;line-height:1.35;break-inside:avoid}\n"
+    ".cards img{display:block;width:6rem;height:6rem;object-fit:contain;background:var(--stripe);"
+    "border:1px solid var(--line);border-radius:4px;margin-bottom:.25rem}\n"
+    ".cards img.small{image-rendering:pixelated}\n"
+    ".cards b{font-weight:600}.wrong{color:var(--wrong)}.quiet{color:var(--quiet)}\n"
+    "svg{display:block;max-width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}\n"
+    "svg .bar{fill:var(--bar)}svg .ground{fill:var(--stripe)}svg .quiet{fill:var(--quiet)}svg .over{fill:transparent}\n"
+    ".charts{display:flex;flex-wrap:wrap;gap:1rem 2rem}.charts figure{margin:.6rem 0;flex:1 1 20rem;max-width:30rem}\n"
+    "@media (max-width:30rem){body{padding:1.2rem .8rem 3rem}nav ol{columns:1}dl{grid-template-columns:1fr}"
+    "dd{margin-bottom:.4rem}.cards{grid-template-columns:repeat(auto-fill,minmax(6.2rem,1fr))}}\n"
+    "@media print{body{max-width:none;padding:0;font-size:.85rem}figure,tr,li{break-inside:avoid}"
+    "h2,h3{break-after:avoid}a{color:inherit;text-decoration:none}}\n"
     "</style>\n";
 
 psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {
@@ -117,74 +127,38 @@ psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a report");
         return NULL;
     }
-    put_text(report, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                     "<meta http-equiv=\"Content-Security-Policy\" "
-                     "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>");
-    put_escaped(report, title);
-    put_text(report, "</title>\n");
-    put_text(report, page_head);
-    put_text(report, "</head>\n<body>\n<h1>");
-    put_escaped(report, title);
-    put_text(report, "</h1>\n");
+    psal_html_put_text(report, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                               "<meta http-equiv=\"Content-Security-Policy\" "
+                               "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>");
+    psal_html_put_escaped(report, title);
+    psal_html_put_text(report, "</title>\n");
+    psal_html_put_text(report, page_head);
+    psal_html_put_text(report, "</head>\n<body>\n<main>\n<h1>");
+    psal_html_put_escaped(report, title);
+    psal_html_put_text(report, "</h1>\n");
     return report;
 }
 
-static void end_thumbnails(psal_html_report *report) {
-    if (report->in_thumbnails) put_text(report, "</div>\n");
+void psal_html_end_thumbnails(psal_html_report *report) {
+    if (report->in_thumbnails) psal_html_put_text(report, "</div>\n");
     report->in_thumbnails = false;
 }
 
-static void put_element(psal_html_report *report, const char *open, const char *text, const char *close) {
-    put_text(report, open);
-    put_escaped(report, text);
-    put_text(report, close);
+void psal_html_put_element(psal_html_report *report, const char *open, const char *text, const char *close) {
+    psal_html_put_text(report, open);
+    psal_html_put_escaped(report, text);
+    psal_html_put_text(report, close);
 }
 
 void psal_html_report_heading(psal_html_report *report, const char *text) {
-    end_thumbnails(report);
-    put_element(report, "<h2>", text, "</h2>\n");
+    psal_html_end_thumbnails(report);
+    psal_html_put_element(report, "<h2>", text, "</h2>\n");
 }
 
 void psal_html_report_paragraph(psal_html_report *report, const char *text) {
-    end_thumbnails(report);
-    put_element(report, "<p>", text, "</p>\n");
-}
-
-/* "12", "-0.5 %", "−3", "+1e-4": a sign, then a digit. */
-static bool is_number(const char *text) {
-    if (!text) return false;
-    if (*text == '-' || *text == '+') text++;
-    if (strncmp(text, "\xe2\x88\x92", 3) == 0) text += 3;
-    if (*text < '0' || *text > '9') return false;
-    /* "3x3 convolution" is text. */
-    text += strspn(text, "0123456789.,eE+-");
-    return *text == '\0' || *text == ' ' || *text == '%';
-}
-
-void psal_html_report_table(psal_html_report *report, const char *caption, const char *const *header,
-                            const char *const *cells, size_t row_count, size_t column_count) {
-    end_thumbnails(report);
-    put_text(report, "<div class=\"table\"><table>\n");
-    if (caption) put_element(report, "<caption>", caption, "</caption>\n");
-    if (header) {
-        put_text(report, "<thead><tr>");
-        for (size_t c = 0; c < column_count; c++) {
-            bool number = row_count > 0 && is_number(cells[c]);
-            put_element(report, number ? "<th class=\"n\">" : "<th>", header[c], "</th>");
-        }
-        put_text(report, "</tr></thead>\n");
-    }
-    put_text(report, "<tbody>\n");
-    for (size_t r = 0; r < row_count; r++) {
-        put_text(report, "<tr>");
-        for (size_t c = 0; c < column_count; c++) {
-            const char *cell = cells[r * column_count + c];
-            put_element(report, is_number(cell) ? "<td class=\"n\">" : "<td>", cell, "</td>");
-        }
-        put_text(report, "</tr>\n");
-    }
-    put_text(report, "</tbody></table></div>\n");
+    psal_html_end_thumbnails(report);
+    psal_html_put_element(report, "<p>", text, "</p>\n");
 }
 
 /* What the bytes are; NULL when none of the three. SVG may begin with an XML declaration, comments,
@@ -198,26 +172,33 @@ static const char *media_type(const uint8_t *data, size_t size) {
     return NULL;
 }
 
-static void put_picture(psal_html_report *report, const uint8_t *data, size_t size, const char *caption) {
+bool psal_html_put_source(psal_html_report *report, const uint8_t *data, size_t size) {
     const char *type = media_type(data, size);
     if (!type) {
         if (report->failure.status == PSAL_OK)
             psal_fail(&report->failure, PSAL_ERR_FORMAT, "a picture of the report is neither PNG, JPEG nor SVG");
-        return;
+        return false;
     }
-    put_text(report, "<figure><img alt=\"");
-    put_escaped(report, caption);
-    put_text(report, "\" src=\"data:");
-    put_text(report, type);
-    put_text(report, ";base64,");
-    put_base64(report, data, size);
-    put_text(report, "\">");
-    if (caption) put_element(report, "<figcaption>", caption, "</figcaption>");
-    put_text(report, "</figure>\n");
+    psal_html_put_text(report, " src=\"data:");
+    psal_html_put_text(report, type);
+    psal_html_put_text(report, ";base64,");
+    psal_html_put_base64(report, data, size);
+    psal_html_put_text(report, "\"");
+    return true;
+}
+
+static void put_picture(psal_html_report *report, const uint8_t *data, size_t size, const char *caption) {
+    psal_html_put_text(report, "<figure><img alt=\"");
+    psal_html_put_escaped(report, caption);
+    psal_html_put_text(report, "\"");
+    if (!psal_html_put_source(report, data, size)) return;
+    psal_html_put_text(report, ">");
+    if (caption) psal_html_put_element(report, "<figcaption>", caption, "</figcaption>");
+    psal_html_put_text(report, "</figure>\n");
 }
 
 void psal_html_report_picture(psal_html_report *report, const void *data, size_t size, const char *caption) {
-    end_thumbnails(report);
+    psal_html_end_thumbnails(report);
     put_picture(report, data, size, caption);
 }
 
@@ -265,7 +246,7 @@ void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, in
     cairo_surface_t *image = fig_image_from_rgb(rgb, height, width);
     fig_buffer encoded = {0};
     if (fig_encode_png(image, PSAL_PNG_PHOTO, NULL, &encoded, &report->failure) == PSAL_OK) {
-        if (!report->in_thumbnails) put_text(report, "<div class=\"row\">\n");
+        if (!report->in_thumbnails) psal_html_put_text(report, "<div class=\"row\">\n");
         report->in_thumbnails = true;
         put_picture(report, encoded.data, encoded.size, caption);
     }
@@ -274,8 +255,9 @@ void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, in
 }
 
 psal_status psal_html_report_end(psal_html_report *report, const char *path, psal_error *err) {
-    end_thumbnails(report);
-    put_text(report, "</body>\n</html>\n");
+    psal_html_end_thumbnails(report);
+    psal_html_insert_contents(report);
+    psal_html_put_text(report, "</main>\n</body>\n</html>\n");
     psal_status status = report->failure.status;
     if (status != PSAL_OK)
         psal_fail(err, status, "%s: %s", path, report->failure.message);
@@ -287,6 +269,7 @@ psal_status psal_html_report_end(psal_html_report *report, const char *path, psa
 
 void psal_html_report_free(psal_html_report *report) {
     if (!report) return;
+    psal_html_report_free(report->list);
     free(report->text);
     free(report);
 }

@@ -305,7 +305,7 @@ psal_status psal_compared_store_standardize(psal_compared_store *s, psal_error *
 psal_status psal_compared_store_open(psal_compared_store *s, psal_error *err) {
     const psal_options *o = s->options;
     const char *store = psal_options_string(o, "store"), *index = psal_options_string(o, "index");
-    if (psal_options_given(o, "data") && !psal_options_has(o, "sheet"))
+    if (psal_options_given(o, "data") && !psal_options_has(o, "sheet") && !s->shows_pictures)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--data does nothing without --sheet: it says where its pictures are");
     snprintf(s->index, sizeof s->index, "%.4095s%s", index ? index : store, index ? "" : ".csv");
     psal_status status = psal_profile_store_open(store, s->index, &s->store, err);
@@ -357,8 +357,7 @@ json_t *psal_class_json(const psal_labels *labels, int index) {
                : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
 }
 
-psal_status psal_compared_store_print_json(const psal_compared_store *s, json_t *results, bool complete,
-                                           psal_error *err) {
+json_t *psal_compared_store_json(const psal_compared_store *s, json_t *results, bool complete, psal_error *err) {
     const char *similarity = psal_similarity_name(s->search.similarity);
     complete = json_object_set_new(results, "similarity", json_string(similarity)) == 0 && complete;
     complete = json_object_set_new(results, "statistics", psal_json_string(s->statistics_name)) == 0 && complete;
@@ -366,8 +365,16 @@ psal_status psal_compared_store_print_json(const psal_compared_store *s, json_t 
     complete = json_object_set_new(results, "skipped", psal_skipped_json(&s->skipped)) == 0 && complete;
     if (s->known)
         complete = json_object_set_new(results, "settings", psal_computation_json(&s->computation)) == 0 && complete;
-    psal_status status = complete ? psal_json_write(results, stdout, err)
-                                  : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    if (complete) return results;
+    psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     json_decref(results);
+    return NULL;
+}
+
+psal_status psal_compared_store_print_json(const psal_compared_store *s, json_t *results, bool complete,
+                                           psal_error *err) {
+    json_t *whole = psal_compared_store_json(s, results, complete, err);
+    psal_status status = whole ? psal_json_write(whole, stdout, err) : psal_error_status(err);
+    json_decref(whole);
     return status;
 }

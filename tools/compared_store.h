@@ -19,6 +19,7 @@ typedef struct psal_compared_store {
     const psal_program *program;
     bool mistakes;                /* only mistakes may be neighbours, whatever the options say */
     bool name_filters;            /* open the network too where only names of filters need it */
+    bool shows_pictures;          /* even without --sheet */
     psal_neighbor_options search; /* its similarity; the rest is filled in */
 
     psal_profile_store store;
@@ -58,8 +59,10 @@ const char *psal_compared_store_pictures(const psal_compared_store *store);
 void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index);
 json_t *psal_class_json(const psal_labels *labels, int index);
 
-/* Print `results`, which is taken, with what was compared: similarity, statistics, entries, skipped, settings. NULL, or
- * not `complete`: memory has run out. */
+/* Put into `results`, which is taken and returned, what was compared: similarity, statistics, entries, skipped,
+ * settings. NULL, or not `complete`: memory has run out, and NULL is returned. */
+json_t *psal_compared_store_json(const psal_compared_store *store, json_t *results, bool complete, psal_error *err);
+/* The same on standard output. */
 psal_status psal_compared_store_print_json(const psal_compared_store *store, json_t *results, bool complete,
                                            psal_error *err);
 

@@ -275,7 +275,7 @@ static json_t *mistake_json(const psal_kinds_report *report, int64_t i) {
                      psal_json_double(kinds->own[i]), "central", psal_json_double(kinds->central[i]));
 }
 
-psal_status psal_kinds_print_json(const psal_kinds_report *report, psal_error *err) {
+json_t *psal_kinds_json(const psal_kinds_report *report, psal_error *err) {
     const psal_kinds *kinds = report->kinds;
     json_t *list = json_array(), *mistakes = json_array();
     bool good = list && mistakes;
@@ -286,5 +286,12 @@ psal_status psal_kinds_print_json(const psal_kinds_report *report, psal_error *e
                              (json_int_t)report->seed, "clusters", kinds->clusters, "silhouette",
                              psal_json_double(kinds->silhouette), "single", (json_int_t)single_count(kinds), "kinds",
                              list, "mistakes", mistakes);
-    return psal_compared_store_print_json(report->compared, root, good, err);
+    return psal_compared_store_json(report->compared, root, good, err);
+}
+
+psal_status psal_kinds_print_json(const psal_kinds_report *report, psal_error *err) {
+    json_t *root = psal_kinds_json(report, err);
+    psal_status status = root ? psal_json_write(root, stdout, err) : psal_error_status(err);
+    json_decref(root);
+    return status;
 }

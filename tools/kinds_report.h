@@ -22,6 +22,8 @@ typedef struct psal_kinds_report {
 psal_status psal_kinds_print(const psal_kinds_report *report, psal_error *err);
 /* A record for each mistake, in the store's order. */
 psal_status psal_kinds_write_csv(const psal_kinds_report *report, const char *path, psal_error *err);
+/* A new reference; NULL on error. */
+json_t *psal_kinds_json(const psal_kinds_report *report, psal_error *err);
 psal_status psal_kinds_print_json(const psal_kinds_report *report, psal_error *err);
 
 #endif

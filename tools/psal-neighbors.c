@@ -6,72 +6,13 @@
 #include <string.h>
 
 #include "engine/numbers.h"
-#include "saliency/kinds.h"
 #include "saliency/prediction.h"
 #include "tools/neighbors_kinds.h"
 #include "tools/neighbors_output.h"
+#include "tools/neighbors_program.h"
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
-
-static const psal_option table[] = {
-    {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
-    {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL, "Naive profiles, one sample a row.", .required = true,
-     .companion = ".csv"},
-    {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL,
-     "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
-    {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
-     "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
-    PSAL_MODE_OPTION,
-    {PSAL_OPTION_HEADING, .help = "The question"},
-    {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
-     "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead.", .alias = NULL},
-    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
-     "Its true class; predicted (as if not given), or second, the runner-up.", .alias = NULL},
-    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, NULL,
-     "Of standardized profiles: Pearson's correlation (if not given), the cosine (the paper's, which has more hubs), "
-     "the "
-     "cosine after dividing each naive profile by its L2 norm, or Pearson's correlation of the standardized roots of "
-     "naive saliencies (of kinds, if not given).",
-     .choices = "cosine|pearson|normalized|roots"},
-    PSAL_SKIP_BAD_OPTION,
-    {PSAL_OPTION_INT, "top", 'n', "N", "10", "Neighbours of each query; of kinds: guilty filters of each.",
-     .minimum = 1, .maximum = 1e5},
-    {PSAL_OPTION_FLAG, "mistakes", .help = "Only misclassified samples as neighbours."},
-    {PSAL_OPTION_STRING, "class", 0, "CLASS", NULL, "Only samples whose true class this is.", .repeatable = true},
-    {PSAL_OPTION_STRING, "layers", 0, "PREFIX", NULL,
-     "Compare only the filters, or rows, of layers whose name begins so (layer4).", .repeatable = true},
-    {PSAL_OPTION_HEADING, .help = "psal-neighbors kinds"},
-    {PSAL_OPTION_INT, "kinds", 0, "N", NULL, "How many; as many as silhouettes say, if not given.", .minimum = 1,
-     .maximum = PSAL_KINDS_LIMIT},
-    {PSAL_OPTION_INT, "seed", 0, "N", "1", "Of the draw, where there are more than 5000 mistakes.", .minimum = 0,
-     .maximum = 1e15},
-    {PSAL_OPTION_HEADING, .help = "Results"},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Also write the table as CSV.", .output = true},
-    {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
-    {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).",
-     .output = true},
-    {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
-     "The data set the store was made from, for the pictures, if it is elsewhere now than the store's table says.",
-     .alias = NULL},
-    PSAL_SESSION_OPTIONS,
-    {0}};
-
-static const psal_program program = {
-    .name = "psal-neighbors",
-    .version = PSAL_VERSION,
-    .summary =
-        "Find the samples whose standardized saliency profiles are most similar: mistakes of the same cause. With "
-        "kinds: sort all mistakes into kinds, and tell which filters are more salient in each than in the others.",
-    .options = table,
-    .arguments = "[kinds]",
-    .most_arguments = 1,
-    .epilogue = "Examples:\n"
-                "  psal-neighbors --store p.npy --query 17 --mistakes --sheet near.png --data val/\n"
-                "  psal-neighbors --store p.npy --query all --mistakes --csv near.csv\n"
-                "  psal-neighbors --store p.npy -w resnet50.safetensors -i rocket.jpg -l missile --layers layer4\n"
-                "  psal-neighbors kinds --store p.npy --sheet kinds.png --csv kinds.csv\n"};
 
 typedef struct run {
     psal_compared_store compared;
@@ -222,7 +163,7 @@ static void note_itself(const run *r) {
     psal_print(stderr,
                "%s: note: sample %" PRId64 " of the store is this picture or a copy of it, and is counted among the "
                "neighbours; --query %" PRId64 " asks the same without it\n",
-               program.name, nearest->sample, nearest->sample);
+               psal_neighbors_program.name, nearest->sample, nearest->sample);
 }
 
 /* ---- all of it ---- */
@@ -266,14 +207,14 @@ static psal_status write_results(run *r, psal_error *err) {
         int64_t shown;
         status = psal_neighbor_write_sheet(&r->report, sheet, s, &shown, err);
         if (status == PSAL_OK && shown < r->report.query_count && !psal_options_flag(s->options, "quiet"))
-            psal_print(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n", program.name, sheet,
-                       shown, r->report.query_count);
+            psal_print(stderr, "%s: note: %s shows the first %" PRId64 " of %" PRId64 " queries\n",
+                       psal_neighbors_program.name, sheet, shown, r->report.query_count);
     }
     if (status != PSAL_OK) return status;
     if (psal_options_flag(s->options, "json")) return psal_neighbor_print_json(&r->report, &summary, err);
     psal_neighbor_print(&r->report, &summary);
     if (!psal_options_flag(s->options, "quiet")) psal_print(stdout, "statistics: %s\n", s->statistics_name);
-    psal_print_written(&program, s->options);
+    psal_print_written(&psal_neighbors_program, s->options);
     return PSAL_OK;
 }
 
@@ -300,7 +241,7 @@ static psal_similarity similarity_of(const psal_options *options, psal_similarit
 }
 
 static int work(const psal_options *options, psal_error *err) {
-    run r = {.compared = {.options = options, .program = &program}};
+    run r = {.compared = {.options = options, .program = &psal_neighbors_program}};
     const bool kinds = psal_options_argument_count(options) > 0;
     psal_status done;
     r.compared.search.similarity = similarity_of(options, kinds ? PSAL_SIMILARITY_ROOTS : PSAL_SIMILARITY_PEARSON);
@@ -311,8 +252,8 @@ static int work(const psal_options *options, psal_error *err) {
     else
         done = psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is not understood: only kinds is",
                          psal_options_argument(options, 0));
-    const int status = psal_skipped_finish(&r.compared.skipped, program.name, (size_t)r.compared.store.samples, done,
-                                           err);
+    const int status = psal_skipped_finish(&r.compared.skipped, psal_neighbors_program.name,
+                                           (size_t)r.compared.store.samples, done, err);
     free(r.queries);
     free(r.profile);
     free(r.neighbors);
@@ -321,5 +262,5 @@ static int work(const psal_options *options, psal_error *err) {
 }
 
 int main(int argc, char **argv) {
-    return psal_program_main(&program, argc, argv, work);
+    return psal_program_main(&psal_neighbors_program, argc, argv, work);
 }

@@ -37,7 +37,7 @@ START_TEST(test_page) {
     expect_has(text, "<h2>Top &#39;filters&#39;</h2>");
     expect_has(text, "<p>1 &lt; 2</p>");
     expect_has(text, "<caption>The table</caption>");
-    expect_has(text, "<th>layer</th><th class=\"n\">saliency</th>");
+    expect_has(text, "<th scope=\"col\">layer</th><th scope=\"col\" class=\"n\">saliency</th>");
     expect_has(text, "<tr><td>layer4.1.conv3</td><td class=\"n\">49.80</td></tr>");
     expect_has(text, "<tr><td>3x3</td><td class=\"n\">-0.5 %</td></tr>");
     expect_has(text, "<td></td><td class=\"n\">\xe2\x88\x92"
