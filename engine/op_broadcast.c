@@ -38,6 +38,17 @@ static void infer(psal_graph *graph, psal_node_record *node) {
                     psal_shape_format(out, b, sizeof b));
 }
 
+/* The same places along axes of the same length; of others, the only one or all. */
+static void reach_along_axes(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                             psal_box *in) {
+    const psal_shape *x = psal_graph_input_shape(graph, node, input);
+    for (int d = 0; d < x->ndim; d++) {
+        if (x->dim[d] != node->shape.dim[d]) continue;
+        in->first[d] = out->first[d];
+        in->last[d] = out->last[d];
+    }
+}
+
 static psal_node add_of_shape(psal_graph *graph, psal_op_kind op, psal_node x, psal_shape shape) {
     psal_attributes attr = {.result = {.shape = shape}};
     return psal_graph_add(graph, op, &x, 1, &attr);
@@ -100,8 +111,12 @@ static const psal_op_case expand_cases[] = {
     {"all four", broadcast_quotient_case, 3, {INPUT(2, 3), INPUT(2, 1), {{1, {3}}, PSAL_VALUES_POSITIVE, 0}}, false},
     {"maxima and minima", extremes_case, 3, {INPUT(2, 3), INPUT(2, 1), INPUT(3)}, false},
 };
-const psal_op psal_op_expand = {
-    .inputs = 1, .infer = infer, .run_elements = expand_run, .gradient = expand_gradient, PSAL_CASES(expand_cases)};
+const psal_op psal_op_expand = {.inputs = 1,
+                                .infer = infer,
+                                .run_elements = expand_run,
+                                .gradient = expand_gradient,
+                                .reach = reach_along_axes,
+                                PSAL_CASES(expand_cases)};
 
 /* ---- sum_to ---- */
 
@@ -148,8 +163,12 @@ static const psal_op_case sum_to_cases[] = {
     {"long rows", long_rows_case, 1, {INPUT(2, 67)}, false},
     {"long columns", long_columns_case, 1, {INPUT(3, 67)}, false},
 };
-const psal_op psal_op_sum_to = {
-    .inputs = 1, .infer = infer, .run = sum_to_run, .gradient = sum_to_gradient, PSAL_CASES(sum_to_cases)};
+const psal_op psal_op_sum_to = {.inputs = 1,
+                                .infer = infer,
+                                .run = sum_to_run,
+                                .gradient = sum_to_gradient,
+                                .reach = reach_along_axes,
+                                PSAL_CASES(sum_to_cases)};
 
 /* ---- what is composed of them ---- */
 

@@ -197,12 +197,33 @@ static const psal_op_case conv2d_cases[] = {
     {"weight only", case_padded, 2, {{PSAL_DIMS(1, 2, 6, 7), PSAL_VALUES_FIXED, 0}, NORMAL(3, 2, 3, 3)}, false},
 };
 
+/* Of the image, the filters' windows, in the channels of their groups; of the weights, these filters. */
+static void conv2d_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    (void)graph;
+    const psal_conv2d_shape *s = &node->attr.conv2d;
+    if (input == 1) {
+        in->first[0] = out->first[1];
+        in->last[0] = out->last[1];
+        return;
+    }
+    const int64_t filters = s->out_channels / s->groups, channels = s->in_channels / s->groups;
+    in->first[0] = out->first[0];
+    in->last[0] = out->last[0];
+    in->first[1] = out->first[1] / filters * channels;
+    in->last[1] = (out->last[1] / filters + 1) * channels - 1;
+    psal_box_windows(out, in, 2, s->in_height, s->kernel_height, s->stride_height, s->padding_height,
+                     s->dilation_height);
+    psal_box_windows(out, in, 3, s->in_width, s->kernel_width, s->stride_width, s->padding_width, s->dilation_width);
+}
+
 const psal_op psal_op_conv2d = {.inputs = 2,
                                 .infer = conv2d_infer,
                                 .run = conv2d_run,
                                 .prepare = psal_conv2d_prepare,
                                 .gradient = conv2d_gradient,
                                 .flops = psal_conv2d_flops,
+                                .reach = conv2d_reach,
                                 PSAL_CASES(conv2d_cases)};
 
 /* ---- y = conv2d_dy(x, w): the same in a derivative ---- */

@@ -235,10 +235,26 @@ static const psal_op_case matmul_cases[] = {
     {"linear layer", case_linear, 3, {MATRIX(2, 3), MATRIX(4, 3), {{1, {4}}, PSAL_VALUES_NORMAL, 0}}, false},
 };
 
+/* Of a the rows, of b the columns, and of both the same matrices. */
+static void matmul_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    (void)graph;
+    const int front = node->shape.ndim - 2;
+    for (int d = 0; d < front; d++) {
+        in->first[d] = out->first[d];
+        in->last[d] = out->last[d];
+    }
+    const bool transposed = input == 0 ? node->attr.matmul.transpose_a : node->attr.matmul.transpose_b;
+    const int axis = front + (input ^ (int)transposed);
+    in->first[axis] = out->first[front + input];
+    in->last[axis] = out->last[front + input];
+}
+
 const psal_op psal_op_matmul = {.inputs = 2,
                                 .infer = matmul_infer,
                                 .run = matmul_run,
                                 .prepare = matmul_prepare,
                                 .gradient = matmul_gradient,
                                 .flops = matmul_flops,
+                                .reach = matmul_reach,
                                 PSAL_CASES(matmul_cases)};

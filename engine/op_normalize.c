@@ -24,6 +24,16 @@ static size_t rows_of(const psal_op_call *c) {
     return (size_t)psal_shape_count(c->in_shapes[0]) / columns_of(c);
 }
 
+/* The whole rows. */
+static void reach_rows(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                       psal_box *in) {
+    (void)graph, (void)input;
+    for (int d = 0; d < node->shape.ndim - 1; d++) {
+        in->first[d] = out->first[d];
+        in->last[d] = out->last[d];
+    }
+}
+
 /* v[.., 1] for every number of a row of `like` */
 static psal_node along_rows(psal_graph *graph, psal_node v, psal_node like) {
     return psal_expand(graph, v, *psal_graph_shape(graph, like));
@@ -60,8 +70,12 @@ static psal_node softmax_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case softmax_cases[] = {{"two rows", softmax_case, 1, {INPUT(2, 5)}, false},
                                              {"attention", softmax_case, 1, {INPUT(2, 2, 3, 3)}, false},
                                              {"long row", softmax_case, 1, {INPUT(19)}, false}};
-const psal_op psal_op_softmax = {
-    .inputs = 1, .infer = infer, .run = softmax_run, .gradient = softmax_gradient, PSAL_CASES(softmax_cases)};
+const psal_op psal_op_softmax = {.inputs = 1,
+                                 .infer = infer,
+                                 .run = softmax_run,
+                                 .gradient = softmax_gradient,
+                                 .reach = reach_rows,
+                                 PSAL_CASES(softmax_cases)};
 
 /* ---- rows of mean 0 and variance 1 ---- */
 
@@ -101,6 +115,7 @@ const psal_op psal_op_row_normalize = {.inputs = 1,
                                        .infer = infer,
                                        .run = row_normalize_run,
                                        .gradient = row_normalize_gradient,
+                                       .reach = reach_rows,
                                        PSAL_CASES(row_normalize_cases)};
 
 static void rsqrt_variance_run(const psal_op_call *c) {
@@ -127,6 +142,7 @@ const psal_op psal_op_rsqrt_variance = {.inputs = 1,
                                         .infer = infer,
                                         .run = rsqrt_variance_run,
                                         .gradient = rsqrt_variance_gradient,
+                                        .reach = reach_rows,
                                         PSAL_CASES(rsqrt_variance_cases)};
 
 psal_node psal_layer_norm(psal_graph *graph, psal_node x, psal_node gamma, psal_node beta, double epsilon) {

@@ -81,6 +81,15 @@ static void permute_gradient(psal_graph *graph, psal_node node, psal_node dy, co
     if (wanted[0]) dx[0] = psal_permute(graph, dy, inverse, n.shape.ndim);
 }
 
+static void permute_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                          psal_box *in) {
+    (void)graph, (void)input;
+    for (int d = 0; d < node->shape.ndim; d++) {
+        in->first[node->attr.permute.axes[d]] = out->first[d];
+        in->last[node->attr.permute.axes[d]] = out->last[d];
+    }
+}
+
 static psal_node transpose_case(psal_graph *g, const psal_node *in) {
     return psal_permute(g, in[0], (int[]){1, 0}, 2);
 }
@@ -108,8 +117,12 @@ static const psal_op_case permute_cases[] = {
     {"linear layer of positions", linear_case, 3, {INPUT(2, 3, 4), INPUT(5, 4), INPUT(5)}, false},
     {"attention heads", heads_case, 1, {INPUT(1, 3, 3, 2, 2)}, false},
 };
-const psal_op psal_op_permute = {
-    .inputs = 1, .infer = permute_infer, .run = permute_run, .gradient = permute_gradient, PSAL_CASES(permute_cases)};
+const psal_op psal_op_permute = {.inputs = 1,
+                                 .infer = permute_infer,
+                                 .run = permute_run,
+                                 .gradient = permute_gradient,
+                                 .reach = permute_reach,
+                                 PSAL_CASES(permute_cases)};
 
 /* ---- gather and scatter: x is seen as `outer` blocks of rows of `inner` numbers along the axis ---- */
 
@@ -183,6 +196,28 @@ static void gather_gradient(psal_graph *graph, psal_node node, psal_node dy, con
                             psal_graph_shape(graph, n.inputs[0])->dim[axis]);
 }
 
+/* The places that the list names; where it is computed itself, all of them. */
+static void gather_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    const int axis = node->attr.slice.axis;
+    if (input == 1) {
+        in->first[0] = out->first[axis];
+        in->last[0] = out->last[axis];
+        return;
+    }
+    const psal_real *index = psal_graph_node(graph, node->inputs[1])->values;
+    const psal_box all = *in;
+    *in = *out;
+    in->first[axis] = all.first[axis];
+    in->last[axis] = all.last[axis];
+    if (!index) return;
+    in->first[axis] = in->last[axis] = (int64_t)index[out->first[axis]];
+    for (int64_t i = out->first[axis]; i <= out->last[axis]; i++) {
+        if ((int64_t)index[i] < in->first[axis]) in->first[axis] = (int64_t)index[i];
+        if ((int64_t)index[i] > in->last[axis]) in->last[axis] = (int64_t)index[i];
+    }
+}
+
 static psal_node gather_rows_case(psal_graph *g, const psal_node *in) {
     return psal_gather(g, in[0], 0, (int64_t[]){2, 0, 2, 1, 2}, 5);
 }
@@ -195,8 +230,12 @@ static psal_node resize_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case gather_cases[] = {{"rows, some twice", gather_rows_case, 1, {INPUT(3, 2, 2)}, false},
                                             {"columns", gather_columns_case, 1, {INPUT(2, 4)}, false},
                                             {"resized", resize_case, 1, {INPUT(1, 2, 2, 3)}, false}};
-const psal_op psal_op_gather = {
-    .inputs = 2, .infer = indexed_infer, .run = gather_run, .gradient = gather_gradient, PSAL_CASES(gather_cases)};
+const psal_op psal_op_gather = {.inputs = 2,
+                                .infer = indexed_infer,
+                                .run = gather_run,
+                                .gradient = gather_gradient,
+                                .reach = gather_reach,
+                                PSAL_CASES(gather_cases)};
 
 static void scatter_run(const psal_op_call *c) {
     const int axis = c->node->attr.slice.axis;

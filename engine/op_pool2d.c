@@ -83,6 +83,19 @@ static bool check_dy(psal_graph *graph, const psal_node_record *node, const psal
     return false;
 }
 
+/* The windows of a pooling of this shape. */
+static void reach_windows(const psal_pool2d_shape *s, const psal_box *out, psal_box *in) {
+    *in = *out;
+    psal_box_windows(out, in, 2, s->in_height, s->kernel_height, s->stride_height, s->padding_height, 1);
+    psal_box_windows(out, in, 3, s->in_width, s->kernel_width, s->stride_width, s->padding_width, 1);
+}
+
+static void pooled_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    (void)graph, (void)input;
+    reach_windows(&node->attr.pool2d, out, in);
+}
+
 static const psal_pool2d_options overlapping = {3, 3, 2, 2, 1, 1, false, false},
                                  uneven = {2, 3, 1, 2, 1, 0, false, false},
                                  rounded_up = {3, 3, 2, 2, 0, 0, true, false},
@@ -122,6 +135,7 @@ static const psal_op_case max_index_cases[] = {{"3x3, stride 2, padded", index_c
 const psal_op psal_op_max_pool2d_index = {.inputs = 1,
                                           .infer = infer_pooled,
                                           .run = max_index_run,
+                                          .reach = pooled_reach,
                                           .not_differentiable = "an index",
                                           PSAL_CASES(max_index_cases)};
 
@@ -157,6 +171,23 @@ static void gather_gradient(psal_graph *graph, psal_node node, psal_node dy, con
     if (wanted[0]) dx[0] = psal_pool_scatter(graph, dy, n.inputs[1], *psal_graph_shape(graph, n.inputs[0]));
 }
 
+/* The index of a maximum lies in its window; any other may lie anywhere in its plane. */
+static void gather_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    const psal_node_record *index = psal_graph_node(graph, node->inputs[1]);
+    const psal_box plane = *in;
+    *in = *out;
+    if (input == 1) return;
+    if (index->op == PSAL_OP_MAX_POOL2D_INDEX) {
+        reach_windows(&index->attr.pool2d, out, in);
+        return;
+    }
+    for (int d = 2; d < 4; d++) {
+        in->first[d] = plane.first[d];
+        in->last[d] = plane.last[d];
+    }
+}
+
 static psal_node gather_case(psal_graph *g, const psal_node *in) {
     return psal_pool_gather(g, in[0], in[1]);
 }
@@ -172,8 +203,12 @@ static const psal_op_case gather_cases[] = {
     {"max pooling 2x3, uneven", max_uneven_case, 1, {DISTINCT(4, 7)}, false},
 };
 
-const psal_op psal_op_pool_gather = {
-    .inputs = 2, .infer = gather_infer, .run = gather_run, .gradient = gather_gradient, PSAL_CASES(gather_cases)};
+const psal_op psal_op_pool_gather = {.inputs = 2,
+                                     .infer = gather_infer,
+                                     .run = gather_run,
+                                     .gradient = gather_gradient,
+                                     .reach = gather_reach,
+                                     PSAL_CASES(gather_cases)};
 
 psal_node psal_pool_scatter(psal_graph *graph, psal_node dy, psal_node index, psal_shape x_shape) {
     psal_attributes attr = {.result = {.shape = x_shape}};
@@ -240,8 +275,12 @@ static const psal_op_case avg_cases[] = {{"3x3, stride 2, padded", avg_case, 1, 
                                          {"2x3, uneven", avg_uneven_case, 1, {IMAGE(4, 7)}, false},
                                          {"rounded up, padding excluded", avg_ceil_case, 1, {IMAGE(6, 4)}, false}};
 
-const psal_op psal_op_avg_pool2d = {
-    .inputs = 1, .infer = infer_pooled, .run = avg_run, .gradient = avg_gradient, PSAL_CASES(avg_cases)};
+const psal_op psal_op_avg_pool2d = {.inputs = 1,
+                                    .infer = infer_pooled,
+                                    .run = avg_run,
+                                    .gradient = avg_gradient,
+                                    .reach = pooled_reach,
+                                    PSAL_CASES(avg_cases)};
 
 psal_node psal_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape,
                                  const psal_pool2d_options *options) {
@@ -310,6 +349,18 @@ static void adaptive_gradient(psal_graph *graph, psal_node node, psal_node dy, c
     if (wanted[0]) dx[0] = psal_adaptive_avg_pool2d_spread(graph, dy, *psal_graph_shape(graph, x));
 }
 
+static void adaptive_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                           psal_box *in) {
+    (void)graph, (void)input;
+    const psal_pool2d_shape *s = &node->attr.pool2d;
+    const int64_t from[] = {s->in_height, s->in_width}, to[] = {s->out_height, s->out_width};
+    *in = *out;
+    for (int i = 0; i < 2; i++) {
+        in->first[2 + i] = out->first[2 + i] * from[i] / to[i];
+        in->last[2 + i] = ((out->last[2 + i] + 1) * from[i] + to[i] - 1) / to[i] - 1;
+    }
+}
+
 static psal_node adaptive_one_case(psal_graph *g, const psal_node *in) {
     return psal_adaptive_avg_pool2d(g, in[0], 1, 1);
 }
@@ -327,6 +378,7 @@ const psal_op psal_op_adaptive_avg_pool2d = {.inputs = 1,
                                              .infer = adaptive_infer,
                                              .run = adaptive_run,
                                              .gradient = adaptive_gradient,
+                                             .reach = adaptive_reach,
                                              PSAL_CASES(adaptive_cases)};
 
 psal_node psal_adaptive_avg_pool2d_spread(psal_graph *graph, psal_node dy, psal_shape x_shape) {

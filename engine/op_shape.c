@@ -81,6 +81,23 @@ static void concat_gradient(psal_graph *graph, psal_node node, psal_node dy, con
     }
 }
 
+/* in's places along `axis` are out's less `offset`, as far as there are any: 0 .. length - 1. */
+static void reach_moved(const psal_box *out, psal_box *in, int axis, int64_t offset, int64_t length) {
+    *in = *out;
+    in->first[axis] -= offset;
+    in->last[axis] -= offset;
+    if (in->first[axis] < 0) in->first[axis] = 0;
+    if (in->last[axis] > length - 1) in->last[axis] = length - 1;
+}
+
+static void concat_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                         psal_box *in) {
+    const int axis = node->attr.slice.axis;
+    int64_t offset = 0;
+    for (int i = 0; i < input; i++) offset += psal_graph_input_shape(graph, node, i)->dim[axis];
+    reach_moved(out, in, axis, offset, psal_graph_input_shape(graph, node, input)->dim[axis]);
+}
+
 #define IMAGE(c) \
     { {4, {2, c, 2, 3}}, PSAL_VALUES_NORMAL, 0 }
 #define VECTOR(n) \
@@ -106,6 +123,7 @@ const psal_op psal_op_concat = {.inputs = PSAL_VARIADIC,
                                 .infer = concat_infer,
                                 .run = concat_run,
                                 .gradient = concat_gradient,
+                                .reach = concat_reach,
                                 PSAL_CASES(concat_cases)};
 
 /* ---- slice ---- */
@@ -145,6 +163,12 @@ static void slice_gradient(psal_graph *graph, psal_node node, psal_node dy, cons
     if (wanted[0]) dx[0] = psal_unslice(graph, dy, axis, n.attr.slice.offset, total);
 }
 
+static void slice_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                        psal_box *in) {
+    const int axis = node->attr.slice.axis;
+    reach_moved(out, in, axis, -node->attr.slice.offset, psal_graph_input_shape(graph, node, input)->dim[axis]);
+}
+
 static psal_node slice_case(psal_graph *g, const psal_node *in) {
     return psal_slice(g, in[0], 1, 1, 2);
 }
@@ -165,8 +189,12 @@ static const psal_op_case slice_cases[] = {{"channels", slice_case, 1, {IMAGE(4)
                                            {"all channels in three slices", slices_case, 1, {IMAGE(6)}, false},
                                            {"some channels in three slices", few_slices_case, 1, {IMAGE(5)}, false}};
 
-const psal_op psal_op_slice = {
-    .inputs = 1, .infer = slice_infer, .run = slice_run, .gradient = slice_gradient, PSAL_CASES(slice_cases)};
+const psal_op psal_op_slice = {.inputs = 1,
+                               .infer = slice_infer,
+                               .run = slice_run,
+                               .gradient = slice_gradient,
+                               .reach = slice_reach,
+                               PSAL_CASES(slice_cases)};
 
 /* ---- unslice: zeros, with dy at [offset, offset + its length) ---- */
 
@@ -226,6 +254,12 @@ psal_node psal_pad(psal_graph *graph, psal_node x, const int64_t *before, const 
     return x;
 }
 
+static void unslice_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                          psal_box *in) {
+    const int axis = node->attr.slice.axis;
+    reach_moved(out, in, axis, node->attr.slice.offset, psal_graph_input_shape(graph, node, input)->dim[axis]);
+}
+
 static psal_node unslice_case(psal_graph *g, const psal_node *in) {
     return psal_unslice(g, in[0], 1, 1, 4);
 }
@@ -235,8 +269,12 @@ static psal_node pad_case(psal_graph *g, const psal_node *in) {
 static const psal_op_case unslice_cases[] = {{"channels", unslice_case, 1, {IMAGE(2)}, false},
                                              {"padded and cut", pad_case, 1, {IMAGE(2)}, false}};
 
-const psal_op psal_op_unslice = {
-    .inputs = 1, .infer = unslice_infer, .run = unslice_run, .gradient = unslice_gradient, PSAL_CASES(unslice_cases)};
+const psal_op psal_op_unslice = {.inputs = 1,
+                                 .infer = unslice_infer,
+                                 .run = unslice_run,
+                                 .gradient = unslice_gradient,
+                                 .reach = unslice_reach,
+                                 PSAL_CASES(unslice_cases)};
 
 /* ---- reshape ---- */
 
@@ -267,10 +305,42 @@ static void reshape_gradient(psal_graph *graph, psal_node node, psal_node dy, co
     if (wanted[0]) dx[0] = psal_reshape(graph, dy, *psal_graph_shape(graph, x));
 }
 
+/* Axes of both shapes meet in groups of as many numbers: one and one as a rule, several where axes are joined or split.
+ * In a group, from the first to the last number: the leading axes that both have in common are exact, the rest is all. */
+static void reshape_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
+                          psal_box *in) {
+    const psal_shape *x = psal_graph_input_shape(graph, node, input), *y = &node->shape;
+    for (int i = 0, j = 0; i < x->ndim && j < y->ndim;) {
+        const int x_first = i, y_first = j;
+        int64_t numbers = x->dim[i++], others = y->dim[j++], first = 0, last = 0;
+        while (numbers != others)
+            if (numbers < others)
+                numbers *= x->dim[i++];
+            else
+                others *= y->dim[j++];
+        for (int d = y_first; d < j; d++) {
+            first = first * y->dim[d] + out->first[d];
+            last = last * y->dim[d] + out->last[d];
+        }
+        for (int d = x_first; d < i; d++) {
+            numbers /= x->dim[d];
+            in->first[d] = first / numbers;
+            in->last[d] = last / numbers;
+            if (in->first[d] != in->last[d]) break;
+            first %= numbers;
+            last %= numbers;
+        }
+    }
+}
+
 static psal_node reshape_case(psal_graph *g, const psal_node *in) {
     return psal_flatten(g, in[0]);
 }
 static const psal_op_case reshape_cases[] = {{"flatten", reshape_case, 1, {IMAGE(2)}, false}};
 
-const psal_op psal_op_reshape = {
-    .inputs = 1, .infer = reshape_infer, .gradient = reshape_gradient, .is_view = true, PSAL_CASES(reshape_cases)};
+const psal_op psal_op_reshape = {.inputs = 1,
+                                 .infer = reshape_infer,
+                                 .gradient = reshape_gradient,
+                                 .reach = reshape_reach,
+                                 .is_view = true,
+                                 PSAL_CASES(reshape_cases)};
