@@ -16,8 +16,13 @@
 #include "tools/skipped.h"
 
 #define PSAL_MISTAKES_OPTIONS                                                                                   \
-    {PSAL_OPTION_HEADING, .help = "Which mistakes"},                                                            \
-        {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "One JPEG, PNG or WebP photo.", .alias = NULL},     \
+    {PSAL_OPTION_HEADING, .help = "Which mistakes"}, {PSAL_OPTION_PATH,                                         \
+                                                      "image-path",                                             \
+                                                      'i',                                                      \
+                                                      "FILE",                                                   \
+                                                      NULL,                                                     \
+                                                      "One JPEG, PNG or WebP photo.",                           \
+                                                      .files = PSAL_IMAGE_FILES},                               \
         {PSAL_OPTION_STRING,                                                                                    \
          "image-target-label",                                                                                  \
          'l',                                                                                                   \
@@ -31,7 +36,8 @@
          "SET",                                                                                                 \
          NULL,                                                                                                  \
          "All mistakes of a data set: a folder of class folders, a list path,label (.csv), idx:IMAGES,LABELS.", \
-         .yields_to = "image-path"},                                                                            \
+         .yields_to = "image-path",                                                                             \
+         .files = PSAL_ANY_FILE},                                                                               \
         PSAL_SAMPLING_OPTIONS("mistakes"), PSAL_SKIP_BAD_OPTION, {                                              \
         PSAL_OPTION_INT, "seed", 0, "N", "1", "Of everything random.", .minimum = 0, .maximum = 9e15            \
     }
@@ -74,6 +80,9 @@ enum { PSAL_RIGHT_BESIDE = 100 };
         PSAL_OPTION_FLAG, "logit-difference",                                                                          \
             .help = "Rank by profiles of the predicted class's logit (or the runner-up's) minus the label's."          \
     }
+
+/* psal_choice_name, and NULL behind the last: psal_option.names of --choices. */
+const char *psal_choice_word(int index);
 
 typedef struct psal_subject {
     size_t index; /* of the sample: psal_mistakes_name */

@@ -26,11 +26,12 @@
     {                                                                                                                 \
         PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,                                                                  \
             "Work on part I (from 1) of N of the mistakes; --state gets '.part-I-of-N'. auto: taken from a Slurm "    \
-            "job array or from mpirun. 'merge PART...' with the other options of the parts makes the tables.",        \
-            .alias = NULL                                                                                             \
+            "job array or from mpirun.",                                                                              \
+            .known = "auto"                                                                                           \
     }
-/* For psal_program.arguments and .most_arguments. */
+/* For psal_program.arguments, .subcommands and .most_arguments. */
 #define PSAL_STATE_ARGUMENTS "[merge PART...]"
+extern const psal_subcommand psal_state_subcommands[];
 enum { PSAL_STATE_MOST_ARGUMENTS = 100000 };
 
 typedef struct psal_mistakes_state {

@@ -138,3 +138,7 @@ int64_t *psal_mistakes_k_values(const psal_mistakes *mistakes, const psal_option
     }
     return k;
 }
+
+const char *psal_choice_word(int index) {
+    return index < PSAL_CHOICE_COUNT ? psal_choice_name((psal_choice)index) : NULL;
+}

@@ -11,14 +11,15 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "index", 0, "FILE.csv", NULL,
      "Whose they are: path, label, predicted, ... FILE.npy.csv, as psal-stats calls it, if not given.", .alias = NULL},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
-     "Statistics to standardize with. Computed from the store if not given.", .alias = NULL},
+     "Statistics to standardize with. Computed from the store if not given.", .files = ".safetensors|.pth"},
     PSAL_MODE_OPTION,
     {PSAL_OPTION_HEADING, .help = "The question"},
     {PSAL_OPTION_STRING, "query", 0, "LIST", NULL,
-     "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead.", .alias = NULL},
+     "Samples of the store (7 or 3,10-20), or 'all': every sample that may be a neighbour, too.", .repeatable = true,
+     .known = "all"},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "A photo instead.", .files = PSAL_IMAGE_FILES},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
-     "Its true class; predicted (as if not given), or second, the runner-up.", .alias = NULL},
+     "Its true class; predicted (as if not given), or second, the runner-up.", .known = "predicted|second"},
     {PSAL_OPTION_CHOICE, "similarity", 0, NULL, NULL,
      "Of standardized profiles: Pearson's correlation (if not given), the cosine (the paper's, which has more hubs), "
      "the "
@@ -44,16 +45,20 @@ static const psal_option table[] = {
      .output = true},
     {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
      "The data set the store was made from, for the pictures, if it is elsewhere now than the store's table says.",
-     .alias = NULL},
+     .files = PSAL_ANY_FILE},
     PSAL_SESSION_OPTIONS,
+    {0}};
+
+static const psal_subcommand subcommands[] = {
+    {"kinds", NULL,
+     "Sort all mistakes into kinds, and tell which filters are more salient in each than in the others."},
     {0}};
 
 const psal_program psal_neighbors_program = {
     .name = "psal-neighbors",
     .version = PSAL_VERSION,
-    .summary =
-        "Find the samples whose standardized saliency profiles are most similar: mistakes of the same cause. With "
-        "kinds: sort all mistakes into kinds, and tell which filters are more salient in each than in the others.",
+    .summary = "Find the samples whose standardized saliency profiles are most similar: mistakes of the same cause.",
+    .subcommands = subcommands,
     .options = table,
     .arguments = "[kinds]",
     .most_arguments = 1,

@@ -38,7 +38,7 @@ static void write_wrapped(FILE *out, const char *text, size_t column, size_t lef
     putc('\n', out);
 }
 
-static const char *value_name(const psal_option *option) {
+const char *psal_option_value_name(const psal_option *option) {
     if (option->value_name) return option->value_name;
     switch (option->kind) {
     case PSAL_OPTION_INT:
@@ -65,29 +65,51 @@ static const char *value_name(const psal_option *option) {
 static size_t left_column(const psal_option *option, char text[LEFT_SIZE]) {
     char letter[5] = "    ";
     if (option->short_name) snprintf(letter, sizeof letter, "-%c, ", option->short_name);
-    const char *value = value_name(option);
+    const char *value = psal_option_value_name(option);
     int length = snprintf(text, LEFT_SIZE, "  %s--%s%s%s", letter, option->name, *value ? " " : "", value);
     return length < LEFT_SIZE ? (size_t)length : LEFT_SIZE - 1;
 }
 
-static void write_option(FILE *out, const psal_option *option, size_t left, size_t width) {
-    char text[LEFT_SIZE];
-    size_t column = left_column(option, text);
+char *psal_option_explanation(const psal_option *option) {
+    const bool shows_default = option->default_text && *option->default_text;
+    char *whole = NULL;
+    if (asprintf(&whole, "%s%s%s%s%s", option->help ? option->help : "",
+                 option->repeatable ? " May be given several times." : "", shows_default ? " (default: " : "",
+                 shows_default ? option->default_text : "", shows_default ? ")" : "") < 0)
+        return NULL;
+    return whole;
+}
+
+static void write_row(FILE *out, const char *text, const char *help, size_t left, size_t width) {
+    size_t column = strlen(text);
     fputs(text, out);
-    const char *help = option->help ? option->help : "";
     if (column + 2 > left || !*help) {
         putc('\n', out);
         if (!*help) return;
         column = 0;
     }
-    char *whole = NULL;
-    bool shows_default = option->default_text && *option->default_text;
-    if (asprintf(&whole, "%s%s%s%s%s", help, option->repeatable ? " May be given several times." : "",
-                 shows_default ? " (default: " : "", shows_default ? option->default_text : "",
-                 shows_default ? ")" : "") < 0)
-        whole = NULL;
-    write_wrapped(out, whole ? whole : help, column, left, width);
+    write_wrapped(out, help, column, left, width);
+}
+
+static void write_option(FILE *out, const psal_option *option, size_t left, size_t width) {
+    char text[LEFT_SIZE];
+    left_column(option, text);
+    char *whole = option->help ? psal_option_explanation(option) : NULL;
+    write_row(out, text, whole ? whole : "", left, width);
     free(whole);
+}
+
+static void write_subcommands(FILE *out, const psal_subcommand *subcommands, size_t width) {
+    size_t left = 0;
+    char text[LEFT_SIZE];
+    for (int pass = 0; pass < 2; pass++)
+        for (const psal_subcommand *s = subcommands; s->name; s++) {
+            snprintf(text, sizeof text, "  %s%s%s", s->name, s->arguments ? " " : "", s->arguments ? s->arguments : "");
+            if (pass == 1)
+                write_row(out, text, s->help, left, width);
+            else if (strlen(text) + 2 > left)
+                left = strlen(text) + 2;
+        }
 }
 
 char *psal_options_help(const psal_program *program, int width) {
@@ -107,6 +129,11 @@ char *psal_options_help(const psal_program *program, int width) {
             program->arguments ? program->arguments : "");
     if (program->summary) {
         write_wrapped(out, program->summary, 0, 0, columns);
+        putc('\n', out);
+    }
+    if (program->subcommands) {
+        fputs("Commands:\n", out);
+        write_subcommands(out, program->subcommands, columns);
         putc('\n', out);
     }
     if (program->options[0].kind != PSAL_OPTION_HEADING) fputs("options:\n", out);

@@ -4,7 +4,9 @@ static const psal_option every_program[4] = {
     {.kind = PSAL_OPTION_PATH,
      .name = "project",
      .help = "The project file that psal-init wrote: network, data set, statistics, where the command line does not "
-             "say them. psal.json in the working folder if not given; none: no project."},
+             "say them. psal.json in the working folder if not given; none: no project.",
+     .known = "none",
+     .files = ".json"},
     {.kind = PSAL_OPTION_FLAG,
      .name = "show-settings",
      .help = "Print what was set, by the command line, the project or default, and do nothing else."},

@@ -37,7 +37,16 @@ typedef struct psal_option {
     const char *companion;    /* of paths: the ending of a second file that goes with it, or NULL */
     const char *endings;      /* of paths: what the name must end in, ".png|.svg|.pdf"; or NULL: anything */
     const char *yields_to; /* a project's value stands back where one of these is given: "image-path|data"; or NULL */
+    /* For completion only: */
+    const char *known;               /* values that are words, beside any other: "predicted|second"; or NULL */
+    const char *(*names)(int index); /* more of them, from 0; NULL ends them; or NULL */
+    const char *files; /* of paths and strings: the endings of the files meant, ".png|.jpg", PSAL_ANY_FILE; or NULL: of
+                          paths `endings`, else any; of strings no file */
 } psal_option;
+
+#define PSAL_ANY_FILE ""
+#define PSAL_IMAGE_FILES ".jpg|.jpeg|.png|.webp"
+#define PSAL_WEIGHTS_FILES ".safetensors|.pth|.pt|.npz|.onnx|.json"
 
 /* Where an option's value comes from. A later one wins. */
 typedef enum psal_source {
@@ -47,11 +56,19 @@ typedef enum psal_source {
     PSAL_SOURCE_COMMAND_LINE
 } psal_source;
 
+/* What the first argument may ask for, where a program does several things. */
+typedef struct psal_subcommand {
+    const char *name;      /* "merge" */
+    const char *arguments; /* behind it: "OUT PART..."; NULL: none */
+    const char *help;      /* as an option's */
+} psal_subcommand;
+
 typedef struct psal_program {
-    const char *name;      /* "psal-run" */
-    const char *version;   /* "0.1.0" */
-    const char *summary;   /* one sentence, in the third person or imperative */
-    const char *arguments; /* in the usage line: "IN OUT.safetensors"; NULL: none */
+    const char *name;                   /* "psal-run" */
+    const char *version;                /* "0.1.0" */
+    const char *summary;                /* one sentence, in the third person or imperative */
+    const char *arguments;              /* in the usage line: "IN OUT.safetensors"; NULL: none */
+    const psal_subcommand *subcommands; /* ends with {0}; NULL: none */
     size_t fewest_arguments, most_arguments;
     size_t output_argument;     /* which argument the run writes; 0, the first one: none */
     const psal_option *options; /* ends with {0}; names must outlive the parsed result */

@@ -13,6 +13,8 @@
 #include "engine/text.h"
 #include "io/mapped_file.h"
 #include "io/temporary_files.h"
+#include "tools/commands.h"
+#include "tools/describe.h"
 #include "tools/memory.h"
 #include "tools/openmp_spin.h"
 #include "tools/options_help.h"
@@ -115,6 +117,14 @@ static int show(const psal_program *program, const psal_options *options, psal_e
     return 0;
 }
 
+static int describe(const psal_program *program, psal_error *err) {
+    char *text = psal_describe(program, psal_command_purpose(program->name));
+    if (!text) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %s", PSAL_DESCRIBE);
+    puts(text);
+    free(text);
+    return 0;
+}
+
 /* OMP_NUM_THREADS counts where a loop does not say its own number (--threads does, elsewhere). More threads than
  * processors gain nothing there, and so many that the runtime's list of them does not fit the stack are a crash. */
 static void limit_threads(void) {
@@ -148,13 +158,14 @@ int psal_program_main(const psal_program *program, int argc, char **argv, psal_p
     open_standard_streams();
     catch_signals();
     psal_error err = PSAL_ERROR_INIT;
-    psal_options *options = psal_options_read(program, argc, argv, &err);
-    if (!options) {
+    const bool describes = argc == 2 && strcmp(argv[1], PSAL_DESCRIBE) == 0;
+    psal_options *options = describes ? NULL : psal_options_read(program, argc, argv, &err);
+    if (!options && !describes) {
         fail(program, &err);
         return 2;
     }
     psal_project *project = NULL;
-    int status = answer(program, options, &project, argv, work, &err);
+    int status = describes ? describe(program, &err) : answer(program, options, &project, argv, work, &err);
     psal_options_free(options);
     psal_project_free(project);
     if (status == 0 || err.status == PSAL_OK) { /* an error that did not matter in the end may still stand in err */

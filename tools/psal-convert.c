@@ -23,7 +23,8 @@
 
 static const psal_option options_table[] = {
     {PSAL_OPTION_HEADING, .help = "What the checkpoint does not say"},
-    {PSAL_OPTION_STRING, "model", 'm', "NAME", .help = "Architecture (resnet50, ...). Recognised if not given."},
+    {PSAL_OPTION_STRING, "model", 'm', "NAME", .help = "Architecture (resnet50, ...). Recognised if not given.",
+     .names = psal_model_arch_name},
     {PSAL_OPTION_STRING, "ignore-extra", 0, "NAME",
      .help = "A tensor to leave out that no layer of the network takes, or the beginning of names, with its last dot "
              "('head2.'), for those who know that it has no part in the answer. What was left out is recorded.",
@@ -41,10 +42,12 @@ static const psal_option options_table[] = {
     {PSAL_OPTION_STRING, "preprocess", 0, "TEXT",
      .help =
          "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recognised if not "
-         "given, else torchvision."},
+         "given, else torchvision.",
+     .known = "torchvision|caffe|inception"},
     {PSAL_OPTION_STRING, "labels", 0, "SET",
      .help = "Class names: imagenet, fashion-mnist, numbers, or a file of names, which are recorded themselves (up to "
-             "1 MiB). If not given: as recorded, else imagenet for 1000 classes."},
+             "1 MiB). If not given: as recorded, else imagenet for 1000 classes.",
+     .known = "imagenet|fashion-mnist|numbers", .files = PSAL_ANY_FILE},
     {PSAL_OPTION_HEADING, .help = "Output"},
     {PSAL_OPTION_FLAG, "half",
      .help = "Store the weights of convolutions and linear layers as float16: half the size, about three digits."},

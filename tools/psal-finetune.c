@@ -27,7 +27,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random",
      "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, gradient-weight, all, "
      "separated by commas.",
-     .alias = NULL},
+     .names = psal_choice_word},
     PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_DOUBLE, "rate", 0, "X", "0.001", "Learning rate of the step.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_DOUBLE, "relative", 0, "X", NULL,
@@ -48,7 +48,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
      "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
      "the mistakes alone if not given, which find more hubs.",
-     .alias = NULL},
+     .files = ".safetensors"},
     PSAL_MODE_OPTION,
     PSAL_STATISTICS_OPTIONS,
     {PSAL_OPTION_HEADING, .help = "Results"},
@@ -60,11 +60,11 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names; of an ONNX file an .onnx): one sample, one "
      "choice, one k.",
-     .output = true},
+     .output = true, .files = ".safetensors|.onnx"},
     {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
      "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
      "the weights it is given.",
-     .output = true},
+     .output = true, .files = ".safetensors"},
     PSAL_STATE_OPTIONS,
     PSAL_SESSION_OPTIONS,
     {0}};
@@ -74,6 +74,7 @@ static const psal_program program = {
     .version = PSAL_VERSION,
     .summary = "Correct a mistake of an image classifier by a step on a few filters, and report what the edit did.",
     .arguments = PSAL_STATE_ARGUMENTS,
+    .subcommands = psal_state_subcommands,
     .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
     .options = table,
     .epilogue = "Examples:\n"

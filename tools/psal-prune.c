@@ -30,7 +30,7 @@ static const psal_option table[] = {
      "Which filters: these, or some of them, separated by commas; salient-abs and least-abs by magnitude, as the "
      "original code ranks; gradient-weight: those without which the loss falls most, to first order; all for every "
      "filter.",
-     .alias = NULL},
+     .names = psal_choice_word},
     PSAL_RANKING_OPTIONS,
     {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
      "Zero the weights; or the whole channel (its normalisation, or bias, too); or disturb the weights in proportion "
@@ -59,6 +59,7 @@ static const psal_program program = {
     .version = PSAL_VERSION,
     .summary = "Switch filters of an image classifier off, and see what that does to its mistakes.",
     .arguments = PSAL_STATE_ARGUMENTS,
+    .subcommands = psal_state_subcommands,
     .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
     .options = table,
     .epilogue = "Examples:\n"

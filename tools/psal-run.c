@@ -20,13 +20,14 @@
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
-    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG, PNG or WebP photo.", .repeatable = true},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL, "JPEG, PNG or WebP photo.", .repeatable = true,
+     .files = PSAL_IMAGE_FILES},
     {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
      "The true class of each --image-path, in order (one for all is enough): number, name or WordNet id; or for all: "
      "predicted, as without, or second, the runner-up.",
-     .repeatable = true},
+     .repeatable = true, .known = "predicted|second"},
     {PSAL_OPTION_PATH, "images", 0, "LIST", NULL,
-     "Table path,label (CSV) of many images, or a folder of class folders.", .alias = NULL},
+     "Table path,label (CSV) of many images, or a folder of class folders.", .files = ".csv|.tsv|.txt|.lst|.list"},
     {PSAL_OPTION_STRING, "reference-id", 'r', "N", NULL,
      "Image number N of --imagenet-val-path, or incorrect:N, the Nth misclassified one of --inference-results.",
      .alias = "reference-image-id"},
@@ -35,14 +36,14 @@ static const psal_option table[] = {
      .alias = "data"},
     {PSAL_OPTION_PATH, "inference-results", 0, "FILE", NULL,
      "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).",
-     .alias = NULL},
+     .files = ".pth"},
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_FLAG, "mistakes", .help = "Of --images, explain only those that are misclassified."},
     {PSAL_OPTION_HEADING, .help = "How"},
     {PSAL_OPTION_STRING, "against", 0, "CLASS", NULL,
      "Subtract this class's standardized profile: what the label depends on more than that class. Number, name or "
      "WordNet id, predicted or second.",
-     .alias = NULL},
+     .known = "predicted|second"},
     {PSAL_OPTION_CHOICE, "mode", 0, NULL, "std",
      "Standardization: (s - mean) / std, s / mean, the naive saliency, or peaks over threshold: the negative logarithm "
      "of the probability of so large a saliency (statistics of psal-stats tail).",

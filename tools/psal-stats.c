@@ -19,11 +19,10 @@ static const psal_option OPTIONS[] = {
     {PSAL_OPTION_STRING, "only", 0, "SET", NULL,
      "Statistics of these samples only: correct, incorrect, or a true class (number, name or WordNet id). All are run, "
      "for --profiles and the means of groups.",
-     .alias = NULL},
+     .known = "correct|incorrect"},
     {PSAL_OPTION_STRING, "shard", 0, "I/N", NULL,
-     "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun. "
-     "Join the parts with 'psal-stats merge OUT PART...'.",
-     .alias = NULL},
+     "Work on part I (from 1) of N; file names get '.part-I-of-N'. auto: taken from a Slurm job array or from mpirun.",
+     .known = "auto"},
     {PSAL_OPTION_HEADING, .help = "What is added up"},
     {PSAL_OPTION_CHOICE, "aggregation", 0, NULL, "filter",
      "What one entry of the profile is: a filter of a convolution, a row of the weights of any convolution or "
@@ -67,11 +66,17 @@ static const psal_option OPTIONS[] = {
     PSAL_SESSION_OPTIONS,
     {0}};
 
+static const psal_subcommand SUBCOMMANDS[] = {
+    {"merge", "OUT PART...", "Join the parts of --shard, of statistics and of --profiles."},
+    {"tail", "STORE OUT", "Fit the tails that --mode pot needs to a store of --profiles."},
+    {0}};
+
 static const psal_program PROGRAM = {
     .name = "psal-stats",
     .version = PSAL_VERSION,
     .summary = "Compute the naive saliency's mean and standard deviation over a data set, with which profiles are "
                "standardized.",
+    .subcommands = SUBCOMMANDS,
     .arguments = "[merge OUT PART... | tail STORE OUT]",
     .most_arguments = 100000,
     .output_argument = 1, /* merge OUT PART... */

@@ -33,7 +33,7 @@
          NULL,                                                                                                         \
          "Checkpoint: .safetensors, .pth, .npz, .onnx, or a TensorFlow.js model.json. Without it, the small ResNet "   \
          "that comes with psal (Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.",    \
-         .alias = NULL},                                                                                               \
+         .files = PSAL_WEIGHTS_FILES},                                                                                 \
         {PSAL_OPTION_STRING,                                                                                           \
          "weights-key",                                                                                                \
          0,                                                                                                            \
@@ -67,7 +67,7 @@
          NULL,                                                                                                         \
          "Architecture (resnet50, vgg19, densenet121, inception_v3, ...). Recognised from the checkpoint if not "      \
          "given.",                                                                                                     \
-         .alias = NULL},                                                                                               \
+         .names = psal_model_arch_name},                                                                               \
         {PSAL_OPTION_CHOICE,                                                                                           \
          "variant",                                                                                                    \
          0,                                                                                                            \
@@ -87,7 +87,7 @@
          NULL,                                                                                                         \
          "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recorded in the " \
          "checkpoint or recognised if not given.",                                                                     \
-         .alias = NULL},                                                                                               \
+         .known = "torchvision|caffe|inception"},                                                                      \
         {PSAL_OPTION_STRING,                                                                                           \
          "labels",                                                                                                     \
          0,                                                                                                            \
@@ -95,7 +95,8 @@
          NULL,                                                                                                         \
          "Class names: imagenet, fashion-mnist, numbers, a list as [\"cat\", \"dog\"], or a file: a name a line, a "   \
          "table, JSON, a printed Python list or dictionary, YAML.",                                                    \
-         .alias = NULL},                                                                                               \
+         .known = "imagenet|fashion-mnist|numbers",                                                                    \
+         .files = PSAL_ANY_FILE},                                                                                      \
         {PSAL_OPTION_HEADING, .help = "Running"},                                                                      \
         {PSAL_OPTION_INT,                                                                                              \
          "threads",                                                                                                    \
@@ -151,7 +152,7 @@
             "Statistics of the naive saliency over a data set (psal-stats, or the original authors' .pth). If not " \
             "given: those for these weights among the files *_stats*.safetensors beside the checkpoint and those "  \
             "that come with psal; with --delta, else those for the weights without it.",                            \
-            .alias = NULL                                                                                           \
+            .files = ".safetensors|.pth"                                                                            \
     }
 
 typedef struct psal_session {
