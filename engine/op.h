@@ -207,8 +207,8 @@ typedef struct psal_op {
     void (*gradient)(psal_graph *graph, psal_node node, psal_node dy, const bool *wanted, psal_node *dx);
     const char *not_differentiable;                /* the reason, exactly when gradient is NULL */
     double (*flops)(const psal_node_record *node); /* NULL: not counted */
-    /* Narrow *in, all of input `input`, to what the part `out` of the result is computed from (receptive_field.h). NULL:
-     * with run_elements the same elements of the inputs that in_place names; all of every other input. */
+    /* Narrow *in, all of input `input`, to what the part `out` of the result is computed from (receptive_field.h).
+     * NULL: with run_elements the same elements of the inputs that in_place names; all of every other input. */
     void (*reach)(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out, psal_box *in);
     unsigned in_place; /* bit i: out may share the memory of input i (same size, read before written) */
     bool is_view;      /* out is input 0's memory under another shape */

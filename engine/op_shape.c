@@ -306,7 +306,8 @@ static void reshape_gradient(psal_graph *graph, psal_node node, psal_node dy, co
 }
 
 /* Axes of both shapes meet in groups of as many numbers: one and one as a rule, several where axes are joined or split.
- * In a group, from the first to the last number: the leading axes that both have in common are exact, the rest is all. */
+ * In a group, from the first to the last number: the leading axes that both have in common are exact, the rest is
+ * all. */
 static void reshape_reach(const psal_graph *graph, const psal_node_record *node, int input, const psal_box *out,
                           psal_box *in) {
     const psal_shape *x = psal_graph_input_shape(graph, node, input), *y = &node->shape;

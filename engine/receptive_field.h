@@ -3,8 +3,9 @@
  * A unit of a convolutional network sees a window of the image: its receptive field (Le & Borji 2017, "What are the
  * receptive, effective receptive, and projective fields of neurons in convolutional neural networks?"). It follows from
  * the graph alone, walking back from the unit: each operation says which part of its inputs a part of its result is
- * computed from (psal_op.reach in op.h), and what several readers need is the smallest box around all of it. Borders are
- * exact: padding is no pixel. Inside the box there may be pixels without effect, which strides and dilation jump over.
+ * computed from (psal_op.reach in op.h), and what several readers need is the smallest box around all of it. Borders
+ * are exact: padding is no pixel. Inside the box there may be pixels without effect, which strides and dilation jump
+ * over.
  *
  * Never too small: an operation that does not say what it reads reads all of its inputs. Global means (also those of
  * squeeze-and-excitation), fully connected layers and attention see the whole image, and so does everything behind
@@ -33,8 +34,8 @@ psal_status psal_receptive_field(const psal_graph *graph, psal_node node, const 
 
 /* ---- for operations ---- */
 
-/* Along one axis, what windows read: result i the places i * stride - padding + j * dilation, j = 0 .. kernel - 1, of an
- * axis of length `size`. Sets in's axis. */
+/* Along one axis, what windows read: result i the places i * stride - padding + j * dilation, j = 0 .. kernel - 1, of
+ * an axis of length `size`. Sets in's axis. */
 void psal_box_windows(const psal_box *out, psal_box *in, int axis, int64_t size, int kernel, int stride, int padding,
                       int dilation);
 

@@ -57,6 +57,11 @@ psal_status psal_image_fingerprint(const char *path, uint64_t *fingerprint, psal
  * above PSAL_IMAGE_MAX_PIXELS, or memory is short. */
 psal_status psal_image_alloc(int width, int height, psal_image *image, psal_error *err);
 
+/* A part of an image as an image of its own, which the caller frees: `width` x `height` pixels from column `left` and
+ * row `top` on. Fails when it does not lie inside, or memory is short. */
+psal_status psal_image_crop(const psal_image *image, int top, int left, int height, int width, psal_image *crop,
+                            psal_error *err);
+
 /* Fails when width x height is above max_pixels. */
 psal_status psal_image_check_size(int64_t width, int64_t height, int64_t max_pixels, psal_error *err);
 

@@ -1,4 +1,5 @@
-/* What operations say they read (psal_op.reach), against what their results change with. Nobody lists operations here. */
+/* What operations say they read (psal_op.reach), against what their results change with. Nobody lists operations here.
+ */
 #include "engine/receptive_field.h"
 
 #include <stdlib.h>
@@ -137,8 +138,8 @@ START_TEST(nothing_else_changes_a_result) {
 }
 END_TEST
 
-/* Where the operation itself is the only one between input and result, its box is as small as it can be, but for pooling
- * by an index that comes from elsewhere. */
+/* Where the operation itself is the only one between input and result, its box is as small as it can be, but for
+ * pooling by an index that comes from elsewhere. */
 START_TEST(boxes_are_tight) {
     const psal_op *op = psal_op_get((psal_op_kind)_i);
     const char *name = psal_op_kind_name((psal_op_kind)_i);

@@ -100,6 +100,27 @@ START_TEST(test_huge_file) {
 }
 END_TEST
 
+START_TEST(test_crop) {
+    uint8_t pixels[3 * 4 * 3];
+    for (int i = 0; i < 36; i++) pixels[i] = (uint8_t)i;
+    const psal_image image = {4, 3, pixels};
+    psal_image crop;
+    psal_error err = PSAL_ERROR_INIT;
+    ck_assert_int_eq(psal_image_crop(&image, 1, 2, 2, 2, &crop, &err), PSAL_OK);
+    ck_assert_int_eq(crop.width, 2);
+    ck_assert_int_eq(crop.height, 2);
+    const uint8_t expected[] = {18, 19, 20, 21, 22, 23, 30, 31, 32, 33, 34, 35};
+    ck_assert_mem_eq(crop.rgb, expected, sizeof expected);
+    psal_image_free(&crop);
+    const int outside[][4] = {{-1, 0, 1, 1}, {0, -1, 1, 1}, {2, 0, 2, 1}, {0, 3, 1, 2}, {0, 0, 0, 1}, {3, 0, 1, 1}};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        const int *o = outside[i];
+        ck_assert_int_eq(psal_image_crop(&image, o[0], o[1], o[2], o[3], &crop, &err), PSAL_ERR_ARGUMENT);
+        ck_assert_ptr_null(crop.rgb);
+    }
+}
+END_TEST
+
 START_TEST(test_alloc_limits) {
     psal_image image;
     psal_error err = PSAL_ERROR_INIT;
@@ -119,6 +140,7 @@ int main(void) {
     tcase_add_test(cases, test_files_that_are_no_images);
     tcase_add_test(cases, test_paths_that_are_no_files);
     tcase_add_test(cases, test_huge_file);
+    tcase_add_test(cases, test_crop);
     tcase_add_test(cases, test_alloc_limits);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
