@@ -15,6 +15,8 @@
 
 /* Seconds between two drawings. */
 static const double terminal_interval = 0.1, log_shortest = 2, log_longest = 30;
+/* Seconds: a shorter run needs no announcement; so long quick steps are measured, and slow ones. */
+static const double long_run = 60, first_moments = 2, first_steps = 10;
 
 enum { NARROWEST_BAR = 10, WIDEST_BAR = 40, LINE_SIZE = 512 };
 
@@ -22,12 +24,15 @@ struct psal_progress {
     pthread_mutex_t lock;
     FILE *out;
     psal_progress_mode mode;
-    char *label;
+    char *label, *each;
+    const char *program;
     int64_t total, done, done_before;
-    int width;
+    int width, at_once;
+    bool announced, patient;
     double (*clock)(void *);
     void *clock_data;
-    double started, last_drawn;
+    int64_t first; /* so many steps were done at first_at */
+    double started, first_at, last_drawn;
     int last_tenth;    /* tenths of the way at the last line of a log */
     size_t last_width; /* characters of the line now on the terminal */
 };
@@ -106,6 +111,18 @@ void psal_progress_format(const psal_progress_state *state, int width, char *tex
     snprintf(text, size, "%s %s%s%s%s", label, *bar ? "[" : "", bar, *bar ? "] " : "", numbers);
 }
 
+bool psal_progress_cost(const psal_progress_state *state, double step_seconds, const char *each, char *text,
+                        size_t size) {
+    const double left = (double)(state->total - state->done) * step_seconds;
+    char all[32], remaining[32];
+    if (!(left > 0 && state->elapsed + left > long_run)) return false;
+    snprintf(text, size, "%" PRId64 " %s%s%s: about %s in all, judging by the first %" PRId64 "; %s left",
+             state->total - state->done_before, state->label ? state->label : "", each ? " x " : "", each ? each : "",
+             psal_format_duration(state->elapsed + left, all), state->done - state->done_before,
+             psal_format_duration(left, remaining));
+    return true;
+}
+
 /* ---- the meter ---- */
 
 static double monotonic_clock(void *unused) {
@@ -122,10 +139,11 @@ static bool is_terminal(FILE *out) {
 
 psal_progress *psal_progress_start(const psal_progress_options *options, psal_error *err) {
     psal_progress *progress = calloc(1, sizeof *progress);
-    char *label = strdup(options->label ? options->label : "");
-    if (!progress || !label || pthread_mutex_init(&progress->lock, NULL)) {
+    char *label = strdup(options->label ? options->label : ""), *each = strdup(options->each ? options->each : "");
+    if (!progress || !label || !each || pthread_mutex_init(&progress->lock, NULL)) {
         free(progress);
         free(label);
+        free(each);
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a progress meter");
         return NULL;
     }
@@ -134,6 +152,10 @@ psal_progress *psal_progress_start(const psal_progress_options *options, psal_er
     if (progress->mode == PSAL_PROGRESS_AUTO)
         progress->mode = is_terminal(options->out) ? PSAL_PROGRESS_TERMINAL : PSAL_PROGRESS_LOG;
     progress->label = label;
+    progress->each = each;
+    progress->program = options->program;
+    progress->at_once = options->at_once > 1 ? options->at_once : 1;
+    progress->patient = options->patient;
     progress->total = options->total;
     progress->done = progress->done_before = options->done_before;
     progress->width = options->width;
@@ -158,9 +180,13 @@ static void erase_line(psal_progress *progress) {
     progress->last_width = 0;
 }
 
-static void draw(psal_progress *progress, double now) {
-    psal_progress_state state = {progress->label, progress->total, progress->done, progress->done_before,
+static psal_progress_state state_of(const psal_progress *progress, double now) {
+    return (psal_progress_state){progress->label, progress->total, progress->done, progress->done_before,
                                  now - progress->started};
+}
+
+static void draw(psal_progress *progress, double now) {
+    const psal_progress_state state = state_of(progress, now);
     char line[LINE_SIZE];
     bool terminal = progress->mode == PSAL_PROGRESS_TERMINAL;
     psal_progress_format(&state, terminal ? terminal_width(progress) : 0, line, sizeof line);
@@ -176,10 +202,43 @@ static void draw(psal_progress *progress, double now) {
     progress->last_drawn = now;
 }
 
+/* How long a step takes; NAN: it is not known yet. What comes before the first of many quick steps is none of them; of
+ * few slow ones it is the better part. */
+static double step_seconds(const psal_progress *progress, double now) {
+    const int64_t here = progress->done - progress->done_before, more = here - progress->first;
+    const double since = now - progress->first_at;
+    if ((more >= 10 * (int64_t)progress->at_once && since >= first_moments) ||
+        (more >= 2 * (int64_t)progress->at_once && since >= first_steps))
+        return since / (double)more;
+    if (here >= progress->at_once && here >= progress->total / 100 && now - progress->started >= first_steps)
+        return (now - progress->started) / (double)here;
+    return NAN;
+}
+
+/* Say what the run will cost, once, when the first steps have told. The lock is held. */
+static void announce(psal_progress *progress, double now) {
+    const double seconds = step_seconds(progress, now);
+    if (progress->announced || !progress->program || isnan(seconds)) return;
+    const psal_progress_state state = state_of(progress, now);
+    char text[LINE_SIZE];
+    progress->announced = true;
+    if (!psal_progress_cost(&state, seconds, *progress->each ? progress->each : NULL, text, sizeof text)) return;
+    erase_line(progress);
+    fprintf(progress->out, "%s: %s\n", progress->program, text);
+    fflush(progress->out);
+}
+
 /* Draw when it is time to. The lock is held. */
 static void moved(psal_progress *progress) {
     if (progress->mode == PSAL_PROGRESS_QUIET) return;
     double now = progress->clock(progress->clock_data), since = now - progress->last_drawn;
+    if (progress->first == 0) {
+        progress->first = progress->done - progress->done_before;
+        progress->first_at = now;
+    }
+    if (progress->patient && now - progress->started < first_moments) return;
+    progress->patient = false;
+    announce(progress, now);
     if (progress->mode == PSAL_PROGRESS_TERMINAL) {
         if (since >= terminal_interval) draw(progress, now);
         return;
@@ -219,7 +278,7 @@ void psal_progress_note(psal_progress *progress, const char *format, ...) {
 
 void psal_progress_finish(psal_progress *progress) {
     if (!progress) return;
-    if (progress->mode != PSAL_PROGRESS_QUIET) {
+    if (progress->mode != PSAL_PROGRESS_QUIET && !progress->patient) {
         draw(progress, progress->clock(progress->clock_data));
         if (progress->mode == PSAL_PROGRESS_TERMINAL) {
             putc('\n', progress->out);
@@ -228,5 +287,6 @@ void psal_progress_finish(psal_progress *progress) {
     }
     pthread_mutex_destroy(&progress->lock);
     free(progress->label);
+    free(progress->each);
     free(progress);
 }

@@ -252,7 +252,7 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
     return status;
 }
 
-static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity, bool counted,
                         psal_neighbor *neighbors, psal_error *err);
 
 /* Once more, and keep more candidates, for the queries of which many candidates have nearly the same similarity. */
@@ -267,7 +267,7 @@ static psal_status find_uncertain(const search *s, const int64_t *samples, int64
     if (queries && found) {
         for (int64_t q = 0; q < count; q++)
             if (!certain[q]) queries[at++] = samples[q];
-        status = find(s, queries, left, capacity * 8, found, err);
+        status = find(s, queries, left, capacity * 8, false, found, err);
         at = 0;
         for (int64_t q = 0; q < count && status == PSAL_OK; q++)
             if (!certain[q]) memcpy(neighbors + q * top, found + at++ * top, (size_t)top * sizeof *found);
@@ -279,7 +279,7 @@ static psal_status find_uncertain(const search *s, const int64_t *samples, int64
     return status;
 }
 
-static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity,
+static psal_status find(const search *s, const int64_t *samples, int64_t count, int64_t capacity, bool counted,
                         psal_neighbor *neighbors, psal_error *err) {
     if (capacity > s->candidate_count) capacity = s->candidate_count > 0 ? s->candidate_count : 1;
     int64_t most = BATCH_BYTES / (s->space.width * (int64_t)sizeof(float)), top = s->options->top;
@@ -294,6 +294,7 @@ static psal_status find(const search *s, const int64_t *samples, int64_t count, 
         status = run_batch(s, samples + begin, part, capacity, neighbors + begin * top, certain, err);
         if (status == PSAL_OK)
             status = find_uncertain(s, samples + begin, part, capacity, certain, neighbors + begin * top, err);
+        if (status == PSAL_OK && counted) s->options->step(s->options->step_data, part);
     }
     free(certain);
     return status;
@@ -317,7 +318,8 @@ static psal_status search_all(const psal_profile_source *source, const psal_neig
     search s = {.options = options, .profile = profile, .threads = options->threads < 1 ? 1 : options->threads};
     s.candidate_count = options->candidates ? options->candidate_count : source->samples;
     psal_status status = psal_profile_space_open(source, options, &s.space, err);
-    if (status == PSAL_OK) status = find(&s, queries, count, options->top + SPARE, neighbors, err);
+    if (status == PSAL_OK)
+        status = find(&s, queries, count, options->top + SPARE, options->step != NULL, neighbors, err);
     psal_profile_space_close(&s.space);
     return status;
 }

@@ -57,8 +57,10 @@ typedef struct psal_neighbor_options {
     int64_t range_count;
     const int64_t *candidates; /* samples that may be neighbours, increasing; NULL: all */
     int64_t candidate_count;
-    int64_t top; /* neighbours per query, at least 1 */
-    int threads; /* 0 means 1 */
+    int64_t top;                               /* neighbours per query, at least 1 */
+    int threads;                               /* 0 means 1 */
+    void (*step)(void *data, int64_t queries); /* so many queries more are answered, for progress meters; may be NULL */
+    void *step_data;
 } psal_neighbor_options;
 
 typedef struct psal_neighbor {

@@ -108,6 +108,16 @@ static int draws_of(const psal_prune_options *o, psal_choice choice) {
     return (psal_choice_is_random(choice) || psal_prune_is_noisy(o->how)) && o->draws > 1 ? o->draws : 1;
 }
 
+static size_t all_draws(const psal_prune_options *o) {
+    size_t draws = 0;
+    for (int c = 0; c < o->choice_count; c++) draws += (size_t)draws_of(o, o->choices[c]);
+    return draws;
+}
+
+int64_t psal_prune_steps(const psal_prune_options *o) {
+    return (int64_t)all_draws(o) * o->k_count * (1 + o->right_count);
+}
+
 static int ascending(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
@@ -177,8 +187,8 @@ static psal_status list_choice(experiment *e, int c, psal_error *err) {
 
 static psal_status list_variants(experiment *e, psal_error *err) {
     const psal_prune_options *o = e->options;
-    size_t draws = 0, filters = (size_t)o->k[o->k_count - 1];
-    for (int c = 0; c < o->choice_count; c++) draws += (size_t)draws_of(o, o->choices[c]);
+    const size_t draws = all_draws(o);
+    size_t filters = (size_t)o->k[o->k_count - 1];
     for (int i = 0; i < o->k_count; i++) filters += (size_t)o->k[i];
     e->variants = malloc(draws * (size_t)o->k_count * sizeof *e->variants);
     e->order = malloc(draws * (size_t)o->k_count * sizeof *e->order);
@@ -239,6 +249,10 @@ static psal_status run_variants(experiment *e, void (*keep)(experiment *e, varia
     return psal_variants_run(e->variants_worker, e->running, e->count, keep_variant, e, err);
 }
 
+static void count_step(const experiment *e) {
+    if (e->options->step) e->options->step(e->options->step_data);
+}
+
 static void keep_sample(experiment *e, variant *v, const float *logits) {
     int predicted = psal_predicted_class(logits, e->classes, -1);
     psal_confidences(logits, e->classes, e->after);
@@ -246,10 +260,12 @@ static void keep_sample(experiment *e, variant *v, const float *logits) {
     v->truth = e->after[e->label] - e->before[e->label];
     v->correct = predicted == e->label;
     v->changed = predicted != e->predicted;
+    count_step(e);
 }
 
 static void keep_right(experiment *e, variant *v, const float *logits) {
     v->broken += psal_predicted_class(logits, e->classes, -1) != e->label;
+    count_step(e);
 }
 
 static psal_status run_images(experiment *e, psal_error *err) {

@@ -48,7 +48,12 @@ typedef struct psal_prune_options {
     const float *const *right; /* images that are classified right by the whole network; may be NULL */
     const int *right_labels;
     int right_count;
+    void (*step)(void *data); /* one variant more run on one image, for progress meters; may be NULL */
+    void *step_data;
 } psal_prune_options;
+
+/* How many steps one experiment has: choices, k and draws, on the sample and on each right one. */
+int64_t psal_prune_steps(const psal_prune_options *options);
 
 /* What switching off did: averages over the draws. */
 typedef struct psal_prune_result {

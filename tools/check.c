@@ -125,7 +125,8 @@ psal_status psal_check_run(psal_check *check, const psal_check_steps *steps, voi
     psal_status status = steps->prepare(run, err);
     if (status == PSAL_OK) status = make_record(check, err);
     psal_session_print_notes(&check->session, "psal-check");
-    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, "mistakes", steps->experiment, run, err);
+    check->steps.label = "mistakes";
+    if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, &check->steps, steps->experiment, run, err);
     if (status == PSAL_OK) status = steps->summarize(run, err);
     if (status == PSAL_OK) status = write_csv(check, "csv", steps->write_table, run, err);
     if (status == PSAL_OK) status = write_csv(check, "samples", steps->write_samples, run, err);

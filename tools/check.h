@@ -13,7 +13,8 @@ typedef struct psal_check {
     const char *name; /* "ablate": the check that was asked for */
     psal_session session;
     psal_mistakes mistakes;
-    char *record; /* of the computation, for tables and pictures */
+    psal_mistakes_steps steps; /* the experiments, as their progress is told */
+    char *record;              /* of the computation, for tables and pictures */
     char verdict[PSAL_VERDICT_SENTENCES][PSAL_SENTENCE_SIZE];
 } psal_check;
 

@@ -307,6 +307,7 @@ static psal_status prepare(void *data, psal_error *err) {
     if (status != PSAL_OK) return status;
     const int64_t most = psal_choosable(s->model, m->units, m->live);
     if (r->filters > most) r->filters = most;
+    snprintf(c->steps.each, sizeof c->steps.each, "%lld filters", (long long)r->filters);
     if (m->units == PSAL_UNITS_FILTERS &&
         !(m->variants = psal_variants_new(m->classifier, r->how == PSAL_PRUNE_CHANNEL, err)))
         return psal_error_status(err);

@@ -130,12 +130,14 @@ static psal_status run_step(const run *r, psal_mistakes_worker *w, size_t i, int
     else
         status = psal_mask_top(m->map.heat, r->pixels, count, m->marked, err);
     if (status == PSAL_OK) status = hide_and_measure(r, w, subject, m, m->marked, 1, &out[MARKED], err);
+    psal_progress_add(w->progress, 1);
     psal_random seeds = {psal_check_seed(r->check, i) ^ (uint64_t)step << 48};
     for (int draw = 0; draw < r->draws && status == PSAL_OK; draw++) {
         status = psal_mask_region(s->height, s->width, count, psal_random_bits(&seeds), m->mask, err);
         if (status == PSAL_OK) status = hide_and_measure(r, w, subject, m, m->mask, r->draws, &out[REGION], err);
         psal_mask_move(m->marked, s->height, s->width, psal_random_bits(&seeds), m->mask);
         if (status == PSAL_OK) status = hide_and_measure(r, w, subject, m, m->mask, r->draws, &out[MOVED], err);
+        psal_progress_add(w->progress, 2);
     }
     return status;
 }
@@ -443,6 +445,9 @@ static psal_status prepare(void *data, psal_error *err) {
     r->fill = (psal_fill)psal_options_choice(c->options, "fill");
     const psal_mistakes_needs needs = {.input_saliency = true, .choose = r->k, .option = "k-salient"};
     if ((status = psal_mistakes_open(m, &c->session, c->options, &needs, err)) != PSAL_OK) return status;
+    c->steps.parts = (int64_t)(r->steps - 1) * (1 + 2 * r->draws);
+    c->steps.part_label = "masks";
+    snprintf(c->steps.each, sizeof c->steps.each, "%d shares of the pixels x %d masks", r->steps - 1, 1 + 2 * r->draws);
     r->results = calloc(m->subject_count * (size_t)r->steps * SERIES, sizeof *r->results);
     return r->results ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", m->subject_count);
 }

@@ -170,6 +170,7 @@ static psal_status with_values(const run *r, psal_mistakes_worker *w, size_t sub
     const psal_subject *one = &r->check->mistakes.subjects[subject];
     psal_status status = psal_saliency_set_values(w->saliency, values, err);
     if (status == PSAL_OK) status = explain(r, w, one->label, m, &m->other, err);
+    psal_progress_add(w->progress, 1);
     return status == PSAL_OK
                ? compare(r, m, r->results + (subject * (size_t)row_count(r) + (size_t)row) * MEASURES, 1, err)
                : status;
@@ -209,6 +210,7 @@ static psal_status redraw_labels(const run *r, psal_mistakes_worker *w, size_t s
         const int other = (int)psal_random_below(&random, (uint64_t)classes - 1);
         status = explain(r, w, other + (other >= label), m, &m->other, err);
         if (status == PSAL_OK) status = compare(r, m, out, r->labels, err);
+        psal_progress_add(w->progress, 1);
     }
     return status;
 }
@@ -452,6 +454,9 @@ static psal_status prepare(void *data, psal_error *err) {
     if (!r->redrawn) return psal_error_status(err);
     const psal_mistakes_needs needs = {.input_saliency = true, .choose = r->k, .option = "k-salient"};
     if ((status = psal_mistakes_open(m, &c->session, c->options, &needs, err)) != PSAL_OK) return status;
+    c->steps.parts = 2 * r->stage_count + r->labels;
+    c->steps.part_label = "networks and labels";
+    snprintf(c->steps.each, sizeof c->steps.each, "%d redrawn networks and %d labels", 2 * r->stage_count, r->labels);
     r->rankable = psal_live_count(m->filters, m->live);
     r->results = calloc(m->subject_count * (size_t)row_count(r) * MEASURES, sizeof *r->results);
     return r->results ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", m->subject_count);

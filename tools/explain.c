@@ -401,6 +401,8 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
         if (status == PSAL_OK && x->options.compare_random)
             status = run_draw(x, e, &d, false, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
         d.image = clean;
+        x->copies++;
+        psal_progress_add(x->progress, 1);
     }
     leave_out(e->gradient, elements, e->maps, x->options.noise_iters);
     leave_out(&e->cosine, 1, e->maps, x->options.noise_iters);

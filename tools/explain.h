@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "io/dataset.h"
+#include "io/progress.h"
 #include "saliency/saliency.h"
 #include "tools/session.h"
 
@@ -40,6 +41,8 @@ typedef struct psal_explainer {
     char statistics_path[4096];
     psal_computation computation; /* what a result depends on besides its image, */
     char *record, line[512];      /* as text, and the part of it that pictures say */
+    psal_progress *progress;      /* the caller's, moved by each noisy copy, */
+    int64_t copies;               /* of which so many were made so far */
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = channels x height x

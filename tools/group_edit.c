@@ -134,7 +134,6 @@ static psal_status split(run *r, psal_error *err) {
 static psal_status collect(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
     const size_t n = (size_t)r->mistakes->filters;
-    if (r->is_held_out[i]) return PSAL_OK;
     psal_status status = psal_mistakes_worker_load(worker, &r->mistakes->subjects[i], err);
     if (status != PSAL_OK) return status;
     memcpy(r->profiles + i * n, worker->naive, n * sizeof *r->profiles);
@@ -158,7 +157,8 @@ static psal_status make_profile(run *r, psal_error *err) {
     const size_t n = (size_t)m->filters;
     double *one = malloc(n * sizeof *one);
     if (!one) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a profile of %zu filters", n);
-    psal_status status = psal_mistakes_each(m, "profiles", collect, r, err);
+    const psal_mistakes_steps profiles = {.label = "profiles", .left_out = r->is_held_out};
+    psal_status status = psal_mistakes_each(m, &profiles, collect, r, err);
     for (size_t i = 0; i < r->count && status == PSAL_OK; i++) {
         if (r->is_held_out[i]) continue;
         status = psal_statistics_standardize(m->statistics, m->mode, m->filters, r->profiles + i * n, one, err);
@@ -497,8 +497,13 @@ psal_status psal_group_run(const psal_group_edit *e, psal_error *err) {
     if (status == PSAL_OK) status = answer_all(&r, NULL, r.before, err);
     for (size_t i = r.count; i < r.items && status == PSAL_OK; i++)
         r.right[(i - r.count) / (size_t)e->mistakes->right_count] += r.before[i].right;
-    psal_progress_options meter = {
-        .out = stderr, .mode = e->session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO, .label = "edits"};
+    char each[64];
+    snprintf(each, sizeof each, "%zu images", r.items);
+    psal_progress_options meter = {.out = stderr,
+                                   .mode = e->session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
+                                   .label = "edits",
+                                   .program = e->session->program,
+                                   .each = each};
     for (int c = 0; c < e->choice_count; c++)
         meter.total += (int64_t)e->k_count * (psal_choice_is_random(e->choices[c]) ? e->draws : 1);
     r.progress = status == PSAL_OK ? psal_progress_start(&meter, NULL) : NULL;

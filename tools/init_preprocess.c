@@ -155,6 +155,7 @@ static psal_status try_all(psal_session *session, const char *const *texts, int 
     psal_progress_options meter = {.out = stderr,
                                    .mode = session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
                                    .label = "tries",
+                                   .program = session->program,
                                    .total = (int64_t)n * count};
     psal_progress *progress = psal_progress_start(&meter, NULL);
     size_t most = 0;

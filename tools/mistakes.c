@@ -180,16 +180,37 @@ psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_s
 
 /* ---- running several at once ---- */
 
-psal_status psal_mistakes_run(const psal_mistakes *mistakes, const char *label, size_t count, bool subjects,
-                              bool forward_only, psal_mistakes_work work, void *data, psal_error *err) {
+void psal_mistakes_say_each(psal_mistakes_steps *steps, int choices, int k, int draws, int images) {
+    char often[48] = "", many[32] = "";
+    if (draws > 1) snprintf(often, sizeof often, ", random ones %d times", draws);
+    if (images > 1) snprintf(many, sizeof many, " x %d images", images);
+    snprintf(steps->each, sizeof steps->each, "%d choice%s x %d k%s%s", choices, choices == 1 ? "" : "s", k, many,
+             often);
+}
+
+/* Of one subject the parts are counted, if the work on it is long. */
+static psal_progress *start_progress(const psal_mistakes *mistakes, const psal_mistakes_steps *steps, size_t todo,
+                                     int workers) {
+    const bool one = todo < 2;
+    const psal_progress_options meter = {
+        .out = stderr,
+        .mode = mistakes->session->quiet || (one && steps->parts < 2) ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
+        .label = one ? steps->part_label : steps->label,
+        .total = one ? steps->parts : (int64_t)todo,
+        .program = mistakes->session->program,
+        .each = one || !*steps->each ? NULL : steps->each,
+        .at_once = workers,
+        .patient = one};
+    return psal_progress_start(&meter, NULL);
+}
+
+psal_status psal_mistakes_run(const psal_mistakes *mistakes, const psal_mistakes_steps *steps, size_t count,
+                              bool subjects, bool forward_only, psal_mistakes_work work, void *data, psal_error *err) {
     psal_status result = PSAL_OK;
-    psal_progress_options meter = {.out = stderr,
-                                   .mode = mistakes->session->quiet || count < 2 ? PSAL_PROGRESS_QUIET
-                                                                                 : PSAL_PROGRESS_AUTO,
-                                   .label = label,
-                                   .total = (int64_t)count};
-    psal_progress *progress = psal_progress_start(&meter, NULL);
-    int workers = count < (size_t)mistakes->workers ? (int)count : mistakes->workers;
+    size_t todo = 0;
+    for (size_t i = 0; i < count; i++) todo += !steps->left_out || !steps->left_out[i];
+    int workers = todo < (size_t)mistakes->workers ? (int)todo : mistakes->workers;
+    psal_progress *progress = start_progress(mistakes, steps, todo, workers);
 #pragma omp parallel num_threads(workers > 0 ? workers : 1)
     {
         psal_mistakes_worker worker = {0};
@@ -205,17 +226,18 @@ psal_status psal_mistakes_run(const psal_mistakes *mistakes, const char *label, 
         } else {
             status = open_worker(&worker, mistakes, &own);
         }
+        if (todo < 2) worker.progress = progress;
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < count; i++) {
             psal_status others;
 #pragma omp atomic read
             others = result;
-            if (status != PSAL_OK || others != PSAL_OK) continue;
+            if (status != PSAL_OK || others != PSAL_OK || (steps->left_out && steps->left_out[i])) continue;
             status = work(data, &worker, i, &own);
             if (status != PSAL_OK)
                 psal_skipped_error(&own, psal_mistakes_name(mistakes, subjects ? mistakes->subjects[i].index : i),
                                    !subjects && count > mistakes->named && i >= mistakes->named);
-            psal_progress_add(progress, 1);
+            if (!worker.progress) psal_progress_add(progress, 1);
         }
         if (status != PSAL_OK) {
 #pragma omp critical(psal_mistakes_error)
@@ -231,9 +253,9 @@ psal_status psal_mistakes_run(const psal_mistakes *mistakes, const char *label, 
     return result;
 }
 
-psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label, psal_mistakes_work work, void *data,
-                               psal_error *err) {
-    return psal_mistakes_run(mistakes, label, mistakes->subject_count, true, false, work, data, err);
+psal_status psal_mistakes_each(const psal_mistakes *mistakes, const psal_mistakes_steps *steps, psal_mistakes_work work,
+                               void *data, psal_error *err) {
+    return psal_mistakes_run(mistakes, steps, mistakes->subject_count, true, false, work, data, err);
 }
 
 /* Filters of other layers than --layers names are not chosen. */

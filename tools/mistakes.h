@@ -169,10 +169,11 @@ typedef struct psal_mistakes_worker {
     psal_classifier_worker *classifier;
     psal_variants_worker *variants; /* NULL where there are no variants */
     psal_edit *edit;
-    float *image;         /* [channels, height, width], and its */
-    float *naive;         /* [filters] */
-    double *standardized; /* [filters] */
-    float *change;        /* [filters]: of the loss without the filter, to first order; or NULL */
+    float *image;            /* [channels, height, width], and its */
+    float *naive;            /* [filters] */
+    double *standardized;    /* [filters] */
+    float *change;           /* [filters]: of the loss without the filter, to first order; or NULL */
+    psal_progress *progress; /* moved by the work, part by part, where there is one subject; NULL elsewhere */
 } psal_mistakes_worker;
 
 /* Load a subject's image and make its profile. */
@@ -190,10 +191,25 @@ psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, flo
 
 typedef psal_status (*psal_mistakes_work)(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err);
 
-/* Call work(data, worker, i) for every subject i, several at once. The first error ends it; its message names the
- * sample. */
-psal_status psal_mistakes_each(const psal_mistakes *mistakes, const char *label, psal_mistakes_work work, void *data,
-                               psal_error *err);
+/* What is done over all subjects, as its progress is told. */
+typedef struct psal_mistakes_steps {
+    const char *label; /* what is counted: "mistakes" */
+    char each[160];    /* what is done for each: "5 choices x 10 k"; "": nothing to be said */
+    /* Of how many parts the work on one consists, and what they are called: where there is only one subject, the work
+     * counts them. 0: that is not told. */
+    int64_t parts;
+    const char *part_label;
+    const bool *left_out; /* [subjects]: those on which nothing is done; NULL: there are none */
+} psal_mistakes_steps;
+
+/* "5 choices x 10 k x 101 images, random ones 3 times": each choice and k is run on so many images, and drawn so often
+ * where it is random. */
+void psal_mistakes_say_each(psal_mistakes_steps *steps, int choices, int k, int draws, int images);
+
+/* Call work(data, worker, i) for every subject i that is not left out, several at once. The first error ends it; its
+ * message names the sample. */
+psal_status psal_mistakes_each(const psal_mistakes *mistakes, const psal_mistakes_steps *steps, psal_mistakes_work work,
+                               void *data, psal_error *err);
 
 /* ---- mistakes_store.c ---- */
 

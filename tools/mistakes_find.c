@@ -149,7 +149,8 @@ static psal_status predict_all(psal_mistakes *mistakes, psal_subject *all, size_
     predictions data = {all, mistakes->skip_bad ? calloc(count, sizeof *data.reasons) : NULL};
     if (mistakes->skip_bad && !data.reasons)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu samples", count);
-    psal_status status = psal_mistakes_run(mistakes, "images", count, false, true, predict, &data, err);
+    const psal_mistakes_steps steps = {.label = "images"};
+    psal_status status = psal_mistakes_run(mistakes, &steps, count, false, true, predict, &data, err);
     for (size_t i = 0; i < count && data.reasons; i++) {
         if (!data.reasons[i]) continue;
         psal_error why = {.status = PSAL_ERR_FORMAT};

@@ -10,7 +10,7 @@ psal_status psal_mistakes_find(psal_mistakes *mistakes, const psal_mistakes_need
 
 /* Call work for i in [0, count): subjects, or samples of the data set, whose name is for the message. forward_only:
  * workers have an image and a classifier, and nothing else. */
-psal_status psal_mistakes_run(const psal_mistakes *mistakes, const char *label, size_t count, bool subjects,
-                              bool forward_only, psal_mistakes_work work, void *data, psal_error *err);
+psal_status psal_mistakes_run(const psal_mistakes *mistakes, const psal_mistakes_steps *steps, size_t count,
+                              bool subjects, bool forward_only, psal_mistakes_work work, void *data, psal_error *err);
 
 #endif

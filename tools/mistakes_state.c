@@ -347,7 +347,7 @@ static bool stops(const psal_mistakes_state *s) {
 
 static psal_status do_one(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     psal_mistakes_state *s = data;
-    if (s->done[i] || i < s->first || i >= s->end || stops(s)) return PSAL_OK;
+    if (stops(s)) return PSAL_OK;
     psal_status status = s->work(s->work_data, worker, i, err);
     if (status != PSAL_OK || !*s->path) return status;
 #pragma omp critical(psal_mistakes_state)
@@ -363,12 +363,26 @@ static psal_status do_one(void *data, psal_mistakes_worker *worker, size_t i, ps
     return PSAL_OK;
 }
 
-psal_status psal_mistakes_state_run(psal_mistakes_state *s, psal_mistakes_work work, void *data, psal_error *err) {
+static psal_status do_rest(psal_mistakes_state *s, const psal_mistakes_steps *steps, psal_error *err) {
+    const size_t count = s->mistakes->subject_count;
+    psal_mistakes_steps rest = *steps;
+    bool *left_out = malloc(count * sizeof *left_out);
+    if (!left_out) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", count);
+    for (size_t i = 0; i < count; i++)
+        left_out[i] = s->done[i] || i < s->first || i >= s->end || (steps->left_out && steps->left_out[i]);
+    rest.left_out = left_out;
+    psal_status status = psal_mistakes_each(s->mistakes, &rest, do_one, s, err);
+    free(left_out);
+    return status;
+}
+
+psal_status psal_mistakes_state_run(psal_mistakes_state *s, const psal_mistakes_steps *steps, psal_mistakes_work work,
+                                    void *data, psal_error *err) {
     s->work = work;
     s->work_data = data;
     if (psal_mistakes_state_finished(s)) return *s->path && s->saved == 0 ? save(s, err) : PSAL_OK; /* an empty part */
     if (*s->path) psal_program_stop_on_signal();
-    psal_status status = psal_mistakes_each(s->mistakes, "mistakes", do_one, s, err);
+    psal_status status = do_rest(s, steps, err);
     if (!*s->path) return status;
     psal_error last = PSAL_ERROR_INIT;
     const bool saved = save(s, &last) == PSAL_OK;

@@ -166,6 +166,7 @@ static psal_status search_neighbors(run *r, psal_similarity similarity, psal_err
 
 static psal_status find_neighbors(run *r, psal_error *err) {
     const size_t count = r->mistakes.subject_count;
+    const psal_mistakes_steps profiles = {.label = "profiles"};
     r->report.hub = r->state.hub;
     if (r->report.neighbor_count == 0 || psal_mistakes_state_finished(&r->state)) return PSAL_OK;
     if (r->mistakes.mode == PSAL_MODE_POT &&
@@ -179,7 +180,7 @@ static psal_status find_neighbors(run *r, psal_error *err) {
     if (!r->profiles || !r->neighbors || !hubs)
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu profiles", count);
     else
-        status = psal_mistakes_each(&r->mistakes, "profiles", collect_profile, r, err);
+        status = psal_mistakes_each(&r->mistakes, &profiles, collect_profile, r, err);
     if (status == PSAL_OK)
         status = search_neighbors(r, (psal_similarity)psal_options_choice(r->options, "similarity"), err);
     if (status == PSAL_OK) {
@@ -208,6 +209,7 @@ static psal_status is_right(experiment *e, const float *image, int label, bool *
     psal_status status = psal_classifier_run(e->worker->classifier, image, psal_edit_values(e->worker->edit), &logits,
                                              err);
     if (status == PSAL_OK) *right = psal_predicted_class(logits, e->r->mistakes.classes, -1) == label;
+    psal_progress_add(e->worker->progress, 1);
     return status;
 }
 
@@ -238,6 +240,7 @@ static psal_status measure(experiment *e, psal_random *random, psal_edit_result 
     psal_status status = psal_classifier_run(e->worker->classifier, e->worker->image, psal_edit_values(e->worker->edit),
                                              &logits, err);
     if (status != PSAL_OK) return status;
+    psal_progress_add(e->worker->progress, 1);
     psal_confidences(logits, mistakes->classes, e->after);
     int wrong = psal_predicted_class(logits, mistakes->classes, subject->label);
     if (subject->predicted != subject->label) wrong = subject->predicted;
@@ -349,7 +352,6 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
 
 static psal_status run_experiment(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
-    if (r->report.single >= 0 && (size_t)r->report.single != i) return PSAL_OK;
     size_t classes = (size_t)r->mistakes.classes;
     experiment e = {.r = r, .worker = worker, .subject = i};
     psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
@@ -497,6 +499,24 @@ static psal_status prepare(run *r, psal_error *err) {
                                     variants(r) * PSAL_EDIT_COLUMNS, err);
 }
 
+/* All choices, on all mistakes or the single one. */
+static psal_status run_experiments(run *r, psal_error *err) {
+    const size_t count = r->mistakes.subject_count;
+    const int images = 1 + 2 * r->report.neighbor_count + r->mistakes.right_count;
+    int draws = 0;
+    psal_mistakes_steps steps = {.label = "mistakes", .part_label = "runs of the edited network"};
+    for (int c = 0; c < r->report.choice_count; c++) draws += psal_choice_is_random(r->choices[c]) ? r->draws : 1;
+    psal_mistakes_say_each(&steps, r->report.choice_count, r->report.k_count, r->draws, images);
+    steps.parts = (int64_t)draws * r->report.k_count * images;
+    bool *left_out = calloc(count, sizeof *left_out);
+    if (!left_out) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", count);
+    for (size_t i = 0; i < count; i++) left_out[i] = r->report.single >= 0 && (size_t)r->report.single != i;
+    steps.left_out = left_out;
+    psal_status status = psal_mistakes_state_run(&r->state, &steps, run_experiment, r, err);
+    free(left_out);
+    return status;
+}
+
 static psal_status save_group(void *data, const psal_edit *edit, psal_error *err) {
     return save(data, edit, err);
 }
@@ -526,7 +546,7 @@ static psal_status run_program(run *r, psal_error *err) {
     if (status == PSAL_OK && psal_options_has(r->options, "group")) return run_group(r, err);
     if (status == PSAL_OK) status = find_neighbors(r, err);
     psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK) status = psal_mistakes_state_run(&r->state, run_experiment, r, err);
+    if (status == PSAL_OK) status = run_experiments(r, err);
     if (status == PSAL_OK && r->state.shard.count > 1) {
         psal_mistakes_state_print_part(&r->state);
         return PSAL_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/numbers.h"
+#include "io/progress.h"
 #include "saliency/prediction.h"
 #include "tools/neighbors_kinds.h"
 #include "tools/neighbors_output.h"
@@ -166,6 +167,33 @@ static void note_itself(const run *r) {
                psal_neighbors_program.name, nearest->sample, nearest->sample);
 }
 
+static void count_queries(void *data, int64_t queries) {
+    psal_progress_add(data, queries);
+}
+
+static psal_status search_samples(run *r, psal_error *err) {
+    psal_compared_store *s = &r->compared;
+    char each[48];
+    snprintf(each, sizeof each, "%" PRId64 " candidates", s->search.candidate_count);
+    const psal_progress_options meter = {.out = stderr,
+                                         .mode = psal_options_flag(s->options, "quiet") ? PSAL_PROGRESS_QUIET
+                                                                                        : PSAL_PROGRESS_AUTO,
+                                         .label = "queries",
+                                         .total = r->report.query_count,
+                                         .program = psal_neighbors_program.name,
+                                         .each = each,
+                                         .patient = true};
+    psal_progress *progress = psal_progress_start(&meter, NULL);
+    s->search.step = count_queries;
+    s->search.step_data = progress;
+    psal_status status = psal_neighbors_of_samples(&s->source, &s->search, r->queries, r->report.query_count,
+                                                   r->neighbors, err);
+    psal_progress_finish(progress);
+    s->search.step = NULL;
+    s->search.step_data = NULL;
+    return status;
+}
+
 /* ---- all of it ---- */
 
 static psal_status find(run *r, psal_error *err) {
@@ -194,7 +222,7 @@ static psal_status find(run *r, psal_error *err) {
         if (status == PSAL_OK) note_itself(r);
         return status;
     }
-    return psal_neighbors_of_samples(&s->source, &s->search, r->queries, r->report.query_count, r->neighbors, err);
+    return search_samples(r, err);
 }
 
 static psal_status write_results(run *r, psal_error *err) {

@@ -117,13 +117,20 @@ static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_s
     return status;
 }
 
+static void count_step(void *data) {
+    psal_progress_add(data, 1);
+}
+
 static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
+    psal_prune_options options = r->prune; /* of this worker */
+    options.step = count_step;
+    options.step_data = worker->progress;
     psal_status status = psal_mistakes_worker_load(worker, &r->mistakes.subjects[i], err);
     if (status != PSAL_OK) return status;
     psal_prune_sample sample = sample_of(r, worker, i);
     status = psal_prune_experiment(r->session.model, worker->classifier, worker->variants, worker->edit, &sample,
-                                   &r->prune, NULL, r->results + i * variants(r), err);
+                                   &options, NULL, r->results + i * variants(r), err);
     if (r->prune.right_count == 0) /* nothing was measured */
         for (size_t v = 0; v < variants(r); v++) r->results[i * variants(r) + v].broken = NAN;
     return status == PSAL_OK ? save(r, worker, &sample, err) : status;
@@ -387,10 +394,20 @@ static psal_status prepare(run *r, psal_error *err) {
                                     err);
 }
 
+static psal_mistakes_steps steps_of(const run *r) {
+    psal_mistakes_steps steps = {.label = "mistakes", .part_label = "runs of the edited network"};
+    psal_mistakes_say_each(&steps, r->prune.choice_count, r->prune.k_count, r->prune.draws, 1 + r->prune.right_count);
+    steps.parts = psal_prune_steps(&r->prune);
+    return steps;
+}
+
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
     psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK) status = psal_mistakes_state_run(&r->state, experiment, r, err);
+    if (status == PSAL_OK) {
+        const psal_mistakes_steps steps = steps_of(r);
+        status = psal_mistakes_state_run(&r->state, &steps, experiment, r, err);
+    }
     if (status == PSAL_OK && r->state.shard.count > 1) {
         psal_mistakes_state_print_part(&r->state);
         return PSAL_OK;

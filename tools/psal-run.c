@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "io/atomic_file.h"
-#include "io/csv.h"
 #include "io/dataset.h"
 #include "io/helper_files.h"
 #include "io/json_output.h"
@@ -15,6 +14,7 @@
 #include "tools/op_times.h"
 #include "tools/print.h"
 #include "tools/program.h"
+#include "tools/run_summary.h"
 #include "tools/skipped.h"
 #include "tools/tally.h"
 
@@ -299,54 +299,6 @@ static psal_status lock_folder(const char *folder, const char *file, psal_run_lo
     return *lock ? PSAL_OK : psal_error_status(err);
 }
 
-/* A number; an empty field where there is none: no filter is ranked, the loss is not finite. */
-static void csv_number(psal_csv_writer *csv, const json_t *value) {
-    if (json_is_integer(value))
-        psal_csv_int(csv, json_integer_value(value));
-    else if (json_is_number(value))
-        psal_csv_double(csv, json_number_value(value));
-    else
-        psal_csv_text(csv, NULL);
-}
-
-static psal_status write_summary(const run *r, psal_error *err) {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/summary.csv", psal_options_string(r->options, "out"));
-    psal_csv_writer *csv = psal_csv_create(path, err);
-    if (!csv) return psal_error_status(err);
-    psal_csv_record(csv, 12,
-                    (const char *[]){"path", "label", "label_name", "label_confidence", "predicted", "predicted_name",
-                                     "confidence", "loss", "top_filter", "top_layer", "skipped", "psal_settings"});
-    size_t i;
-    json_t *row;
-    json_array_foreach(r->results, i, row) {
-        json_t *target = json_object_get(row, "target"), *predicted = json_object_get(row, "predicted");
-        json_t *top = json_array_get(json_object_get(row, "top_filters"), 0);
-        psal_csv_text(csv, json_string_value(json_object_get(row, "image")));
-        psal_csv_int(csv, json_integer_value(json_object_get(target, "class")));
-        psal_csv_text(csv, json_string_value(json_object_get(target, "name")));
-        psal_csv_double(csv, json_number_value(json_object_get(target, "confidence")));
-        psal_csv_int(csv, json_integer_value(json_object_get(predicted, "class")));
-        psal_csv_text(csv, json_string_value(json_object_get(predicted, "name")));
-        psal_csv_double(csv, json_number_value(json_object_get(predicted, "confidence")));
-        csv_number(csv, json_object_get(row, "loss"));
-        csv_number(csv, json_object_get(top, "filter"));
-        psal_csv_text(csv, json_string_value(json_object_get(top, "layer")));
-        psal_csv_text(csv, NULL);
-        psal_csv_text(csv, i == 0 ? r->explainer.record : NULL);
-        psal_csv_end_record(csv);
-    }
-    /* Images that were skipped come last: a name, the reason, and no numbers. */
-    for (i = 0; i < r->skipped.count; i++) {
-        psal_csv_text(csv, r->skipped.at[i].name);
-        for (int field = 0; field < 9; field++) psal_csv_text(csv, NULL);
-        psal_csv_text(csv, r->skipped.at[i].reason);
-        psal_csv_text(csv, NULL);
-        psal_csv_end_record(csv);
-    }
-    return psal_csv_commit(csv, err);
-}
-
 /* ---- the work ---- */
 
 static const char *sample_name(const run *r, size_t i) {
@@ -476,26 +428,49 @@ static void note_doubt(const run *r) {
     if (psal_tally_doubt(&r->tally, text)) psal_print(stderr, "%s: note: %s\n", program.name, text);
 }
 
+/* What is counted: noisy copies of every image, or images where there is one of each. */
+static psal_progress *start_progress(const run *r) {
+    const int64_t copies = r->explainer.options.noise_iters;
+    int64_t finished = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(r->finished, i, result) finished += json_is_object(result);
+    const psal_progress_options meter = {.out = stderr,
+                                         .mode = r->quiet || (!r->many && copies == 1) ? PSAL_PROGRESS_QUIET
+                                                                                       : PSAL_PROGRESS_AUTO,
+                                         .label = copies > 1 ? "noisy copies" : "images",
+                                         .total = (int64_t)(r->end - r->first) * copies,
+                                         .done_before = finished * copies,
+                                         .program = program.name,
+                                         .patient = !r->many};
+    return psal_progress_start(&meter, NULL);
+}
+
 static psal_status explain_all(run *r, psal_error *err) {
-    psal_progress_options meter = {.out = stderr,
-                                   .mode = r->quiet || !r->many ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
-                                   .label = "images",
-                                   .total = (int64_t)(r->end - r->first)};
-    psal_progress *progress = psal_progress_start(&meter, NULL);
+    const int copies = r->explainer.options.noise_iters;
+    psal_progress *progress = start_progress(r);
+    r->explainer.progress = copies > 1 ? progress : NULL;
     psal_status status = PSAL_OK;
     for (size_t i = r->first; i < r->end && status == PSAL_OK; i++) {
+        const bool finished = json_is_object(json_array_get(r->finished, i - r->first));
+        const int64_t before = r->explainer.copies;
         bool bad = false;
         status = explain_sample(r, i, &bad, err);
         if (bad) status = skip_sample(r, i, progress, err);
-        if (status == PSAL_OK) psal_progress_add(progress, 1);
+        if (status != PSAL_OK || finished) continue;
+        /* Of an image that is left out no copies were made. */
+        psal_progress_add(progress, copies > 1 ? copies - (r->explainer.copies - before) : 1);
     }
     psal_progress_finish(progress);
+    r->explainer.progress = NULL;
     if (status == PSAL_OK && json_array_size(r->results) + r->right == 0)
         status = psal_fail(err, PSAL_ERR_FORMAT, "all %zu images are bad: nothing was explained", r->skipped.count);
     /* What is finished is summarized even when a later image failed: no work is lost. */
     if (r->many && json_array_size(r->results) + r->right > 0) {
         psal_error summary = PSAL_ERROR_INIT;
-        if (write_summary(r, &summary) != PSAL_OK && status == PSAL_OK) {
+        if (psal_run_summary_write(psal_options_string(r->options, "out"), r->results, &r->skipped, r->explainer.record,
+                                   &summary) != PSAL_OK &&
+            status == PSAL_OK) {
             *err = summary;
             status = summary.status;
         }

@@ -232,6 +232,7 @@ static psal_status describe_network(psal_session *s, const psal_options *options
 
 psal_status psal_session_open_network(psal_session *s, const psal_options *options, psal_error *err) {
     memset(s, 0, sizeof *s);
+    s->program = psal_options_program(options)->name;
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;

@@ -166,6 +166,7 @@ typedef struct psal_session {
     int threads;
     size_t memory_limit; /* bytes for the plans of all threads together */
     psal_conv2d_settings conv;
+    const char *program;         /* its name, for messages */
     bool quiet, default_network; /* neither --weights nor --model was given */
     bool labels_given;           /* by --labels or the project: what is saved records them */
     bool fetched;                /* by name from the cache: what is known of such files need not be recorded in them */

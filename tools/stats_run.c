@@ -307,6 +307,8 @@ static psal_status compute(run *r, psal_error *err) {
     psal_progress_options progress = {.out = stderr,
                                       .mode = r->session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
                                       .label = "images",
+                                      .program = r->request->program,
+                                      .at_once = r->session->threads,
                                       .total = r->end - r->first,
                                       .done_before = r->summary->next - r->first};
     r->progress = psal_progress_start(&progress, NULL);

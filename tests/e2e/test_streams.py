@@ -163,6 +163,22 @@ def dangerous(output):
                    or 0x202a <= ord(c) <= 0x202e or 0x2066 <= ord(c) <= 0x2069 or 0xd800 <= ord(c) < 0xe000})
 
 
+def test_what_a_run_costs():
+    """A run of more than a minute says so after its first steps, in one line"""
+    runs = [(start(*words), words, counted) for words, counted in (
+        (["psal-prune", "--how", "noise", "--draws", 10000, "-c", "random", "-k", "1,2,3,4,5,6,7,8"], "80000 runs of the edited network"),
+        (["psal-finetune", "--draws", 10000, "--steps", 20], "60006 runs of the edited network"),
+        (["psal-check", "mask", "--draws", 10000, "--percent", "5,10,20,30"], "80004 masks"),
+        (["psal-run", "--noise-iters", 100000, "--noise-percent", 0.1, "--out", scratch / "cost"], "100000 noisy copies"))]
+    for process, words, counted in runs:
+        said = process.stderr.readline().decode()
+        check(" ".join(map(str, words)), re.fullmatch(
+            f"{words[0]}: {counted}" r": about [\d: d]+ in all, judging by the first \d+; [\d: d]+ left\n", said), said)
+    for process, _, _ in runs:
+        process.kill()
+        process.communicate()
+
+
 def test_text_from_outside():
     """Names of files and classes, metadata, tables: nothing of them reaches a terminal but what can be drawn"""
     folder = scratch / "text"
@@ -287,5 +303,5 @@ def test_number_of_threads():
 
 if __name__ == "__main__":
     sys.exit(run_tests((test_closed_streams, test_output_that_cannot_be_written, test_reader_that_goes, test_limit_on_files,
-                        test_signals, test_text_from_outside, test_one_way_to_the_terminal, test_ways_of_starting,
+                        test_signals, test_what_a_run_costs, test_text_from_outside, test_one_way_to_the_terminal, test_ways_of_starting,
                         test_number_of_threads), scratch))

@@ -13,20 +13,20 @@ static double fake_clock(void *data) {
     return *(double *)data;
 }
 
-static psal_progress *start(FILE **out, psal_progress_mode mode, int64_t total, int64_t before) {
+static psal_progress *start_as(FILE **out, psal_progress_options options) {
     now = 1000;
-    *out = open_memstream(&written, &written_size);
-    psal_progress_options options = {.out = *out,
-                                     .mode = mode,
-                                     .label = "images",
-                                     .total = total,
-                                     .done_before = before,
-                                     .width = 80,
-                                     .clock = fake_clock,
-                                     .clock_data = &now};
+    *out = options.out = open_memstream(&written, &written_size);
+    options.label = "images";
+    options.width = 80;
+    options.clock = fake_clock;
+    options.clock_data = &now;
     psal_progress *progress = psal_progress_start(&options, NULL);
     ck_assert_ptr_nonnull(progress);
     return progress;
+}
+
+static psal_progress *start(FILE **out, psal_progress_mode mode, int64_t total, int64_t before) {
+    return start_as(out, (psal_progress_options){.mode = mode, .total = total, .done_before = before});
 }
 
 static void advance(psal_progress *progress, int64_t steps, double seconds) {
@@ -195,6 +195,115 @@ START_TEST(quiet_and_absent) {
 }
 END_TEST
 
+START_TEST(costs) {
+    char text[256];
+    psal_progress_state state = {"mistakes", 48, 2, 0, 30};
+    ck_assert(psal_progress_cost(&state, 15, "5 choices x 10 k", text, sizeof text));
+    ck_assert_str_eq(text, "48 mistakes x 5 choices x 10 k: about 12:00 in all, judging by the first 2; 11:30 left");
+    state = (psal_progress_state){"images", 10000, 9000, 8000, 100}; /* of this run, not of the one before */
+    ck_assert(psal_progress_cost(&state, 0.1, NULL, text, sizeof text));
+    ck_assert_str_eq(text, "2000 images: about 3:20 in all, judging by the first 1000; 1:40 left");
+    state = (psal_progress_state){"images", 61, 1, 0, 1};
+    ck_assert(psal_progress_cost(&state, 1, NULL, text, sizeof text));
+    state.total = 60; /* a minute is no more than a minute */
+    ck_assert(!psal_progress_cost(&state, 1, NULL, text, sizeof text));
+    state = (psal_progress_state){"images", 0, 10, 0, 100}; /* nobody knows how many there are */
+    ck_assert(!psal_progress_cost(&state, 10, NULL, text, sizeof text));
+    ck_assert(!psal_progress_cost(&state, NAN, NULL, text, sizeof text));
+}
+END_TEST
+
+/* What is written of `total` images, `at_once` of them together: `batches` batches of `steps`, each after `seconds`. */
+static void announced(int64_t total, int at_once, int batches, int64_t steps, double before, double seconds) {
+    FILE *out;
+    const psal_progress_options options = {
+        .mode = PSAL_PROGRESS_LOG, .total = total, .program = "psal-x", .each = "3 k", .at_once = at_once};
+    psal_progress *progress = start_as(&out, options);
+    now += before;
+    for (int i = 0; i < batches; i++) advance(progress, steps, seconds);
+    psal_progress_finish(progress);
+    fclose(out);
+}
+
+START_TEST(a_long_run_is_announced_once) {
+    /* Few slow steps: measured when as many are done as run together. */
+    announced(100, 2, 100, 1, 6, 6);
+    const char *line = "psal-x: 100 images x 3 k: about 10:00 in all, judging by the first 2; 9:48 left\n";
+    ck_assert_ptr_nonnull(strstr(written, "psal-x"));
+    ck_assert_ptr_null(strstr(strstr(written, "psal-x") + 1, "psal-x"));
+    free(written);
+    announced(100, 2, 1, 2, 6, 6);
+    ck_assert_ptr_eq(strstr(written, line), written);
+    free(written);
+    announced(100, 2, 1, 1, 6, 6);
+    ck_assert_ptr_null(strstr(written, "psal-x"));
+    free(written);
+    /* Many quick ones: without what comes before them. */
+    announced(10000, 1, 21, 1, 30, 0.11);
+    ck_assert_ptr_nonnull(
+        strstr(written, "psal-x: 10000 images x 3 k: about 18:50 in all, judging by the first 20; 18:18 left\n"));
+    free(written);
+    announced(10000, 1, 3, 1, 0, 6);
+    ck_assert_ptr_nonnull(
+        strstr(written, "psal-x: 10000 images x 3 k: about 16:40:00 in all, judging by the first 3; 16:39:42 left\n"));
+    free(written);
+    /* In no more than a minute: not at all, even where it turns out to be longer. */
+    announced(100, 1, 30, 1, 0, 0.5);
+    ck_assert_ptr_null(strstr(written, "psal-x"));
+    free(written);
+}
+END_TEST
+
+START_TEST(an_announcement_beside_the_meter) {
+    FILE *out;
+    psal_progress_options options = {.mode = PSAL_PROGRESS_TERMINAL, .total = 100, .program = "psal-x"};
+    psal_progress *progress = start_as(&out, options);
+    advance(progress, 1, 5);
+    advance(progress, 1, 7);
+    psal_progress_finish(progress);
+    fclose(out);
+    const char *line = strstr(written, "\rpsal-x: 100 images: about 10:00 in all, judging by the first 2; 9:48 left\n");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_ptr_nonnull(strstr(line, "\rimages ["));
+    free(written);
+    options.program = NULL; /* nobody announces anything */
+    progress = start_as(&out, options);
+    advance(progress, 2, 12);
+    psal_progress_finish(progress);
+    fclose(out);
+    ck_assert_ptr_null(strstr(written, "about"));
+    free(written);
+    options.program = "psal-x";
+    options.mode = PSAL_PROGRESS_QUIET;
+    progress = start_as(&out, options);
+    advance(progress, 2, 12);
+    psal_progress_finish(progress);
+    fclose(out);
+    ck_assert_uint_eq(written_size, 0);
+    free(written);
+}
+END_TEST
+
+START_TEST(a_patient_meter_is_silent_about_short_runs) {
+    FILE *out;
+    const psal_progress_options options = {.mode = PSAL_PROGRESS_TERMINAL, .total = 10, .patient = true};
+    psal_progress *progress = start_as(&out, options);
+    for (int i = 0; i < 10; i++) advance(progress, 1, 0.19);
+    psal_progress_finish(progress);
+    fclose(out);
+    ck_assert_uint_eq(written_size, 0);
+    free(written);
+    progress = start_as(&out, options);
+    for (int i = 0; i < 10; i++) advance(progress, 1, 0.3);
+    psal_progress_finish(progress);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(written, " 70 % 7/10"));
+    ck_assert_ptr_nonnull(strstr(written, "100 % 10/10"));
+    ck_assert_ptr_null(strstr(written, " 60 % 6/10"));
+    free(written);
+}
+END_TEST
+
 static void *work(void *progress) {
     for (int i = 0; i < 10000; i++) psal_progress_add(progress, 1);
     return NULL;
@@ -225,6 +334,10 @@ int main(void) {
     tcase_add_test(tests, fast_and_slow_logs);
     tcase_add_test(tests, terminal_line);
     tcase_add_test(tests, quiet_and_absent);
+    tcase_add_test(tests, costs);
+    tcase_add_test(tests, a_long_run_is_announced_once);
+    tcase_add_test(tests, an_announcement_beside_the_meter);
+    tcase_add_test(tests, a_patient_meter_is_silent_about_short_runs);
     tcase_add_test(tests, many_threads);
     return run_case("io/progress", tests);
 }
