@@ -116,9 +116,30 @@ configure() {
     fi
 }
 
-# compile FOLDER TARGETS...
+# What ninja prints of its steps, "[37/160] Compiling ...": on a terminal how many in a line that is rewritten, elsewhere
+# a line at every tenth of the way.
+show_steps() {
+    local line at of tenth last=0 shown=0
+    while IFS= read -r line; do
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+        at=${BASH_REMATCH[1]} of=${BASH_REMATCH[2]}
+        tenth=$((10 * at / of))
+        if [ -t 1 ]; then
+            printf '\r           %d of %d steps' "$at" "$of" && shown=1
+        elif [ "$tenth" -gt "$last" ]; then
+            printf '           %d of %d steps\n' "$at" "$of"
+        fi
+        last=$tenth
+    done
+    [ "$shown" = 0 ] || echo
+}
+
+# compile FOLDER TARGETS...: how far it is goes to standard output, what else is said to $log.
 compile() {
-    local folder=$1
+    local folder=$1 status=0
     shift
-    logged ninja -C "$folder" "$@" || fail "building in $folder failed"
+    NINJA_STATUS='[%f/%t] ' ninja -C "$folder" "$@" 2>&1 </dev/null | tee "$log" | show_steps || status=${PIPESTATUS[0]}
+    [ "$status" != 0 ] || return 0
+    tail -n 25 "$log" | sed 's/^/    | /' >&2
+    fail "building in $folder failed"
 }

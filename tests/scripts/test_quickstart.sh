@@ -32,7 +32,7 @@ export WORK=$work
 mkdir -p "$project/tools" "$project/weights" "$bin" "$work/deb/usr/lib/python3/dist-packages/skimage/data"
 cp "$root/tools/quickstart" "$root/tools/setup.sh" "$project/tools/"
 for command in bash sh awk sed grep cat cp mv rm mkdir mktemp date tail sort find touch dirname basename paste tr env sleep \
-    ln chmod ls python3; do
+    ln chmod ls python3 tee seq; do
     ln -s "$(command -v $command)" "$bin/$command"
 done
 printf 'a rocket' >"$work/deb/usr/lib/python3/dist-packages/skimage/data/rocket.jpg"
@@ -57,6 +57,7 @@ if [ "$3" = -t ]; then
     exit
 fi
 [ -z "${FAKE_NINJA:-}" ] || { echo "x.c:1: error: bad"; exit 1; }
+for step in $(seq 1 40); do echo "[$step/40] Compiling C object x$step.c.o"; done
 mkdir -p "$2/tools" && cp "$WORK/psal-run" "$2/tools/psal-run"
 EOF
     fake apt-get <<'EOF'
@@ -102,6 +103,8 @@ whole_machine
 run 0
 check "does not explain" ran "psal-run --out $work/figures"
 check "does not build the programs alone" ran "ninja -C $project/build tools/psal-run tools/psal-stats"
+check "does not show how far the build is" [ "$(grep -c 'of 40 steps$' "$work/out")" = 10 ]
+check "shows what is compiled" sh -c "! grep -q Compiling '$work/out'"
 check "installs" sh -c "! grep -q apt-get '$work/ran'"
 check "fetches" sh -c "! grep -q fetch '$work/ran'"
 check "does not end with the pictures" [ "$(tail -n 2 "$work/out")" = "    $work/figures/heat.png
