@@ -61,6 +61,10 @@ void psal_html_insert_contents(psal_html_report *report) {
 
 static void put_piece(psal_html_report *report, const psal_html_piece *piece) {
     const bool marked = !piece->link && piece->tone;
+    if (!piece->text) {
+        psal_html_put_text(report, "<br>\n");
+        return;
+    }
     if (piece->link) psal_html_put_element(report, "<a href=\"#", piece->link, "\">");
     if (marked)
         psal_html_put_text(report,
@@ -161,11 +165,13 @@ void psal_html_report_rows_begin(psal_html_report *report, const char *caption, 
     psal_html_put_text(report, "</tr></thead>\n<tbody>\n");
 }
 
-void psal_html_report_row(psal_html_report *report, const psal_html_piece *cells, size_t column_count) {
-    psal_html_put_text(report, "<tr>");
+void psal_html_report_row(psal_html_report *report, const char *id, const psal_html_piece *cells, size_t column_count) {
+    psal_html_put_text(report, "<tr");
+    if (id) psal_html_put_element(report, " id=\"", id, "\"");
+    psal_html_put_text(report, ">");
     for (size_t c = 0; c < column_count; c++) {
         psal_html_put_text(report, is_number(cells[c].text) ? "<td class=\"n\">" : "<td>");
-        put_piece(report, &cells[c]);
+        if (cells[c].text) put_piece(report, &cells[c]);
         psal_html_put_text(report, "</td>");
     }
     psal_html_put_text(report, "</tr>\n");
@@ -189,6 +195,7 @@ void psal_html_report_card(psal_html_report *report, const psal_html_card *card)
     if (card->size > 0) {
         psal_html_put_text(report, card->pixelated ? "<img class=\"small\" alt=\"" : "<img alt=\"");
         psal_html_put_element(report, "", card->alt, "\"");
+        if (card->title) psal_html_put_element(report, " title=\"", card->title, "\"");
         if (!psal_html_put_source(report, card->picture, card->size)) return;
         psal_html_put_text(report, ">");
     }

@@ -41,7 +41,7 @@ typedef enum psal_html_tone { PSAL_HTML_PLAIN, PSAL_HTML_WRONG, PSAL_HTML_QUIET 
 
 /* A piece of a line. */
 typedef struct psal_html_piece {
-    const char *text;
+    const char *text; /* NULL: a new line; in a table an empty cell */
     const char *link; /* the id it leads to; NULL: none */
     psal_html_tone tone;
 } psal_html_piece;
@@ -61,7 +61,8 @@ void psal_html_report_details_end(psal_html_report *report);
 /* A table row by row, with links in its cells. numbers[column_count]: which titles are set flush right. */
 void psal_html_report_rows_begin(psal_html_report *report, const char *caption, const char *const *header,
                                  const bool *numbers, size_t column_count);
-void psal_html_report_row(psal_html_report *report, const psal_html_piece *cells, size_t column_count);
+/* id: what leads to it; NULL: nothing. */
+void psal_html_report_row(psal_html_report *report, const char *id, const psal_html_piece *cells, size_t column_count);
 void psal_html_report_rows_end(psal_html_report *report);
 
 /* A picture with some words below, in a grid. */
@@ -70,7 +71,8 @@ typedef struct psal_html_card {
     const void *picture; /* [size] encoded: PNG, JPEG or SVG; size 0: none */
     size_t size;
     const char *alt;
-    bool pixelated; /* of few pixels, which are to be seen as they are */
+    const char *title; /* what the picture says under the mouse; NULL: nothing */
+    bool pixelated;    /* of few pixels, which are to be seen as they are */
     const psal_html_piece *pieces;
     size_t count;
 } psal_html_card;

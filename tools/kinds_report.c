@@ -97,7 +97,7 @@ static double cohesion_of(const psal_kinds *kinds, int k) {
     return mean;
 }
 
-static const char *entry_name(const psal_kinds_report *report, int64_t entry, char text[512]) {
+const char *psal_kinds_entry_name(const psal_kinds_report *report, int64_t entry, char text[512]) {
     int64_t within = 0;
     const int parameter = report->model ? psal_model_unit_parameter(report->model, report->units, entry, &within) : -1;
     if (parameter < 0)
@@ -152,8 +152,9 @@ static psal_status print_kind(const psal_kinds_report *report, int k, psal_error
     psal_print(stdout, "  %-48s %8s %8s %7s %7s %9s\n", "", "in kind", "others", "effect", "t", "p");
     for (int f = 0; f < report->top && filters[f].entry >= 0; f++) {
         char name[512];
-        psal_print(stdout, "  %-48.48s %8.2f %8.2f %7.2f %7.1f %9.2g\n", entry_name(report, filters[f].entry, name),
-                   filters[f].inside, filters[f].outside, filters[f].d, filters[f].t, filters[f].p);
+        psal_print(stdout, "  %-48.48s %8.2f %8.2f %7.2f %7.1f %9.2g\n",
+                   psal_kinds_entry_name(report, filters[f].entry, name), filters[f].inside, filters[f].outside,
+                   filters[f].d, filters[f].t, filters[f].p);
     }
     printf("\n");
     return PSAL_OK;
@@ -237,11 +238,12 @@ static json_t *filters_json(const psal_kinds_report *report, int k) {
         const psal_kind_filter *filter = &report->filters[(size_t)k * (size_t)report->top + (size_t)f];
         char name[512];
         if (filter->entry < 0) break;
-        json_array_append_new(list, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "entry", (json_int_t)filter->entry,
-                                              "name", psal_json_string(entry_name(report, filter->entry, name)),
-                                              "inside", psal_json_double(filter->inside), "outside",
-                                              psal_json_double(filter->outside), "t", psal_json_double(filter->t), "p",
-                                              psal_json_double(filter->p), "effect", psal_json_double(filter->d)));
+        json_array_append_new(list,
+                              json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "entry", (json_int_t)filter->entry,
+                                        "name", psal_json_string(psal_kinds_entry_name(report, filter->entry, name)),
+                                        "inside", psal_json_double(filter->inside), "outside",
+                                        psal_json_double(filter->outside), "t", psal_json_double(filter->t), "p",
+                                        psal_json_double(filter->p), "effect", psal_json_double(filter->d)));
     }
     return list;
 }

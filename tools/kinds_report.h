@@ -19,6 +19,9 @@ typedef struct psal_kinds_report {
     const psal_kind_guilt *guilt;    /* [kinds->kinds] */
 } psal_kinds_report;
 
+/* "layer1.0.conv1.weight filter 3"; where the network is not open "entry 3". Returns `text`. */
+const char *psal_kinds_entry_name(const psal_kinds_report *report, int64_t entry, char text[512]);
+
 psal_status psal_kinds_print(const psal_kinds_report *report, psal_error *err);
 /* A record for each mistake, in the store's order. */
 psal_status psal_kinds_write_csv(const psal_kinds_report *report, const char *path, psal_error *err);

@@ -231,8 +231,7 @@ static psal_status describe_network(psal_session *s, const psal_options *options
 }
 
 psal_status psal_session_open_network(psal_session *s, const psal_options *options, psal_error *err) {
-    memset(s, 0, sizeof *s);
-    s->program = psal_options_program(options)->name;
+    *s = (psal_session){.kept = s->kept, .program = psal_options_program(options)->name};
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;
@@ -298,8 +297,15 @@ void psal_session_close(psal_session *s) {
     memset(s, 0, sizeof *s);
 }
 
+static void keep_note(psal_notes *kept, const char *line, bool warning) {
+    for (size_t i = 0; i < kept->count; i++)
+        if (strcmp(kept->lines[i], line) == 0) return;
+    (warning ? psal_note_warning : psal_note)(kept, "%s", line);
+}
+
 void psal_session_print_notes(psal_session *s, const char *program) {
-    for (size_t i = 0; i < s->notes.count; i++)
+    for (size_t i = 0; i < s->notes.count && s->kept; i++) keep_note(s->kept, s->notes.lines[i], s->notes.warning[i]);
+    for (size_t i = 0; i < s->notes.count && !s->kept; i++)
         if (!s->quiet || s->notes.warning[i]) psal_print(stderr, "%s: note: %s\n", program, s->notes.lines[i]);
     psal_notes_free(&s->notes);
 }

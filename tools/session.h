@@ -173,6 +173,7 @@ typedef struct psal_session {
     bool preprocess_assumed, transform_assumed; /* neither the user nor the file says it; there is a note then */
     psal_computation computation; /* of the network with its deltas, its preprocessing, --conv and --processor */
     psal_notes notes;             /* for the user, on standard error: psal_session_print_notes */
+    psal_notes *kept; /* set before the session is opened: the notes go there instead, each once; NULL: printed */
 } psal_session;
 
 /* Whether a preprocessing, called `text`, makes images of one size that is large enough for the network. */

@@ -1,4 +1,4 @@
-/* store_kinds.h - the kinds of mistakes of a store, and their guilty filters; by the options of psal-neighbors kinds. */
+/* store_kinds.h - the kinds of mistakes of a store and their guilty filters; by the options of psal-neighbors kinds. */
 #ifndef PSAL_TOOLS_STORE_KINDS_H
 #define PSAL_TOOLS_STORE_KINDS_H
 

@@ -20,6 +20,7 @@ VALUES = {"null", "settings", "..._se", "given", "recorded", "folder names", "nu
 LABELS = samples / "labels.csv"
 PICTURE = ("-i", bag, "-l", "bag")
 # Runs that together print every key
+BELOW = {"psal-report": {"kinds": "### `psal-neighbors kinds`"}}  # what is documented with another program
 RUNS = {
     "psal-init": (["-w", network, "-d", LABELS, "-o", "made.json", "--quiet"],),
     "psal-run": (["-w", network, *PICTURE, "--out", "a", "--compare-random"], ["-w", network, "--images", LABELS, "--mistakes", "--figures", "none",
@@ -30,17 +31,18 @@ RUNS = {
     "psal-finetune": ([*PICTURE, "--k", "100", "--choices", "salient", "--until-correct", "--save-delta", "d.st"],
                       ["-d", LABELS, "--k", "5", "--choices", "salient", "--first", "3", "--right", "2"],
                       ["--group", LABELS, "-d", LABELS, "--k", "5", "--choices", "salient", "--relative", "0.1"]),
+    "psal-report": (["-w", network, "-d", LABELS, "--out", "report.html"],),
     "psal-check": (["ablate", *PICTURE, "--filters", "10"], ["mask", *PICTURE, "--percent", "5"], ["randomize", *PICTURE]),
 }
 
 
-def paragraph(program):
-    section = re.search(rf"^## `{program}`\n(.*?)(?=^## )", MANUAL, re.S | re.M).group(1)
+def paragraph(title):
+    section = re.search(rf"^{title}\n(.*?)(?=^##)", MANUAL, re.S | re.M).group(1)
     return re.search(r"^JSON: .*?(?=\n\n|\Z)", section, re.S | re.M).group(0)
 
 
-def documented(program):
-    return {re.sub(r"\s+", " ", word) for word in re.findall(r"`([^`]+)`", paragraph(program))}
+def documented(title):
+    return {re.sub(r"\s+", " ", word) for word in re.findall(r"`([^`]+)`", paragraph(title))}
 
 
 def keys_of(value):
@@ -61,12 +63,17 @@ def printed(program):
     for arguments in RUNS[program]:
         done = run_text(program, *arguments, "--json")
         check(f"{program} {' '.join(map(str, arguments))}", done.returncode == 0, done.stderr[-400:])
-        found |= keys_of(json.loads(done.stdout))
+        result = json.loads(done.stdout)
+        for key, title in BELOW.get(program, {}).items():
+            unknown = keys_of(result[key]) - EVERYWHERE - documented(title)
+            check(f"{program}: \"{key}\" is what stands in {title}", result[key] and not unknown, unknown)
+            result[key] = None
+        found |= keys_of(result)
     return found
 
 
 def compare(program):
-    said, found = documented(program), printed(program)
+    said, found = documented(f"## `{program}`"), printed(program)
     for key in sorted(found - EVERYWHERE):
         base = key[:-3] if key.endswith("_se") else key
         check(f"{program}: \"{key}\" is documented", key in said or base in said, "tools/README.md, the paragraph JSON")

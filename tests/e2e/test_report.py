@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""psal-report: the page is one that every browser can read and that nothing can be put into, its numbers are those of the programs that it
+names, and data sets with no mistake, with one, or with images that cannot be read are told.
+
+    tests/e2e/test_report.py TOOLS-DIR SOURCE-DIR
+
+Prints a line per failure and "N passed, N failed"."""
+import csv
+import html.parser
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+from checks import check, run_tests
+from programs import environment, network, root, run, run_text, samples, scratch, tools
+
+FASHION = "/usr/share/datasets/fashion-mnist/t10k"
+IDX = ("-d", f"idx:{FASHION}-images-idx3-ubyte.gz,{FASHION}-labels-idx1-ubyte.gz", "--first", "400")
+VOID = {"meta", "img", "br", "rect"}
+HOSTILE = "\"><script>alert('x')</script><img src=x onerror=y>"
+
+
+class Page(html.parser.HTMLParser):
+    """What is in a page; `wrong`: what must not be"""
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.pictures, self.wrong, self.text, self.heads = [], [], [], [], [], "", []
+        self.feed(text)
+        self.close()
+        if self.open:
+            self.wrong.append(f"not closed: {self.open}")
+        self.wrong += [f"twice: {name}" for name in set(self.ids) if self.ids.count(name) > 1]
+        self.wrong += [f"leads nowhere: {link}" for link in self.links if link not in self.ids]
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag in ("h1", "h2", "h3"):
+            self.heads.append("")
+        if tag in ("script", "link", "iframe", "object", "form") or any(name.startswith("on") for name in values):
+            self.wrong.append(f"<{tag} {values}>")
+        if tag == "img":
+            self.pictures.append(values.get("alt"))
+            if not values.get("src", "").startswith("data:image/") or not values.get("alt"):
+                self.wrong.append(f"picture {values.get('src', '')[:40]} {values.get('alt')}")
+        if "href" in values:
+            self.links.append(values["href"][1:])
+            if not values["href"].startswith("#"):
+                self.wrong.append(values["href"])
+
+    def handle_startendtag(self, tag, attributes):
+        if tag not in VOID:
+            self.handle_starttag(tag, attributes)
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}>")
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] in ("h1", "h2", "h3"):
+            self.heads[-1] += data
+
+
+def look_at(name, path):
+    """The page, after what holds for every one"""
+    text = path.read_text()
+    page = Page(text)
+    check(f"{name}: well-formed, nothing from elsewhere, links lead somewhere", not page.wrong, page.wrong[:5])
+    check(f"{name}: a policy that forbids what could run", "default-src 'none'" in text and "<script" not in text)
+    check(f"{name}: language, title, one heading", 'lang="en"' in text and "<title>" in text and text.count("<h1>") == 1)
+    if shutil.which("tidy"):
+        done = subprocess.run(["tidy", "-q", "-e", path], capture_output=True, text=True)
+        check(f"{name}: tidy", done.returncode == 0, done.stderr[:500])
+    return page
+
+
+def report(name, *arguments, status=0):
+    out = scratch / f"{name}.html"
+    done = run_text("psal-report", "--out", out, *arguments)
+    check(f"{name}: status {status}", done.returncode == status, (done.returncode, done.stderr[-600:]))
+    return look_at(name, out), json.loads(out.with_suffix(".json").read_text()), done
+
+
+def rows():
+    with open(samples / "labels.csv", newline="") as file:
+        title, *found = csv.reader(file)
+    return title, found
+
+
+def listing(name, found):
+    path = scratch / name
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([rows()[0]] + found)
+    return path
+
+
+def absolute(found):
+    return [[samples / row[0], *row[1:]] for row in found]
+
+
+# ---- the box's images ----
+
+def test_page():
+    page, result, done = report("box", "-w", network, *IDX, "--kinds", "3")
+    check("box: three findings, and where the page is", len(done.stdout.splitlines()) == 4 and "box.html" in done.stdout, done.stdout)
+    check("box: what it found is printed", result["findings"] == done.stdout.splitlines()[:3], done.stdout)
+    count = 400
+    check("box: all samples", (result["samples"], result["mistakes"] + result["correct"], result["left_out"]) == (count, count, 0), result["samples"])
+    check("box: mistakes, and kinds of them", result["mistakes"] > 20 and result["kinds"]["kinds"], result["mistakes"])
+    check("box: by class", sum(row["samples"] for row in result["by_class"]) == count and
+          sum(row["correct"] for row in result["by_class"]) == result["correct"])
+    check("box: by pair", sum(row["count"] for row in result["confused"]) == result["mistakes"])
+    kinds = result["kinds"]["kinds"]
+    check("box: a part for each kind", [f"kind-{k + 1}" in page.ids for k in range(len(kinds))] == [True] * len(kinds) and kinds, page.ids[:20])
+    for kind, more in zip(kinds, result["details"]):
+        check("box: stages add up", sum(stage["guilty"] for stage in more["stages"]) == kind["guilty_count"] and
+              sum(stage["filters"] for stage in more["stages"]) == result["filters"], more)
+        check("box: confidences add up", sum(more["confidence_bins"]) == kind["size"], more)
+    shown = [one["sample"] for one in result["shown"]]
+    check("box: every mistake is shown", sorted(shown) == sorted(one["sample"] for one in result["kinds"]["mistakes"]) and
+          all(f"sample-{sample}" in page.ids for sample in shown), shown)
+    check("box: a picture for each, with words", len(page.pictures) == len(shown) and all("taken for" in alt for alt in page.pictures))
+    for kind in kinds:
+        for filter in kind["guilty"]:
+            check("box: filters are told", filter["name"] in page.text and f"filter-{filter['entry']}" in page.ids, filter)
+    for text in (result["fingerprint"], result["arch"], f"{result['samples']}", result["version"], *result["commands"], *result["findings"]):
+        check("box: the page says it", text in page.text, text)
+
+
+def test_commands():
+    """What the page shows as commands gives its numbers"""
+    result = json.loads((scratch / "box.json").read_text())
+    for command in result["commands"]:
+        program, *arguments = shlex.split(command)
+        if program == "psal-stats":
+            made = scratch / "again.st", scratch / "again.npy"
+            places = {arguments.index("--out") + 1: made[0], arguments.index("--profiles") + 1: made[1]}
+            done = run(program, *[places.get(i, word) for i, word in enumerate(arguments)], "--quiet")
+            check("psal-stats runs", done.returncode == 0, done.stderr[-300:])
+            for here, there in zip(made, ("stats.safetensors", "profiles.npy")):
+                check(f"{there}: the same", here.read_bytes() == (scratch / "box_files" / there).read_bytes())
+        if program == "psal-neighbors":
+            done = run(program, *arguments, "--json")
+            check("psal-neighbors kinds: the same", done.returncode == 0 and json.loads(done.stdout) == result["kinds"], done.stderr[-300:])
+
+
+def test_resume():
+    before = (scratch / "box.json").read_bytes()
+    page = (scratch / "box.html").read_bytes()
+    store = os.stat(scratch / "box_files/profiles.npy")
+    report("box", "-w", network, *IDX, "--kinds", "3", "--resume")
+    check("resume: the same page", (scratch / "box.html").read_bytes() == page and (scratch / "box.json").read_bytes() == before)
+    check("resume: profiles are not made again", os.stat(scratch / "box_files/profiles.npy").st_mtime_ns == store.st_mtime_ns)
+    done = run_text("psal-report", "--out", scratch / "box.html", "-w", network, *IDX[:2], "--first", "300", "--resume")
+    check("resume: of other samples", done.returncode == 1 and "belongs to another report" in done.stderr, done.stderr)
+    again = run_text("psal-report", "--store", scratch / "box_files/profiles.npy", "-w", network, "--kinds", "3", "--out", scratch / "store.html", "--json")
+    known = json.loads(before)
+    check("a store: the same kinds", again.returncode == 0 and json.loads(again.stdout)["kinds"] == known["kinds"], again.stderr)
+    few = run_text("psal-report", "--store", scratch / "box_files/profiles.npy", "-w", network, "--pictures", "5", "--out", scratch / "few.html")
+    check("--pictures", few.returncode == 0 and len(look_at("few", scratch / "few.html").pictures) == 5, few.stderr)
+
+
+def test_hostile():
+    """Names of classes and files are text"""
+    names = [HOSTILE + str(i) for i in range(10)]
+    (scratch / "labels.json").write_text(json.dumps(names))
+    title, found = rows()
+    moved = []
+    for i, row in enumerate(found):
+        name = scratch / f"<b onload=x>&amp;'\"{i}.png"
+        shutil.copy(samples / row[0], name)
+        moved.append([name, *row[1:]])
+    number = title.index("label")
+    page, result, _ = report("hostile", "-w", network, "-d", listing("hostile.csv", [[row[0], row[number]] if len(title) == 2 else row for row in moved]),
+                             "--labels", scratch / "labels.json")
+    check("hostile: shown as text", HOSTILE + "6" in page.text or HOSTILE + "0" in page.text, page.text[:300])
+    check("hostile: in the JSON as they are", any(row["label"]["name"] in names for row in result["confused"]))
+
+
+# ---- data sets that are hard to say something of ----
+
+def test_few():
+    _, found = rows()
+    report("samples", "-w", network, "-d", samples / "labels.csv")
+    mistakes = {one["sample"] for one in json.loads((scratch / "samples.json").read_text())["kinds"]["mistakes"]}
+    right = absolute([row for i, row in enumerate(found) if i not in mistakes])
+    wrong = absolute([row for i, row in enumerate(found) if i in mistakes])
+    page, result, done = report("right", "-w", network, "-d", listing("right.csv", right))
+    check("no mistakes: said", result["mistakes"] == 0 and "no mistake" in done.stdout and "kinds" not in result and "There are no mistakes" in page.text,
+          done.stdout)
+    check("no mistakes: the right samples are told", result["confidence_right"]["mean"] > 0.5 and result["confidence_wrong"]["mean"] is None, result)
+    page, result, _ = report("one", "-w", network, "-d", listing("one.csv", right + wrong[:1]))
+    check("one mistake: single", result["mistakes"] == 1 and result["kinds"]["single"] == 1 and len(page.pictures) == 1, result["kinds"])
+    one = [[row[0], 5, *row[2:]] for row in right if row[1] != "5"]
+    _, result, _ = report("class", "-w", network, "-d", listing("class.csv", one))
+    check("one class: all are wrong", result["mistakes"] == len(one) == result["samples"] > 2 and len(result["by_class"]) == 1, result["samples"])
+
+
+def test_bad_images():
+    broken = scratch / "broken.png"
+    broken.write_bytes(b"no picture")
+    path = listing("bad.csv", absolute(rows()[1][:40]) + [[broken, *rows()[1][0][1:]]])
+    done = run_text("psal-report", "-w", network, "-d", path, "--out", scratch / "bad.html")
+    check("a bad image: an error", done.returncode == 1 and "broken.png" in done.stderr and "--skip-bad" in done.stderr and
+          not (scratch / "bad.html").exists(), done.stderr)
+    page, result, done = report("skipped", "-w", network, "-d", path, "--skip-bad", status=3)
+    check("a bad image: left out, and said", result["left_out"] == 1 and "could not be read" in page.text and "broken.png" in done.stderr, done.stderr)
+
+
+def test_refusals():
+    def refused(words, *says):
+        done = run_text("psal-report", "-w", network, *words)
+        check(f"refused: {words}", done.returncode in (1, 2) and all(word in done.stderr for word in says), done.stderr)
+    refused(("--out", "a.html"), "which mistakes?")
+    refused(("--out", "a.pdf", "-d", samples / "labels.csv"), "ends in none of")
+    refused(("--store", scratch / "box_files/profiles.npy", "--first", "3"), "--first does nothing")
+    refused(("--out", scratch / "nowhere/a.html", "-d", samples / "labels.csv"), "nowhere")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tests((test_page, test_commands, test_resume, test_hostile, test_few, test_bad_images, test_refusals), scratch))

@@ -1,0 +1,58 @@
+/* report.h - psal-report: the stages of a report, and what they hand on. Each stage puts what it found into one JSON
+ * object, from which the page is made: what the page shows is what report.json holds. */
+#ifndef PSAL_TOOLS_REPORT_H
+#define PSAL_TOOLS_REPORT_H
+
+#include "tools/report_command.h"
+#include "tools/sample_pictures.h"
+#include "tools/store_kinds.h"
+
+typedef struct psal_report_counts {
+    int64_t samples, correct, mistakes, skipped;
+} psal_report_counts;
+
+typedef struct psal_report {
+    const psal_options *options;
+    const psal_program *program;
+    char page[4096], json[4096];
+    char folder[4096];     /* --state: what the report is made from */
+    char store[4200];      /* of profiles, and */
+    char statistics[4200]; /* its statistics; "": computed from the store */
+    bool made;             /* both are of this program, in `folder` */
+    psal_notes notes;      /* of all stages, each once */
+    size_t notes_printed;
+    psal_report_counts counts;
+    psal_report_command kinds_command; /* psal-neighbors kinds */
+    psal_compared_store compared;
+    psal_store_kinds found;        /* zeroed: there are no mistakes */
+    psal_sample_pictures pictures; /* of the store's samples */
+    json_t *root;                  /* all results */
+} psal_report;
+
+/* How many guilty filters of each kind the page shows, and central mistakes before the others. */
+enum { PSAL_REPORT_FILTERS = 10, PSAL_REPORT_CENTRAL = 12 };
+
+/* Say on standard error which stage begins; not with --quiet. */
+void psal_report_stage(const psal_report *report, const char *what);
+/* What stages have noted since, on standard error. */
+void psal_report_print_notes(psal_report *report);
+/* Fails after a signal: between stages. */
+psal_status psal_report_pause(psal_error *err);
+
+/* ---- report_store.c: the store of profiles and its statistics, made or found. Returns what psal_program_work wants:
+ * PSAL_EXIT_SKIPPED where images were left out. ---- */
+int psal_report_make_store(psal_report *report, psal_error *err);
+
+/* ---- report_counts.c: the network, the data set, how often it is right and what it takes for what ---- */
+psal_status psal_report_count(psal_report *report, psal_error *err);
+
+/* ---- report_kinds.c: kinds of mistakes, their filters, and the mistakes that are shown ---- */
+psal_status psal_report_find_kinds(psal_report *report, psal_error *err);
+
+/* ---- report_findings.c: what came out, in three sentences ---- */
+psal_status psal_report_conclude(psal_report *report, psal_error *err);
+
+/* ---- report_page.c: the page from the results ---- */
+psal_status psal_report_write_page(psal_report *report, psal_error *err);
+
+#endif

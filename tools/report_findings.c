@@ -1,0 +1,96 @@
+/* What came out, in sentences: read from the results, as the page is. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "engine/numbers.h"
+#include "io/json_output.h"
+#include "tools/report.h"
+#include "tools/report_read.h"
+
+enum { SENTENCE = 700 };
+
+static void add_sentence(json_t *list, const char *text) {
+    json_array_append_new(list, psal_json_string(text));
+}
+
+static void say_accuracy(const psal_report *r, json_t *list) {
+    char text[SENTENCE];
+    const json_t *worst = json_array_get(json_object_get(r->root, "confused"), 0);
+    const char *arch = psal_read_text(r->root, "arch");
+    if (r->counts.mistakes == 0) {
+        psal_snprintf(text, sizeof text,
+                      "%.100s makes no mistake on %" PRId64 " samples: there are no kinds of mistakes to be told.",
+                      arch, r->counts.samples);
+        add_sentence(list, text);
+        return;
+    }
+    psal_snprintf(
+        text, sizeof text,
+        "%.100s is wrong on %" PRId64 " of %" PRId64 " samples (%.1f %%); most often it takes %.100s for %.100s "
+        "(%.0f times).",
+        arch, r->counts.mistakes, r->counts.samples, 100 * (double)r->counts.mistakes / (double)r->counts.samples,
+        psal_read_text(json_object_get(worst, "label"), "name"),
+        psal_read_text(json_object_get(worst, "predicted"), "name"), psal_read_number(worst, "count"));
+    add_sentence(list, text);
+}
+
+static void say_kinds(const psal_report *r, json_t *list) {
+    char text[SENTENCE];
+    const json_t *found = json_object_get(r->root, "kinds"), *kinds = json_object_get(found, "kinds");
+    const size_t count = json_array_size(kinds);
+    const json_t *first = json_array_get(kinds, 0), *pair = json_array_get(json_object_get(first, "pairs"), 0);
+    if (count == 0) {
+        if (found) add_sentence(list, "Its mistakes fall into no kinds: no three are alike and unlike the others.");
+        return;
+    }
+    const double silhouette = psal_read_number(found, "silhouette");
+    psal_snprintf(
+        text, sizeof text,
+        "Its mistakes fall into %zu kind%s, and %.0f are single; the largest has %.0f mistakes, of which %.0f are "
+        "%.80s taken for %.80s%s.",
+        count, count == 1 ? "" : "s", psal_read_number(found, "single"), psal_read_number(first, "size"),
+        psal_read_number(pair, "count"), psal_read_text(json_object_get(pair, "label"), "name"),
+        psal_read_text(json_object_get(pair, "predicted"), "name"),
+        isnan(silhouette)  ? ""
+        : silhouette < 0.1 ? " (the kinds run into each other: they sort the mistakes, but do not separate them)"
+                           : "");
+    add_sentence(list, text);
+}
+
+/* The guilty filter of the largest effect. */
+static void say_filter(const psal_report *r, json_t *list) {
+    char text[SENTENCE];
+    const json_t *kinds = json_object_get(json_object_get(r->root, "kinds"), "kinds"), *best = NULL;
+    double effect = -INFINITY;
+    int of = 0;
+    for (size_t k = 0; k < json_array_size(kinds); k++) {
+        const json_t *guilty = json_object_get(json_array_get(kinds, k), "guilty");
+        for (size_t f = 0; f < json_array_size(guilty); f++) {
+            const json_t *filter = json_array_get(guilty, f);
+            if (!(psal_read_number(filter, "effect") > effect) ||
+                !(psal_read_number(filter, "p") < PSAL_KIND_FILTERS_LEVEL))
+                continue;
+            effect = psal_read_number(filter, "effect");
+            best = filter;
+            of = (int)k + 1;
+        }
+    }
+    if (!best) return;
+    psal_snprintf(
+        text, sizeof text,
+        "%.200s stands out most: in the mistakes of kind %d it is %.1f standard deviations more salient than in the "
+        "others.",
+        psal_read_text(best, "name"), of, effect);
+    add_sentence(list, text);
+}
+
+psal_status psal_report_conclude(psal_report *r, psal_error *err) {
+    json_t *list = json_array();
+    if (!list) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the findings");
+    say_accuracy(r, list);
+    say_kinds(r, list);
+    say_filter(r, list);
+    json_object_set_new(r->root, "findings", list);
+    return PSAL_OK;
+}

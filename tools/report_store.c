@@ -1,0 +1,121 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/atomic_file.h"
+#include "io/json_input.h"
+#include "io/json_output.h"
+#include "io/mapped_file.h"
+#include "tools/computation_io.h"
+#include "tools/program.h"
+#include "tools/report.h"
+#include "tools/stats_run.h"
+
+/* The command of psal-stats that makes the same: shown, and not parsed. */
+static psal_status note_command(psal_report *r, psal_error *err) {
+    static const char *const names[] = {
+        "weights", "weights-key", "delta",    "ignore-extra", "model",     "variant", "bn-epsilon", "transform-input",
+        "labels",  "preprocess",  "skip-bad", "conv",         "processor", "data",    "limit",      "first",
+        "seed",    NULL};
+    char *options = psal_options_repeat(r->options, names), *text = NULL;
+    if (!options || asprintf(&text, "psal-stats%s --out %s --profiles %s", options, r->statistics, r->store) < 0) {
+        free(options);
+        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
+    }
+    json_array_append_new(json_object_get(r->root, "commands"), psal_json_string(text));
+    free(options);
+    free(text);
+    return PSAL_OK;
+}
+
+/* What is wanted of a store: everything its numbers depend on. */
+static psal_status describe(const psal_stats_request *request, psal_session *session, psal_computation *here,
+                            psal_error *err) {
+    const psal_saliency_options profile = {0};
+    psal_dataset *data = psal_open_list(request->data, session->labels, request->skip_bad, NULL, err);
+    uint64_t fingerprint = 0;
+    if (!data) return psal_error_status(err);
+    psal_session_computation(session, &profile, false, here);
+    psal_sampling_record(&request->sampling, psal_dataset_count(data), here);
+    psal_status status = psal_dataset_fingerprint(data, &fingerprint, err);
+    psal_computation_set(here, PSAL_FIELD_DATASET, "%016" PRIx64, fingerprint);
+    if (status == PSAL_OK) status = psal_sampling_keep(&request->sampling, data, err);
+    psal_computation_set(here, PSAL_FIELD_SAMPLES, "%zu", psal_dataset_count(data));
+    psal_dataset_free(data);
+    return status;
+}
+
+/* Whether an earlier run has left the store that this one wants. */
+static psal_status is_there(const psal_report *r, const psal_stats_request *request, psal_session *session, bool *there,
+                            psal_error *err) {
+    char index[4300];
+    bool statistics = false, store = false;
+    psal_computation here = {0}, found = {0};
+    psal_profile_store opened = {0};
+    *there = false;
+    snprintf(index, sizeof index, "%s.csv", r->store);
+    psal_status status = psal_file_exists(r->statistics, &statistics, err);
+    if (status == PSAL_OK) status = psal_file_exists(index, &store, err);
+    if (status != PSAL_OK || !statistics || !store) return status;
+    status = psal_profile_store_open(r->store, index, &opened, err);
+    if (status == PSAL_OK) status = describe(request, session, &here, err);
+    json_t *object = status == PSAL_OK && opened.settings
+                         ? psal_json_parse_object(opened.settings, strlen(opened.settings), err)
+                         : NULL;
+    if (object) status = psal_computation_from_json(&found, object, err);
+    const psal_fields which = PSAL_FIELDS_PROFILE | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS) |
+                              PSAL_FIELD_SET(PSAL_FIELD_DATASET) | PSAL_FIELD_SET(PSAL_FIELD_SAMPLING) |
+                              PSAL_FIELD_SET(PSAL_FIELD_SAMPLES) | PSAL_FIELD_SET(PSAL_FIELD_CONV) |
+                              PSAL_FIELD_SET(PSAL_FIELD_PROCESSOR);
+    psal_error why = PSAL_ERROR_INIT;
+    if (object && status == PSAL_OK) {
+        status = psal_computation_check(&found, &here, which, &why);
+        if (status != PSAL_OK)
+            psal_fail(err, status, "%s: belongs to another report: %s; leave --resume out, or give another --state",
+                      r->store, why.message);
+        *there = status == PSAL_OK;
+    }
+    json_decref(object);
+    psal_profile_store_close(&opened);
+    return status;
+}
+
+int psal_report_make_store(psal_report *r, psal_error *err) {
+    const psal_options *o = r->options;
+    const char *store = psal_options_string(o, "store"), *statistics = psal_options_string(o, "stats");
+    if (store) {
+        snprintf(r->store, sizeof r->store, "%s", store);
+        snprintf(r->statistics, sizeof r->statistics, "%s", statistics ? statistics : "");
+        return PSAL_OK;
+    }
+    r->made = true;
+    snprintf(r->store, sizeof r->store, "%s/profiles.npy", r->folder);
+    snprintf(r->statistics, sizeof r->statistics, "%s/stats.safetensors", r->folder);
+    psal_stats_request request = {.program = r->program->name,
+                                  .data = psal_options_string(o, "data"),
+                                  .out = r->statistics,
+                                  .profiles = r->store,
+                                  .shard = {0, 1},
+                                  .loss = PSAL_LOSS_CROSS_ENTROPY,
+                                  .skip_bad = psal_options_flag(o, "skip-bad"),
+                                  .resume = psal_options_flag(o, "resume"),
+                                  .silent = true,
+                                  .save_every = 60,
+                                  .profile_type = PSAL_F32,
+                                  .options = o};
+    psal_session session = {.kept = &r->notes};
+    bool there = false;
+    psal_status status = psal_sampling_parse(&request.sampling, o, err);
+    if (status == PSAL_OK) status = psal_stats_check(&request, err);
+    if (status == PSAL_OK) status = note_command(r, err);
+    if (status == PSAL_OK) status = psal_session_open(&session, o, err);
+    if (status == PSAL_OK && request.resume) status = is_there(r, &request, &session, &there, err);
+    int result = (int)status;
+    if (status == PSAL_OK && !there) {
+        psal_report_stage(r, "profiles of all samples");
+        result = psal_stats_make(&request, &session, NULL, err);
+    }
+    psal_session_close(&session);
+    return result;
+}
