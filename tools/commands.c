@@ -4,9 +4,10 @@
 
 const psal_subcommand psal_commands[] = {
     {"init", NULL, "make the project file of a network and its data set"},
-    {"run", NULL, "explain images: which filters a mistake depends on, and which pixels drive them"},
+    {"run", NULL, "explain images: the filters a mistake depends on, and their pixels"},
     {"stats", NULL, "mean and deviation of the saliency over a data set"},
     {"neighbors", NULL, "find mistakes of the same kind"},
+    {"report", NULL, "one HTML page of a data set's mistakes and their kinds"},
     {"prune", NULL, "switch filters off and measure what that does to mistakes"},
     {"finetune", NULL, "correct a mistake by changing a few filters"},
     {"check", NULL, "test an explanation by experiments that could refute it"},

@@ -1,4 +1,4 @@
-/* commands.h - all of psal's programs: psal NAME starts psal-NAME. What each is for, in a few words, stands here only. */
+/* commands.h - all of psal's programs: psal NAME starts psal-NAME. What each is for stands here, in a few words. */
 #ifndef PSAL_TOOLS_COMMANDS_H
 #define PSAL_TOOLS_COMMANDS_H
 

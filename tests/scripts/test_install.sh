@@ -57,5 +57,20 @@ done
 check "psal-convert" "$prefix/bin/psal-convert" --quiet "$network" "$work/copy.safetensors"
 check "weights/fetch" "$prefix/share/psal/weights/fetch" --list
 check "psal-fetch" "$prefix/bin/psal-fetch" --list
+check "psal run" "$prefix/bin/psal" run --version
+for program in "$prefix"/bin/psal*; do
+    check "manual page of $(basename "$program")" test -s "$prefix/share/man/man1/$(basename "$program").1"
+done
+check "psal(7)" test -s "$prefix/share/man/man7/psal.7"
+check "psal-files(5)" test -s "$prefix/share/man/man5/psal-files.5"
+if command -v man >/dev/null; then
+    check "man finds psal-run's" test "$(man -M "$prefix/share/man" -w psal-run)" -ef "$prefix/share/man/man1/psal-run.1"
+fi
+# The paths in the pages are those of the configured prefix, from which this installation was moved away.
+check "the manual that they name" test -s "$prefix/share/doc/psal/tools/README.md"
+check "its pictures" test -s "$prefix/share/doc/psal/tools/doc/filter_saliency.png"
+completions=$("$here/test_completions.py" "$prefix" 2>&1) || completions="$completions FAILED"
+check "completions: $completions" grep -q '^[1-9][0-9]* passed, 0 failed$' <<<"$completions"
+grep '^SKIPPED' <<<"$completions"
 check "samples" test -n "$(find "$prefix/share/psal/weights/fashion_samples" -type f | head -n 1)"
 finish
