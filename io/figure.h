@@ -216,4 +216,32 @@ typedef struct psal_sheet_figure {
 
 psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path, psal_error *err);
 
+/* What filters look for (saliency/look.h): crops of images with what a filter answers there. */
+typedef struct psal_figure_crop {
+    const uint8_t *rgb; /* 8-bit RGB, height×width×3; any size, drawn centred and whole; NULL: an empty place */
+    int height, width;
+    double activation;
+    const char *caption; /* "Coat"; may be NULL */
+} psal_figure_crop;
+
+typedef struct psal_crops_row {
+    const char *title;                /* "1  layer1.1.conv1.weight, filter 3" */
+    const char *note;                 /* "saliency 9.06"; may be NULL */
+    const psal_figure_crop *crops[4]; /* of the figure's groups: [columns] each */
+} psal_crops_row;
+
+/* One row per filter; groups of crops side by side. */
+typedef struct psal_crops_figure {
+    const char *title, *subtitle; /* may be NULL */
+    size_t group_count;           /* 1 to 4 */
+    const char *groups[4];        /* "this image", "largest in the data set": above their columns */
+    size_t columns[4];            /* 1 to 20 each */
+    bool framed[4];               /* what others are compared with */
+    const psal_crops_row *rows;
+    size_t row_count;   /* 1 to 100 */
+    const char *record; /* what it was made with, kept in the file; may be NULL */
+} psal_crops_figure;
+
+psal_status psal_crops_figure_write(const psal_crops_figure *figure, const char *path, psal_error *err);
+
 #endif

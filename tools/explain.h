@@ -7,6 +7,7 @@
 #include "io/dataset.h"
 #include "io/progress.h"
 #include "saliency/saliency.h"
+#include "tools/filter_crops.h"
 #include "tools/session.h"
 
 /* In place of a class: the one that is predicted for the image, the runner-up, none. */
@@ -17,16 +18,17 @@ typedef struct psal_explain_options {
     psal_mode mode;
     int64_t k; /* filters boosted */
     double boost;
-    int noise_iters;      /* draws averaged over; at least 1 */
-    double noise_percent; /* p in x <- (1 - p) x + p e */
-    double noise_sd;      /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
-    uint64_t seed;        /* of the noise and of the random filters */
-    int stands_in;        /* for the label of an image that has none: PSAL_CLASS_PREDICTED or _SECOND */
-    int against;          /* a class, or one of the above: its standardized profile is subtracted */
-    bool compare_random;  /* a second map, for k random filters */
-    int top;              /* rows of the table */
-    bool figures;         /* draw the pictures */
-    bool mistakes;        /* leave out images that are right */
+    int noise_iters;       /* draws averaged over; at least 1 */
+    double noise_percent;  /* p in x <- (1 - p) x + p e */
+    double noise_sd;       /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
+    uint64_t seed;         /* of the noise and of the random filters */
+    int stands_in;         /* for the label of an image that has none: PSAL_CLASS_PREDICTED or _SECOND */
+    int against;           /* a class, or one of the above: its standardized profile is subtracted */
+    bool compare_random;   /* a second map, for k random filters */
+    int top;               /* rows of the table */
+    bool figures;          /* draw the pictures */
+    bool mistakes;         /* leave out images that are right */
+    const char *look_data; /* the data set in which crops are looked for, as the user called it; NULL: in none */
 } psal_explain_options;
 
 /* The network made ready: one graph, plan and worker for all samples. */
@@ -70,6 +72,7 @@ typedef struct psal_explanation {
     double agreement; /* Spearman's correlation of the pixels of both maps; NAN: one is missing, or has no order */
     char no_map[200]; /* why a draw gave none, or "" */
     psal_image pixels;
+    psal_filter_crops *crops; /* what the top filters look for; NULL: not asked for. The caller's */
     double seconds_image, seconds_forward, seconds_profile, seconds_input, seconds_figures;
 } psal_explanation;
 

@@ -12,6 +12,7 @@
 #include "io/json_output.h"
 #include "io/npy.h"
 #include "tools/explain.h"
+#include "tools/look_output.h"
 #include "tools/print.h"
 
 static const char *class_name(const psal_explainer *x, int class) {
@@ -28,10 +29,15 @@ static const char *entries(const psal_explainer *x) {
 }
 
 /* The files of one sample, in the order in which they are listed; result.json comes last: it says that all is there. */
-enum { PROFILE, HEATMAP, OVERLAY, RANDOM, TABLE, RESULT, FILES };
-static const char *const file_names[FILES] = {
-    "filter_saliency.png",       "input_saliency.png", "input_saliency_overlay.png",
-    "input_saliency_random.png", "top_filters.csv",    "result.json"};
+enum { PROFILE, HEATMAP, OVERLAY, RANDOM, LOOK, TABLE, LOOK_TABLE, RESULT, FILES };
+static const char *const file_names[FILES] = {"filter_saliency.png",
+                                              "input_saliency.png",
+                                              "input_saliency_overlay.png",
+                                              "input_saliency_random.png",
+                                              "look.png",
+                                              "top_filters.csv",
+                                              "look.csv",
+                                              "result.json"};
 
 bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *e) {
     return x->options.mode == PSAL_MODE_STD && e->against == PSAL_CLASS_NONE && !x->options.saliency.is_signed &&
@@ -48,7 +54,8 @@ bool psal_explanation_is_noise(const psal_explainer *x, const psal_explanation *
 }
 
 static bool is_made(const psal_explainer *x, const psal_explanation *e, int file) {
-    if (file != TABLE && file != RESULT && !x->options.figures) return false;
+    if ((file == LOOK || file == LOOK_TABLE) && !e->crops) return false;
+    if (file != TABLE && file != LOOK_TABLE && file != RESULT && !x->options.figures) return false;
     if (file == HEATMAP || file == OVERLAY) return e->maps > 0;
     return file != RANDOM || (e->maps > 0 && e->random_maps > 0);
 }
@@ -120,6 +127,7 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "map_agreement", psal_json_double(e->agreement));
     json_object_set_new(o, "no_map", *e->no_map ? psal_json_string(e->no_map) : json_null());
     json_object_set_new(o, "top_filters", top_json(x, e));
+    if (e->crops) json_object_set_new(o, "look", psal_explanation_look_json(x, e));
     json_object_set_new(o, "settings", psal_computation_json(&x->computation));
     if (files) json_object_set(o, "files", files);
     json_object_set_new(seconds, "image", psal_json_double(e->seconds_image));
@@ -200,6 +208,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
     else if (below)
         psal_print(stdout, "  every %s lies below its mean over the data set: the profile is mostly noise%s\n",
                    entry(x), other);
+    if (e->crops) psal_explanation_look_print(x, e);
     if (e->rankable == 0)
         psal_print(stdout, "  no entry can be ranked: %s\n",
                    psal_live_count(psal_saliency_length(x->saliency), x->live) > 0 ? "all gradients are exactly 0"
@@ -341,6 +350,10 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
                                           x->session->width, x->record, path, err);
     case RANDOM:
         return write_heatmap(x, e, true, path, err);
+    case LOOK:
+        return psal_explanation_look_figure(x, e, path, err);
+    case LOOK_TABLE:
+        return psal_explanation_look_table(x, e, path, err);
     default:
         return write_table(x, e, path, err);
     }
@@ -367,7 +380,7 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     }
     /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The
      * overlay has no letters: a second thread draws it while the first waits for the fonts. */
-    static const int order[] = {HEATMAP, PROFILE, RANDOM, OVERLAY, TABLE};
+    static const int order[] = {HEATMAP, PROFILE, RANDOM, LOOK, OVERLAY, TABLE, LOOK_TABLE};
     bool draw = status == PSAL_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(x->session->threads) if (x->session->threads > 1)
     for (int i = 0; i < RESULT; i++)

@@ -14,6 +14,7 @@
 #include "tools/op_times.h"
 #include "tools/print.h"
 #include "tools/program.h"
+#include "tools/run_look.h"
 #include "tools/run_summary.h"
 #include "tools/skipped.h"
 #include "tools/tally.h"
@@ -79,6 +80,9 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "out", 'o', "DIR", "figures", "Where pictures and tables go; a folder per image for several.",
      .alias = "figure-folder-name"},
     {PSAL_OPTION_CHOICE, "figures", 0, NULL, "all", "The pictures: all, or none of them.", .choices = "all|none"},
+    {PSAL_OPTION_INT, "look", 0, "N", NULL,
+     "Also what the N most salient filters look for: where in the images of --data they answer most, and least.",
+     .minimum = 1, .maximum = 100},
     {PSAL_OPTION_PATH, "dump", 0, "DIR", NULL, "Also write input, logits, profiles and gradient as .npy.",
      .alias = NULL},
     {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
@@ -103,7 +107,8 @@ typedef struct run {
     psal_session session;
     psal_explainer explainer;
     psal_dataset *samples;
-    size_t first, end; /* of samples */
+    size_t first, end;       /* of samples */
+    psal_dataset *look_data; /* to look through, with --look */
     bool many;
     int stands_in, against; /* PSAL_CLASS_... */
     bool json, quiet, skip_bad;
@@ -264,6 +269,13 @@ static psal_status open_samples(run *r, psal_error *err) {
     return status;
 }
 
+static psal_status open_look(run *r, psal_error *err) {
+    if (!psal_options_has(r->options, "look")) return PSAL_OK;
+    r->look_data = psal_open_list(psal_options_string(r->options, "imagenet-val-path"), r->session.labels, r->skip_bad,
+                                  &r->session.notes, err);
+    return r->look_data ? PSAL_OK : psal_error_status(err);
+}
+
 /* ---- where results go ---- */
 
 /* DIR, or for many images DIR/NNNNN_name, and of a path below the data set DIR/NNNNN_class_name: the number keeps names
@@ -387,6 +399,7 @@ static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) 
     if (json_is_object(done)) return keep_result(r, done, err);
     psal_image image = PSAL_IMAGE_INIT;
     psal_explanation e = {0};
+    psal_filter_crops crops = {0};
     json_t *files = json_array();
     double start = psal_seconds();
     uint64_t fingerprint = 0; /* first: should the file be replaced meanwhile, it is not that of the image explained */
@@ -398,6 +411,8 @@ static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) 
     *bad = status != PSAL_OK;
     e.seconds_image += decoding;
     e.fingerprint = fingerprint;
+    if (status == PSAL_OK && r->look_data)
+        status = psal_run_look(r->options, &r->session, r->look_data, &e, &crops, err);
     if (status == PSAL_OK && !e.left_out) status = write_sample(r, i, &e, files, err);
     if (status == PSAL_OK) {
         json_t *result = psal_explanation_json(&r->explainer, &e, files);
@@ -408,6 +423,11 @@ static psal_status explain_sample(run *r, size_t i, bool *bad, psal_error *err) 
     json_decref(files);
     psal_explanation_free(&e);
     psal_image_free(&image);
+    if (r->look_data) {
+        r->skipped = crops.skipped; /* what is skipped there is skipped by the run */
+        crops.skipped = (psal_skipped){0};
+    }
+    psal_filter_crops_free(&crops);
     return status;
 }
 
@@ -553,14 +573,17 @@ static psal_status run_program(run *r, psal_error *err) {
                                     .compare_random = psal_options_flag(o, "compare-random"),
                                     .top = (int)psal_options_int(o, "top"),
                                     .figures = psal_options_choice(o, "figures") == 0,
-                                    .mistakes = psal_options_flag(o, "mistakes")};
+                                    .mistakes = psal_options_flag(o, "mistakes"),
+                                    .look_data = psal_options_string(o, "imagenet-val-path")};
     if (options.noise_percent > 0 && options.noise_sd > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = check_samples(r, err);
+    if (status == PSAL_OK) status = psal_run_look_check(o, &options, err);
     if (status == PSAL_OK) status = psal_session_open(&r->session, o, err);
     r->stands_in = PSAL_CLASS_PREDICTED;
     if (status == PSAL_OK) status = parse_against(r, err);
     if (status == PSAL_OK) status = open_samples(r, err);
+    if (status == PSAL_OK) status = open_look(r, err);
     options.stands_in = r->stands_in;
     options.against = r->against;
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
@@ -586,11 +609,13 @@ static psal_status run_program(run *r, psal_error *err) {
 static int work(const psal_options *options, psal_error *err) {
     run r = {.options = options};
     psal_status done = run_program(&r, err);
-    int status = psal_skipped_finish(&r.skipped, program.name, r.end - r.first, done, err);
+    const size_t listed = r.look_data ? psal_dataset_count(r.look_data) : r.end - r.first;
+    int status = psal_skipped_finish(&r.skipped, program.name, listed, done, err);
     psal_skipped_free(&r.skipped);
     json_decref(r.results);
     json_decref(r.finished);
     psal_dataset_free(r.samples);
+    psal_dataset_free(r.look_data);
     psal_run_lock_release(r.lock);
     psal_explainer_close(&r.explainer);
     psal_session_close(&r.session);

@@ -29,6 +29,7 @@ extern "C" {
 #include "engine/error.h"
 #include "engine/graph.h"
 #include "engine/plan.h"
+#include "engine/receptive_field.h"
 #include "engine/tensor.h"
 
 /* Networks, and the method. */
@@ -43,6 +44,7 @@ extern "C" {
 #include "saliency/depth.h"
 #include "saliency/edit.h"
 #include "saliency/finetune.h"
+#include "saliency/look.h"
 #include "saliency/masking.h"
 #include "saliency/neighbors.h"
 #include "saliency/prediction.h"

@@ -23,8 +23,8 @@ PICTURE = ("-i", bag, "-l", "bag")
 BELOW = {"psal-report": {"kinds": "### `psal-neighbors kinds`"}}  # what is documented with another program
 RUNS = {
     "psal-init": (["-w", network, "-d", LABELS, "-o", "made.json", "--quiet"],),
-    "psal-run": (["-w", network, *PICTURE, "--out", "a", "--compare-random"], ["-w", network, "--images", LABELS, "--mistakes", "--figures", "none",
-                                                                              "--out", "b"]),
+    "psal-run": (["-w", network, *PICTURE, "--out", "a", "--compare-random", "--look", "2", "--data", LABELS],
+                 ["-w", network, "--images", LABELS, "--mistakes", "--figures", "none", "--out", "b"]),
     "psal-neighbors": (["--store", store(scratch), "--query", "0", "--top", "2"],),
     "psal-prune": ([*PICTURE, "--k", "1", "--choices", "salient,random"], ["-d", LABELS, "--k", "1", "--choices", "salient", "--first", "2",
                                                                            "--right", "2"]),
