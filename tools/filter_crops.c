@@ -47,12 +47,16 @@ static void step(void *data) {
     psal_progress_add(((search *)data)->progress, 1);
 }
 
-static psal_status look_over(psal_filter_crops *crops, bool skip_bad, bool quiet, psal_error *err) {
+static psal_status look_over(psal_filter_crops *crops, const char *program, bool skip_bad, bool quiet,
+                             psal_error *err) {
     const int64_t samples = (int64_t)psal_dataset_count(crops->dataset);
     const psal_progress_options meter = {.out = stderr,
                                          .mode = quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
                                          .label = "images looked through",
-                                         .total = samples};
+                                         .total = samples,
+                                         .program = program,
+                                         .at_once = crops->session->threads,
+                                         .patient = true};
     search s = {.crops = crops, .progress = psal_progress_start(&meter, NULL), .skip_bad = skip_bad};
     const psal_look_run run = {
         .end = samples, .data = &s, .load = load, .ahead = ahead, .bad = leave_out, .step = step};
@@ -65,8 +69,8 @@ static psal_status look_over(psal_filter_crops *crops, bool skip_bad, bool quiet
 }
 
 psal_status psal_filter_crops_find(psal_filter_crops *crops, const psal_session *session, const psal_dataset *dataset,
-                                   const int64_t *filters, int64_t count, int k, const float *input, bool skip_bad,
-                                   bool quiet, psal_error *err) {
+                                   const int64_t *filters, int64_t count, int k, const float *input,
+                                   const char *program, bool skip_bad, bool quiet, psal_error *err) {
     *crops = (psal_filter_crops){.session = session, .dataset = dataset, .count = count, .k = k};
     if (count < 1 || k < 1) return psal_fail(err, PSAL_ERR_ARGUMENT, "no filter to look for");
     const size_t lists = (size_t)(count * PSAL_LOOK_ENDS);
@@ -83,7 +87,7 @@ psal_status psal_filter_crops_find(psal_filter_crops *crops, const psal_session 
                                        .conv = session->conv};
     if (!(crops->look = psal_look_new(session->model, filters, count, &options, err))) return psal_error_status(err);
     psal_status status = input ? psal_look_image(crops->look, input, crops->own, err) : PSAL_OK;
-    return status == PSAL_OK ? look_over(crops, skip_bad, quiet, err) : status;
+    return status == PSAL_OK ? look_over(crops, program, skip_bad, quiet, err) : status;
 }
 
 void psal_filter_crops_free(psal_filter_crops *crops) {

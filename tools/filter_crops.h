@@ -22,11 +22,11 @@ typedef struct psal_filter_crops {
 /* Look for filters[count] in the data set, with all threads of the session: the k places of the largest activations and
  * those of the smallest, in one forward pass. input: another image [channels, height, width], as the network sees it,
  * whose own places are found too, or NULL. With skip_bad images that cannot be read are added to crops->skipped; all
- * of them bad is an error. A meter is written to standard error unless `quiet`. The session and the data set must
- * outlive the result. Free with psal_filter_crops_free, also after an error. */
+ * of them bad is an error. `program` shows on standard error how far it is, unless `quiet`. The session and the data
+ * set must outlive the result. Free with psal_filter_crops_free, also after an error. */
 psal_status psal_filter_crops_find(psal_filter_crops *crops, const psal_session *session, const psal_dataset *dataset,
-                                   const int64_t *filters, int64_t count, int k, const float *input, bool skip_bad,
-                                   bool quiet, psal_error *err);
+                                   const int64_t *filters, int64_t count, int k, const float *input,
+                                   const char *program, bool skip_bad, bool quiet, psal_error *err);
 void psal_filter_crops_free(psal_filter_crops *crops); /* zeroed is fine */
 
 /* Filter i's hits at one end: [k]. */

@@ -239,8 +239,8 @@ void psal_explanation_look_print(const psal_explainer *x, const psal_explanation
     for (int64_t i = 0; i < crops->count; i++) {
         psal_print(stdout, "  %4" PRId64 "  %8" PRId64 "  ", i + 1, crops->filters[i]);
         print_classes(x, psal_filter_crops_hits(crops, i, PSAL_LOOK_LARGEST), crops->k);
-        printf(" | ");
+        psal_print(stdout, " | ");
         print_classes(x, psal_filter_crops_hits(crops, i, PSAL_LOOK_SMALLEST), crops->k);
-        printf("%s\n", psal_look_reversed(crops->look, i) ? " (the smallest are passed on)" : "");
+        psal_print(stdout, "%s\n", psal_look_reversed(crops->look, i) ? " (the smallest are passed on)" : "");
     }
 }

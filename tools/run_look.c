@@ -19,10 +19,11 @@ psal_status psal_run_look_check(const psal_options *o, const psal_explain_option
 
 psal_status psal_run_look(const psal_options *options, const psal_session *session, const psal_dataset *dataset,
                           psal_explanation *e, psal_filter_crops *crops, psal_error *err) {
+    const char *program = psal_options_program(options)->name;
     const int64_t wanted = psal_options_int(options, "look"), count = wanted < e->top_count ? wanted : e->top_count;
     if (count == 0) return PSAL_OK; /* none can be ranked, which the result says */
     psal_status status = psal_filter_crops_find(crops, session, dataset, e->top, count, PSAL_LOOK_PLACES, e->input,
-                                                psal_options_flag(options, "skip-bad"),
+                                                program, psal_options_flag(options, "skip-bad"),
                                                 psal_options_flag(options, "quiet"), err);
     if (status == PSAL_OK) e->crops = crops;
     return status;
