@@ -26,10 +26,16 @@ static psal_status check_size(const uint8_t *rgb, const float *grad, int channel
     return PSAL_OK;
 }
 
+static float largest_of(const float *heat, size_t pixels) {
+    float most = 0;
+    for (size_t i = 0; i < pixels; i++) most = fmaxf(most, heat[i]);
+    return most;
+}
+
 /* *out: the heat map in jet colours, and the overlay or (`compared` given) its heat map, each H×W×3, one malloc'd
- * block. */
+ * block. largest: of the heat map and of the one that is compared, after the blur. */
 static psal_status paint(const uint8_t *rgb, const float *grad, const float *compared, int channels, int height,
-                         int width, uint8_t **out, psal_error *err) {
+                         int width, uint8_t **out, float largest[2], psal_error *err) {
     size_t pixels = (size_t)height * (size_t)width;
     float *heat = malloc(pixels * sizeof *heat);
     uint8_t *painted = malloc(pixels * 6);
@@ -40,13 +46,16 @@ static psal_status paint(const uint8_t *rgb, const float *grad, const float *com
         psal_fail(err, status, "out of memory for a heat map of %d x %d pixels", height, width);
     if (status == PSAL_OK) {
         for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * i);
+        largest[0] = largest_of(heat, pixels);
         if (compared)
             status = psal_heatmap(compared, channels, height, width, heat, err);
         else
             psal_heatmap_overlay(heat, rgb, height, width, painted + 3 * pixels);
     }
-    if (status == PSAL_OK && compared)
+    if (status == PSAL_OK && compared) {
         for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * (pixels + i));
+        largest[1] = largest_of(heat, pixels);
+    }
     if (status != PSAL_OK) {
         free(painted);
         painted = NULL;
@@ -67,7 +76,20 @@ static void draw_picture(cairo_t *cr, const uint8_t *rgb, int height, int width,
     cairo_stroke(cr);
 }
 
-static void draw_color_bar(cairo_t *cr, double x, double y, double height) {
+/* The blur leaves few maps a pixel of 1: how far each goes is marked on the left, and said. */
+static void draw_largest(cairo_t *cr, double x, double y, double height, const float *largest, int maps) {
+    for (int m = 0; m < maps; m++) {
+        const double at = y + (1 - (double)largest[m]) * height;
+        cairo_move_to(cr, x - 1, at);
+        cairo_line_to(cr, x - 6, at - 3);
+        cairo_line_to(cr, x - 6, at + 3);
+        cairo_close_path(cr);
+        fig_set_color(cr, FIG_INK, 1);
+        cairo_fill(cr);
+    }
+}
+
+static void draw_color_bar(cairo_t *cr, double x, double y, double height, const float *largest, int maps) {
     uint8_t colors[256 * 3];
     for (int i = 0; i < 256; i++) psal_jet((float)(255 - i) / 255, colors + 3 * i);
     draw_picture(cr, colors, 256, 1, x, y, BAR_WIDTH, height, CAIRO_FILTER_NEAREST);
@@ -84,10 +106,19 @@ static void draw_color_bar(cairo_t *cr, double x, double y, double height) {
         cairo_stroke(cr);
         fig_text(cr, FIG_FONT_TICK, FIG_INK, FIG_LEFT, x + BAR_WIDTH + 5, mark, 0, marks[i].text);
     }
-    const char *label = "saliency, 90th to 99th percentile";
-    if (fig_text_width(cr, FIG_FONT_LABEL, label) > height) label = "saliency";
-    if (fig_text_width(cr, FIG_FONT_LABEL, label) <= height)
-        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x + BAR_WIDTH + 30, y + height / 2, 90, label);
+    draw_largest(cr, x, y, height, largest, maps);
+    char most[64];
+    const char *labels[] = {"percentiles 90 to 99 of the saliency, blurred", "saliency, percentiles 90 to 99",
+                            "saliency"};
+    psal_snprintf(most, sizeof most, maps > 1 ? "largest: %.2f, %.2f" : "largest: %.2f", (double)largest[0],
+                  (double)largest[1]);
+    for (int i = 0; i < 3; i++) {
+        if (fig_text_width(cr, FIG_FONT_LABEL, labels[i]) > height) continue;
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_CENTER, x + BAR_WIDTH + 28, y + height / 2, 90, labels[i]);
+        break;
+    }
+    if (fig_text_width(cr, FIG_FONT_TICK, most) <= height)
+        fig_text(cr, FIG_FONT_TICK, FIG_QUIET, FIG_CENTER, x + BAR_WIDTH + 40, y + height / 2, 90, most);
 }
 
 /* "true: great white shark (0.2 %)" in at most two lines; returns their number. */
@@ -117,8 +148,9 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     canvas.record = figure->record;
     canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
+    float largest[2] = {0, 0};
     status = paint(figure->rgb, figure->grad, figure->compared, figure->channels, figure->height, figure->width,
-                   &painted, err);
+                   &painted, largest, err);
     if (status != PSAL_OK) {
         fig_canvas_discard(&canvas);
         return status;
@@ -159,7 +191,7 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
                      pictures[i].filter);
         x += cell + GAP;
     }
-    draw_color_bar(cr, x - GAP + 8, y, height);
+    draw_color_bar(cr, x - GAP + 8, y, height, largest, figure->compared ? 2 : 1);
     for (int i = 0; i < line_count; i++)
         fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, EDGE + (cell - width) / 2, y + height + 5 + (i + 0.5) * line, 0,
                  lines[i]);
@@ -175,7 +207,8 @@ psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, in
     if (length < 4 || strcasecmp(path + length - 4, ".png") != 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png", path ? path : "");
     uint8_t *painted;
-    status = paint(rgb, grad, NULL, channels, height, width, &painted, err);
+    float largest[2];
+    status = paint(rgb, grad, NULL, channels, height, width, &painted, largest, err);
     if (status != PSAL_OK) return status;
     const psal_image overlay = {.width = width, .height = height, .rgb = painted + (size_t)height * (size_t)width * 3};
     status = psal_image_write_png(path, &overlay, record, err);

@@ -158,6 +158,18 @@ static int best_k(const psal_edit_report *r, double *room) {
     return best;
 }
 
+const char *psal_edit_report_further(const psal_edit_report *r, char text[96]) {
+    const bool all = r->choice_count == 1 && r->choices[0] == PSAL_CHOICE_ALL;
+    const int64_t k = r->k[r->k_count - 1],
+                  most = psal_choosable(r->session->model, r->mistakes->units, all ? NULL : r->mistakes->live),
+                  more = k > most / 10 ? most : 10 * k;
+    if (more > k)
+        snprintf(text, 96, "--k %" PRId64 " --relative %g", more, 3 * r->largest);
+    else
+        snprintf(text, 96, "--relative %g", 3 * r->largest);
+    return text;
+}
+
 /* What was found, in words: the first choice beside the second. */
 static void print_finding(const psal_edit_report *r, double *room) {
     const int i = best_k(r, room);
@@ -177,6 +189,10 @@ static void print_finding(const psal_edit_report *r, double *room) {
             printf(", %.1f %% of %d right broken", 100 * mean_of(r, v, 5, room).mean, r->mistakes->right_count);
         printf(".\n");
     }
+    char further[96];
+    if (subject_count(r) == 1 && mean_of(r, (size_t)i, 0, room).mean == 0)
+        psal_print(stdout, "To correct it, try %s.\n",
+                   r->until_correct ? psal_edit_report_further(r, further) : "--until-correct");
 }
 
 static void print_text(const psal_edit_report *r, double *room) {

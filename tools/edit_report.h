@@ -34,12 +34,16 @@ typedef struct psal_edit_report {
     int64_t single; /* the one subject experimented on, or -1: all */
     int64_t hub;    /* how often the most frequent neighbour is one */
     bool until_correct;
+    double largest; /* change of a search, as psal_tune_until_correct takes it */
     psal_step step;
     psal_edit_result *results; /* [subject][choice][k] */
     double *before, *after;    /* [classes] of a single subject: after its last edit */
     int *broken;               /* [right samples] of a single edit: whether it broke; else NULL */
     char *record, line[512];   /* of the computation, and what pictures say of it */
 } psal_edit_report;
+
+/* What to try where the search found nothing: "--k 1000 --relative 0.3", more filters, if there are, and larger steps. */
+const char *psal_edit_report_further(const psal_edit_report *report, char text[96]);
 
 /* Print the table or the JSON, write --csv, --samples and --figure. */
 psal_status psal_edit_report_write(const psal_edit_report *report, const psal_options *options, psal_error *err);

@@ -235,6 +235,8 @@ void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int 
 
 /* The list that --choices gives, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
 psal_status psal_parse_choices(const psal_options *options, psal_choice *choices, int *count, psal_error *err);
+/* Whether one edit is asked for, which can be saved: one choice, and one k (`largest`: only the largest counts). */
+bool psal_choices_one_edit(const psal_options *options, const psal_choice *choices, int count, bool largest);
 bool psal_choices_have(const psal_choice *choices, int count, psal_choice choice);
 /* The numbers of --k, ascending, each once; those of the default list that are more than there are filters are left
  * out, and where the only choice is `all` and --k was not given, it is all filters. The caller frees. */

@@ -102,6 +102,14 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+bool psal_choices_one_edit(const psal_options *options, const psal_choice *choices, int count, bool largest) {
+    size_t k_count;
+    const int64_t *k = psal_options_ints(options, "k", &k_count);
+    bool one = count == 1;
+    for (size_t i = 1; i < k_count && one && !largest; i++) one = choices[0] == PSAL_CHOICE_ALL || k[i] == k[0];
+    return one;
+}
+
 bool psal_choices_have(const psal_choice *choices, int count, psal_choice choice) {
     for (int i = 0; i < count; i++)
         if (choices[i] == choice) return true;

@@ -266,6 +266,7 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
     run *r = e->r;
     const psal_subject *subject = &r->mistakes.subjects[e->subject];
     psal_edit *edit = e->worker->edit;
+    char further[96];
     psal_status status = PSAL_OK;
     if (!fresh) status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, NULL, NULL, err);
     *used = (double)k;
@@ -276,11 +277,10 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
         if (status != PSAL_OK) return status;
         *used = found.found ? (double)found.k : NAN;
         if (!found.found && (psal_options_has(r->options, "save") || psal_options_has(r->options, "save-delta")))
-            return psal_fail(
-                err, PSAL_ERR_ARGUMENT,
-                "no change of at most %g times the norm of %lld filters corrects it; nothing was saved: take more "
-                "filters (--k), a larger change (--relative), or others (--choices)",
-                r->largest, (long long)k);
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "no change of at most %g times the norm of %lld %s corrects it; nothing was saved: try %s",
+                             r->largest, (long long)k, psal_units_name(r->mistakes.units),
+                             psal_edit_report_further(&r->report, further));
         return PSAL_OK;
     }
     psal_edit_reset(edit);
@@ -403,6 +403,8 @@ static psal_status choose_single(run *r, psal_error *err) {
                      r->mistakes.subject_count);
 }
 
+static const char SAVES_ONE[] = "--save and --save-delta need one sample, one of --choices and one --k";
+
 static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     r->until_correct = psal_options_flag(o, "until-correct");
@@ -416,12 +418,15 @@ static psal_status prepare(run *r, psal_error *err) {
     if (r->until_correct && (r->steps > 1 || psal_options_given(o, "rate")))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--until-correct makes one step and chooses its size: without --steps and --rate");
+    const bool saves = psal_options_has(o, "save") || psal_options_has(o, "save-delta");
     psal_status status = psal_group_check(o, err);
     if (status != PSAL_OK) return status;
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
     status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
     if (status != PSAL_OK) return status;
+    if (saves && !psal_choices_one_edit(o, r->choices, r->report.choice_count, r->until_correct))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s", SAVES_ONE);
     static const char *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
     if ((status = psal_mistakes_check_options(o, psal_options_has(o, "group"), err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
@@ -453,11 +458,8 @@ static psal_status prepare(run *r, psal_error *err) {
     }
     if ((status = choose_single(r, err)) != PSAL_OK) return status;
     const bool group = psal_options_has(o, "group"), one = (group || r->report.single >= 0) && variants(r) == 1;
-    if (!one && (psal_options_has(o, "save") || psal_options_has(o, "save-delta")))
-        return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--save and --save-delta need one sample, one of --choices and one --k");
-    if ((psal_options_has(o, "save") || psal_options_has(o, "save-delta")) && psal_choice_is_random(r->choices[0]) &&
-        r->draws > 1) {
+    if (saves && !one) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s", SAVES_ONE);
+    if (saves && psal_choice_is_random(r->choices[0]) && r->draws > 1) {
         psal_note(&r->session.notes,
                   "the network that is saved is one draw: the first of --draws %d is the one that is measured",
                   r->draws);
@@ -488,6 +490,7 @@ static psal_status prepare(run *r, psal_error *err) {
     r->report.choices = r->choices;
     r->report.k = r->k;
     r->report.until_correct = r->until_correct;
+    r->report.largest = r->largest;
     r->report.step = r->step;
     r->report.steps = r->steps;
     const size_t wanted = (size_t)psal_options_int(o, "neighbors"), others = r->mistakes.subject_count - 1;

@@ -171,36 +171,69 @@ static void print_table(const run *r) {
     }
 }
 
-/* The fewest filters of the first choice that correct most; where none correct any, those that take most from the wrong
- * class. */
-static int best_k(const run *r) {
+static const psal_mean *mean_of(const run *r, int choice, int k) {
+    return r->means + (choice * r->prune.k_count + k) * COLUMNS;
+}
+
+/* The fewest filters of a choice that correct most; where none correct any, those that take most from the wrong class. */
+static int best_k(const run *r, int choice) {
     int best = 0;
     for (int i = 1; i < r->prune.k_count; i++) {
-        const psal_mean *m = r->means + i * COLUMNS, *most = r->means + best * COLUMNS;
+        const psal_mean *m = mean_of(r, choice, i), *most = mean_of(r, choice, best);
         if (m[2].mean > most[2].mean || (m[2].mean == 0 && most[2].mean == 0 && m[0].mean < most[0].mean)) best = i;
     }
     return best;
 }
 
-/* What was found, in words: the first choice beside the second. */
-static void print_finding(const run *r) {
-    const int i = best_k(r);
+/* The choice that does more than the first one, each at its best: corrects more, or as much with fewer filters; where
+ * none corrects anything, takes more from the wrong class. 0: none does. */
+static int best_choice(const run *r) {
+    int best = 0;
+    for (int c = 1; c < r->prune.choice_count; c++) {
+        const int i = best_k(r, c), k = best_k(r, best);
+        const psal_mean *m = mean_of(r, c, i), *most = mean_of(r, best, k);
+        if (m[2].mean > most[2].mean || (m[2].mean == most[2].mean && m[2].mean > 0 && i < k) ||
+            (m[2].mean == 0 && most[2].mean == 0 && m[0].mean < most[0].mean))
+            best = c;
+    }
+    return best;
+}
+
+/* "k = 5, salient filters off: the wrong class's confidence -0.231, and the mistake becomes right." */
+static void print_result(const run *r, int choice, int k) {
     const psal_subject *one = r->mistakes.subject_count == 1 ? &r->mistakes.subjects[0] : NULL;
     const bool off = r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL;
+    const psal_mean *m = mean_of(r, choice, k);
+    psal_print(stdout, "k = %lld, %s %s %s: the wrong class's confidence %+.3f, ", (long long)r->k[k],
+               psal_choice_name(r->choices[choice]), psal_units_name(r->mistakes.units), off ? "off" : "disturbed",
+               m[0].mean);
+    if (!one)
+        printf("%.1f %% of %zu mistakes become right.\n", 100 * m[2].mean, r->mistakes.subject_count);
+    else if (m[2].mean > 0 && m[2].mean < 1)
+        printf("right in %.0f %% of the draws.\n", 100 * m[2].mean);
+    else if (one->predicted == one->label)
+        psal_print(stdout, "and the image %s right.\n", m[2].mean > 0 ? "stays" : "is no longer");
+    else
+        psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
+}
+
+/* What was found, in words: the first choice beside the second, and the one that did more than the first. */
+static void print_finding(const run *r) {
+    const int i = best_k(r, 0), best = best_choice(r);
+    const bool right = r->mistakes.subject_count == 1 &&
+                       r->mistakes.subjects[0].predicted == r->mistakes.subjects[0].label;
     printf("\n");
-    for (int c = 0; c < r->prune.choice_count && c < 2; c++) {
-        const psal_mean *m = r->means + (c * r->prune.k_count + i) * COLUMNS;
-        psal_print(stdout, "k = %lld, %s %s %s: the wrong class's confidence %+.3f, ", (long long)r->k[i],
-                   psal_choice_name(r->choices[c]), psal_units_name(r->mistakes.units), off ? "off" : "disturbed",
-                   m[0].mean);
-        if (!one)
-            printf("%.1f %% of %zu mistakes become right.\n", 100 * m[2].mean, r->mistakes.subject_count);
-        else if (m[2].mean > 0 && m[2].mean < 1)
-            printf("right in %.0f %% of the draws.\n", 100 * m[2].mean);
-        else if (one->predicted == one->label)
-            psal_print(stdout, "and the image %s right.\n", m[2].mean > 0 ? "stays" : "is no longer");
+    for (int c = 0; c < r->prune.choice_count && c < 2; c++) print_result(r, c, i);
+    if (best > 0 && !right) {
+        const psal_mean *m = mean_of(r, best, best_k(r, best)), *first = mean_of(r, 0, i);
+        psal_print(stdout, "%s did more than %s", psal_choice_name(r->choices[best]), psal_choice_name(r->choices[0]));
+        if (m[2].mean > first[2].mean)
+            printf(", by %.1f %%: ", 100 * (m[2].mean - first[2].mean));
+        else if (m[2].mean > 0)
+            printf(", as many with fewer: ");
         else
-            psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
+            printf(", by %.3f: ", first[0].mean - m[0].mean);
+        print_result(r, best, best_k(r, best));
     }
     for (int c = 0; c < r->prune.choice_count && c < 2 && r->prune.right_count; c++) {
         const psal_mean *m = r->means + (c * r->prune.k_count + i) * COLUMNS;
@@ -332,11 +365,9 @@ static psal_status draw(const run *r, psal_error *err) {
 
 /* What can be told before the mistakes are known. */
 static psal_status check_save(const run *r, psal_error *err) {
-    size_t k_count;
-    const int64_t *k = psal_options_ints(r->options, "k", &k_count);
-    bool several = r->prune.choice_count != 1;
-    for (size_t i = 1; i < k_count; i++) several |= r->choices[0] != PSAL_CHOICE_ALL && k[i] != k[0];
-    if (!psal_options_has(r->options, "save") || !several) return PSAL_OK;
+    if (!psal_options_has(r->options, "save") ||
+        psal_choices_one_edit(r->options, r->choices, r->prune.choice_count, false))
+        return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
 }
 

@@ -8,6 +8,7 @@ and no file left.
 Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
 import csv
 import json
+import re
 import shutil
 import struct
 import sys
@@ -56,7 +57,7 @@ def test_refusals():
     refuse(("not finite",), "psal-finetune", "--relative", "1e6", *step)  # what the step gives is no network any more
     refuse(("one of --rate and --relative",), "psal-finetune", "--relative", "0.1", "--rate", "0.1", *step)
     refuse(("--until-correct",), "psal-finetune", "--until-correct", "--steps", "2", *step)
-    refuse(("nothing was saved",), "psal-finetune", "--until-correct", "-k", "2", "-c", "least", "--save", out / "x.safetensors")
+    refuse(("nothing was saved: try --k 20 --relative 0.3",), "psal-finetune", "--until-correct", "-k", "2", "-c", "least", "--save", out / "x.safetensors")
     refuse(("--sample 4000", "8 mistakes"), "psal-finetune", "--data", samples / "labels.csv", "--sample", "4000", "--quiet")
     refuse(("one sample",), "psal-finetune", "--data", samples / "labels.csv", "--quiet", *step)
 
@@ -173,6 +174,23 @@ def test_rows():
     refuse(("--layers layer9", "no convolution or linear layer"), *neighbors[:-2], "-w", network, "--query", 0, "--layers", "layer9")
 
 
+def test_findings():
+    """The last sentences say what did best, and what to try next"""
+    shirt = ("-w", weights / "fashion_densenet121.safetensors", "-i", samples / "shirt_called_bag.png", "-l", "shirt", "--quiet")
+    said = run("psal-prune", *shirt, "-k", "5,200", "-c", "salient,random,naive").stdout
+    rows = {(line.split()[0], line.split()[1]): line.split() for line in said.splitlines() if line.startswith(("salient", "naive"))}
+    salient, naive = (min(float(rows[choice, k][2]) for k in ("5", "200")) for choice in ("salient", "naive"))
+    better = re.search(r"^naive did more than salient, by (0\.\d+): k = 200, naive filters off: the wrong", said, re.M)
+    check("naive ones did more", better and naive < salient and abs(float(better[1]) - (salient - naive)) < 0.0016, said)
+    check("salient ones did most", "did more" not in run("psal-prune", "-k", "1,5", "--quiet").stdout)
+    correct = run("psal-finetune", "-k", "1", "-c", "salient", "--quiet").stdout
+    check("another try", correct.splitlines()[-1] == "To correct it, try --until-correct.", correct)
+    search = run("psal-finetune", "-k", "2", "-c", "least", "--until-correct", "--quiet").stdout
+    check("a larger search", search.splitlines()[-1] == "To correct it, try --k 20 --relative 0.3.", search)
+    all_of_them = run("psal-finetune", "-c", "all", "--until-correct", "--relative", "1e-9", "--quiet").stdout
+    check("there are no more filters", all_of_them.splitlines()[-1] == "To correct it, try --relative 3e-09.", all_of_them)
+
+
 def test_right_sample():
     for program in ("psal-prune", "psal-finetune"):
         done = run(program, "--image-path", bag, "-l", "Sandal", "-k", "3", "-c", "salient")
@@ -273,7 +291,7 @@ def test_photo_and_data_set():
         check(f"{program}: what breaks", [row["right_broken"] for row in by_hand["rows"]]
               == [row["right_broken"] for row in beside["rows"]], (by_hand, beside))
         said = run(*words[:-2], *image, *data, "-c", "salient").stdout
-        check(f"{program}: says it", str(bag) in said and "of 12 right" in said.splitlines()[-1], said)
+        check(f"{program}: says it", str(bag) in said and "of 12 right" in said, said)
         refuse(("--state", "--image-path"), program, *image, *data, "--state", out / "s.st")
     check("psal-finetune: neighbours", beside["neighbors"] == 5 and beside["mistakes"] == 8
           and all(row["neighbors_corrected"] is not None for row in beside["rows"]), beside)
@@ -402,5 +420,5 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
+    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_findings, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
                         test_samples, test_photo_and_data_set, test_store, test_group, test_saved), scratch))

@@ -43,6 +43,8 @@ COMBINATIONS = (
     ("psal-finetune", ("-i", bag, "-l", "8", "--until-correct", "--rate", "1"), "--until-correct"),
     ("psal-finetune", ("-i", bag, "-l", "8", "--figure", scratch / "a.gif"), "a.gif"),
     ("psal-finetune", ("-i", bag), "--image-target-label"),
+    ("psal-finetune", ("-i", bag, "-l", "8", "--save", scratch / "a.st"), "--save"),
+    ("psal-finetune", ("-d", TABLE, "--until-correct", "--save-delta", scratch / "a.st"), "--save"),
     ("psal-check", ("ablate", "-i", bag, "-l", "8", "--percent", "5"), "--percent"),
     ("psal-check", ("mask", "-i", bag, "-l", "8", "--filters", "5"), "--filters"),
     ("psal-check", ("ablate", "-i", bag, "-l", "8", "--figure", scratch / "a.gif"), "a.gif"),
