@@ -166,12 +166,28 @@ echo 'import time; time.sleep(600)' >"$project/tests/parity/test_two.py"
 PSAL_PARITY_SECONDS=1 run 1 "87 passed, 1 failed, 2 skipped" --all
 check "does not say so" grep -q 'more than 1 seconds' "$work/out"
 
-case="SIGTERM during a comparison"
+case="two comparisons side by side" # each waits for the other one
+for pair in "two three" "three two"; do
+    read -r own other <<<"$pair"
+    cat >"$project/tests/parity/test_$own.py" <<EOF
+import pathlib, time
+pathlib.Path("$work/$own").touch()
+while not pathlib.Path("$work/$other").exists():
+    time.sleep(0.1)
+print("$own has seen $other")
+print("4 passed, 0 failed")
+EOF
+done
+PSAL_PARITY_SECONDS=60 run 0 "95 passed, 0 failed, 2 skipped" --all
+check "does not show what they say" [ "$(grep -c '^t.* has seen t' "$work/out")" = 2 ]
+
+case="SIGTERM during two comparisons"
+for name in two three; do echo 'import time; time.sleep(600)' >"$project/tests/parity/test_$name.py"; done
 : >"$work/out" # what the run before wrote must not be taken for this one's
 "$project/tests/run" --no-install --build "$work/builds" --all >"$work/out" 2>&1 &
 pid=$!
 for _ in $(seq 6000); do
-    grep -q 'parity/test_two$' "$work/out" && break
+    grep -q 'parity/test_one: 5 passed' "$work/out" && grep -q 'parity/test_two$' "$work/out" && break
     sleep 0.1
 done
 sleep 0.5
@@ -187,7 +203,7 @@ comparison_gone() { # within ten seconds
     return 1
 }
 check "the comparison lives on" comparison_gone
-rm "$project/tests/parity/test_two.py"
+rm "$project"/tests/parity/test_{two,three}.py
 
 case="no comparisons at all"
 rm "$project"/tests/parity/test_*.py
