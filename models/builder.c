@@ -99,25 +99,29 @@ static void set_layer(net *n, const char *name) {
 
 /* ---- the list ---- */
 
-int net_list(net *n, const char *name, psal_shape shape, bool is_buffer) {
-    if (n->error.status != PSAL_OK) return -1;
-    if (n->count == n->capacity) {
-        int capacity = n->capacity ? n->capacity * 2 : 256;
-        net_tensor *grown = reallocarray(n->tensors, (size_t)capacity, sizeof *grown);
-        if (!grown) {
-            net_fail(n, PSAL_ERR_MEMORY, "out of memory");
-            return -1;
-        }
-        n->tensors = grown;
-        n->capacity = capacity;
-    }
-    char *copy = strdup(name);
-    if (!copy) {
+/* Whether there is room for one more. */
+static bool grow(net *n) {
+    if (n->count < n->capacity) return true;
+    int capacity = n->capacity ? n->capacity * 2 : 256;
+    net_tensor *grown = reallocarray(n->tensors, (size_t)capacity, sizeof *grown);
+    if (!grown) return false;
+    n->tensors = grown;
+    n->capacity = capacity;
+    return true;
+}
+
+/* Takes the name, which is NULL when there was no memory for it. */
+static int append(net *n, char *name, psal_shape shape, bool is_buffer) {
+    if (!name || !grow(n))
         net_fail(n, PSAL_ERR_MEMORY, "out of memory");
+    else if (n->sought && n->detached == 0 && !psal_tensor_map_get(n->sought, name))
+        n->stopped = true;
+    if (n->error.status != PSAL_OK || n->stopped) {
+        free(name);
         return -1;
     }
     net_tensor *tensor = &n->tensors[n->count];
-    *tensor = (net_tensor){.name = copy,
+    *tensor = (net_tensor){.name = name,
                            .shape = shape,
                            .is_buffer = is_buffer,
                            .in_graph = n->detached == 0,
@@ -131,16 +135,23 @@ int net_list(net *n, const char *name, psal_shape shape, bool is_buffer) {
     return n->count++;
 }
 
+int net_list(net *n, const char *name, psal_shape shape, bool is_buffer) {
+    return n->error.status == PSAL_OK && !n->stopped ? append(n, strdup(name), shape, is_buffer) : -1;
+}
+
+/* SCOPE.layer.part, to be freed. By hand, as recognising a network makes some ten thousand names. */
+static char *full_name(const net *n, const char *layer, const char *part) {
+    char *name = malloc(strlen(n->scope) + strlen(layer) + (part ? 1 + strlen(part) : 0) + 1);
+    if (!name) return NULL;
+    char *end = stpcpy(stpcpy(name, n->scope), layer);
+    if (part) stpcpy(stpcpy(end, "."), part);
+    return name;
+}
+
 /* Append SCOPE.layer.part (SCOPE.layer where there is no part); its list index, or -1 after an error. */
 static int list(net *n, const char *layer, const char *part, psal_shape shape, bool is_buffer, int published) {
-    char *name;
-    if (n->error.status != PSAL_OK) return -1;
-    if (asprintf(&name, "%s%s%s%s", n->scope, layer, part ? "." : "", part ? part : "") < 0) {
-        net_fail(n, PSAL_ERR_MEMORY, "out of memory");
-        return -1;
-    }
-    const int index = net_list(n, name, shape, is_buffer);
-    free(name);
+    if (n->error.status != PSAL_OK || n->stopped) return -1;
+    const int index = append(n, full_name(n, layer, part), shape, is_buffer);
     if (index < 0) return -1;
     n->tensors[index].published = published * n->multiplier;
     n->tensors[index].in_eights = n->in_eights;

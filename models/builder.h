@@ -62,6 +62,8 @@ typedef struct net {
     bool in_parts;            /* make cuts */
     psal_network_part *parts; /* [part_count] made so far: with cuts, all but the last */
     int part_count;
+    const psal_tensor_map *sought; /* list no further than the first one in the graph that is not there; NULL: all */
+    bool stopped;                  /* there was one */
     char scope[128];
     int scope_length[8]; /* of the enclosing scopes */
     int depth;

@@ -43,12 +43,15 @@ bool net_fits(const net_candidate *c) {
     return c->list.error.status == PSAL_OK && c->missing == 0 && c->wrong == 0;
 }
 
-/* List the architecture at c->options and count. */
-static void judge(net_candidate *c, const psal_tensor_map *tensors) {
+/* List the architecture at c->options and count; unless it is to be `whole`, only as far as the first name that is
+ * missing. */
+static void judge(net_candidate *c, const psal_tensor_map *tensors, bool whole) {
     net_clear(&c->list);
     net_init(&c->list, NULL, &c->options);
+    if (!whole) c->list.sought = tensors;
     net_describe(&c->list, c->arch, PSAL_NO_NODE);
-    c->right = c->missing = c->wrong = 0;
+    c->right = c->wrong = 0;
+    c->missing = c->list.stopped;
     c->first_missing = c->first_wrong = -1;
     for (int i = 0; i < c->list.count; i++) {
         const net_tensor *expected = &c->list.tensors[i];
@@ -121,9 +124,17 @@ static double likely_within(interval widths) {
     return (widths.low + widths.high) / 2;
 }
 
-/* Find the width at which `arch` fits; with `thorough`, else the one at which it comes closest. */
+/* Whether no width makes the candidate, which has few of its names there, better than the best one so far. */
+static bool is_hopeless(const net_candidate *c, const net_candidate *best) {
+    const int there = c->right + c->wrong;
+    return best && best->arch && c->list.error.status == PSAL_OK && there < c->missing &&
+           there - c->missing <= net_score(best);
+}
+
+/* Find the width at which `arch` fits; with `thorough`, else the one at which it comes closest, or 1 where it cannot
+ * come closer than `best`, which may be NULL. */
 static void try_arch(net_candidate *c, const net_arch *arch, const psal_tensor_map *tensors, double recorded_width,
-                     bool thorough) {
+                     bool thorough, const net_candidate *best) {
     const int classes = classes_of(tensors, arch->classifier, 1000);
     const psal_tensor *embedding = arch->positions ? psal_tensor_map_get(tensors, arch->positions) : NULL;
     const bool tells = embedding && embedding->shape.ndim == 3 && embedding->shape.dim[1] > 1 &&
@@ -134,13 +145,13 @@ static void try_arch(net_candidate *c, const net_arch *arch, const psal_tensor_m
                                      .num_classes = classes,
                                      .auxiliary_classes = classes_of(tensors, arch->auxiliary, classes),
                                      .positions = tells ? (int)embedding->shape.dim[1] : 0}};
-    judge(c, tensors);
+    judge(c, tensors, thorough);
     const int channels = channels_of(c, tensors);
     if (channels != c->options.channels) {
         c->options.channels = channels;
-        judge(c, tensors);
+        judge(c, tensors, thorough);
     }
-    if (net_fits(c) || is_unknown(c) || (c->missing > 0 && !thorough)) return;
+    if (net_fits(c) || is_unknown(c) || (c->missing > 0 && !thorough) || is_hopeless(c, best)) return;
 
     interval from_first = common_widths(&c->list, tensors, 0);
     interval from_middle = common_widths(&c->list, tensors, 0.5);
@@ -150,7 +161,7 @@ static void try_arch(net_candidate *c, const net_arch *arch, const psal_tensor_m
         if (!(widths[i] > 0 && widths[i] <= NET_MAX_WIDTH) || widths[i] == c->options.width) continue;
         net_candidate other = {.arch = arch, .options = c->options};
         other.options.width = widths[i];
-        judge(&other, tensors);
+        judge(&other, tensors, true);
         net_candidate worse = other;
         if (is_unknown(&other) ||
             (other.list.error.status == PSAL_OK && (net_fits(&other) || net_score(&other) > net_score(c)))) {
@@ -180,14 +191,14 @@ static void try_each(net_candidate *best, const psal_tensor_map *tensors, double
     *best = (net_candidate){0};
     const net_arch *first = preferred ? net_arch_find(preferred) : NULL;
     if (first) {
-        try_arch(best, first, tensors, recorded_width, thorough);
+        try_arch(best, first, tensors, recorded_width, thorough, NULL);
         if (is_perfect(best, tensors) || is_unknown(best)) return;
     }
     for (int i = 0; i < net_arch_count(); i++) {
         net_candidate c;
         const net_arch *arch = net_arch_at(i);
         if (arch == first) continue;
-        try_arch(&c, arch, tensors, recorded_width, thorough);
+        try_arch(&c, arch, tensors, recorded_width, thorough, best);
         bool better = !best->arch || is_unknown(&c) || net_fits(&c) > net_fits(best) ||
                       (net_fits(&c) == net_fits(best) && (net_score(&c) > net_score(best) || is_plainer(&c, best)));
         net_candidate worse = better ? *best : c;
@@ -224,7 +235,7 @@ psal_status net_recognise(const psal_tensor_map *tensors, const psal_model_optio
     if (wanted->arch && *wanted->arch) {
         const net_arch *arch = net_arch_find(wanted->arch);
         if (!arch) return unknown_arch(wanted->arch, err);
-        try_arch(best, arch, tensors, recorded_width, true);
+        try_arch(best, arch, tensors, recorded_width, true, NULL);
     } else {
         try_all(best, tensors, recorded_width, psal_tensor_map_meta(tensors, "psal.arch"));
     }
