@@ -42,7 +42,8 @@ typedef struct psal_edit_report {
     char *record, line[512];   /* of the computation, and what pictures say of it */
 } psal_edit_report;
 
-/* What to try where the search found nothing: "--k 1000 --relative 0.3", more filters, if there are, and larger steps. */
+/* What to try where the search found nothing: "--k 1000 --relative 0.3", more filters, if there are, and larger
+ * steps. */
 const char *psal_edit_report_further(const psal_edit_report *report, char text[96]);
 
 /* Print the table or the JSON, write --csv, --samples and --figure. */

@@ -64,8 +64,8 @@ psal_status psal_mistakes_state_open(psal_mistakes_state *state, const psal_mist
                                      const char *const *settings, double *values, size_t columns, psal_error *err);
 /* Whether all of its subjects are done. */
 bool psal_mistakes_state_finished(const psal_mistakes_state *state);
-/* psal_mistakes_each for those that are not done, nor left out, saved as it goes on. The first signal stops it with what
- * it has done kept. */
+/* psal_mistakes_each for those that are not done, nor left out, saved as it goes on. The first signal stops it with
+ * what it has done kept. */
 psal_status psal_mistakes_state_run(psal_mistakes_state *state, const psal_mistakes_steps *steps,
                                     psal_mistakes_work work, void *data, psal_error *err);
 /* After the work of a part, which has no tables: what was done, on standard output. */

@@ -175,7 +175,8 @@ static const psal_mean *mean_of(const run *r, int choice, int k) {
     return r->means + (choice * r->prune.k_count + k) * COLUMNS;
 }
 
-/* The fewest filters of a choice that correct most; where none correct any, those that take most from the wrong class. */
+/* The fewest filters of a choice that correct most; where none correct any, those that take most from the wrong
+ * class. */
 static int best_k(const run *r, int choice) {
     int best = 0;
     for (int i = 1; i < r->prune.k_count; i++) {

@@ -7,8 +7,8 @@
 #include "engine/error.h"
 #include "tools/skipped.h"
 
-/* summary.csv in `folder`: a row for each of `results` (an array of psal_explanation_json), then one for each image that
- * was skipped. record: of what was computed, for the first row. */
+/* summary.csv in `folder`: a row for each of `results` (an array of psal_explanation_json), then one for each image
+ * that was skipped. record: of what was computed, for the first row. */
 psal_status psal_run_summary_write(const char *folder, const json_t *results, const psal_skipped *skipped,
                                    const char *record, psal_error *err);
 
