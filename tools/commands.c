@@ -12,6 +12,7 @@ const psal_subcommand psal_commands[] = {
     {"finetune", NULL, "correct a mistake by changing a few filters"},
     {"check", NULL, "test an explanation by experiments that could refute it"},
     {"convert", NULL, "turn any checkpoint into a file that needs no options"},
+    {"doctor", NULL, "whether psal works on this machine, and what it finds there"},
     {"fetch", NULL, "download the weights of public networks"},
     {0}};
 

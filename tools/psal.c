@@ -23,6 +23,7 @@ static const psal_program program = {
     .options = no_options,
     .makes_project = true, /* it reads none */
     .epilogue = "Examples:\n"
+                "  psal doctor            whether psal works on this machine\n"
                 "  psal run               a mistake of psal's own small network\n"
                 "  psal help run          the options of psal run\n"};
 

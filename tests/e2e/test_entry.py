@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""psal, the one entry point: psal NAME ... is psal-NAME ..., in everything that can be seen of it.
+"""psal, the one entry point: psal NAME ... is psal-NAME ..., in everything that can be seen of it; and psal doctor.
 
     test_entry.py PROGRAMS SOURCES"""
 import json
 import os
+import re
 import shutil
+import struct
 import sys
 
 from checks import check, run_tests
-from programs import coat, run, run_text, scratch, tools
+from programs import coat, network, run, run_text, scratch, tools, weights
 
 
 def without_seconds(text):
@@ -33,7 +35,7 @@ def test_every_program_is_listed_and_starts():
     check("psal help", text.returncode == 0 and "\nCommands:\n" in text.stdout, text.stderr)
     check("psal --help", run_text("psal", "--help").stdout == text.stdout)
     programs = [path.name for path in tools.glob("psal-*") if path.is_file() and os.access(path, os.X_OK)]
-    check("programs", len(programs) >= 8, programs)
+    check("programs", len(programs) >= 9, programs)
     for name in programs:
         command = name.removeprefix("psal-")
         check(f"psal help lists {command}", f"\n  {command} " in text.stdout)
@@ -77,5 +79,42 @@ def test_output_that_does_not_arrive():
         check(f"psal {arguments} > /dev/full", result.returncode == 1 and b"standard output: cannot be written" in result.stderr, result)
 
 
+
+def test_doctor():
+    result = run_text("psal", "doctor")
+    check("psal doctor", result.returncode == 0 and not result.stderr, result.stderr)
+    for row in ("psal", "processor", "instructions", "kernels", "OpenBLAS", "libraries", "threads", "box", "cache", "memory", "self-test"):
+        check(f"psal doctor: {row}", re.search(rf"^{row} {{2,}}\S", result.stdout, re.M), result.stdout)
+    used = re.search(r"^instructions +(.*); used: (\w+)$", result.stdout, re.M)
+    check("the box", f"{weights}: " in result.stdout, result.stdout)
+    for processor in used[1].split(", "):
+        tested = run_text("psal-doctor", "--processor", processor)
+        check(f"--processor {processor}", tested.returncode == 0 and f"; used: {processor}\n" in tested.stdout and
+              "\nself-test     passed in " in tested.stdout, tested.stderr)
+    missing = next(name for name in ("neon", "avx2") if name not in used[1])
+    refused = run_text("psal-doctor", "--processor", missing)
+    check(f"--processor {missing}", refused.returncode == 1 and "this machine does not have it; the best that it has is" in refused.stderr
+          and refused.stdout == "", refused)
+    bare = run_text("psal-doctor", HOME="", XDG_CACHE_HOME="")
+    check("without a cache", bare.returncode == 0 and "\ncache         none" in bare.stdout, bare)
+
+
+def test_doctor_finds_another_network():
+    """One bias is larger by 0.5, as if something were computed wrongly"""
+    box = scratch / "box"
+    box.mkdir()
+    data = bytearray(network.read_bytes())
+    length = struct.unpack("<Q", data[:8])[0]
+    bias = json.loads(data[8:8 + length])["fc.bias"]
+    at, kind = 8 + length + bias["data_offsets"][0], {"F16": "<e", "F32": "<f"}[bias["dtype"]]
+    struct.pack_into(kind, data, at, struct.unpack_from(kind, data, at)[0] + 0.5)
+    (box / network.name).write_bytes(data)
+    result = run_text("psal-doctor", PSAL_BOX=str(box))
+    check("another network", result.returncode == 1 and re.fullmatch(
+        rf"psal-doctor: the self-test fails: logit 0 of {box}/{network.name} is 1\.14\d+ here, and 0\.645009 elsewhere\n", result.stderr),
+          result.stderr)
+    check("nothing passed", "self-test" not in result.stdout, result.stdout)
+
+
 sys.exit(run_tests([test_commands_are_the_programs, test_every_program_is_listed_and_starts, test_wrong_commands,
-                    test_a_program_that_is_not_there, test_output_that_does_not_arrive], scratch))
+                    test_a_program_that_is_not_there, test_output_that_does_not_arrive, test_doctor, test_doctor_finds_another_network], scratch))
