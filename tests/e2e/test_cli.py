@@ -5,6 +5,7 @@ gives, and that everything wrong with its input is one line on standard error, a
     tests/e2e/test_cli.py PSAL-RUN SOURCE-DIR
 
 Needs nothing beside Python. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import csv
 import json
 import os
 import pathlib
@@ -201,6 +202,40 @@ def test_compare_random():
         check(f"k {k}", f"agree by {agreement:.2f}: this map {says} " in said, (agreement, said))
     done = run(*common, "--json")
     check("nothing to compare", json.loads(done.stdout)["map_agreement"] is None and not (out / "input_saliency_random.png").exists())
+
+
+def test_look():
+    """The crops of a list: a figure and a table, the same for any number of threads, gone with the next run; bad images by name"""
+    out, listing, bad = scratch / "look", samples / "labels.csv", scratch / "look.csv"
+    base = ["-w", network, "-i", bag, "-l", "bag", "--out", out, "--quiet"]
+    tables = []
+    for threads in (1, 3):
+        done = run(*base, "--look", 2, "--data", listing, "--threads", threads)
+        check(f"look with {threads} threads", done.returncode == 0 and b"among 20 images" in done.stdout, done.stderr)
+        tables.append((out / "look.csv").read_text())
+    rows = list(csv.DictReader(tables[0].splitlines()))
+    check("the same table", tables[0] == tables[1] and (out / "look.png").stat().st_size > 1000)
+    check("two filters, two ends, this image and six others", [row["place"] for row in rows] == [str(i) for i in range(7)] * 4)
+    check("this image", {row["image"] for row in rows if row["place"] == "0"} == {str(bag)})
+    for first in range(0, len(rows), 7):
+        sign = 1 if rows[first]["end"] == "largest" else -1
+        values = [sign * float(row["activation"]) for row in rows[first + 1:first + 7]]
+        check("in order, inside of the image", values == sorted(values, reverse=True)
+              and all(int(row["left"]) + int(row["width"]) <= 32 and int(row["top"]) + int(row["height"]) <= 32
+                      for row in rows[first:first + 7]), values)
+    run(*base)
+    check("gone", not (out / "look.csv").exists() and not (out / "look.png").exists())
+    junk = write("junk.png", b"no image")
+    bad.write_text("path,label\n" + "".join(f"{samples}/{line}\n" for line in listing.read_text().splitlines()[1:4]) + f"{junk},0\n")
+    done = run(*base, "--look", 1, "--data", bad, "--skip-bad", "--json")
+    look = json.loads(done.stdout)["look"]
+    check("--skip-bad", done.returncode == 3 and look["looked_at"] == 3 and [image["image"] for image in look["skipped"]] == [str(junk)]
+          and len(look["filters"][0]["largest"]) == 3, done.stderr)
+    for name, arguments, word in (("without --skip-bad", ["--data", bad], "--skip-bad"), ("without data", [], "--data"),
+                                  ("of rows", ["--data", listing, "--aggregation", "row", "--mode", "naive"], "--aggregation row"),
+                                  ("of more than the table", ["--data", listing, "--top", 0], "--top 1"),
+                                  ("of several", ["--data", listing, "-i", bag], "one image")):
+        refused(f"look {name}", *base[:-3], "--look", 1, *arguments, words=[word])
 
 
 def test_processors():
@@ -559,5 +594,5 @@ def test_writing():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_default, test_command_line, test_compare_random, test_processors, test_many, test_images, test_checkpoints, test_left_over,
+    sys.exit(run_tests((test_default, test_command_line, test_compare_random, test_look, test_processors, test_many, test_images, test_checkpoints, test_left_over,
                         test_recorded_names, test_weights_key, test_arguments, test_waiting, test_statistics, test_writing), scratch))
