@@ -36,9 +36,12 @@ import test_run
 SMALL = ("resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf")
 ALL = torchvision.models.list_models(module=torchvision.models)
 # The largest members of the families run thinner (networks.py), with all of their layers: by the beginnings of their names.
-WIDTHS = {"alexnet": 0.5, "vgg": 0.25, "wide_resnet": 0.5, "resnext101": 0.5, "regnet_x_32gf": 0.5, "regnet_y_16gf": 0.5,
-          "regnet_y_32gf": 0.5, "regnet_y_128gf": 0.25, "efficientnet_b7": 0.5, "efficientnet_v2_l": 0.5, "convnext_base": 0.5,
-          "convnext_large": 0.5, "vit_b": 0.5, "vit_l": 0.25, "vit_h": 0.25, "swin": 0.5, "maxvit": 0.5}
+WIDTHS = {"alexnet": 0.5, "vgg": 0.25, "resnet101": 0.5, "resnet152": 0.5, "wide_resnet": 0.25, "resnext101": 0.5,
+          "densenet1": 0.5, "densenet2": 0.5, "regnet_x_8gf": 0.5, "regnet_x_16gf": 0.5, "regnet_x_32gf": 0.25,
+          "regnet_y_8gf": 0.5, "regnet_y_16gf": 0.5, "regnet_y_32gf": 0.25, "regnet_y_128gf": 0.25, "efficientnet_b3": 0.5,
+          "efficientnet_b4": 0.5, "efficientnet_b5": 0.5, "efficientnet_b6": 0.5, "efficientnet_b7": 0.25,
+          "efficientnet_v2_s": 0.5, "efficientnet_v2": 0.25, "convnext_small": 0.5, "convnext": 0.25, "vit_b": 0.5, "vit_l": 0.25,
+          "vit_h": 0.25, "swin": 0.5, "maxvit": 0.5}
 # Sides of the images, where 64 will not do: positions or windows are fixed, or adaptive pooling to 7x7 (or 6x6) can be exported
 # only where the features have that size. Swin's windows are padded at 64; SwinV2 has NaN there, in PyTorch too.
 SIDES = {"alexnet": 224, "vgg": 224, "vit_h": 56, "vit_b_32": 128, "vit_l_32": 128, "maxvit": 224, "inception": 139,
