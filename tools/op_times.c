@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/kernels/gemm.h"
 #include "tools/print.h"
 
 static int by_seconds(const void *a, const void *b) {
@@ -70,6 +71,7 @@ void psal_print_op_times(FILE *out, const psal_workspace *workspace) {
                    layers[i].algorithm ? layers[i].algorithm : "", layers[i].layer,
                    psal_shape_format(&layers[i].shape, shape, sizeof shape));
     }
+    psal_print(out, "\nmatrix products: OpenBLAS's kernels for %s\n", psal_gemm_kernels());
 done:
     free(layers);
     free(sums);

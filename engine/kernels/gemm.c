@@ -36,3 +36,7 @@ void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
           (blasint)n, (blasint)k, 1, a, (blasint)lda, b, (blasint)ldb, accumulate ? 1 : 0, c, (blasint)ldc);
     omp_set_num_threads(threads);
 }
+
+const char *psal_gemm_kernels(void) {
+    return openblas_get_corename();
+}

@@ -16,4 +16,8 @@
 void psal_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const psal_real *a, size_t lda,
                const psal_real *b, size_t ldb, bool accumulate, psal_real *c, size_t ldc);
 
+/* The processor that BLAS took its kernels for: "SkylakeX", say. It does not know processors newer than itself, and for
+ * these may choose slow ones ("Prescott"). */
+const char *psal_gemm_kernels(void);
+
 #endif

@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -159,6 +160,9 @@ def test_command_line():
     for option, word in (("--help", b"--image-path"), ("--version", b"psal-run")):
         done = run(option)
         check(option, done.returncode == 0 and word in done.stdout and not done.stderr, done.stderr.decode())
+    check("--version says with which instructions it computes", re.fullmatch(
+        rb"psal-run \S+\nconvolutions: instructions of (portable|avx2|avx512|amx|neon); matrix products: OpenBLAS's kernels for \w+\n",
+        done.stdout), done.stdout.decode())
 
 
 def pixel_ranks(path):
