@@ -41,20 +41,18 @@ psal_plan *psal_plan_new(const psal_graph *graph, const psal_plan_options *optio
     plan->made = malloc(((size_t)psal_graph_node_count(graph) + 1) * sizeof *plan->made);
     if (!plan->made) goto out_of_memory;
     if (!(plan->graph = psal_graph_rewrite(graph, options, plan->made, err))) goto failed;
-    size_t nodes = (size_t)psal_graph_node_count(plan->graph), inputs = 0;
-    for (psal_node n = 0; n < (int)nodes; n++) inputs += (size_t)psal_graph_node(plan->graph, n)->input_count;
+    const size_t nodes = (size_t)psal_graph_node_count(plan->graph);
     plan->nodes = (int)nodes;
     plan->threads = options->threads > 1 ? options->threads : 1;
     plan->stages = options->stages;
     plan->few_runs = options->few_runs;
     plan->lean = options->lean;
     plan->conv = options->conv;
-    plan->steps = malloc((nodes + inputs + 1) * sizeof *plan->steps); /* recomputed nodes: one step for each reader */
     plan->stage_of = malloc((nodes + 1) * sizeof *plan->stage_of);
     plan->is_output = calloc(nodes + 1, sizeof *plan->is_output);
     plan->offset = malloc((nodes + 1) * sizeof *plan->offset);
     plan->bound = calloc(nodes + 1, sizeof *plan->bound);
-    if (!plan->steps || !plan->stage_of || !plan->is_output || !plan->offset || !plan->bound) goto out_of_memory;
+    if (!plan->stage_of || !plan->is_output || !plan->offset || !plan->bound) goto out_of_memory;
     if (psal_plan_schedule(plan, options, err) != PSAL_OK) goto failed;
     psal_plan_gather_passes(plan);
     if (prepare_steps(plan, err) != PSAL_OK) goto failed;

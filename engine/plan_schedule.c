@@ -11,8 +11,9 @@
  * In the order of the graph, dw1 and dw2 would be in memory together, and dw1 until stage 1 has run.
  *
  * Spread values are recomputed. A large value that is computed quickly from a small one is not kept between its
- * readers: it is computed before each reader, or once for two readers that follow each other. In a lean plan the same
- * holds for pooled values, whose operands are kept anyway.
+ * readers: it is computed before each reader, or once for two readers that follow each other. So are multiples and
+ * shifted values (2 x, 1 - x), of which x is kept instead. In a lean plan the same holds for pooled values, whose
+ * operands are kept anyway.
  *
  *     graph:      s = spread(v)    a = conv(x, s)    b = conv(y, s)    c = relu(b)    d = conv(c, s)
  *     runs:       s    a    b    c    s    d */
@@ -50,11 +51,17 @@ typedef struct schedule {
 
 /* Whether `n` is recomputed for its readers (see above) */
 static bool is_recomputed(const psal_plan *plan, psal_node n) {
+    enum { TIMES = 8 }; /* what an expanded value is larger than its operand, at least */
+    const psal_node_record *node = psal_graph_node(plan->graph, n);
     if (plan->is_output[n]) return false;
-    switch (psal_graph_node(plan->graph, n)->op) {
+    switch (node->op) {
     case PSAL_OP_GROUP_SPREAD:
     case PSAL_OP_GROUP_TERNARY_SPREAD:
+    case PSAL_OP_SCALE:
+    case PSAL_OP_SHIFT:
         return true;
+    case PSAL_OP_EXPAND:
+        return TIMES * psal_plan_bytes(psal_graph_node(plan->graph, node->inputs[0])) <= psal_plan_bytes(node);
     case PSAL_OP_POOL_GATHER:
     case PSAL_OP_AVG_POOL2D:
         return plan->lean;
@@ -125,11 +132,28 @@ static void run_step(schedule *s, psal_node n, int stage) {
     }
 }
 
+/* How many steps there can be: each node that runs, and for each of its operands that are recomputed that one's steps.
+ * `of`: room for a number per node. */
+static size_t most_steps(const psal_plan *plan, size_t *of) {
+    size_t all = 0;
+    for (psal_node n = 0; n < plan->nodes; n++) {
+        const psal_node_record *node = psal_graph_node(plan->graph, n);
+        of[n] = 1;
+        for (int i = 0; i < node->input_count; i++)
+            if (is_recomputed(plan, node->inputs[i])) of[n] += of[node->inputs[i]];
+        if (plan->stage_of[n] >= 0 && !is_recomputed(plan, n)) all += of[n];
+    }
+    return all;
+}
+
 static psal_status order_steps(psal_plan *plan, psal_error *err) {
-    schedule s = {.plan = plan, .done = calloc((size_t)plan->nodes + 1, sizeof *s.done)};
-    bool *runs = calloc((size_t)plan->nodes + 1, sizeof *runs);
+    const size_t nodes = (size_t)plan->nodes + 1;
+    schedule s = {.plan = plan, .done = calloc(nodes, sizeof *s.done)};
+    bool *runs = calloc(nodes, sizeof *runs);
+    size_t *steps_of = malloc(nodes * sizeof *steps_of);
     psal_status status = PSAL_ERR_MEMORY;
-    if (!s.done || !runs) {
+    if (steps_of) plan->steps = malloc((most_steps(plan, steps_of) + 1) * sizeof *plan->steps);
+    if (!s.done || !runs || !plan->steps) {
         psal_fail(err, status, "out of memory for a plan of %d nodes", plan->nodes);
         goto done;
     }
@@ -145,6 +169,7 @@ done:
     psal_readers_free(&s.readers);
     free(s.done);
     free(runs);
+    free(steps_of);
     return status;
 }
 

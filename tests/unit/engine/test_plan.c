@@ -367,6 +367,48 @@ START_TEST(lean_plans_pool_again) {
 }
 END_TEST
 
+/* Multiples, shifted and repeated values are made again for later readers, one from the other too; where they are wanted
+ * as outputs they are kept. Both give the same bits. */
+START_TEST(cheap_values_are_made_again) {
+    enum { LAYERS = 6, ROWS = 4, COLUMNS = 1024, COUNT = ROWS * COLUMNS };
+    float image[COUNT], results[2];
+    const float factors[ROWS] = {0.5F, -1.5F, 2, -0.25F};
+    size_t memory[2];
+    for (int i = 0; i < COUNT; i++) image[i] = (float)((i * 37 + 11) % 101) / 50 - 1;
+    for (int kept = 0; kept < 2; kept++) {
+        psal_graph *g = psal_graph_new();
+        psal_node x = psal_input(g, "x", PSAL_SHAPE(ROWS, COLUMNS)), v = psal_input(g, "v", PSAL_SHAPE(ROWS, 1));
+        psal_node flipped[LAYERS], wide[LAYERS], outputs[1 + 2 * LAYERS], value = x;
+        for (int i = 0; i < LAYERS; i++) {
+            flipped[i] = psal_shift(g, psal_scale(g, value, -1), 1);
+            wide[i] = psal_expand(g, psal_scale(g, v, (psal_real)(i + 1)), PSAL_SHAPE(ROWS, COLUMNS));
+            value = psal_softmax(g, psal_mul(g, psal_mul(g, value, flipped[i]), wide[i]));
+            outputs[1 + 2 * i] = flipped[i];
+            outputs[2 + 2 * i] = wide[i];
+        }
+        for (int i = LAYERS - 1; i >= 0; i--)
+            value = psal_add(g, psal_mul(g, value, flipped[i]), psal_mul(g, value, wide[i]));
+        outputs[0] = psal_sum(g, value);
+        psal_plan_options options = {.outputs = {outputs}, .output_count = {kept ? 1 + 2 * LAYERS : 1}, .stages = 1};
+        psal_plan *plan = plan_of(g, &options);
+        ck_assert_int_eq(count_steps(plan, PSAL_OP_SHIFT), kept ? LAYERS : 2 * LAYERS);
+        ck_assert_int_ge(count_steps(plan, PSAL_OP_EXPAND), kept ? LAYERS : LAYERS + 1);
+        memory[kept] = psal_plan_memory(plan);
+        psal_workspace *ws = workspace_of(plan);
+        psal_workspace_set(ws, x, image, NULL);
+        psal_workspace_set(ws, v, factors, NULL);
+        run(ws, 0);
+        results[kept] = *psal_workspace_get(ws, outputs[0]);
+        psal_workspace_free(ws);
+        psal_plan_free(plan);
+        psal_graph_free(g);
+    }
+    ck_assert(memcmp(&results[0], &results[1], sizeof results[0]) == 0);
+    ck_assert_float_ne(results[0], 0);
+    ck_assert_uint_lt(memory[0] + LAYERS * COUNT * sizeof(float), memory[1]);
+}
+END_TEST
+
 /* A concatenation grows in place and a slice stays in the whole; a small part to be kept does not keep the whole. */
 START_TEST(parts_lie_in_the_whole) {
     enum { LAYERS = 6, PLANE_OF = 1024 };
@@ -479,6 +521,7 @@ int main(void) {
     tcase_add_test(tests, neighbours_share_a_spread_value);
     tcase_add_test(tests, scratch_lies_where_values_are_not);
     tcase_add_test(tests, lean_plans_pool_again);
+    tcase_add_test(tests, cheap_values_are_made_again);
     tcase_add_test(tests, examples_of_the_schedule);
     tcase_add_test(tests, example_of_a_pass);
     tcase_add_test(tests, example_of_the_layout);
