@@ -34,7 +34,7 @@ LOADING = "loading"
 ROWS = "rows"
 RANKINGS = "rankings"
 GROUP = "group"
-PHOTOS = 5
+PHOTOS = 3
 SAMPLES = (("bag_called_sandal", 8), ("coat_called_dress", 4))
 
 

@@ -319,13 +319,13 @@ def shark_case(psal, folder, weights):
     return defects, errors, single
 
 
-def photo_case(psal, folder, weights, rng):
-    """Ten images of the sample, k = 10"""
+def photo_case(psal, folder, weights, rng, count):
+    """`count` images of the sample, at most ten, k = 10"""
     model, metadata = reference.load_network(str(weights))
     stats, mean, std = oracle_statistics(folder)
     rows = [line.rsplit(",", 1) for line in (SHARED / "imagenet-sample" / "labels.csv").read_text().splitlines()[1:]]
     defects, worst = [], {}
-    for path, label in rng.sample(rows, 10):
+    for path, label in rng.sample(rows, 10)[:count]:
         image, label = SHARED / "imagenet-sample" / path, int(label)
         # As with the networks in the box: where the network is right and sure, the standardized profile is the statistics'
         # alone (s is nearly 0), boosting its largest entries hardly turns it, and the cosine's gradient is rounding errors.
@@ -385,7 +385,7 @@ def cases(psal, folder, rng, slow):
         if not slow and arch in ("resnet34", "resnet101"):
             listed.pop()  # their small images are enough; the seeds of what follows stay the same
         add_random("resnet", arch, classes[1], 97, 131, "torchvision;resize=none;crop=97x131")
-    add_random("vgg", "vgg19", 1000, 224, 224, "torchvision", (1, 10))
+    add_random("vgg", "vgg19", 1000, 224, 224, "torchvision", (1, 10) if slow else (10,))
     add_random("densenet", "densenet121", 1000, 224, 224, "torchvision", (10, 100))
     add_random("inception", "inception_v3", 1000, 224, 224, "torchvision", (10,))
     add_random("inception", "inception_v3", 1000, 299, 299, "torchvision;resize=342;crop=299", (10, 100), transform_input=True)
@@ -402,7 +402,8 @@ def cases(psal, folder, rng, slow):
     weights = real_weights()
     if weights and (SHARED / "oracle").is_dir():
         listed.append(("real resnet50", "real resnet50, the shark", lambda: shark_case(psal, folder, weights)))
-        listed.append(("real resnet50", "real resnet50, ten photos", lambda: photo_case(psal, folder, weights, rng)))
+        photos = 10 if slow else 4
+        listed.append(("real resnet50", f"real resnet50, {photos} photos", lambda: photo_case(psal, folder, weights, rng, photos)))
     else:
         print("SKIPPED real resnet50: its weights or ../shared/oracle are not here")
     for arch in BOX + ("resnet50/full",):

@@ -91,7 +91,9 @@ typedef struct truth {
     double *y, *dx, *dw;
 } truth;
 
-static truth naive(const shape *s, const float *x, const float *w, const float *dy) {
+/* The sanitizers are to look at what is tested; these loops take four times as long with them. */
+__attribute__((no_sanitize("address", "undefined"))) static truth naive(const shape *s, const float *x, const float *w,
+                                                                        const float *dy) {
     sizes size = sizes_of(s);
     truth t = {calloc(size.y, sizeof(double)), calloc(size.x, sizeof(double)), calloc(size.w, sizeof(double))};
     const int inputs = s->in_channels / s->groups, outputs = s->out_channels / s->groups;
