@@ -73,7 +73,7 @@ static psal_status add_all(const psal_profile_space *space, const int64_t *sampl
         bool finite = true;
         for (int64_t j = 0; j < space->width; j++) finite = finite && isfinite(scores[j]);
         if (!finite) {
-            status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", samples[i]);
+            status = psal_profile_space_refuse(space->similarity, samples[i], err);
             break;
         }
         psal_welford_add(all, scores);

@@ -238,10 +238,7 @@ static psal_status run_batch(const search *s, const int64_t *samples, int64_t co
     int64_t bad = status == PSAL_OK ? fill_queries(s, &b) : -2;
     if (source->release) source->release(source->context, 0, source->samples);
     if (status == PSAL_OK && bad == -2) bad = compare_all(s, &b);
-    if (bad == -1)
-        status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile to compare with is not finite");
-    else if (bad >= 0)
-        status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+    if (bad >= -1) status = psal_profile_space_refuse(s->space.similarity, bad, err);
     for (int64_t q = 0; q < count && status == PSAL_OK; q++) {
         status = refine(s, &b, q, neighbors + q * s->options->top, &certain[q]);
         if (status != PSAL_OK)

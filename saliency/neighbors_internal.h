@@ -29,6 +29,8 @@ typedef struct psal_profile_space {
 
 psal_status psal_profile_space_open(const psal_profile_source *source, const psal_neighbor_options *options,
                                     psal_profile_space *space, psal_error *err);
+/* That this sample (-1: what is no sample) has no vector: a number that is not finite or, of roots, a negative one */
+psal_status psal_profile_space_refuse(psal_similarity similarity, int64_t sample, psal_error *err);
 void psal_profile_space_close(psal_profile_space *space); /* zeroed is fine */
 
 /* Write the standardized entries of a sample, in float32, into out[width]. scratch[source->length]. */

@@ -96,7 +96,7 @@ psal_status psal_neighbors_matrix(const psal_profile_source *source, const psal_
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for profiles of %zu entries", width);
     } else {
         const int64_t bad = multiply_all(&m);
-        if (bad >= 0) status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+        if (bad >= 0) status = psal_profile_space_refuse(m.space.similarity, bad, err);
     }
     free(m.left);
     free(m.right);
@@ -170,7 +170,7 @@ psal_status psal_neighbors_of_groups(const psal_profile_source *source, const ps
     } else {
         int64_t bad = find_centres(&m, samples, group, count);
         if (bad < 0 && groups > 0) bad = compare_others(&m, others, other_count, similarities);
-        if (bad >= 0) status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+        if (bad >= 0) status = psal_profile_space_refuse(m.space.similarity, bad, err);
     }
     free(m.sums);
     free(m.centres);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,14 @@ bool psal_profile_space_exact(const psal_profile_space *space, int64_t sample, c
     return true;
 }
 
+psal_status psal_profile_space_refuse(psal_similarity similarity, int64_t sample, psal_error *err) {
+    char which[60] = "the profile to compare with";
+    if (sample >= 0) snprintf(which, sizeof which, "the profile of sample %" PRId64, sample);
+    return psal_fail(err, PSAL_ERR_NUMERIC, "%s %s", which,
+                     similarity == PSAL_SIMILARITY_ROOTS ? "has a number that is negative or not finite: it has no root"
+                                                         : "is not finite");
+}
+
 /* ---- statistics ---- */
 
 #define STATISTICS_ROWS 64
@@ -276,7 +285,7 @@ psal_status psal_neighbors_statistics(const psal_profile_source *source, const i
             int64_t block = count - begin < STATISTICS_ROWS ? count - begin : STATISTICS_ROWS;
             int64_t bad = read_block(source, samples, begin, block, similarity, threads, rows);
             if (bad >= 0) {
-                status = psal_fail(err, PSAL_ERR_NUMERIC, "the profile of sample %" PRId64 " is not finite", bad);
+                status = psal_profile_space_refuse(similarity, bad, err);
                 break;
             }
             /* Every entry's sum is taken in the order of the samples, whichever thread does it. */

@@ -15,9 +15,13 @@ enum { SHEET_COLUMNS = 8 };
 static psal_status refuse_others(const psal_options *options, psal_error *err) {
     static const char *const none[] = {"query", "image-path", "image-target-label", "mistakes", NULL};
     const char *other = psal_options_given_of(options, none, true);
-    if (!other) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "kinds has no option --%s: it sorts the store's mistakes, all of them",
-                     other);
+    if (other)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "kinds has no option --%s: it sorts the store's mistakes, all of them",
+                         other);
+    if (psal_options_flag(options, "skip-bad") && !psal_options_has(options, "sheet"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--skip-bad does nothing without --sheet: kinds reads no other images");
+    return PSAL_OK;
 }
 
 /* A row for each kind, its most central mistakes. */

@@ -147,6 +147,7 @@ def test_refusals():
     refused("too many kinds", ("kinds", "--store", PATH, "--kinds", 97), "--kinds 97: there are 96 mistakes")
     refused("a data set without a sheet", ("kinds", "--store", PATH, "--data", "there"), "--data does nothing without --sheet")
     refused("a data set without a sheet", ("--store", PATH, "--query", 3, "--data", "there"), "--data does nothing without --sheet")
+    refused("bad images without a sheet", ("kinds", "--store", PATH, "--skip-bad"), "--skip-bad does nothing without --sheet")
     refused("no mistakes", ("kinds", "--store", write_store("right.npy", PLANTED[96:])), "it has no mistakes")
     refused("statistics of profiles", ("kinds", "--store", PATH, "--stats", PATH), "--similarity roots", "leave --stats out")
     refused("scores", ("kinds", "--store", PATH, "--mode", "pot"), "--similarity roots does not go with it")
@@ -157,7 +158,10 @@ def test_refusals():
     for words in (("kinds",), ("--query", 0), ("--query", 0, "--similarity", "cosine")):  # whose deviations count as none
         refused(f"tiny profiles {words}", (*words, "--store", small), "small.npy", "too small to be told apart")
     bad = write_store("bad.npy", [([float("nan")] * LENGTH, 0, 1)] + PLANTED)
-    refused("not finite", ("kinds", "--store", bad), "sample 0 is not finite")
+    refused("not finite", ("kinds", "--store", bad), "sample 0 has a number that is negative or not finite")
+    negative = write_store("negative.npy", [([-value for value in PLANTED[0][0]], 0, 1)] + PLANTED)
+    for words in (("kinds",), ("--query", 0), ("--query", 5)):
+        refused(f"negative {words}", (*words, "--store", negative, "--similarity", "roots"), "sample 0 has a number that is negative")
 
 
 if __name__ == "__main__":
