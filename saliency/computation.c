@@ -7,7 +7,7 @@
 static const psal_field_row ROWS[PSAL_FIELD_COUNT] = {
     [PSAL_FIELD_ARCH] = {"psal.arch", "architecture", PSAL_FIELD_TEXT, false},
     [PSAL_FIELD_WEIGHTS] = {"psal.fingerprint", "weights", PSAL_FIELD_TEXT, false},
-    [PSAL_FIELD_BASE] = {"psal.base_fingerprint", "weights before deltas", PSAL_FIELD_TEXT, true},
+    [PSAL_FIELD_BASE] = {"psal.base_fingerprint", "weights before the edit", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_VARIANT] = {"psal.variant", "variant", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_WEIGHTS_NAME] = {"psal.weights", "file of the weights", PSAL_FIELD_TEXT, true},
     [PSAL_FIELD_DELTAS] = {"psal.deltas", "files of the deltas", PSAL_FIELD_TEXT, true},

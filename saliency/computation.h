@@ -16,7 +16,7 @@ typedef enum psal_field {
     /* the network */
     PSAL_FIELD_ARCH,
     PSAL_FIELD_WEIGHTS, /* psal_model_fingerprint, deltas applied */
-    PSAL_FIELD_BASE,    /* the same before deltas were applied; "" without deltas */
+    PSAL_FIELD_BASE,    /* the same before deltas were applied, or before the edit that was saved; "" without one */
     PSAL_FIELD_VARIANT,
     PSAL_FIELD_WEIGHTS_NAME, /* the file; */
     PSAL_FIELD_DELTAS,       /* and those of the deltas, "A, B" */

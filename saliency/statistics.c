@@ -143,9 +143,11 @@ psal_status psal_statistics_check(const psal_statistics *s, const psal_computati
     const bool before = other && *base && strcmp(there->value[PSAL_FIELD_WEIGHTS], base) == 0;
     psal_fields unsaid = psal_computation_unsaid(there, here, PSAL_FIELDS_PROFILE | weights, true);
     int used = snprintf(note, 768, "%s%s",
-                        before  ? "the statistics are those of the weights without the delta"
-                        : other ? "the statistics were computed with other weights of "
-                                : "",
+                        before && *here->value[PSAL_FIELD_DELTAS]
+                            ? "the statistics are those of the weights without the delta"
+                        : before ? "the statistics are those of the weights before they were edited"
+                        : other  ? "the statistics were computed with other weights of "
+                                 : "",
                         other && !before ? here->value[PSAL_FIELD_ARCH] : "");
     if (unsaid)
         snprintf(note + used, 768 - (size_t)used, "%sit does not say its %s: taken to be as here", other ? "; " : "",

@@ -333,7 +333,7 @@ static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
     psal_tensor_map *map = NULL;
     if (status == PSAL_OK && path) {
         map = psal_model_export(r->session.model, psal_edit_values(edit), err);
-        status = map ? psal_session_record_preprocess(&r->session, map, err) : psal_error_status(err);
+        status = map ? psal_session_record_edit(&r->session, map, err) : psal_error_status(err);
         if (status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
         psal_tensor_map_free(map);
     }

@@ -111,7 +111,7 @@ static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_s
     psal_tensor_map *map = NULL;
     if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(worker->edit), err)))
         status = psal_error_status(err);
-    if (map) status = psal_session_record_preprocess(&r->session, map, err);
+    if (map) status = psal_session_record_edit(&r->session, map, err);
     if (map && status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
     psal_tensor_map_free(map);
     return status;

@@ -204,6 +204,13 @@ static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, co
     return status == PSAL_OK ? psal_delta_apply(delta, s->model, err) : status;
 }
 
+/* Which weights an edited checkpoint was made of. */
+static void read_base(psal_session *s) {
+    const char *base = psal_tensor_map_meta(s->checkpoint, psal_field_describe(PSAL_FIELD_BASE)->key);
+    if (base && strlen(base) == 16 && strspn(base, "0123456789abcdef") == 16)
+        psal_computation_set(&s->computation, PSAL_FIELD_BASE, "%s", base);
+}
+
 /* The record of the network, and the deltas applied to it. */
 static psal_status describe_network(psal_session *s, const psal_options *options, psal_error *err) {
     size_t count = psal_options_count(options, "delta");
@@ -225,6 +232,7 @@ static psal_status describe_network(psal_session *s, const psal_options *options
         memcpy(before, s->computation.value[PSAL_FIELD_DELTAS], sizeof before);
         psal_computation_set(&s->computation, PSAL_FIELD_DELTAS, "%s%s%s", before, i ? ", " : "", path);
     }
+    if (count == 0) read_base(s);
     if (count == 0 || status != PSAL_OK) return status;
     memcpy(s->computation.value[PSAL_FIELD_BASE], s->computation.value[PSAL_FIELD_WEIGHTS], PSAL_FIELD_SIZE);
     return psal_computation_set_network(&s->computation, s->model, &s->preprocess, err);
@@ -324,6 +332,14 @@ psal_status psal_session_record_preprocess(const psal_session *s, psal_tensor_ma
     status = names ? psal_tensor_map_set_meta(checkpoint, "psal.labels", names, err) : psal_error_status(err);
     free(names);
     return status;
+}
+
+psal_status psal_session_record_edit(const psal_session *s, psal_tensor_map *checkpoint, psal_error *err) {
+    const char *base = s->computation.value[PSAL_FIELD_BASE];
+    psal_status status = psal_session_record_preprocess(s, checkpoint, err);
+    if (status != PSAL_OK) return status;
+    return psal_tensor_map_set_meta(checkpoint, psal_field_describe(PSAL_FIELD_BASE)->key,
+                                    *base ? base : s->computation.value[PSAL_FIELD_WEIGHTS], err);
 }
 
 /* ---- images ---- */

@@ -196,6 +196,8 @@ void psal_session_computation(const psal_session *session, const psal_saliency_o
 /* Write into a checkpoint how its images are prepared and, where the file itself does not say it, what its classes are
  * called. */
 psal_status psal_session_record_preprocess(const psal_session *session, psal_tensor_map *checkpoint, psal_error *err);
+/* The same for an edited one, and which weights it was made of: their statistics serve it, with a note. */
+psal_status psal_session_record_edit(const psal_session *session, psal_tensor_map *checkpoint, psal_error *err);
 
 /* ---- session_statistics.c ---- */
 

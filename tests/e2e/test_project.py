@@ -266,6 +266,26 @@ def test_changed_weights():
               and done.stderr.strip().count("\n") == 0, said(done))
 
 
+def test_edited():
+    """A checkpoint that was corrected in the project's folder is of the same classes, prepared alike; the statistics are the base's"""
+    make_project()
+    edit = ("--image-path", bag, "--image-target-label", "bag", "--choices", "salient", "-k", "50", "--quiet")
+    for program, more in (("psal-finetune", ("--relative", "0.1")), ("psal-prune", ())):
+        done = in_project(program, *edit, *more, "--save", f"{program}.safetensors")
+        check(f"{program}: saved", done.returncode == 0, said(done))
+        before = json.loads(in_project("psal-run", "-i", bag, "-l", "bag", "--json", "--figures", "none").stdout)
+        done = in_project("psal-run", "-w", f"{program}.safetensors", "-i", bag, "-l", "bag", "--json", "--figures", "none")
+        after = json.loads(done.stdout or "{}")
+        same = {"preprocess", "classes", "loss"}
+        check(f"{program}: explained with what is known of the base", done.returncode == 0 and all(
+            after["settings"][key] == before["settings"][key] for key in same) and after["target"]["name"] == before["target"]["name"]
+            and after["settings"]["base_fingerprint"] == before["settings"]["fingerprint"] != after["settings"]["fingerprint"]
+            and "the weights before they were edited" in done.stderr, said(done))
+    again = in_project("psal-prune", *edit, "-w", "psal-finetune.safetensors", "--save", "twice.safetensors")
+    done = in_project("psal-run", "-w", "twice.safetensors", "-i", bag, "-l", "bag", "--figures", "none")
+    check("edited twice", again.returncode == 0 and done.returncode == 0 and "before they were edited" in done.stderr, said(done))
+
+
 def test_hostile():
     make_project()
     cases = (("{", "bad JSON"), ("[]", "not an object"), ('{"name": "x"}', 'has a key "format"'), ('{"format": 2}', '"format" is not 1'),
@@ -293,4 +313,4 @@ def test_hostile():
 
 if __name__ == "__main__":
     raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_settings, test_left_aside, test_elsewhere,
-                                test_changed_weights, test_hostile), scratch))
+                                test_changed_weights, test_edited, test_hostile), scratch))
