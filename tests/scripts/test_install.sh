@@ -35,6 +35,10 @@ pc=$(find "$prefix" -name psal.pc)
 libraries=$(dirname "$(find "$prefix" -name libpsal.so)")
 psal_flags() { PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$prefix" "$@" psal; }
 
+exported=$(nm -D --defined-only "$libraries/libpsal.so" | awk '$3 !~ /^psal_/ { print $3 }')
+check "only psal_ names are exported: $exported" test -z "$exported"
+check "libpsal exports something" grep -q ' psal_saliency_profile$' <(nm -D --defined-only "$libraries/libpsal.so")
+
 headers=$prefix/include/psal
 read -r -a flags <<<"$(psal_flags --cflags --libs)"
 check "compile with pkg-config" cc -std=c11 -Wall -Wextra -Werror "$here/installed.c" -o "$work/program" "${flags[@]}"
