@@ -37,9 +37,11 @@ static json_t *json_of(const psal_check *check) {
 void psal_check_subtitle(const psal_check *check, const char *detail, const char *intervals, char *text, size_t size) {
     const size_t count = check->mistakes.subject_count;
     snprintf(text, size, "%s, %zu mistake%s, %s", check->session.info->arch, count, count == 1 ? "" : "s", detail);
-    const size_t length = strlen(text);
+    size_t length = strlen(text);
     if (count > 1)
         snprintf(text + length, size - length, "; %s: as wide as the 95 %% intervals of the means", intervals);
+    length = strlen(text);
+    snprintf(text + length, size - length, "; %s", check->line);
 }
 
 void psal_check_end_titles(psal_csv_writer *csv) {
@@ -117,6 +119,7 @@ static void print_text(const psal_check *check, const psal_check_steps *steps, c
 static psal_status make_record(psal_check *check, psal_error *err) {
     psal_computation computation;
     psal_mistakes_computation(&check->mistakes, check->options, &computation);
+    psal_computation_line(&computation, check->line);
     check->record = psal_computation_text(&computation);
     return check->record ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the settings");
 }

@@ -14,7 +14,7 @@ typedef struct psal_check {
     psal_session session;
     psal_mistakes mistakes;
     psal_mistakes_steps steps; /* the experiments, as their progress is told */
-    char *record;              /* of the computation, for tables and pictures */
+    char *record, line[512];   /* of the computation, for tables and pictures, and what pictures say of it */
     char verdict[PSAL_VERDICT_SENTENCES][PSAL_SENTENCE_SIZE];
 } psal_check;
 
@@ -25,8 +25,8 @@ psal_status psal_check_open(psal_check *check, psal_error *err);
 /* The seed of what is random for subject i. */
 uint64_t psal_check_seed(const psal_check *check, size_t i);
 
-/* The subtitle of a figure: "resnet18, 8 mistakes, " and `detail`, and what its bars or bands (`intervals`) are where
- * there is more than one mistake. */
+/* The subtitle of a figure: "resnet18, 8 mistakes, " and `detail`, what its bars or bands (`intervals`) are where there
+ * is more than one mistake, and weights and statistics. */
 void psal_check_subtitle(const psal_check *check, const char *detail, const char *intervals, char *text, size_t size);
 
 /* End the titles, or a row; the first one has the record. */

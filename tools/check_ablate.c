@@ -270,7 +270,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
         panels[e] = (psal_curves_panel){
             .title = titles[e], .y_label = "rank correlation", .mean = mean[e], .error = half[e]};
     }
-    char detail[64], subtitle[400];
+    char detail[64], subtitle[1024];
     snprintf(detail, sizeof detail, "%" PRId64 " %s each", r->filters, psal_units_name(r->check->mistakes.units));
     psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "Which ranking predicts what happens without a filter?",

@@ -373,7 +373,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
         panels[c] = (psal_curves_panel){.title = titles[c], .y_label = units[c], .mean = mean, .error = half};
     }
     for (int step = 0; step < r->steps; step++) x[step] = percent_hidden(r, step);
-    char detail[96], subtitle[400];
+    char detail[96], subtitle[1024];
     snprintf(detail, sizeof detail, "%" PRId64 " top filters, fill: %s", r->k, fill_name(r));
     psal_check_subtitle(r->check, detail, "bands", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = r->mask ? "Pixels of a region hidden" : "Pixels of the heat map hidden",

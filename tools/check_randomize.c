@@ -377,7 +377,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
         panels[i] = (psal_curves_panel){.title = titles[i], .y_label = units[i], .mean = mean, .error = half};
     }
     for (size_t j = 0; j < x; j++) names[j] = j < (size_t)r->stage_count ? r->stages[j].name : "random label";
-    char detail[64], subtitle[400];
+    char detail[64], subtitle[1024];
     snprintf(detail, sizeof detail, "redrawn: %s", psal_redraw_name(r->redraw));
     psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "What is left of the explanation when weights are redrawn",

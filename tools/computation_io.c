@@ -200,7 +200,10 @@ void psal_computation_line(const psal_computation *c, char text[512]) {
         snprintf(noise, sizeof noise, ", mean of %.20s noisy copies (%g%s)", c->value[PSAL_FIELD_NOISE_ITERS],
                  percent > 0 ? 100 * percent : sd, percent > 0 ? " %" : " of 255");
     snprintf(text, 512, "%.100s%s%.100s%s%s%.40s%s%s%s%.20s%s", last_part(c->value[PSAL_FIELD_WEIGHTS_NAME]),
-             *deltas ? " + " : "", last_part(deltas), statistics, other_loss ? ", loss " : "", other_loss ? loss : "",
+             *deltas                      ? " + "
+             : *c->value[PSAL_FIELD_BASE] ? " (edited)"
+                                          : "",
+             last_part(deltas), statistics, other_loss ? ", loss " : "", other_loss ? loss : "",
              psal_computation_is(c, PSAL_FIELD_GRADIENT_WEIGHT) ? ", gradient x weight" : "",
              psal_computation_is(c, PSAL_FIELD_SIGNED) ? ", signed" : "", less ? ", against class " : "",
              less ? against : "", noise);

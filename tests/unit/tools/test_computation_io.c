@@ -100,4 +100,27 @@ START_TEST(json_there_and_back) {
 }
 END_TEST
 
-RUN_TESTS("tools/computation_io", one_meaning_has_one_spelling, the_network_is_recorded, json_there_and_back)
+/* Of an edited or noisy run a picture says so. */
+START_TEST(what_pictures_say) {
+    psal_computation c = {0};
+    char line[512];
+    psal_computation_set(&c, PSAL_FIELD_WEIGHTS_NAME, "nets/my.pth");
+    psal_computation_set(&c, PSAL_FIELD_LOSS, "cross-entropy");
+    psal_computation_set(&c, PSAL_FIELD_NOISE_ITERS, "1");
+    psal_computation_line(&c, line);
+    ck_assert_str_eq(line, "my.pth");
+    psal_computation_set(&c, PSAL_FIELD_STATISTICS, "0123456789abcdef");
+    psal_computation_set(&c, PSAL_FIELD_SAMPLES, "1000");
+    psal_computation_set(&c, PSAL_FIELD_BASE, "0123456789abcdef");
+    psal_computation_line(&c, line);
+    ck_assert_str_eq(line, "my.pth (edited), statistics of 1000 samples");
+    psal_computation_set(&c, PSAL_FIELD_DELTAS, "edits/d.safetensors");
+    psal_computation_set(&c, PSAL_FIELD_NOISE_ITERS, "8");
+    psal_computation_set(&c, PSAL_FIELD_NOISE_SD, "5");
+    psal_computation_line(&c, line);
+    ck_assert_str_eq(line, "my.pth + d.safetensors, statistics of 1000 samples, mean of 8 noisy copies (5 of 255)");
+}
+END_TEST
+
+RUN_TESTS("tools/computation_io", one_meaning_has_one_spelling, the_network_is_recorded, json_there_and_back,
+          what_pictures_say)
