@@ -367,8 +367,8 @@ START_TEST(lean_plans_pool_again) {
 }
 END_TEST
 
-/* Multiples, shifted and repeated values are made again for later readers, one from the other too; where they are wanted
- * as outputs they are kept. Both give the same bits. */
+/* Multiples, shifted and repeated values are made again for later readers, one from the other too; where they are
+ * wanted as outputs they are kept. Both give the same bits. */
 START_TEST(cheap_values_are_made_again) {
     enum { LAYERS = 6, ROWS = 4, COLUMNS = 1024, COUNT = ROWS * COLUMNS };
     float image[COUNT], results[2];
