@@ -131,6 +131,10 @@ psal_status psal_check_run(psal_check *check, const psal_check_steps *steps, voi
     check->steps.label = "mistakes";
     if (status == PSAL_OK) status = psal_mistakes_each(&check->mistakes, &check->steps, steps->experiment, run, err);
     if (status == PSAL_OK) status = steps->summarize(run, err);
+    if (status == PSAL_OK && check->results) {
+        steps->add_json(run, *check->results = json_of(check));
+        return psal_json_check(*check->results, err);
+    }
     if (status == PSAL_OK) status = write_csv(check, "csv", steps->write_table, run, err);
     if (status == PSAL_OK) status = write_csv(check, "samples", steps->write_samples, run, err);
     const char *figure = psal_options_string(check->options, "figure");

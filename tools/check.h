@@ -10,6 +10,7 @@ enum { PSAL_VERDICT_SENTENCES = 3, PSAL_SENTENCE_SIZE = 600 };
 
 typedef struct psal_check {
     const psal_options *options;
+    json_t **results; /* where the results go as JSON, a new reference, instead of all outputs; NULL: nowhere */
     const char *name; /* "ablate": the check that was asked for */
     psal_session session;
     psal_mistakes mistakes;
@@ -55,6 +56,13 @@ typedef struct psal_check_steps {
 } psal_check_steps;
 
 psal_status psal_check_run(psal_check *check, const psal_check_steps *steps, void *run, psal_error *err);
+
+/* ---- check_program.c ---- */
+
+extern const psal_program psal_check_program;
+/* The check that the options name, with their first argument. Then, in any case, close it. */
+psal_status psal_check_do(psal_check *check, psal_error *err);
+void psal_check_close(psal_check *check);
 
 /* The checks: all of their work, from the command line to the last output. */
 psal_status psal_check_ablate(psal_check *check, psal_error *err);

@@ -11,6 +11,7 @@ const psal_subcommand psal_commands[] = {
     {"prune", NULL, "switch filters off and measure what that does to mistakes"},
     {"finetune", NULL, "correct a mistake by changing a few filters"},
     {"check", NULL, "test an explanation by experiments that could refute it"},
+    {"report", NULL, "a network's mistakes on one page: their kinds, filters and costs"},
     {"convert", NULL, "turn any checkpoint into a file that needs no options"},
     {"doctor", NULL, "whether psal works on this machine, and what it finds there"},
     {"fetch", NULL, "download the weights of public networks"},

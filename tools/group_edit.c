@@ -68,10 +68,13 @@ psal_status psal_group_check(const psal_options *o, psal_error *err) {
     static const char *const others[] = {"image-path", "image-target-label", "sample",  "until-correct", "neighbors",
                                          "similarity", "normalized-stats",   "samples", "figure",        "state",
                                          NULL};
-    if (!psal_options_has(o, "group"))
-        return psal_options_given(o, "held-out") ? psal_fail(err, PSAL_ERR_ARGUMENT, "--held-out is for --group")
-                                                 : PSAL_OK;
-    const char *idle = psal_options_given_of(o, others, true);
+    static const char *const own[] = {"held-out", "group-first", NULL};
+    const char *idle = psal_options_has(o, "group") ? NULL : psal_options_given_of(o, own, true);
+    if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is for --group", idle);
+    if (!psal_options_has(o, "group")) return PSAL_OK;
+    if (psal_options_given(o, "held-out") && psal_options_given(o, "group-first"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --held-out and --group-first");
+    idle = psal_options_given_of(o, others, true);
     if (idle) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing with --group: leave one of them out", idle);
     if (psal_options_argument_count(o) == 0) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--group is one edit: there is nothing to merge");
@@ -117,6 +120,17 @@ static psal_status split(run *r, psal_error *err) {
     psal_random random = {(uint64_t)psal_options_int(r->e->options, "seed")};
     if (r->count < 2)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--group: only one mistake in the list: none can be held out");
+    if (psal_options_has(r->e->options, "group-first")) {
+        const int64_t first = psal_options_int(r->e->options, "group-first");
+        if (first >= (int64_t)r->count)
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "--group-first %lld: there are %zu mistakes in the list: none would be held out",
+                             (long long)first, r->count);
+        r->group = (size_t)first;
+        r->held_out = r->count - r->group;
+        for (size_t i = r->group; i < r->count; i++) r->is_held_out[i] = true;
+        return PSAL_OK;
+    }
     long long wanted = llround(share * (double)r->count);
     r->held_out = wanted < 1 ? 1 : (size_t)wanted >= r->count ? r->count - 1 : (size_t)wanted;
     r->group = r->count - r->held_out;
@@ -394,7 +408,7 @@ static json_t *names(const run *r, bool held_out) {
     return list;
 }
 
-static psal_status print_json(const run *r, psal_error *err) {
+static json_t *json_of(const run *r) {
     const psal_group_edit *e = r->e;
     json_t *root = json_object(), *rows = json_array(), *right = json_object();
     json_object_set_new(root, "arch", psal_json_string(e->session->info->arch));
@@ -424,6 +438,11 @@ static psal_status print_json(const run *r, psal_error *err) {
             json_object_set_new(row, columns[c], psal_json_double(((const double *)&r->results[v])[c]));
         json_array_append_new(rows, row);
     }
+    return root;
+}
+
+static psal_status print_json(const run *r, psal_error *err) {
+    json_t *root = json_of(r);
     psal_status status = psal_json_write(root, stdout, err);
     json_decref(root);
     return status;
@@ -431,6 +450,10 @@ static psal_status print_json(const run *r, psal_error *err) {
 
 static psal_status report(const run *r, psal_error *err) {
     psal_computation computation;
+    if (r->e->results) {
+        *r->e->results = json_of(r);
+        return psal_json_check(*r->e->results, err);
+    }
     psal_mistakes_computation(r->mistakes, r->e->options, &computation);
     char *record = psal_computation_text(&computation);
     psal_status status = record ? write_csv(r, record, err) : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");

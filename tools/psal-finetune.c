@@ -6,81 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint.h"
 #include "tools/edit_report.h"
+#include "tools/edit_settings.h"
+#include "tools/finetune_program.h"
 #include "tools/group_edit.h"
 #include "tools/mistakes_state.h"
 #include "tools/outputs.h"
 #include "tools/program.h"
-
-static const psal_option table[] = {
-    PSAL_MISTAKES_OPTIONS,
-    PSAL_RIGHT_OPTION,
-    PSAL_STORE_OPTION,
-    PSAL_GROUP_OPTIONS,
-    {PSAL_OPTION_INT, "sample", 0, "N", NULL,
-     "Only the mistake that is sample N (from 0) of --data; the other mistakes serve as its neighbours.", .minimum = 0,
-     .maximum = 1e9},
-    {PSAL_OPTION_HEADING, .help = "How"},
-    PSAL_UNITS_OPTION,
-    {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,5,10,25,50,100", "How many filters.", .minimum = 1, .maximum = 1e9},
-    {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random",
-     "Which filters: salient, random, random-same-layers, least, naive, salient-abs, least-abs, gradient-weight, all, "
-     "separated by commas.",
-     .names = psal_choice_word},
-    PSAL_RANKING_OPTIONS,
-    {PSAL_OPTION_DOUBLE, "rate", 0, "X", "0.001", "Learning rate of the step.", .minimum = 0, .maximum = 1e6},
-    {PSAL_OPTION_DOUBLE, "relative", 0, "X", NULL,
-     "Instead of a rate: the change has this fraction of the chosen filters' L2 norm.", .minimum = 0, .maximum = 1e6},
-    {PSAL_OPTION_INT, "steps", 0, "N", "1", "Steps, each with a new gradient.", .minimum = 1, .maximum = 1e6},
-    {PSAL_OPTION_FLAG, "until-correct",
-     .help =
-         "Find the smallest change that corrects the sample: few filters first (at most the largest --k), then larger "
-         "steps (at most --relative, or 0.1)."},
-    {PSAL_OPTION_INT, "draws", 0, "N", "1", "Average of N draws of random filters.", .minimum = 1, .maximum = 1e4},
-    {PSAL_OPTION_INT, "neighbors", 0, "N", "5",
-     "Nearest neighbours in saliency space, among the other mistakes, to look at; and as many random other mistakes.",
-     .minimum = 0, .maximum = 1e4},
-    {PSAL_OPTION_CHOICE, "similarity", 0, NULL, "pearson",
-     "Of the neighbours: pearson (the correlation of the standardized profiles), cosine (the paper's, which has more "
-     "hubs), or normalized (each naive profile divided by its norm, then standardized).",
-     .choices = "cosine|pearson|normalized"},
-    {PSAL_OPTION_PATH, "normalized-stats", 0, "FILE", NULL,
-     "For --similarity normalized: statistics of a data set's normalized profiles (psal-stats --normalized). Those of "
-     "the mistakes alone if not given, which find more hubs.",
-     .files = ".safetensors"},
-    PSAL_MODE_OPTION,
-    PSAL_STATISTICS_OPTIONS,
-    {PSAL_OPTION_HEADING, .help = "Results"},
-    {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
-    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true,
-     .endings = ".png|.svg|.pdf"},
-    {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the corrected checkpoint (.safetensors, torchvision's names; of an ONNX file an .onnx): one sample, one "
-     "choice, one k.",
-     .output = true, .files = ".safetensors|.onnx"},
-    {PSAL_OPTION_PATH, "save-delta", 0, "FILE", NULL,
-     "Write only the changed filters, a delta, as --save: what --delta FILE of this and the other programs applies to "
-     "the weights it is given.",
-     .output = true, .files = ".safetensors"},
-    PSAL_STATE_OPTIONS,
-    PSAL_SESSION_OPTIONS,
-    {0}};
-
-static const psal_program program = {
-    .name = "psal-finetune",
-    .version = PSAL_VERSION,
-    .summary = "Correct a mistake of an image classifier by a step on a few filters, and report what the edit did.",
-    .arguments = PSAL_STATE_ARGUMENTS,
-    .subcommands = psal_state_subcommands,
-    .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
-    .options = table,
-    .epilogue = "Examples:\n"
-                "  psal-finetune -k 10 -c salient              a mistake of psal's own small network\n"
-                "  psal-finetune --weights resnet50.safetensors --data val/ --relative 0.1 --right 200\n"
-                "  psal-finetune --until-correct -c salient -k 100 --save-delta edit.safetensors\n"};
 
 typedef struct run {
     const psal_options *options;
@@ -88,12 +20,10 @@ typedef struct run {
     psal_mistakes mistakes;
     psal_mistakes_state state;
     psal_tuner *tuner;
-    psal_choice choices[PSAL_CHOICE_COUNT];
+    psal_edit_settings how;
     int64_t *k;
-    int steps, draws;
     bool until_correct;
     double largest;
-    psal_step step;
     float *profiles;          /* [subject][filters], where there are neighbours to look for: naive, or scores */
     psal_neighbor *neighbors; /* [subject][neighbor_count] */
     psal_edit_report report;
@@ -284,10 +214,10 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
         return PSAL_OK;
     }
     psal_edit_reset(edit);
-    for (int i = 0; i < r->steps && status == PSAL_OK; i++) {
+    for (int i = 0; i < r->how.steps && status == PSAL_OK; i++) {
         if (i > 0)
             status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, psal_edit_values(edit), NULL, err);
-        if (status == PSAL_OK) status = psal_tuner_step(e->tuner, edit, e->filters, k, r->step, NULL, err);
+        if (status == PSAL_OK) status = psal_tuner_step(e->tuner, edit, e->filters, k, r->how.step, NULL, err);
     }
     return status;
 }
@@ -297,14 +227,14 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     const psal_mistakes_worker *worker = e->worker;
     psal_edit_result *results = r->report.results + e->subject * variants(r) +
                                 (size_t)choice * (size_t)r->report.k_count;
-    psal_choice which = r->choices[choice];
-    int draws = psal_choice_is_random(which) ? r->draws : 1;
+    psal_choice which = r->how.choices[choice];
+    int draws = psal_choice_is_random(which) ? r->how.draws : 1;
     psal_random random = {
         ((uint64_t)psal_options_int(r->options, "seed") * 1000003u + r->mistakes.subjects[e->subject].index) ^
         (uint64_t)which << 56};
     psal_status status = PSAL_OK;
     bool fresh = true; /* the gradient of the whole network is the last one computed */
-    if (choice > 0 && r->steps > 1) fresh = false;
+    if (choice > 0 && r->how.steps > 1) fresh = false;
     for (int draw = 0; draw < draws && status == PSAL_OK; draw++) {
         status = psal_choose(r->session.model, r->mistakes.units, which, worker->naive, worker->standardized,
                              worker->change, r->mistakes.live, psal_random_bits(&random), r->k[r->report.k_count - 1],
@@ -312,7 +242,7 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
         for (int i = 0; i < r->report.k_count && status == PSAL_OK; i++) {
             double used;
             status = make_edit(e, r->k[i], fresh, &used, err);
-            fresh = r->steps == 1;
+            fresh = r->how.steps == 1;
             if (status == PSAL_OK) status = measure(e, &random, &results[i], err);
             results[i].filters += used;
             results[i].dead += (double)psal_count_dead(worker->naive, e->filters, r->k[i]);
@@ -323,29 +253,6 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
     for (int i = 0; i < r->report.k_count; i++) { /* nothing was measured on what there is none of */
         if (!r->report.neighbor_count) results[i].neighbors = results[i].others = NAN;
         if (!r->mistakes.right_count) results[i].broken = NAN;
-    }
-    return status;
-}
-
-static psal_status save(run *r, const psal_edit *edit, psal_error *err) {
-    const char *path = psal_options_string(r->options, "save"), *delta = psal_options_string(r->options, "save-delta");
-    psal_status status = path || delta ? psal_edit_check(edit, err) : PSAL_OK;
-    psal_tensor_map *map = NULL;
-    if (status == PSAL_OK && path) {
-        map = psal_model_export(r->session.model, psal_edit_values(edit), err);
-        status = map ? psal_session_record_edit(&r->session, map, err) : psal_error_status(err);
-        if (status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
-        psal_tensor_map_free(map);
-    }
-    if (status == PSAL_OK && delta) {
-        map = psal_edit_delta(edit, err);
-        psal_computation made;
-        const psal_saliency_options profile = psal_mistakes_profile(&r->mistakes);
-        psal_session_computation(&r->session, &profile, false, &made);
-        psal_mistakes_record(&r->mistakes, &made);
-        status = map ? psal_computation_to_metadata(&made, map, err) : psal_error_status(err);
-        if (status == PSAL_OK) status = psal_safetensors_write(delta, map, err);
-        psal_tensor_map_free(map);
     }
     return status;
 }
@@ -376,7 +283,7 @@ static psal_status run_experiment(void *data, psal_mistakes_worker *worker, size
     if (status == PSAL_OK && (r->report.single >= 0 || r->mistakes.subject_count == 1)) {
         memcpy(r->report.before, e.before, classes * sizeof *e.before);
         memcpy(r->report.after, e.after, classes * sizeof *e.after);
-        status = save(r, worker->edit, err);
+        status = psal_edit_save(r->options, &r->session, &r->mistakes, worker->edit, err);
     }
     psal_edit_reset(worker->edit);
     psal_tuner_worker_free(e.tuner);
@@ -403,33 +310,25 @@ static psal_status choose_single(run *r, psal_error *err) {
                      r->mistakes.subject_count);
 }
 
-static const char SAVES_ONE[] = "--save and --save-delta need one sample, one of --choices and one --k";
-
 static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     r->until_correct = psal_options_flag(o, "until-correct");
-    r->steps = (int)psal_options_int(o, "steps");
-    r->draws = (int)psal_options_int(o, "draws");
-    r->step.relative = psal_options_has(o, "relative");
-    r->step.size = psal_options_double(o, r->step.relative ? "relative" : "rate");
-    r->largest = r->step.relative ? r->step.size : 0.1;
-    if (r->step.relative && psal_options_given(o, "rate"))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --rate and --relative");
-    if (r->until_correct && (r->steps > 1 || psal_options_given(o, "rate")))
+    psal_status status = psal_edit_settings_read(&r->how, o, err);
+    if (status != PSAL_OK) return status;
+    r->largest = r->how.step.relative ? r->how.step.size : 0.1;
+    if (r->until_correct && (r->how.steps > 1 || psal_options_given(o, "rate")))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--until-correct makes one step and chooses its size: without --steps and --rate");
-    const bool saves = psal_options_has(o, "save") || psal_options_has(o, "save-delta");
-    psal_status status = psal_group_check(o, err);
-    if (status != PSAL_OK) return status;
+    if ((status = psal_group_check(o, err)) != PSAL_OK) return status;
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
-    status = psal_parse_choices(o, r->choices, &r->report.choice_count, err);
-    if (status != PSAL_OK) return status;
-    if (saves && !psal_choices_one_edit(o, r->choices, r->report.choice_count, r->until_correct))
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s", SAVES_ONE);
+    if ((status = psal_parse_choices(o, r->how.choices, &r->report.choice_count, err)) != PSAL_OK) return status;
+    if ((status = psal_edit_save_allowed(o, r->how.choices, r->report.choice_count, r->until_correct, err)) != PSAL_OK)
+        return status;
     static const char *const tables[] = {"csv", "samples", "figure", "save", "save-delta", "json", NULL};
-    if ((status = psal_mistakes_check_options(o, psal_options_has(o, "group"), err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_check_options(o, false, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_state_check(&r->state, psal_finetune_program.name, o, tables, err)) != PSAL_OK)
+        return status;
     if (psal_options_has(o, "sample") && (*r->state.path || r->state.merging))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--sample is one mistake, and %s is for many: leave one of them out",
                          r->state.merging ? "merge" : "--state");
@@ -445,31 +344,24 @@ static psal_status prepare(run *r, psal_error *err) {
         .in_parts = psal_options_flag(o, "until-correct"),
         .ranking = true,
         .beside = true,
-        .group = psal_options_string(o, "group"),
-        .others = psal_options_has(o, "data") && !psal_options_has(o, "group") && psal_options_int(o, "neighbors") > 0,
+        .others = psal_options_has(o, "data") && psal_options_int(o, "neighbors") > 0,
         .right = psal_options_int(o, "right"),
-        .change = psal_choices_have(r->choices, r->report.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
+        .change = psal_choices_have(r->how.choices, r->report.choice_count, PSAL_CHOICE_GRADIENT_WEIGHT)};
     if ((status = psal_mistakes_open(&r->mistakes, &r->session, o, &needs, err)) != PSAL_OK) return status;
-    if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->choices, r->report.choice_count, &r->report.k_count, err)))
+    if (!(r->k = psal_mistakes_k_values(&r->mistakes, o, r->how.choices, r->report.choice_count, &r->report.k_count,
+                                        err)))
         return psal_error_status(err);
     if (r->until_correct) { /* one search for each choice */
         r->k[0] = r->k[r->report.k_count - 1];
         r->report.k_count = 1;
     }
     if ((status = choose_single(r, err)) != PSAL_OK) return status;
-    const bool group = psal_options_has(o, "group"), one = (group || r->report.single >= 0) && variants(r) == 1;
-    if (saves && !one) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s", SAVES_ONE);
-    if (saves && psal_choice_is_random(r->choices[0]) && r->draws > 1) {
-        psal_note(&r->session.notes,
-                  "the network that is saved is one draw: the first of --draws %d is the one that is measured",
-                  r->draws);
-        r->draws = 1;
-    }
+    const bool one = r->report.single >= 0 && variants(r) == 1;
+    if ((status = psal_edit_save_check(&r->how, o, one, &r->session.notes, err)) != PSAL_OK) return status;
     psal_classifier_options forward = {.height = r->session.height,
                                        .width = r->session.width,
-                                       .threads = r->mistakes.workers > 1 && !group ? 1 : r->session.threads,
-                                       .memory_limit = r->session.memory_limit /
-                                                       (size_t)(group ? 1 : r->mistakes.workers),
+                                       .threads = r->mistakes.workers > 1 ? 1 : r->session.threads,
+                                       .memory_limit = r->session.memory_limit / (size_t)r->mistakes.workers,
                                        .conv = r->session.conv};
     if (!(r->tuner = psal_tuner_new(r->session.model, r->mistakes.units, &forward, err))) return psal_error_status(err);
     size_t classes = (size_t)r->mistakes.classes;
@@ -487,12 +379,12 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     r->report.session = &r->session;
     r->report.mistakes = &r->mistakes;
-    r->report.choices = r->choices;
+    r->report.choices = r->how.choices;
     r->report.k = r->k;
     r->report.until_correct = r->until_correct;
     r->report.largest = r->largest;
-    r->report.step = r->step;
-    r->report.steps = r->steps;
+    r->report.step = r->how.step;
+    r->report.steps = r->how.steps;
     const size_t wanted = (size_t)psal_options_int(o, "neighbors"), others = r->mistakes.subject_count - 1;
     r->report.neighbor_count = (int)(wanted < others ? wanted : others);
     static const char *const settings[] = {"k",     "choices",   "rate",       "relative", "steps",  "until-correct",
@@ -508,8 +400,9 @@ static psal_status run_experiments(run *r, psal_error *err) {
     const int images = 1 + 2 * r->report.neighbor_count + r->mistakes.right_count;
     int draws = 0;
     psal_mistakes_steps steps = {.label = "mistakes", .part_label = "runs of the edited network"};
-    for (int c = 0; c < r->report.choice_count; c++) draws += psal_choice_is_random(r->choices[c]) ? r->draws : 1;
-    psal_mistakes_say_each(&steps, r->report.choice_count, r->report.k_count, r->draws, images);
+    for (int c = 0; c < r->report.choice_count; c++)
+        draws += psal_choice_is_random(r->how.choices[c]) ? r->how.draws : 1;
+    psal_mistakes_say_each(&steps, r->report.choice_count, r->report.k_count, r->how.draws, images);
     steps.parts = (int64_t)draws * r->report.k_count * images;
     bool *left_out = calloc(count, sizeof *left_out);
     if (!left_out) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu mistakes", count);
@@ -520,48 +413,26 @@ static psal_status run_experiments(run *r, psal_error *err) {
     return status;
 }
 
-static psal_status save_group(void *data, const psal_edit *edit, psal_error *err) {
-    return save(data, edit, err);
-}
-
-static psal_status run_group(run *r, psal_error *err) {
-    const psal_group_edit edit = {.options = r->options,
-                                  .session = &r->session,
-                                  .mistakes = &r->mistakes,
-                                  .tuner = r->tuner,
-                                  .choices = r->choices,
-                                  .choice_count = r->report.choice_count,
-                                  .k = r->k,
-                                  .k_count = r->report.k_count,
-                                  .steps = r->steps,
-                                  .draws = r->draws,
-                                  .step = r->step,
-                                  .save = save_group,
-                                  .data = r};
-    psal_status status = psal_group_run(&edit, err);
-    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) psal_print_written(&program, r->options);
-    return status;
-}
-
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
-    psal_session_print_notes(&r->session, program.name);
-    if (status == PSAL_OK && psal_options_has(r->options, "group")) return run_group(r, err);
+    psal_session_print_notes(&r->session, psal_finetune_program.name);
     if (status == PSAL_OK) status = find_neighbors(r, err);
-    psal_session_print_notes(&r->session, program.name);
+    psal_session_print_notes(&r->session, psal_finetune_program.name);
     if (status == PSAL_OK) status = run_experiments(r, err);
     if (status == PSAL_OK && r->state.shard.count > 1) {
         psal_mistakes_state_print_part(&r->state);
         return PSAL_OK;
     }
     if (status == PSAL_OK) status = psal_edit_report_write(&r->report, r->options, err);
-    if (status == PSAL_OK && !psal_options_flag(r->options, "json")) psal_print_written(&program, r->options);
+    if (status == PSAL_OK && !psal_options_flag(r->options, "json"))
+        psal_print_written(&psal_finetune_program, r->options);
     return status;
 }
 
 static int work(const psal_options *options, psal_error *err) {
+    if (psal_options_has(options, "group")) return psal_group_work(options, NULL, NULL, err);
     run r = {.options = options};
-    int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
+    int status = psal_mistakes_finish(&r.mistakes, psal_finetune_program.name, run_program(&r, err), err);
     free(r.report.results);
     free(r.report.record);
     free(r.report.before);
@@ -578,5 +449,5 @@ static int work(const psal_options *options, psal_error *err) {
 }
 
 int main(int argc, char **argv) {
-    return psal_program_main(&program, argc, argv, work);
+    return psal_program_main(&psal_finetune_program, argc, argv, work);
 }

@@ -34,6 +34,15 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "pictures", 0, "N", "1000", "At most N pictures of mistakes.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "kinds", 0, "N", NULL, "How many kinds; as many as silhouettes say, if not given.", .minimum = 1,
      .maximum = PSAL_KINDS_LIMIT},
+    {PSAL_OPTION_INT, "costs", 0, "N", "5",
+     "Measure what correcting the mistakes costs for the N largest kinds: edits from a kind's central mistakes, tried "
+     "on "
+     "its others.",
+     .minimum = 0, .maximum = PSAL_KINDS_LIMIT},
+    {PSAL_OPTION_INT, "right", 0, "N", "50", "There also run N samples that are right, and count how many break.",
+     .minimum = 0, .maximum = 1e6},
+    {PSAL_OPTION_INT, "checks", 0, "N", "8", "Check N mistakes' profiles and heat maps by experiments; 0: none.",
+     .minimum = 0, .maximum = 1e4},
     {PSAL_OPTION_FLAG, "json", .help = "Also print what stands in the .json."},
     {PSAL_OPTION_HEADING, .help = "Long runs"},
     {PSAL_OPTION_PATH, "state", 0, "DIR", NULL,
@@ -47,8 +56,8 @@ static const psal_option table[] = {
 static const psal_program program = {
     .name = "psal-report",
     .version = PSAL_VERSION,
-    .summary = "Write one page that says what kinds of mistakes an image classifier makes and which filters each kind "
-               "depends on.",
+    .summary = "Write one page that says what kinds of mistakes an image classifier makes, which filters each kind "
+               "depends on, and what correcting it costs.",
     .options = table,
     .epilogue = "Examples:\n"
                 "  psal-report --weights my.pth --data val/\n"
@@ -151,6 +160,8 @@ static int work(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) status = psal_report_find_kinds(&r, err);
     psal_report_print_notes(&r);
     if (status == PSAL_OK) status = psal_report_pause(err);
+    if (status == PSAL_OK) status = psal_report_find_costs(&r, err);
+    if (status == PSAL_OK) status = psal_report_check(&r, err);
     int result = status == PSAL_OK ? finish(&r, err) : (int)status;
     if (result == 0 && skipped == PSAL_EXIT_SKIPPED) result = skipped;
     if (result == 0)

@@ -49,6 +49,22 @@ psal_status psal_report_count(psal_report *report, psal_error *err);
 /* ---- report_kinds.c: kinds of mistakes, their filters, and the mistakes that are shown ---- */
 psal_status psal_report_find_kinds(psal_report *report, psal_error *err);
 
+/* ---- report_costs.c: what correcting each kind takes, and what it breaks ---- */
+psal_status psal_report_find_costs(psal_report *report, psal_error *err);
+
+/* ---- report_checks.c: experiments that could refute the profiles ---- */
+psal_status psal_report_check(psal_report *report, psal_error *err);
+
+/* ---- report_kept.c: results of a stage in the report's folder, for --resume ---- */
+
+/* What an earlier run has kept in NAME.json of the folder for the same `key`, an object that says all that the results
+ * depend on: a new reference; NULL: nothing, or there is no --resume. */
+json_t *psal_report_kept(const psal_report *report, const char *name, const json_t *key);
+psal_status psal_report_keep(const psal_report *report, const char *name, const json_t *key, const json_t *results,
+                             psal_error *err);
+/* The numbers of samples as JSON, for a key. */
+json_t *psal_report_numbers(const int64_t *samples, int64_t count);
+
 /* ---- report_findings.c: what came out, in three sentences ---- */
 psal_status psal_report_conclude(psal_report *report, psal_error *err);
 

@@ -31,6 +31,15 @@ const char *psal_say_percent(psal_page *page, double share);
 /* The table of all kinds, each kind, and the single mistakes. */
 void psal_page_kinds(psal_page *page);
 
+/* ---- report_page_costs.c ---- */
+
+/* What correcting kind k costs; nothing where it was not measured. */
+void psal_page_cost(psal_page *page, size_t k);
+/* In a few words: "25 filters: 60.0 %"; "-" where it was not measured. */
+const char *psal_say_cost(psal_page *page, size_t k);
+/* How far to trust the page. */
+void psal_page_checks(psal_page *page);
+
 /* ---- report_page_cards.c ---- */
 
 /* The mistakes of a kind (0: single ones), which are entries first .. first+count-1 of "shown". */

@@ -29,9 +29,10 @@ static const char *say_depth(psal_page *page, const json_t *kind) {
 
 static void write_overview(psal_page *page) {
     const json_t *found = json_object_get(page->root, "kinds"), *kinds = kinds_of(page);
-    static const char *const header[] = {"kind",       "mistakes",   "share",          "most often",
-                                         "similarity", "confidence", "guilty filters", "at depth"};
-    static const bool numbers[] = {false, true, true, false, true, true, true, true};
+    static const char *const header[] = {"kind",           "mistakes",   "share",
+                                         "most often",     "similarity", "confidence",
+                                         "guilty filters", "at depth",   "best edit: others corrected"};
+    static const bool numbers[] = {false, true, true, false, true, true, true, true, false};
     const double mistakes = psal_read_number(page->root, "mistakes"),
                  silhouette = psal_read_number(found, "silhouette");
     psal_html_report_section(page->html, 2, "kinds", "Kinds of mistakes");
@@ -55,7 +56,7 @@ static void write_overview(psal_page *page) {
                      "Mean silhouette %.2f: 1 is far apart, near 0 they run into each other, and are a way of "
                      "sorting rather than separate things. %.0f mistakes are left single.",
                      silhouette, psal_read_number(found, "single")));
-    psal_html_report_rows_begin(page->html, NULL, header, numbers, 8);
+    psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t k = 0; k < json_array_size(kinds); k++) {
         const json_t *kind = json_array_get(kinds, k);
         const psal_html_piece row[] = {
@@ -66,8 +67,9 @@ static void write_overview(psal_page *page) {
             {.text = psal_say_number(page, psal_read_number(kind, "similarity"), 2)},
             {.text = psal_say_number(page, psal_read_number(json_object_get(kind, "confidence"), "mean"), 2)},
             {.text = psal_say_number(page, psal_read_number(kind, "guilty_count"), 0)},
-            {.text = say_depth(page, kind)}};
-        psal_html_report_row(page->html, NULL, row, 8);
+            {.text = say_depth(page, kind)},
+            {.text = psal_say_cost(page, k)}};
+        psal_html_report_row(page->html, NULL, row, 9);
     }
     psal_html_report_rows_end(page->html);
 }
@@ -215,6 +217,7 @@ static void write_kind(psal_page *page, size_t k, size_t first, size_t shown) {
     draw_stages(page, k, details);
     draw_filters(page, k, kind);
     if (json_array_size(json_object_get(kind, "guilty")) == 0) psal_html_report_charts_end(page->html);
+    psal_page_cost(page, k);
 }
 
 static void write_single(psal_page *page, size_t first, size_t shown) {

@@ -1,0 +1,141 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/numbers.h"
+#include "io/json_output.h"
+#include "tools/check.h"
+#include "tools/report.h"
+#include "tools/report_lists.h"
+#include "tools/report_read.h"
+
+/* Mistakes for the checks: the most central ones of all kinds, in turn, as they are shown; then single ones. */
+static int64_t choose(const psal_report *r, int64_t wanted, int64_t *samples) {
+    const psal_kinds *kinds = r->found.kinds;
+    int64_t count = 0;
+    for (int64_t rank = 0; count < wanted && rank < kinds->count; rank++)
+        for (int k = 0; k < kinds->kinds && count < wanted; k++)
+            if (kinds->first[k] + rank < kinds->first[k + 1])
+                samples[count++] = r->compared.candidates[kinds->members[kinds->first[k] + rank]];
+    for (int64_t m = kinds->first[kinds->kinds]; m < kinds->count && count < wanted; m++)
+        samples[count++] = r->compared.candidates[kinds->members[m]];
+    return count;
+}
+
+typedef struct kind_of_check {
+    const char *name, *option, *value; /* with what it differs from psal-check's defaults */
+} kind_of_check;
+
+static const kind_of_check checks[] = {{"ablate", "filters", "50"}, {"mask", "percent", "5"}};
+enum { CHECKS = sizeof checks / sizeof *checks };
+
+static psal_status make_command(const psal_report *r, const kind_of_check *c, const char *list,
+                                psal_report_command *command, psal_error *err) {
+    const psal_program *program = &psal_check_program;
+    psal_status status = psal_report_command_begin(command, program, c->name, err);
+    if (status == PSAL_OK) status = psal_report_command_add_network(command, program, r->options, err);
+    if (status == PSAL_OK) status = psal_report_command_add(command, "data", list, err);
+    if (status == PSAL_OK && *r->statistics) status = psal_report_command_add(command, "stats", r->statistics, err);
+    if (status == PSAL_OK) status = psal_report_command_add(command, c->option, c->value, err);
+    return status == PSAL_OK ? psal_report_command_parse(command, program, err) : status;
+}
+
+static psal_status run_check(psal_report *r, const psal_options *options, json_t **results, psal_error *err) {
+    psal_check check = {.options = options, .session.kept = &r->notes, .results = results};
+    psal_status status = psal_check_do(&check, err);
+    psal_check_close(&check);
+    return status;
+}
+
+static psal_status do_check(psal_report *r, const kind_of_check *c, const char *list, const int64_t *samples,
+                            int64_t count, json_t *found, psal_error *err) {
+    psal_report_command command = {0};
+    json_t *key = json_object(), *results = NULL;
+    char name[64], what[100], *text = NULL;
+    snprintf(name, sizeof name, "check-%s", c->name);
+    snprintf(what, sizeof what, "checks: %s", c->name);
+    psal_report_stage(r, what);
+    psal_status status = make_command(r, c, list, &command, err);
+    if (status == PSAL_OK && !(text = psal_report_command_text(&command)))
+        status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
+    json_object_set_new(key, "command", psal_json_string(text));
+    json_object_set_new(key, "samples", psal_report_numbers(samples, count));
+    json_object_set_new(key, "settings", psal_computation_json(&r->compared.computation));
+    if (status == PSAL_OK && !(results = psal_report_kept(r, name, key))) {
+        status = run_check(r, command.options, &results, err);
+        if (status == PSAL_OK) status = psal_report_keep(r, name, key, results, err);
+    }
+    if (status == PSAL_OK) json_array_append_new(json_object_get(r->root, "commands"), psal_json_string(text));
+    if (results) json_object_set_new(found, c->name, results);
+    free(text);
+    json_decref(key);
+    psal_report_command_free(&command);
+    return status;
+}
+
+/* ---- what the checks say of the page ---- */
+
+static const json_t *row_of(const json_t *results, const char *first, const char *first_value, const char *second,
+                            const char *second_value) {
+    const json_t *rows = json_object_get(results, "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (strcmp(psal_read_text(row, first), first_value) == 0 &&
+            strcmp(psal_read_text(row, second), second_value) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* How far to trust the page: whether salient filters are those that matter, and whether marked pixels drive them. */
+static void add_trust(psal_report *r, json_t *found) {
+    char text[900];
+    const json_t *ablate = json_object_get(found, "ablate"), *mask = json_object_get(found, "mask");
+    const json_t *spearman = json_object_get(row_of(ablate, "ranking", "naive", "effect", "loss-size"), "spearman");
+    const double mean = psal_read_number(spearman, "mean"), low = psal_read_number(spearman, "low");
+    const json_t *rows = json_object_get(mask, "rows");
+    double map = NAN, region = NAN;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (!(psal_read_number(row, "percent") > 0)) continue;
+        const double saliency = psal_read_number(json_object_get(row, "saliency"), "mean");
+        if (strcmp(psal_read_text(row, "pixels"), "heat-map") == 0) map = saliency;
+        if (strcmp(psal_read_text(row, "pixels"), "random-region") == 0) region = saliency;
+    }
+    const bool filters = isnan(low) ? mean > 0.2 : low > 0, pixels = map < region;
+    const char *verdict =
+        filters && pixels ? "Both checks support the page"
+        : filters || pixels
+            ? "Only one of the two checks supports the page"
+            : "Neither check supports the page: take its filters and maps for nothing more than a way of sorting";
+    psal_snprintf(
+        text, sizeof text,
+        "%s. How strongly the loss changes without a filter agrees with its saliency to a rank correlation of %.2f "
+        "(1: wholly, 0: by chance), on %.0f mistakes; hiding 5 %% of the pixels that a heat map marks leaves its top "
+        "filters a saliency of %.2f, hiding a random region %.2f. Saliency is sensitivity, not cause: what a change of "
+        "these filters does is measured under costs.",
+        verdict, mean, psal_read_number(ablate, "mistakes"), map, region);
+    json_object_set_new(r->root, "trust", psal_json_string(text));
+}
+
+psal_status psal_report_check(psal_report *r, psal_error *err) {
+    const int64_t wanted = psal_options_int(r->options, "checks");
+    char list[4200];
+    int64_t written;
+    if (wanted == 0 || !r->found.kinds) return PSAL_OK;
+    int64_t *samples = malloc((size_t)wanted * sizeof *samples);
+    if (!samples) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list");
+    const int64_t count = choose(r, wanted, samples);
+    json_t *found = json_object();
+    psal_status status = psal_report_list(r, "checked.csv", samples, count, list, &written, err);
+    for (int c = 0; c < CHECKS && status == PSAL_OK && written > 0; c++) {
+        status = do_check(r, &checks[c], list, samples, count, found, err);
+        psal_report_print_notes(r);
+        if (status == PSAL_OK) status = psal_report_pause(err);
+    }
+    if (status == PSAL_OK && written > 0) add_trust(r, found);
+    json_object_set_new(r->root, "checks", found);
+    free(samples);
+    return status;
+}

@@ -1,0 +1,149 @@
+/* The page's parts about what was measured: what correcting a kind costs, and the checks. */
+#include <math.h>
+#include <string.h>
+
+#include "tools/report_page.h"
+
+/* ---- costs ---- */
+
+static const json_t *cost_of(const psal_page *page, size_t k) {
+    return json_array_get(json_object_get(page->root, "costs"), k);
+}
+
+/* The row of the edit of so many salient filters. */
+static const json_t *best_of(const json_t *cost) {
+    const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (strcmp(psal_read_text(row, "choice"), "salient") == 0 &&
+            psal_read_number(row, "k") == psal_read_number(cost, "best_k"))
+            return row;
+    }
+    return NULL;
+}
+
+const char *psal_say_cost(psal_page *page, size_t k) {
+    const json_t *row = best_of(cost_of(page, k));
+    if (!row) return "-";
+    const double count = psal_read_number(row, "k");
+    return psal_say(page, "%.0f filter%s: %.1f %%", count, count == 1 ? "" : "s",
+                    100 * psal_read_number(row, "held_out_corrected"));
+}
+
+void psal_page_cost(psal_page *page, size_t k) {
+    const json_t *cost = cost_of(page, k), *results = json_object_get(cost, "results");
+    const json_t *rows = json_object_get(results, "rows"), *best = best_of(cost);
+    static const char *const header[] = {"filters",          "chosen",       "central corrected",
+                                         "others corrected", "right broken", "noisy broken",
+                                         "blurred broken",   "paler broken", "change of weights"};
+    static const bool numbers[] = {true, false, true, true, true, true, true, true, true};
+    static const char *const columns[] = {"group_corrected", "held_out_corrected", "right_broken",
+                                          "noise_broken",    "blur_broken",        "contrast_broken"};
+    if (!rows) return;
+    const size_t central = json_array_size(json_object_get(results, "group")),
+                 others = json_array_size(json_object_get(results, "held_out"));
+    psal_html_report_section(page->html, 3, psal_say(page, "cost-%zu", k + 1),
+                             psal_say(page, "What correcting kind %zu costs", k + 1));
+    psal_html_report_paragraph(
+        page->html,
+        psal_say(page,
+                 "One step down the mean gradient of its %zu most central mistakes, on the filters most salient in "
+                 "them, and on random ones to compare. It is tried on %zu other mistakes of the kind, and on %.0f "
+                 "samples that are right, as they are, with noise, blurred, and with less contrast.",
+                 central, others, psal_read_number(results, "right_samples")));
+    if (best)
+        psal_html_report_paragraph(
+            page->html,
+            psal_say(
+                page,
+                "The smallest edit that corrects most: %.0f filter%s. It corrects %.1f %% of the other mistakes of "
+                "the kind, and breaks %s of the samples that are right.",
+                psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
+                100 * psal_read_number(best, "held_out_corrected"),
+                psal_say_percent(page, psal_read_number(best, "right_broken"))));
+    psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        psal_html_piece cells[9] = {{.text = psal_say_number(page, psal_read_number(row, "k"), 0)},
+                                    {.text = psal_read_text(row, "choice")}};
+        for (int c = 0; c < 6; c++) cells[2 + c].text = psal_say_percent(page, psal_read_number(row, columns[c]));
+        cells[8].text = psal_say(page, "%.2g", psal_read_number(row, "relative_change"));
+        psal_html_report_row(page->html, NULL, cells, 9);
+    }
+    psal_html_report_rows_end(page->html);
+    psal_html_report_paragraph(page->html, "This repeats the measurement:");
+    psal_html_report_command(page->html, psal_read_text(cost, "command"));
+    if (!best) return;
+    psal_html_report_paragraph(page->html, "This makes that edit alone and saves the corrected checkpoint:");
+    psal_html_report_command(page->html, psal_read_text(cost, "save"));
+}
+
+/* ---- checks ---- */
+
+static void write_verdict(psal_page *page, const json_t *results, const char *title) {
+    const json_t *verdict = json_object_get(results, "verdict");
+    const char *lines[8];
+    size_t count = 0;
+    for (; count < json_array_size(verdict) && count < 8; count++)
+        lines[count] = json_string_value(json_array_get(verdict, count));
+    psal_html_report_paragraph(page->html, psal_say(page, "%s, on %.0f of the most central mistakes:", title,
+                                                    psal_read_number(results, "mistakes")));
+    psal_html_report_list(page->html, lines, count);
+}
+
+static const char *say_interval(psal_page *page, const json_t *interval, int decimals) {
+    const double mean = psal_read_number(interval, "mean"), low = psal_read_number(interval, "low");
+    if (isnan(mean)) return "-";
+    return isnan(low) ? psal_say_number(page, mean, decimals)
+                      : psal_say(page, "%.*f (%.*f to %.*f)", decimals, mean, decimals, low, decimals,
+                                 psal_read_number(interval, "high"));
+}
+
+static void write_ablation(psal_page *page, const json_t *results) {
+    const json_t *rows = json_object_get(results, "rows");
+    static const char *const header[] = {"ranking", "change of", "Spearman's correlation"};
+    static const bool numbers[] = {false, false, true};
+    write_verdict(page, results, "Do rankings of the filters tell what happens without a filter");
+    psal_html_report_details_begin(page->html, "All rankings");
+    psal_html_report_rows_begin(page->html,
+                                psal_say(page, "%.0f filters of each mistake, switched off one at a time",
+                                         psal_read_number(results, "filters")),
+                                header, numbers, 3);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const psal_html_piece cells[] = {{.text = psal_read_text(row, "ranking")},
+                                         {.text = psal_read_text(row, "effect")},
+                                         {.text = say_interval(page, json_object_get(row, "spearman"), 2)}};
+        psal_html_report_row(page->html, NULL, cells, 3);
+    }
+    psal_html_report_rows_end(page->html);
+    psal_html_report_details_end(page->html);
+}
+
+static void write_masking(psal_page *page, const json_t *results) {
+    const json_t *rows = json_object_get(results, "rows");
+    static const char *const header[] = {"pixels hidden", "which", "saliency of the top filters", "now right"};
+    static const bool numbers[] = {true, false, true, true};
+    write_verdict(page, results, "Do the pixels that a heat map marks drive the top filters");
+    psal_html_report_rows_begin(page->html, NULL, header, numbers, 4);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const psal_html_piece cells[] = {
+            {.text = psal_say(page, "%.0f %%", psal_read_number(row, "percent"))},
+            {.text = psal_read_number(row, "percent") > 0 ? psal_read_text(row, "pixels") : "none"},
+            {.text = say_interval(page, json_object_get(row, "saliency"), 2)},
+            {.text = psal_say_percent(page, psal_read_number(json_object_get(row, "now_right"), "mean"))}};
+        psal_html_report_row(page->html, NULL, cells, 4);
+    }
+    psal_html_report_rows_end(page->html);
+}
+
+void psal_page_checks(psal_page *page) {
+    const json_t *checks = json_object_get(page->root, "checks");
+    const json_t *ablate = json_object_get(checks, "ablate"), *mask = json_object_get(checks, "mask");
+    if (!ablate && !mask) return;
+    psal_html_report_section(page->html, 2, "trust", "How far to trust this page");
+    psal_html_report_paragraph(page->html, psal_read_text(page->root, "trust"));
+    if (ablate) write_ablation(page, ablate);
+    if (mask) write_masking(page, mask);
+}
