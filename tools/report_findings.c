@@ -86,32 +86,40 @@ static void say_filter(const psal_report *r, json_t *list) {
     add_sentence(list, text);
 }
 
+/* The row of a kind's best edit, or of as many random filters. */
+static const json_t *row_of(const json_t *cost, const char *choice) {
+    const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (psal_read_number(row, "k") == psal_read_number(cost, "best_k") &&
+            strcmp(psal_read_text(row, "choice"), choice) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 /* The kind of which an edit corrects most; whether there is one. */
 static bool say_cost(const psal_report *r, json_t *list) {
     char text[SENTENCE];
-    const json_t *costs = json_object_get(r->root, "costs"), *best = NULL;
-    double most = -1;
+    const json_t *costs = json_object_get(r->root, "costs"), *best = NULL, *random = NULL;
     int of = 0;
     for (size_t i = 0; i < json_array_size(costs); i++) {
-        const json_t *cost = json_array_get(costs, i),
-                     *rows = json_object_get(json_object_get(cost, "results"), "rows");
-        for (size_t c = 0; c < json_array_size(rows); c++) {
-            const json_t *row = json_array_get(rows, c);
-            if (psal_read_number(row, "k") != psal_read_number(cost, "best_k") ||
-                psal_read_text(row, "choice")[0] != 's' || !(psal_read_number(row, "held_out_corrected") > most))
-                continue;
-            most = psal_read_number(row, "held_out_corrected");
-            best = row;
-            of = (int)psal_read_number(cost, "kind");
-        }
+        const json_t *cost = json_array_get(costs, i), *row = row_of(cost, "salient");
+        if (!row ||
+            (best && !(psal_read_number(row, "held_out_corrected") > psal_read_number(best, "held_out_corrected"))))
+            continue;
+        best = row;
+        random = row_of(cost, "random");
+        of = (int)psal_read_number(cost, "kind");
     }
     if (!best) return false;
     const double broken = psal_read_number(best, "right_broken"), k = psal_read_number(best, "k");
     psal_snprintf(
         text, sizeof text,
         "Correcting works best for kind %d: a change of %.0f filter%s, from its central mistakes, corrects %.0f %% of "
-        "its other mistakes that were tried",
-        of, k, k == 1 ? "" : "s", 100 * most);
+        "its other mistakes that were tried (random filters: %.0f %%)",
+        of, k, k == 1 ? "" : "s", 100 * psal_read_number(best, "held_out_corrected"),
+        100 * psal_read_number(random, "held_out_corrected"));
     const size_t used = strlen(text);
     if (isnan(broken))
         psal_snprintf(text + used, sizeof text - used, ".");

@@ -10,12 +10,12 @@ static const json_t *cost_of(const psal_page *page, size_t k) {
     return json_array_get(json_object_get(page->root, "costs"), k);
 }
 
-/* The row of the edit of so many salient filters. */
-static const json_t *best_of(const json_t *cost) {
+/* The row of the best edit: so many salient filters; or as many random ones, to compare. */
+static const json_t *best_of(const json_t *cost, const char *choice) {
     const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
-        if (strcmp(psal_read_text(row, "choice"), "salient") == 0 &&
+        if (strcmp(psal_read_text(row, "choice"), choice) == 0 &&
             psal_read_number(row, "k") == psal_read_number(cost, "best_k"))
             return row;
     }
@@ -23,7 +23,7 @@ static const json_t *best_of(const json_t *cost) {
 }
 
 const char *psal_say_cost(psal_page *page, size_t k) {
-    const json_t *row = best_of(cost_of(page, k));
+    const json_t *row = best_of(cost_of(page, k), "salient");
     if (!row) return "-";
     const double count = psal_read_number(row, "k");
     return psal_say(page, "%.0f filter%s: %.1f %%", count, count == 1 ? "" : "s",
@@ -32,7 +32,7 @@ const char *psal_say_cost(psal_page *page, size_t k) {
 
 void psal_page_cost(psal_page *page, size_t k) {
     const json_t *cost = cost_of(page, k), *results = json_object_get(cost, "results");
-    const json_t *rows = json_object_get(results, "rows"), *best = best_of(cost);
+    const json_t *rows = json_object_get(results, "rows"), *best = best_of(cost, "salient");
     static const char *const header[] = {"filters",          "chosen",       "central corrected",
                                          "others corrected", "right broken", "noisy broken",
                                          "blurred broken",   "paler broken", "change of weights"};
@@ -56,11 +56,13 @@ void psal_page_cost(psal_page *page, size_t k) {
             page->html,
             psal_say(
                 page,
-                "The smallest edit that corrects most: %.0f filter%s. It corrects %.1f %% of the other mistakes of "
-                "the kind, and breaks %s of the samples that are right.",
+                "The smallest edit that corrects most: %.0f filter%s. It corrects %s of the other mistakes of the kind "
+                "(as many random filters: %s), and breaks %s of the samples that are right (%s).",
                 psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
-                100 * psal_read_number(best, "held_out_corrected"),
-                psal_say_percent(page, psal_read_number(best, "right_broken"))));
+                psal_say_percent(page, psal_read_number(best, "held_out_corrected")),
+                psal_say_percent(page, psal_read_number(best_of(cost, "random"), "held_out_corrected")),
+                psal_say_percent(page, psal_read_number(best, "right_broken")),
+                psal_say_percent(page, psal_read_number(best_of(cost, "random"), "right_broken"))));
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);

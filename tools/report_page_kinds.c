@@ -179,7 +179,7 @@ static void draw_filters(psal_page *page, size_t k, const json_t *kind) {
         page->html, psal_say(page, "The guiltiest filters of kind %zu", k + 1),
         psal_say(page,
                  "The guiltiest of %.0f guilty filters: by how many standard deviations they are more "
-                 "salient in this kind than in other mistakes",
+                 "salient in this kind than in other mistakes, by Welch's t",
                  psal_read_number(kind, "guilty_count")),
         bars, count < PSAL_REPORT_FILTERS ? count : PSAL_REPORT_FILTERS, 0);
     psal_html_report_charts_end(page->html);

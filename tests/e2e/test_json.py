@@ -20,7 +20,9 @@ VALUES = {"null", "settings", "..._se", "given", "recorded", "folder names", "nu
 LABELS = samples / "labels.csv"
 PICTURE = ("-i", bag, "-l", "bag")
 # Runs that together print every key
-BELOW = {"psal-report": {"kinds": "### `psal-neighbors kinds`"}}  # what is documented with another program
+# What is documented with another program
+BELOW = {"psal-report": {("kinds",): "### `psal-neighbors kinds`", ("costs", 0, "results"): "## `psal-finetune`",
+                         ("checks", "ablate"): "## `psal-check`", ("checks", "mask"): "## `psal-check`"}}
 RUNS = {
     "psal-init": (["-w", network, "-d", LABELS, "-o", "made.json", "--quiet"],),
     "psal-run": (["-w", network, *PICTURE, "--out", "a", "--compare-random", "--look", "2", "--data", LABELS],
@@ -31,7 +33,7 @@ RUNS = {
     "psal-finetune": ([*PICTURE, "--k", "100", "--choices", "salient", "--until-correct", "--save-delta", "d.st"],
                       ["-d", LABELS, "--k", "5", "--choices", "salient", "--first", "3", "--right", "2"],
                       ["--group", LABELS, "-d", LABELS, "--k", "5", "--choices", "salient", "--relative", "0.1"]),
-    "psal-report": (["-w", network, "-d", LABELS, "--out", "report.html"],),
+    "psal-report": (["-w", network, "-d", LABELS, "--out", "report.html", "--kinds", "2", "--costs", "1"],),
     "psal-check": (["ablate", *PICTURE, "--filters", "10"], ["mask", *PICTURE, "--percent", "5"], ["randomize", *PICTURE]),
 }
 
@@ -64,10 +66,14 @@ def printed(program):
         done = run_text(program, *arguments, "--json")
         check(f"{program} {' '.join(map(str, arguments))}", done.returncode == 0, done.stderr[-400:])
         result = json.loads(done.stdout)
-        for key, title in BELOW.get(program, {}).items():
-            unknown = keys_of(result[key]) - EVERYWHERE - documented(title)
-            check(f"{program}: \"{key}\" is what stands in {title}", result[key] and not unknown, unknown)
-            result[key] = None
+        for path, title in BELOW.get(program, {}).items():
+            *above, last = path
+            at = result
+            for key in above:
+                at = at[key]
+            unknown = keys_of(at[last]) - EVERYWHERE - documented(title)
+            check(f"{program}: {path} is what stands in {title}", at[last] and not unknown, unknown)
+            at[last] = None
         found |= keys_of(result)
     return found
 

@@ -18,7 +18,8 @@ from checks import check, run_tests
 from programs import environment, network, root, run, run_text, samples, scratch, tools
 
 FASHION = "/usr/share/datasets/fashion-mnist/t10k"
-IDX = ("-d", f"idx:{FASHION}-images-idx3-ubyte.gz,{FASHION}-labels-idx1-ubyte.gz", "--first", "400")
+FEW = ("--costs", "1", "--checks", "2", "--right", "10")  # what takes long, short
+IDX = (*FEW, "-d", f"idx:{FASHION}-images-idx3-ubyte.gz,{FASHION}-labels-idx1-ubyte.gz", "--first", "400")
 VOID = {"meta", "img", "br", "rect"}
 HOSTILE = "\"><script>alert('x')</script><img src=x onerror=y>"
 
@@ -86,7 +87,7 @@ def look_at(name, path):
 
 def report(name, *arguments, status=0):
     out = scratch / f"{name}.html"
-    done = run_text("psal-report", "--out", out, *arguments)
+    done = run_text("psal-report", "--out", out, *FEW, *arguments)
     check(f"{name}: status {status}", done.returncode == status, (done.returncode, done.stderr[-600:]))
     return look_at(name, out), json.loads(out.with_suffix(".json").read_text()), done
 
@@ -149,9 +150,35 @@ def test_commands():
             check("psal-stats runs", done.returncode == 0, done.stderr[-300:])
             for here, there in zip(made, ("stats.safetensors", "profiles.npy")):
                 check(f"{there}: the same", here.read_bytes() == (scratch / "box_files" / there).read_bytes())
+        if program == "psal-check":
+            done = run(program, *arguments, "--json", "--quiet")
+            check(f"{arguments[0]}: the same", done.returncode == 0 and json.loads(done.stdout) == result["checks"][arguments[0]], done.stderr[-300:])
         if program == "psal-neighbors":
             done = run(program, *arguments, "--json")
             check("psal-neighbors kinds: the same", done.returncode == 0 and json.loads(done.stdout) == result["kinds"], done.stderr[-300:])
+
+
+def test_costs():
+    """The commands of the first kind give its numbers, and the checkpoint that the page promises"""
+    result = json.loads((scratch / "box.json").read_text())
+    cost = result["costs"][0]
+    rows = [row for row in cost["results"]["rows"] if row["choice"] == "salient"]
+    most = max(row["held_out_corrected"] for row in rows)
+    best = next(row for row in rows if row["k"] == cost["best_k"])
+    check("costs: the fewest filters that correct most", best["held_out_corrected"] == most and
+          (most == 0 or all(row["held_out_corrected"] < most for row in rows if row["k"] < best["k"])), rows)
+    check("costs: what is edited for is not held out", not set(cost["results"]["group"]) & set(cost["results"]["held_out"]))
+    kind = {str(sample) for sample in result["kinds"]["kinds"][0]["samples"]}
+    check("costs: mistakes of the kind, the most central first", {re.sub(r"\D", "", name) for name in cost["results"]["group"] +
+          cost["results"]["held_out"]} <= kind and cost["results"]["group"][0] == f"images/{result['kinds']['kinds'][0]['samples'][0]}.png", cost["results"]["group"])
+    program, *arguments = shlex.split(cost["command"])
+    done = run(program, *arguments, "--json", "--quiet")
+    check("costs: the same from psal-finetune", done.returncode == 0 and json.loads(done.stdout) == cost["results"], done.stderr[-300:])
+    program, *arguments = shlex.split(cost["save"])
+    done = run(program, *arguments, "--json", "--quiet")
+    check("costs: the checkpoint", done.returncode == 0 and (scratch / "box_files/kind-1.safetensors").exists(), done.stderr[-300:])
+    check("costs: and its edit is the best", done.returncode == 0 and json.loads(done.stdout)["rows"][0] == best, (done.stdout[-300:], best))
+    check("trust: a sentence", "rank correlation" in result["trust"] and result["trust"] in (scratch / "box.html").read_text(), result["trust"])
 
 
 def test_resume():
@@ -161,7 +188,7 @@ def test_resume():
     report("box", "-w", network, *IDX, "--kinds", "3", "--resume")
     check("resume: the same page", (scratch / "box.html").read_bytes() == page and (scratch / "box.json").read_bytes() == before)
     check("resume: profiles are not made again", os.stat(scratch / "box_files/profiles.npy").st_mtime_ns == store.st_mtime_ns)
-    done = run_text("psal-report", "--out", scratch / "box.html", "-w", network, *IDX[:2], "--first", "300", "--resume")
+    done = run_text("psal-report", "--out", scratch / "box.html", "-w", network, *IDX[:-2], "--first", "300", "--resume")
     check("resume: of other samples", done.returncode == 1 and "belongs to another report" in done.stderr, done.stderr)
     again = run_text("psal-report", "--store", scratch / "box_files/profiles.npy", "-w", network, "--kinds", "3", "--out", scratch / "store.html", "--json")
     known = json.loads(before)
@@ -228,4 +255,4 @@ def test_refusals():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_resume, test_hostile, test_few, test_bad_images, test_refusals), scratch))
+    raise SystemExit(run_tests((test_page, test_commands, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_refusals), scratch))
