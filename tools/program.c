@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/kernels/gemm.h"
-#include "engine/kernels/processor.h"
 #include "engine/text.h"
 #include "io/mapped_file.h"
 #include "io/temporary_files.h"
@@ -115,8 +113,6 @@ static int show(const psal_program *program, const psal_options *options, psal_e
         free(text);
     } else {
         psal_print(stdout, "%s %s\n", program->name, program->version);
-        psal_print(stdout, "convolutions: instructions of %s; matrix products: OpenBLAS's kernels for %s\n",
-                   psal_processor_name(psal_processor_best()), psal_gemm_kernels());
     }
     return 0;
 }

@@ -9,7 +9,6 @@ import csv
 import json
 import os
 import pathlib
-import re
 import resource
 import shutil
 import signal
@@ -160,9 +159,6 @@ def test_command_line():
     for option, word in (("--help", b"--image-path"), ("--version", b"psal-run")):
         done = run(option)
         check(option, done.returncode == 0 and word in done.stdout and not done.stderr, done.stderr.decode())
-    check("--version says with which instructions it computes", re.fullmatch(
-        rb"psal-run \S+\nconvolutions: instructions of (portable|avx2|avx512|amx|neon); matrix products: OpenBLAS's kernels for \w+\n",
-        done.stdout), done.stdout.decode())
 
 
 def pixel_ranks(path):
@@ -258,6 +254,7 @@ def test_processors():
             check(f"{processor} writes nothing", not out.exists() or not any(out.iterdir()), str(out))
             refused.append(processor)
             continue
+        check(f"{processor}: OpenBLAS's kernels", b"\nmatrix products: OpenBLAS's kernels for " in done.stderr, done.stderr[-200:])
         check(f"{processor} has all that is before it", refused == (["avx2", "avx512", "amx"] if processor == "neon" else []), str(refused))
         check(f"{processor}'s algorithms", algorithm in done.stderr, done.stderr.decode()[-600:])
         answer = json.loads(done.stdout)

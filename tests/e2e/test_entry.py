@@ -40,8 +40,8 @@ def test_every_program_is_listed_and_starts():
         command = name.removeprefix("psal-")
         check(f"psal help lists {command}", f"\n  {command} " in text.stdout)
         result = run_text("psal", command, "--version")
-        version = run_text("psal", "--version").stdout.split()[1]
-        check(f"psal {command}", result.returncode == 0 and result.stdout.splitlines()[0] == f"{name} {version}", result.stderr)
+        check(f"psal {command}", (result.returncode, result.stdout) == (0, f"{name} {run_text('psal', '--version').stdout.split()[1]}\n"),
+              result.stderr)
 
 
 def test_wrong_commands():
