@@ -71,7 +71,8 @@ void psal_print_op_times(FILE *out, const psal_workspace *workspace) {
                    layers[i].algorithm ? layers[i].algorithm : "", layers[i].layer,
                    psal_shape_format(&layers[i].shape, shape, sizeof shape));
     }
-    psal_print(out, "\nmatrix products: OpenBLAS's kernels for %s\n", psal_gemm_kernels());
+    psal_print(out, "\n");
+    psal_print(out, "matrix products: OpenBLAS's kernels for %s\n", psal_gemm_kernels());
 done:
     free(layers);
     free(sums);
