@@ -26,7 +26,7 @@ static const psal_option table[] = {
      .companion = ".csv", .yields_to = "data"},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
      "The statistics that belong to --store. Looked for beside the checkpoint, where they are needed, if not given.",
-     .yields_to = "data"},
+     .yields_to = "data", .files = ".safetensors|.pth"},
     {PSAL_OPTION_HEADING, .help = "The page"},
     {PSAL_OPTION_PATH, "out", 'o', "FILE.html", "report.html",
      "The page; beside it, of the same name and .json, every number that it shows.", .output = true,
