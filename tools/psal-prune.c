@@ -241,6 +241,9 @@ static void print_finding(const run *r) {
         if (c == 0) printf("k = %lld, of %d right samples break: ", (long long)r->k[i], r->prune.right_count);
         psal_print(stdout, "%s%s %.1f %%", c ? ", " : "", psal_choice_name(r->choices[c]), 100 * m[5].mean);
     }
+    if (r->prune.right_count && best > 0 && !right && (best > 1 || best_k(r, best) != i))
+        psal_print(stdout, ", %s (k = %lld) %.1f %%", psal_choice_name(r->choices[best]),
+                   (long long)r->k[best_k(r, best)], 100 * mean_of(r, best, best_k(r, best))[5].mean);
     if (r->prune.right_count) printf(".\n");
 }
 

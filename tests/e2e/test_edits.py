@@ -182,6 +182,9 @@ def test_findings():
     salient, naive = (min(float(rows[choice, k][2]) for k in ("5", "200")) for choice in ("salient", "naive"))
     better = re.search(r"^naive did more than salient, by (0\.\d+): k = 200, naive filters off: the wrong", said, re.M)
     check("naive ones did more", better and naive < salient and abs(float(better[1]) - (salient - naive)) < 0.0016, said)
+    beside = run("psal-prune", *shirt, "-k", "5,200", "-c", "salient,random,naive", "-d", samples / "labels.csv", "--right", 9).stdout
+    check("what that breaks", re.search(r"^k = \d+, of 9 right samples break: salient [\d.]+ %, random [\d.]+ %, naive \(k = 200\) [\d.]+ %\.$",
+                                        beside, re.M), beside)
     check("salient ones did most", "did more" not in run("psal-prune", "-k", "1,5", "--quiet").stdout)
     correct = run("psal-finetune", "-k", "1", "-c", "salient", "--quiet").stdout
     check("another try", correct.splitlines()[-1] == "To correct it, try --until-correct.", correct)
