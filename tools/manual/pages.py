@@ -73,8 +73,11 @@ class Pages:
     def manual(self, folder):
         return f"{self.data}/doc/psal/{folder}README.md"
 
-    def exit_status(self):
-        rows = [line for line in section(self.readme["tools"], "What holds for all").splitlines() if re.match(r"\| *(\d|status|-)", line)]
+    def exit_status(self, description):
+        """Of the statuses that name an option those of programs that have it"""
+        names = {f"--{option.get('name')}" for option in description["options"]}
+        rows = [line for line in section(self.readme["tools"], "What holds for all").splitlines() if re.match(r"\| *(\d|status|-)", line)
+                and set(re.findall(r"`(--[\w-]+)`", line)) <= names]
         return [".SH EXIT STATUS"] + markdown("\n".join(rows), 2)
 
     def files(self, description):
@@ -96,7 +99,7 @@ class Pages:
         if name == "psal":
             body += [".SH WHAT HOLDS FOR ALL PROGRAMS"] + markdown(section(self.readme["tools"], "What holds for all"), 2)
         else:
-            body += self.exit_status()
+            body += self.exit_status(description)
         body += self.files(description) + examples(description) + see_also(self.names, (name, 1), self.manual("tools/"))
         return page(name, 1, self.version, description["purpose"], body)
 
