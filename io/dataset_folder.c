@@ -263,9 +263,11 @@ static psal_status fail_mixed(const char *root, const name_list *classes, const 
         else if (used + 60 < sizeof others)
             used += (size_t)snprintf(others + used, sizeof others - used, ", \"%.40s\"", classes->at[i]);
     }
-    return psal_fail(err, PSAL_ERR_FORMAT,
-                     "%s/%s: no class is called \"%s\"%s, though %zu of the %zu class folders bear names of classes",
-                     root, classes->at[first], classes->at[first], others, known, classes->count);
+    return psal_fail(
+        err, PSAL_ERR_FORMAT,
+        "%s/%s: no class is called \"%s\"%s, though %zu of the %zu class folders bear names of classes: give it a "
+        "class's name or number, or say the names with --labels",
+        root, classes->at[first], classes->at[first], others, known, classes->count);
 }
 
 /* Set label[i] to the class number of each class folder, as dataset.h explains. */

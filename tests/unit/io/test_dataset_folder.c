@@ -99,7 +99,7 @@ START_TEST(named_folders) {
     expect_samples(open_data(in_scratch("d"), labels), "Bag/a.png:8 ankle-boot/a.png:9 coat/a.png:4");
     write_image("d/cota/a.png", 1);
     ck_assert_ptr_null(open_data(in_scratch("d"), labels));
-    EXPECT_ERROR(err, PSAL_ERR_FORMAT, "/d/cota:", "3 of the 4");
+    EXPECT_ERROR(err, PSAL_ERR_FORMAT, "/d/cota:", "3 of the 4", "name or number, or say the names with --labels");
     write_image("e/x/a.png", 1);
     write_image("e/y/a.png", 1);
     expect_samples(open_data(in_scratch("e"), labels), "x/a.png:0 y/a.png:1");
