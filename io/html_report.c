@@ -97,7 +97,7 @@ static const char page_head[] =
     "th+th,td+td{padding-left:.8rem}\n"
     "thead th{border-bottom:2px solid var(--line)}tbody tr:nth-child(even){background:var(--stripe)}\n"
     "tbody td{border-bottom:1px solid "
-    "var(--line)}td,th{overflow-wrap:break-word}.n{text-align:right}td.n{white-space:nowrap}\n"
+    "var(--line)}td,th{overflow-wrap:break-word}.n{text-align:right}td.n,td a{white-space:nowrap}\n"
     ".row{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}.row figure{margin:0;width:10rem}\n"
     ".row img{width:100%}\n"
     "dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:1rem 0}\n"

@@ -98,33 +98,39 @@ static const json_t *row_of(const json_t *cost, const char *choice) {
     return NULL;
 }
 
-/* The kind of which an edit corrects most; whether there is one. */
+static double corrected(const json_t *row) {
+    return row ? psal_read_number(row, "held_out_corrected") : 0;
+}
+
+/* The kind of which the salient filters correct most beyond what random ones do; whether there is one. */
 static bool say_cost(const psal_report *r, json_t *list) {
     char text[SENTENCE];
     const json_t *costs = json_object_get(r->root, "costs"), *best = NULL, *random = NULL;
     int of = 0;
     for (size_t i = 0; i < json_array_size(costs); i++) {
-        const json_t *cost = json_array_get(costs, i), *row = row_of(cost, "salient");
-        if (!row ||
-            (best && !(psal_read_number(row, "held_out_corrected") > psal_read_number(best, "held_out_corrected"))))
-            continue;
+        const json_t *cost = json_array_get(costs, i), *row = row_of(cost, "salient"), *other = row_of(cost, "random");
+        if (!row || (best && corrected(row) - corrected(other) <= corrected(best) - corrected(random))) continue;
         best = row;
-        random = row_of(cost, "random");
+        random = other;
         of = (int)psal_read_number(cost, "kind");
     }
     if (!best) return false;
     const double broken = psal_read_number(best, "right_broken"), k = psal_read_number(best, "k");
-    psal_snprintf(
-        text, sizeof text,
-        "Correcting works best for kind %d: a change of %.0f filter%s, from its central mistakes, corrects %.0f %% of "
-        "its other mistakes that were tried (random filters: %.0f %%)",
-        of, k, k == 1 ? "" : "s", 100 * psal_read_number(best, "held_out_corrected"),
-        100 * psal_read_number(random, "held_out_corrected"));
-    const size_t used = strlen(text);
-    if (isnan(broken))
-        psal_snprintf(text + used, sizeof text - used, ".");
+    const char *end = isnan(broken) ? "." : "";
+    if (corrected(best) > corrected(random))
+        psal_snprintf(text, sizeof text,
+                      "Correcting works best for kind %d: a change of its %.0f most salient filter%s, from its central "
+                      "mistakes, corrects %.0f %% of its other mistakes that were tried, random filters %.0f %%%s",
+                      of, k, k == 1 ? "" : "s", 100 * corrected(best), 100 * corrected(random), end);
     else
-        psal_snprintf(text + used, sizeof text - used, " and breaks %.1f %% of the samples that are right.",
+        psal_snprintf(
+            text, sizeof text,
+            "Of no kind that was tried do the salient filters correct more than random ones: of kind %d, %.0f "
+            "filter%s correct %.0f %% and as many random ones %.0f %% of its other mistakes%s",
+            of, k, k == 1 ? "" : "s", 100 * corrected(best), 100 * corrected(random), end);
+    const size_t used = strlen(text);
+    if (!isnan(broken))
+        psal_snprintf(text + used, sizeof text - used, "; it breaks %.1f %% of the samples that are right.",
                       100 * broken);
     add_sentence(list, text);
     return true;
