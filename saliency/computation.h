@@ -99,14 +99,13 @@ typedef uint64_t psal_fields;
     (PSAL_FIELDS_NETWORK | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS) | PSAL_FIELD_SET(PSAL_FIELD_AGGREGATION) | \
      PSAL_FIELD_SET(PSAL_FIELD_LOSS) | PSAL_FIELD_SET(PSAL_FIELD_SIGNED) |                                  \
      PSAL_FIELD_SET(PSAL_FIELD_GRADIENT_WEIGHT) | PSAL_FIELD_SET(PSAL_FIELD_NORMALIZED))
-/* What two runs must have in common, one of which goes on with the other's work. What was assumed and what it is called
- * changes no number, width and classes follow from the weights. */
+/* What two runs must have in common, one of which goes on with the other's work, psal's version among it. What was
+ * assumed and what it is called changes no number, width and classes follow from the weights. */
 #define PSAL_FIELDS_RUN                                                                                              \
     (PSAL_FIELD_SET(PSAL_FIELD_COUNT) - 1 -                                                                          \
      (PSAL_FIELD_SET(PSAL_FIELD_BASE) | PSAL_FIELD_SET(PSAL_FIELD_WIDTH) | PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS_NAME) | \
-      PSAL_FIELD_SET(PSAL_FIELD_DELTAS) | PSAL_FIELD_SET(PSAL_FIELD_VERSION) |                                       \
-      PSAL_FIELD_SET(PSAL_FIELD_TRANSFORM_ASSUMED) | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS_ASSUMED) |                 \
-      PSAL_FIELD_SET(PSAL_FIELD_DATASET_NAME)))
+      PSAL_FIELD_SET(PSAL_FIELD_DELTAS) | PSAL_FIELD_SET(PSAL_FIELD_TRANSFORM_ASSUMED) |                             \
+      PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS_ASSUMED) | PSAL_FIELD_SET(PSAL_FIELD_DATASET_NAME)))
 
 /* Cut at PSAL_FIELD_SIZE - 1 bytes. */
 void psal_computation_set(psal_computation *computation, psal_field field, const char *format, ...)

@@ -177,6 +177,9 @@ def test_refusals():
         refuse((parts[0].name, "another run", "data set"), program, *settings, "--data", other, "merge", *parts)
         refuse((state.name, "another run", "--right is '3', but here it is '2'"), program, *settings, "--right", 2, "--state", state, "--resume")
         refuse((parts[0].name, "another run", "shards"), program, *settings, "--state", parts[0], "--resume")
+        changed = place / "version.st"
+        changed.write_bytes(re.sub(rb'"psal.version":"[^"]*"', lambda found: b'"psal.version":"0"'.ljust(len(found[0])), parts[1].read_bytes()))
+        refuse((changed.name, "another run", "its version of psal is '0'"), program, *settings, "merge", parts[0], changed, parts[2])
         refuse((bag.name,), program, *settings, "merge", bag)
         if program == "psal-finetune":  # whose contents a state does not know
             refuse(("--normalized-stats does not go with --state",), program, *settings, "--similarity", "normalized", "--normalized-stats",

@@ -294,6 +294,10 @@ def test_run_resumed():
     check("nothing was touched", all(before[p] == t for p, t in after.items()), "")
     # of an earlier version
     make_statistics("resumed_own.safetensors", net, "--limit", 8)
+    text = result.read_text()
+    result.write_text(text.replace(f'"version": "{settings["version"]}"', '"version": "0.0.9"'))
+    refused("of another version", ['version is "0.0.9" there', "result.json"], "psal-run", *common, "--resume")
+    result.write_text(text)
     for path in out.glob("*/result.json"):
         whole = json.loads(path.read_text())
         for key in ("bn_epsilon", "variant", "statistics_fingerprint", "arch", "classes", "width", "dataset", "samples", "normalized",
@@ -326,6 +330,10 @@ def test_stats_resumed_and_merged():
                         (["--predicted"], ["--predicted", "'0'", "'1'"])]:
         refused(f"resumed with {more}", ["s.safetensors.partial", *words], "psal-stats", *common, "--resume", *more)
     state = out / "s.safetensors.partial"
+    kept = state.read_bytes()
+    forged(state, state, version="0.0.9")
+    refused("resumed from another version", ["s.safetensors.partial", "version of psal is '0.0.9'"], "psal-stats", *common, "--resume")
+    state.write_bytes(kept)
     forged(state, state, ["bn_epsilon", "variant", "width"])
     done = run("psal-stats", *common, "--resume")
     check("resumed from an earlier version", done.returncode == 0 and "does not say its variant, batch-norm epsilon" in done.stderr, done.stderr)
@@ -349,6 +357,7 @@ def test_stats_resumed_and_merged():
     old = forged(two, out / "old.safetensors", ["bn_epsilon"])
     works("merged with a part of an earlier version", *merge, old, notes=[("batch-norm epsilon",)])
     check("says what all say", "psal.bn_epsilon" not in metadata(out / "merged.safetensors"), "")
+    refused("merged with another version", ["another run", "version of psal is '0.0.9'"], *merge, forged(two, out / "v.safetensors", version="0.0.9"))
     refused("a part that does not say its loss", ["does not say its loss"], *merge, forged(two, out / "lost.safetensors", ["loss"]))
 
     # sums that no profiles have
