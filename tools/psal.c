@@ -30,7 +30,7 @@ static const psal_program program = {
 /* `text`, which is freed: everything of it must arrive. */
 static int show(char *text) {
     const int failed = !text || fputs(text, stdout) < 0 || fflush(stdout) != 0;
-    if (failed) fprintf(stderr, "psal: standard output: cannot be written: %s\n", strerror(errno));
+    if (failed) psal_print(stderr, "psal: standard output: cannot be written: %s\n", strerror(errno));
     free(text);
     return failed;
 }
@@ -59,7 +59,7 @@ static int become(const char *name, char **argv) {
     char own[4096], path[4400];
     const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length <= 0) {
-        fprintf(stderr, "psal: /proc/self/exe, which tells where psal is, cannot be read: %s\n", strerror(errno));
+        psal_print(stderr, "psal: /proc/self/exe, which tells where psal is, cannot be read: %s\n", strerror(errno));
         return 1;
     }
     own[length] = 0;
