@@ -4,7 +4,7 @@
 
 #include "fixtures.h"
 
-/* Narrow networks of more weights are left out: smaller ones are made of the same layers. */
+/* Narrow networks of more weights are left to PSAL_SLOW=1: smaller ones are made of the same layers. */
 enum { CLASSES = 4, MOST = 1000, LARGE = 500000 };
 
 typedef struct probe {
@@ -49,7 +49,8 @@ static bool open_probe(probe *p, const char *arch, double width, int side, bool 
     int64_t numbers = 0;
     for (size_t i = 0; i < psal_tensor_map_count(p->map); i++)
         numbers += psal_shape_count(&psal_tensor_map_at(p->map, i)->shape);
-    if (numbers > LARGE) {
+    const char *slow = getenv("PSAL_SLOW");
+    if (numbers > LARGE && (!slow || strcmp(slow, "1") != 0)) {
         psal_tensor_map_free(p->map);
         psal_graph_free(p->graph);
         return false;
@@ -133,11 +134,11 @@ static const struct {
     const char *arch;
     double width;
     int side;
-} exact[] = {{"resnet18", 0.0625, 96},
-             {"resnet50", 0.0625, 96},
-             {"densenet121", 0.125, 96},
-             {"mobilenet_v2", 0.25, 96},
-             {"inception_v3", 0.0625, 96}};
+} exact[] = {{"resnet18", 0.0625, 64},
+             {"resnet50", 0.0625, 64},
+             {"densenet121", 0.125, 64},
+             {"mobilenet_v2", 0.25, 64},
+             {"inception_v3", 0.0625, 80}};
 
 START_TEST(borders_are_exact) {
     static lines seen[MOST][PLACES];
