@@ -166,7 +166,7 @@ def dangerous(output):
 def test_what_a_run_costs():
     """A run of more than a minute says so after its first steps, in one line"""
     runs = [(start(*words), words, counted) for words, counted in (
-        (["psal-prune", "--how", "noise", "--draws", 10000, "-c", "random", "-k", "1,2,3,4,5,6,7,8"], "80000 runs of the edited network"),
+        (["psal-prune", "--how", "noise", "--draws", 10000, "-c", "random", "-k", "1-16"], "160000 runs of the edited network"),
         (["psal-finetune", "--draws", 10000, "--steps", 20], "60006 runs of the edited network"),
         (["psal-check", "mask", "--draws", 10000, "--percent", "5,10,20,30"], "80004 masks"),
         (["psal-run", "--noise-iters", 100000, "--noise-percent", 0.1, "--out", scratch / "cost"], "100000 noisy copies"))]
