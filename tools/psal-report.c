@@ -34,6 +34,11 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "pictures", 0, "N", "1000", "At most N pictures of mistakes.", .minimum = 0, .maximum = 1e6},
     {PSAL_OPTION_INT, "kinds", 0, "N", NULL, "How many kinds; as many as silhouettes say, if not given.", .minimum = 1,
      .maximum = PSAL_KINDS_LIMIT},
+    {PSAL_OPTION_INT, "look", 0, "N", "1000",
+     "Show what the guiltiest filters look for in N images of the data set, drawn at random and spread over the "
+     "classes; "
+     "0: nothing.",
+     .minimum = 0, .maximum = 1e9},
     {PSAL_OPTION_INT, "costs", 0, "N", "5",
      "Measure what correcting the mistakes costs for the N largest kinds: edits from a kind's central mistakes, tried "
      "on "
@@ -160,6 +165,7 @@ static int work(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) status = psal_report_find_kinds(&r, err);
     psal_report_print_notes(&r);
     if (status == PSAL_OK) status = psal_report_pause(err);
+    if (status == PSAL_OK) status = psal_report_look(&r, err);
     if (status == PSAL_OK) status = psal_report_find_costs(&r, err);
     if (status == PSAL_OK) status = psal_report_check(&r, err);
     int result = status == PSAL_OK ? finish(&r, err) : (int)status;
@@ -167,6 +173,8 @@ static int work(const psal_options *options, psal_error *err) {
     if (result == 0)
         result = psal_skipped_finish(&r.compared.skipped, program.name, (size_t)r.counts.samples, PSAL_OK, err);
     json_decref(r.root);
+    psal_filter_crops_free(&r.crops);
+    psal_dataset_free(r.looked_at);
     psal_sample_pictures_close(&r.pictures);
     psal_store_kinds_free(&r.found);
     psal_compared_store_close(&r.compared);

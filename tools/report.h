@@ -3,6 +3,7 @@
 #ifndef PSAL_TOOLS_REPORT_H
 #define PSAL_TOOLS_REPORT_H
 
+#include "tools/filter_crops.h"
 #include "tools/report_command.h"
 #include "tools/sample_pictures.h"
 #include "tools/store_kinds.h"
@@ -26,11 +27,15 @@ typedef struct psal_report {
     psal_compared_store compared;
     psal_store_kinds found;        /* zeroed: there are no mistakes */
     psal_sample_pictures pictures; /* of the store's samples */
+    psal_dataset *looked_at;       /* the images that filters are looked at with, and */
+    psal_filter_crops crops;       /* what the guilty filters look for in them; zeroed: not asked for */
     json_t *root;                  /* all results */
 } psal_report;
 
 /* How many guilty filters of each kind the page shows, and central mistakes before the others. */
 enum { PSAL_REPORT_FILTERS = 10, PSAL_REPORT_CENTRAL = 12 };
+/* Of how many of each kind it shows what they look for, with how many places at each end. */
+enum { PSAL_REPORT_LOOKED = 3, PSAL_REPORT_PLACES = 4 };
 
 /* Say on standard error which stage begins; not with --quiet. */
 void psal_report_stage(const psal_report *report, const char *what);
@@ -48,6 +53,9 @@ psal_status psal_report_count(psal_report *report, psal_error *err);
 
 /* ---- report_kinds.c: kinds of mistakes, their filters, and the mistakes that are shown ---- */
 psal_status psal_report_find_kinds(psal_report *report, psal_error *err);
+
+/* ---- report_look.c: what the guiltiest filters look for ---- */
+psal_status psal_report_look(psal_report *report, psal_error *err);
 
 /* ---- report_costs.c: what correcting each kind takes, and what it breaks ---- */
 psal_status psal_report_find_costs(psal_report *report, psal_error *err);

@@ -234,6 +234,7 @@ psal_status psal_report_write_page(psal_report *r, psal_error *err) {
         write_header(&page);
         write_accuracy(&page);
         psal_page_kinds(&page);
+        psal_page_look(&page);
         psal_page_checks(&page);
         write_commands(&page);
         write_notes(&page);

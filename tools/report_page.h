@@ -40,6 +40,11 @@ const char *psal_say_cost(psal_page *page, size_t k);
 /* How far to trust the page. */
 void psal_page_checks(psal_page *page);
 
+/* ---- report_page_look.c ---- */
+
+/* What the guiltiest filters look for. */
+void psal_page_look(psal_page *page);
+
 /* ---- report_page_cards.c ---- */
 
 /* The mistakes of a kind (0: single ones), which are entries first .. first+count-1 of "shown". */

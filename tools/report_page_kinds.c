@@ -247,6 +247,14 @@ static int by_entry(const void *x, const void *y) {
     return (p->kind > q->kind) - (p->kind < q->kind);
 }
 
+/* Where the page shows what a filter looks for; NULL: nowhere. */
+static const char *look_id(psal_page *page, const char *entry) {
+    const psal_filter_crops *crops = &page->report->crops;
+    for (int64_t i = 0; i < crops->count; i++)
+        if (crops->filters[i] == strtoll(entry, NULL, 10)) return psal_say(page, "look-%s", entry);
+    return NULL;
+}
+
 static void write_filters(psal_page *page) {
     const json_t *kinds = kinds_of(page);
     static const char *const header[] = {"number", "filter", "kind", "effect"};
@@ -271,7 +279,7 @@ static void write_filters(psal_page *page) {
                                psal_read_number(all[i].filter, "entry") == psal_read_number(all[i - 1].filter, "entry");
             const psal_html_piece row[] = {
                 {.text = entry},
-                {.text = psal_read_text(all[i].filter, "name")},
+                {.text = psal_read_text(all[i].filter, "name"), .link = look_id(page, entry)},
                 {.text = psal_say(page, "kind %zu", all[i].kind + 1), .link = kind_id(page, all[i].kind)},
                 {.text = psal_say_number(page, psal_read_number(all[i].filter, "effect"), 2)}};
             psal_html_report_row(page->html, again ? NULL : psal_say(page, "filter-%s", entry), row, 4);
