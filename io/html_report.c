@@ -102,7 +102,7 @@ static const char page_head[] =
     ".row img{width:100%}\n"
     "dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:1rem 0}\n"
     "dt{color:var(--quiet)}dd{margin:0}\n"
-    "nav ol{columns:2;column-gap:2rem;padding-left:1.2rem}nav li{break-inside:avoid}\n"
+    "nav ol{columns:2;column-gap:2rem;padding-left:1.7rem}nav li{break-inside:avoid}\n"
     "pre{background:var(--stripe);border:1px solid var(--line);border-radius:6px;padding:.6rem .8rem;"
     "white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}\n"
     "details{margin:1rem 0}summary{cursor:pointer;color:var(--link)}\n"

@@ -29,10 +29,11 @@ static void say_accuracy(const psal_report *r, json_t *list) {
     psal_snprintf(
         text, sizeof text,
         "%.100s is wrong on %" PRId64 " of %" PRId64 " samples (%.1f %%); most often it takes %.100s for %.100s "
-        "(%.0f times).",
+        "(%.0f time%s).",
         arch, r->counts.mistakes, r->counts.samples, 100 * (double)r->counts.mistakes / (double)r->counts.samples,
         psal_read_text(json_object_get(worst, "label"), "name"),
-        psal_read_text(json_object_get(worst, "predicted"), "name"), psal_read_number(worst, "count"));
+        psal_read_text(json_object_get(worst, "predicted"), "name"), psal_read_number(worst, "count"),
+        psal_read_number(worst, "count") == 1 ? "" : "s");
     add_sentence(list, text);
 }
 
