@@ -1,5 +1,7 @@
 #include "io/html_report.h"
 
+#include "io/thumbnail.h"
+
 #include "tests/unit/io/picture.h"
 
 static char *finish(psal_html_report *report) {
@@ -130,12 +132,108 @@ START_TEST(test_first_failure_is_kept) {
 }
 END_TEST
 
+/* What psal-report's page is made of: links lead to ids, text from outside stays text. */
+START_TEST(test_parts) {
+    static const char attack[] = "\"><script>x</script>";
+    psal_html_report *report = psal_html_report_begin("Parts", NULL);
+    psal_html_report_contents(report);
+    psal_html_report_section(report, 2, "first", attack);
+    psal_html_report_section(report, 3, "below", "Below");
+    const psal_html_piece pieces[] = {
+        {.text = attack}, {.text = NULL}, {.text = attack, .link = "first"}, {.text = attack, .tone = PSAL_HTML_WRONG}};
+    psal_html_report_text(report, pieces, 4);
+    const char *const texts[] = {attack, "two"};
+    psal_html_report_list(report, texts, 2);
+    psal_html_report_facts(report, texts, texts, 2);
+    psal_html_report_command(report, "psal-run -i 'a b.png' && echo");
+    psal_html_report_details_begin(report, attack);
+    psal_html_report_details_end(report);
+    static const bool numbers[] = {true, false};
+    psal_html_report_rows_begin(report, attack, texts, numbers, 2);
+    psal_html_report_row(report, "row-1", (psal_html_piece[]){{.text = "12"}, {.text = attack, .link = "below"}}, 2);
+    psal_html_report_row(report, NULL, (psal_html_piece[]){{.text = NULL}, {.text = "x"}}, 2);
+    psal_html_report_rows_end(report);
+    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xe0};
+    psal_html_report_cards_begin(report);
+    psal_html_report_card(report, &(psal_html_card){.id = "card",
+                                                    .picture = jpeg,
+                                                    .size = 4,
+                                                    .alt = attack,
+                                                    .title = attack,
+                                                    .pixelated = true,
+                                                    .pieces = pieces,
+                                                    .count = 4});
+    psal_html_report_card(report, &(psal_html_card){.pieces = pieces, .count = 1});
+    psal_html_report_cards_end(report);
+    const psal_html_bar bars[] = {{attack, "1.5", attack, 1.5},
+                                  {"half", "0.75", "half", 0.75},
+                                  {"none", "-", "none", NAN},
+                                  {"below", "-1", "below", -1}};
+    psal_html_report_charts_begin(report);
+    psal_html_report_bars(report, attack, attack, bars, 4, 0);
+    psal_html_report_columns(report, attack, attack, bars, 4, 3);
+    psal_html_report_bars(report, "Empty", NULL, bars, 0, 0);
+    psal_html_report_charts_end(report);
+    char *text = finish(report);
+    ck_assert_ptr_null(strstr(text, "<script"));
+    expect_has(text, "<nav aria-label=\"Contents\"><ol>\n<li><a href=\"#first\">");
+    ck_assert_ptr_null(strstr(text, "<a href=\"#below\">Below")); /* level 3 is not in the contents */
+    expect_has(text, "<h2 id=\"first\">");
+    expect_has(text, "<h3 id=\"below\">Below</h3>");
+    expect_has(text, "<tr id=\"row-1\"><td class=\"n\">12</td><td><a href=\"#below\">");
+    expect_has(text, "<tr><td></td><td>x</td></tr>");
+    expect_has(text, "<li id=\"card\"><img class=\"small\" alt=\"&quot;&gt;");
+    expect_has(text, "psal-run -i &#39;a b.png&#39; &amp;&amp; echo");
+    expect_has(text, "width=\"460.0\" height=\"12.0\"><title>&quot;&gt;");
+    expect_has(text, "width=\"230.0\" height=\"12.0\"><title>half</title>");
+    expect_has(text, "width=\"0.0\" height=\"12.0\"><title>none</title>");
+    expect_has(text, "width=\"0.0\" height=\"12.0\"><title>below</title>");
+    expect_has(text, "role=\"img\" aria-label=\"Empty\"");
+    free(text);
+}
+END_TEST
+
+/* Few pixels are kept as they are, many become a JPEG close to them; sizes shrink in proportion. */
+START_TEST(test_thumbnails) {
+    for (int side = 64; side <= 65; side++) {
+        psal_image image = PSAL_IMAGE_INIT, again = PSAL_IMAGE_INIT;
+        psal_error err = PSAL_ERROR_INIT;
+        uint8_t *data;
+        size_t size;
+        int largest = 0;
+        ck_assert_int_eq(psal_image_alloc(side, side / 2, &image, &err), PSAL_OK);
+        for (int i = 0; i < side * (side / 2); i++)
+            for (int c = 0; c < 3; c++) image.rgb[3 * i + c] = (uint8_t)(2 * (i % side) + 30 * c);
+        ck_assert_int_eq(psal_thumbnail_encode(&image, &data, &size, &err), PSAL_OK);
+        ck_assert_int_eq(data[0], side == 64 ? 0x89 : 0xff);
+        ck_assert_int_eq(psal_image_decode(data, size, "thumbnail", 0, &again, &err), PSAL_OK);
+        ck_assert_int_eq(again.width, side);
+        ck_assert_int_eq(again.height, side / 2);
+        for (int i = 0; i < 3 * side * (side / 2); i++) {
+            const int difference = abs(image.rgb[i] - again.rgb[i]);
+            if (difference > largest) largest = difference;
+        }
+        ck_assert_int_le(largest, side == 64 ? 0 : 8);
+        ck_assert_int_eq(psal_image_shrink(&image, 20, &err), PSAL_OK);
+        ck_assert_int_eq(image.width, 20);
+        ck_assert_int_eq(image.height, side == 64 ? 10 : 9);
+        ck_assert_int_eq(psal_image_shrink(&image, 20, &err), PSAL_OK); /* small enough */
+        ck_assert_int_eq(image.width, 20);
+        free(data);
+        psal_image_free(&image);
+        psal_image_free(&again);
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("HTML report");
     tcase_add_checked_fixture(tests, make_scratch, remove_scratch);
     tcase_add_test(tests, test_page);
     tcase_add_test(tests, test_hostile_text);
     tcase_add_test(tests, test_pictures);
+    tcase_add_test(tests, test_parts);
+    tcase_add_test(tests, test_thumbnails);
     tcase_add_test(tests, test_first_failure_is_kept);
     return run_case("HTML report", tests);
 }
