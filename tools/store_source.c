@@ -1,6 +1,7 @@
 #include "tools/store_source.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,8 @@ enum { NETWORK_OPTIONS = sizeof network_options / sizeof network_options[0] };
 /* ---- writing ---- */
 
 static json_t *path_json(const char *path) {
-    char *absolute = realpath(path, NULL);
-    json_t *json = psal_json_string(absolute ? absolute : path);
-    free(absolute);
-    return json;
+    char absolute[PATH_MAX];
+    return psal_json_string(realpath(path, absolute) ? absolute : path);
 }
 
 static json_t *option_json(const psal_options *options, const struct network_option *o) {
