@@ -21,9 +21,17 @@ run() {
     printf '\npsal-check %s (%d s)\n' "$*" "$((SECONDS - start))" >> "$out/$name.txt"
 }
 
+# tails BUILD NAME WEIGHTS DATA: for peaks over threshold, fitted to the profiles of the data set
+tails() {
+    "$1/tools/psal-stats" --quiet -w "$3" --data "$4" --out "$out/$2.st" --profiles "$out/$2.npy"
+    "$1/tools/psal-stats" --quiet tail "$out/$2.npy" "$out/$2_tails.st"
+}
+
 for arch in resnet18 vgg19 densenet121 inception_v3; do
     network=(-w "$root/weights/fashion_$arch.safetensors" --data "$fashion")
     run "ablate_$arch" ablate "${network[@]}" --first 100 --filters 200
+    tails "$1" "$arch" "$root/weights/fashion_$arch.safetensors" "$fashion"
+    run "ablate_${arch}_pot" ablate "${network[@]}" --first 100 --filters 200 --mode pot --stats "$out/${arch}_tails.st"
     run "mask_$arch" mask "${network[@]}" --first 100 --percent 5,20 --draws 3
     run "randomize_$arch" randomize "${network[@]}" --first 50
 done
@@ -36,5 +44,7 @@ fi
 if [ -e "$real" ] && [ -e "$shared/imagenet-sample/labels.csv" ]; then
     list=(-w "$real" --data "$shared/imagenet-sample/labels.csv")
     run ablate_resnet50 ablate "${list[@]}" --filters 200
+    tails "$1" resnet50 "$real" "$shared/imagenet-sample/labels.csv"
+    run ablate_resnet50_pot ablate "${list[@]}" --filters 200 --mode pot --stats "$out/resnet50_tails.st"
     run mask_resnet50 mask "${list[@]}" --percent 5,20 --draws 3
 fi
