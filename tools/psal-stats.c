@@ -40,7 +40,8 @@ static const psal_option OPTIONS[] = {
     {PSAL_OPTION_HEADING, .help = "Results"},
     {PSAL_OPTION_PATH, "out", 'o', "FILE", NULL, "The statistics, as .safetensors.", .output = true},
     {PSAL_OPTION_PATH, "records", 0, "FILE", NULL,
-     "Also a CSV: label, prediction, confidences and loss of every sample.", .output = true},
+     "Also a CSV: label, prediction, confidences and loss of every sample. --profiles writes it by itself.",
+     .output = true},
     {PSAL_OPTION_PATH, "profiles", 0, "FILE", NULL,
      "Also keep every sample's profile: a .npy of samples x entries for psal-neighbors and NumPy, its list of samples "
      "in FILE.csv. merge joins the parts' FILE.part-I-of-N.",
@@ -154,6 +155,9 @@ static int merge(const psal_options *options, psal_error *err) {
 }
 
 static int work(const psal_options *options, psal_error *err) {
+    if (psal_options_has(options, "records") && psal_options_has(options, "profiles"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--records would be the same table as %s.csv, which --profiles writes",
+                         psal_options_string(options, "profiles"));
     if (psal_options_argument_count(options) == 0) return make_statistics(options, err);
     const char *what = psal_options_argument(options, 0);
     if (strcmp(what, "merge") == 0) return merge(options, err);

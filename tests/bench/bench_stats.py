@@ -59,8 +59,8 @@ def main():
         def stats(images, threads):
             """(seconds, allocated MiB, resident MiB)"""
             return bench.whole([args.build.resolve() / "tools" / "psal-stats", "--quiet", "--weights", weights, "--data", SAMPLE,
-                                "--first", images, "--threads", threads, "--out", folder / "s.safetensors", "--records",
-                                folder / "r.csv", "--profiles", folder / "p.npy"], environment)
+                                "--first", images, "--threads", threads, "--out", folder / "s.safetensors",
+                                "--profiles", folder / "p.npy"], environment)
 
         environment = dict(os.environ, OMP_NUM_THREADS="2")
         torch = bench.Worker([sys.executable, HERE, "--worker", weights, listing, 2], environment)

@@ -66,8 +66,7 @@ def store(folder):
 def jobs(folder):
     """(program, arguments): each prints something and writes files into `folder`"""
     return (("psal-run", ["-w", network, "--mode", "naive", "-i", bag, "-l", 8, "--out", folder / "run"]),
-            ("psal-stats", ["--quiet", "--data", samples / "labels.csv", "--out", folder / "s.st", "--profiles", folder / "p.npy", "--records",
-                            folder / "r.csv"]),
+            ("psal-stats", ["--quiet", "--data", samples / "labels.csv", "--out", folder / "s.st", "--profiles", folder / "p.npy"]),
             ("psal-neighbors", ["--store", store(folder), "--query", "0,3-5", "--csv", folder / "n.csv"]),
             ("psal-prune", ["--k", "1,5", "--choices", "salient", "--csv", folder / "prune.csv"]),
             ("psal-finetune", ["--k", "10", "--choices", "salient", "--save-delta", folder / "d.st", "--save", folder / "f.st"]),

@@ -71,14 +71,14 @@ def png_size(path):
 
 def whole_run(out, images, how="--first"):
     return run("psal-stats", "--quiet", "--weights", NETWORK, "--data", SPEC, how, images, "--out", out / "s.safetensors",
-               "--profiles", out / "p.npy", "--records", out / "r.csv", "--predicted", "--figures", out / "figures")
+               "--profiles", out / "p.npy", "--predicted", "--figures", out / "figures")
 
 
 def test_run(out):
     """(store's profiles, records, statistics)"""
     said = whole_run(out, IMAGES)
     tensors, metadata = read_tensors(out / "s.safetensors")
-    records = read_table(out / "r.csv")
+    records = read_table(out / "p.npy.csv")
     right = sum(row["label"] == row["predicted"] for row in records)
     check("records", len(records) == IMAGES and all(row["status"] == "ok" for row in records)
           and [int(row["index"]) for row in records] == list(range(IMAGES)), len(records))
@@ -90,7 +90,6 @@ def test_run(out):
         check("accuracy is that of weights/README.md", [f"{right / 100:.2f}", str(IMAGES - right)] == list(row.groups()),
               f"{right} right, README: {row.groups()}")
     profiles = read_store(out / "p.npy", len(records))
-    check("the store's table is the records", (out / "p.npy.csv").read_bytes() == (out / "r.csv").read_bytes())
     largest = max(tensors["mean"])
     wrong = [p for p, row in zip(profiles, records) if row["label"] != row["predicted"]]
     columns = [array.array("d", column) for column in zip(*profiles)]
@@ -146,14 +145,14 @@ def test_parts(out):
     common = ["--quiet", "--weights", NETWORK, "--data", SPEC, "--profiles", place / "p.npy"]
     for part in (3, 1, 2):
         run("psal-stats", *common, "--limit", images, "--out", place / "s.safetensors", "--predicted", "--shard", f"{part}/3")
-    run("psal-stats", "merge", place / "s.safetensors", *sorted(place.glob("s.part-*.safetensors")), *common, "--records",
-        place / "r.csv", "--figures", place / "figures")
+    run("psal-stats", "merge", place / "s.safetensors", *sorted(place.glob("s.part-*.safetensors")), *common,
+        "--figures", place / "figures")
     one, joined = (read_tensors(p / "s.safetensors") for p in (out, place))
     check("merged statistics", one[1] == joined[1] and one[0].keys() == joined[0].keys()
           and all(close(joined[0][name], one[0][name], 1e-12) for name in one[0]))
-    same = [name for name in ("p.npy", "p.npy.csv", "r.csv", "figures/depth.csv", "figures/depth.png")
+    same = [name for name in ("p.npy", "p.npy.csv", "figures/depth.csv", "figures/depth.png")
             if (place / name).read_bytes() != (out / name).read_bytes()]
-    classes = [row["label"] for row in read_table(out / "r.csv")]
+    classes = [row["label"] for row in read_table(out / "p.npy.csv")]
     check("each class has its share", images == IMAGES or {classes.count(c) for c in set(classes)} == {images // 10}, classes[:20])
     check("merged tables and figures", not same and {p.name for p in (place / "figures").iterdir()} == FIGURES, f"{same} differ")
 

@@ -174,16 +174,16 @@ def test_bad_images_in_stats():
     listing, good, bad = bad_list()
     out = scratch / "bad-stats"
     out.mkdir()
-    common = ["--data", listing, "--out", out / "s.safetensors", "--records", out / "r.csv", "--profiles", out / "p.npy"]
+    common = ["--data", listing, "--out", out / "s.safetensors", "--profiles", out / "p.npy"]
     done = run("psal-stats", *common)
     check("stats: the first bad image ends it", done.returncode == 1 and "list.csv:" in done.stderr and "--skip-bad" in done.stderr, done.stderr)
     for quiet in ([], ["--quiet"]):
         done = run("psal-stats", *common, "--skip-bad", *quiet)
         skipped("stats", done, bad, len(good) + len(bad))
-    states = {row["path"]: row["status"] for row in read(out / "r.csv")}
+    states = {row["path"]: row["status"] for row in read(out / "p.npy.csv")}
     check("stats: records", [states[name] for name in good] == ["ok"] * 4 and all(states[name] != "ok" for name in bad), states)
     # The store lacks what was skipped: a query for it is left out, or is an error that says how.
-    index = next(i for i, row in enumerate(read(out / "r.csv")) if row["path"] == "cut.png")
+    index = next(i for i, row in enumerate(read(out / "p.npy.csv")) if row["path"] == "cut.png")
     ask = ["psal-neighbors", "--store", out / "p.npy", "--query", f"0-{index}", "--top", 2]
     done = run(*ask)
     check("neighbors: a query without a profile", done.returncode == 1 and "cut.png" in done.stderr and "--skip-bad" in done.stderr, done.stderr)
@@ -281,14 +281,14 @@ def test_too_few_for_statistics():
     good, bad = images / "good.csv", images / "bad.csv"
     good.write_text(f"path,label\n{samples / 'bag.png'},8\n")
     bad.write_text("path,label\ncut.png,5\ntext.jpg,5\n")
-    results = ["--out", out / "s.safetensors", "--records", out / "r.csv", "--profiles", out / "p.npy", "--figures", out / "figures"]
-    for old in ("r.csv", "p.npy", "p.npy.csv"):
+    results = ["--out", out / "s.safetensors", "--profiles", out / "p.npy", "--figures", out / "figures"]
+    for old in ("p.npy", "p.npy.csv"):
         (out / old).write_text("old")
     for listing, words in ((bad, "no sample was left"), (good, "a single sample was left")):
         done = run("psal-stats", "--data", listing, *results, "--skip-bad", "-q")
         check(f"stats: {words}", done.returncode == 1 and words in done.stderr, done.stderr)
         left = {path.name: path.read_text() for path in out.iterdir() if path.is_file() and ".partial" not in path.name}
-        check(f"stats: {words}: nothing is written", left == dict.fromkeys(("r.csv", "p.npy", "p.npy.csv"), "old"), left)
+        check(f"stats: {words}: nothing is written", left == dict.fromkeys(("p.npy", "p.npy.csv"), "old"), left)
         for path in out.glob("*.partial*"):
             path.unlink()
     parts = [out / f"part-{part}.safetensors" for part in (1, 2)]
@@ -296,9 +296,9 @@ def test_too_few_for_statistics():
         done = run("psal-stats", "--data", bad, "--out", out / "part.safetensors", "--shard", f"{number}/2",
                    "--skip-bad", "-q")
         (out / f"part.part-{number}-of-2.safetensors").rename(part)
-    done = run("psal-stats", "merge", out / "s.safetensors", *parts, "--data", bad, *results[2:6])
+    done = run("psal-stats", "merge", out / "s.safetensors", *parts, "--data", bad, *results[2:4])
     check("merge: no sample was left", done.returncode == 1 and "no sample was left" in done.stderr, done.stderr)
-    check("merge: nothing is written", (out / "p.npy").read_text() == (out / "r.csv").read_text() == "old"
+    check("merge: nothing is written", (out / "p.npy").read_text() == (out / "p.npy.csv").read_text() == "old"
           and not (out / "s.safetensors").exists(), list(out.iterdir()))
 
 
@@ -390,13 +390,13 @@ def test_formulas():
     place(folder / "=1+1.png")
     place(folder / "-2.png", "sandal.png")
     (folder / "list.csv").write_text("path,label\n=1+1.png,8\n-2.png,5\n")
-    done = run("psal-stats", "--data", folder / "list.csv", "--out", folder / "s.safetensors", "--profiles", folder / "p.npy", "--records", folder / "r.csv")
+    done = run("psal-stats", "--data", folder / "list.csv", "--out", folder / "s.safetensors", "--profiles", folder / "p.npy")
     check("formulas: statistics", done.returncode == 0, done.stderr)
-    paths = [row["path"] for row in read(folder / "r.csv")]
+    paths = [row["path"] for row in read(folder / "p.npy.csv")]
     check("formulas: written as texts", paths == ["'=1+1.png", "'-2.png"], paths)
-    done = run("psal-stats", "--data", folder / "r.csv", "--out", folder / "again.safetensors", "--records", folder / "again.csv")
+    done = run("psal-stats", "--data", folder / "p.npy.csv", "--out", folder / "again.safetensors", "--records", folder / "again.csv")
     check("formulas: read back", done.returncode == 0 and [(row["path"], row["label"])
-          for row in read(folder / "again.csv")] == [(row["path"], row["label"]) for row in read(folder / "r.csv")], done.stderr)
+          for row in read(folder / "again.csv")] == [(row["path"], row["label"]) for row in read(folder / "p.npy.csv")], done.stderr)
     done = run("psal-neighbors", "--store", folder / "p.npy", "--query", "0", "--sheet", folder / "sheet.png", "--data", folder / "list.csv", "--json")
     check("formulas: found again", done.returncode == 0 and json.loads(done.stdout)["queries"][0]["path"] == "=1+1.png", done.stderr)
 

@@ -115,7 +115,8 @@ def test_parts():
     for option, words in ((("--only", "correct"), "merge has no option --only"), (("--out", scratch / "none.st"), "merge has no option --out"),
                           (("--conv", "gemm"), "merge has no option --conv"), (("-k", 3), "--k-salient does nothing in merge without --figures"),
                           (("-w", network), "--weights does nothing in merge without --figures"),
-                          (("--data", SPEC), "--data does nothing in merge without --records or --profiles")):
+                          (("--data", SPEC), "--data does nothing in merge without --records or --profiles"),
+                          (("--records", "r.csv", "--profiles", "p.npy"), "--records would be the same table as p.npy.csv, which --profiles writes")):
         refused(f"merge {option[0]}", "psal-stats", (*join, *option), words)
     begin = ("--data", SPEC, "--limit", IMAGES, "--out", scratch / "no.st")
     for option, words in ((("--quantile", "0.8"), "--quantile is an option of 'psal-stats tail STORE OUT' only"),

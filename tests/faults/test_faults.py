@@ -150,7 +150,7 @@ class Sweep:
         image = ("-i", "in/bag_called_sandal.png", "-l", "Bag")
         idx = ("-d", "idx:in/images.gz,in/labels.gz")
         parts = ("out/s.part-1-of-2.safetensors", "out/s.part-2-of-2.safetensors")
-        stats = ("-d", "in/list.csv", "-o", "out/s.safetensors", "--records", "out/r.csv", "--profiles", "out/p.npy")
+        stats = ("-d", "in/list.csv", "-o", "out/s.safetensors", "--profiles", "out/p.npy")
         table = (
             ("run", "psal-run", (*network, *image, "-o", "out", "--dump", "out/dump", "--json", "--compare-random",
                                  "--labels", "in/names.txt"), None),
@@ -159,13 +159,13 @@ class Sweep:
             ("run resume", "psal-run", (*network, "--images", "in/list.csv", "-o", "out", "--resume"), "results"),
             ("run delta", "psal-run", (*network, *image, "-o", "out", "--delta", "in/delta.safetensors", "--mode", "naive"), None),
             ("stats", "psal-stats", (*network[:2], *stats, "--predicted", "--figures", "out/figures"), None),
-            ("stats names", "psal-stats", (*network[:2], "-d", "in/folder", *stats[2:], "--labels", "in/names.json", "--skip-bad"), None),
+            ("stats names", "psal-stats", (*network[:2], "-d", "in/folder", *stats[2:4], "--records", "out/r.csv", "--labels", "in/names.json", "--skip-bad"), None),
             ("prune names", "psal-prune", (*network, "-d", "in/list.csv", "-k", "1", "-c", "salient", "--json", "--labels", "in/names.csv",
                                            "--skip-bad"), None),
             ("stats resume", "psal-stats", (*network[:2], *stats, "--resume"), "partial"),
             ("stats save", "psal-stats", (*network[:2], *idx, *stats[2:], "--save-every", "0", "-t", "1"), None),
-            ("merge", "psal-stats", ("merge", "out/s.safetensors", *parts, "-d", "in/list.csv", "--records", "out/r.csv", "--profiles",
-                                     "out/p.npy", "--figures", "out/figures", *network[:2]), "parts"),
+            ("merge", "psal-stats", ("merge", "out/s.safetensors", *parts, "-d", "in/list.csv", "--profiles", "out/p.npy",
+                                     "--figures", "out/figures", *network[:2]), "parts"),
             ("prune", "psal-prune", (*network, "-d", "in/list.csv", "-k", "1,3", "-c", "salient,random", "--draws", "1", "--csv",
                                      "out/t.csv", "--samples", "out/s.csv", "-f", "out/f.svg", "--json"), None),
             ("prune save", "psal-prune", (*network, *image, "-k", "3", "-c", "salient", "--save", "out/w.safetensors"), None),
@@ -413,7 +413,7 @@ def interrupt(program, scratch, environment):
     (place / "out").mkdir()
     for delay in itertools.count():
         run = subprocess.Popen([str(program), "-q", "-t", "1", "-w", "in/fashion_resnet18.safetensors", "-d", "in/list.csv", "-o",
-                                "out/s.safetensors", "--records", "out/r.csv", "--profiles", "out/p.npy", "--save-every", "0"],
+                                "out/s.safetensors", "--profiles", "out/p.npy", "--save-every", "0"],
                                cwd=place, env=environment, stdin=subprocess.DEVNULL)
         while not (place / "out" / "s.safetensors.partial").exists() and run.poll() is None:
             time.sleep(0.0005)

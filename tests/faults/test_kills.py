@@ -34,8 +34,8 @@ class Kills:
         (scratch / "in" / "short.csv").write_text("\n".join(rows[:4]) + "\n")
         network = ("-q", "-t", "2", "-w", "in/fashion_resnet18.safetensors")
         self.commands = {
-            "psal-stats": (*network, "-d", "in/list.csv", "-o", "out/s.safetensors", "--records", "out/r.csv", "--profiles",
-                           "out/p.npy", "--save-every", "0"),
+            "psal-stats": (*network, "-d", "in/list.csv", "-o", "out/s.safetensors", "--profiles", "out/p.npy",
+                           "--save-every", "0"),
             "psal-run": (*network, "-s", "in/fashion_resnet18_stats.safetensors", "--images", "in/short.csv", "-o", "out",
                          "--dump", "out/dump")}
         for program in ("psal-prune", "psal-finetune"):

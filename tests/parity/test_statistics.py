@@ -92,7 +92,7 @@ class Psal:
 
     @staticmethod
     def files(folder):
-        return ("--out", folder / "s.safetensors", "--profiles", folder / "p.npy", "--records", folder / "r.csv")
+        return ("--out", folder / "s.safetensors", "--profiles", folder / "p.npy")
 
     def run(self, *command):
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=self.environment)
@@ -214,7 +214,7 @@ def compare_with_pytorch(report, psal, case, folder):
         if welford.count:
             good, text = agree(found.numpy(), welford.mean.numpy(), where & (welford.mean.numpy() > 1e-10), 0.5, 5e-3)
         report.check(f"{name}: mean.{group}", good, text)
-    table = read_records(folder / "r.csv")
+    table = read_records(folder / "p.npy.csv")
     found = np.array([[float(row[key]) for key in ("label", "predicted", "target_confidence", "confidence", "loss")]
                       for row in table])
     expected = np.array(records)
@@ -270,7 +270,7 @@ def compare_parts(report, psal, case, folder, whole):
     zeros = all(not joined[0][key][one[0][key] == 0].any() for key in one[0])
     report.check(f"{case.name}: {PARTS} parts merged are one run", one[0].keys() == joined[0].keys() and worst < 1e-12 and zeros
                  and one[1] == joined[1] and len(parts) == PARTS, f"relative difference {worst:.1e}")
-    same = [name for name in ("p.npy", "p.npy.csv", "r.csv") if (whole / name).read_bytes() != (folder / name).read_bytes()]
+    same = [name for name in ("p.npy", "p.npy.csv") if (whole / name).read_bytes() != (folder / name).read_bytes()]
     report.check(f"{case.name}: the parts' store and records joined", not same, f"{', '.join(same)} differ" if same else "")
 
 
