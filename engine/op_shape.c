@@ -242,10 +242,10 @@ psal_node psal_pad(psal_graph *graph, psal_node x, const int64_t *before, const 
     const psal_shape s = *psal_graph_shape(graph, x);
     const int64_t most = INT32_MAX;
     for (int d = 0; d < s.ndim; d++) {
-        const int64_t cut = before[d] < 0 ? -before[d] : 0, cut_after = after[d] < 0 ? -after[d] : 0;
         if (before[d] < -most || before[d] > most || after[d] < -most || after[d] > most || s.dim[d] > most)
             return psal_graph_fail(graph, PSAL_ERR_ARGUMENT, "padding of axis %d by %lld and %lld", d,
                                    (long long)before[d], (long long)after[d]);
+        const int64_t cut = before[d] < 0 ? -before[d] : 0, cut_after = after[d] < 0 ? -after[d] : 0;
         const int64_t kept = s.dim[d] - cut - cut_after, offset = before[d] > 0 ? before[d] : 0;
         const int64_t total = s.dim[d] + before[d] + after[d];
         if (kept != s.dim[d]) x = psal_slice(graph, x, d, cut, kept);

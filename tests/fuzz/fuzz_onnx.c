@@ -186,4 +186,19 @@ void fuzz_make_seeds(void) {
     proto_message(&graph, 12, &tensor);
     model = onnx_model(&graph, 20);
     fuzz_seed("operators", model.bytes, model.size);
+    /* padding whose opposite is no number of 64 bits */
+    graph.size = 0;
+    node = onnx_node("Pad", "image", "pads", NULL, "padded");
+    proto_message(&graph, 1, &node);
+    node = onnx_node("GlobalAveragePool", "padded", NULL, NULL, "logits");
+    proto_message(&graph, 1, &node);
+    tensor = onnx_tensor("pads", 7, DIMS(8));
+    for (int i = 0; i < 8; i++) proto_int(&tensor, 7, i == 7 ? INT64_MIN : 0);
+    proto_message(&graph, 5, &tensor);
+    tensor = onnx_port("image", DIMS(-1, 3, 2, 2));
+    proto_message(&graph, 11, &tensor);
+    tensor = onnx_port("logits", DIMS(-1, 3));
+    proto_message(&graph, 12, &tensor);
+    model = onnx_model(&graph, 14);
+    fuzz_seed("pads", model.bytes, model.size);
 }
