@@ -119,9 +119,9 @@ static void print_table(const psal_edit_report *r, double *room) {
     const int error = subject_count(r) > 1; /* room for the standard errors */
     const bool neighbors = r->neighbor_count > 0, right = r->mistakes->right_count > 0;
     psal_print(stdout, "%-18s %4s  %11s%18s%s%s %9s\n", "", "", "", " confidence change",
-               neighbors ? "  %  neighbors  %  of others" : "", right ? " % right" : "", "change of");
+               neighbors ? "  %  neighbors  %  of others" : "", right ? " % right" : "", "weight");
     psal_print(stdout, "%-18s %4s  %11s%9s%9s%s%s %9s\n", units_of(r), r->until_correct ? "used" : "k", "corrected %",
-               "true", "wrong", neighbors ? "    corrected    corrected" : "", right ? "  broken" : "", "weights");
+               "true", "wrong", neighbors ? "    corrected    corrected" : "", right ? "  broken" : "", "change");
     for (size_t v = 0; v < variants(r); v++) {
         psal_mean m[PSAL_EDIT_COLUMNS];
         for (size_t c = 0; c < PSAL_EDIT_COLUMNS; c++) m[c] = mean_of(r, v, c, room);
