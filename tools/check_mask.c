@@ -44,7 +44,8 @@ typedef struct run {
     result *results;        /* [subject][step][series]; NAN where there is no heat map */
     int64_t maps;           /* subjects that have one */
     psal_interval *means;   /* [step][series][column] */
-    double *deviation;      /* [step][series] of the saliency over the top filters of all subjects */
+    psal_interval *above; /* [step][series] by how much that saliency is above the marked pixels', mistake by mistake */
+    double *deviation;    /* [step][series] of the saliency over the top filters of all subjects */
 } run;
 
 static size_t cell(const run *r, size_t subject, int step, int series) {
@@ -204,16 +205,10 @@ static double mean_of(const run *r, int step, int series, int c) {
     return r->means[cell(r, 0, step, series) * COLUMNS + (size_t)c].mean;
 }
 
-static psal_status say(run *r, psal_error *err) {
+static void say(run *r) {
     char(*sentence)[PSAL_SENTENCE_SIZE] = r->check->verdict, text[2][64];
     const int step = verdict_step(r);
-    psal_interval less[2], righter[2];
-    psal_status status = PSAL_OK;
-    for (int control = REGION; control <= MOVED && status == PSAL_OK; control++) {
-        status = interval_of(r, step, control, MARKED, 0, &less[control - REGION], err);
-        if (status == PSAL_OK) status = interval_of(r, step, MARKED, control, 3, &righter[control - REGION], err);
-    }
-    if (status != PSAL_OK) return status;
+    const psal_interval *less = &r->above[cell(r, 0, step, REGION)];
     snprintf(sentence[0], PSAL_SENTENCE_SIZE,
              "Hiding the %.3g %% of the pixels that %s%s marks takes the standardized saliency of the %" PRId64
              " top filters from %.2f to %.2f; a random region of as many pixels to %.2f, the same shape elsewhere to "
@@ -239,15 +234,15 @@ static psal_status say(run *r, psal_error *err) {
              "How much further the saliency falls than with a random region is %s, than with the same shape elsewhere "
              "%s: %s.",
              psal_interval_text(&less[0], text[0]), psal_interval_text(&less[1], text[1]), verdict);
-    return PSAL_OK;
 }
 
 static psal_status summarize(void *data, psal_error *err) {
     run *r = data;
     const size_t subjects = r->check->mistakes.subject_count, cells = (size_t)r->steps * SERIES;
     r->means = calloc(cells * COLUMNS, sizeof *r->means);
+    r->above = calloc(cells, sizeof *r->above);
     r->deviation = calloc(cells, sizeof *r->deviation);
-    if (!r->means || !r->deviation) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
+    if (!r->means || !r->above || !r->deviation) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the table");
     for (size_t i = 0; i < subjects; i++) r->maps += !isnan(r->results[cell(r, i, 0, 0)].saliency);
     if (r->maps == 0) return psal_fail(err, PSAL_ERR_NUMERIC, "there is no heat map of any mistake: psal-run says why");
     psal_status status = PSAL_OK;
@@ -264,8 +259,10 @@ static psal_status summarize(void *data, psal_error *err) {
             r->deviation[at] = sqrt(fmax(0, squares - mean * mean));
             for (int c = 0; c < COLUMNS && status == PSAL_OK; c++)
                 status = interval_of(r, step, series, -1, c, &r->means[at * COLUMNS + (size_t)c], err);
+            if (status == PSAL_OK) status = interval_of(r, step, series, MARKED, 0, &r->above[at], err);
         }
-    return status == PSAL_OK ? say(r, err) : status;
+    if (status == PSAL_OK) say(r);
+    return status;
 }
 
 /* ---- output ---- */
@@ -345,6 +342,8 @@ static void add_json(const void *data, json_t *root) {
             json_object_set_new(row, "percent", psal_json_double(percent_hidden(r, step)));
             json_object_set_new(row, "pixels", psal_json_string(series_names[series]));
             json_object_set_new(row, "saliency_sd", psal_json_double(r->deviation[at]));
+            json_object_set_new(row, "saliency_above",
+                                step > 0 && series != MARKED ? psal_interval_json(&r->above[at]) : json_null());
             for (size_t c = 0; c < COLUMNS; c++)
                 json_object_set_new(row, column_names[c], psal_interval_json(&r->means[at * COLUMNS + c]));
             json_array_append_new(rows, row);
@@ -468,6 +467,7 @@ psal_status psal_check_mask(psal_check *check, psal_error *err) {
     free(r.photo);
     free(r.results);
     free(r.means);
+    free(r.above);
     free(r.deviation);
     return status;
 }

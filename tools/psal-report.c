@@ -36,13 +36,11 @@ static const psal_option table[] = {
      .maximum = PSAL_KINDS_LIMIT},
     {PSAL_OPTION_INT, "look", 0, "N", "1000",
      "Show what the guiltiest filters look for in N images of the data set, drawn at random and spread over the "
-     "classes; "
-     "0: nothing.",
+     "classes; 0: nothing.",
      .minimum = 0, .maximum = 1e9},
     {PSAL_OPTION_INT, "costs", 0, "N", "5",
      "Measure what correcting the mistakes costs for the N largest kinds: edits from a kind's central mistakes, tried "
-     "on "
-     "its others.",
+     "on its others.",
      .minimum = 0, .maximum = PSAL_KINDS_LIMIT},
     {PSAL_OPTION_INT, "right", 0, "N", "50", "There also run N samples that are right, and count how many break.",
      .minimum = 0, .maximum = 1e6},
@@ -68,6 +66,10 @@ static const psal_program program = {
                 "  psal-report --weights my.pth --data val/\n"
                 "  psal-report                                 in the folder of a psal.json\n"
                 "  psal-report --weights my.pth --data val/ --kinds 6 --out pages/mistakes.html\n"};
+
+int64_t psal_report_most_filters(const psal_report *r) {
+    return r->compared.store.length > 1 ? r->compared.store.length / 2 : 1;
+}
 
 void psal_report_stage(const psal_report *r, const char *what) {
     if (!psal_options_flag(r->options, "quiet")) psal_print(stderr, "%s: %s\n", program.name, what);

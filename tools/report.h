@@ -10,6 +10,7 @@
 
 typedef struct psal_report_counts {
     int64_t samples, correct, mistakes, skipped;
+    int64_t largest_class; /* its samples: as often right is who always guesses it */
 } psal_report_counts;
 
 typedef struct psal_report {
@@ -37,6 +38,8 @@ enum { PSAL_REPORT_FILTERS = 10, PSAL_REPORT_CENTRAL = 12 };
 /* Of how many of each kind it shows what they look for, with how many places at each end. */
 enum { PSAL_REPORT_LOOKED = 3, PSAL_REPORT_PLACES = 4 };
 
+/* How many filters are tried at most: half of the network's. */
+int64_t psal_report_most_filters(const psal_report *report);
 /* Say on standard error which stage begins; not with --quiet. */
 void psal_report_stage(const psal_report *report, const char *what);
 /* What stages have noted since, on standard error. */

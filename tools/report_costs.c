@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/json_output.h"
 #include "tools/finetune_program.h"
@@ -15,7 +16,8 @@
  * held out, from all distances to the centre. */
 enum { CENTRAL = 10, HELD_OUT = 40 };
 
-static const char filters[] = "1,5,25,100", step[] = "0.1";
+static const int tried[] = {1, 5, 25, 100}; /* filters */
+static const char step[] = "0.1";
 
 /* The mistakes of kind k that take part, the most central first; *central of them are edited for. */
 static int64_t choose(const psal_report *r, int k, int64_t *samples, int64_t *central) {
@@ -97,11 +99,10 @@ static psal_status add_best(const psal_report *r, const lists *l, int64_t centra
     return status;
 }
 
-static psal_status measure(psal_report *r, const lists *l, const json_t *key, const psal_report_command *command,
-                           const char *name, json_t **results, psal_error *err) {
+static psal_status measure(psal_report *r, const json_t *key, const psal_report_command *command, const char *name,
+                           json_t **results, psal_error *err) {
     if ((*results = psal_report_kept(r, name, key))) return PSAL_OK;
     const int result = psal_group_work(command->options, &r->notes, results, err);
-    (void)l;
     if (result != 0)
         return err->status != PSAL_OK ? err->status
                                       : psal_fail(err, PSAL_ERR_FORMAT, "%s: images of it were left out", name);
@@ -110,7 +111,7 @@ static psal_status measure(psal_report *r, const lists *l, const json_t *key, co
 
 static psal_status find_cost(psal_report *r, int k, lists *l, const int64_t *right, json_t *costs, psal_error *err) {
     int64_t samples[CENTRAL + HELD_OUT], central, written;
-    char name[64];
+    char name[64], filters[64] = "1";
     psal_report_command command = {0};
     json_t *cost = json_object(), *results = NULL, *key = json_object();
     const int64_t count = choose(r, k, samples, &central);
@@ -121,13 +122,15 @@ static psal_status find_cost(psal_report *r, int k, lists *l, const int64_t *rig
     if (status == PSAL_OK && written <= central) central = written / 2; /* copies of one image are left out */
     if (status == PSAL_OK && central > 0) {
         snprintf(name, sizeof name, "kind-%d", k + 1);
+        for (size_t i = 1; i < sizeof tried / sizeof *tried && tried[i] <= psal_report_most_filters(r); i++)
+            snprintf(filters + strlen(filters), sizeof filters - strlen(filters), ",%d", tried[i]);
         status = make_command(r, l, central, filters, NULL, &command, err);
         if (status == PSAL_OK) status = add_command(cost, "command", &command, err);
         json_object_set_new(key, "command", json_incref(json_object_get(cost, "command")));
         json_object_set_new(key, "samples", psal_report_numbers(samples, count));
         json_object_set_new(key, "right", psal_report_numbers(right, l->right_count));
         json_object_set_new(key, "settings", psal_computation_json(&r->compared.computation));
-        if (status == PSAL_OK) status = measure(r, l, key, &command, name, &results, err);
+        if (status == PSAL_OK) status = measure(r, key, &command, name, &results, err);
         if (status == PSAL_OK) status = add_best(r, l, central, k, results, cost, err);
     }
     json_object_set_new(cost, "results", results ? results : json_null());

@@ -54,11 +54,13 @@ static psal_status add_classes(psal_report *r, int classes, psal_error *err) {
         counts[record->label].samples++;
         counts[record->label].correct += record->label == record->predicted;
     }
-    for (int c = 0; c < classes; c++)
+    for (int c = 0; c < classes; c++) {
+        if (counts[c].samples > r->counts.largest_class) r->counts.largest_class = counts[c].samples;
         if (counts[c].samples > 0)
             json_array_append_new(list, json_pack("{s:o, s:I, s:I}", "label", psal_class_json(r->compared.labels, c),
                                                   "samples", (json_int_t)counts[c].samples, "correct",
                                                   (json_int_t)counts[c].correct));
+    }
     free(counts);
     json_object_set_new(r->root, "by_class", list);
     return PSAL_OK;

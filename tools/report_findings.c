@@ -35,6 +35,10 @@ static void say_accuracy(const psal_report *r, json_t *list) {
         psal_read_text(json_object_get(worst, "predicted"), "name"), psal_read_number(worst, "count"),
         psal_read_number(worst, "count") == 1 ? "" : "s");
     add_sentence(list, text);
+    const double n = (double)r->counts.samples, p = (double)r->counts.largest_class / n;
+    if (p < 1 && (double)r->counts.correct <= n * p + 2 * sqrt(n * p * (1 - p)))
+        add_sentence(list, "It is right as rarely as by guessing: if labels, preprocessing and network do not belong "
+                           "together (psal-init tries), nothing on this page means anything.");
 }
 
 static void say_kinds(const psal_report *r, json_t *list) {

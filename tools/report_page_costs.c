@@ -130,9 +130,11 @@ static void write_masking(psal_page *page, const json_t *results) {
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 4);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
+        const bool nothing = psal_read_number(row, "percent") == 0;
+        if (nothing && i > 0) continue; /* the same for all pixels */
         const psal_html_piece cells[] = {
             {.text = psal_say(page, "%.0f %%", psal_read_number(row, "percent"))},
-            {.text = psal_read_number(row, "percent") > 0 ? psal_read_text(row, "pixels") : "none"},
+            {.text = nothing ? "none" : psal_read_text(row, "pixels")},
             {.text = say_interval(page, json_object_get(row, "saliency"), 2)},
             {.text = psal_say_percent(page, psal_read_number(json_object_get(row, "now_right"), "mean"))}};
         psal_html_report_row(page->html, NULL, cells, 4);

@@ -71,11 +71,12 @@ def jobs(folder):
             ("psal-prune", ["--k", "1,5", "--choices", "salient", "--csv", folder / "prune.csv"]),
             ("psal-finetune", ["--k", "10", "--choices", "salient", "--save-delta", folder / "d.st", "--save", folder / "f.st"]),
             ("psal-check", ["ablate", "--filters", "20", "--csv", folder / "check.csv"]),
+            ("psal-report", ["--quiet", "-w", network, "-d", samples / "labels.csv", "--costs", 1, "--checks", 2, "--out", folder / "r.html"]),
             ("psal-convert", [network, folder / "c.st"]),
             ("psal-init", ["--quiet", "--replace", "--weights", network, "--data", samples / "labels.csv", "--out", folder / "psal.json"]))
 
 
-with_json = ("psal-run", "psal-init", "psal-neighbors", "psal-prune", "psal-finetune", "psal-check")
+with_json = ("psal-run", "psal-init", "psal-neighbors", "psal-prune", "psal-finetune", "psal-check", "psal-report")
 
 
 def long_list(name="long.csv", times=5000):

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 
+import onnx_files
 from checks import check, run_tests
 from programs import environment, network, root, run, run_text, samples, scratch, tools
 
@@ -238,6 +239,18 @@ def test_few():
     one = [[row[0], 5, *row[2:]] for row in right if row[1] != "5"]
     _, result, _ = report("class", "-w", network, "-d", listing("class.csv", one))
     check("one class: all are wrong", result["mistakes"] == len(one) == result["samples"] > 2 and len(result["by_class"]) == 1, result["samples"])
+    guess = "It is right as rarely as by guessing"
+    check("one class: guessing is no measure", not any(guess in text for text in result["findings"]), result["findings"])
+    shifted = [[row[0], (int(row[1]) + 1) % 10, *row[2:]] for row in right]
+    _, result, done = report("shifted", "-w", network, "-d", listing("shifted.csv", shifted))
+    check("labels of another order: said", guess in done.stdout and any(guess in text for text in result["findings"]), done.stdout)
+    (scratch / "tiny.onnx").write_bytes(onnx_files.classifier(1))
+    _, result, _ = report("tiny", "-w", scratch / "tiny.onnx", "--preprocess", "rgb;resize=32;crop=32;scale=255;mean=0,0,0;std=1,1,1", "-d",
+                          samples / "labels.csv", "--kinds", 1)
+    tried = [row["k"] for cost in result["costs"] for row in cost["results"]["rows"]]
+    check("a network of 12 filters: no more than half of them are tried", result["filters"] == 12 and sorted(set(tried)) == [1, 5] and
+          result["checks"]["ablate"]["filters"] == 6, tried)
+    check("right ones: not said", guess not in (scratch / "right.html").read_text() + (scratch / "box.html").read_text())
 
 
 def test_bad_images():

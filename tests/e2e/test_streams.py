@@ -20,8 +20,8 @@ from programs import (bag, command, environment, jobs, leftovers, lines_of, long
 
 
 def contents(folder):
-    """result.json tells times"""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    """result.json tells times, and a report its own paths"""
+    return {str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"") for path in folder.rglob("*") if path.is_file()
             and path.name != "result.json"}
 
 
