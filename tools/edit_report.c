@@ -170,6 +170,11 @@ const char *psal_edit_report_further(const psal_edit_report *r, char text[96]) {
     return text;
 }
 
+static bool subject_is_right(const psal_edit_report *r) {
+    const psal_subject *subject = &r->mistakes->subjects[first_subject(r)];
+    return subject->predicted == subject->label;
+}
+
 /* What was found, in words: the first choice beside the second. */
 static void print_finding(const psal_edit_report *r, double *room) {
     const int i = best_k(r, room);
@@ -183,14 +188,17 @@ static void print_finding(const psal_edit_report *r, double *room) {
         else if (corrected > 0 && corrected < 1)
             printf("the mistake corrected in %.0f %% of the draws", 100 * corrected);
         else
-            psal_print(stdout, "the mistake %s", corrected > 0 ? "corrected" : "not corrected");
+            psal_print(stdout, "the %s %s", subject_is_right(r) ? "image, which is right already," : "mistake",
+                       corrected == 0        ? subject_is_right(r) ? "becomes wrong" : "not corrected"
+                       : subject_is_right(r) ? "stays right"
+                                             : "corrected");
         if (r->neighbor_count) printf(", %.1f %% of neighbours", 100 * mean_of(r, v, 3, room).mean);
         if (r->mistakes->right_count)
             printf(", %.1f %% of %d right broken", 100 * mean_of(r, v, 5, room).mean, r->mistakes->right_count);
         printf(".\n");
     }
     char further[96];
-    if (subject_count(r) == 1 && mean_of(r, (size_t)i, 0, room).mean == 0)
+    if (subject_count(r) == 1 && !subject_is_right(r) && mean_of(r, (size_t)i, 0, room).mean == 0)
         psal_print(stdout, "To correct it, try %s.\n",
                    r->until_correct ? psal_edit_report_further(r, further) : "--until-correct");
 }

@@ -200,11 +200,10 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
                             : ": --logit asks what drives the class's score instead";
     const bool below = psal_explanation_is_below(x, e), noise = psal_explanation_is_noise(x, e);
     if (noise)
-        psal_print(
-            stdout,
-            "  right with confidence %.3f: its gradients are smaller than those of most images, and the profile is "
-            "mostly noise%s\n",
-            e->confidence, other);
+        psal_print(stdout,
+                   "  %s with confidence %.3f: its gradients are smaller than those of most images, and the profile is "
+                   "mostly noise%s\n",
+                   e->labelled ? "right" : "predicted (no label was given)", e->confidence, other);
     else if (below)
         psal_print(stdout, "  every %s lies below its mean over the data set: the profile is mostly noise%s\n",
                    entry(x), other);

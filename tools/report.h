@@ -10,7 +10,9 @@
 
 typedef struct psal_report_counts {
     int64_t samples, correct, mistakes, skipped;
-    int64_t largest_class; /* its samples: as often right is who always guesses it */
+    /* The share that would be right if predictions had nothing to do with labels: the sum over the classes of the
+     * product of both shares; 1 where all samples are of one class. */
+    double by_chance;
 } psal_report_counts;
 
 typedef struct psal_report {

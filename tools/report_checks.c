@@ -113,7 +113,7 @@ static double number_of(const json_t *row, const char *interval, const char *key
 static void add_trust(psal_report *r, json_t *found) {
     char text[900], hidden[300] = "there is no heat map of these mistakes to be checked";
     const json_t *ablate = json_object_get(found, "ablate"), *mask = json_object_get(found, "mask");
-    const json_t *ranking = row_of_ranking(ablate, "naive", "loss-size"), *map = row_of_pixels(mask, "heat-map"),
+    const json_t *ranking = row_of_ranking(ablate, "standardized", "loss-size"), *map = row_of_pixels(mask, "heat-map"),
                  *region = row_of_pixels(mask, "random-region"), *shape = row_of_pixels(mask, "same-shape");
     const bool filters = number_of(ranking, "spearman", "low") > 0;
     const bool pixels = number_of(region, "saliency_above", "low") > 0 && number_of(shape, "saliency_above", "low") > 0;

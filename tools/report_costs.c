@@ -58,17 +58,20 @@ static psal_status make_command(const psal_report *r, const lists *l, int64_t ce
     return status == PSAL_OK ? psal_report_command_parse(command, program, err) : status;
 }
 
-/* The fewest salient filters that correct most of what was held out; where none correct any, those that raise the true
- * class most. */
+/* The share of what was held out that is corrected, less the share of the right samples that break. */
+static double gain(const json_t *row) {
+    const double broken = psal_read_number(row, "right_broken");
+    return psal_read_number(row, "held_out_corrected") - (isnan(broken) ? 0 : broken);
+}
+
+/* The fewest salient filters that gain most; where none correct any, those that raise the true class most. */
 static const json_t *best_row(const json_t *results) {
     const json_t *rows = json_object_get(results, "rows"), *best = NULL;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         if (psal_read_text(row, "choice")[0] != 's') continue;
-        const double corrected = psal_read_number(row, "held_out_corrected"),
-                     most = psal_read_number(best, "held_out_corrected");
-        if (!best || corrected > most ||
-            (corrected == 0 && most == 0 &&
+        if (!best || gain(row) > gain(best) ||
+            (gain(row) == 0 && gain(best) == 0 &&
              psal_read_number(row, "held_out_true_confidence") > psal_read_number(best, "held_out_true_confidence")))
             best = row;
     }

@@ -6,7 +6,7 @@
 #include "tools/report.h"
 
 typedef struct class_counts {
-    int64_t samples, correct;
+    int64_t samples, correct, predicted;
 } class_counts;
 
 typedef struct confused {
@@ -48,19 +48,24 @@ static psal_status add_classes(psal_report *r, int classes, psal_error *err) {
     class_counts *counts = calloc((size_t)classes, sizeof *counts);
     if (!counts) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %d classes", classes);
     json_t *list = json_array();
+    const double n = (double)r->counts.samples;
+    bool one = false;
     for (int64_t i = 0; i < store->samples; i++) {
         const psal_profile_record *record = &store->records[i];
         if (!record->valid || record->label < 0) continue;
         counts[record->label].samples++;
         counts[record->label].correct += record->label == record->predicted;
+        counts[record->predicted].predicted++;
     }
     for (int c = 0; c < classes; c++) {
-        if (counts[c].samples > r->counts.largest_class) r->counts.largest_class = counts[c].samples;
+        r->counts.by_chance += (double)counts[c].samples / n * (double)counts[c].predicted / n;
+        one |= (double)counts[c].samples == n;
         if (counts[c].samples > 0)
             json_array_append_new(list, json_pack("{s:o, s:I, s:I}", "label", psal_class_json(r->compared.labels, c),
                                                   "samples", (json_int_t)counts[c].samples, "correct",
                                                   (json_int_t)counts[c].correct));
     }
+    if (one) r->counts.by_chance = 1;
     free(counts);
     json_object_set_new(r->root, "by_class", list);
     return PSAL_OK;

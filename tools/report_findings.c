@@ -35,10 +35,12 @@ static void say_accuracy(const psal_report *r, json_t *list) {
         psal_read_text(json_object_get(worst, "predicted"), "name"), psal_read_number(worst, "count"),
         psal_read_number(worst, "count") == 1 ? "" : "s");
     add_sentence(list, text);
-    const double n = (double)r->counts.samples, p = (double)r->counts.largest_class / n;
+    const double n = (double)r->counts.samples, p = r->counts.by_chance;
     if (p < 1 && (double)r->counts.correct <= n * p + 2 * sqrt(n * p * (1 - p)))
-        add_sentence(list, "It is right as rarely as by guessing: if labels, preprocessing and network do not belong "
-                           "together (psal-init tries), nothing on this page means anything.");
+        add_sentence(
+            list,
+            "Its predictions agree with the labels as rarely as by chance: if labels, preprocessing and network do "
+            "not belong together (psal-init tries), nothing on this page means anything.");
 }
 
 static void say_kinds(const psal_report *r, json_t *list) {
@@ -107,36 +109,45 @@ static double corrected(const json_t *row) {
     return row ? psal_read_number(row, "held_out_corrected") : 0;
 }
 
-/* The kind of which the salient filters correct most beyond what random ones do; whether there is one. */
+/* The share of the right samples that break; 0 where it was not measured. */
+static double broken(const json_t *row) {
+    const double share = row ? psal_read_number(row, "right_broken") : 0;
+    return isnan(share) ? 0 : share;
+}
+
+/* The kind of which the salient filters correct most beyond what random ones do and beyond what they break; whether
+ * there is one. */
 static bool say_cost(const psal_report *r, json_t *list) {
     char text[SENTENCE];
-    const json_t *costs = json_object_get(r->root, "costs"), *best = NULL, *random = NULL;
-    int of = 0;
+    const json_t *costs = json_object_get(r->root, "costs"), *cost = NULL, *best = NULL, *random = NULL;
+    double most = -INFINITY;
     for (size_t i = 0; i < json_array_size(costs); i++) {
-        const json_t *cost = json_array_get(costs, i), *row = row_of(cost, "salient"), *other = row_of(cost, "random");
-        if (!row || (best && corrected(row) - corrected(other) <= corrected(best) - corrected(random))) continue;
+        const json_t *other = json_array_get(costs, i), *row = row_of(other, "salient");
+        const double gain = corrected(row) - corrected(row_of(other, "random")) - broken(row);
+        if (!row || gain <= most) continue;
+        most = gain;
+        cost = other;
         best = row;
-        random = other;
-        of = (int)psal_read_number(cost, "kind");
+        random = row_of(other, "random");
     }
     if (!best) return false;
-    const double broken = psal_read_number(best, "right_broken"), k = psal_read_number(best, "k");
-    const char *end = isnan(broken) ? "." : "";
-    if (corrected(best) > corrected(random))
-        psal_snprintf(text, sizeof text,
-                      "Correcting works best for kind %d: a change of its %.0f most salient filter%s, from its central "
-                      "mistakes, corrects %.0f %% of its other mistakes that were tried, random filters %.0f %%%s",
-                      of, k, k == 1 ? "" : "s", 100 * corrected(best), 100 * corrected(random), end);
-    else
-        psal_snprintf(
-            text, sizeof text,
-            "Of no kind that was tried do the salient filters correct more than random ones: of kind %d, %.0f "
-            "filter%s correct %.0f %% and as many random ones %.0f %% of its other mistakes%s",
-            of, k, k == 1 ? "" : "s", 100 * corrected(best), 100 * corrected(random), end);
+    const json_t *results = json_object_get(cost, "results");
+    const double k = psal_read_number(best, "k");
+    psal_snprintf(
+        text, sizeof text,
+        "%s of kind %.0f: a change of its %.0f most salient filter%s, from its central mistakes, corrects %.0f %% of "
+        "%zu other mistakes of the kind, random filters %.0f %%",
+        corrected(best) > corrected(random) && corrected(best) > broken(best)
+            ? "Correcting works best for the mistakes"
+            : "No edit that was tried corrects more than random filters do and than it breaks. The best is for those",
+        psal_read_number(cost, "kind"), k, k == 1 ? "" : "s", 100 * corrected(best),
+        json_array_size(json_object_get(results, "held_out")), 100 * corrected(random));
     const size_t used = strlen(text);
-    if (!isnan(broken))
-        psal_snprintf(text + used, sizeof text - used, "; it breaks %.1f %% of the samples that are right.",
-                      100 * broken);
+    if (isnan(psal_read_number(best, "right_broken")))
+        psal_snprintf(text + used, sizeof text - used, ".");
+    else
+        psal_snprintf(text + used, sizeof text - used, "; it breaks %.0f %% of %.0f samples that are right.",
+                      100 * broken(best), psal_read_number(results, "right_samples"));
     add_sentence(list, text);
     return true;
 }

@@ -26,8 +26,8 @@ const char *psal_say_cost(psal_page *page, size_t k) {
     const json_t *row = best_of(cost_of(page, k), "salient");
     if (!row) return "-";
     const double count = psal_read_number(row, "k");
-    return psal_say(page, "%.0f filter%s: %.1f %%", count, count == 1 ? "" : "s",
-                    100 * psal_read_number(row, "held_out_corrected"));
+    return psal_say(page, "%.0f filter%s: %.1f %%, breaks %.1f %%", count, count == 1 ? "" : "s",
+                    100 * psal_read_number(row, "held_out_corrected"), 100 * psal_read_number(row, "right_broken"));
 }
 
 void psal_page_cost(psal_page *page, size_t k) {
@@ -54,15 +54,15 @@ void psal_page_cost(psal_page *page, size_t k) {
     if (best)
         psal_html_report_paragraph(
             page->html,
-            psal_say(
-                page,
-                "The smallest edit that corrects most: %.0f filter%s. It corrects %s of the other mistakes of the kind "
-                "(as many random filters: %s), and breaks %s of the samples that are right (%s).",
-                psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
-                psal_say_percent(page, psal_read_number(best, "held_out_corrected")),
-                psal_say_percent(page, psal_read_number(best_of(cost, "random"), "held_out_corrected")),
-                psal_say_percent(page, psal_read_number(best, "right_broken")),
-                psal_say_percent(page, psal_read_number(best_of(cost, "random"), "right_broken"))));
+            psal_say(page,
+                     "The edit that corrects most beyond what it breaks: %.0f filter%s. It corrects %s of the other "
+                     "mistakes of the kind "
+                     "(as many random filters: %s), and breaks %s of the samples that are right (%s).",
+                     psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
+                     psal_say_percent(page, psal_read_number(best, "held_out_corrected")),
+                     psal_say_percent(page, psal_read_number(best_of(cost, "random"), "held_out_corrected")),
+                     psal_say_percent(page, psal_read_number(best, "right_broken")),
+                     psal_say_percent(page, psal_read_number(best_of(cost, "random"), "right_broken"))));
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
