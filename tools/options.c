@@ -372,7 +372,7 @@ const char *psal_options_string_at(const psal_options *options, const char *name
     return setting->texts[index];
 }
 
-static void write_word(FILE *out, const char *text) {
+void psal_write_word(FILE *out, const char *text) {
     static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+:,=@%";
     if (*text && text[strspn(text, PLAIN)] == '\0') {
         fputs(text, out);
@@ -401,7 +401,7 @@ char *psal_options_repeat(const psal_options *options, const char *const *names)
                 fputs(option->name, out);
                 if (option->kind == PSAL_OPTION_FLAG) continue;
                 putc(' ', out);
-                write_word(out, setting->texts[v]);
+                psal_write_word(out, setting->texts[v]);
             }
         }
     if (fclose(out) == 0) return text;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "engine/error.h"
 #include "tools/options_table.h"
@@ -82,6 +83,9 @@ const char *psal_options_string_at(const psal_options *options, const char *name
 /* The options of `names` (NULL ends them) that the command line or the project says and are in the table, as they can
  * be typed again: " --weights 'a b.pth' --signed". The caller frees; NULL when out of memory. */
 char *psal_options_repeat(const psal_options *options, const char *const *names);
+
+/* One word of a command, quoted for a shell where it must be. */
+void psal_write_word(FILE *out, const char *text);
 
 /* Arguments that are not options. */
 size_t psal_options_argument_count(const psal_options *options);

@@ -9,6 +9,7 @@
 
 #include "io/atomic_file.h"
 #include "tools/print.h"
+#include "tools/project.h"
 
 /* A file that the command line names. */
 typedef struct named_file {
@@ -113,6 +114,25 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
     for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
         if (files.all[i].output && (status = psal_atomic_file_check(files.all[i].path, err)) != PSAL_OK)
             psal_fail_prefix(err, "%s%s", files.all[i].option ? "--" : "", files.all[i].role);
+    for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
+    free(files.all);
+    return status;
+}
+
+psal_status psal_check_output_file(const psal_program *program, const psal_options *options, const char *path,
+                                   psal_error *err) {
+    named_files files = {0};
+    psal_status status = gather(&files, program, options, err);
+    for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
+        if (same_file(path, files.all[i].path))
+            status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                               "%s would be written, but it is the file of %s%s too, which would be lost: give another "
+                               "--out or --state",
+                               path, files.all[i].option ? "--" : "", files.all[i].role);
+    if (status == PSAL_OK && same_file(path, PSAL_PROJECT_NAME))
+        status = psal_fail(err, PSAL_ERR_ARGUMENT,
+                           "%s would be written, but it is the project file: give another --out", path);
+    if (status == PSAL_OK) status = psal_atomic_file_check(path, err);
     for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
     free(files.all);
     return status;

@@ -9,6 +9,10 @@
  * seen. Devices, pipes and folders may be named twice. */
 psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err);
 
+/* The same of a file that no option names: it must be none of those that the command line names, nor the project's. */
+psal_status psal_check_output_file(const psal_program *program, const psal_options *options, const char *path,
+                                   psal_error *err);
+
 /* Print the files that the options name and that were written, a line each; not with --quiet. */
 void psal_print_written(const psal_program *program, const psal_options *options);
 

@@ -1,12 +1,17 @@
 /* psal-report: a network's mistakes on one page: their kinds, the filters that each depends on. */
+#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/atomic_file.h"
 #include "io/json_output.h"
+#include "io/run_lock.h"
 #include "saliency/kinds.h"
+#include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/report.h"
@@ -103,13 +108,57 @@ static psal_status name_files(psal_report *r, psal_error *err) {
         snprintf(r->folder, sizeof r->folder, "%s", state);
     else
         snprintf(r->folder, sizeof r->folder, "%.*s_files", stem, out);
-    psal_status status = psal_atomic_file_check(r->json, err);
-    return status == PSAL_OK ? psal_make_directory(r->folder, err) : status;
+    static const char *const lists[] = {"right.csv", "checked.csv"}; /* of the kinds: when they are known */
+    psal_status status = psal_check_output_file(r->program, r->options, r->json, err);
+    for (int i = 0; i < 2 && status == PSAL_OK; i++) {
+        char path[4200];
+        bool there = false;
+        snprintf(path, sizeof path, "%s/%s", r->folder, lists[i]);
+        status = psal_file_exists(path, &there, err);
+        if (status == PSAL_OK && there) status = psal_check_output_file(r->program, r->options, path, err);
+    }
+    return status;
+}
+
+/* Whether a folder holds anything; false where there is none. */
+static bool holds_files(const char *folder) {
+    DIR *open = opendir(folder);
+    bool any = false;
+    for (const struct dirent *entry; open && !any && (entry = readdir(open));)
+        any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    if (open) closedir(open);
+    return any;
+}
+
+/* The folder of what the report is made from: new, or one that a report has made, and of one report at a time. */
+static psal_status take_folder(psal_report *r, psal_run_lock **lock, psal_error *err) {
+    char mark[4200], data[PATH_MAX], above[PATH_MAX], parent[4200];
+    bool made = false;
+    snprintf(mark, sizeof mark, "%s/psal-report", r->folder);
+    snprintf(parent, sizeof parent, "%s/..", r->folder);
+    psal_status status = psal_file_exists(mark, &made, err);
+    if (status != PSAL_OK) return status;
+    if (!made && holds_files(r->folder))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: there are files that are no report's: give another --state",
+                         r->folder);
+    const bool there = psal_options_has(r->options, "data") && realpath(psal_options_string(r->options, "data"), data);
+    if ((status = psal_make_directory(r->folder, err)) != PSAL_OK) return status;
+    if (there && realpath(parent, above) && strncmp(above, data, strlen(data)) == 0 &&
+        (above[strlen(data)] == '/' || above[strlen(data)] == '\0')) {
+        rmdir(r->folder);
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s lies in the folder of --data, whose folders are classes: give another --out or --state",
+                         r->folder);
+    }
+    if (!(*lock = psal_run_lock_take(mark, err))) return psal_error_status(err);
+    return psal_atomic_file_write(mark, PSAL_VERSION "\n", strlen(PSAL_VERSION "\n"), err);
 }
 
 static psal_status check_options(const psal_options *o, psal_error *err) {
     static const char *const of_data[] = {"limit", "first", NULL};
     const bool store = psal_options_has(o, "store");
+    if (!store && psal_options_given(o, "stats"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--stats does nothing without --store: the statistics are made anew");
     if (!store && !psal_options_has(o, "data"))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "which mistakes? Give --data, or --store, or a project's psal.json (psal-init)");
@@ -156,8 +205,10 @@ static int work(const psal_options *options, psal_error *err) {
     json_object_set_new(r.root, "version", psal_json_string(PSAL_VERSION));
     json_object_set_new(r.root, "commands", json_array());
     int skipped = 0;
+    psal_run_lock *lock = NULL;
     psal_status status = check_options(options, err);
     if (status == PSAL_OK) status = name_files(&r, err);
+    if (status == PSAL_OK) status = take_folder(&r, &lock, err);
     if (status == PSAL_OK) {
         skipped = psal_report_make_store(&r, err);
         status = skipped == PSAL_EXIT_SKIPPED && err->status == PSAL_OK ? PSAL_OK : (psal_status)skipped;
@@ -171,7 +222,7 @@ static int work(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) status = psal_report_find_costs(&r, err);
     if (status == PSAL_OK) status = psal_report_check(&r, err);
     int result = status == PSAL_OK ? finish(&r, err) : (int)status;
-    if (result == 0 && skipped == PSAL_EXIT_SKIPPED) result = skipped;
+    if (result == 0 && (skipped == PSAL_EXIT_SKIPPED || r.counts.skipped > 0)) result = PSAL_EXIT_SKIPPED;
     if (result == 0)
         result = psal_skipped_finish(&r.compared.skipped, program.name, (size_t)r.counts.samples, PSAL_OK, err);
     json_decref(r.root);
@@ -182,6 +233,7 @@ static int work(const psal_options *options, psal_error *err) {
     psal_compared_store_close(&r.compared);
     psal_report_command_free(&r.kinds_command);
     psal_notes_free(&r.notes);
+    psal_run_lock_release(lock);
     return result;
 }
 

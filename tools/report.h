@@ -75,6 +75,9 @@ psal_status psal_report_check(psal_report *report, psal_error *err);
 json_t *psal_report_kept(const psal_report *report, const char *name, const json_t *key);
 psal_status psal_report_keep(const psal_report *report, const char *name, const json_t *key, const json_t *results,
                              psal_error *err);
+/* A key of what all stages depend on: the command, the settings and the contents of the statistics; and of the images
+ * that take part (report_lists.h). */
+json_t *psal_report_key(const psal_report *report, const char *command, uint64_t images);
 /* The numbers of samples as JSON, for a key. */
 json_t *psal_report_numbers(const int64_t *samples, int64_t count);
 

@@ -37,6 +37,8 @@ static psal_status make_command(const psal_report *r, const kind_of_check *c, co
     psal_status status = psal_report_command_begin(command, program, c->name, err);
     if (status == PSAL_OK) status = psal_report_command_add_network(command, program, r->options, err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "data", list, err);
+    if (status == PSAL_OK)
+        status = psal_report_command_add_int(command, "seed", psal_options_int(r->options, "seed"), err);
     if (status == PSAL_OK && *r->statistics) status = psal_report_command_add(command, "stats", r->statistics, err);
     if (status == PSAL_OK) status = psal_report_command_add_int(command, c->option, c->value, err);
     return status == PSAL_OK ? psal_report_command_parse(command, program, err) : status;
@@ -50,9 +52,9 @@ static psal_status run_check(psal_report *r, const psal_options *options, json_t
 }
 
 static psal_status do_check(psal_report *r, const kind_of_check *c, const char *list, const int64_t *samples,
-                            int64_t count, json_t *found, psal_error *err) {
+                            int64_t count, uint64_t hash, json_t *found, psal_error *err) {
     psal_report_command command = {0};
-    json_t *key = json_object(), *results = NULL;
+    json_t *results = NULL;
     char name[64], what[100], *text = NULL;
     snprintf(name, sizeof name, "check-%s", c->name);
     snprintf(what, sizeof what, "checks: %s", c->name);
@@ -60,9 +62,8 @@ static psal_status do_check(psal_report *r, const kind_of_check *c, const char *
     psal_status status = make_command(r, c, list, &command, err);
     if (status == PSAL_OK && !(text = psal_report_command_text(&command)))
         status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
-    json_object_set_new(key, "command", psal_json_string(text));
+    json_t *key = psal_report_key(r, text, hash);
     json_object_set_new(key, "samples", psal_report_numbers(samples, count));
-    json_object_set_new(key, "settings", psal_computation_json(&r->compared.computation));
     if (status == PSAL_OK && !(results = psal_report_kept(r, name, key))) {
         status = run_check(r, command.options, &results, err);
         if (status == PSAL_ERR_NUMERIC && c->maps) { /* of no mistake: the page says so, and has the rest */
@@ -142,6 +143,7 @@ psal_status psal_report_check(psal_report *r, psal_error *err) {
     const int64_t wanted = psal_options_int(r->options, "checks");
     char list[4200];
     int64_t written;
+    uint64_t hash = 0;
     if (wanted == 0 || !r->found.kinds) return PSAL_OK;
     int64_t *samples = malloc((size_t)wanted * sizeof *samples);
     if (!samples) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list");
@@ -150,9 +152,9 @@ psal_status psal_report_check(psal_report *r, psal_error *err) {
     const kind_of_check checks[CHECKS] = {{"ablate", "filters", most < FILTERS ? most : FILTERS, false},
                                           {"mask", "percent", 5, true}};
     json_t *found = json_object();
-    psal_status status = psal_report_list(r, "checked.csv", samples, count, list, &written, err);
+    psal_status status = psal_report_list(r, "checked.csv", samples, count, list, &written, &hash, err);
     for (int c = 0; c < CHECKS && status == PSAL_OK && written > 0; c++) {
-        status = do_check(r, &checks[c], list, samples, count, found, err);
+        status = do_check(r, &checks[c], list, samples, count, hash, found, err);
         psal_report_print_notes(r);
         if (status == PSAL_OK) status = psal_report_pause(err);
     }

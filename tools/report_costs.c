@@ -35,6 +35,7 @@ static int64_t choose(const psal_report *r, int k, int64_t *samples, int64_t *ce
 typedef struct lists {
     char mistakes[4200], right[4200];
     int64_t right_count;
+    uint64_t right_hash;
 } lists;
 
 /* psal-finetune for a kind; with k: the one edit, and where it is saved. */
@@ -50,6 +51,8 @@ static psal_status make_command(const psal_report *r, const lists *l, int64_t ce
         status = psal_report_command_add(command, "data", l->right, err);
         if (status == PSAL_OK) status = psal_report_command_add_int(command, "right", l->right_count, err);
     }
+    if (status == PSAL_OK)
+        status = psal_report_command_add_int(command, "seed", psal_options_int(r->options, "seed"), err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "relative", step, err);
     if (status == PSAL_OK)
         status = psal_report_command_add(command, "choices", save ? "salient" : "salient,random", err);
@@ -114,14 +117,15 @@ static psal_status measure(psal_report *r, const json_t *key, const psal_report_
 
 static psal_status find_cost(psal_report *r, int k, lists *l, const int64_t *right, json_t *costs, psal_error *err) {
     int64_t samples[CENTRAL + HELD_OUT], central, written;
+    uint64_t hash = 0;
     char name[64], filters[64] = "1";
     psal_report_command command = {0};
-    json_t *cost = json_object(), *results = NULL, *key = json_object();
+    json_t *cost = json_object(), *results = NULL, *key = NULL;
     const int64_t count = choose(r, k, samples, &central);
     json_array_append_new(costs, cost);
     json_object_set_new(cost, "kind", json_integer(k + 1));
     snprintf(name, sizeof name, "kind-%d.csv", k + 1);
-    psal_status status = psal_report_list(r, name, samples, count, l->mistakes, &written, err);
+    psal_status status = psal_report_list(r, name, samples, count, l->mistakes, &written, &hash, err);
     if (status == PSAL_OK && written <= central) central = written / 2; /* copies of one image are left out */
     if (status == PSAL_OK && central > 0) {
         snprintf(name, sizeof name, "kind-%d", k + 1);
@@ -129,10 +133,9 @@ static psal_status find_cost(psal_report *r, int k, lists *l, const int64_t *rig
             snprintf(filters + strlen(filters), sizeof filters - strlen(filters), ",%d", tried[i]);
         status = make_command(r, l, central, filters, NULL, &command, err);
         if (status == PSAL_OK) status = add_command(cost, "command", &command, err);
-        json_object_set_new(key, "command", json_incref(json_object_get(cost, "command")));
+        key = psal_report_key(r, psal_read_text(cost, "command"), hash ^ l->right_hash);
         json_object_set_new(key, "samples", psal_report_numbers(samples, count));
         json_object_set_new(key, "right", psal_report_numbers(right, l->right_count));
-        json_object_set_new(key, "settings", psal_computation_json(&r->compared.computation));
         if (status == PSAL_OK) status = measure(r, key, &command, name, &results, err);
         if (status == PSAL_OK) status = add_best(r, l, central, k, results, cost, err);
     }
@@ -151,7 +154,7 @@ psal_status psal_report_find_costs(psal_report *r, psal_error *err) {
     if (!samples) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list");
     psal_status status = wanted > 0 && kinds > 0 ? psal_report_draw_right(r, right, samples, &drawn, err) : PSAL_OK;
     if (status == PSAL_OK && drawn > 0)
-        status = psal_report_list(r, "right.csv", samples, drawn, l.right, &l.right_count, err);
+        status = psal_report_list(r, "right.csv", samples, drawn, l.right, &l.right_count, &l.right_hash, err);
     for (int k = 0; k < kinds && k < wanted && status == PSAL_OK; k++) {
         char what[100];
         snprintf(what, sizeof what, "what correcting kind %d costs (%d of %d)", k + 1, k + 1,

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,19 @@ psal_status psal_report_keep(const psal_report *r, const char *name, const json_
     psal_status status = psal_json_save(kept, path, err);
     json_decref(kept);
     return status;
+}
+
+json_t *psal_report_key(const psal_report *r, const char *command, uint64_t images) {
+    const psal_statistics *statistics = r->compared.statistics;
+    json_t *key = json_object();
+    char text[2][20] = {"", ""};
+    snprintf(text[0], sizeof text[0], "%016" PRIx64, images);
+    if (statistics) snprintf(text[1], sizeof text[1], "%016" PRIx64, psal_statistics_fingerprint(statistics));
+    json_object_set_new(key, "command", psal_json_string(command));
+    json_object_set_new(key, "settings", psal_computation_json(&r->compared.computation));
+    json_object_set_new(key, "images", psal_json_string(text[0]));
+    json_object_set_new(key, "statistics", psal_json_string(text[1]));
+    return key;
 }
 
 json_t *psal_report_numbers(const int64_t *samples, int64_t count) {

@@ -30,6 +30,18 @@ static psal_status count_samples(psal_report *r, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Costs and checks are of the network at hand: the store must be, too. */
+static psal_status check_network(psal_report *r, psal_error *err) {
+    psal_compared_store *s = &r->compared;
+    psal_computation here;
+    if (!s->has_session) return PSAL_OK;
+    psal_session_computation(&s->session, &s->profile_options, false, &here);
+    const psal_fields which = PSAL_FIELD_SET(PSAL_FIELD_WEIGHTS) | PSAL_FIELD_SET(PSAL_FIELD_PREPROCESS);
+    if (psal_computation_check(&s->computation, &here, which, err) == PSAL_OK) return PSAL_OK;
+    return psal_fail(err, err->status, "%s is of another network: %s; make it anew (leave --store out)", r->store,
+                     err->message);
+}
+
 static psal_status open_store(psal_report *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_report_command *command = &r->kinds_command;
@@ -53,6 +65,7 @@ static psal_status open_store(psal_report *r, psal_error *err) {
                                         .search.similarity = PSAL_SIMILARITY_ROOTS,
                                         .session.kept = &r->notes};
     status = psal_compared_store_open(&r->compared, err);
+    if (status == PSAL_OK) status = check_network(r, err);
     if (status == PSAL_OK) status = psal_compared_store_standardize(&r->compared, err);
     return status == PSAL_OK ? psal_sample_pictures_open(&r->pictures, &r->compared, err) : status;
 }

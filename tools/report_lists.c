@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/csv.h"
 #include "io/fnv.h"
+#include "tools/outputs.h"
 #include "tools/sampling.h"
 
 /* The pixels as a file of the report's folder: images/17.png, as its list names it. */
@@ -61,7 +62,7 @@ static psal_status write_list(const char *path, char *const *names, const int *l
 }
 
 psal_status psal_report_list(psal_report *r, const char *name, const int64_t *samples, int64_t count, char path[4200],
-                             int64_t *written, psal_error *err) {
+                             int64_t *written, uint64_t *hash, psal_error *err) {
     snprintf(path, 4200, "%.4095s/%.64s", r->folder, name);
     *written = 0;
     uint64_t *hashes = malloc(((size_t)count + 1) * sizeof *hashes);
@@ -73,6 +74,11 @@ psal_status psal_report_list(psal_report *r, const char *name, const int64_t *sa
         status = name_sample(r, samples[i], hashes, *written, &names[*written], err);
         if (status == PSAL_OK && names[*written]) labels[(*written)++] = r->compared.store.records[samples[i]].label;
     }
+    if (status == PSAL_OK && hash) {
+        *hash = psal_fnv_add(PSAL_FNV_INIT, hashes, (size_t)*written * sizeof *hashes);
+        *hash = psal_fnv_add(*hash, labels, (size_t)*written * sizeof *labels);
+    }
+    if (status == PSAL_OK && *written > 0) status = psal_check_output_file(r->program, r->options, path, err);
     if (status == PSAL_OK && *written > 0) status = write_list(path, names, labels, *written, err);
     for (int64_t i = 0; i < count && names; i++) free(names[i]);
     free(names);

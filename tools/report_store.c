@@ -8,6 +8,7 @@
 #include "io/json_output.h"
 #include "io/mapped_file.h"
 #include "tools/computation_io.h"
+#include "tools/outputs.h"
 #include "tools/program.h"
 #include "tools/report.h"
 #include "tools/stats_run.h"
@@ -19,14 +20,19 @@ static psal_status note_command(psal_report *r, psal_error *err) {
         "labels",  "preprocess",  "skip-bad", "conv",         "processor", "data",    "limit",      "first",
         "seed",    NULL};
     char *options = psal_options_repeat(r->options, names), *text = NULL;
-    if (!options || asprintf(&text, "psal-stats%s --out %s --profiles %s", options, r->statistics, r->store) < 0) {
-        free(options);
-        return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
+    size_t size;
+    FILE *out = options ? open_memstream(&text, &size) : NULL;
+    if (out) {
+        fprintf(out, "psal-stats%s --out ", options);
+        psal_write_word(out, r->statistics);
+        fputs(" --profiles ", out);
+        psal_write_word(out, r->store);
     }
-    json_array_append_new(json_object_get(r->root, "commands"), psal_json_string(text));
+    const bool good = out && fclose(out) == 0;
+    if (good) json_array_append_new(json_object_get(r->root, "commands"), psal_json_string(text));
     free(options);
     free(text);
-    return PSAL_OK;
+    return good ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
 }
 
 /* What is wanted of a store: everything its numbers depend on. */
@@ -106,7 +112,12 @@ int psal_report_make_store(psal_report *r, psal_error *err) {
                                   .options = o};
     psal_session session = {.kept = &r->notes};
     bool there = false;
-    psal_status status = psal_sampling_parse(&request.sampling, o, err);
+    char index[4300];
+    snprintf(index, sizeof index, "%s.csv", r->store);
+    psal_status status = psal_check_output_file(r->program, o, r->store, err);
+    if (status == PSAL_OK) status = psal_check_output_file(r->program, o, index, err);
+    if (status == PSAL_OK) status = psal_check_output_file(r->program, o, r->statistics, err);
+    if (status == PSAL_OK) status = psal_sampling_parse(&request.sampling, o, err);
     if (status == PSAL_OK) status = psal_stats_check(&request, err);
     if (status == PSAL_OK) status = note_command(r, err);
     if (status == PSAL_OK) status = psal_session_open(&session, o, err);

@@ -61,8 +61,10 @@ psal_status psal_sample_pictures_load(psal_sample_pictures *pictures, int64_t sa
     if (*readable) return PSAL_OK;
     psal_image_free(image);
     psal_skipped_error(&bad, path, !store->skip_bad);
-    if (err) *err = bad;
-    if (!store->skip_bad || !psal_skippable(&bad)) return status;
+    if (!store->skip_bad || !psal_skippable(&bad)) {
+        if (err) *err = bad;
+        return status;
+    }
     return skip_picture(&store->skipped, path, &bad, err);
 }
 

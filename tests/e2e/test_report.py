@@ -9,6 +9,7 @@ import csv
 import html.parser
 import json
 import os
+import pathlib
 import re
 import shlex
 import shutil
@@ -16,7 +17,7 @@ import subprocess
 
 import onnx_files
 from checks import check, run_tests
-from programs import environment, network, root, run, run_text, samples, scratch, tools
+from programs import environment, network, read_tensors, root, run, run_text, samples, scratch, statistics, tools, write_tensors
 
 FASHION = "/usr/share/datasets/fashion-mnist/t10k"
 FEW = ("--costs", "1", "--checks", "2", "--right", "10", "--look", "500")  # what takes long, short
@@ -273,7 +274,37 @@ def test_refusals():
     refused(("--out", "a.pdf", "-d", samples / "labels.csv"), "ends in none of")
     refused(("--store", scratch / "box_files/profiles.npy", "--first", "3"), "--first does nothing")
     refused(("--out", scratch / "nowhere/a.html", "-d", samples / "labels.csv"), "nowhere")
+    refused(("--stats", statistics, "-d", samples / "labels.csv"), "--stats does nothing without --store")
+    # Nothing that is there is lost.
+    (scratch / "psal.json").write_text("{}")
+    refused(("--project", "none", "--out", "psal.html", "-d", samples / "labels.csv"), "it is the project file")
+    check("the project file is as it was", (scratch / "psal.json").read_text() == "{}")
+    (scratch / "psal.json").unlink()
+    (scratch / "mine").mkdir()
+    (scratch / "mine/right.csv").write_text("path,label\n")
+    refused(("--state", scratch / "mine", "-d", samples / "labels.csv"), "files that are no report's")
+    check("a folder of other files is as it was", [path.name for path in (scratch / "mine").iterdir()] == ["right.csv"])
+    refused(("--state", scratch / "box_files", "-d", scratch / "box_files/right.csv"), "right.csv would be written", "--data")
+    classes = scratch / "classes"
+    for name in ("Bag", "Dress"):
+        (classes / name).mkdir(parents=True)
+        shutil.copy(samples / f"{name.lower()}.png", classes / name)
+    refused(("--out", classes / "report.html", "-d", classes), "lies in the folder of --data")
+    check("the data set is as it was", sorted(path.name for path in classes.iterdir()) == ["Bag", "Dress"])
+    # A store is of the network at hand.
+    header, values = read_tensors(network)
+    changed = write_tensors(scratch / "changed.safetensors", header, values[:-1] + bytes([values[-1] ^ 1]))
+    done = run_text("psal-report", "-w", changed, "--store", scratch / "box_files/profiles.npy", "--out", scratch / "other.html")
+    check("another network's store", done.returncode == 1 and "of another network" in done.stderr, done.stderr)
+
+
+def test_paths():
+    """Commands with names that a shell would cut"""
+    _, result, _ = report("two words", "-w", network, "-d", samples / "labels.csv", "--costs", 0, "--checks", 0)
+    names = [word for word in shlex.split(result["commands"][0]) if "two words" in word]
+    check("names are quoted", [pathlib.Path(name).name for name in names] == ["stats.safetensors", "profiles.npy"], result["commands"])
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_refusals), scratch))
+    raise SystemExit(run_tests((test_page, test_commands, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_paths,
+                                 test_refusals), scratch))
