@@ -23,7 +23,9 @@ static psal_status note_command(psal_report *r, psal_error *err) {
     size_t size;
     FILE *out = options ? open_memstream(&text, &size) : NULL;
     if (out) {
-        fprintf(out, "psal-stats%s --out ", options);
+        fputs("psal-stats", out);
+        fputs(options, out);
+        fputs(" --out ", out);
         psal_write_word(out, r->statistics);
         fputs(" --profiles ", out);
         psal_write_word(out, r->store);
