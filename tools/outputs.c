@@ -35,6 +35,11 @@ static psal_status add(named_files *files, named_file file, const char *path, si
     return PSAL_OK;
 }
 
+static void free_files(named_files *files) {
+    for (size_t i = 0; i < files->count; i++) free(files->all[i].path);
+    free(files->all);
+}
+
 /* What one value names: itself, its companion, and the files of a data set "idx:IMAGES,LABELS". */
 static psal_status add_value(named_files *files, named_file file, const char *value, const char *companion,
                              psal_error *err) {
@@ -114,8 +119,7 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
     for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
         if (files.all[i].output && (status = psal_atomic_file_check(files.all[i].path, err)) != PSAL_OK)
             psal_fail_prefix(err, "%s%s", files.all[i].option ? "--" : "", files.all[i].role);
-    for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
-    free(files.all);
+    free_files(&files);
     return status;
 }
 
@@ -133,8 +137,7 @@ psal_status psal_check_output_file(const psal_program *program, const psal_optio
         status = psal_fail(err, PSAL_ERR_ARGUMENT,
                            "%s would be written, but it is the project file: give another --out", path);
     if (status == PSAL_OK) status = psal_atomic_file_check(path, err);
-    for (size_t i = 0; i < files.count; i++) free(files.all[i].path);
-    free(files.all);
+    free_files(&files);
     return status;
 }
 

@@ -64,6 +64,8 @@ psal_status psal_report_look(psal_report *report, psal_error *err);
 
 /* ---- report_costs.c: what correcting each kind takes, and what it breaks ---- */
 psal_status psal_report_find_costs(psal_report *report, psal_error *err);
+/* Of one kind's costs, the row of the best edit ("salient") or of as many random filters ("random"); NULL: none. */
+const json_t *psal_report_best_row(const json_t *cost, const char *choice);
 
 /* ---- report_checks.c: experiments that could refute the profiles ---- */
 psal_status psal_report_check(psal_report *report, psal_error *err);

@@ -81,6 +81,17 @@ static const json_t *best_row(const json_t *results) {
     return best;
 }
 
+const json_t *psal_report_best_row(const json_t *cost, const char *choice) {
+    const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (psal_read_number(row, "k") == psal_read_number(cost, "best_k") &&
+            strcmp(psal_read_text(row, "choice"), choice) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 static psal_status add_command(json_t *cost, const char *name, const psal_report_command *command, psal_error *err) {
     char *text = psal_report_command_text(command);
     if (!text) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");

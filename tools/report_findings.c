@@ -93,18 +93,6 @@ static void say_filter(const psal_report *r, json_t *list) {
     add_sentence(list, text);
 }
 
-/* The row of a kind's best edit, or of as many random filters. */
-static const json_t *row_of(const json_t *cost, const char *choice) {
-    const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        if (psal_read_number(row, "k") == psal_read_number(cost, "best_k") &&
-            strcmp(psal_read_text(row, "choice"), choice) == 0)
-            return row;
-    }
-    return NULL;
-}
-
 static double corrected(const json_t *row) {
     return row ? psal_read_number(row, "held_out_corrected") : 0;
 }
@@ -122,13 +110,13 @@ static bool say_cost(const psal_report *r, json_t *list) {
     const json_t *costs = json_object_get(r->root, "costs"), *cost = NULL, *best = NULL, *random = NULL;
     double most = -INFINITY;
     for (size_t i = 0; i < json_array_size(costs); i++) {
-        const json_t *other = json_array_get(costs, i), *row = row_of(other, "salient");
-        const double gain = corrected(row) - corrected(row_of(other, "random")) - broken(row);
+        const json_t *other = json_array_get(costs, i), *row = psal_report_best_row(other, "salient");
+        const double gain = corrected(row) - corrected(psal_report_best_row(other, "random")) - broken(row);
         if (!row || gain <= most) continue;
         most = gain;
         cost = other;
         best = row;
-        random = row_of(other, "random");
+        random = psal_report_best_row(other, "random");
     }
     if (!best) return false;
     const json_t *results = json_object_get(cost, "results");

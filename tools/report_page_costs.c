@@ -10,20 +10,8 @@ static const json_t *cost_of(const psal_page *page, size_t k) {
     return json_array_get(json_object_get(page->root, "costs"), k);
 }
 
-/* The row of the best edit: so many salient filters; or as many random ones, to compare. */
-static const json_t *best_of(const json_t *cost, const char *choice) {
-    const json_t *rows = json_object_get(json_object_get(cost, "results"), "rows");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        if (strcmp(psal_read_text(row, "choice"), choice) == 0 &&
-            psal_read_number(row, "k") == psal_read_number(cost, "best_k"))
-            return row;
-    }
-    return NULL;
-}
-
 const char *psal_say_cost(psal_page *page, size_t k) {
-    const json_t *row = best_of(cost_of(page, k), "salient");
+    const json_t *row = psal_report_best_row(cost_of(page, k), "salient");
     if (!row) return "-";
     const double count = psal_read_number(row, "k");
     return psal_say(page, "%.0f filter%s: %.1f %%, breaks %.1f %%", count, count == 1 ? "" : "s",
@@ -32,7 +20,7 @@ const char *psal_say_cost(psal_page *page, size_t k) {
 
 void psal_page_cost(psal_page *page, size_t k) {
     const json_t *cost = cost_of(page, k), *results = json_object_get(cost, "results");
-    const json_t *rows = json_object_get(results, "rows"), *best = best_of(cost, "salient");
+    const json_t *rows = json_object_get(results, "rows"), *best = psal_report_best_row(cost, "salient");
     static const char *const header[] = {"filters",          "chosen",       "central corrected",
                                          "others corrected", "right broken", "noisy broken",
                                          "blurred broken",   "paler broken", "change of weights"};
@@ -54,15 +42,16 @@ void psal_page_cost(psal_page *page, size_t k) {
     if (best)
         psal_html_report_paragraph(
             page->html,
-            psal_say(page,
-                     "The edit that corrects most beyond what it breaks: %.0f filter%s. It corrects %s of the other "
-                     "mistakes of the kind "
-                     "(as many random filters: %s), and breaks %s of the samples that are right (%s).",
-                     psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
-                     psal_say_percent(page, psal_read_number(best, "held_out_corrected")),
-                     psal_say_percent(page, psal_read_number(best_of(cost, "random"), "held_out_corrected")),
-                     psal_say_percent(page, psal_read_number(best, "right_broken")),
-                     psal_say_percent(page, psal_read_number(best_of(cost, "random"), "right_broken"))));
+            psal_say(
+                page,
+                "The edit that corrects most beyond what it breaks: %.0f filter%s. It corrects %s of the other "
+                "mistakes of the kind "
+                "(as many random filters: %s), and breaks %s of the samples that are right (%s).",
+                psal_read_number(best, "k"), psal_read_number(best, "k") == 1 ? "" : "s",
+                psal_say_percent(page, psal_read_number(best, "held_out_corrected")),
+                psal_say_percent(page, psal_read_number(psal_report_best_row(cost, "random"), "held_out_corrected")),
+                psal_say_percent(page, psal_read_number(best, "right_broken")),
+                psal_say_percent(page, psal_read_number(psal_report_best_row(cost, "random"), "right_broken"))));
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);

@@ -90,6 +90,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
 }
 
+/* The graph, from "image" to "logits" of three classes, as a seed. */
+static void end_seed(const char *name, proto *graph) {
+    proto port = onnx_port("image", DIMS(-1, 3, 2, 2));
+    proto_message(graph, 11, &port);
+    port = onnx_port("logits", DIMS(-1, 3));
+    proto_message(graph, 12, &port);
+    const proto model = onnx_model(graph, 14);
+    fuzz_seed(name, model.bytes, model.size);
+}
+
 void fuzz_make_seeds(void) {
     proto model = onnx_sample(), graph = {.size = 0}, tensor, node;
     fuzz_seed("sample", model.bytes, model.size);
@@ -142,12 +152,7 @@ void fuzz_make_seeds(void) {
     proto_message(&graph, 5, &tensor);
     tensor = onnx_floats("bias", DIMS(3));
     proto_message(&graph, 5, &tensor);
-    tensor = onnx_port("image", DIMS(-1, 3, 2, 2));
-    proto_message(&graph, 11, &tensor);
-    tensor = onnx_port("logits", DIMS(-1, 3));
-    proto_message(&graph, 12, &tensor);
-    model = onnx_model(&graph, 14);
-    fuzz_seed("shapes", model.bytes, model.size);
+    end_seed("shapes", &graph);
     /* operators that read equations, indices and sizes */
     graph.size = 0;
     node = onnx_node("InstanceNormalization", "image", "scale", "shift", "a");
@@ -195,10 +200,5 @@ void fuzz_make_seeds(void) {
     tensor = onnx_tensor("pads", 7, DIMS(8));
     for (int i = 0; i < 8; i++) proto_int(&tensor, 7, i == 7 ? INT64_MIN : 0);
     proto_message(&graph, 5, &tensor);
-    tensor = onnx_port("image", DIMS(-1, 3, 2, 2));
-    proto_message(&graph, 11, &tensor);
-    tensor = onnx_port("logits", DIMS(-1, 3));
-    proto_message(&graph, 12, &tensor);
-    model = onnx_model(&graph, 14);
-    fuzz_seed("pads", model.bytes, model.size);
+    end_seed("pads", &graph);
 }

@@ -90,6 +90,13 @@ static inline color_patch find_everywhere(const png_picture *picture, uint32_t c
     return find_color(picture, color, 0, 0, picture->width, picture->height);
 }
 
+/* To two pixels, which scaling and smoothing may take or give. */
+static inline void expect_patch_size(const color_patch *patch, int width, int height) {
+    ck_assert_msg(abs(patch->right - patch->left + 1 - width) <= 2 && abs(patch->bottom - patch->top + 1 - height) <= 2,
+                  "%d x %d, expected %d x %d", patch->right - patch->left + 1, patch->bottom - patch->top + 1, width,
+                  height);
+}
+
 /* Nothing reaches the edge: no text is cut off. */
 static inline void expect_clean_edge(const png_picture *picture, int border) {
     for (int y = 0; y < picture->height; y++)

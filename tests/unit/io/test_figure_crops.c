@@ -34,20 +34,14 @@ START_TEST(test_formats) {
 }
 END_TEST
 
-static void expect_size(const color_patch *patch, int width, int height) {
-    ck_assert_msg(abs(patch->right - patch->left + 1 - width) <= 2 && abs(patch->bottom - patch->top + 1 - height) <= 2,
-                  "%d x %d, expected %d x %d", patch->right - patch->left + 1, patch->bottom - patch->top + 1, width,
-                  height);
-}
-
 START_TEST(test_crops) {
     ck_assert_int_eq(write_simple(in_scratch("c.png"), NULL), PSAL_OK);
     png_picture picture = read_picture(in_scratch("c.png"));
     color_patch red = find_everywhere(&picture, 0xc80a0a), green = find_everywhere(&picture, 0x0ac80a),
                 blue = find_everywhere(&picture, 0x0a0ac8);
-    expect_size(&red, 128, 128); /* enlarged, in its own proportions */
-    expect_size(&green, 128, 64);
-    expect_size(&blue, 64, 128);
+    expect_patch_size(&red, 128, 128); /* enlarged, in its own proportions */
+    expect_patch_size(&green, 128, 64);
+    expect_patch_size(&blue, 64, 128);
     ck_assert(red.right < green.left && green.right < blue.left && abs(red.top - blue.top) <= 2);
     ck_assert_int_gt(find_color(&picture, BLUE, 0, 0, green.left - 10, red.bottom + 10).count, 1000); /* its frame */
     free_picture(&picture);

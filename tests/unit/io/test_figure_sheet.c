@@ -23,20 +23,14 @@ START_TEST(test_formats) {
 }
 END_TEST
 
-static void expect_size(const color_patch *patch, int width, int height) {
-    ck_assert_msg(abs(patch->right - patch->left + 1 - width) <= 2 && abs(patch->bottom - patch->top + 1 - height) <= 2,
-                  "%d x %d, expected %d x %d", patch->right - patch->left + 1, patch->bottom - patch->top + 1, width,
-                  height);
-}
-
 START_TEST(test_thumbnails) {
     ck_assert_int_eq(write_simple(in_scratch("s.png"), NULL), PSAL_OK);
     png_picture picture = read_picture(in_scratch("s.png"));
     color_patch red = find_everywhere(&picture, 0xc80a0a), green = find_everywhere(&picture, 0x0ac80a),
                 blue = find_everywhere(&picture, 0x0a0ac8);
-    expect_size(&red, 256, 256);
-    expect_size(&green, 128, 256);
-    expect_size(&blue, 256, 43);
+    expect_patch_size(&red, 256, 256);
+    expect_patch_size(&green, 128, 256);
+    expect_patch_size(&blue, 256, 43);
     /* Two columns: the first two side by side, the third below the first. */
     ck_assert(green.left > red.right && abs(green.top - red.top) <= 2);
     ck_assert(blue.top > red.bottom && abs(blue.left - red.left) <= 2);
