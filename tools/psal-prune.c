@@ -17,56 +17,7 @@
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
-
-static const psal_option table[] = {
-    PSAL_MISTAKES_OPTIONS,
-    PSAL_RIGHT_OPTION,
-    PSAL_STORE_OPTION,
-    {PSAL_OPTION_HEADING, .help = "How"},
-    PSAL_UNITS_OPTION,
-    {PSAL_OPTION_INTS, "k", 'k', "LIST", "1,2,5,10,20,30,50,75,100,200", "How many filters.", .minimum = 1,
-     .maximum = 1e9},
-    {PSAL_OPTION_STRING, "choices", 'c', "LIST", "salient,random,random-same-layers,least,naive",
-     "Which filters: these, or some of them, separated by commas; salient-abs and least-abs by magnitude, as the "
-     "original code ranks; gradient-weight: those without which the loss falls most, to first order; all for every "
-     "filter.",
-     .names = psal_choice_word},
-    PSAL_RANKING_OPTIONS,
-    {PSAL_OPTION_CHOICE, "how", 0, NULL, "weights",
-     "Zero the weights; or the whole channel (its normalisation, or bias, too); or disturb the weights in proportion "
-     "(noise), by N(0,1) (normal), or in a random direction by the filter's norm (isotropic).",
-     .choices = "weights|channel|noise|normal|isotropic"},
-    {PSAL_OPTION_DOUBLE, "noise-scale", 0, "X", "1", "Factor of the noise.", .minimum = 0, .maximum = 1e6},
-    {PSAL_OPTION_INT, "draws", 0, "N", "3", "Average of N draws where something is random.", .minimum = 1,
-     .maximum = 1e4},
-    PSAL_MODE_OPTION,
-    PSAL_STATISTICS_OPTIONS,
-    {PSAL_OPTION_HEADING, .help = "Results"},
-    {PSAL_OPTION_FLAG, "json", .help = "Print the result as one JSON object."},
-    {PSAL_OPTION_PATH, "csv", 0, "FILE", NULL, "Write the table.", .output = true},
-    {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
-    {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the curves: .png, .svg or .pdf.", .output = true,
-     .endings = ".png|.svg|.pdf"},
-    {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
-     "Write the pruned checkpoint (.safetensors; of an ONNX file an .onnx): one image, one choice, one k.",
-     .output = true},
-    PSAL_STATE_OPTIONS,
-    PSAL_SESSION_OPTIONS,
-    {0}};
-
-static const psal_program program = {
-    .name = "psal-prune",
-    .version = PSAL_VERSION,
-    .summary = "Switch filters of an image classifier off, and see what that does to its mistakes.",
-    .arguments = PSAL_STATE_ARGUMENTS,
-    .subcommands = psal_state_subcommands,
-    .most_arguments = PSAL_STATE_MOST_ARGUMENTS,
-    .options = table,
-    .epilogue = "Examples:\n"
-                "  psal-prune                                  a mistake of psal's own small network\n"
-                "  psal-prune --weights resnet50.safetensors --data val/ --how channel --figure curves.pdf\n"
-                "  psal-prune --weights resnet50.safetensors --data val/ --state S.safetensors --shard 2/7\n"
-                "  psal-prune --weights resnet50.safetensors --data val/ merge S.part-*-of-7.safetensors\n"};
+#include "tools/prune_program.h"
 
 /* The columns, in the order of psal_prune_result. */
 enum { COLUMNS = 6 };
@@ -382,7 +333,8 @@ static psal_status prepare(run *r, psal_error *err) {
     static const char *const tables[] = {"csv", "samples", "figure", "save", "json", NULL};
     if ((status = psal_mistakes_check_options(o, false, err)) != PSAL_OK) return status;
     if ((status = check_save(r, err)) != PSAL_OK) return status;
-    if ((status = psal_mistakes_state_check(&r->state, program.name, o, tables, err)) != PSAL_OK) return status;
+    if ((status = psal_mistakes_state_check(&r->state, psal_prune_program.name, o, tables, err)) != PSAL_OK)
+        return status;
     if ((status = psal_session_open(&r->session, o, err)) != PSAL_OK) return status;
     const psal_mistakes_needs needs = {
         .in_parts = true,
@@ -438,7 +390,7 @@ static psal_mistakes_steps steps_of(const run *r) {
 
 static psal_status run_program(run *r, psal_error *err) {
     psal_status status = prepare(r, err);
-    psal_session_print_notes(&r->session, program.name);
+    psal_session_print_notes(&r->session, psal_prune_program.name);
     if (status == PSAL_OK) {
         const psal_mistakes_steps steps = steps_of(r);
         status = psal_mistakes_state_run(&r->state, &steps, experiment, r, err);
@@ -455,13 +407,13 @@ static psal_status run_program(run *r, psal_error *err) {
     if (status != PSAL_OK || psal_options_flag(r->options, "json")) return status;
     print_table(r);
     print_finding(r);
-    psal_print_written(&program, r->options);
+    psal_print_written(&psal_prune_program, r->options);
     return PSAL_OK;
 }
 
 static int work(const psal_options *options, psal_error *err) {
     run r = {.options = options};
-    int status = psal_mistakes_finish(&r.mistakes, program.name, run_program(&r, err), err);
+    int status = psal_mistakes_finish(&r.mistakes, psal_prune_program.name, run_program(&r, err), err);
     free(r.results);
     free(r.record);
     free(r.means);
@@ -473,5 +425,5 @@ static int work(const psal_options *options, psal_error *err) {
 }
 
 int main(int argc, char **argv) {
-    return psal_program_main(&program, argc, argv, work);
+    return psal_program_main(&psal_prune_program, argc, argv, work);
 }
