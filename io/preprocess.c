@@ -15,6 +15,15 @@ psal_status psal_preprocess_check(const psal_preprocess *options, psal_error *er
     if (o->resize_shorter < 0 || o->resize_shorter > PSAL_PREPROCESS_MAX_SIZE)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "preprocessing: resize to %d pixels, expected 0 (none) to %d",
                          o->resize_shorter, PSAL_PREPROCESS_MAX_SIZE);
+    if (o->stretch_height < 0 || o->stretch_height > PSAL_PREPROCESS_MAX_SIZE || o->stretch_width < 0 ||
+        o->stretch_width > PSAL_PREPROCESS_MAX_SIZE || !o->stretch_height != !o->stretch_width)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "preprocessing: resize to %dx%d pixels, expected 1 to %d each, or both 0", o->stretch_height,
+                         o->stretch_width, PSAL_PREPROCESS_MAX_SIZE);
+    if (o->stretch_height && o->resize_shorter)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "preprocessing: resize to %dx%d pixels and the shorter side to %d: only one of both",
+                         o->stretch_height, o->stretch_width, o->resize_shorter);
     if (o->crop_height < 0 || o->crop_height > PSAL_PREPROCESS_MAX_SIZE || o->crop_width < 0 ||
         o->crop_width > PSAL_PREPROCESS_MAX_SIZE || !o->crop_height != !o->crop_width)
         return psal_fail(err, PSAL_ERR_ARGUMENT,
@@ -60,7 +69,10 @@ static psal_status plan(const psal_preprocess *options, int image_width, int ima
     if (image_width < 1 || image_height < 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "there is no image to preprocess");
     int64_t width = image_width, height = image_height, shorter = options->resize_shorter;
-    if (shorter) {
+    if (options->stretch_height) {
+        width = options->stretch_width;
+        height = options->stretch_height;
+    } else if (shorter) {
         /* Python's int(shorter * long / short): the quotient is rounded to double first, which for
          * these sizes never reaches the next integer, so this is the floor. */
         if (width <= height) {

@@ -3,6 +3,7 @@
  * The steps are torchvision 0.14's on Pillow images, equal in every bit:
  *
  *   Resize(n)       the shorter side becomes n, the longer one floor(n * longer / shorter); bilinear
+ *   Resize((h, w))  exactly so large: an image of another shape is stretched
  *   CenterCrop(hw)  offset round((size - crop) / 2), halves to the even number; an image smaller than the crop is
  *                   padded with black, the odd pixel at the right and bottom
  *   ToTensor        pixel / scale, in float32
@@ -29,10 +30,11 @@ typedef enum psal_channel_order {
 
 typedef struct psal_preprocess {
     psal_channel_order order;
-    int resize_shorter;          /* pixels; 0: no resize */
-    int crop_height, crop_width; /* pixels; both 0: no crop */
-    float scale;                 /* pixels (0..255) are divided by this; 1 leaves them */
-    float mean[3], std[3];       /* in the order of the planes; only [0] for grey */
+    int resize_shorter;                /* pixels; 0: not by the shorter side */
+    int crop_height, crop_width;       /* pixels; both 0: no crop */
+    float scale;                       /* pixels (0..255) are divided by this; 1 leaves them */
+    float mean[3], std[3];             /* in the order of the planes; only [0] for grey */
+    int stretch_height, stretch_width; /* pixels: resized to exactly these; both 0, as with resize_shorter: not */
 } psal_preprocess;
 
 /* The named preprocessings:
@@ -49,12 +51,14 @@ psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, p
 /* Read a description: a preset's name or a channel order (rgb, bgr, grey), then, in any order,
  * ";key=value":
  *
- *   resize=256      or none (0)      crop=224   or HEIGHTxWIDTH or none (0)
+ *   resize=256      or HEIGHTxWIDTH  crop=224   or HEIGHTxWIDTH or none (0)
+ *                   or none (0)
  *   scale=255                        mean=0.5   or one number per channel: mean=0.485,0.456,0.406
  *   std=...         the same
  *
- * What is not given is the preset's, or after a channel order: none, none, 1, 0, 1. Examples:
- * "torchvision", "torchvision;resize=none;crop=97x131",
+ * What is not given is the preset's, or after a channel order: none, none, 1, 0, 1. After resize=HEIGHTxWIDTH, which is
+ * Resize((height, width)), the crop is all of that if not given or none, whatever the preset's is: it is set to the same
+ * numbers. Examples: "torchvision", "torchvision;resize=none;crop=97x131", "torchvision;resize=224x224",
  * "grey;crop=28;scale=255;mean=0.286;std=0.353". Fails on anything else, naming it. */
 psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err);
 
@@ -62,7 +66,11 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
  * fits, else in full. 256 bytes always suffice. Returns `text`. */
 char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t size);
 
-/* Fails when a number is out of range: sizes negative or too large, scale or std not positive. */
+/* The same in the words of a training script with torchvision: "Resize(256), CenterCrop(224), ToTensor(),
+ * Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))". 256 bytes always suffice. Returns `text`. */
+char *psal_preprocess_words(const psal_preprocess *options, char *text, size_t size);
+
+/* Fails when a number is out of range: sizes negative or too large, two ways to resize, scale or std not positive. */
 psal_status psal_preprocess_check(const psal_preprocess *options, psal_error *err);
 
 /* Planes of the tensor: 3, or 1 for grey. */

@@ -13,11 +13,11 @@ static const struct preset {
     psal_preprocess options;
 } presets[] = {
     /* torchvision's references/classification/presets.py; the statistics are ImageNet's. */
-    {"torchvision", {PSAL_CHANNELS_RGB, 256, 224, 224, 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}},
+    {"torchvision", {PSAL_CHANNELS_RGB, 256, 224, 224, 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, 0, 0}},
     /* The training set's mean in Caffe's channel order (Simonyan and Zisserman 2014). */
-    {"caffe", {PSAL_CHANNELS_BGR, 256, 224, 224, 1, {103.939f, 116.779f, 123.68f}, {1, 1, 1}}},
+    {"caffe", {PSAL_CHANNELS_BGR, 256, 224, 224, 1, {103.939f, 116.779f, 123.68f}, {1, 1, 1}, 0, 0}},
     /* To -1..1; the sizes are torchvision's for its Inception_V3_Weights. */
-    {"inception", {PSAL_CHANNELS_RGB, 342, 299, 299, 255, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}}},
+    {"inception", {PSAL_CHANNELS_RGB, 342, 299, 299, 255, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}, 0, 0}},
 };
 #define PRESET_COUNT (sizeof presets / sizeof *presets)
 
@@ -77,18 +77,28 @@ static bool parse_float(struct span span, float *value) {
     return isfinite(*value);
 }
 
+/* HEIGHTxWIDTH */
+static bool parse_size(struct span span, int *height, int *width) {
+    struct span first, second, third;
+    return next_field(&span, 'x', &first) && parse_int(first, height) && next_field(&span, 'x', &second) &&
+           parse_int(second, width) && !next_field(&span, 'x', &third);
+}
+
 static bool parse_resize(struct span span, psal_preprocess *options) {
-    options->resize_shorter = 0;
+    options->resize_shorter = options->stretch_height = options->stretch_width = 0;
+    if (span.length && memchr(span.start, 'x', span.length))
+        return parse_size(span, &options->stretch_height, &options->stretch_width) && options->stretch_height;
     return equals(span, "none") || parse_int(span, &options->resize_shorter);
 }
 
 static bool parse_crop(struct span span, psal_preprocess *options) {
     options->crop_height = options->crop_width = 0;
     if (equals(span, "none")) return true;
-    struct span first, second, third;
-    if (!next_field(&span, 'x', &first) || !parse_int(first, &options->crop_height)) return false;
-    if (!next_field(&span, 'x', &second)) second = first; /* a square */
-    return parse_int(second, &options->crop_width) && !next_field(&span, 'x', &third);
+    if (span.length && memchr(span.start, 'x', span.length))
+        return parse_size(span, &options->crop_height, &options->crop_width);
+    const bool number = parse_int(span, &options->crop_height); /* a square */
+    options->crop_width = options->crop_height;
+    return number;
 }
 
 /* One number for all channels, or one for each. */
@@ -104,14 +114,15 @@ static bool parse_channels(struct span span, int channels, float values[3]) {
     return count == 1 || count == channels;
 }
 
-static const char *const keys[] = {"resize", "crop", "scale", "mean", "std"};
+enum { CROP = 1 };
+static const char *const keys[] = {"resize", [CROP] = "crop", "scale", "mean", "std"};
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
 static bool parse_value(size_t key, struct span value, psal_preprocess *options) {
     switch (key) {
     case 0:
         return parse_resize(value, options);
-    case 1:
+    case CROP:
         return parse_crop(value, options);
     case 2:
         return parse_float(value, &options->scale);
@@ -166,6 +177,11 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
     psal_status status = parse_base(field, &parsed, err);
     unsigned seen = 0;
     while (!status && next_field(&rest, ';', &field)) status = parse_setting(field, &seen, &parsed, err);
+    /* The preset's crop belongs to the preset's resize; and no crop is one of all there is. */
+    if (parsed.stretch_height && (!(seen & 1u << CROP) || !parsed.crop_height)) {
+        parsed.crop_height = parsed.stretch_height;
+        parsed.crop_width = parsed.stretch_width;
+    }
     if (!status) status = psal_preprocess_check(&parsed, err);
     if (!status) *options = parsed;
     return status;
@@ -174,8 +190,9 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
 /* ---- formatting ---- */
 
 static bool same(const psal_preprocess *a, const psal_preprocess *b) {
-    if (a->order != b->order || a->resize_shorter != b->resize_shorter || a->crop_height != b->crop_height ||
-        a->crop_width != b->crop_width || a->scale != b->scale)
+    if (a->order != b->order || a->resize_shorter != b->resize_shorter || a->stretch_height != b->stretch_height ||
+        a->stretch_width != b->stretch_width || a->crop_height != b->crop_height || a->crop_width != b->crop_width ||
+        a->scale != b->scale)
         return false;
     for (int c = 0; c < psal_preprocess_channels(a); c++)
         if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c]) return false;
@@ -207,15 +224,19 @@ static void append_floats(struct room *room, const char *key, const float *value
 
 static void append_all(struct room *room, const psal_preprocess *o) {
     append(room, "%s;resize=", order_names[o->order]);
-    if (o->resize_shorter)
+    if (o->stretch_height)
+        append(room, "%dx%d", o->stretch_height, o->stretch_width);
+    else if (o->resize_shorter)
         append(room, "%d", o->resize_shorter);
     else
         append(room, "none");
-    if (!o->crop_height)
+    const bool all = o->stretch_height &&
+                     (!o->crop_height || (o->crop_height == o->stretch_height && o->crop_width == o->stretch_width));
+    if (!o->crop_height && !all)
         append(room, ";crop=none");
-    else if (o->crop_height == o->crop_width)
+    else if (!all && o->crop_height == o->crop_width)
         append(room, ";crop=%d", o->crop_height);
-    else
+    else if (!all)
         append(room, ";crop=%dx%d", o->crop_height, o->crop_width);
     append_floats(room, "scale", &o->scale, 1);
     append_floats(room, "mean", o->mean, psal_preprocess_channels(o));
@@ -231,5 +252,53 @@ char *psal_preprocess_format(const psal_preprocess *options, char *text, size_t 
         return text;
     }
     append_all(&(struct room){text, size, 0}, options);
+    return text;
+}
+
+/* ---- in a training script's words ---- */
+
+/* "0.5", or "(0.485, 0.456, 0.406)" */
+static void append_tuple(struct room *room, const float *values, int count) {
+    char text[PSAL_NUMBER_SIZE];
+    bool equal = true;
+    for (int c = 1; c < count; c++) equal &= values[c] == values[0];
+    if (equal) count = 1;
+    if (count > 1) append(room, "(");
+    for (int c = 0; c < count; c++) append(room, "%s%s", c ? ", " : "", psal_format_float(values[c], text));
+    if (count > 1) append(room, ")");
+}
+
+char *psal_preprocess_words(const psal_preprocess *o, char *text, size_t size) {
+    struct room room = {text, size, 0};
+    char number[PSAL_NUMBER_SIZE];
+    const int channels = psal_preprocess_channels(o);
+    bool shifted = false;
+    for (int c = 0; c < channels; c++) shifted |= o->mean[c] != 0 || o->std[c] != 1;
+    if (size == 0) return text;
+    text[0] = '\0';
+    if (o->order == PSAL_CHANNELS_GREY) append(&room, "Grayscale(), ");
+    if (o->stretch_height)
+        append(&room, "Resize((%d, %d)), ", o->stretch_height, o->stretch_width);
+    else if (o->resize_shorter)
+        append(&room, "Resize(%d), ", o->resize_shorter);
+    if (o->crop_height && (o->crop_height != o->stretch_height || o->crop_width != o->stretch_width)) {
+        if (o->crop_height == o->crop_width)
+            append(&room, "CenterCrop(%d), ", o->crop_height);
+        else
+            append(&room, "CenterCrop((%d, %d)), ", o->crop_height, o->crop_width);
+    }
+    if (o->scale == 255)
+        append(&room, "ToTensor()");
+    else if (o->scale == 1)
+        append(&room, "numbers 0 to 255");
+    else
+        append(&room, "numbers 0 to 255 divided by %s", psal_format_float(o->scale, number));
+    if (o->order == PSAL_CHANNELS_BGR) append(&room, ", channels blue, green, red");
+    if (!shifted) return text;
+    append(&room, ", Normalize(");
+    append_tuple(&room, o->mean, channels);
+    append(&room, ", ");
+    append_tuple(&room, o->std, channels);
+    append(&room, ")");
     return text;
 }

@@ -81,6 +81,7 @@ static psal_status try_one(psal_session *session, const char *text, const psal_d
     if (!classifier) return psal_error_status(err);
     *trial = (psal_preprocess_trial){.right = calloc(count, sizeof *trial->right)};
     psal_preprocess_format(&session->preprocess, trial->text, sizeof trial->text);
+    psal_preprocess_words(&session->preprocess, trial->words, sizeof trial->words);
     status = trial->right ? predict_all(session, samples, skip_bad, classifier, predicted, progress, err)
                           : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_classifier_free(classifier);
@@ -93,30 +94,37 @@ static psal_status try_one(psal_session *session, const char *text, const psal_d
 
 /* ---- which ones ---- */
 
-/* Height and width of all samples where they are the same; else 0. */
-static psal_status common_size(const psal_dataset *samples, bool skip_bad, int *height, int *width, psal_error *err) {
-    bool first = true;
+/* Height and width of all samples where they are the same, else 0; and whether some are not square. */
+static psal_status look_at_sizes(const psal_dataset *samples, bool skip_bad, int *height, int *width, bool *oblong,
+                                 psal_error *err) {
+    bool first = true, same = true;
     *height = *width = 0;
+    *oblong = false;
     for (size_t i = 0; i < psal_dataset_count(samples); i++) {
         psal_image pixels = PSAL_IMAGE_INIT;
         psal_status status = psal_dataset_load(samples, i, &pixels, err);
         if (status != PSAL_OK && skip_bad && psal_skippable(err)) continue;
         if (status != PSAL_OK) return psal_skipped_error(err, psal_dataset_name(samples, i), true);
-        const bool same = first || (pixels.height == *height && pixels.width == *width);
+        same = same && (first || (pixels.height == *height && pixels.width == *width));
         *height = same ? pixels.height : 0;
         *width = same ? pixels.width : 0;
+        *oblong = *oblong || pixels.height != pixels.width;
         first = false;
         psal_image_free(&pixels);
-        if (!same) return PSAL_OK;
+        if (!same && *oblong) return PSAL_OK;
     }
     return PSAL_OK;
 }
 
-/* The shorter side is as much longer as torchvision's 256 are longer than 224. */
-static void name_size(int height, int width, bool as_it_is, char text[80]) {
-    if (as_it_is)
+/* How images come to the network's size. */
+enum { CROPPED, STRETCHED, AS_THEY_ARE, SIZES };
+
+static void name_size(int how, int height, int width, char text[80]) {
+    if (how == AS_THEY_ARE)
         snprintf(text, 80, "resize=none;crop=%dx%d", height, width);
-    else
+    else if (how == STRETCHED)
+        snprintf(text, 80, "resize=%dx%d", height, width);
+    else /* the shorter side is as much longer as torchvision's 256 are longer than 224 */
         snprintf(text, 80, "resize=%d;crop=%d", (int)lround(height * 256.0 / 224.0), height);
 }
 
@@ -200,26 +208,32 @@ psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset
                                        "grey;scale=255;mean=0.1307;std=0.3081;",
                                        "grey;scale=255;mean=0.2860;std=0.3530;", "grey;"};
     enum { KINDS = sizeof colour / sizeof colour[0] };
-    _Static_assert(sizeof grey / sizeof grey[0] == KINDS && 2 * KINDS <= PSAL_PREPROCESS_TRIALS, "room for all");
+    _Static_assert(sizeof grey / sizeof grey[0] == KINDS && SIZES * KINDS <= PSAL_PREPROCESS_TRIALS, "room for all");
     const psal_model_info *info = session->info;
     const char *const *kinds = info->channels == 1 ? grey : colour;
-    char texts[2 * KINDS][200], size[80];
-    const char *pointers[2 * KINDS];
+    char texts[SIZES * KINDS][200], size[80];
+    const char *pointers[SIZES * KINDS];
     int count = 0, height, width;
-    psal_status status = common_size(samples, skip_bad, &height, &width, err);
+    bool oblong;
+    psal_status status = look_at_sizes(samples, skip_bad, &height, &width, &oblong, err);
     if (status != PSAL_OK) return status;
     const bool other_size = height >= info->min_size && width >= info->min_size && height <= 512 && width <= 512 &&
                             (height != info->native_size || width != info->native_size) &&
                             strcmp(info->family, "onnx") != 0;
-    for (int own = 0; own <= other_size; own++) {
-        name_size(own ? height : info->native_size, own ? width : info->native_size, own, size);
+    const bool tried[SIZES] = {[CROPPED] = true, [STRETCHED] = oblong, [AS_THEY_ARE] = other_size};
+    for (int how = 0; how < SIZES; how++) {
+        const bool own = how == AS_THEY_ARE;
+        if (!tried[how]) continue;
+        name_size(how, own ? height : info->native_size, own ? width : info->native_size, size);
         for (int k = 0; k < KINDS; k++) {
             snprintf(texts[count], sizeof texts[count], "%s%s", kinds[k], size);
             pointers[count] = texts[count];
             count++;
         }
     }
-    return try_all(session, pointers, count, samples, skip_bad, trials, err);
+    status = try_all(session, pointers, count, samples, skip_bad, trials, err);
+    trials->stretched = oblong;
+    return status;
 }
 
 /* ---- the verdict ---- */
@@ -244,9 +258,11 @@ psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_err
         const double lead = (double)mine - (double)theirs;
         if (lead > 0 && lead > 2 * sqrt((double)(mine + theirs))) continue;
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "%zu samples do not tell how images were prepared: with %.200s the network is right in %zu, "
-                         "with %.200s in %zu; say which, or what it was trained with, with --preprocess",
-                         trials->samples, best->text, best->correct, trials->at[t].text, trials->at[t].correct);
+                         "%zu samples do not tell how images were prepared: with %.120s (%.150s) the network is right "
+                         "in %zu, with %.120s (%.150s) in %zu; say which, or what it was trained with, with "
+                         "--preprocess",
+                         trials->samples, best->text, best->words, best->correct, trials->at[t].text,
+                         trials->at[t].words, trials->at[t].correct);
     }
     return PSAL_OK;
 }

@@ -9,20 +9,22 @@
 typedef struct psal_preprocess_trial {
     char text[PSAL_FIELD_SIZE]; /* psal_preprocess_format */
     size_t correct;
-    bool *right; /* [samples] */
+    char words[256];            /* psal_preprocess_words */
+    bool *right;                /* [samples] */
 } psal_preprocess_trial;
 
 typedef struct psal_preprocess_trials {
     psal_preprocess_trial at[PSAL_PREPROCESS_TRIALS]; /* best first, in the order of trying where as many are right */
     int count;
     size_t samples;
+    bool stretched;  /* some samples are not square: the size was tried with stretching, too */
     double guessed;  /* share that is right by naming always the commonest class, or any class */
     char doubt[300]; /* that the best one's predictions are the labels one off, if so; else "" */
 } psal_preprocess_trials;
 
 /* The common ones for the network's channels: ImageNet's mean and deviation, 0.5 and 0.5, 0 to 1, Caffe's, 0 to 255 (of
- * grey images MNIST's and Fashion-MNIST's, too); in the network's usual size, and, where all samples have one other
- * size, in that. Of labelled samples; with skip_bad those that cannot be
+ * grey images MNIST's and Fashion-MNIST's, too); in the network's usual size, where samples are not square stretched to
+ * it, too, and, where all samples have one other size, in that. Of labelled samples; with skip_bad those that cannot be
  * read count as wrong. PSAL_ERR_UNSUPPORTED when the network takes none of the sizes. */
 psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset *samples, bool skip_bad,
                                        psal_preprocess_trials *trials, psal_error *err);

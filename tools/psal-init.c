@@ -119,6 +119,8 @@ static psal_status check(init *r, psal_error *err) {
 static void print_trials(const init *r) {
     const psal_preprocess_trials *t = &r->trials;
     if (r->json || r->session.quiet || t->count == 0) return;
+    if (t->stretched)
+        printf("Not all images are square: cutting out the middle is tried, and stretching, Resize((h, w)).\n");
     printf("  right of %-5zu  preprocessing\n", t->samples);
     for (int i = 0; i < t->count; i++)
         psal_print(stdout, "  %5.1f %%  %5zu  %s\n", 100.0 * (double)t->at[i].correct / (double)t->samples,

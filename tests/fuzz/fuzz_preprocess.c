@@ -64,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         memset(&again, 0, sizeof again);
         FUZZ_CHECK(psal_preprocess_parse(written, &again, &err) == PSAL_OK);
         FUZZ_CHECK(again.order == options.order && again.resize_shorter == options.resize_shorter &&
+                   again.stretch_height == options.stretch_height && again.stretch_width == options.stretch_width &&
                    again.crop_height == options.crop_height && again.crop_width == options.crop_width &&
                    again.scale == options.scale);
         for (int c = 0; c < psal_preprocess_channels(&options); c++)
@@ -77,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 void fuzz_make_seeds(void) {
     FUZZ_SEED("torchvision", "torchvision");
     FUZZ_SEED("caffe", "caffe;resize=10;crop=7x9");
+    FUZZ_SEED("stretched", "rgb;resize=7x9;crop=5");
     FUZZ_SEED("inception", "inception;crop=none");
     FUZZ_SEED("grey", "grey;crop=28;scale=255;mean=0.286;std=0.353");
     FUZZ_SEED("bgr", "bgr;mean=103.939,116.779,123.68;std=1,2,3e0;resize=0");

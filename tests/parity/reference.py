@@ -98,7 +98,8 @@ def parse_preprocess(text):
     for setting in settings:
         key, value = setting.split("=")
         if key == "resize":
-            options[key] = 0 if value == "none" else int(value)
+            sides = [0] if value == "none" else [int(side) for side in value.split("x")]
+            options[key] = sides[0] if len(sides) == 1 else tuple(sides)
         elif key == "crop":
             sides = [0] if value == "none" else [int(side) for side in value.split("x")]
             options[key] = (sides[0], sides[-1]) if sides[0] else None
@@ -108,12 +109,14 @@ def parse_preprocess(text):
             options[key] = tuple(float(number) for number in value.split(","))
         else:
             raise ValueError(f"unknown setting {setting!r} in preprocessing {text!r}")
+    if isinstance(options["resize"], tuple) and not any(setting.startswith("crop=") for setting in settings):
+        options["crop"] = None
     return options
 
 
 def crop_image(image, options):
     """Pillow image to the pixels the network sees, uint8 [height, width, 3] (grey: [height, width]): shorter side
-    resized (bilinear, antialiased), centre cut out, black around what is smaller than the crop."""
+    resized, or both (bilinear, antialiased), centre cut out, black around what is smaller than the crop."""
     from torchvision import transforms
     image = image.convert("L" if options["order"] == "grey" else "RGB")
     if options["resize"]:

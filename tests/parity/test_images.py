@@ -390,11 +390,16 @@ def check_tensors(psal, rng, path, image):
                                transforms.Normalize([0.286], [0.353])])
     mean, std = [[round(float(v), 4) for v in rng.uniform(0.1, 1, 3)] for _ in "ms"]
     own = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+    high, wide = (int(v) for v in rng.integers(1, 400, 2))
+    stretched = transforms.Resize((high, wide))(image)
     text = f"resize={resize};crop={height}x{width}"
     join = lambda values: ",".join(map(str, values))
     for kind, description, expected in [
             ("pixels", "torchvision", np.asarray(cropped)),
             ("pixels", "torchvision;" + text, np.asarray(odd)),
+            ("pixels", f"torchvision;resize={high}x{wide}", np.asarray(stretched)),
+            ("tensor", f"torchvision;resize={high}x{wide}", NORMALISE(stretched).numpy()),
+            ("pixels", f"rgb;resize={high}x{wide};crop={height}x{width}", np.asarray(crop_to(0, height, width)(stretched))),
             ("tensor", "torchvision", NORMALISE(cropped).numpy()),
             ("tensor", f"rgb;{text};scale=255;mean={join(mean)};std={join(std)}", own(odd).numpy()),
             ("tensor", "caffe", bgr.transpose(2, 0, 1)),

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "image_samples.h"
+#include "io/resize.h"
 
 static psal_preprocess preset(const char *name) {
     psal_preprocess options;
@@ -60,6 +61,28 @@ START_TEST(test_grey_is_converted_before_the_resize) {
     }
     ck_assert_uint_eq(crc_of(grey, sizeof grey), GREY_CRC);
     psal_image_free(&pixels);
+    psal_image_free(&source);
+}
+END_TEST
+
+/* Resize((h, w)) is one resize to that size, and nothing is cut; a crop takes the middle of it. */
+START_TEST(test_stretched_to_a_size) {
+    psal_image source = noise_image(), whole, pixels, middle;
+    psal_preprocess options = torchvision(0, 40, 24);
+    options.stretch_height = 40;
+    options.stretch_width = 24;
+    ck_assert_int_eq(psal_resize(&source, 24, 40, &whole, NULL), PSAL_OK);
+    ck_assert_int_eq(psal_preprocess_pixels(&options, &source, &pixels, NULL), PSAL_OK);
+    ck_assert(pixels.width == 24 && pixels.height == 40);
+    ck_assert_int_eq(memcmp(pixels.rgb, whole.rgb, 3 * 40 * 24), 0);
+    options.crop_height = 30;
+    options.crop_width = 20;
+    ck_assert_int_eq(psal_preprocess_pixels(&options, &source, &middle, NULL), PSAL_OK);
+    for (int y = 0; y < 30; y++)
+        ck_assert_int_eq(memcmp(middle.rgb + 3 * 20 * y, whole.rgb + 3 * (24 * (y + 5) + 2), 3 * 20), 0);
+    psal_image_free(&middle);
+    psal_image_free(&pixels);
+    psal_image_free(&whole);
     psal_image_free(&source);
 }
 END_TEST
@@ -151,7 +174,7 @@ START_TEST(test_refusals) {
     psal_image source = noise_image(), nothing = PSAL_IMAGE_INIT, pixels;
     psal_error err = PSAL_ERROR_INIT;
     float out[3];
-    psal_preprocess good = torchvision(8, 1, 1), bad[11];
+    psal_preprocess good = torchvision(8, 1, 1), bad[14];
     ck_assert_int_eq(psal_preprocess_check(&good, &err), PSAL_OK);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) bad[i] = good;
     bad[0].resize_shorter = -1;
@@ -165,6 +188,10 @@ START_TEST(test_refusals) {
     bad[8].std[1] = 0;
     bad[9].std[0] = -1;
     bad[10].order = (psal_channel_order)7;
+    bad[11].stretch_height = bad[11].stretch_width = 5; /* and the shorter side, too */
+    bad[12].resize_shorter = bad[13].resize_shorter = 0;
+    bad[12].stretch_width = 5; /* but no height */
+    bad[13].stretch_height = bad[13].stretch_width = PSAL_PREPROCESS_MAX_SIZE + 1;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_msg(psal_preprocess_check(&bad[i], &err) == PSAL_ERR_ARGUMENT, "case %zu", i);
         ck_assert_int_eq(psal_preprocess_image(&bad[i], &source, out, &err), PSAL_ERR_ARGUMENT);
@@ -181,6 +208,7 @@ int main(void) {
     TCase *cases = tcase_create("preprocess");
     tcase_add_test(cases, test_results_are_torchvisions);
     tcase_add_test(cases, test_grey_is_converted_before_the_resize);
+    tcase_add_test(cases, test_stretched_to_a_size);
     tcase_add_test(cases, test_values_of_the_presets);
     tcase_add_test(cases, test_sizes);
     tcase_add_test(cases, test_crop_offsets);

@@ -19,6 +19,8 @@ static void expect_text(const char *text, const char *expected) {
     again = parsed(written);
     ck_assert_int_eq(again.order, options.order);
     ck_assert_int_eq(again.resize_shorter, options.resize_shorter);
+    ck_assert_int_eq(again.stretch_height, options.stretch_height);
+    ck_assert_int_eq(again.stretch_width, options.stretch_width);
     ck_assert_int_eq(again.crop_height, options.crop_height);
     ck_assert_int_eq(again.crop_width, options.crop_width);
     ck_assert(again.scale == options.scale);
@@ -43,6 +45,47 @@ START_TEST(test_texts) {
     expect_text("caffe;resize=0;crop=0", "bgr;resize=none;crop=none;scale=1;mean=103.939,116.779,123.68;std=1,1,1");
     expect_text("grey;mean=-1e-3;std=1e30", "grey;resize=none;crop=none;scale=1;mean=-0.001;"
                                             "std=1e+30");
+}
+END_TEST
+
+/* Resize((h, w)): all of it is seen, if nobody says a crop; the preset's is another resize's. */
+START_TEST(test_stretched) {
+    expect_text("rgb;resize=256x192", "rgb;resize=256x192;scale=1;mean=0,0,0;std=1,1,1");
+    expect_text("rgb;resize=256x192;crop=none", "rgb;resize=256x192;scale=1;mean=0,0,0;std=1,1,1");
+    expect_text("rgb;crop=256x192;resize=256x192", "rgb;resize=256x192;scale=1;mean=0,0,0;std=1,1,1");
+    expect_text("grey;resize=256x192;crop=224x160", "grey;resize=256x192;crop=224x160;scale=1;mean=0;std=1");
+    expect_text("grey;resize=64x64;crop=48", "grey;resize=64x64;crop=48;scale=1;mean=0;std=1");
+    expect_text("torchvision;resize=224x224",
+                "rgb;resize=224x224;scale=255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225");
+    psal_preprocess options = parsed("caffe;resize=300x200");
+    ck_assert_int_eq(options.resize_shorter, 0);
+    ck_assert_int_eq(options.stretch_height, 300);
+    ck_assert_int_eq(options.stretch_width, 200);
+    ck_assert_int_eq(options.crop_height, 300);
+    ck_assert_int_eq(options.crop_width, 200);
+}
+END_TEST
+
+START_TEST(test_words) {
+    static const char *const pairs[][2] = {
+        {"torchvision",
+         "Resize(256), CenterCrop(224), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))"},
+        {"rgb;resize=256x192;scale=255", "Resize((256, 192)), ToTensor()"},
+        {"rgb;resize=256x192;crop=224x160;scale=255;mean=0.5;std=0.25",
+         "Resize((256, 192)), CenterCrop((224, 160)), ToTensor(), Normalize(0.5, 0.25)"},
+        {"grey;crop=28;scale=255;mean=0.1307;std=0.3081",
+         "Grayscale(), CenterCrop(28), ToTensor(), Normalize(0.1307, 0.3081)"},
+        {"caffe", "Resize(256), CenterCrop(224), numbers 0 to 255, channels blue, green, red, "
+                  "Normalize((103.939, 116.779, 123.68), 1)"},
+        {"rgb;crop=8;scale=127.5;mean=1", "CenterCrop(8), numbers 0 to 255 divided by 127.5, Normalize(1, 1)"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[256], cut[10];
+        psal_preprocess options = parsed(pairs[i][0]);
+        ck_assert_str_eq(psal_preprocess_words(&options, text, sizeof text), pairs[i][1]);
+        psal_preprocess_words(&options, cut, sizeof cut);
+        ck_assert_int_eq(strlen(cut), 9);
+        ck_assert_int_eq(strncmp(cut, text, 9), 0);
+    }
 }
 END_TEST
 
@@ -71,11 +114,19 @@ START_TEST(test_longest_text_fits) {
                                16383,
                                1.17549449e-38f,
                                {-1.17549449e-38f, -1.17549449e-38f, -1.17549449e-38f},
-                               {1.17549449e-38f, 1.17549449e-38f, 1.17549449e-38f}};
+                               {1.17549449e-38f, 1.17549449e-38f, 1.17549449e-38f},
+                               0,
+                               0};
     options.order = PSAL_CHANNELS_BGR;
     char text[256], small[10];
     psal_preprocess_format(&options, text, sizeof text);
     ck_assert(parsed(text).std[2] == options.std[2]);
+    ck_assert_uint_lt(strlen(psal_preprocess_words(&options, text, sizeof text)), sizeof text - 1);
+    options.resize_shorter = 0;
+    options.stretch_height = options.stretch_width = 16384;
+    psal_preprocess_format(&options, text, sizeof text);
+    ck_assert(parsed(text).std[2] == options.std[2]);
+    ck_assert_uint_lt(strlen(psal_preprocess_words(&options, text, sizeof text)), sizeof text - 1);
     psal_preprocess_format(&options, small, sizeof small);
     ck_assert_uint_lt(strlen(small), sizeof small);
     psal_preprocess_format(&options, small, 0);
@@ -103,6 +154,12 @@ START_TEST(test_refused_texts) {
                                         "rgb;resize=1e2",
                                         "rgb;resize= 3",
                                         "rgb;resize=16385",
+                                        "rgb;resize=0x5",
+                                        "rgb;resize=0x0",
+                                        "rgb;resize=5x",
+                                        "rgb;resize=x5",
+                                        "rgb;resize=5x6x7",
+                                        "rgb;resize=16385x5",
                                         "rgb;scale=0",
                                         "rgb;scale=-1",
                                         "rgb;scale=inf",
@@ -170,6 +227,8 @@ int main(void) {
     TCase *cases = tcase_create("preprocess_text");
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_texts);
+    tcase_add_test(cases, test_stretched);
+    tcase_add_test(cases, test_words);
     tcase_add_test(cases, test_every_float_survives);
     tcase_add_test(cases, test_longest_text_fits);
     tcase_add_test(cases, test_refused_texts);
