@@ -343,20 +343,6 @@ void psal_compared_store_close(psal_compared_store *s) {
 
 /* ---- tables and JSON ---- */
 
-void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index) {
-    if (index < 0)
-        psal_csv_text(csv, NULL);
-    else
-        psal_csv_int(csv, index);
-    psal_csv_text(csv, index < 0 ? NULL : psal_labels_name(labels, index));
-}
-
-json_t *psal_class_json(const psal_labels *labels, int index) {
-    return index < 0
-               ? json_null()
-               : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
-}
-
 json_t *psal_compared_store_json(const psal_compared_store *s, json_t *results, bool complete, psal_error *err) {
     const char *similarity = psal_similarity_name(s->search.similarity);
     complete = json_object_set_new(results, "similarity", json_string(similarity)) == 0 && complete;

@@ -54,11 +54,6 @@ void psal_compared_store_close(psal_compared_store *store);
 /* The data set with the pictures: --data, or what the store's table says; NULL: the paths in the table. */
 const char *psal_compared_store_pictures(const psal_compared_store *store);
 
-/* A class of `labels` in tables and JSON: its number and its name; two empty fields, or null, for an unknown one
- * (-1). */
-void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index);
-json_t *psal_class_json(const psal_labels *labels, int index);
-
 /* Put into `results`, which is taken and returned, what was compared: similarity, statistics, entries, skipped,
  * settings. NULL, or not `complete`: memory has run out, and NULL is returned. */
 json_t *psal_compared_store_json(const psal_compared_store *store, json_t *results, bool complete, psal_error *err);

@@ -245,8 +245,10 @@ psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_err
         return psal_fail(
             err, PSAL_ERR_ARGUMENT,
             "with %s%.200s%s the network is right in %zu of %zu samples, as few as by guessing%s%.250s: "
-            "labels, preprocessing and network do not belong together; say how the images were prepared in "
-            "training with --preprocess, and the order of the classes with --labels",
+            "labels, preprocessing and network do not belong together; say how the images were prepared in training "
+            "with --preprocess (of Resize((64, 64)) and ImageNet's mean and deviation \"torchvision;resize=64x64\"), "
+            "and "
+            "the order of the classes with --labels",
             trials->count > 1 ? "the best of all preprocessings (" : "", best->text, trials->count > 1 ? ")" : "",
             best->correct, trials->samples, *trials->doubt ? "; " : "", trials->doubt);
     for (int t = 1; t < trials->count; t++) {

@@ -9,8 +9,8 @@
 typedef struct psal_preprocess_trial {
     char text[PSAL_FIELD_SIZE]; /* psal_preprocess_format */
     size_t correct;
-    char words[256];            /* psal_preprocess_words */
-    bool *right;                /* [samples] */
+    char words[256]; /* psal_preprocess_words */
+    bool *right;     /* [samples] */
 } psal_preprocess_trial;
 
 typedef struct psal_preprocess_trials {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/json_output.h"
+#include "tools/class_output.h"
 #include "tools/print.h"
 
 enum { PAIRS_SHOWN = 4, CENTRAL_SHOWN = 8 };

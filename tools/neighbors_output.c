@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/json_output.h"
+#include "tools/class_output.h"
 #include "tools/contact_sheet.h"
 #include "tools/print.h"
 

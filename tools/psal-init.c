@@ -9,6 +9,7 @@
 #include "io/json_input.h"
 #include "io/json_output.h"
 #include "io/mapped_file.h"
+#include "tools/class_output.h"
 #include "tools/computation_io.h"
 #include "tools/init_classes.h"
 #include "tools/init_preprocess.h"
@@ -61,6 +62,7 @@ typedef struct init {
     psal_preprocess_trials trials;
     const char *path, *preprocess_from, *labels_from; /* "given", "recorded", ... */
     char stats[4096], store[4096], index[4096];
+    char *next[3]; /* commands; NULL after the last one */
     bool json;
 } init;
 
@@ -261,9 +263,20 @@ static json_t *project_of(const init *r, psal_error *err) {
 
 /* ---- the results ---- */
 
+static json_t *mistake_json(const init *r) {
+    const psal_stats_mistake *mistake = &r->counts.mistake;
+    if (!mistake->name) return json_null();
+    json_t *object = json_object();
+    json_object_set_new(object, "sample", psal_json_string(mistake->name));
+    json_object_set_new(object, "label", psal_class_json(r->session.labels, mistake->label));
+    json_object_set_new(object, "predicted", psal_class_json(r->session.labels, mistake->predicted));
+    json_object_set_new(object, "confidence", psal_json_double(mistake->confidence));
+    return object;
+}
+
 static json_t *result_of(const init *r, json_t *project) {
     const psal_session *session = &r->session;
-    json_t *result = json_object(), *tries = json_array(), *files = json_array();
+    json_t *result = json_object(), *tries = json_array(), *files = json_array(), *next = json_array();
     json_object_set_new(result, "project", psal_json_string(r->path));
     json_object_set_new(result, "weights", psal_json_string(session->weights));
     json_object_set_new(result, "arch", psal_json_string(session->info->arch));
@@ -275,6 +288,7 @@ static json_t *result_of(const init *r, json_t *project) {
     for (int i = 0; i < r->trials.count; i++) {
         json_t *row = json_object();
         json_object_set_new(row, "preprocess", psal_json_string(r->trials.at[i].text));
+        json_object_set_new(row, "words", psal_json_string(r->trials.at[i].words));
         json_object_set_new(row, "correct", json_integer((json_int_t)r->trials.at[i].correct));
         json_array_append_new(tries, row);
     }
@@ -282,8 +296,11 @@ static json_t *result_of(const init *r, json_t *project) {
     json_object_set_new(result, "samples", json_integer(r->counts.samples));
     json_object_set_new(result, "correct", json_integer(r->counts.correct));
     json_object_set_new(result, "skipped", json_integer(r->counts.skipped));
+    json_object_set_new(result, "mistake", mistake_json(r));
+    json_object_set_new(result, "next", next);
     json_object_set(result, "contents", project);
     json_object_set_new(result, "settings", psal_computation_json(&session->computation));
+    for (char *const *command = r->next; *command; command++) json_array_append_new(next, psal_json_string(*command));
     const char *const written[] = {r->path, r->stats, r->store, r->index};
     for (int i = 0; i < (r->request.profiles ? 4 : 2); i++) json_array_append_new(files, psal_json_string(written[i]));
     json_object_set_new(result, "files", files);
@@ -300,18 +317,68 @@ static void print_network(const init *r) {
                session->info->num_classes - 1, psal_labels_name(session->labels, session->info->num_classes - 1));
 }
 
+/* Which preprocessing the project has, and why. */
+static void print_preprocess(const init *r) {
+    const psal_preprocess_trials *t = &r->trials;
+    printf("Images are prepared so, in a training script's words:\n");
+    psal_print(stdout, "  %s\n", t->at[0].words);
+    if (strcmp(r->preprocess_from, "given") == 0)
+        printf("That is what --preprocess says.\n");
+    else if (strcmp(r->preprocess_from, "recorded") == 0)
+        printf("That is what the checkpoint records.\n");
+    else if (t->count > 1)
+        printf("Of the %d that were tried it is the one with most right answers: %zu of %zu; the next one has %zu.\n",
+               t->count, t->at[0].correct, t->samples, t->at[1].correct);
+    else
+        printf("It is the only common one that the network takes: %zu of %zu are right.\n", t->at[0].correct,
+               t->samples);
+}
+
 static void print_end(const init *r) {
     const psal_session *session = &r->session;
+    const psal_stats_mistake *mistake = &r->counts.mistake;
     if (session->quiet) return;
     psal_print(stdout, "          %s\n", r->path);
     const long long samples = r->counts.samples, correct = r->counts.correct;
     psal_print(stdout, "\n");
-    psal_print(stdout, "The network is right in %lld of %lld samples (%.1f %%), prepared with\n", correct, samples,
+    psal_print(stdout, "The network is right in %lld of %lld samples (%.1f %%).\n", correct, samples,
                100.0 * (double)correct / (double)samples);
-    psal_print(stdout, "%s (%s).\n", r->trials.at[0].text, r->preprocess_from);
-    psal_print(stdout, "Next, in the folder of %s: psal-run --image-path FILE --image-target-label '%s';\n", r->path,
-               psal_labels_name(session->labels, 0));
-    psal_print(stdout, "psal-prune and psal-finetune likewise; psal-neighbors --mistakes --query all.\n");
+    print_preprocess(r);
+    if (mistake->name)
+        psal_print(stdout, "One of its mistakes: %s is %s, and is taken for %s (confidence %.2f).\n", mistake->name,
+                   psal_labels_name(session->labels, mistake->label),
+                   psal_labels_name(session->labels, mistake->predicted), mistake->confidence);
+    else
+        printf("None of them is a mistake that could be explained: look at other images, with -i FILE -l CLASS.\n");
+    if (!r->next[0]) return;
+    printf("\nNext:\n");
+    for (char *const *command = r->next; *command; command++) psal_print(stdout, "  %s\n", *command);
+}
+
+/* ---- what can be done next ---- */
+
+/* As they can be typed where psal-init was started. */
+static psal_status write_next(init *r, psal_error *err) {
+    const psal_stats_mistake *mistake = &r->counts.mistake;
+    const char *colon = mistake->name ? strrchr(mistake->name, ':') : NULL;
+    int count = 0;
+    if (!mistake->name) return PSAL_OK;
+    for (int step = 0; step < 2; step++) {
+        size_t size;
+        FILE *out = open_memstream(&r->next[count], &size);
+        if (!out) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        fputs(step == 0 ? "psal-run" : "psal-report", out);
+        if (strcmp(r->path, PSAL_PROJECT_NAME) != 0) psal_write_option(out, "--project", r->path);
+        if (step == 0 && mistake->path) {
+            psal_write_option(out, "-i", mistake->path);
+            psal_write_class(out, "-l", r->session.labels, mistake->label);
+        } else if (step == 0) { /* "IMAGES:17", of an IDX file */
+            psal_write_option(out, "--reference-id", colon ? colon + 1 : "0");
+        }
+        if (fclose(out) != 0) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        count++;
+    }
+    return PSAL_OK;
 }
 
 static int work(const psal_options *options, psal_error *err) {
@@ -334,6 +401,7 @@ static int work(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) result = psal_stats_make(&r.request, session, &r.counts, err);
     const bool made = status == PSAL_OK && (result == 0 || (err->status == PSAL_OK && result == PSAL_EXIT_SKIPPED));
     if (made) status = psal_json_save(project, r.path, err);
+    if (made && status == PSAL_OK) status = write_next(&r, err);
     if (made && status == PSAL_OK && r.json) {
         json_t *object = result_of(&r, project);
         status = psal_json_write(object, stdout, err);
@@ -343,6 +411,8 @@ static int work(const psal_options *options, psal_error *err) {
     }
     json_decref(project);
     psal_preprocess_trials_free(&r.trials);
+    psal_stats_counts_free(&r.counts);
+    for (char **command = r.next; *command; command++) free(*command);
     psal_session_close(session);
     return status != PSAL_OK ? (int)status : result;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "io/json_output.h"
+#include "tools/class_output.h"
 #include "tools/report.h"
 
 typedef struct class_counts {

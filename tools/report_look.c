@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "io/json_output.h"
+#include "tools/class_output.h"
 #include "tools/report.h"
 #include "tools/sampling.h"
 

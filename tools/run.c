@@ -312,7 +312,7 @@ static psal_status run_program(psal_run *r, psal_error *err) {
                                     .top = (int)psal_options_int(o, "top"),
                                     .figures = psal_options_choice(o, "figures") == 0,
                                     .mistakes = psal_options_flag(o, "mistakes"),
-                                    .look_data = psal_options_string(o, "imagenet-val-path")};
+                                    .look_data = psal_options_string(o, "data")};
     if (options.noise_percent > 0 && options.noise_sd > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = psal_run_check_samples(r, err);

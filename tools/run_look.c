@@ -6,7 +6,7 @@ psal_status psal_run_look_check(const psal_options *o, const psal_explain_option
     if (!psal_options_has(o, "look")) return PSAL_OK;
     if (psal_options_has(o, "images") || psal_options_count(o, "image-path") > 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--look: of one image at a time");
-    if (!psal_options_has(o, "imagenet-val-path"))
+    if (!psal_options_has(o, "data"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--look needs --data: the images to look through");
     if (explain->saliency.aggregation != PSAL_AGGREGATION_FILTER)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--look: only filters have places, without --aggregation %s",

@@ -96,10 +96,10 @@ static psal_status nth_incorrect(psal_run *r, int64_t n, int64_t *number, psal_e
 
 static psal_status open_reference(psal_run *r, psal_error *err) {
     const char *text = psal_options_string(r->options, "reference-id"), *digits = text;
-    const char *data = psal_options_string(r->options, "imagenet-val-path");
+    const char *data = psal_options_string(r->options, "data");
     static const char INCORRECT[] = "incorrect:";
     bool incorrect = strncmp(text, INCORRECT, sizeof INCORRECT - 1) == 0;
-    if (!data) return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id needs --imagenet-val-path DIR");
+    if (!data) return psal_fail(err, PSAL_ERR_ARGUMENT, "--reference-id needs --data: the data set it counts in");
     if (incorrect) digits += sizeof INCORRECT - 1;
     char *rest;
     long long number = strtoll(digits, &rest, 10);
@@ -129,6 +129,10 @@ psal_status psal_run_check_samples(const psal_run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--mistakes needs --images");
     if (!images && psal_options_count(r->options, "image-target-label") > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
+    if (psal_options_given(r->options, "data") && !reference && !psal_options_has(r->options, "look"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "--data does nothing here: it is for --reference-id and --look; many images to explain are "
+                         "--images");
     return PSAL_OK;
 }
 
@@ -154,7 +158,7 @@ static psal_status open_listed(psal_run *r, psal_error *err) {
 
 static psal_status open_look(psal_run *r, psal_error *err) {
     if (!psal_options_has(r->options, "look")) return PSAL_OK;
-    r->look_data = psal_open_list(psal_options_string(r->options, "imagenet-val-path"), r->session.labels, r->skip_bad,
+    r->look_data = psal_open_list(psal_options_string(r->options, "data"), r->session.labels, r->skip_bad,
                                   &r->session.notes, err);
     return r->look_data ? PSAL_OK : psal_error_status(err);
 }

@@ -380,6 +380,32 @@ static void print_written(const run *r) {
         if (paths[i] && *paths[i]) psal_print(stdout, "%s%s\n", i ? "          " : "written   ", paths[i]);
 }
 
+static psal_status find_mistake(const run *r, psal_stats_mistake *mistake, psal_error *err) {
+    const psal_sample_result *least = NULL;
+    int64_t at = 0;
+    for (int64_t i = 0; i < r->summary->next - r->summary->first; i++) {
+        const psal_sample_result *record = &r->summary->records[i];
+        if (record->status != PSAL_OK || record->predicted == record->label) continue;
+        if (least && record->predicted_confidence >= least->predicted_confidence) continue;
+        least = record;
+        at = r->summary->first + i;
+    }
+    if (!least) return PSAL_OK;
+    const char *path = psal_dataset_path(r->dataset, (size_t)at);
+    *mistake = (psal_stats_mistake){.name = strdup(psal_dataset_name(r->dataset, (size_t)at)),
+                                    .path = path ? strdup(path) : NULL,
+                                    .label = least->label,
+                                    .predicted = least->predicted,
+                                    .confidence = (double)least->predicted_confidence};
+    return mistake->name && (mistake->path || !path) ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+}
+
+void psal_stats_counts_free(psal_stats_counts *counts) {
+    free(counts->mistake.name);
+    free(counts->mistake.path);
+    *counts = (psal_stats_counts){0};
+}
+
 psal_status psal_stats_check(const psal_stats_request *request, psal_error *err) {
     run r = {.request = request};
     if (!request->data)
@@ -405,9 +431,12 @@ int psal_stats_make(const psal_stats_request *request, psal_session *session, ps
         psal_stats_print_result(r.summary, request->program, r.out, session->info->num_classes == 1);
     if (status == PSAL_OK && !request->silent) print_written(&r);
     if (status == PSAL_OK && request->shard.count == 1) psal_stats_note_few(r.summary, request->program, r.out);
-    if (status == PSAL_OK && counts)
-        *counts = (psal_stats_counts){psal_summary_good(r.summary), psal_summary_correct(r.summary),
-                                      psal_summary_skipped(r.summary)};
+    if (status == PSAL_OK && counts) {
+        *counts = (psal_stats_counts){.samples = psal_summary_good(r.summary),
+                                      .correct = psal_summary_correct(r.summary),
+                                      .skipped = psal_summary_skipped(r.summary)};
+        status = find_mistake(&r, &counts->mistake, err);
+    }
     int result = psal_stats_finish(r.summary, r.dataset, request->program, status, err);
     psal_profile_writer_close(r.profiles);
     psal_summary_free(r.summary);

@@ -29,9 +29,19 @@ typedef struct psal_stats_request {
     const psal_options *options; /* those that name the network, for the record of `profiles`; NULL: --weights alone */
 } psal_stats_request;
 
+/* The mistake that the network is least sure of. `name` is NULL where there is none. */
+typedef struct psal_stats_mistake {
+    char *name, *path; /* as psal_dataset_name and psal_dataset_path: path is NULL where it is no file of its own */
+    int label, predicted;
+    double confidence; /* of the predicted class */
+} psal_stats_mistake;
+
 typedef struct psal_stats_counts {
     int64_t samples, correct, skipped;
+    psal_stats_mistake mistake;
 } psal_stats_counts;
+
+void psal_stats_counts_free(psal_stats_counts *counts); /* zeroed is fine */
 
 /* Before hours of work: whether there are samples to take and a file to write, and everything can be written. */
 psal_status psal_stats_check(const psal_stats_request *request, psal_error *err);

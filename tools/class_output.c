@@ -1,0 +1,33 @@
+#include "tools/class_output.h"
+
+#include "io/json_output.h"
+#include "tools/options.h"
+
+void psal_csv_class(psal_csv_writer *csv, const psal_labels *labels, int index) {
+    if (index < 0)
+        psal_csv_text(csv, NULL);
+    else
+        psal_csv_int(csv, index);
+    psal_csv_text(csv, index < 0 ? NULL : psal_labels_name(labels, index));
+}
+
+json_t *psal_class_json(const psal_labels *labels, int index) {
+    return index < 0
+               ? json_null()
+               : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
+}
+
+void psal_write_option(FILE *out, const char *name, const char *value) {
+    fprintf(out, " %s%s", name, *value == '-' ? "=" : " ");
+    psal_write_word(out, value);
+}
+
+void psal_write_class(FILE *out, const char *name, const psal_labels *labels, int index) {
+    char number[16];
+    int found = -1;
+    psal_error unused = PSAL_ERROR_INIT;
+    snprintf(number, sizeof number, "%d", index);
+    const char *text = psal_labels_have_names(labels) ? psal_labels_name(labels, index) : number;
+    if (psal_labels_parse(labels, text, &found, &unused) != PSAL_OK || found != index) text = number;
+    psal_write_option(out, name, text);
+}
