@@ -57,8 +57,8 @@ psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, p
  *   std=...         the same
  *
  * What is not given is the preset's, or after a channel order: none, none, 1, 0, 1. After resize=HEIGHTxWIDTH, which is
- * Resize((height, width)), the crop is all of that if not given or none, whatever the preset's is: it is set to the same
- * numbers. Examples: "torchvision", "torchvision;resize=none;crop=97x131", "torchvision;resize=224x224",
+ * Resize((height, width)), the crop is all of that if not given or none, whatever the preset's is: it is set to the
+ * same numbers. Examples: "torchvision", "torchvision;resize=none;crop=97x131", "torchvision;resize=224x224",
  * "grey;crop=28;scale=255;mean=0.286;std=0.353". Fails on anything else, naming it. */
 psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err);
 

@@ -18,7 +18,9 @@ json_t *psal_class_json(const psal_labels *labels, int index) {
 }
 
 void psal_write_option(FILE *out, const char *name, const char *value) {
-    fprintf(out, " %s%s", name, *value == '-' ? "=" : " ");
+    fputs(" ", out);
+    fputs(name, out);
+    fputs(*value == '-' ? "=" : " ", out);
     psal_write_word(out, value);
 }
 

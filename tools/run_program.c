@@ -18,7 +18,7 @@ static const psal_option table[] = {
      .alias = "reference-image-id"},
     {PSAL_OPTION_PATH, "data", 'd', "SET", NULL,
      "Data set that --reference-id counts in, and --look looks through: a folder of class folders, a list, or "
-     "idx:IMAGES,LABELS.",
+     "idx:IMAGES,LABELS. --imagenet-val-path is the same.",
      .alias = "imagenet-val-path"},
     {PSAL_OPTION_PATH, "inference-results", 0, "FILE", NULL,
      "The original authors' ImageNet_val_inference_results_*.pth (looked for in the cache if not given).",
