@@ -1,7 +1,7 @@
 /* A hash of a model's weights: what statistics remember of the network they were computed with. */
 #include <string.h>
 
-#include "models/model.h"
+#include "models/model_internal.h"
 
 static uint64_t mix(uint64_t a, uint64_t b) {
     __uint128_t product = (__uint128_t)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
@@ -55,27 +55,27 @@ uint64_t psal_bytes_fingerprint(const void *data, size_t size, uint64_t seed) {
     return hash_end(&h, (const unsigned char *)data + done, size - done);
 }
 
-static uint64_t hash_parameter(const psal_model_parameter *p) {
-    size_t elements = p->in_graph ? (size_t)psal_shape_count(&p->shape) : 0; /* what is never computed does not count */
-    return psal_bytes_fingerprint(p->values, elements * sizeof *p->values,
-                                  psal_bytes_fingerprint(p->name, strlen(p->name), 1));
+static uint64_t hash_tensor(const net_tensor *tensor, const float *values) {
+    size_t elements = tensor->in_graph ? (size_t)psal_shape_count(&tensor->shape) : 0; /* else never computed */
+    return psal_bytes_fingerprint(values, elements * sizeof *values,
+                                  psal_bytes_fingerprint(tensor->name, strlen(tensor->name), 1));
 }
 
-/* The hash of the parameters' hashes: so many at a time, since memory that may be missing would make it another
- * number. */
+/* The hash of the tensors' hashes: so many at a time, since memory that may be missing would make it another number. */
 uint64_t psal_model_fingerprint(const psal_model *model) {
     enum { AT_ONCE = 512 };
     _Static_assert(AT_ONCE * sizeof(uint64_t) % BLOCK == 0, "all but the last are whole blocks");
     uint64_t hashes[AT_ONCE];
     hash h = hash_begin(2);
-    int count = psal_model_parameter_count(model), first = 0;
+    const net_tensor *tensors = model->list.tensors;
+    int count = model->list.count, first = 0;
     for (; count - first >= AT_ONCE; first += AT_ONCE) {
 #pragma omp parallel for schedule(dynamic)
-        for (int i = 0; i < AT_ONCE; i++) hashes[i] = hash_parameter(psal_model_get_parameter(model, first + i));
+        for (int i = 0; i < AT_ONCE; i++) hashes[i] = hash_tensor(&tensors[first + i], model->values[first + i].values);
         hash_blocks(&h, hashes, sizeof hashes);
     }
 #pragma omp parallel for schedule(dynamic)
-    for (int i = first; i < count; i++) hashes[i - first] = hash_parameter(psal_model_get_parameter(model, i));
+    for (int i = first; i < count; i++) hashes[i - first] = hash_tensor(&tensors[i], model->values[i].values);
     size_t size = (size_t)(count - first) * sizeof *hashes, done = hash_blocks(&h, hashes, size);
     uint64_t fingerprint = hash_end(&h, (const unsigned char *)hashes + done, size - done);
     return fingerprint ? fingerprint : 1; /* 0 stands for "not known" */

@@ -161,10 +161,9 @@ psal_tensor_map *psal_model_export(const psal_model *model, const float *const *
  * the model, and while no other thread uses it. */
 psal_status psal_model_set_parameter(psal_model *model, int index, const float *values, psal_error *err);
 
-/* 64 bits that tell one set of weights from another: the same for every file format that holds the
- * same float32 values under the same architecture. Statistics are found by it. Reads all values
- * (some 5 ms per 100 MB); not cryptographic. Of parameters only: running means and variances of batch norm do not
- * count. */
+/* 64 bits that tell one set of weights from another, running means and variances included: the same for every file
+ * format that holds the same float32 values under the same architecture. Statistics are found by it. Reads all values
+ * (some 5 ms per 100 MB); not cryptographic. */
 uint64_t psal_model_fingerprint(const psal_model *model);
 /* The hash it is made with, of any bytes; `seed` may be that of what comes before. */
 uint64_t psal_bytes_fingerprint(const void *data, size_t size, uint64_t seed);

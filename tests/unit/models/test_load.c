@@ -35,6 +35,27 @@ START_TEST(test_types) {
 }
 END_TEST
 
+/* Every tensor counts: running means and variances as well as weights. */
+START_TEST(test_fingerprint) {
+    psal_tensor_map *map = bare("resnet18", 0.0625, 3);
+    fill(map);
+    psal_model *model = load(map, NULL);
+    const uint64_t before = psal_model_fingerprint(model);
+    psal_model_free(model);
+    for (size_t i = 0; i < psal_tensor_map_count(map); i++) {
+        const char *name = psal_tensor_map_name(map, i);
+        float *values = floats(map, name);
+        const float kept = values[0];
+        values[0] += 1;
+        model = load(map, NULL);
+        ck_assert_msg(psal_model_fingerprint(model) != before, "%s", name);
+        psal_model_free(model);
+        values[0] = kept;
+    }
+    psal_tensor_map_free(map);
+}
+END_TEST
+
 /* A file may put tensors at any byte. */
 START_TEST(test_misaligned) {
     psal_error err = PSAL_ERROR_INIT;
@@ -248,6 +269,7 @@ int main(void) {
     TCase *tcase = tcase_create("load");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_types);
+    tcase_add_test(tcase, test_fingerprint);
     tcase_add_test(tcase, test_misaligned);
     tcase_add_test(tcase, test_not_finite);
     tcase_add_test(tcase, test_not_finite_after_conversion);
