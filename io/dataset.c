@@ -184,6 +184,27 @@ psal_status psal_dataset_image_fingerprint(const psal_dataset *dataset, size_t i
     return PSAL_OK;
 }
 
+psal_status psal_dataset_check_images(const psal_dataset *dataset, size_t first, size_t count, const uint64_t *hashes,
+                                      size_t stride, psal_error *err) {
+    size_t changed = SIZE_MAX;
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t then = *(const uint64_t *)((const char *)hashes + i * stride);
+        uint64_t now;
+        if (!then || (psal_dataset_image_fingerprint(dataset, first + i, &now, NULL) == PSAL_OK && now == then))
+            continue;
+#pragma omp critical(psal_dataset_changed)
+        if (i < changed) changed = i;
+    }
+    if (changed == SIZE_MAX) return PSAL_OK;
+    uint64_t now;
+    psal_status status = psal_dataset_image_fingerprint(dataset, first + changed, &now, err);
+    return status != PSAL_OK ? status
+                             : psal_fail(err, PSAL_ERR_ARGUMENT,
+                                         "%s was replaced by another image since: its profile is of the earlier one",
+                                         psal_dataset_name(dataset, first + changed));
+}
+
 void psal_dataset_prefetch(const psal_dataset *dataset, size_t index) {
     if (index >= dataset->count || dataset->pixels) return;
     /* O_NONBLOCK: opening a pipe nobody writes to must not wait for ever. */

@@ -20,11 +20,24 @@
 
 /* ---- the table ---- */
 
-enum { INDEX, PATH, LABEL, PREDICTED, CONFIDENCE, TARGET_CONFIDENCE, LOSS, SCALE, SETTINGS, SOURCE, COLUMNS };
+enum {
+    INDEX,
+    PATH,
+    LABEL,
+    PREDICTED,
+    CONFIDENCE,
+    TARGET_CONFIDENCE,
+    LOSS,
+    IMAGE_HASH,
+    SCALE,
+    SETTINGS,
+    SOURCE,
+    COLUMNS
+};
 
 static const char *const column_name[COLUMNS] = {
-    "index", "path",  "label",         "predicted",  "confidence", "target_confidence",
-    "loss",  "scale", "psal_settings", "psal_source"};
+    "index", "path",       "label", "predicted",     "confidence", "target_confidence",
+    "loss",  "image_hash", "scale", "psal_settings", "psal_source"};
 
 static psal_status read_header(psal_csv_reader *csv, size_t column[COLUMNS], psal_error *err) {
     bool have;
@@ -67,6 +80,17 @@ static psal_status read_number(const psal_csv_reader *csv, const size_t columns[
     return PSAL_OK;
 }
 
+/* 16 hexadecimal digits, as psal-stats writes them; 0 for an empty field. */
+static psal_status read_hash(const psal_csv_reader *csv, const size_t columns[COLUMNS], uint64_t *value,
+                             psal_error *err) {
+    const char *text = columns[IMAGE_HASH] == SIZE_MAX ? "" : psal_csv_field(csv, columns[IMAGE_HASH]);
+    *value = 0;
+    if (!*text) return PSAL_OK;
+    if (strlen(text) != 16 || text[strspn(text, "0123456789abcdef")]) return bad_field(csv, IMAGE_HASH, text, err);
+    *value = strtoull(text, NULL, 16);
+    return PSAL_OK;
+}
+
 /* What one of the records says for all of them. */
 static psal_status read_common(const psal_csv_reader *csv, const size_t columns[COLUMNS], int column, char **text,
                                psal_error *err) {
@@ -104,6 +128,7 @@ static psal_status read_record(const psal_csv_reader *csv, const size_t column[C
     if (status == PSAL_OK) status = read_number(csv, column, CONFIDENCE, &record->confidence, err);
     if (status == PSAL_OK) status = read_number(csv, column, TARGET_CONFIDENCE, &record->target_confidence, err);
     if (status == PSAL_OK) status = read_number(csv, column, LOSS, &record->loss, err);
+    if (status == PSAL_OK) status = read_hash(csv, column, &record->image_hash, err);
     if (status == PSAL_OK) status = read_number(csv, column, SCALE, &record->scale, err);
     if (status != PSAL_OK) return status;
     record->valid = record->predicted >= 0;

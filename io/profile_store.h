@@ -4,7 +4,8 @@
  * PROFILES.npy   float16 or float32 [samples, length], row-major: one sample's naive profile a row. NumPy opens it with
  *                np.load(..., mmap_mode="r").
  * RECORDS.csv    a header and one record per sample: path, label, predicted; optionally index (the sample's row; the
- *                record's own position where the column is missing), confidence, target_confidence, loss, and scale:
+ *                record's own position where the column is missing), confidence, target_confidence, loss, image_hash
+ *                (psal_dataset_image_fingerprint, hexadecimal), and scale:
  *                the number the row has to be multiplied by, for rows that were brought into float16's range;
  *                psal_settings and psal_source: in one of the records, how all profiles were computed and where their
  *                network and pictures are (psal-stats: JSON). Other columns are ignored. A sample without a prediction
@@ -27,6 +28,7 @@ typedef struct psal_profile_record {
     int label, predicted;                       /* class numbers; -1: not known */
     double confidence, target_confidence, loss; /* of the predicted class, of the label; NaN: not known */
     double scale;                               /* 1 where the table does not say */
+    uint64_t image_hash;                        /* 0: not known */
     bool valid;                                 /* has a prediction */
 } psal_profile_record;
 

@@ -14,7 +14,8 @@ typedef struct psal_sample_result {
     int label, predicted;
     float label_confidence, predicted_confidence; /* softmax */
     float loss;
-    float largest; /* magnitude in the profile */
+    float largest;  /* magnitude in the profile */
+    uint64_t image; /* what the image is known by (psal_dataset_image_fingerprint), from who loads it; 0: not known */
 } psal_sample_result;
 
 typedef struct psal_dataset_run {

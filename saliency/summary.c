@@ -37,6 +37,7 @@ static psal_status reserve_records(psal_summary *s, int64_t count, psal_error *e
     int64_t capacity = count + count / 2 + 16;
     psal_sample_result *records = reallocarray(s->records, (size_t)capacity, sizeof *records);
     if (!records) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld records", (long long)count);
+    memset(records + s->record_capacity, 0, (size_t)(capacity - s->record_capacity) * sizeof *records);
     s->records = records;
     s->record_capacity = capacity;
     return PSAL_OK;
@@ -146,6 +147,7 @@ typedef enum field {
     FIELD_PREDICTED_CONFIDENCE,
     FIELD_LOSS,
     FIELD_LARGEST,
+    FIELD_IMAGE,
     FIELD_COUNT
 } field;
 
@@ -160,11 +162,13 @@ static const struct {
     [FIELD_PREDICTED_CONFIDENCE] = {"record.predicted_confidence", PSAL_F32},
     [FIELD_LOSS] = {"record.loss", PSAL_F32},
     [FIELD_LARGEST] = {"record.largest", PSAL_F32},
+    [FIELD_IMAGE] = {"record.image", PSAL_I64},
 };
 
 static void pack_field(const psal_summary *s, field f, void *data) {
     int32_t *ints = data;
     float *floats = data;
+    uint64_t *images = data;
     for (int64_t i = 0; i < s->next - s->first; i++) {
         const psal_sample_result *r = &s->records[i];
         switch (f) {
@@ -186,8 +190,11 @@ static void pack_field(const psal_summary *s, field f, void *data) {
         case FIELD_LOSS:
             floats[i] = r->loss;
             break;
-        default:
+        case FIELD_LARGEST:
             floats[i] = r->largest;
+            break;
+        default:
+            images[i] = r->image;
             break;
         }
     }
@@ -196,6 +203,7 @@ static void pack_field(const psal_summary *s, field f, void *data) {
 static void unpack_field(psal_summary *s, field f, const void *data) {
     const int32_t *ints = data;
     const float *floats = data;
+    const uint64_t *images = data;
     for (int64_t i = 0; i < s->next - s->first; i++) {
         psal_sample_result *r = &s->records[i];
         r->index = s->first + i;
@@ -218,8 +226,11 @@ static void unpack_field(psal_summary *s, field f, const void *data) {
         case FIELD_LOSS:
             r->loss = floats[i];
             break;
-        default:
+        case FIELD_LARGEST:
             r->largest = floats[i];
+            break;
+        default:
+            r->image = images[i];
             break;
         }
     }

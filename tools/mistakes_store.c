@@ -48,7 +48,8 @@ static psal_status check_rows(const psal_mistakes *mistakes, const psal_dataset 
                              i, record->path, record->label, psal_dataset_name(data, (size_t)i),
                              psal_dataset_label(data, (size_t)i));
     }
-    return PSAL_OK;
+    return psal_dataset_check_images(data, 0, (size_t)store->samples, &store->records->image_hash,
+                                     sizeof *store->records, err);
 }
 
 psal_status psal_mistakes_open_store(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {

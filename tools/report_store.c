@@ -37,11 +37,11 @@ static psal_status note_command(psal_report *r, psal_error *err) {
     return good ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a command");
 }
 
-/* What is wanted of a store: everything its numbers depend on. */
+/* What is wanted of a store: everything its numbers depend on, and the samples, which the caller frees. */
 static psal_status describe(const psal_stats_request *request, psal_session *session, psal_computation *here,
-                            psal_error *err) {
+                            psal_dataset **samples, psal_error *err) {
     const psal_saliency_options profile = {0};
-    psal_dataset *data = psal_open_list(request->data, session->labels, request->skip_bad, NULL, err);
+    psal_dataset *data = *samples = psal_open_list(request->data, session->labels, request->skip_bad, NULL, err);
     uint64_t fingerprint = 0;
     if (!data) return psal_error_status(err);
     psal_session_computation(session, &profile, false, here);
@@ -50,7 +50,6 @@ static psal_status describe(const psal_stats_request *request, psal_session *ses
     psal_computation_set(here, PSAL_FIELD_DATASET, "%016" PRIx64, fingerprint);
     if (status == PSAL_OK) status = psal_sampling_keep(&request->sampling, data, err);
     psal_computation_set(here, PSAL_FIELD_SAMPLES, "%zu", psal_dataset_count(data));
-    psal_dataset_free(data);
     return status;
 }
 
@@ -61,13 +60,14 @@ static psal_status is_there(const psal_report *r, const psal_stats_request *requ
     bool statistics = false, store = false;
     psal_computation here = {0}, found = {0};
     psal_profile_store opened = {0};
+    psal_dataset *data = NULL;
     *there = false;
     snprintf(index, sizeof index, "%s.csv", r->store);
     psal_status status = psal_file_exists(r->statistics, &statistics, err);
     if (status == PSAL_OK) status = psal_file_exists(index, &store, err);
     if (status != PSAL_OK || !statistics || !store) return status;
     status = psal_profile_store_open(r->store, index, &opened, err);
-    if (status == PSAL_OK) status = describe(request, session, &here, err);
+    if (status == PSAL_OK) status = describe(request, session, &here, &data, err);
     json_t *object = status == PSAL_OK && opened.settings
                          ? psal_json_parse_object(opened.settings, strlen(opened.settings), err)
                          : NULL;
@@ -79,12 +79,16 @@ static psal_status is_there(const psal_report *r, const psal_stats_request *requ
     psal_error why = PSAL_ERROR_INIT;
     if (object && status == PSAL_OK) {
         status = psal_computation_check(&found, &here, which, &why);
+        if (status == PSAL_OK)
+            status = psal_dataset_check_images(data, 0, (size_t)opened.samples, &opened.records->image_hash,
+                                               sizeof *opened.records, &why);
         if (status != PSAL_OK)
             psal_fail(err, status, "%s: belongs to another report: %s; leave --resume out, or give another --state",
                       r->store, why.message);
         *there = status == PSAL_OK;
     }
     json_decref(object);
+    psal_dataset_free(data);
     psal_profile_store_close(&opened);
     return status;
 }

@@ -19,12 +19,16 @@ static psal_status find_in_dataset(const psal_dataset *dataset, int64_t sample, 
     return psal_fail(err, PSAL_ERR_ARGUMENT, "no sample of the data set is called %s, as the store's table says", path);
 }
 
-static psal_status load(const psal_dataset *dataset, int64_t sample, const char *path, int longest, psal_image *image,
-                        psal_error *err) {
+/* It must be the picture that the store's profile is of. */
+static psal_status load(const psal_sample_pictures *pictures, int64_t sample, const char *path, int longest,
+                        psal_image *image, psal_error *err) {
+    const psal_dataset *dataset = pictures->dataset;
     size_t index = 0;
     psal_status status;
     if (dataset && sample >= 0) {
+        const uint64_t *hash = &pictures->store->store.records[sample].image_hash;
         status = find_in_dataset(dataset, sample, path, &index, err);
+        if (status == PSAL_OK) status = psal_dataset_check_images(dataset, index, 1, hash, 0, err);
         if (status == PSAL_OK) status = psal_dataset_load(dataset, index, image, err);
     } else {
         status = psal_image_load(path, 0, image, err);
@@ -56,7 +60,7 @@ psal_status psal_sample_pictures_load(psal_sample_pictures *pictures, int64_t sa
                                       psal_image *image, bool *readable, psal_error *err) {
     psal_compared_store *store = pictures->store;
     psal_error bad = PSAL_ERROR_INIT;
-    psal_status status = load(pictures->dataset, sample, path, longest, image, &bad);
+    psal_status status = load(pictures, sample, path, longest, image, &bad);
     *readable = status == PSAL_OK;
     if (*readable) return PSAL_OK;
     psal_image_free(image);

@@ -35,6 +35,7 @@ typedef struct run {
     psal_profile_writer *profiles;
     psal_dtype profile_type;
     psal_progress *progress;
+    uint64_t *images; /* [end - first], of those that were loaded: what each is known by */
     int64_t samples, first, end;
     char out[4096], partial[4096], records[4096], profile_path[4096], profile_index[4096];
     bool save_failed;
@@ -211,6 +212,15 @@ static psal_status write_state(const run *r, psal_error *err) {
     return psal_state_write(r->partial, &r->computation, r->summary, r->source, err);
 }
 
+/* Whether the samples that the state has are the images they were. */
+static psal_status check_images(const run *r, const char *file, psal_error *err) {
+    const psal_summary *s = r->summary;
+    if (s->next == s->first) return PSAL_OK;
+    psal_status status = psal_dataset_check_images(r->dataset, (size_t)s->first, (size_t)(s->next - s->first),
+                                                   &s->records->image, sizeof *s->records, err);
+    return status == PSAL_OK ? status : psal_fail_prefix(err, "%s: belongs to another run", file);
+}
+
 /* Begin the sums: new, or where an interrupted run has stopped. A finished part needs no more work. */
 static psal_status begin(run *r, bool *finished, psal_error *err) {
     *finished = false;
@@ -230,6 +240,10 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
             psal_summary_free(r->summary);
             r->summary = NULL;
             psal_fail(err, PSAL_ERR_FORMAT, "%s: damaged: samples or entries do not fit", file);
+        }
+        if (r->summary && check_images(r, file, err) != PSAL_OK) {
+            psal_summary_free(r->summary);
+            r->summary = NULL;
         }
         *finished = finished_part && r->summary && r->summary->next == r->end;
     } else {
@@ -252,7 +266,8 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
 static psal_status load_sample(void *data, int64_t index, float *image, int *label, psal_error *err) {
     const run *r = data;
     psal_image pixels = PSAL_IMAGE_INIT;
-    psal_status status = psal_dataset_load(r->dataset, (size_t)index, &pixels, err);
+    psal_status status = psal_dataset_image_fingerprint(r->dataset, (size_t)index, &r->images[index - r->first], err);
+    if (status == PSAL_OK) status = psal_dataset_load(r->dataset, (size_t)index, &pixels, err);
     if (status == PSAL_OK) status = psal_session_prepare(r->session, &pixels, NULL, image, err);
     psal_image_free(&pixels);
     *label = psal_dataset_label(r->dataset, (size_t)index);
@@ -279,7 +294,9 @@ static psal_status take_sample(void *data, const psal_sample_result *sample, con
     psal_status status = PSAL_OK;
     if (profile && r->profiles)
         status = psal_profile_writer_put(r->profiles, sample->index - r->first, profile, sample->largest, err);
-    return status == PSAL_OK ? psal_summary_add(r->summary, sample, profile, predicted, err) : status;
+    psal_sample_result known = *sample;
+    known.image = r->images[sample->index - r->first];
+    return status == PSAL_OK ? psal_summary_add(r->summary, &known, profile, predicted, err) : status;
 }
 
 static psal_status save(run *r, psal_error *err) {
@@ -322,7 +339,10 @@ static psal_status compute(run *r, psal_error *err) {
                                 .take = take_sample,
                                 .pause = pause_run,
                                 .step = step_run};
-    psal_status status = psal_dataset_run_all(r->saliency, r->session->model, &samples, err);
+    r->images = calloc((size_t)(r->end - r->first) + 1, sizeof *r->images);
+    psal_status status = r->images ? psal_dataset_run_all(r->saliency, r->session->model, &samples, err)
+                                   : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %lld samples",
+                                               (long long)(r->end - r->first));
     psal_progress_finish(r->progress);
     r->progress = NULL;
     if (status == PSAL_OK || r->summary->next == r->first) return status;
@@ -441,6 +461,7 @@ int psal_stats_make(const psal_stats_request *request, psal_session *session, ps
     psal_profile_writer_close(r.profiles);
     psal_summary_free(r.summary);
     psal_saliency_free(r.saliency);
+    free(r.images);
     free(r.source);
     psal_dataset_free(r.dataset);
     psal_run_lock_release(lock);

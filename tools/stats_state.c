@@ -1,5 +1,6 @@
 #include "tools/stats_state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,9 +103,10 @@ psal_status psal_state_write_records(const char *path, const psal_dataset *datas
                                      const psal_computation *computation, psal_dtype dtype, const char *source,
                                      psal_error *err) {
     static const char *const columns[] = {
-        "index",  "path",  "label",         "predicted",   "correct", "target_confidence", "confidence", "loss",
-        "status", "group", "psal_settings", "psal_source", "scale"};
+        "index", "path",   "label", "predicted",  "correct",       "target_confidence", "confidence",
+        "loss",  "status", "group", "image_hash", "psal_settings", "psal_source",       "scale"};
     const bool scaled = dtype == PSAL_F16;
+    char hash[17];
     char *settings = psal_state_settings(computation);
     if (!settings) return psal_fail(err, PSAL_ERR_MEMORY, "%s: out of memory", path);
     psal_csv_writer *csv = psal_csv_create(path, err);
@@ -129,6 +131,8 @@ psal_status psal_state_write_records(const char *path, const psal_dataset *datas
         }
         psal_csv_text(csv, status_name(r->status));
         psal_csv_text(csv, psal_dataset_group(dataset, (size_t)r->index));
+        snprintf(hash, sizeof hash, "%016" PRIx64, r->image);
+        psal_csv_text(csv, r->image ? hash : NULL);
         psal_csv_text(csv, i == 0 ? settings : NULL);
         psal_csv_text(csv, i == 0 ? source : NULL);
         if (scaled && r->status == PSAL_OK) psal_csv_double(csv, psal_profile_scale(dtype, r->largest));

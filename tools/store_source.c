@@ -1,5 +1,6 @@
 #include "tools/store_source.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -22,12 +23,16 @@ enum { NETWORK_OPTIONS = sizeof network_options / sizeof network_options[0] };
 
 /* ---- writing ---- */
 
-static json_t *path_json(const char *path) {
+/* What is no file of the file system (a pipe) keeps its name. */
+static json_t *path_json(const char *path, psal_error *err) {
     char absolute[PATH_MAX];
-    return psal_json_string(realpath(path, absolute) ? absolute : path);
+    if (realpath(path, absolute)) return psal_json_string(absolute);
+    if (errno == ENOENT) return psal_json_string(path);
+    psal_fail(err, PSAL_ERR_IO, "%s: its whole path cannot be told: %s", path, strerror(errno));
+    return NULL;
 }
 
-static json_t *option_json(const psal_options *options, const struct network_option *o) {
+static json_t *option_json(const psal_options *options, const struct network_option *o, psal_error *err) {
     const char *name = o->name;
     if (strcmp(name, "transform-input") == 0) return json_true();
     if (strcmp(name, "bn-epsilon") == 0) return psal_json_double(psal_options_double(options, name));
@@ -36,7 +41,7 @@ static json_t *option_json(const psal_options *options, const struct network_opt
     json_t *array = json_array();
     for (size_t i = 0; i < psal_options_count(options, name); i++) {
         const char *value = psal_options_string_at(options, name, i);
-        json_array_append_new(array, o->is_path ? path_json(value) : psal_json_string(value));
+        json_array_append_new(array, o->is_path ? path_json(value, err) : psal_json_string(value));
     }
     return array;
 }
@@ -67,15 +72,17 @@ static psal_status labels_json(const psal_labels *labels, json_t **json, psal_er
 
 psal_status psal_store_source_text(const char *data, const psal_labels *labels, const char *weights,
                                    const psal_options *options, char **text, psal_error *err) {
+    psal_error why = PSAL_ERROR_INIT;
     json_t *object = json_object(), *names = NULL;
     char *spec = psal_dataset_absolute(data, err);
     *text = NULL;
     psal_status status = spec ? PSAL_OK : psal_error_status(err);
     if (status == PSAL_OK) json_object_set_new(object, "data", psal_json_string(spec));
-    if (weights) json_object_set_new(object, "weights", path_json(weights));
+    if (weights) json_object_set_new(object, "weights", path_json(weights, &why));
     for (int i = 0; i < NETWORK_OPTIONS && weights && options; i++)
         if (is_set(options, network_options[i].name))
-            json_object_set_new(object, network_options[i].name, option_json(options, &network_options[i]));
+            json_object_set_new(object, network_options[i].name, option_json(options, &network_options[i], &why));
+    if (status == PSAL_OK && why.status != PSAL_OK) status = psal_fail(err, why.status, "%s", why.message);
     if (status == PSAL_OK && labels && psal_labels_have_names(labels)) status = labels_json(labels, &names, err);
     if (names) json_object_set_new(object, "labels", names);
     if (status == PSAL_OK) status = psal_json_check(object, err);

@@ -145,6 +145,12 @@ def test_corrupt_image():
     bad.write_bytes(whole + b"x")
     refused("resumed over other files", *common, *files, "--resume", words=["data set"], folder=out)
     bad.write_bytes(whole)
+    first = place / "007.png"  # of the same name and size, and already in the sums
+    picture = first.read_bytes()
+    first.write_bytes(picture[:-1] + b"x")
+    refused("resumed over a replaced image", *common, *files, "--resume", words=["s.safetensors.partial", "another run", "007.png was replaced"],
+            folder=out)
+    first.write_bytes(picture)
     done = run(*common, *files, "--resume", "--skip-bad")
     check("resumed with --skip-bad", done.returncode == 3 and "050.png" in done.stderr and "1 skipped" in done.stdout,
           f"{done.stdout}{done.stderr}")

@@ -120,6 +120,27 @@ def test_gone():
         (home / "moved").rename(home / "pictures")
 
 
+def test_replaced():
+    """A picture of the store that is another one now, of the same name and size"""
+    store = make("replaced")
+    data = ("-w", home / "net.safetensors", "--data", home / "pictures/labels.csv")
+    commands = (("psal-neighbors", "--store", store, "--query", 0, "--sheet", "r.png"),
+                *((program, *data, "--store", store, "-k", 1, "--choice", "salient") for program in ("psal-prune", "psal-finetune")))
+    name = table_of(store)[0]["path"]
+    picture = home / "pictures" / name
+    before = picture.read_bytes()
+    picture.write_bytes(before[:-1] + b"x")
+    try:
+        for command in commands:
+            done = run(*command, "-q", cwd=elsewhere)
+            check(f"{command[0]}: is told", done.returncode == 1 and f"{name} was replaced" in done.stderr, done.stdout + done.stderr)
+    finally:
+        picture.write_bytes(before)
+    for command in commands:
+        done = run(*command, "-q", cwd=elsewhere)
+        check(f"{command[0]}: as it was", done.returncode == 0, done.stderr)
+
+
 def test_earlier_stores():
     """float16 with a column scale in another place and no psal_source: the same neighbours"""
     store = make("halves", "--profile-type", "scaled-float16")
@@ -145,4 +166,4 @@ def test_earlier_stores():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_numbers, test_found_again, test_options_of_the_network, test_gone, test_earlier_stores), scratch))
+    sys.exit(run_tests((test_numbers, test_found_again, test_options_of_the_network, test_gone, test_replaced, test_earlier_stores), scratch))

@@ -239,6 +239,34 @@ START_TEST(fingerprints_of_images) {
 }
 END_TEST
 
+static psal_status check_images(const psal_dataset *data, const uint64_t *hashes) {
+    err = (psal_error)PSAL_ERROR_INIT;
+    return psal_dataset_check_images(data, 1, 2, hashes, 2 * sizeof *hashes, &err);
+}
+
+START_TEST(images_that_were_replaced) {
+    write_text("a", "12345");
+    write_text("b", "12346");
+    write_text("c", "12347");
+    psal_dataset *data = open_data(write_text("l.csv", "a,1\nb,2\nc,3\n"), NULL);
+    uint64_t hashes[] = {image_fingerprint(data, 1), 0, image_fingerprint(data, 2)};
+    ck_assert_int_eq(check_images(data, hashes), PSAL_OK);
+    write_text("a", "not asked for");
+    ck_assert_int_eq(check_images(data, hashes), PSAL_OK);
+    write_text("b", "54321");
+    write_text("c", "54321");
+    ck_assert_int_eq(check_images(data, hashes), PSAL_ERR_ARGUMENT);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "b was replaced");
+    hashes[0] = 0; /* not known */
+    ck_assert_int_eq(check_images(data, hashes), PSAL_ERR_ARGUMENT);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "c was replaced");
+    ck_assert_int_eq(unlink(in_scratch("c")), 0);
+    ck_assert_int_eq(check_images(data, hashes), PSAL_ERR_IO);
+    EXPECT_ERROR(err, PSAL_ERR_IO, "/c: ");
+    psal_dataset_free(data);
+}
+END_TEST
+
 static void *load_all(void *argument) {
     const psal_dataset *data = argument;
     for (size_t round = 0; round < 20; round++) {
@@ -307,6 +335,7 @@ int main(void) {
     tcase_add_test(tests, fingerprints);
     tcase_add_test(tests, fingerprint_without_a_size);
     tcase_add_test(tests, fingerprints_of_images);
+    tcase_add_test(tests, images_that_were_replaced);
     tcase_add_test(tests, loads_from_many_threads);
     tcase_add_test(tests, imagenet_sample);
     tcase_set_timeout(tests, 120);

@@ -78,11 +78,13 @@ END_TEST
 START_TEST(test_what_one_record_says_for_all) {
     psal_error err = PSAL_ERROR_INIT;
     psal_profile_store store;
-    const char *records = write_text(
-        "r.csv", "path,label,predicted,psal_settings,psal_source\na,1,1,{},\nb,1,1,,\"{\"\"data\"\":\"\"x\"\"}"
-                 "\"\nc,1,1,{},\nd,1,1,,\n");
+    const char *records = write_text("r.csv",
+                                     "path,label,predicted,image_hash,psal_settings,psal_source\na,1,1,,{},\n"
+                                     "b,1,1,fedcba9876543210,,\"{\"\"data\"\":\"\"x\"\"}\"\nc,1,1,,{},\nd,1,1,,,\n");
     ck_assert_msg(psal_profile_store_open(write_profiles(PSAL_F32), records, &store, &err) == PSAL_OK, "%s",
                   err.message);
+    ck_assert_uint_eq(store.records[0].image_hash, 0);
+    ck_assert_uint_eq(store.records[1].image_hash, UINT64_C(0xfedcba9876543210));
     ck_assert_str_eq(store.settings, "{}");
     ck_assert_str_eq(store.source, "{\"data\":\"x\"}");
     psal_profile_store_close(&store);
@@ -131,6 +133,9 @@ START_TEST(test_bad_tables) {
     expect(p, HEADER "0,a,cat,1,1,1,1\n", PSAL_ERR_FORMAT, "'cat' is no label");
     expect(p, HEADER "0,a,1,99999999999,1,1,1\n", PSAL_ERR_FORMAT, "'99999999999' is no predicted");
     expect(p, HEADER "0,a,1,1,1,1,high\n", PSAL_ERR_FORMAT, "'high' is no loss");
+    expect(p, "path,label,predicted,image_hash\na,1,1,0123456789abcde\n", PSAL_ERR_FORMAT,
+           "line 2: '0123456789abcde' is no image_hash");
+    expect(p, "path,label,predicted,image_hash\na,1,1,0123456789abcdeF\n", PSAL_ERR_FORMAT, "is no image_hash");
     expect(p, HEADER "0,a,1,1\n", PSAL_ERR_FORMAT, "line 2: no field 'confidence'");
     expect(p, "path,label,predicted,scale\na,1,1,inf\n", PSAL_ERR_FORMAT, "'inf' is no scale");
     expect(p, "path,label,predicted\na,1,1\na,1,1\na,1,1\na,1,1\na,1,1\n", PSAL_ERR_FORMAT, "line 6: sample 4");
