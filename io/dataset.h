@@ -102,9 +102,9 @@ psal_status psal_dataset_load(const psal_dataset *dataset, size_t index, psal_im
 psal_status psal_dataset_image_fingerprint(const psal_dataset *dataset, size_t index, uint64_t *fingerprint,
                                            psal_error *err);
 
-/* Whether the samples first .. first+count-1 are still the images they were: hashes[i] (every `stride` bytes one) is what
- * the function above said of sample first + i; 0: not known, not asked. Reads all their files, on all threads; the error
- * names the first that is another, or cannot be read. */
+/* Whether the samples first .. first+count-1 are still the images they were: hashes[i] (every `stride` bytes one) is
+ * what the function above said of sample first + i; 0: not known, not asked. Reads all their files, on all threads; the
+ * error names the first that is another, or cannot be read. */
 psal_status psal_dataset_check_images(const psal_dataset *dataset, size_t first, size_t count, const uint64_t *hashes,
                                       size_t stride, psal_error *err);
 
