@@ -86,7 +86,7 @@ static psal_status try_one(psal_session *session, const char *text, const psal_d
                           : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     psal_classifier_free(classifier);
     for (size_t i = 0; i < count && status == PSAL_OK; i++) {
-        trial->right[i] = predicted[i] == psal_dataset_label(samples, i);
+        trial->right[i] = predicted[i] >= 0 && predicted[i] == psal_dataset_label(samples, i);
         trial->correct += trial->right[i];
     }
     return status;
@@ -131,8 +131,8 @@ static void name_size(int how, int height, int width, char text[80]) {
 static double share_of_commonest(const psal_dataset *samples, int classes) {
     size_t most = 0, count = psal_dataset_count(samples), *of = calloc((size_t)classes, sizeof *of);
     for (size_t i = 0; of && i < count; i++) {
-        const size_t now = ++of[psal_dataset_label(samples, i)];
-        if (now > most) most = now;
+        const int label = psal_dataset_label(samples, i); /* none of an image that is left out */
+        if (label >= 0 && ++of[label] > most) most = of[label];
     }
     free(of);
     return fmax((double)most / (double)count, 1.0 / classes);
@@ -184,7 +184,8 @@ static psal_status try_all(psal_session *session, const char *const *texts, int 
     if (status == PSAL_OK && trials->count == 0) status = psal_error_status(err);
     if (status == PSAL_OK) {
         psal_tally tally = {0};
-        for (size_t i = 0; i < n; i++) psal_tally_add(&tally, psal_dataset_label(samples, i), best[i]);
+        for (size_t i = 0; i < n; i++)
+            if (psal_dataset_label(samples, i) >= 0) psal_tally_add(&tally, psal_dataset_label(samples, i), best[i]);
         if (!psal_tally_shifted(&tally, trials->doubt)) *trials->doubt = '\0';
         *err = (psal_error)PSAL_ERROR_INIT;
         sort(trials);
