@@ -26,6 +26,12 @@ json_t *psal_json_float(float value) {
     return json_real(as_printed);
 }
 
+json_t *psal_json_document(const char *schema) {
+    json_t *document = json_object();
+    json_object_set_new(document, "schema", psal_json_string(schema));
+    return document;
+}
+
 json_t *psal_json_string(const char *text) {
     if (!text) return json_null();
     size_t length = strlen(text), used = 0;

@@ -24,6 +24,10 @@ json_t *psal_json_double(double value);
 json_t *psal_json_float(float value);       /* as the shortest decimal that reads back as this float */
 json_t *psal_json_string(const char *text); /* NULL becomes null */
 
+/* A new document of the programs: an object whose first member `schema` names its description in tools/schema, a JSON
+ * Schema: "psal-run/1" is version 1 of psal-run.json. */
+json_t *psal_json_document(const char *schema);
+
 /* Whether `value` is there and nothing has been missing in it: for those who read what they built instead of writing
  * it. */
 psal_status psal_json_check(const json_t *value, psal_error *err);

@@ -20,7 +20,9 @@ uint64_t psal_check_seed(const psal_check *check, size_t i) {
 /* What stands in every check's JSON: network, mistakes, settings, verdict. */
 static json_t *json_of(const psal_check *check) {
     const psal_mistakes *m = &check->mistakes;
-    json_t *root = json_object(), *verdict = json_array();
+    char schema[64];
+    snprintf(schema, sizeof schema, "psal-check-%s/1", check->name);
+    json_t *root = psal_json_document(schema), *verdict = json_array();
     json_object_set_new(root, "check", psal_json_string(check->name));
     json_object_set_new(root, "arch", psal_json_string(check->session.info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(check->session.computation.value[PSAL_FIELD_WEIGHTS]));

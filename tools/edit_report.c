@@ -251,7 +251,7 @@ static psal_status write_samples(const psal_edit_report *r, const char *path, ps
 }
 
 static psal_status print_json(const psal_edit_report *r, const psal_options *options, double *room, psal_error *err) {
-    json_t *root = json_object(), *rows = json_array();
+    json_t *root = psal_json_document("psal-finetune/1"), *rows = json_array();
     json_object_set_new(root, "arch", psal_json_string(r->session->info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(r->session->computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "until_correct", json_boolean(r->until_correct));

@@ -96,7 +96,8 @@ bool psal_explanation_is_below(const psal_explainer *explainer, const psal_expla
 /* Whether its profile says little: the prediction is right, and most of its gradients are below those of the data
  * set's average image, so that the standardized profile is mostly that of the statistics. */
 bool psal_explanation_is_noise(const psal_explainer *explainer, const psal_explanation *e);
-/* Everything about the sample as one JSON object (new reference). `files`: what was written, or NULL. */
+#define PSAL_EXPLANATION_SCHEMA "psal-run/1" /* psal_json_document */
+/* Everything about the sample as one JSON document (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
 /* The table for people, on standard output. */
 void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);

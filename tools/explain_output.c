@@ -101,7 +101,7 @@ static json_t *top_json(const psal_explainer *x, const psal_explanation *e) {
 }
 
 json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e, json_t *files) {
-    json_t *o = json_object(), *seconds = json_object();
+    json_t *o = psal_json_document(PSAL_EXPLANATION_SCHEMA), *seconds = json_object();
     json_object_set_new(o, "image", psal_json_string(e->path));
     char fingerprint[17];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, e->fingerprint);

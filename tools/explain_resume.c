@@ -23,9 +23,11 @@ static bool is_whole(const json_t *result) {
     const json_t *table = json_object_get(result, "top_filters"),
                  *top = json_array_get(table, 0); /* NULL with --top 0 */
     const json_t *loss = json_object_get(result, "loss");
-    return json_is_string(json_object_get(result, "image")) && is_class(json_object_get(result, "target")) &&
-           is_class(json_object_get(result, "predicted")) && json_is_boolean(json_object_get(result, "labelled")) &&
-           (json_is_number(loss) || json_is_null(loss)) && json_is_array(table) &&
+    const char *schema = json_string_value(json_object_get(result, "schema"));
+    return schema && strcmp(schema, PSAL_EXPLANATION_SCHEMA) == 0 && json_is_string(json_object_get(result, "image")) &&
+           is_class(json_object_get(result, "target")) && is_class(json_object_get(result, "predicted")) &&
+           json_is_boolean(json_object_get(result, "labelled")) && (json_is_number(loss) || json_is_null(loss)) &&
+           json_is_array(table) &&
            (!top || (json_is_integer(json_object_get(top, "filter")) && json_is_string(json_object_get(top, "layer"))));
 }
 

@@ -410,7 +410,7 @@ static json_t *names(const run *r, bool held_out) {
 
 static json_t *json_of(const run *r) {
     const psal_group_edit *e = r->e;
-    json_t *root = json_object(), *rows = json_array(), *right = json_object();
+    json_t *root = psal_json_document("psal-finetune-group/1"), *rows = json_array(), *right = json_object();
     json_object_set_new(root, "arch", psal_json_string(e->session->info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(e->session->computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "step", psal_json_string(e->step.relative ? "relative" : "rate"));

@@ -285,10 +285,10 @@ json_t *psal_kinds_json(const psal_kinds_report *report, psal_error *err) {
     for (int k = 0; k < kinds->kinds && good; k++) good = json_array_append_new(list, kind_json(report, k, err)) == 0;
     for (int64_t i = 0; i < kinds->count && good; i++)
         good = json_array_append_new(mistakes, mistake_json(report, i)) == 0;
-    json_t *root = json_pack("{s:I, s:I, s:i, s:o, s:I, s:o, s:o}", "clustered", (json_int_t)report->clustered, "seed",
-                             (json_int_t)report->seed, "clusters", kinds->clusters, "silhouette",
-                             psal_json_double(kinds->silhouette), "single", (json_int_t)single_count(kinds), "kinds",
-                             list, "mistakes", mistakes);
+    json_t *root = json_pack("{s:s, s:I, s:I, s:i, s:o, s:I, s:o, s:o}", "schema", "psal-neighbors-kinds/1",
+                             "clustered", (json_int_t)report->clustered, "seed", (json_int_t)report->seed, "clusters",
+                             kinds->clusters, "silhouette", psal_json_double(kinds->silhouette), "single",
+                             (json_int_t)single_count(kinds), "kinds", list, "mistakes", mistakes);
     return psal_compared_store_json(report->compared, root, good, err);
 }
 

@@ -276,7 +276,8 @@ static json_t *mistake_json(const init *r) {
 
 static json_t *result_of(const init *r, json_t *project) {
     const psal_session *session = &r->session;
-    json_t *result = json_object(), *tries = json_array(), *files = json_array(), *next = json_array();
+    json_t *result = psal_json_document("psal-init/1"), *tries = json_array(), *files = json_array(),
+           *next = json_array();
     json_object_set_new(result, "project", psal_json_string(r->path));
     json_object_set_new(result, "weights", psal_json_string(session->weights));
     json_object_set_new(result, "arch", psal_json_string(session->info->arch));

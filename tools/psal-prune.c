@@ -241,7 +241,7 @@ static psal_status write_samples(const run *r, psal_error *err) {
 
 static psal_status print_json(const run *r, psal_error *err) {
     if (!psal_options_flag(r->options, "json")) return PSAL_OK;
-    json_t *root = json_object(), *rows = json_array();
+    json_t *root = psal_json_document("psal-prune/1"), *rows = json_array();
     json_object_set_new(root, "arch", psal_json_string(r->session.info->arch));
     json_object_set_new(root, "fingerprint", psal_json_string(r->session.computation.value[PSAL_FIELD_WEIGHTS]));
     json_object_set_new(root, "how", psal_json_string(psal_prune_name(r->prune.how)));

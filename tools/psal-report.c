@@ -201,7 +201,7 @@ static int finish(psal_report *r, psal_error *err) {
 }
 
 static int work(const psal_options *options, psal_error *err) {
-    psal_report r = {.options = options, .program = &program, .root = json_object()};
+    psal_report r = {.options = options, .program = &program, .root = psal_json_document("psal-report/1")};
     json_object_set_new(r.root, "version", psal_json_string(PSAL_VERSION));
     json_object_set_new(r.root, "commands", json_array());
     int skipped = 0;

@@ -239,15 +239,15 @@ static psal_status explain_all(psal_run *r, psal_error *err) {
 
 static psal_status print_results(const psal_run *r, double loading, double total, psal_error *err) {
     if (r->json) {
-        json_t *one = json_array_get(r->results, 0);
-        json_t *result = r->many ? json_object() : json_incref(one);
-        if (r->many) json_object_set(result, "images", r->results);
-        if (r->many) json_object_set_new(result, "left_out", json_integer((json_int_t)r->right));
-        if (r->many) json_object_set_new(result, "skipped", psal_skipped_json(&r->skipped));
-        json_object_set_new(result, "seconds_loading", psal_json_double(loading));
-        json_object_set_new(result, "seconds_total", psal_json_double(total));
-        psal_status status = psal_json_write(result, stdout, err);
-        json_decref(result);
+        if (!r->many) return psal_json_write(json_array_get(r->results, 0), stdout, err); /* what is in result.json */
+        json_t *list = psal_json_document("psal-run-list/1");
+        json_object_set(list, "images", r->results);
+        json_object_set_new(list, "left_out", json_integer((json_int_t)r->right));
+        json_object_set_new(list, "skipped", psal_skipped_json(&r->skipped));
+        json_object_set_new(list, "seconds_loading", psal_json_double(loading));
+        json_object_set_new(list, "seconds_total", psal_json_double(total));
+        psal_status status = psal_json_write(list, stdout, err);
+        json_decref(list);
         return status;
     }
     if (r->many && !r->quiet) {

@@ -55,6 +55,7 @@ network=$prefix/share/psal/weights/fashion_resnet18.safetensors
 answer=$(LD_LIBRARY_PATH=$libraries "$work/program" "$network" 2>&1)
 check "run it: $answer" grep -q '^resnet18: [0-9]\{3,4\} of 1200 filters$' <<<"$answer"
 
+check "JSON schemas" diff -r "$here/../../tools/schema" "$prefix/share/psal/schema"
 for program in "$prefix"/bin/psal-*; do
     check "$(basename "$program") --help" env -u LD_LIBRARY_PATH "$program" --help
 done

@@ -4,6 +4,7 @@ import os
 import re
 import time
 
+import schema
 from roff import bold, example, italic, lines, literal, markdown, markup, plain, prose, section, tagged
 
 
@@ -65,7 +66,7 @@ def see_also(names, own, manual):
 class Pages:
     def __init__(self, sources, descriptions, data):
         """`data`: the installation's share/"""
-        self.descriptions, self.data = descriptions, data
+        self.descriptions, self.data, self.schemas = descriptions, data, sources / "tools/schema"
         self.readme = {folder: (sources / folder / "README.md").read_text() for folder in (".", "tools", "io")}
         self.names = [(name, 1) for name in descriptions] + [("psal", 7), ("psal-files", 5)]
         self.version = descriptions["psal"]["version"]
@@ -99,7 +100,7 @@ class Pages:
         if name == "psal":
             body += [".SH WHAT HOLDS FOR ALL PROGRAMS"] + markdown(section(self.readme["tools"], "What holds for all"), 2)
         else:
-            body += self.exit_status(description)
+            body += self.exit_status(description) + schema.section(self.schemas, name)
         body += self.files(description) + examples(description) + see_also(self.names, (name, 1), self.manual("tools/"))
         return page(name, 1, self.version, description["purpose"], body)
 

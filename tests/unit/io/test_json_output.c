@@ -83,6 +83,7 @@ START_TEST(strings) {
             "\"\\u009b2J\\u202ex\\u2066\\u2028\\ufeff\"");
     WRITTEN(psal_json_string("\xc3\xbc \xe6\x97\xa5 \xf0\x9f\xa6\x88"), "\"\xc3\xbc \xe6\x97\xa5 \xf0\x9f\xa6\x88\"");
     WRITTEN(psal_json_string("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
+    WRITTEN(psal_json_document("psal-run/1"), "{\n  \"schema\": \"psal-run/1\"\n}");
     WRITTEN(psal_json_string("a\xff\xc3"
                              "b\xe2\x82"),
             "\"a\xef\xbf\xbd\xef\xbf\xbd"
