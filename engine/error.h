@@ -6,6 +6,10 @@
 #ifndef PSAL_ENGINE_ERROR_H
 #define PSAL_ENGINE_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_status {
     PSAL_OK = 0,
     PSAL_ERR_ARGUMENT,    /* a value the caller gave is out of range or contradictory */
@@ -39,5 +43,9 @@ psal_status psal_error_status(const psal_error *err);
 /* Put "<formatted text>: " in front of the message already in *err; keeps its status. For callers that know more (the
  * file's name) than the function that failed. */
 psal_status psal_fail_prefix(psal_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 #include "engine/real.h"
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_graph psal_graph;
 typedef int psal_node; /* nodes are numbered from 0 in the order they were made; inputs come before their users */
 #define PSAL_NO_NODE (-1)
@@ -212,5 +216,9 @@ psal_node psal_group_ternary_mean(psal_graph *graph, psal_node codes, psal_node 
  * shape (zeros where `of` does not depend on it). Only what leads from `wrt` to `of` is built. May be applied to its
  * own results. Griewank & Walther 2008, ch. 3 (reverse mode). */
 void psal_gradient(psal_graph *graph, psal_node of, const psal_node *wrt, int count, psal_node *gradients);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #include "engine/graph.h"
 #include "engine/kernels/conv2d/conv2d.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_plan psal_plan;
 typedef struct psal_workspace psal_workspace;
 
@@ -103,5 +107,9 @@ void psal_workspace_profile(psal_workspace *workspace, bool on); /* starts at ze
 /* Fill timings[psal_workspace_timing_count], one per scheduled node in running order. */
 int psal_workspace_timing_count(const psal_workspace *workspace);
 void psal_workspace_timings(const psal_workspace *workspace, psal_timing *timings);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

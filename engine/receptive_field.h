@@ -18,6 +18,10 @@
 
 #include "engine/graph.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A part of a tensor: along axis i the places first[i] .. last[i]; nothing when first[i] > last[i] for one of them. */
 typedef struct psal_box {
     int64_t first[PSAL_MAX_DIMS], last[PSAL_MAX_DIMS];
@@ -38,5 +42,9 @@ psal_status psal_receptive_field(const psal_graph *graph, psal_node node, const 
  * an axis of length `size`. Sets in's axis. */
 void psal_box_windows(const psal_box *out, psal_box *in, int axis, int64_t size, int kernel, int stride, int padding,
                       int dilation);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,11 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+#include <initializer_list>
+extern "C" {
+#endif
+
 #define PSAL_MAX_DIMS 8
 
 typedef enum psal_dtype {
@@ -38,8 +43,13 @@ typedef struct psal_shape {
 } psal_shape;
 
 psal_shape psal_shape_make(int ndim, const int64_t *dim);
+#ifdef __cplusplus /* which has no compound literals */
+#define PSAL_SHAPE(...) \
+    [](std::initializer_list<int64_t> dim) { return psal_shape_make((int)dim.size(), dim.begin()); }({__VA_ARGS__})
+#else
 #define PSAL_SHAPE(...) \
     psal_shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#endif
 
 bool psal_shape_equal(const psal_shape *a, const psal_shape *b);
 
@@ -120,5 +130,9 @@ const char *psal_tensor_map_meta_key(const psal_tensor_map *map, size_t index);
 struct psal_description;
 void psal_tensor_map_describe(psal_tensor_map *map, const struct psal_description *description);
 const struct psal_description *psal_tensor_map_description(const psal_tensor_map *map);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_atomic_file {
     FILE *stream;    /* write here; write errors are found at the latest by commit, so they need no
                         checks between */
@@ -52,5 +56,9 @@ psal_status psal_atomic_file_write(const char *path, const void *data, size_t si
 
 /* Create the folder `path` and those above it, as mkdir -p; an existing folder is fine. */
 psal_status psal_make_directory(const char *path, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

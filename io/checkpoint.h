@@ -8,6 +8,10 @@
 #include "engine/tensor.h"
 #include "io/notes.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Forms, recognised by a file's contents, never by its name: .safetensors; PyTorch's .pth/.pt (zip
  * form and legacy form); .npz; a pickle of NumPy arrays; a TensorFlow.js layers model (its
  * model.json, or its folder); an ONNX model, whose operators the map describes too (io/onnx.h).
@@ -54,5 +58,9 @@ const psal_checkpoint_part *psal_checkpoint_part_at(const psal_checkpoint *check
 /* The tensors of part `index`, as psal_checkpoint_read. */
 psal_tensor_map *psal_checkpoint_part_read(psal_checkpoint *checkpoint, size_t index, psal_notes *notes,
                                            psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -21,6 +21,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A record longer than PSAL_CSV_MAX_RECORD bytes, or of more fields, is refused. */
 #define PSAL_CSV_MAX_RECORD (1 << 20)
 #define PSAL_CSV_MAX_FIELDS 4096
@@ -78,5 +82,9 @@ void psal_csv_record(psal_csv_writer *writer, size_t count, const char *const *f
 /* Finish: any write error since the beginning is reported here, and nothing is left behind then.
  * Frees the writer in any case. */
 psal_status psal_csv_commit(psal_csv_writer *writer, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -50,6 +50,10 @@
 #include "io/labels.h"
 #include "io/notes.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PSAL_DATASET_MAX_SAMPLES 100000000
 #define PSAL_NO_LABEL (-1)
 
@@ -118,5 +122,9 @@ void psal_dataset_prefetch(const psal_dataset *dataset, size_t index);
  * a file whose size it does not tell is an error that names it,
  * but for samples with a problem, which have none. FNV-1a (Fowler, Noll, Vo). */
 psal_status psal_dataset_fingerprint(const psal_dataset *dataset, uint64_t *fingerprint, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

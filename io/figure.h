@@ -23,6 +23,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Find and open the fonts now: some milliseconds that the first figure of a process takes otherwise.
  * For a thread that has nothing else to do; may be called at any time by any thread. */
 void psal_figure_prepare_fonts(void);
@@ -243,5 +247,9 @@ typedef struct psal_crops_figure {
 } psal_crops_figure;
 
 psal_status psal_crops_figure_write(const psal_crops_figure *figure, const char *path, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A dictionary {mean, std} of two tensors of equal length, one entry per filter in the design's
  * order, exactly as in the file (float32 values are widened). The caller frees both arrays; they
  * are NULL on failure. */
@@ -24,5 +28,9 @@ typedef struct psal_inference_results {
 /* Fill *results, to be emptied with psal_inference_results_free; zeroed on failure. */
 psal_status psal_read_inference_results(const char *path, psal_inference_results *results, psal_error *err);
 void psal_inference_results_free(psal_inference_results *results); /* frees the arrays and zeroes it */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

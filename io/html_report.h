@@ -16,6 +16,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_html_report psal_html_report;
 
 /* The title is the page's heading too. NULL when out of memory. End it with exactly one of end and
@@ -115,5 +119,9 @@ void psal_html_report_thumbnail(psal_html_report *report, const uint8_t *rgb, in
 /* Close the page, write it to `path` whole or not at all, free the report (in any case). */
 psal_status psal_html_report_end(psal_html_report *report, const char *path, psal_error *err);
 void psal_html_report_free(psal_html_report *report); /* without writing; NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PSAL_IDX_MAX_DIMS 4
 #define PSAL_IDX_MAX_BYTES (1LL << 30) /* larger contents are refused */
 
@@ -19,5 +23,9 @@
  * PSAL_IDX_MAX_BYTES or than a file of its size can be, cut short, longer than its header says, or
  * its checksum is wrong. */
 psal_status psal_idx_read(const char *path, int ndim, int64_t *dim, uint8_t **data, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -25,6 +25,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Images above this many pixels (Pillow's limit: half a GiB of RGB) are refused before any memory
  * is asked for. */
 #define PSAL_IMAGE_MAX_PIXELS 178956970
@@ -89,5 +93,9 @@ psal_status psal_png_encode(const psal_png_source *source, bool (*write)(void *t
 /* Write *image as an 8-bit RGB PNG, packed as a photo and with this record (or NULL), by a temporary name: whole or not
  * at all. */
 psal_status psal_image_write_png(const char *path, const psal_image *image, const char *record, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -16,6 +16,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* New values; the caller owns the reference. NULL only when out of memory.
  *
  * What is built need not be looked at piece by piece: a value that could not be made, or added for want of memory,
@@ -38,5 +42,9 @@ psal_status psal_json_write(const json_t *value, FILE *stream, psal_error *err);
 
 /* The same to the file `path`, whole or not at all. */
 psal_status psal_json_save(const json_t *value, const char *path, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

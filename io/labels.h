@@ -10,6 +10,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PSAL_IMAGENET_CLASSES 1000
 #define PSAL_MAX_CLASSES 1000000
 
@@ -87,5 +91,9 @@ int psal_labels_find_name(const psal_labels *labels, const char *name);
  * another class, the candidates for an ambiguous name, and the nearest names for an unknown one (for one of up to 255
  * bytes; the search is bounded). */
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

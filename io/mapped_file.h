@@ -8,6 +8,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_mapped_file {
     const uint8_t *data; /* read-only pages; writing to them ends the process */
     size_t size;         /* at least 1 */
@@ -37,5 +41,9 @@ void psal_unmap_file(psal_mapped_file *file);
 
 /* psal_unmap_file in the form psal_tensor_map_adopt wants: the map then owns the mapping. */
 void psal_mapped_release(void *data, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_notes {
     char **lines;  /* each made printable (engine/text.h), without a newline */
     bool *warning; /* [count] to be shown even to those who want results only */
@@ -23,5 +27,9 @@ void psal_note(psal_notes *notes, const char *format, ...) __attribute__((format
 void psal_note_warning(psal_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void psal_notes_free(psal_notes *notes); /* frees the lines and empties it; NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

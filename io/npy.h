@@ -8,6 +8,10 @@
 
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The one array of `path`, under the name "array". Little-endian float16/32/64, int8 to int64,
  * uint8 and bool; Fortran order is turned into row-major order. Where the layout allows, the tensor
  * is a read-only view into the mapped file, which the map owns. NULL with an *err that names the
@@ -29,5 +33,9 @@ psal_status psal_npy_add(psal_tensor_map *map, const char *name, const uint8_t *
 /* NumPy's type code without byte order ("f4", "i8", "b1", "?") as an element type; false when psal
  * has none such. */
 bool psal_numpy_dtype(const char *code, size_t length, psal_dtype *dtype);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -19,6 +19,10 @@
 #include "engine/error.h"
 #include "io/image.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Largest resize and crop, in pixels. */
 #define PSAL_PREPROCESS_MAX_SIZE 16384
 
@@ -91,5 +95,9 @@ psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_im
 
 /* Both: out[channels][height][width] with the height and width of psal_preprocess_size. */
 psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image, float *out, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -23,6 +23,10 @@
 #include "engine/tensor.h"
 #include "io/mapped_file.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_profile_record {
     char *path;                                 /* as in the table */
     int label, predicted;                       /* class numbers; -1: not known */
@@ -58,5 +62,9 @@ void psal_profile_store_release(const psal_profile_store *store, int64_t first, 
 
 /* out[i] = in[i] as float32, times `factor`; eight at a time where the processor can. */
 void psal_halves_to_floats(const uint16_t *in, int64_t count, float factor, float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

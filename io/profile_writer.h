@@ -12,6 +12,10 @@
 
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_profile_writer psal_profile_writer;
 
 /* A matrix [samples][length] of PSAL_F16 or PSAL_F32, zeros at first, in a new file; with `resume` the one that an
@@ -34,5 +38,9 @@ void psal_profile_writer_discard(psal_profile_writer *writer); /* remove it */
 /* What stored rows are to be multiplied by. Naive saliency of a sample the network is sure of lies around 1e-8, below
  * what float16 can hold: the power of two that brings the largest entry to 2^14 .. 2^15. For float32 and zeros: 1. */
 double psal_profile_scale(psal_dtype dtype, float largest);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -21,6 +21,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_progress_mode {
     PSAL_PROGRESS_AUTO,     /* by what the stream is */
     PSAL_PROGRESS_TERMINAL, /* one line, rewritten */
@@ -81,5 +85,9 @@ bool psal_progress_cost(const psal_progress_state *state, double step_seconds, c
 /* "0:07", "12:05", "3:00:59", "2 d 01:00:00"; "?" for what is not a finite, non-negative time.
  * Returns `text`. */
 char *psal_format_duration(double seconds, char text[32]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_run_lock psal_run_lock;
 
 /* NULL with *err naming the path and whose run it is when another one holds it, or PATH.lock when that cannot be made
@@ -15,5 +19,9 @@ psal_run_lock *psal_run_lock_take(const char *path, psal_error *err);
 
 /* Remove the file; NULL is fine. */
 void psal_run_lock_release(psal_run_lock *lock);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

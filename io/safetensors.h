@@ -9,6 +9,10 @@
 
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Read `path`. The tensors are read-only views into the mapped file (copies where an offset is not
  * a multiple of the element size) in the order of the header; the map owns the mapping. A damaged
  * or hostile file is NULL and an *err that names the file and the tensor. */
@@ -18,5 +22,9 @@ psal_tensor_map *psal_safetensors_read(const char *path, psal_error *err);
  * entries are ordered by element size (largest first, so that each is aligned), then as in the map.
  * The buffer begins at a multiple of 64. */
 psal_status psal_safetensors_write(const char *path, const psal_tensor_map *map, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

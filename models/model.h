@@ -11,6 +11,10 @@
 #include "engine/plan.h"
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_model psal_model;
 
 /* What the caller knows better than the checkpoint. Zero-initialise; unset fields are recognised
@@ -197,5 +201,9 @@ psal_status psal_model_build_in_parts(const psal_model *model, psal_graph *graph
 void psal_network_free(psal_network *network); /* NULL and zeroed are fine */
 /* Bind all parameters and running statistics of the network to the model's values. */
 psal_status psal_model_bind(const psal_model *model, const psal_network *network, psal_plan *plan, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

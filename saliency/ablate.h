@@ -10,6 +10,10 @@
 #include "saliency/prune.h"
 #include "saliency/variants.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What is known of a filter before it is switched off; g = dL/dw for the cross-entropy of the true class. */
 typedef enum psal_score {
     PSAL_SCORE_NAIVE,           /* mean |g| over its weights */
@@ -66,5 +70,9 @@ typedef struct psal_agreement {
 
 psal_status psal_ablate_agreement(const psal_ablation *ablations, int64_t n, psal_score score, psal_effect effect,
                                   psal_agreement *agreement, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A mean and the interval that holds 95 % of the means of resampled values. */
 typedef struct psal_interval {
     double mean, low, high; /* NAN: of no values; low and high also of a single one */
@@ -19,5 +23,9 @@ enum { PSAL_BOOTSTRAP_RESAMPLES = 2000 };
  * times; the interval reaches from the 2.5th to the 97.5th percentile (linear between two) of their means. */
 psal_status psal_bootstrap_mean(const double *values, size_t count, size_t stride, uint64_t seed,
                                 psal_interval *interval, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

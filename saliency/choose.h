@@ -11,6 +11,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_choice {
     PSAL_CHOICE_SALIENT,            /* largest standardized saliency, the largest first */
     PSAL_CHOICE_RANDOM,             /* uniformly */
@@ -41,5 +45,9 @@ psal_status psal_choose(const psal_model *model, psal_units units, psal_choice c
 /* How many of the filters have exactly zero saliency: dead for this sample (their gradient is zero everywhere), so that
  * no gradient step changes them. */
 int64_t psal_count_dead(const float *naive, const int64_t *filters, int64_t k);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

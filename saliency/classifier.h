@@ -11,6 +11,10 @@
 #include "models/model.h"
 #include "saliency/prediction.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_classifier_options {
     int batch;           /* images at once; 0 means 1 */
     int height, width;   /* of the images; 0: the architecture's native size */
@@ -54,5 +58,9 @@ const float *psal_classifier_part_output(const psal_classifier_worker *worker, i
 /* ---- for those who run the parts in other ways (variants.h) ---- */
 const psal_model *psal_classifier_model(const psal_classifier *classifier);
 const psal_classifier_options *psal_classifier_get_options(const psal_classifier *classifier); /* complete */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 
 #include "engine/tensor.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_field {
     /* the network */
     PSAL_FIELD_ARCH,
@@ -128,5 +132,9 @@ char *psal_fields_names(psal_fields fields, char text[512]);
 psal_status psal_computation_to_metadata(const psal_computation *computation, psal_tensor_map *map, psal_error *err);
 /* The values as they stand there, not yet canonical. Refuses what is longer than a value can be. */
 psal_status psal_computation_from_metadata(psal_computation *computation, const psal_tensor_map *map, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include "saliency/saliency.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What is remembered of every sample. */
 typedef struct psal_sample_result {
     int64_t index;      /* in the data set */
@@ -46,5 +50,9 @@ typedef struct psal_dataset_run {
  * it does not depend on the number of samples. */
 psal_status psal_dataset_run_all(const psal_saliency *saliency, const psal_model *model, const psal_dataset_run *run,
                                  psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The shape of a delta's values for `count` filters of the parameter. */
 psal_shape psal_delta_shape(const psal_model_parameter *parameter, int64_t count);
 
@@ -17,5 +21,9 @@ psal_shape psal_delta_shape(const psal_model_parameter *parameter, int64_t count
  * made from other weights or another architecture, that names unknown parameters, that holds other tensors besides, or
  * that has wrong shapes or values; the model is then unchanged. */
 psal_status psal_delta_apply(const psal_tensor_map *delta, psal_model *model, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

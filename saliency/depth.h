@@ -8,6 +8,10 @@
 #include "saliency/standardize.h"
 #include "saliency/statistics.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_depth_options {
     /* as long as the profiles; with `normalized`, each profile is divided by its L2 norm first */
     const psal_statistics *statistics;
@@ -23,5 +27,9 @@ typedef struct psal_depth_options {
  * PSAL_ERR_NUMERIC naming the sample when a profile is not finite. Memory: a profile per thread. */
 psal_status psal_depth_count(const psal_profile_source *source, const int64_t *samples, int64_t count,
                              const psal_depth_options *options, int64_t *counts, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

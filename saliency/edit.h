@@ -8,6 +8,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_edit psal_edit;
 
 /* An edit that changes nothing. `model` must outlive it. */
@@ -49,5 +53,9 @@ psal_status psal_edit_check(const psal_edit *edit, psal_error *err);
 
 /* The edit as the tensors and metadata of delta.h. */
 psal_tensor_map *psal_edit_delta(const psal_edit *edit, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

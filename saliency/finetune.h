@@ -12,6 +12,10 @@
 #include "saliency/classifier.h"
 #include "saliency/edit.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_tuner psal_tuner;
 typedef struct psal_tuner_worker psal_tuner_worker;
 
@@ -68,5 +72,9 @@ typedef struct psal_search_result {
 psal_status psal_tune_until_correct(const psal_tuner_worker *worker, psal_classifier_worker *classifier,
                                     psal_edit *edit, const float *image, int label, const int64_t *filters,
                                     int64_t most, double largest, psal_search_result *result, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

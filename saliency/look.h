@@ -18,6 +18,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_look psal_look; /* read-only once made, and shared by threads */
 
 typedef struct psal_look_options {
@@ -78,5 +82,9 @@ typedef struct psal_look_run {
  * image and the network's activations per thread, and the hits once per thread. */
 psal_status psal_look_over(const psal_look *look, const psal_look_run *run, int k, psal_look_hit *hits,
                            psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* How many of `pixels` are `percent` of them, rounded to the nearest number. */
 int64_t psal_mask_count(int64_t pixels, double percent);
 
@@ -51,5 +55,9 @@ psal_status psal_blur_image(const float *image, int channels, int height, int wi
 /* out = filling where mask, else image; all [channels, pixels]. */
 void psal_mask_apply(const float *image, const float *filling, const bool *mask, int channels, int64_t pixels,
                      float *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

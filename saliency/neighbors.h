@@ -24,6 +24,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Where the naive profiles come from: a file (io/profile_store.h), or memory. */
 typedef struct psal_profile_source {
     int64_t samples, length;
@@ -102,5 +106,9 @@ psal_status psal_neighbors_of_groups(const psal_profile_source *source, const ps
  * them),
  * -1 when there is none. A sample among the nearest of very many others is a hub, near everything and of no use. */
 int64_t psal_neighbors_hubs(const psal_neighbor *neighbors, int64_t count, int64_t samples, int64_t *counts);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

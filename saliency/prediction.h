@@ -4,6 +4,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The class of the largest of logits[classes], the first one on ties; `except` (-1: none) is left out. -1 when none is
  * left. With except = label: the class that the label is to be told from, the predicted one or the runner-up. */
 int psal_predicted_class(const float *logits, int classes, int except);
@@ -14,5 +18,9 @@ double psal_confidence(const float *logits, int classes, int index);
 double psal_cross_entropy_loss(const float *logits, int classes, int label);
 /* PSAL_ERR_NUMERIC, naming it, when one of logits[images, classes] is NaN or infinite. */
 psal_status psal_check_logits(const float *logits, int images, int classes, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 #include "saliency/edit.h"
 #include "saliency/variants.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_prune_how {
     PSAL_PRUNE_WEIGHTS,   /* the filter's weights become 0; its normalisation still adds a constant */
     PSAL_PRUNE_CHANNEL,   /* the normalisation's scale and shift of the channel too, so that the channel is exactly 0
@@ -85,5 +89,9 @@ typedef struct psal_mean {
 
 /* Of values[0], values[stride], ... */
 psal_mean psal_mean_error(const double *values, size_t count, size_t stride);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_random {
     uint64_t state;
 } psal_random;
@@ -22,5 +26,9 @@ double psal_random_normal(psal_random *random);                  /* mean 0, vari
  * numbers; wanted <= count. */
 psal_status psal_random_stratified(psal_random *random, const int *classes, size_t count, size_t wanted, size_t *chosen,
                                    psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_redraw {
     PSAL_REDRAW_PERMUTE, /* the layer's own weights in random order */
     PSAL_REDRAW_NORMAL   /* normal, with the mean and the deviation of the layer's weights */
@@ -25,5 +29,9 @@ psal_redrawn *psal_redrawn_new(const psal_model *model, psal_redraw redraw, uint
 void psal_redrawn_free(psal_redrawn *redrawn); /* NULL is fine */
 /* [psal_model_parameter_count]: NULL for what is no layer. For psal_saliency_set_values. */
 const float *const *psal_redrawn_values(const psal_redrawn *redrawn);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

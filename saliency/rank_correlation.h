@@ -13,11 +13,19 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Of x[n] and y[n]; refused, naming the place, where one of them is NaN. */
 psal_status psal_spearman(const double *x, const double *y, size_t n, double *rho, psal_error *err);
 psal_status psal_kendall(const double *x, const double *y, size_t n, double *tau, psal_error *err);
 
 /* rank[n], from 1 for the smallest of x[n]; equal values have the mean of their ranks. */
 psal_status psal_ranks(const double *x, size_t n, double *rank, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_reference_kind {
     PSAL_REFERENCE_ALL,
     PSAL_REFERENCE_CORRECT,   /* classified as labelled */
@@ -24,5 +28,9 @@ char *psal_reference_format(psal_reference_set set, char text[PSAL_REFERENCE_SIZ
 bool psal_reference_parse(const char *text, psal_reference_set *set); /* "" is all; false: it is none of these */
 /* For people: "all samples", "samples that are right", "samples of class 7". Returns `text`. */
 char *psal_reference_describe(psal_reference_set set, char text[PSAL_REFERENCE_SIZE]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

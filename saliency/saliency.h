@@ -14,6 +14,10 @@
 
 #include "models/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_loss {
     PSAL_LOSS_CROSS_ENTROPY,   /* -log softmax(z)[label] */
     PSAL_LOSS_LOGIT,           /* z[label] */
@@ -124,5 +128,9 @@ psal_status psal_saliency_along(psal_saliency_worker *worker, const double *dire
 
 /* Where the time went (plan.h), for --profile-ops. */
 psal_workspace *psal_saliency_workspace(psal_saliency_worker *worker);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,10 +7,18 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { PSAL_SSIM_WINDOW = 11 };
 
 /* Of a and b [height, width], with values that span 0 to 1. *ssim is 1 for equal pictures, NAN for pictures smaller
  * than the window. */
 psal_status psal_ssim(const float *a, const float *b, int height, int width, double *ssim, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_mode {
     PSAL_MODE_STD,   /* (s - mean) / std, std <= 1e-14 replaced by 1 */
     PSAL_MODE_NORM,  /* s / mean, mean <= 1e-14 replaced by 1 */
@@ -41,5 +45,9 @@ psal_status psal_random_k(int64_t n, uint64_t seed, const bool *live, int64_t k,
 
 /* target = standardized, with the entries indices[k] multiplied by boost. */
 void psal_boost(int64_t n, const double *standardized, const int64_t *indices, int64_t k, double boost, double *target);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #include "saliency/standardize.h"
 #include "saliency/tail.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_statistics {
     int64_t length;
     double *mean, *std;           /* [length]; std unbiased (divided by count - 1) */
@@ -52,5 +56,9 @@ const char *psal_loss_name(psal_loss loss);
 const char *psal_aggregation_name(psal_aggregation aggregation);
 const char *psal_aggregation_plural(psal_aggregation aggregation); /* "filters": what profiles have so many of */
 bool psal_aggregation_parse(const char *name, psal_aggregation *aggregation); /* false: there is none of this name */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

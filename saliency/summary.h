@@ -10,6 +10,10 @@
 #include "saliency/statistics.h"
 #include "saliency/welford.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum psal_group {
     PSAL_GROUP_ALL,       /* of the reference set */
     PSAL_GROUP_CORRECT,   /* classified as labelled */
@@ -68,5 +72,9 @@ psal_status psal_summary_suffices(const psal_summary *summary, bool deviations, 
  * statistics->computation, sets that they are normalized. */
 psal_status psal_summary_finish(const psal_summary *summary, psal_statistics *statistics, psal_tensor_map *map,
                                 psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

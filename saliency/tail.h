@@ -24,6 +24,10 @@
 #include "engine/tensor.h"
 #include "saliency/neighbors.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     PSAL_TAIL_KNOTS = 17, /* quantiles up to the threshold, from the smallest value on */
     PSAL_TAIL_OWN = 30,   /* excesses from which on an entry has a shape of its own */
@@ -78,5 +82,9 @@ psal_status psal_tail_to_tensors(const psal_tail *tail, psal_tensor_map *map, ps
 /* *tail stays NULL where the file has none. Refuses tensors of another shape, quantiles that fall, rates that are no
  * probabilities, scales below 0 and numbers that are not finite. */
 psal_status psal_tail_from_tensors(const psal_tensor_map *map, int64_t length, psal_tail **tail, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 
 #include "saliency/classifier.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_variants psal_variants;
 typedef struct psal_variants_worker psal_variants_worker;
 
@@ -40,5 +44,9 @@ void psal_variants_worker_free(psal_variants_worker *worker); /* NULL is fine */
  * variant, in any order; the logits [num_classes] are valid during the call. Refused when one of them is not finite. */
 psal_status psal_variants_run(psal_variants_worker *worker, const psal_variant *list, size_t count,
                               void (*keep)(void *data, size_t i, const float *logits), void *data, psal_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 
 #include "engine/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_welford {
     int64_t length; /* entries of each vector */
     int64_t count;  /* vectors so far */
@@ -30,5 +34,9 @@ psal_status psal_welford_merge(psal_welford *welford, const psal_welford *other,
 
 /* The unbiased standard deviations, sqrt(m2 / (count - 1)), into std[length]; zeros below two vectors. */
 void psal_welford_std(const psal_welford *welford, double *std);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

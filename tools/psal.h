@@ -2,6 +2,7 @@
  *
  *   cc program.c $(pkg-config --cflags --libs psal)
  *
+ * C++ includes it as it is; so does every header below by itself.
  * Each header below is the manual of its part. The way of one image to its profile:
  *
  *   psal_checkpoint_read    io/checkpoint.h        a file of weights, as named tensors
@@ -20,10 +21,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 /* The engine: tensors, graphs, gradients. */
 #include "engine/error.h"
@@ -81,9 +78,5 @@ extern "C" {
 #include "io/profile_writer.h"
 #include "io/progress.h"
 #include "io/safetensors.h"
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Of one architecture's, each has everything that those before it have. */
 typedef enum psal_processor {
     PSAL_PROCESSOR_AUTO,     /* the best that this machine has */
@@ -23,5 +27,9 @@ psal_processor psal_processor_best(void);
 
 /* Whether code for `processor` runs here. */
 bool psal_processor_runs(psal_processor processor);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -43,13 +43,20 @@ headers=$prefix/include/psal
 read -r -a flags <<<"$(psal_flags --cflags --libs)"
 check "compile with pkg-config" cc -std=c11 -Wall -Wextra -Werror "$here/installed.c" -o "$work/program" "${flags[@]}"
 if command -v g++ >/dev/null; then
-    printf '#include <psal.h>\nint main() { psal_graph_free(psal_graph_new()); }\n' >"$work/program.cpp"
-    check "compile as C++" g++ -Wall -Wextra -Werror "$work/program.cpp" -o "$work/cpp" "${flags[@]}"
+    check "compile as C++" g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror "$here/installed.cpp" -o "$work/cpp" "${flags[@]}"
+    check "run it" env LD_LIBRARY_PATH="$libraries" "$work/cpp"
+    # The functions of a header are the library's without psal.h too.
+    printf '#include <io/image.h>\nint main() { psal_image_free(nullptr); }\n' >"$work/one.cpp"
+    check "C++ with one header" g++ -Wall -Wextra -Werror "$work/one.cpp" -o "$work/one" "${flags[@]}"
+else
+    echo "SKIPPED C++: no g++"
 fi
 # An installed header must not need one that is not.
 for header in $(cd "$headers" && find . -name '*.h'); do
     check "$header by itself" cc -std=c11 -Wall -Wextra -Werror -fsyntax-only -include "$header" -x c /dev/null \
         -I "$headers"
+    ! command -v g++ >/dev/null || check "$header by itself in C++" g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror \
+        -fsyntax-only -include "$header" -x c++ /dev/null -I "$headers"
 done
 network=$prefix/share/psal/weights/fashion_resnet18.safetensors
 answer=$(LD_LIBRARY_PATH=$libraries "$work/program" "$network" 2>&1)

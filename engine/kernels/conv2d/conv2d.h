@@ -24,6 +24,10 @@
 #include "engine/kernels/processor.h"
 #include "engine/real.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct psal_conv2d_shape {
     int batch;
     int in_channels, in_height, in_width;
@@ -112,5 +116,9 @@ const char *psal_conv2d_algorithm_for(const psal_conv2d_shape *shape, psal_conv2
 /* Whether the processor has an algorithm of its own for ternary filters of this shape, which is faster. Otherwise they
  * are decoded at each use, and who uses them twice had better decode them once. */
 bool psal_conv2d_takes_ternary(const psal_conv2d_shape *s, psal_processor processor);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
