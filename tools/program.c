@@ -36,10 +36,13 @@ static void open_standard_streams(void) {
 /* ---- signals ---- */
 
 static const char *program_name; /* for the handlers */
-static volatile sig_atomic_t finishes_gently, interrupts;
+static volatile sig_atomic_t finishes_gently, interrupts, interrupted_by;
 
 static void on_end(int number) {
-    if (finishes_gently && interrupts++ == 0) return;
+    if (finishes_gently && interrupts++ == 0) {
+        interrupted_by = number;
+        return;
+    }
     psal_temporary_files_remove();
     signal(number, SIG_DFL);
     raise(number); /* when this handler has returned */
@@ -87,6 +90,14 @@ void psal_program_stop_on_signal(void) {
 
 bool psal_program_interrupted(void) {
     return interrupts > 0;
+}
+
+/* Work that was kept and then given up ends as every interrupted program does: by the signal, which a shell calls 128
+ * and its number (130 for SIGINT). */
+static void end_interrupted(void) {
+    fflush(stdout);
+    signal(interrupted_by, SIG_DFL);
+    raise(interrupted_by);
 }
 
 /* ---- main ---- */
@@ -174,5 +185,6 @@ int psal_program_main(const psal_program *program, int argc, char **argv, psal_p
     }
     if (err.status == PSAL_ERR_MEMORY) psal_memory_explain(&err);
     fail(program, &err);
+    if (err.status == PSAL_ERR_CANCELLED && interrupted_by) end_interrupted();
     return 1;
 }

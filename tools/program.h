@@ -21,7 +21,8 @@ typedef int (*psal_program_work)(const psal_options *options, psal_error *err);
 int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work);
 
 /* From now on the first of these signals does not end the program: it asks now and then whether there was one, and ends
- * by itself, with what it has done so far kept. A second one ends it at once. */
+ * by itself, with what it has done so far kept: with PSAL_ERR_CANCELLED, which psal_program_main says before it lets
+ * that signal do its work, so that the status is an interrupted program's. A second one ends it at once. */
 void psal_program_stop_on_signal(void);
 bool psal_program_interrupted(void);
 

@@ -105,8 +105,8 @@ def test_signal():
         process.send_signal(signal.SIGINT)
         _, error = process.communicate()
         lines = [line for line in lines_of(error) if line.startswith(f"{program}: ")]
-        check(f"{program}: interrupted", there and process.returncode == 1 and len(lines) == 2 and "of 400 mistakes are kept in" in lines[0]
-              and lines[1] == f"{program}: interrupted", error.decode())
+        check(f"{program}: interrupted", there and process.returncode == -signal.SIGINT and len(lines) == 2 and
+              "of 400 mistakes are kept in" in lines[0] and lines[1] == f"{program}: interrupted", error.decode())
         size = (place / "s.st").stat().st_size
         process = start(*words, "--resume")
         check(f"{program}: goes on", wait_for(lambda: (place / "s.st").stat().st_size > size, process))

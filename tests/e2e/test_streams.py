@@ -135,7 +135,7 @@ def test_signals():
             saved = (folder / "s.st.partial").stat().st_mtime_ns
             process.send_signal(number)
             said = process.communicate()[1].decode()
-            check(f"psal-stats {more}: signal {number}", came and process.returncode == 1 and "interrupted" in said,
+            check(f"psal-stats {more}: signal {number}", came and process.returncode == -number and "interrupted" in said,
                   f"{process.returncode}: {said}")
             check(f"psal-stats {more}: signal {number}: its work is kept", leftovers(folder) == ["p.npy.partial", "s.st.partial"],
                   leftovers(folder))
