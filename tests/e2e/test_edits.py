@@ -150,7 +150,7 @@ def test_rows():
     check("the last layer is ranked", {row["layer"] for row in answer["top_filters"]} >= {"fc.weight", "conv1.weight"}, answer["settings"])
     for program, more in (("psal-prune", ("--how", "channel")), ("psal-prune", ("--how", "noise", "--noise-scale", 0.5)),
                           ("psal-finetune", ("--relative", 0.1))):
-        words = (program, *rows, "--stats", stats, "--data", listing, "--first", 2, "-k", "1,7,1150", "--right", 3, *more)
+        words = (program, *rows, "--stats", stats, "--data", listing, "--first", 2, "-k", "1,7,1150", "--right", 3, "--draws", 2, *more)
         results = [run(*words, "--json", "--quiet", "--threads", threads) for threads in (1, 3)]
         check(f"{program} {more}", results[0].returncode == 0 and results[0].stdout == results[1].stdout
               and json.loads(results[0].stdout)["settings"]["aggregation"] == "row", results[0].stderr)
@@ -202,7 +202,7 @@ def test_right_sample():
 
 
 def test_threads():
-    common = ("--data", samples / "labels.csv", "-k", "1,7,40", "--right", "3", "--json", "--quiet")
+    common = ("--data", samples / "labels.csv", "-k", "1,7,40", "--right", "3", "--draws", "2", "--json", "--quiet")
     for program, how in (("psal-prune", ("--how", "weights")), ("psal-prune", ("--how", "channel")),
                          ("psal-prune", ("--how", "noise", "--noise-scale", "0.5")), ("psal-finetune", ("--relative", "0.1"))):
         results = [run(program, *common, *how, "--threads", threads) for threads in (1, 2, 3)]
