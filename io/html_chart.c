@@ -66,12 +66,12 @@ void psal_html_report_columns(psal_html_report *report, const char *title, const
                               const psal_html_bar *bars, size_t count, double full) {
     if (!(full > 0)) full = largest(bars, count);
     begin_svg(report, HEAD + HIGH + FOOT, title);
-    const double step = (double)WIDTH / (double)(count ? count : 1);
+    const double step = (double)WIDTH / (double)(count ? count : 1), gap = fmin(2, step / 3);
     for (size_t i = 0; i < count; i++) {
         const double height = HIGH * share(bars[i].value, full), x = (double)i * step;
-        put_rect(report, "ground", x + 1, HEAD, step - 2, HIGH, NULL);
-        put_rect(report, "bar", x + 1, HEAD + HIGH - height, step - 2, height, NULL);
-        put_rect(report, "over", x + 1, HEAD, step - 2, HIGH, bars[i].title); /* low ones are easy to hit */
+        put_rect(report, "ground", x + gap / 2, HEAD, step - gap, HIGH, NULL);
+        put_rect(report, "bar", x + gap / 2, HEAD + HIGH - height, step - gap, height, NULL);
+        put_rect(report, "over", x + gap / 2, HEAD, step - gap, HIGH, bars[i].title); /* low ones are easy to hit */
         if (bars[i].name) put_label(report, x + step / 2, HEAD + HIGH + 15, "middle", "quiet", bars[i].name);
     }
     end_svg(report, caption);

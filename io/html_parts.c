@@ -188,19 +188,43 @@ void psal_html_report_cards_begin(psal_html_report *report) {
     psal_html_put_text(report, "<ul class=\"cards\">\n");
 }
 
+/* The picture, where there is one, with its texts; false: the page has failed. */
+static bool put_image(psal_html_report *report, const psal_html_card *card) {
+    if (card->size == 0) return true;
+    psal_html_put_text(report, card->pixelated ? "<img class=\"small\" alt=\"" : "<img alt=\"");
+    psal_html_put_element(report, "", card->alt, "\"");
+    if (card->title) psal_html_put_element(report, " title=\"", card->title, "\"");
+    if (!psal_html_put_source(report, card->picture, card->size)) return false;
+    psal_html_put_text(report, ">");
+    return true;
+}
+
 void psal_html_report_card(psal_html_report *report, const psal_html_card *card) {
     psal_html_put_text(report, "<li");
     if (card->id) psal_html_put_element(report, " id=\"", card->id, "\"");
     psal_html_put_text(report, ">");
-    if (card->size > 0) {
-        psal_html_put_text(report, card->pixelated ? "<img class=\"small\" alt=\"" : "<img alt=\"");
-        psal_html_put_element(report, "", card->alt, "\"");
-        if (card->title) psal_html_put_element(report, " title=\"", card->title, "\"");
-        if (!psal_html_put_source(report, card->picture, card->size)) return;
-        psal_html_put_text(report, ">");
-    }
+    if (!put_image(report, card)) return;
     for (size_t i = 0; i < card->count; i++) put_piece(report, &card->pieces[i]);
     psal_html_put_text(report, "</li>\n");
+}
+
+void psal_html_report_photos_begin(psal_html_report *report) {
+    psal_html_end_thumbnails(report);
+    psal_html_put_text(report, "<div class=\"photos\">\n");
+}
+
+void psal_html_report_photo(psal_html_report *report, const psal_html_card *card) {
+    psal_html_put_text(report, "<figure");
+    if (card->id) psal_html_put_element(report, " id=\"", card->id, "\"");
+    psal_html_put_text(report, ">");
+    if (!put_image(report, card)) return;
+    psal_html_put_text(report, "<figcaption>");
+    for (size_t i = 0; i < card->count; i++) put_piece(report, &card->pieces[i]);
+    psal_html_put_text(report, "</figcaption></figure>\n");
+}
+
+void psal_html_report_photos_end(psal_html_report *report) {
+    psal_html_put_text(report, "</div>\n");
 }
 
 void psal_html_report_cards_end(psal_html_report *report) {

@@ -85,6 +85,11 @@ void psal_html_report_cards_begin(psal_html_report *report);
 void psal_html_report_card(psal_html_report *report, const psal_html_card *card);
 void psal_html_report_cards_end(psal_html_report *report);
 
+/* The same larger, side by side where there is room. */
+void psal_html_report_photos_begin(psal_html_report *report);
+void psal_html_report_photo(psal_html_report *report, const psal_html_card *card);
+void psal_html_report_photos_end(psal_html_report *report);
+
 /* ---- html_chart.c ---- */
 
 typedef struct psal_html_bar {

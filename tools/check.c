@@ -14,7 +14,7 @@ psal_status psal_check_open(psal_check *check, psal_error *err) {
 }
 
 uint64_t psal_check_seed(const psal_check *check, size_t i) {
-    return (uint64_t)psal_options_int(check->options, "seed") * 1000003u + check->mistakes.subjects[i].index;
+    return psal_subject_seed(check->options, check->mistakes.subjects[i].index);
 }
 
 /* What stands in every check's JSON: network, mistakes, settings, verdict. */

@@ -96,6 +96,10 @@ bool psal_explanation_is_below(const psal_explainer *explainer, const psal_expla
 /* Whether its profile says little: the prediction is right, and most of its gradients are below those of the data
  * set's average image, so that the standardized profile is mostly that of the statistics. */
 bool psal_explanation_is_noise(const psal_explainer *explainer, const psal_explanation *e);
+/* What the values of the profile are: "standardized saliency". */
+const char *psal_explanation_quantity(const psal_explainer *explainer);
+/* How alike its map and that of random entries are, in words; of an explanation that has both. */
+void psal_explanation_agreement(const psal_explainer *explainer, const psal_explanation *e, char text[200]);
 #define PSAL_EXPLANATION_SCHEMA "psal-run/1" /* psal_json_document */
 /* Everything about the sample as one JSON document (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);

@@ -53,6 +53,14 @@ bool psal_explanation_is_noise(const psal_explainer *x, const psal_explanation *
     return sum < 0;
 }
 
+const char *psal_explanation_quantity(const psal_explainer *x) {
+    return x->options.mode == PSAL_MODE_STD      ? "standardized saliency"
+           : x->options.mode == PSAL_MODE_NORM   ? "saliency / mean"
+           : x->options.mode == PSAL_MODE_POT    ? "-log tail probability"
+           : x->options.saliency.gradient_weight ? "gradient x weight"
+                                                 : "naive saliency";
+}
+
 static bool is_made(const psal_explainer *x, const psal_explanation *e, int file) {
     if ((file == LOOK || file == LOOK_TABLE) && !e->crops) return false;
     if (file != TABLE && file != LOOK_TABLE && file != RESULT && !x->options.figures) return false;
@@ -63,7 +71,8 @@ static bool is_made(const psal_explainer *x, const psal_explanation *e, int file
 /* From which rank correlation on, in percent, the map of random entries speaks against that of the top ones. */
 enum { ALIKE_PERCENT = 30, PARTLY_ALIKE_PERCENT = 10 };
 
-static void agreement_text(const psal_explainer *x, const psal_explanation *e, char *text, size_t size) {
+void psal_explanation_agreement(const psal_explainer *x, const psal_explanation *e, char text[200]) {
+    const size_t size = 200;
     if (isnan(e->agreement))
         snprintf(text, size, "the maps cannot be compared: one is the same everywhere");
     else if (e->agreement * 100 > ALIKE_PERCENT)
@@ -221,7 +230,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
         psal_print(stdout, "  no heat map of random %s: %s\n", entries(x), e->no_map);
     if (e->maps && e->random_maps) {
         char text[200];
-        agreement_text(x, e, text, sizeof text);
+        psal_explanation_agreement(x, e, text);
         psal_print(stdout, "  beside %" PRId64 " random %s, %s\n", e->k, entries(x), text);
     }
 }
@@ -260,14 +269,8 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
                  class_name(x, e->label), e->label_confidence, class_name(x, e->predicted), e->confidence, against,
                  psal_explanation_is_noise(x, e) ? ": right, so that this profile is mostly noise" : "", x->line);
         psal_profile_curve profile = {.label = "this image", .values = values};
-        psal_profile_panel panel = {.y_label = x->options.mode == PSAL_MODE_STD      ? "standardized saliency"
-                                               : x->options.mode == PSAL_MODE_NORM   ? "saliency / mean"
-                                               : x->options.mode == PSAL_MODE_POT    ? "-log tail probability"
-                                               : x->options.saliency.gradient_weight ? "gradient x weight"
-                                                                                     : "naive saliency",
-                                    .log_y = false,
-                                    .profiles = &profile,
-                                    .profile_count = 1};
+        psal_profile_panel panel = {
+            .y_label = psal_explanation_quantity(x), .log_y = false, .profiles = &profile, .profile_count = 1};
         psal_profile_figure figure = {.title = title,
                                       .subtitle = subtitle,
                                       .record = x->record,
@@ -296,7 +299,7 @@ static psal_status write_heatmap(const psal_explainer *x, const psal_explanation
     snprintf(random, sizeof random, "%" PRId64 " random %s", e->k, entries(x));
     snprintf(title, sizeof title, "Pixels that drive the %s", name);
     if (compared) {
-        agreement_text(x, e, title, sizeof title);
+        psal_explanation_agreement(x, e, title);
         title[0] = 'T'; /* "the maps ..." */
     }
     psal_heatmap_figure figure = {.title = title,

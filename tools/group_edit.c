@@ -202,7 +202,7 @@ static psal_status load_item(const run *r, size_t item, float *room, const float
         *image = m->right[i];
         return PSAL_OK;
     }
-    const uint64_t seed = (uint64_t)psal_options_int(r->e->options, "seed") * 1000003u + m->right_index[i];
+    const uint64_t seed = psal_subject_seed(r->e->options, m->right_index[i]);
     return psal_corrupt_image((psal_corruption)(kind - 1), m->right[i], s->info->channels, s->height, s->width, r->unit,
                               seed, room, err);
 }

@@ -181,6 +181,11 @@ psal_status psal_mistakes_worker_load(psal_mistakes_worker *worker, const psal_s
 /* Only its profile, naive and standardized. */
 psal_status psal_mistakes_worker_profile(psal_mistakes_worker *worker, const psal_subject *subject, psal_error *err);
 
+/* The seed of what is random about sample `index`: --seed's, and no other sample's. */
+static inline uint64_t psal_subject_seed(const psal_options *options, size_t index) {
+    return (uint64_t)psal_options_int(options, "seed") * 1000003u + index;
+}
+
 /* Samples are numbered through `dataset` and `beside`. */
 size_t psal_mistakes_sample_count(const psal_mistakes *mistakes);
 const char *psal_mistakes_name(const psal_mistakes *mistakes, size_t index);

@@ -229,9 +229,8 @@ static psal_status try_choice(experiment *e, int choice, psal_error *err) {
                                 (size_t)choice * (size_t)r->report.k_count;
     psal_choice which = r->how.choices[choice];
     int draws = psal_choice_is_random(which) ? r->how.draws : 1;
-    psal_random random = {
-        ((uint64_t)psal_options_int(r->options, "seed") * 1000003u + r->mistakes.subjects[e->subject].index) ^
-        (uint64_t)which << 56};
+    psal_random random = {psal_subject_seed(r->options, r->mistakes.subjects[e->subject].index) ^ (uint64_t)which
+                                                                                                      << 56};
     psal_status status = PSAL_OK;
     bool fresh = true; /* the gradient of the whole network is the last one computed */
     if (choice > 0 && r->how.steps > 1) fresh = false;

@@ -51,7 +51,7 @@ static psal_prune_sample sample_of(const run *r, const psal_mistakes_worker *wor
                                .standardized = worker->standardized,
                                .change = worker->change,
                                .live = r->mistakes.live,
-                               .seed = (uint64_t)psal_options_int(r->options, "seed") * 1000003u + subject->index};
+                               .seed = psal_subject_seed(r->options, subject->index)};
 }
 
 static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_sample *sample, psal_error *err) {

@@ -15,6 +15,7 @@
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/report.h"
+#include "tools/report_photo.h"
 #include "tools/sampling.h"
 
 static const psal_option table[] = {
@@ -28,10 +29,17 @@ static const psal_option table[] = {
     PSAL_SKIP_BAD_OPTION,
     {PSAL_OPTION_PATH, "store", 0, "FILE.npy", NULL,
      "Profiles of the data set, which psal-stats --profiles or psal-init made: they are not computed again.",
-     .companion = ".csv", .yields_to = "data"},
+     .companion = ".csv", .yields_to = "data|image-path"},
     {PSAL_OPTION_PATH, "stats", 's', "FILE", NULL,
-     "The statistics that belong to --store. Looked for beside the checkpoint, where they are needed, if not given.",
+     "The statistics that belong to --store, or for --image-path. Looked for beside the checkpoint, where they are "
+     "needed, if not given.",
      .yields_to = "data", .files = ".safetensors|.pth"},
+    {PSAL_OPTION_HEADING, .help = "Or one photo"},
+    {PSAL_OPTION_PATH, "image-path", 'i', "FILE", NULL,
+     "The page of this photo: what psal-run finds in it. With --data also what its top filters look for there.",
+     .files = PSAL_IMAGE_FILES},
+    {PSAL_OPTION_STRING, "image-target-label", 'l', "CLASS", NULL,
+     "Its true class: number, name or WordNet id. The predicted one, if not given.", .alias = NULL},
     {PSAL_OPTION_HEADING, .help = "The page"},
     {PSAL_OPTION_PATH, "out", 'o', "FILE.html", "report.html",
      "The page; beside it, of the same name and .json, every number that it shows.", .output = true,
@@ -70,7 +78,8 @@ static const psal_program program = {
     .epilogue = "Examples:\n"
                 "  psal-report --weights my.pth --data val/\n"
                 "  psal-report                                 in the folder of a psal.json\n"
-                "  psal-report --weights my.pth --data val/ --kinds 6 --out pages/mistakes.html\n"};
+                "  psal-report --weights my.pth --data val/ --kinds 6 --out pages/mistakes.html\n"
+                "  psal-report --weights my.pth --image-path photo.jpg --image-target-label bag --data val/\n"};
 
 int64_t psal_report_most_filters(const psal_report *r) {
     return r->compared.store.length > 1 ? r->compared.store.length / 2 : 1;
@@ -200,7 +209,7 @@ static int finish(psal_report *r, psal_error *err) {
     return (int)status;
 }
 
-static int work(const psal_options *options, psal_error *err) {
+static int make_report(const psal_options *options, psal_error *err) {
     psal_report r = {.options = options, .program = &program, .root = psal_json_document("psal-report/1")};
     json_object_set_new(r.root, "version", psal_json_string(PSAL_VERSION));
     json_object_set_new(r.root, "commands", json_array());
@@ -235,6 +244,12 @@ static int work(const psal_options *options, psal_error *err) {
     psal_notes_free(&r.notes);
     psal_run_lock_release(lock);
     return result;
+}
+
+static int work(const psal_options *options, psal_error *err) {
+    const psal_status status = psal_report_photo_check(options, err);
+    if (status != PSAL_OK) return (int)status;
+    return psal_options_has(options, "image-path") ? psal_report_photo(options, err) : make_report(options, err);
 }
 
 int main(int argc, char **argv) {

@@ -36,6 +36,7 @@ static psal_status make_command(const psal_report *r, const kind_of_check *c, co
     const psal_program *program = &psal_check_program;
     psal_status status = psal_report_command_begin(command, program, c->name, err);
     if (status == PSAL_OK) status = psal_report_command_add_network(command, program, r->options, err);
+    if (status == PSAL_OK) status = psal_report_command_add_given(command, program, r->options, "skip-bad", err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "data", list, err);
     if (status == PSAL_OK)
         status = psal_report_command_add_int(command, "seed", psal_options_int(r->options, "seed"), err);

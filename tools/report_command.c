@@ -7,8 +7,8 @@
 
 /* What names the network and prepares its images; then how it is run. */
 static const char *const of_network[] = {
-    "weights",         "weights-key", "delta",      "ignore-extra", "model", "variant",   "bn-epsilon",
-    "transform-input", "labels",      "preprocess", "skip-bad",     "conv",  "processor", NULL};
+    "weights",         "weights-key", "delta",      "ignore-extra", "model",     "variant", "bn-epsilon",
+    "transform-input", "labels",      "preprocess", "conv",         "processor", NULL};
 static const char *const of_machine[] = {"threads", "memory-limit", "quiet", NULL};
 
 static psal_status add_word(psal_report_command *command, char *word, psal_error *err) {
@@ -51,8 +51,8 @@ static const psal_option *option_of(const psal_program *program, const char *nam
     return NULL;
 }
 
-static psal_status add_given(psal_report_command *command, const psal_program *program, const psal_options *given,
-                             const char *name, psal_error *err) {
+psal_status psal_report_command_add_given(psal_report_command *command, const psal_program *program,
+                                          const psal_options *given, const char *name, psal_error *err) {
     const psal_option *option = option_of(program, name);
     if (!option || psal_options_source(given, name) < PSAL_SOURCE_PROJECT) return PSAL_OK;
     if (option->kind == PSAL_OPTION_FLAG)
@@ -68,9 +68,9 @@ psal_status psal_report_command_add_network(psal_report_command *command, const 
                                             const psal_options *given, psal_error *err) {
     psal_status status = PSAL_OK;
     for (const char *const *name = of_network; *name && status == PSAL_OK; name++)
-        status = add_given(command, program, given, *name, err);
+        status = psal_report_command_add_given(command, program, given, *name, err);
     for (const char *const *name = of_machine; *name && status == PSAL_OK; name++)
-        status = add_given(command, program, given, *name, err);
+        status = psal_report_command_add_given(command, program, given, *name, err);
     return status;
 }
 

@@ -21,6 +21,9 @@ psal_status psal_report_command_add_int(psal_report_command *command, const char
 /* What `given` says of the network, its images and how it is run, as far as `program` has such options. */
 psal_status psal_report_command_add_network(psal_report_command *command, const psal_program *program,
                                             const psal_options *given, psal_error *err);
+/* What `given` says of one option, if anything, and if `program` has it. */
+psal_status psal_report_command_add_given(psal_report_command *command, const psal_program *program,
+                                          const psal_options *given, const char *name, psal_error *err);
 psal_status psal_report_command_parse(psal_report_command *command, const psal_program *program, psal_error *err);
 void psal_report_command_free(psal_report_command *command); /* zeroed is fine */
 

@@ -44,6 +44,7 @@ static psal_status make_command(const psal_report *r, const lists *l, int64_t ce
     const psal_program *program = &psal_finetune_program;
     psal_status status = psal_report_command_begin(command, program, NULL, err);
     if (status == PSAL_OK) status = psal_report_command_add_network(command, program, r->options, err);
+    if (status == PSAL_OK) status = psal_report_command_add_given(command, program, r->options, "skip-bad", err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "group", l->mistakes, err);
     if (status == PSAL_OK) status = psal_report_command_add_int(command, "group-first", central, err);
     if (status == PSAL_OK && *r->statistics) status = psal_report_command_add(command, "stats", r->statistics, err);

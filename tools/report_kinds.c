@@ -49,6 +49,7 @@ static psal_status open_store(psal_report *r, psal_error *err) {
     psal_status status = psal_report_command_begin(command, program, "kinds", err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "store", r->store, err);
     if (status == PSAL_OK) status = psal_report_command_add_network(command, program, o, err);
+    if (status == PSAL_OK) status = psal_report_command_add_given(command, program, o, "skip-bad", err);
     if (status == PSAL_OK && !r->made && psal_options_has(o, "data"))
         status = psal_report_command_add(command, "data", psal_options_string(o, "data"), err);
     if (status == PSAL_OK && psal_options_has(o, "kinds"))

@@ -11,38 +11,6 @@
 
 enum { PAIRS = 15, CLASSES = 20 };
 
-/* ---- texts ---- */
-
-const char *psal_say(psal_page *page, const char *format, ...) {
-    char text[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    psal_vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    char **texts = realloc(page->texts, (page->text_count + 1) * sizeof *texts), *copy = strdup(text);
-    if (texts) page->texts = texts;
-    if (!texts || !copy) {
-        free(copy);
-        psal_fail(&page->failure, PSAL_ERR_MEMORY, "out of memory for the page");
-        return "";
-    }
-    return texts[page->text_count++] = copy;
-}
-
-const char *psal_say_number(psal_page *page, double value, int decimals) {
-    return isnan(value) ? "-" : psal_say(page, "%.*f", decimals, value);
-}
-
-const char *psal_say_class(psal_page *page, const json_t *object) {
-    (void)page;
-    const char *name = json_string_value(json_object_get(object, "name"));
-    return name ? name : "no class";
-}
-
-const char *psal_say_percent(psal_page *page, double share) {
-    return isnan(share) ? "-" : psal_say(page, "%.1f %%", 100 * share);
-}
-
 static const char *say_spread(psal_page *page, const json_t *spread) {
     const double mean = psal_read_number(spread, "mean");
     return isnan(mean) ? "-"
@@ -52,20 +20,12 @@ static const char *say_spread(psal_page *page, const json_t *spread) {
 
 /* ---- parts ---- */
 
-static void write_findings(psal_page *page) {
-    const json_t *findings = json_object_get(page->root, "findings");
-    const size_t count = json_array_size(findings);
-    const char *lines[8];
-    for (size_t i = 0; i < count && i < 8; i++) lines[i] = json_string_value(json_array_get(findings, i));
-    psal_html_report_list(page->html, lines, count < 8 ? count : 8);
-}
-
 /* What was computed with what: the record of the store, by the names that messages have for it. */
 static void write_header(psal_page *page) {
     const psal_report *r = page->report;
     const psal_computation *c = &r->compared.computation;
     const json_t *root = page->root;
-    const char *names[PSAL_FIELD_COUNT + 16], *values[PSAL_FIELD_COUNT + 16];
+    const char *names[16], *values[16];
     size_t count = 0;
     const struct {
         const char *name, *value;
@@ -88,16 +48,7 @@ static void write_header(psal_page *page) {
     }
     psal_html_report_section(page->html, 2, "network", "Network and data");
     psal_html_report_facts(page->html, names, values, count);
-    count = 0;
-    for (int f = 0; f < PSAL_FIELD_COUNT; f++) {
-        if (!*c->value[f]) continue;
-        names[count] = psal_field_describe((psal_field)f)->name;
-        values[count++] = c->value[f];
-    }
-    if (count == 0) return;
-    psal_html_report_details_begin(page->html, "All settings of the profiles");
-    psal_html_report_facts(page->html, names, values, count);
-    psal_html_report_details_end(page->html);
+    psal_page_settings(page, c);
 }
 
 static void write_confused(psal_page *page) {
@@ -175,32 +126,6 @@ static void write_accuracy(psal_page *page) {
     psal_html_report_charts_end(page->html);
 }
 
-static void write_commands(psal_page *page) {
-    const json_t *commands = json_object_get(page->root, "commands");
-    psal_html_report_section(page->html, 2, "commands", "How it was made");
-    psal_html_report_paragraph(page->html,
-                               "Each part of this page is what one of psal's programs computes. These commands "
-                               "repeat them:");
-    for (size_t i = 0; i < json_array_size(commands); i++)
-        psal_html_report_command(page->html, json_string_value(json_array_get(commands, i)));
-}
-
-static void write_notes(psal_page *page) {
-    const json_t *notes = json_object_get(page->root, "notes");
-    const size_t count = json_array_size(notes);
-    const char **lines = calloc(count + 1, sizeof *lines);
-    if (!lines) {
-        psal_fail(&page->failure, PSAL_ERR_MEMORY, "out of memory for the notes");
-        return;
-    }
-    for (size_t i = 0; i < count; i++) lines[i] = json_string_value(json_array_get(notes, i));
-    if (count > 0) {
-        psal_html_report_section(page->html, 2, "notes", "Notes");
-        psal_html_report_list(page->html, lines, count);
-    }
-    free(lines);
-}
-
 /* ---- */
 
 /* What links can lead to. */
@@ -229,25 +154,18 @@ psal_status psal_report_write_page(psal_report *r, psal_error *err) {
         if (!page.html) status = psal_error_status(err);
     }
     if (status == PSAL_OK) {
-        write_findings(&page);
+        psal_page_findings(&page);
         psal_html_report_contents(page.html);
         write_header(&page);
         write_accuracy(&page);
         psal_page_kinds(&page);
         psal_page_look(&page);
         psal_page_checks(&page);
-        write_commands(&page);
-        write_notes(&page);
-        status = page.failure.status;
-        if (status != PSAL_OK) {
-            *err = page.failure;
-            psal_html_report_free(page.html);
-        } else {
-            status = psal_html_report_end(page.html, r->page, err);
-        }
+        psal_page_commands(&page);
+        psal_page_notes(&page);
+        status = psal_page_end(&page, r->page, err);
     }
-    for (size_t i = 0; i < page.text_count; i++) free(page.texts[i]);
-    free(page.texts);
+    psal_page_free(&page);
     free(page.is_shown);
     free(page.is_guilty);
     return status;

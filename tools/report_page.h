@@ -2,29 +2,8 @@
 #ifndef PSAL_TOOLS_REPORT_PAGE_H
 #define PSAL_TOOLS_REPORT_PAGE_H
 
-#include "io/html_report.h"
+#include "tools/page.h"
 #include "tools/report.h"
-#include "tools/report_read.h"
-
-typedef struct psal_page {
-    psal_report *report;
-    const json_t *root;
-    psal_html_report *html;
-    char **texts; /* what psal_say made: they live as long as the page is written */
-    size_t text_count;
-    bool *is_shown;  /* [samples of the store]: has a card, which links can lead to */
-    bool *is_guilty; /* [entries]: is in the list of guilty filters */
-    psal_error failure;
-} psal_page;
-
-/* A text with numbers; "" when out of memory, and the page has failed. */
-const char *psal_say(psal_page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A number with so many decimals; "-" where it was not measured (NAN). */
-const char *psal_say_number(psal_page *page, double value, int decimals);
-/* The name of class `object`, {index, name}. */
-const char *psal_say_class(psal_page *page, const json_t *object);
-/* A percentage of a share 0 .. 1. */
-const char *psal_say_percent(psal_page *page, double share);
 
 /* ---- report_page_kinds.c ---- */
 

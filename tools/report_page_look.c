@@ -1,7 +1,4 @@
 /* The page's part about what filters look for: crops of images where they answer most, and least. */
-#include <stdlib.h>
-
-#include "io/thumbnail.h"
 #include "tools/report_page.h"
 
 enum { LONGEST = 96 };
@@ -9,27 +6,16 @@ enum { LONGEST = 96 };
 static void write_crop(psal_page *page, const char *filter, const psal_look_hit *hit, const char *end) {
     psal_report *r = page->report;
     psal_image crop = PSAL_IMAGE_INIT;
-    uint8_t *data = NULL;
-    size_t size = 0;
     const char *name = psal_dataset_name(r->crops.dataset, (size_t)hit->sample);
     const char *class = hit->label < 0 ? "no class" : psal_labels_name(r->compared.labels, hit->label);
     if (page->failure.status != PSAL_OK) return;
-    psal_status status = psal_filter_crop(&r->crops, hit, &crop, &page->failure);
-    if (status == PSAL_OK) status = psal_image_shrink(&crop, LONGEST, &page->failure);
-    if (status == PSAL_OK) psal_thumbnail_encode(&crop, &data, &size, &page->failure);
     const psal_html_piece pieces[] = {
         {.text = class}, {.text = psal_say(page, " (%.3g)", (double)hit->activation), .tone = PSAL_HTML_QUIET}};
-    const psal_html_card card = {
-        .picture = data,
-        .size = size,
-        .alt = psal_say(page, "%.200s, %s: %.200s, an image of %.200s", filter, end, name, class),
-        .title = name,
-        .pixelated = crop.width <= PSAL_THUMBNAIL_PIXELS && crop.height <= PSAL_THUMBNAIL_PIXELS,
-        .pieces = pieces,
-        .count = 2};
-    psal_html_report_card(page->html, &card);
+    if (psal_filter_crop(&r->crops, hit, &crop, &page->failure) == PSAL_OK)
+        psal_page_card(page, &crop, LONGEST,
+                       psal_say(page, "%.200s, %s: %.200s, an image of %.200s", filter, end, name, class), name, pieces,
+                       2);
     psal_image_free(&crop);
-    free(data);
 }
 
 static void write_end(psal_page *page, int64_t i, const char *filter, psal_look_end end, const char *title) {
@@ -62,9 +48,7 @@ void psal_page_look(psal_page *page) {
             psal_html_report_paragraph(page->html, "It is never computed, or several times.");
             continue;
         }
-        write_end(page, i, filter, PSAL_LOOK_LARGEST,
-                  reversed ? "Largest activations, which its normalisation turns round" : "Largest activations");
-        write_end(page, i, filter, PSAL_LOOK_SMALLEST,
-                  reversed ? "Smallest activations, which its normalisation passes on" : "Smallest activations");
+        for (int end = 0; end < PSAL_LOOK_ENDS; end++)
+            write_end(page, i, filter, (psal_look_end)end, psal_say_end((psal_look_end)end, reversed));
     }
 }

@@ -7,6 +7,7 @@
 #include "io/json_output.h"
 #include "io/progress.h"
 #include "tools/op_times.h"
+#include "tools/photo.h"
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/run.h"
@@ -64,6 +65,12 @@ static psal_status take_over(const char *folder, psal_error *err) {
     return status;
 }
 
+/* The notes so far, which the page has too. */
+static void say_notes(psal_run *r) {
+    for (size_t i = 0; i < r->session.notes.count; i++) psal_note(&r->notes, "%s", r->session.notes.lines[i]);
+    psal_session_print_notes(&r->session, psal_run_program.name);
+}
+
 /* What an earlier run has left, before anything is written: null where an image has to be explained. */
 static psal_status find_finished(psal_run *r, psal_error *err) {
     psal_status status = PSAL_OK;
@@ -93,7 +100,7 @@ static psal_status find_finished(psal_run *r, psal_error *err) {
             &r->session.notes,
             "%zu results of an earlier version do not say what was in their images' files: taken to be what is there",
             unsaid_images);
-    psal_session_print_notes(&r->session, psal_run_program.name);
+    say_notes(r);
     return status;
 }
 
@@ -130,6 +137,20 @@ static psal_status keep_result(psal_run *r, json_t *result, psal_error *err) {
     return right || json_array_append(r->results, result) == 0 ? PSAL_OK : psal_json_check(NULL, err);
 }
 
+/* The page of the one photo, before its results, which come last. */
+static psal_status write_page(psal_run *r, size_t i, const psal_explanation *e, psal_error *err) {
+    const bool boxed = psal_options_count(r->options, "image-path") + psal_options_has(r->options, "reference-id") == 0;
+    psal_photo photo = {.options = r->options,
+                        .explainer = &r->explainer,
+                        .e = e,
+                        .named = !boxed,
+                        .file = psal_dataset_path(r->samples, i),
+                        .notes = &r->notes};
+    psal_status status = psal_photo_write(&photo, err);
+    r->page = photo.root;
+    return status;
+}
+
 /* *bad: the image itself is what went wrong. */
 static psal_status explain_sample(psal_run *r, size_t i, bool *bad, psal_error *err) {
     const char *name = sample_name(r, i);
@@ -151,13 +172,14 @@ static psal_status explain_sample(psal_run *r, size_t i, bool *bad, psal_error *
     e.fingerprint = fingerprint;
     if (status == PSAL_OK && r->look_data)
         status = psal_run_look(r->options, &r->session, r->look_data, &e, &crops, err);
-    if (status == PSAL_OK && !e.left_out) status = write_sample(r, i, &e, files, err);
+    if (status == PSAL_OK && psal_options_has(r->options, "report")) status = write_page(r, i, &e, err);
+    if (status == PSAL_OK && !e.left_out && !r->page_alone) status = write_sample(r, i, &e, files, err);
     if (status == PSAL_OK) {
         json_t *result = psal_explanation_json(&r->explainer, &e, files);
         status = keep_result(r, result, err);
         json_decref(result);
     }
-    if (status == PSAL_OK && !r->json && !r->many) psal_explanation_print(&r->explainer, &e);
+    if (status == PSAL_OK && !r->json && !r->many && !r->page_alone) psal_explanation_print(&r->explainer, &e);
     json_decref(files);
     psal_explanation_free(&e);
     psal_image_free(&image);
@@ -237,7 +259,20 @@ static psal_status explain_all(psal_run *r, psal_error *err) {
     return status;
 }
 
+/* What came out, in sentences, in place of the table. */
+static psal_status print_page(const psal_run *r, psal_error *err) {
+    const json_t *findings = json_object_get(r->page, "findings");
+    char path[4200];
+    if (r->json) return psal_json_write(r->page, stdout, err);
+    for (size_t i = 0; i < json_array_size(findings); i++)
+        psal_print(stdout, "%s\n", json_string_value(json_array_get(findings, i)));
+    psal_status status = psal_photo_json_path(r->options, psal_options_string(r->options, "report"), path, err);
+    if (status == PSAL_OK) psal_print(stdout, "written   %s and %s\n", psal_options_string(r->options, "report"), path);
+    return status;
+}
+
 static psal_status print_results(const psal_run *r, double loading, double total, psal_error *err) {
+    if (r->page_alone) return print_page(r, err);
     if (r->json) {
         if (!r->many) return psal_json_write(json_array_get(r->results, 0), stdout, err); /* what is in result.json */
         json_t *list = psal_json_document("psal-run-list/1");
@@ -262,6 +297,7 @@ static psal_status print_results(const psal_run *r, double loading, double total
         size_t i;
         json_array_foreach(files, i, file)
             psal_print(stdout, "%s%s\n", i == 0 ? "written   " : "          ", json_string_value(file));
+        if (r->page) psal_print(stdout, "          %s\n", psal_options_string(r->options, "report"));
         printf("seconds   loading %.3f", loading);
         const char *key;
         json_t *value;
@@ -317,18 +353,19 @@ static psal_status run_program(psal_run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
     psal_status status = psal_run_check_samples(r, err);
     if (status == PSAL_OK) status = psal_run_look_check(o, &options, err);
+    if (status == PSAL_OK) status = psal_photo_check(o, &options, err);
     if (status == PSAL_OK) status = psal_session_open(&r->session, o, err);
     if (status == PSAL_OK) status = psal_run_open_samples(r, err);
     options.stands_in = r->stands_in;
     options.against = r->against;
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
-    if (status == PSAL_OK)
+    if (status == PSAL_OK && !r->page_alone)
         status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;
     if (r->explainer.statistics)
         psal_note_own_samples(&r->session.notes, r->explainer.statistics_path, r->explainer.statistics, r->samples);
-    psal_session_print_notes(&r->session, psal_run_program.name);
+    say_notes(r);
     if (psal_options_flag(o, "profile-ops")) psal_workspace_profile(psal_saliency_workspace(r->explainer.worker), true);
     double loading = psal_seconds() - start;
     r->results = json_array();
@@ -348,6 +385,8 @@ int psal_run_work(const psal_options *options, bool page_alone, psal_error *err)
     int status = psal_skipped_finish(&r.skipped, psal_run_program.name, listed, done, err);
     psal_skipped_free(&r.skipped);
     json_decref(r.results);
+    json_decref(r.page);
+    psal_notes_free(&r.notes);
     json_decref(r.finished);
     psal_dataset_free(r.samples);
     psal_dataset_free(r.look_data);

@@ -24,6 +24,8 @@ typedef struct psal_run {
     size_t right;        /* how many it left out */
     json_t *results;     /* array, for --json and the summary */
     psal_run_lock *lock; /* of the folder of all results */
+    psal_notes notes;    /* all that were said */
+    json_t *page;        /* of --report: what it shows */
     json_t *finished;    /* with --resume, array: for each image the result that an earlier run has left, or null */
 } psal_run;
 

@@ -3,6 +3,8 @@
 #include "tools/look_output.h"
 
 psal_status psal_run_look_check(const psal_options *o, const psal_explain_options *explain, psal_error *err) {
+    if (!psal_options_has(o, "look") && psal_options_has(o, "look-images"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--look-images needs --look");
     if (!psal_options_has(o, "look")) return PSAL_OK;
     if (psal_options_has(o, "images") || psal_options_count(o, "image-path") > 1)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--look: of one image at a time");

@@ -5,6 +5,7 @@
 
 #include "io/helper_files.h"
 #include "tools/run.h"
+#include "tools/sampling.h"
 
 /* A class, or a word for one that each image has its own of. */
 static psal_status parse_class(const psal_run *r, const char *option, const char *text, int *class, psal_error *err) {
@@ -160,7 +161,12 @@ static psal_status open_look(psal_run *r, psal_error *err) {
     if (!psal_options_has(r->options, "look")) return PSAL_OK;
     r->look_data = psal_open_list(psal_options_string(r->options, "data"), r->session.labels, r->skip_bad,
                                   &r->session.notes, err);
-    return r->look_data ? PSAL_OK : psal_error_status(err);
+    if (!r->look_data) return psal_error_status(err);
+    const psal_sampling sampling = {
+        .wanted = psal_options_has(r->options, "look-images") ? (size_t)psal_options_int(r->options, "look-images") : 0,
+        .drawn = true,
+        .seed = (uint64_t)psal_options_int(r->options, "seed")};
+    return psal_sampling_keep(&sampling, r->look_data, err);
 }
 
 psal_status psal_run_open_samples(psal_run *r, psal_error *err) {

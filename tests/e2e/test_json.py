@@ -6,6 +6,7 @@ that never comes, and the same document wherever it is written twice.
 
 Wants Debian's python3-jsonschema. Prints a line per failure and "N passed, N failed"."""
 import json
+import pathlib
 import re
 import shutil
 
@@ -37,6 +38,7 @@ RUNS = (
     ("psal-finetune", "-d", LABELS, "--k", "5", "--choices", "salient", "--first", "3", "--right", "2"),
     ("psal-finetune", "--group", LABELS, "-d", LABELS, "--k", "5", "--choices", "salient", "--relative", "0.1"),
     ("psal-report", "-w", network, "-d", LABELS, "--out", "report.html", "--kinds", "2", "--costs", "1"),
+    ("psal-report", "-w", network, *PICTURE, "-d", LABELS, "--out", "photo.html"),
     ("psal-check", "ablate", *PICTURE, "--filters", "10"), ("psal-check", "ablate", "-d", LABELS, "--filters", "5", "--first", "3"),
     ("psal-check", "mask", *PICTURE, "--percent", "5"),
     ("psal-check", "randomize", *PICTURE, "--redraw", "normal"))
@@ -94,7 +96,8 @@ def test_documents():
                 path = next(path for path in one["files"] if path.endswith("result.json"))
                 check(f"{title}: {path} is a member of images", json.loads((scratch / path).read_text()) == one, path)
         if program == "psal-report":
-            check("psal-report: the .json is what is printed", (scratch / "report.json").read_text() == done.stdout, title)
+            path = pathlib.Path(scratch / arguments[arguments.index("--out") + 1]).with_suffix(".json")
+            check("psal-report: the .json is what is printed", path.read_text() == done.stdout, title)
         if program == "psal-init":
             check(f"{title}: right ones", document["tried"][0]["correct"] == document["correct"] == 12, document["tried"])
             wrong = schemas.faults(json.loads((scratch / document["project"]).read_text()), "project.json")
