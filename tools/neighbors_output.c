@@ -187,12 +187,15 @@ psal_status psal_neighbor_print_json(const psal_neighbor_report *report, const p
         good = json_object_set_new(object, "neighbors", list) == 0 && good;
         good = json_array_append_new(queries, object) == 0 && good;
     }
-    json_t *root = json_pack("{s:s, s:I, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "schema", "psal-neighbors/1", "candidates",
-                             (json_int_t)report->compared->search.candidate_count, "top", (json_int_t)report->top,
-                             "hub", "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
-                             (json_int_t)summary->hub_queries, "same_class_queries",
-                             (json_int_t)summary->same_class_queries, "same_mistake_queries",
-                             (json_int_t)summary->same_mistake_queries, "queries", queries);
+    json_t *itself = json_array();
+    for (int64_t i = 0; i < report->itself_count; i++)
+        good = json_array_append_new(itself, json_integer((json_int_t)report->itself[i])) == 0 && good;
+    json_t *root = json_pack(
+        "{s:s, s:I, s:o, s:I, s:{s:o, s:I}, s:I, s:I, s:o}", "schema", "psal-neighbors/1", "candidates",
+        (json_int_t)report->compared->search.candidate_count, "itself", itself, "top", (json_int_t)report->top, "hub",
+        "sample", summary->hub < 0 ? json_null() : json_integer(summary->hub), "queries",
+        (json_int_t)summary->hub_queries, "same_class_queries", (json_int_t)summary->same_class_queries,
+        "same_mistake_queries", (json_int_t)summary->same_mistake_queries, "queries", queries);
     return psal_compared_store_print_json(report->compared, root, good, err);
 }
 

@@ -10,6 +10,8 @@ typedef struct psal_neighbor_report {
     int64_t query_count;
     const int64_t *queries; /* [query_count]; NULL: one query that is not in the store, described by `image` */
     psal_profile_record image;
+    int64_t *itself; /* [itself_count]: samples that are that image, which are left out */
+    int64_t itself_count;
     const psal_neighbor *neighbors; /* [query_count][top] */
 } psal_neighbor_report;
 

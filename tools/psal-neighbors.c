@@ -8,6 +8,7 @@
 #include "engine/numbers.h"
 #include "io/progress.h"
 #include "saliency/prediction.h"
+#include "tools/neighbors_itself.h"
 #include "tools/neighbors_kinds.h"
 #include "tools/neighbors_output.h"
 #include "tools/neighbors_program.h"
@@ -148,12 +149,15 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
         r->report.image = (psal_profile_record){.path = (char *)(uintptr_t)path, .scale = 1, .valid = true};
         status = profile_sample(r, saliency, &image, err);
     }
+    if (status == PSAL_OK)
+        status = psal_neighbors_leave_out_itself(&r->compared, &image, &r->report.image, &r->report.itself,
+                                                 &r->report.itself_count, err);
     psal_image_free(&image);
     psal_saliency_free(saliency);
     return status;
 }
 
-/* A photo that the store has, too, is its own nearest neighbour, which says nothing. */
+/* A sample whose picture cannot be looked at, but has the photo's profile, is probably the photo. */
 static void note_itself(const run *r) {
     const psal_neighbor *nearest = &r->neighbors[0];
     if (nearest->sample < 0 || nearest->similarity < 1 - 1e-5 || psal_options_flag(r->compared.options, "quiet"))
@@ -162,8 +166,8 @@ static void note_itself(const run *r) {
     const psal_profile_record *it = &r->compared.store.records[nearest->sample], *photo = &r->report.image;
     if (it->label != photo->label || fabs(it->loss - photo->loss) > 1e-5 * fabs(photo->loss)) return;
     psal_print(stderr,
-               "%s: note: sample %" PRId64 " of the store is this picture or a copy of it, and is counted among the "
-               "neighbours; --query %" PRId64 " asks the same without it\n",
+               "%s: note: sample %" PRId64 " of the store has this picture's profile, but its own picture cannot be "
+               "read: it counts as a neighbour; --query %" PRId64 " asks the same without it\n",
                psal_neighbors_program.name, nearest->sample, nearest->sample);
 }
 
@@ -284,6 +288,7 @@ static int work(const psal_options *options, psal_error *err) {
                                            (size_t)r.compared.store.samples, done, err);
     free(r.queries);
     free(r.profile);
+    free(r.report.itself);
     free(r.neighbors);
     psal_compared_store_close(&r.compared);
     return status;

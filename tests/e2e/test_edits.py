@@ -169,8 +169,11 @@ def test_rows():
         check(f"psal-neighbors {words}", done.returncode == 0, done.stderr)
     done = run(*neighbors, *image, "--layers", "fc")
     names = [line.split(",")[0] for line in listing.read_text().splitlines()[1:]]
-    nearest = json.loads(done.stdout)["queries"][0]["neighbors"][0]
-    check("the picture itself is the nearest", names[nearest["sample"]] == bag.name and nearest["similarity"] > 0.9999, nearest)
+    photo = json.loads(done.stdout)
+    check("the picture itself is left out", [names[i] for i in photo["itself"]] == [bag.name], photo["itself"])
+    stored = json.loads(run(*neighbors, "-w", network, "--layers", "fc", "--query", photo["itself"][0]).stdout)
+    check("and has its neighbours", all(a["sample"] == b["sample"] and abs(a["similarity"] - b["similarity"]) < 1e-5
+                                        for a, b in zip(photo["queries"][0]["neighbors"], stored["queries"][0]["neighbors"], strict=True)), photo)
     refuse(("--layers layer9", "no convolution or linear layer"), *neighbors[:-2], "-w", network, "--query", 0, "--layers", "layer9")
 
 

@@ -7,6 +7,7 @@ belong to what the command line says.
 Needs nothing beside Python. Prints a line per failure and "N passed, N failed"."""
 import json
 import os
+import re
 import shutil
 import struct
 
@@ -167,11 +168,21 @@ def test_taken():
         done = in_project(program, *arguments)
         check(f"{program} {' '.join(arguments)}", done.returncode == 0, said(done))
     done = in_project("psal-neighbors", "-i", picture, "-l", "bag", "--top", "1")
-    number = done.stdout.splitlines()[2].split()[2] if done.returncode == 0 else ""
-    check("a picture of the store is said to be", f"sample {number} of the store is this picture" in done.stderr, said(done))
+    found = re.search(r"sample (\d+) of the store is this picture: left out", done.stderr)
+    check("a picture of the store is no neighbour of itself", found and picture.split("/")[-1] not in "".join(done.stdout.splitlines()[1:]),
+          said(done))
+    number, nearest = found[1] if found else "0", done.stdout.splitlines()[2].split()[2] if done.returncode == 0 else ""
     done = in_project("psal-neighbors", "--query", number, "--top", "1")
-    check("and by its number is no neighbour of itself", done.returncode == 0 and "is this picture" not in done.stderr and
-          done.stdout.splitlines()[2].split()[2] != number, said(done))
+    check("nor by its number: the same one is the nearest", done.returncode == 0 and "is this picture" not in done.stderr and
+          done.stdout.splitlines()[2].split()[2] == nearest != number, said(done))
+    shutil.copy(project / picture, project / "copy.png")
+    result = json.loads(in_project("psal-neighbors", "-i", "copy.png", "-l", "bag", "--json").stdout or "{}")
+    check("a copy is known by its pixels", result.get("itself") == [int(number)] and result["candidates"] == len(pictures) - 1, result)
+    (project / "val").rename(project / "moved away")
+    done = in_project("psal-neighbors", "-i", "copy.png", "-l", "bag", "--top", "1", "--json")
+    (project / "moved away").rename(project / "val")
+    check("where the pictures have gone it stays, and that is said", json.loads(done.stdout or "{}").get("itself") == [] and
+          f"sample {number} of the store has this picture's profile" in done.stderr, said(done))
     done = in_project("psal-neighbors", "kinds", "--kinds", "2", "--json")
     guilty = [one["name"] for kind in json.loads(done.stdout or "{}").get("kinds", []) for one in kind["guilty"]]
     check("psal-neighbors kinds names layers", guilty and all(".weight filter " in name for name in guilty), said(done))
