@@ -99,6 +99,24 @@ def test_doctor():
     check("without a cache", bare.returncode == 0 and "\ncache         none" in bare.stdout, bare)
 
 
+def test_doctor_json():
+    """The same facts as the text"""
+    told, found = run_text("psal-doctor").stdout, json.loads(run_text("psal-doctor", "--json").stdout)
+    rows = dict(re.findall(r"^(\S+) {2,}(.*)", told, re.M))
+    processor, folder = found["processor"], found["box"]
+    blas = found["openblas"]
+    for row, text in (("psal", found["version"]), ("instructions", f"{', '.join(found['instructions']['available'])}; used: {found['instructions']['used']}"),
+                      ("processor", f"{processor['usable']} of {processor['online']} processors may be used"),
+                      ("OpenBLAS", f"{blas['configuration']}, core {blas['core']}, {blas['threads']}"), ("threads", str(found["threads"]["most"])),
+                      ("libraries", ", ".join(" ".join(pair) for pair in found["libraries"].items())), ("memory", f"{found['memory_limit_mib']} MiB"),
+                      ("box", f"{folder['path']}: {folder['files']} files of networks and statistics, {folder['bytes'] / 2**20:.1f} MiB"),
+                      ("self-test", f"{found['self_test']['numbers']} numbers of {found['self_test']['arch']} ")):
+        check(f"psal-doctor --json: {row}", text in rows.get(row, ""), f"{text} | {rows.get(row)}")
+    for kernel in found["kernels"]:
+        line = f"{kernel['layer']:9} forward {kernel['forward']}, gradients {kernel['dx']} (dx), {kernel['dw']} (dw)"
+        check(f"psal-doctor --json: {kernel['layer']}", line in told, line)
+
+
 def test_doctor_finds_another_network():
     """One bias is larger by 0.5, as if something were computed wrongly"""
     box = scratch / "box"
@@ -117,4 +135,5 @@ def test_doctor_finds_another_network():
 
 
 sys.exit(run_tests([test_commands_are_the_programs, test_every_program_is_listed_and_starts, test_wrong_commands,
-                    test_a_program_that_is_not_there, test_output_that_does_not_arrive, test_doctor, test_doctor_finds_another_network], scratch))
+                    test_a_program_that_is_not_there, test_output_that_does_not_arrive, test_doctor, test_doctor_json,
+                    test_doctor_finds_another_network], scratch))
