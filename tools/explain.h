@@ -72,6 +72,7 @@ typedef struct psal_explanation {
     double agreement; /* Spearman's correlation of the pixels of both maps; NAN: one is missing, or has no order */
     char no_map[200]; /* why a draw gave none, or "" */
     psal_image pixels;
+    int removed;              /* files of an earlier run, which psal_explanation_write removed */
     psal_filter_crops *crops; /* what the top filters look for; NULL: not asked for. The caller's */
     double seconds_image, seconds_forward, seconds_profile, seconds_input, seconds_figures;
 } psal_explanation;
@@ -105,8 +106,9 @@ void psal_explanation_agreement(const psal_explainer *explainer, const psal_expl
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
 /* The table for people, on standard output. */
 void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);
-/* Pictures, top_filters.csv and result.json into `folder` (made when missing), where those of them that an earlier run
- * left and this one does not make go. Adds the names to `files` (an array). */
+/* Pictures, top_filters.csv and result.json into `folder` (made when missing). Those of them that an earlier run left
+ * and this one does not make go (e->removed), unless its result.json is of the same image and computation: then they
+ * are what this run would have made. Adds the names to `files` (an array). */
 psal_status psal_explanation_write(const psal_explainer *explainer, psal_explanation *e, const char *folder,
                                    json_t *files, psal_error *err);
 /* input.npy, logits.npy, naive.npy, standardized.npy, input_gradient.npy (and input_gradient_random.npy). */

@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/csv.h"
 #include "io/figure.h"
+#include "io/json_input.h"
 #include "io/json_output.h"
 #include "io/npy.h"
 #include "tools/explain.h"
@@ -361,19 +362,42 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
     }
 }
 
+/* Whether the result in the file `path` is of the image and the computation explained here, whatever was drawn:
+ * pictures beside it are those of this explanation then. No, where there is none that can be read. */
+static bool is_there(const psal_explainer *x, const psal_explanation *e, const char *path) {
+    static const char *const keys[] = {"image_fingerprint", "target", "predicted", "against",      "labelled",
+                                       "statistics",        "mode",   "k_salient", "boost_factor", "settings"};
+    static const char *const drawn[] = {"figures", "compare_random"};
+    json_t *there = NULL, *here = psal_explanation_json(x, e, NULL);
+    psal_error unused = PSAL_ERROR_INIT;
+    bool same = here && psal_json_load(path, &there, &unused) == PSAL_OK;
+    for (size_t i = 0; i < sizeof drawn / sizeof drawn[0] && same; i++) {
+        json_object_del(json_object_get(there, "settings"), drawn[i]);
+        json_object_del(json_object_get(here, "settings"), drawn[i]);
+    }
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && same; i++)
+        same = json_equal(json_object_get(there, keys[i]), json_object_get(here, keys[i]));
+    json_decref(there);
+    json_decref(here);
+    return same;
+}
+
 psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
                                    psal_error *err) {
     double start = psal_seconds();
     psal_status status = psal_make_directory(folder, err);
     if (status != PSAL_OK) return status;
-    char *paths[FILES] = {0};
+    char *paths[FILES] = {0}, *before = join(folder, file_names[RESULT]);
     psal_error errors[FILES] = {0};
+    const bool again = before && is_there(x, e, before);
+    free(before);
     for (int i = 0; i < FILES && status == PSAL_OK; i++) {
         paths[i] = join(folder, file_names[i]);
         if (!paths[i]) {
             status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         } else if (!is_made(x, e, i)) { /* nor may another run's be taken for this one's */
-            unlink(paths[i]);
+            const bool stays = again && i != LOOK && i != LOOK_TABLE; /* where was looked is not compared */
+            if (!stays && unlink(paths[i]) == 0) e->removed++;
             free(paths[i]);
             paths[i] = NULL;
             continue;

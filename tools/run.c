@@ -121,6 +121,7 @@ static psal_status write_sample(psal_run *r, size_t i, psal_explanation *e, json
     if (status == PSAL_OK && r->many) status = lock_folder(folder, "result.json", &lock, err);
     if (status == PSAL_OK) status = psal_explanation_write(&r->explainer, e, folder, files, err);
     psal_run_lock_release(lock);
+    r->removed += e->removed;
     return status;
 }
 
@@ -307,6 +308,17 @@ static psal_status print_results(const psal_run *r, double loading, double total
     return PSAL_OK;
 }
 
+/* What was lost is said. */
+static void print_removed(const psal_run *r) {
+    if (r->removed == 0 || r->quiet) return;
+    psal_print(stderr,
+               "%s: note: %d %s of an earlier run in %s, of another image or with other settings, %s removed: this run "
+               "does not make %s\n",
+               psal_run_program.name, r->removed, r->removed == 1 ? "file" : "files",
+               psal_options_string(r->options, "out"), r->removed == 1 ? "was" : "were",
+               r->removed == 1 ? "it" : "them");
+}
+
 /* Of many images: which have no map, in one line. */
 static void print_maps(const psal_run *r) {
     size_t i, count = 0;
@@ -372,6 +384,7 @@ static psal_status run_program(psal_run *r, psal_error *err) {
     if (r->many && psal_options_flag(o, "resume")) status = find_finished(r, err);
     if (status == PSAL_OK) status = explain_all(r, err);
     print_maps(r);
+    print_removed(r);
     if (status == PSAL_OK) status = print_results(r, loading, psal_seconds() - start, err);
     if (status == PSAL_OK && psal_options_flag(o, "profile-ops"))
         psal_print_op_times(stderr, psal_saliency_workspace(r->explainer.worker));

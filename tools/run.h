@@ -22,6 +22,7 @@ typedef struct psal_run {
     psal_skipped skipped;
     psal_tally tally;    /* of labelled samples, those that --mistakes leaves out among them */
     size_t right;        /* how many it left out */
+    int removed;         /* files of earlier runs that were in the way */
     json_t *results;     /* array, for --json and the summary */
     psal_run_lock *lock; /* of the folder of all results */
     psal_notes notes;    /* all that were said */

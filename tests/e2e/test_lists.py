@@ -369,6 +369,29 @@ def test_only_mistakes():
     check("of labelled images only", done.returncode == 1 and "have a label" in done.stderr, done.stderr)
 
 
+def test_pictures_of_an_earlier_run():
+    """They go, and that is said, where they would stand beside another answer; those of the same answer stay"""
+    out = scratch / "earlier"
+    def explain(*more, image="bag_called_sandal.png"):
+        done = run("psal-run", "-i", samples / image, "-l", 8, "-s", statistics, "-o", out, *more)
+        check(f"{more} {image}", done.returncode == 0, done.stderr)
+        return sorted(path.name for path in out.glob("*.png")), done.stderr
+    (out / "own").mkdir(parents=True)
+    (out / "own.png").write_bytes(b"mine")
+    four, said = explain("--compare-random")
+    check("nothing to remove", len(four) == 5 and "removed" not in said, said)
+    for more in (("--figures", "none"), ()):
+        pictures, said = explain(*more)
+        check(f"the same answer {more}", pictures == four and "removed" not in said, said)
+    pictures, said = explain("--figures", "none", "-k", 3)
+    check("other settings", pictures == ["own.png"] and f"4 files of an earlier run in {out}, of another image or with other settings, were "
+          "removed" in said, said)
+    explain("--compare-random")
+    pictures, said = explain(image="bag.png")
+    check("another image", len(pictures) == 4 and f"1 file of an earlier run in {out}, of another image or with other settings, was removed"
+          in said, said)
+
+
 def test_statistics_of_few_images():
     """Said with every profile, and that a saliency among so few has a ceiling"""
     folder, made = scratch / "by_few", scratch / "few.safetensors"
@@ -427,5 +450,5 @@ def test_terminal_text():
 if __name__ == "__main__":
     sys.exit(run_tests((test_class_folders, test_class_names, test_tables, test_bad_images_in_stats, test_bad_images_in_run,
                         test_bad_images_in_experiments, test_labels_that_are_not_the_networks,
-                        test_only_mistakes, test_statistics_of_few_images, test_formulas,
+                        test_only_mistakes, test_pictures_of_an_earlier_run, test_statistics_of_few_images, test_formulas,
                         test_terminal_text), scratch))
