@@ -179,6 +179,24 @@ psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_im
     return PSAL_OK;
 }
 
+psal_status psal_preprocess_undo(const psal_preprocess *options, const float *numbers, int height, int width,
+                                 psal_image *pixels, psal_error *err) {
+    psal_status status = psal_preprocess_check(options, err);
+    if (!status) status = psal_image_alloc(width, height, pixels, err);
+    if (status) return status;
+    const int channels = psal_preprocess_channels(options);
+    const size_t count = (size_t)width * (size_t)height;
+    for (int rgb = 0; rgb < 3; rgb++) {
+        const int c = channels == 1 ? 0 : options->order == PSAL_CHANNELS_BGR ? 2 - rgb : rgb;
+        const float *plane = numbers + (size_t)c * count;
+        for (size_t i = 0; i < count; i++) {
+            const float pixel = (plane[i] * options->std[c] + options->mean[c]) * options->scale;
+            pixels->rgb[3 * i + (size_t)rgb] = (uint8_t)(pixel > 0 ? (pixel < 255 ? lrintf(pixel) : 255) : 0);
+        }
+    }
+    return PSAL_OK;
+}
+
 psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image, float *out,
                                   psal_error *err) {
     psal_image pixels;

@@ -93,6 +93,11 @@ psal_status psal_preprocess_pixels(const psal_preprocess *options, const psal_im
 psal_status psal_preprocess_tensor(const psal_preprocess *options, const psal_image *pixels, float *out,
                                    psal_error *err);
 
+/* From numbers[channels][height][width] back to pixels, for pictures: each number as psal_preprocess_tensor made it of
+ * one, others rounded to the nearest pixel and clipped (NaN: black). The caller frees *pixels with psal_image_free. */
+psal_status psal_preprocess_undo(const psal_preprocess *options, const float *numbers, int height, int width,
+                                 psal_image *pixels, psal_error *err);
+
 /* Both: out[channels][height][width] with the height and width of psal_preprocess_size. */
 psal_status psal_preprocess_image(const psal_preprocess *options, const psal_image *image, float *out, psal_error *err);
 

@@ -181,16 +181,15 @@ static psal_status standardize(const psal_explainer *x, const float *naive, doub
                                        standardized, err);
 }
 
-/* The entries that can be ranked in this profile, and how many; valid until the next call. None where there is no
- * gradient at all: the order would be that of the statistics, the same for every such image. */
-static const bool *rankable(const psal_explainer *x, const float *naive, int64_t *count) {
+/* The entries that can be ranked in this profile, ranked[length], and how many. None where there is no gradient at all:
+ * the order would be that of the statistics, the same for every such image. */
+static int64_t rankable(const psal_explainer *x, const float *naive, bool *ranked) {
     int64_t n = psal_saliency_length(x->saliency);
     bool any = false;
     for (int64_t i = 0; i < n && !any; i++) any = naive[i] != 0;
-    for (int64_t i = 0; i < n; i++) x->ranked[i] = any && x->live[i];
-    if (x->options.mode == PSAL_MODE_NAIVE) psal_rankable(PSAL_MODE_NAIVE, n, naive, NULL, NULL, x->ranked);
-    *count = psal_live_count(n, x->ranked);
-    return x->ranked;
+    for (int64_t i = 0; i < n; i++) ranked[i] = any && x->live[i];
+    if (x->options.mode == PSAL_MODE_NAIVE) psal_rankable(PSAL_MODE_NAIVE, n, naive, NULL, NULL, ranked);
+    return psal_live_count(n, ranked);
 }
 
 /* Buffers of one draw of the noise. */
@@ -277,7 +276,7 @@ static psal_status map_difference(psal_explainer *x, const psal_explanation *e, 
  * entries), add its input saliency to `sum`, where there is one. */
 static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, bool forwarded, bool random, uint64_t seed,
                             float *sum, psal_error *err) {
-    int64_t n = psal_saliency_length(x->saliency), k = x->options.k, count = 0;
+    int64_t n = psal_saliency_length(x->saliency), k = x->options.k;
     double start = psal_seconds();
     int rival = psal_predicted_class(e->logits, x->session->info->num_classes, e->label); /* of the logit difference */
     psal_status status = forwarded ? psal_saliency_profile_forwarded(x->worker, e->label, rival, d->naive, err)
@@ -289,11 +288,11 @@ static psal_status run_draw(psal_explainer *x, psal_explanation *e, draw *d, boo
     float loss = status == PSAL_OK ? psal_saliency_loss(x->worker) : 0, cosine;
     if (status == PSAL_OK && difference) status = subtract(x, e, d, err);
     if (status != PSAL_OK) return status;
-    const bool *live = rankable(x, difference ? d->difference : d->naive, &count);
+    const int64_t count = rankable(x, difference ? d->difference : d->naive, x->ranked);
     if (count < k) k = count;
     if (status == PSAL_OK)
-        status = random ? psal_random_k(n, seed, live, k, d->chosen, err)
-                        : psal_top_k(n, d->standardized, live, k, d->chosen, err);
+        status = random ? psal_random_k(n, seed, x->ranked, k, d->chosen, err)
+                        : psal_top_k(n, d->standardized, x->ranked, k, d->chosen, err);
     if (status != PSAL_OK) return status;
     psal_boost(n, d->standardized, d->chosen, k, x->options.boost, d->target);
     double middle = psal_seconds();
@@ -336,10 +335,29 @@ static psal_status rank(const psal_explainer *x, psal_explanation *e, psal_error
         e->naive[i] -= e->subtracted[i];
     }
     if (status != PSAL_OK) return status;
-    const bool *live = rankable(x, e->naive, &e->rankable);
+    e->rankable = rankable(x, e->naive, x->ranked);
     e->k = x->options.k < e->rankable ? x->options.k : e->rankable;
     if (e->top_count > e->rankable) e->top_count = e->rankable;
-    return psal_top_k(n, e->standardized, live, e->top_count, e->top, err);
+    return psal_top_k(n, e->standardized, x->ranked, e->top_count, e->top, err);
+}
+
+psal_status psal_explanation_rank(const psal_explainer *x, const psal_explanation *e, int64_t k, int64_t *entries,
+                                  psal_error *err) {
+    const int64_t n = psal_saliency_length(x->saliency);
+    if (k < 0 || k > e->rankable)
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "the top %" PRId64 ": %" PRId64 " of the %" PRId64 " entries can be ranked", k, e->rankable,
+                         n);
+    if (k <= e->top_count) {
+        memcpy(entries, e->top, (size_t)k * sizeof *entries);
+        return PSAL_OK;
+    }
+    bool *ranked = malloc((size_t)n * sizeof *ranked); /* x->ranked is the explainer's, which may be at work */
+    if (!ranked) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %" PRId64 " entries", n);
+    rankable(x, e->naive, ranked);
+    psal_status status = psal_top_k(n, e->standardized, ranked, k, entries, err);
+    free(ranked);
+    return status;
 }
 
 /* How alike the maps of the top entries and of random ones are: all pixels, as they are painted but not clipped. */
@@ -373,6 +391,42 @@ static void add_noise(const psal_explainer *x, psal_random *random, const float 
     }
 }
 
+/* e->input is there: the forward pass and all that follows. */
+static psal_status explain_prepared(psal_explainer *x, psal_explanation *e, draw *d, int label, psal_error *err) {
+    const double start = psal_seconds();
+    psal_status status = psal_saliency_forward(x->worker, e->input, err);
+    if (status == PSAL_OK) status = read_prediction(x, e, label, err);
+    e->seconds_forward = psal_seconds() - start;
+
+    size_t elements = psal_session_image_size(x->session);
+    psal_random noise = {x->options.seed};
+    const bool clean_image = x->options.noise_percent == 0 && x->options.noise_sd == 0;
+    for (int i = 0; i < x->options.noise_iters && status == PSAL_OK && !e->left_out; i++) {
+        float *clean = d->image;
+        if (clean_image)
+            d->image = e->input;
+        else
+            add_noise(x, &noise, e->input, d->image);
+        status = run_draw(x, e, d, i == 0 && clean_image, false, 0, e->gradient, err);
+        if (status == PSAL_OK && x->options.compare_random)
+            status = run_draw(x, e, d, false, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
+        d->image = clean;
+        x->copies++;
+        psal_progress_add(x->progress, 1);
+        if (status == PSAL_OK && x->step && x->step(x->step_data, i + 1, x->options.noise_iters))
+            status = psal_fail(err, PSAL_ERR_CANCELLED, "interrupted after %d of %d copies", i + 1,
+                               x->options.noise_iters);
+    }
+    leave_out(e->gradient, elements, e->maps, x->options.noise_iters);
+    leave_out(&e->cosine, 1, e->maps, x->options.noise_iters);
+    if (e->random_gradient) leave_out(e->random_gradient, elements, e->random_maps, x->options.noise_iters);
+    if (!e->maps) e->cosine = NAN;
+    if (status == PSAL_OK && !e->left_out) status = rank(x, e, err);
+    e->agreement = NAN;
+    if (status == PSAL_OK && e->maps && e->random_maps) status = compare_maps(x, e, err);
+    return status;
+}
+
 psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *image, int label, psal_explanation *e,
                          psal_error *err) {
     memset(e, 0, sizeof *e);
@@ -383,34 +437,28 @@ psal_status psal_explain(psal_explainer *x, const char *path, const psal_image *
     if (status == PSAL_OK) status = draw_allocate(x, &d, err);
     if (status == PSAL_OK) status = psal_session_prepare(x->session, image, &e->pixels, e->input, err);
     e->seconds_image = psal_seconds() - start;
-    start = psal_seconds();
-    if (status == PSAL_OK) status = psal_saliency_forward(x->worker, e->input, err);
-    if (status == PSAL_OK) status = read_prediction(x, e, label, err);
-    e->seconds_forward = psal_seconds() - start;
+    if (status == PSAL_OK) status = explain_prepared(x, e, &d, label, err);
+    draw_free(&d);
+    return status;
+}
 
-    size_t elements = psal_session_image_size(x->session);
-    psal_random noise = {x->options.seed};
-    const bool clean_image = x->options.noise_percent == 0 && x->options.noise_sd == 0;
-    for (int i = 0; i < x->options.noise_iters && status == PSAL_OK && !e->left_out; i++) {
-        float *clean = d.image;
-        if (clean_image)
-            d.image = e->input;
-        else
-            add_noise(x, &noise, e->input, d.image);
-        status = run_draw(x, e, &d, i == 0 && clean_image, false, 0, e->gradient, err);
-        if (status == PSAL_OK && x->options.compare_random)
-            status = run_draw(x, e, &d, false, true, x->options.seed + (uint64_t)i, e->random_gradient, err);
-        d.image = clean;
-        x->copies++;
-        psal_progress_add(x->progress, 1);
-    }
-    leave_out(e->gradient, elements, e->maps, x->options.noise_iters);
-    leave_out(&e->cosine, 1, e->maps, x->options.noise_iters);
-    if (e->random_gradient) leave_out(e->random_gradient, elements, e->random_maps, x->options.noise_iters);
-    if (!e->maps) e->cosine = NAN;
-    if (status == PSAL_OK && !e->left_out) status = rank(x, e, err);
-    e->agreement = NAN;
-    if (status == PSAL_OK && e->maps && e->random_maps) status = compare_maps(x, e, err);
+psal_status psal_explain_input(psal_explainer *x, const char *path, const float *input, int label, psal_explanation *e,
+                               psal_error *err) {
+    memset(e, 0, sizeof *e);
+    e->path = path;
+    draw d = {0};
+    const size_t size = psal_session_image_size(x->session);
+    for (size_t i = 0; i < size; i++)
+        if (!isfinite(input[i]))
+            return psal_fail(err, PSAL_ERR_NUMERIC, "%s: number %zu of the network's input is %g", path, i,
+                             (double)input[i]);
+    psal_status status = allocate(x, e, err);
+    if (status == PSAL_OK) status = draw_allocate(x, &d, err);
+    if (status == PSAL_OK) memcpy(e->input, input, size * sizeof *input);
+    if (status == PSAL_OK)
+        status = psal_preprocess_undo(&x->session->preprocess, input, x->session->height, x->session->width, &e->pixels,
+                                      err);
+    if (status == PSAL_OK) status = explain_prepared(x, e, &d, label, err);
     draw_free(&d);
     return status;
 }

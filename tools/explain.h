@@ -31,6 +31,13 @@ typedef struct psal_explain_options {
     const char *look_data; /* the data set in which crops are looked for, as the user called it; NULL: in none */
 } psal_explain_options;
 
+/* What a command line of psal_run_program says; `stands_in` and `against`, which need the class names, are the
+ * caller's (PSAL_CLASS_PREDICTED and PSAL_CLASS_NONE until then). */
+psal_status psal_explain_options_read(const psal_options *command_line, psal_explain_options *options, psal_error *err);
+/* The class that option `option` means by `text`: number, name, WordNet id; "predicted", "second": PSAL_CLASS_... */
+psal_status psal_explain_class(const psal_session *session, const char *option, const char *text, int *class,
+                               psal_error *err);
+
 /* The network made ready: one graph, plan and worker for all samples. */
 typedef struct psal_explainer {
     const psal_session *session;
@@ -45,6 +52,9 @@ typedef struct psal_explainer {
     char *record, line[512];      /* as text, and the part of it that pictures say */
     psal_progress *progress;      /* the caller's, moved by each noisy copy, */
     int64_t copies;               /* of which so many were made so far */
+    /* Called after each copy of one image, `done` of `total`; anything but 0 ends the explanation. NULL: not called. */
+    int (*step)(void *data, int64_t done, int64_t total);
+    void *step_data;
 } psal_explainer;
 
 /* What is known of one sample after psal_explain; sizes: length = psal_saliency_length, image = channels x height x
@@ -85,7 +95,15 @@ void psal_explainer_close(psal_explainer *explainer); /* zeroed is fine */
  * with psal_explanation_free, also after an error. */
 psal_status psal_explain(psal_explainer *explainer, const char *path, const psal_image *image, int label,
                          psal_explanation *out, psal_error *err);
+/* The same for an image as the network gets it: input[channels, height, width], copied. Pictures show it as far as it
+ * can be shown: the preprocessing undone. Refused when a number is not finite. */
+psal_status psal_explain_input(psal_explainer *explainer, const char *path, const float *input, int label,
+                               psal_explanation *out, psal_error *err);
 void psal_explanation_free(psal_explanation *explanation);
+
+/* The numbers of the k entries that rank highest, best first: entries[k]. Fails when fewer can be ranked. */
+psal_status psal_explanation_rank(const psal_explainer *explainer, const psal_explanation *explanation, int64_t k,
+                                  int64_t *entries, psal_error *err);
 
 /* Name of the parameter and the number within it of profile entry `entry`: "layer4.1.conv3.weight", 527. */
 const char *psal_explain_entry(const psal_explainer *explainer, int64_t entry, int64_t *within);

@@ -1,21 +1,16 @@
 #include "tools/memory.h"
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What OpenBLAS maps for each thread that it has, when it is loaded, and for each that calls it (its BUFFER_SIZE, on
- * x86-64; less elsewhere). */
-static const size_t BLAS_BUFFER = (size_t)128 << 20;
 /* A stack, and a corner for everything else that a thread does. */
 static const size_t THREAD_ROOM = (size_t)16 << 20, PROGRAM_ROOM = (size_t)32 << 20;
 
-static const char *whose; /* of what the limit is a share; NULL: it was given */
+static _Thread_local const char *whose; /* of what the limit is a share; NULL: it was given */
 
 void psal_memory_explain(psal_error *err) {
     if (!strstr(err->message, "more than the limit of ")) return;
@@ -78,7 +73,7 @@ psal_status psal_memory_limit(int threads, size_t given, size_t *limit, psal_err
     }
     struct rlimit space;
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) {
-        const uint64_t taken = mapped() + PROGRAM_ROOM + (uint64_t)threads * (BLAS_BUFFER + THREAD_ROOM);
+        const uint64_t taken = mapped() + PROGRAM_ROOM + (uint64_t)threads * (PSAL_BLAS_BUFFER + THREAD_ROOM);
         if (space.rlim_cur <= taken)
             return psal_fail(err, PSAL_ERR_MEMORY,
                              "an address space of %llu MiB (ulimit -v) is too small for %d thread%s, which with the "
@@ -94,48 +89,3 @@ psal_status psal_memory_limit(int threads, size_t given, size_t *limit, psal_err
     if (given) whose = NULL;
     return PSAL_OK;
 }
-
-/* ---- before the libraries start ---- */
-
-/* While it is loaded, OpenBLAS maps a buffer for each processor, and when it gets none it tries for ever. What stands
- * in .preinit_array runs before that: it maps as many as will be needed, one for each processor then and one for each
- * thread later, and gives them back. When there is no room for all, the process is kept to as many processors as there
- * is room for, and ends when there is none. Not under sanitizers, which are not ready yet. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#if defined(__linux__) && !defined(SANITIZED)
-enum { MOST_BUFFERS = 2048 };
-
-static void make_room(void) {
-    static void *buffers[MOST_BUFFERS];
-    cpu_set_t processors;
-    if (sched_getaffinity(0, sizeof processors, &processors) != 0) return;
-    const int count = CPU_COUNT(&processors), wanted = 2 * count + 1; /* and something for the program itself */
-    int got = 0;
-    while (got < wanted && got < MOST_BUFFERS) {
-        buffers[got] = mmap(NULL, BLAS_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (buffers[got] == MAP_FAILED) break;
-        got++;
-    }
-    for (int i = 0; i < got; i++) munmap(buffers[i], BLAS_BUFFER);
-    if (got >= wanted || got == MOST_BUFFERS) return;
-    int fit = got > 3 ? (got - 1) / 2 : got / 2;
-    if (fit < 1) {
-        static const char line[] = "psal: the address space (ulimit -v) or the memory that may be reserved is too "
-                                   "small to start: allow 512 MiB at least\n";
-        (void)!write(STDERR_FILENO, line, sizeof line - 1);
-        _exit(1);
-    }
-    for (int i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &processors) && fit-- <= 0) CPU_CLR(i, &processors);
-    sched_setaffinity(0, sizeof processors, &processors);
-}
-
-__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = make_room;
-#endif

@@ -6,6 +6,10 @@
 
 #include "engine/error.h"
 
+/* What OpenBLAS maps for each thread that it has, when it is loaded, and for each that calls it (its BUFFER_SIZE, on
+ * x86-64; less elsewhere). */
+#define PSAL_BLAS_BUFFER ((size_t)128 << 20)
+
 /* A checkpoint names the size of its images, and with that the memory of a run: 16384 pixels are 60 GiB. *limit gets
  * the bytes that the plans of all threads may take together: `given` (--memory-limit), or, when that is 0, three
  * quarters of what this process may have at all, which is the least of the machine's memory, its control group's limit,

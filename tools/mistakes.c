@@ -99,12 +99,8 @@ int psal_mistakes_label(const psal_mistakes *mistakes, size_t index) {
 }
 
 psal_status psal_mistakes_image(const psal_mistakes *mistakes, size_t index, float *image, psal_error *err) {
-    psal_image photo = PSAL_IMAGE_INIT;
     const psal_dataset *dataset = whose(mistakes, &index);
-    psal_status status = psal_dataset_load(dataset, index, &photo, err);
-    if (status == PSAL_OK) status = psal_session_prepare(mistakes->session, &photo, NULL, image, err);
-    psal_image_free(&photo);
-    return status;
+    return psal_session_load(mistakes->session, dataset, index, image, err);
 }
 
 /* ---- one thread's things ---- */

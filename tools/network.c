@@ -219,17 +219,23 @@ static psal_status check_behind(psal_checkpoint *checkpoint, const trial *chosen
 
 /* ---- opening ---- */
 
+/* What --ignore-extra says; *count is set. The caller frees. NULL when out of memory. */
+static const char **ignored_names(const psal_options *options, size_t *count, psal_error *err) {
+    *count = psal_options_count(options, "ignore-extra");
+    const char **names = malloc((*count + 1) * sizeof *names);
+    if (!names) psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < *count && names; i++) names[i] = psal_options_string_at(options, "ignore-extra", i);
+    return names;
+}
+
 static psal_status try_all(psal_checkpoint *checkpoint, const psal_options *options, const psal_model_options *wanted,
                            trials *all, psal_error *err) {
     const char *key = psal_options_string(options, "weights-key");
     char there[600] = "";
     size_t used = 0;
     all->at = calloc(psal_checkpoint_part_count(checkpoint) + 1, sizeof *all->at);
-    all->ignored_count = psal_options_count(options, "ignore-extra");
-    all->ignored = malloc((all->ignored_count + 1) * sizeof *all->ignored);
+    all->ignored = ignored_names(options, &all->ignored_count, err);
     if (!all->at || !all->ignored) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < all->ignored_count; i++)
-        all->ignored[i] = psal_options_string_at(options, "ignore-extra", i);
     const size_t count = choose_parts(checkpoint, key, all->at);
     for (size_t i = 0; i < count; i++) {
         trial *t = &all->at[all->count];
@@ -288,6 +294,28 @@ psal_model *psal_open_network(const char *path, const psal_options *options, con
     }
     clear_all(&all);
     psal_checkpoint_close(checkpoint);
+    return model;
+}
+
+psal_model *psal_given_network(const psal_tensor_map *tensors, const char *name, const psal_options *options,
+                               const psal_model_options *wanted, psal_notes *notes, psal_error *err) {
+    psal_model_options with = *wanted;
+    char remarks[1024];
+    size_t count;
+    const char **ignored = ignored_names(options, &count, err);
+    if (!ignored) return NULL;
+    with.prefix = psal_options_string(options, "weights-key");
+    with.ignore_extra = ignored;
+    with.ignore_extra_count = (int)count;
+    psal_model *model = psal_model_load(tensors, &with, remarks, err);
+    free(ignored);
+    if (!model) {
+        psal_fail_prefix(err, "%s", name);
+        return NULL;
+    }
+    const psal_model_info *info = psal_model_get_info(model);
+    const bool certain = !info->one_of_several && !info->arch_assumed && !info->doubtful;
+    if (*remarks) (certain ? psal_note : psal_note_warning)(notes, "%s: %s", name, remarks);
     return model;
 }
 

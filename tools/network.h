@@ -21,6 +21,11 @@
 psal_model *psal_open_network(const char *path, const psal_options *options, const psal_model_options *wanted,
                               psal_tensor_map **checkpoint, psal_notes *notes, psal_error *err);
 
+/* The same of tensors in memory, one network, called `name` in notes and errors; the options' --weights-key is a prefix
+ * of names. The tensors outlive the model. */
+psal_model *psal_given_network(const psal_tensor_map *tensors, const char *name, const psal_options *options,
+                               const psal_model_options *wanted, psal_notes *notes, psal_error *err);
+
 /* Whether images prepared so have the network's channels. `said` is NULL when neither the user nor the file `path` says
  * how: of colour images that is assumed, of grey ones there is no usual way. */
 psal_status psal_check_channels(const psal_model_info *info, const char *path, const psal_preprocess *said,

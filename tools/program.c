@@ -1,7 +1,6 @@
 #include "tools/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <omp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,17 +20,7 @@
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/project.h"
-
-/* The first file that a program opens would take the place of a closed stream, and get what is meant for it. What is
- * opened here instead cannot be used in the stream's direction: that fails with EBADF, as if it were closed still. */
-static void open_standard_streams(void) {
-    for (int stream = 0; stream <= 2; stream++) {
-        if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
-        int fd = open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY);
-        if (fd < 0) fd = open("/", O_RDONLY | O_DIRECTORY);
-        if (fd >= 0 && fd != stream) close(fd); /* it took a lower number: there was none free at `stream` */
-    }
-}
+#include "tools/start.h"
 
 /* ---- signals ---- */
 
@@ -166,7 +155,7 @@ static int answer(const psal_program *program, psal_options *options, psal_proje
 
 int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work) {
     program_name = program->name;
-    open_standard_streams();
+    psal_open_standard_streams();
     catch_signals();
     psal_error err = PSAL_ERROR_INIT;
     const bool describes = argc == 2 && strcmp(argv[1], PSAL_DESCRIBE) == 0;

@@ -79,4 +79,7 @@
 #include "io/progress.h"
 #include "io/safetensors.h"
 
+/* All of it at once: an image explained in one call. */
+#include "tools/net.h"
+
 #endif

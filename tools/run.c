@@ -340,30 +340,9 @@ static psal_status run_program(psal_run *r, psal_error *err) {
     r->json = psal_options_flag(o, "json");
     r->quiet = psal_options_flag(o, "quiet");
     r->skip_bad = psal_options_flag(o, "skip-bad");
-    bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
-    if (logit && difference)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --logit and --logit-difference");
-    psal_explain_options options = {.saliency = {.loss = logit        ? PSAL_LOSS_LOGIT
-                                                         : difference ? PSAL_LOSS_LOGIT_DIFFERENCE
-                                                                      : PSAL_LOSS_CROSS_ENTROPY,
-                                                 .aggregation = (psal_aggregation)psal_options_choice(o, "aggregation"),
-                                                 .is_signed = psal_options_flag(o, "signed"),
-                                                 .gradient_weight = psal_options_flag(o, "gradient-weight")},
-                                    .mode = (psal_mode)psal_options_choice(o, "mode"),
-                                    .k = psal_options_int(o, "k-salient"),
-                                    .boost = psal_options_double(o, "boost-factor"),
-                                    .noise_iters = (int)psal_options_int(o, "noise-iters"),
-                                    .noise_percent = psal_options_double(o, "noise-percent"),
-                                    .noise_sd = psal_options_double(o, "noise-sd"),
-                                    .seed = (uint64_t)psal_options_int(o, "seed"),
-                                    .compare_random = psal_options_flag(o, "compare-random"),
-                                    .top = (int)psal_options_int(o, "top"),
-                                    .figures = psal_options_choice(o, "figures") == 0,
-                                    .mistakes = psal_options_flag(o, "mistakes"),
-                                    .look_data = psal_options_string(o, "data")};
-    if (options.noise_percent > 0 && options.noise_sd > 0)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --noise-percent and --noise-sd");
-    psal_status status = psal_run_check_samples(r, err);
+    psal_explain_options options;
+    psal_status status = psal_explain_options_read(o, &options, err);
+    if (status == PSAL_OK) status = psal_run_check_samples(r, err);
     if (status == PSAL_OK) status = psal_run_look_check(o, &options, err);
     if (status == PSAL_OK) status = psal_photo_check(o, &options, err);
     if (status == PSAL_OK) status = psal_session_open(&r->session, o, err);

@@ -7,21 +7,10 @@
 #include "tools/run.h"
 #include "tools/sampling.h"
 
-/* A class, or a word for one that each image has its own of. */
-static psal_status parse_class(const psal_run *r, const char *option, const char *text, int *class, psal_error *err) {
-    if (strcmp(text, "predicted") == 0 || strcmp(text, "second") == 0) {
-        *class = *text == 'p' ? PSAL_CLASS_PREDICTED : PSAL_CLASS_SECOND;
-        if (*class == PSAL_CLASS_PREDICTED || r->session.info->num_classes > 1) return PSAL_OK;
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s second: the network has one class", option);
-    }
-    if (psal_labels_parse(r->session.labels, text, class, err) == PSAL_OK) return PSAL_OK;
-    return psal_fail_prefix(err, "--%s", option);
-}
-
 static psal_status parse_against(psal_run *r, psal_error *err) {
     const char *text = psal_options_string(r->options, "against");
     r->against = PSAL_CLASS_NONE;
-    return text ? parse_class(r, "against", text, &r->against, err) : PSAL_OK;
+    return text ? psal_explain_class(&r->session, "against", text, &r->against, err) : PSAL_OK;
 }
 
 static psal_status parse_labels(psal_run *r, size_t images, int *labels, psal_error *err) {
@@ -33,7 +22,7 @@ static psal_status parse_labels(psal_run *r, size_t images, int *labels, psal_er
         labels[i] = PSAL_NO_LABEL;
         if (given == 0) continue;
         const char *text = psal_options_string_at(r->options, OPTION, given == 1 ? 0 : i);
-        psal_status status = parse_class(r, OPTION, text, &labels[i], err);
+        psal_status status = psal_explain_class(&r->session, OPTION, text, &labels[i], err);
         if (status != PSAL_OK) return status;
         if (labels[i] >= 0) continue;
         words += labels[i] == PSAL_CLASS_SECOND;

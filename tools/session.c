@@ -129,6 +129,19 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
         model, *relative ? ", but this one has: --model " : "", relative, model);
 }
 
+/* Tensors in memory have no file; statistics for them are looked for in the working folder. */
+static psal_status name_given(psal_session *s, const psal_options *options, psal_error *err) {
+    if (psal_options_has(options, "weights"))
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of tensors and --weights");
+    snprintf(s->weights, sizeof s->weights, "tensors in memory");
+    return PSAL_OK;
+}
+
+/* What the network was made of. */
+static const psal_tensor_map *tensors_of(const psal_session *s) {
+    return s->given ? s->given : s->checkpoint;
+}
+
 /* ---- opening ---- */
 
 /* What is known about a file from the cache by its name alone. Some names there are no architectures (resnet50-keras),
@@ -161,7 +174,7 @@ psal_status psal_session_set_preprocess(psal_session *s, const char *text, psal_
                          "torchvision's networks, \"torchvision;crop=%d\" for other sizes)",
                          s->weights, s->info->native_size);
     s->preprocess_assumed = !given && !s->fetched &&
-                            (!*text || psal_was_assumed(s->checkpoint, PSAL_FIELD_PREPROCESS_ASSUMED));
+                            (!*text || psal_was_assumed(tensors_of(s), PSAL_FIELD_PREPROCESS_ASSUMED));
     if (!*text) text = "torchvision"; /* 224 x 224 for every network, as the published statistics used it */
     psal_status status = psal_preprocess_parse(text, &s->preprocess, err);
     if (status != PSAL_OK) return psal_fail_prefix(err, given ? "--preprocess" : "the checkpoint's preprocessing");
@@ -206,7 +219,7 @@ static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, co
 
 /* Which weights an edited checkpoint was made of. */
 static void read_base(psal_session *s) {
-    const char *base = psal_tensor_map_meta(s->checkpoint, psal_field_describe(PSAL_FIELD_BASE)->key);
+    const char *base = psal_tensor_map_meta(tensors_of(s), psal_field_describe(PSAL_FIELD_BASE)->key);
     if (base && strlen(base) == 16 && strspn(base, "0123456789abcdef") == 16)
         psal_computation_set(&s->computation, PSAL_FIELD_BASE, "%s", base);
 }
@@ -239,7 +252,7 @@ static psal_status describe_network(psal_session *s, const psal_options *options
 }
 
 psal_status psal_session_open_network(psal_session *s, const psal_options *options, psal_error *err) {
-    *s = (psal_session){.kept = s->kept, .program = psal_options_program(options)->name};
+    *s = (psal_session){.kept = s->kept, .given = s->given, .program = psal_options_program(options)->name};
     s->quiet = psal_options_flag(options, "quiet");
     s->threads = psal_options_has(options, "threads") ? (int)psal_options_int(options, "threads") : omp_get_num_procs();
     s->memory_limit = (size_t)psal_options_int(options, "memory-limit") << 20;
@@ -251,19 +264,20 @@ psal_status psal_session_open_network(psal_session *s, const psal_options *optio
                          "--processor %s: this machine does not have it; the best that it has is %s",
                          psal_processor_name(processor), psal_processor_name(psal_processor_best()));
     s->conv = (psal_conv2d_settings){methods[psal_options_choice(options, "conv")], processor};
-    psal_status status = find_weights(s, options, err);
+    psal_status status = s->given ? name_given(s, options, err) : find_weights(s, options, err);
     if (status != PSAL_OK) return status;
     psal_model_options model = {.arch = psal_options_string(options, "model"),
                                 .variant = psal_options_string(options, "variant"),
                                 .bn_epsilon = psal_options_double(options, "bn-epsilon"),
                                 .transform_input = psal_options_flag(options, "transform-input") ? 1 : 0};
-    if (model.arch && !psal_options_has(options, "weights")) describe_fetched(s, &model);
-    s->model = psal_open_network(s->weights, options, &model, &s->checkpoint, &s->notes, err);
+    if (model.arch && !psal_options_has(options, "weights") && !s->given) describe_fetched(s, &model);
+    s->model = s->given ? psal_given_network(s->given, s->weights, options, &model, &s->notes, err)
+                        : psal_open_network(s->weights, options, &model, &s->checkpoint, &s->notes, err);
     if (!s->model) return psal_error_status(err);
     s->info = psal_model_get_info(s->model);
     s->transform_assumed = model.transform_input == 0 &&
                            (s->info->transform_input_assumed ||
-                            psal_was_assumed(s->checkpoint, PSAL_FIELD_TRANSFORM_ASSUMED));
+                            psal_was_assumed(tensors_of(s), PSAL_FIELD_TRANSFORM_ASSUMED));
     return PSAL_OK;
 }
 
@@ -272,9 +286,9 @@ static psal_status open_labels(psal_session *s, const psal_options *options, psa
     const char *set = psal_options_string(options, "labels");
     s->labels_given = set != NULL;
     s->labels = set ? psal_labels_open(set, s->info->num_classes, err)
-                    : psal_labels_recorded(psal_tensor_map_meta(s->checkpoint, "psal.labels"), s->info->num_classes,
+                    : psal_labels_recorded(psal_tensor_map_meta(tensors_of(s), "psal.labels"), s->info->num_classes,
                                            err);
-    if (s->labels && !set && !s->fetched && !psal_tensor_map_meta(s->checkpoint, "psal.labels") &&
+    if (s->labels && !set && !s->fetched && !psal_tensor_map_meta(tensors_of(s), "psal.labels") &&
         psal_labels_have_names(s->labels))
         psal_note(&s->notes,
                   "%s records no class names: with its %d classes, ImageNet's are taken; --labels SET says others",
@@ -357,5 +371,14 @@ psal_status psal_session_prepare(const psal_session *s, const psal_image *image,
         *pixels = own;
     else
         psal_image_free(&own);
+    return status;
+}
+
+psal_status psal_session_load(const psal_session *s, const psal_dataset *samples, size_t index, float *input,
+                              psal_error *err) {
+    psal_image image = PSAL_IMAGE_INIT;
+    psal_status status = psal_dataset_load(samples, index, &image, err);
+    if (status == PSAL_OK) status = psal_session_prepare(s, &image, NULL, input, err);
+    psal_image_free(&image);
     return status;
 }

@@ -173,6 +173,8 @@ typedef struct psal_session {
     bool preprocess_assumed, transform_assumed; /* neither the user nor the file says it; there is a note then */
     psal_computation computation; /* of the network with its deltas, its preprocessing, --conv and --processor */
     psal_notes notes;             /* for the user, on standard error: psal_session_print_notes */
+    const psal_tensor_map *given; /* set before the session is opened: the network is these tensors, no file; they
+                                     outlive it. NULL: what the options say */
     psal_notes *kept; /* set before the session is opened: the notes go there instead, each once; NULL: printed */
 } psal_session;
 
@@ -243,6 +245,10 @@ psal_status psal_cache_file(const char *name, char path[4096], psal_error *err);
  * input [channels, height, width]. Fails when the result is not the session's size. */
 psal_status psal_session_prepare(const psal_session *session, const psal_image *image, psal_image *pixels, float *input,
                                  psal_error *err);
+
+/* The network's input [channels, height, width] of sample `index`. */
+psal_status psal_session_load(const psal_session *session, const psal_dataset *samples, size_t index, float *input,
+                              psal_error *err);
 
 size_t psal_session_image_size(const psal_session *session); /* channels x height x width */
 

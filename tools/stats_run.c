@@ -18,6 +18,7 @@
 #include "tools/skipped.h"
 #include "tools/stats_figures.h"
 #include "tools/stats_report.h"
+#include "tools/stats_samples.h"
 #include "tools/stats_state.h"
 #include "tools/store_source.h"
 
@@ -75,24 +76,6 @@ static psal_status check_writable(const run *r, psal_error *err) {
     return status;
 }
 
-static psal_status check_labels(const run *r, int64_t count, psal_error *err) {
-    for (int64_t i = 0; i < count; i++) {
-        int label = psal_dataset_label(r->dataset, (size_t)i);
-        if (psal_dataset_problem(r->dataset, (size_t)i)) continue; /* it will be skipped */
-        if (label == PSAL_NO_LABEL)
-            return psal_fail(
-                err, PSAL_ERR_ARGUMENT, "%s has no label: statistics need the label of every sample%s",
-                psal_dataset_name(r->dataset, (size_t)i),
-                psal_dataset_count(r->dataset) > 1
-                    ? ""
-                    : " (it was taken for an image: a table ends in .csv or .tsv, a list in .txt or .lst)");
-        if (label < 0 || label >= r->session->info->num_classes)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s has label %d: the network has classes 0 to %d",
-                             psal_dataset_name(r->dataset, (size_t)i), label, r->session->info->num_classes - 1);
-    }
-    return PSAL_OK;
-}
-
 /* Statistics of one class are no measure for images of others. */
 static void note_one_class(run *r, int64_t count) {
     const int class = psal_dataset_label(r->dataset, 0);
@@ -113,7 +96,7 @@ static psal_status open_data(run *r, psal_error *err) {
     psal_sampling_record(&r->request->sampling, psal_dataset_count(r->dataset), &r->computation);
     status = psal_sampling_keep(&r->request->sampling, r->dataset, err);
     const int64_t count = (int64_t)psal_dataset_count(r->dataset);
-    if (status == PSAL_OK) status = check_labels(r, count, err);
+    if (status == PSAL_OK) status = psal_stats_check_labels(r->session, r->dataset, err);
     if (status != PSAL_OK) return status;
     note_one_class(r, count);
     r->first = r->request->shard.index * count / r->request->shard.count;
@@ -136,14 +119,10 @@ static psal_status choose_reference(run *r, psal_error *err) {
 /* Everything that the numbers depend on. */
 static void describe(run *r) {
     psal_computation *c = &r->computation;
-    char only[PSAL_REFERENCE_SIZE], sampling[PSAL_FIELD_SIZE];
-    memcpy(sampling, c->value[PSAL_FIELD_SAMPLING], sizeof sampling);
-    psal_session_computation(r->session, &r->saliency_options, r->request->normalized, c);
-    psal_computation_set(c, PSAL_FIELD_SAMPLING, "%s", sampling);
+    psal_stats_describe(r->session, &r->saliency_options, r->request->normalized, r->only, c);
     psal_computation_set(c, PSAL_FIELD_DATASET, "%016" PRIx64, r->data_fingerprint);
     psal_computation_set(c, PSAL_FIELD_DATASET_NAME, "%s", r->request->data);
     psal_computation_set(c, PSAL_FIELD_SAMPLES, "%" PRId64, r->samples);
-    psal_computation_set(c, PSAL_FIELD_ONLY, "%s", psal_reference_format(r->only, only));
     psal_computation_set(c, PSAL_FIELD_PREDICTED, "%d", r->request->predicted);
     psal_computation_set(c, PSAL_FIELD_SHARD, "%" PRId64, r->request->shard.index + 1);
     psal_computation_set(c, PSAL_FIELD_SHARDS, "%" PRId64, r->request->shard.count);
@@ -180,18 +159,11 @@ static psal_status prepare(run *r, psal_error *err) {
     if (status == PSAL_OK) status = open_data(r, err);
     psal_session_print_notes(session, request->program);
     if (status != PSAL_OK) return status;
-    r->saliency_options = (psal_saliency_options){.height = session->height,
-                                                  .width = session->width,
-                                                  .loss = request->loss,
+    r->saliency_options = (psal_saliency_options){.loss = request->loss,
                                                   .aggregation = request->aggregation,
                                                   .is_signed = request->is_signed,
-                                                  .gradient_weight = request->gradient_weight,
-                                                  .threads = 1,
-                                                  .memory_limit = session->memory_limit / (size_t)session->threads,
-                                                  .conv = session->conv,
-                                                  .few_runs = (r->end - r->first) / session->threads <
-                                                              PSAL_MANY_SAMPLES,
-                                                  .lean = true};
+                                                  .gradient_weight = request->gradient_weight};
+    psal_stats_worker_options(session, r->end - r->first, &r->saliency_options);
     r->saliency = psal_saliency_new(session->model, &r->saliency_options, err);
     if (!r->saliency) return psal_error_status(err);
     r->profile_type = *r->profile_path ? request->profile_type : PSAL_F32;
@@ -265,13 +237,9 @@ static psal_status begin(run *r, bool *finished, psal_error *err) {
 
 static psal_status load_sample(void *data, int64_t index, float *image, int *label, psal_error *err) {
     const run *r = data;
-    psal_image pixels = PSAL_IMAGE_INIT;
-    psal_status status = psal_dataset_image_fingerprint(r->dataset, (size_t)index, &r->images[index - r->first], err);
-    if (status == PSAL_OK) status = psal_dataset_load(r->dataset, (size_t)index, &pixels, err);
-    if (status == PSAL_OK) status = psal_session_prepare(r->session, &pixels, NULL, image, err);
-    psal_image_free(&pixels);
     *label = psal_dataset_label(r->dataset, (size_t)index);
-    return status;
+    psal_status status = psal_dataset_image_fingerprint(r->dataset, (size_t)index, &r->images[index - r->first], err);
+    return status == PSAL_OK ? psal_session_load(r->session, r->dataset, (size_t)index, image, err) : status;
 }
 
 /* A disk that is not in memory yet should not make the processors wait. */

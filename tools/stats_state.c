@@ -67,16 +67,29 @@ static psal_computation of_result(const psal_computation *computation) {
     return result;
 }
 
-psal_status psal_state_write_statistics(const char *path, const psal_computation *computation,
-                                        const psal_summary *summary, psal_error *err) {
+psal_statistics *psal_state_statistics(const psal_computation *computation, const psal_summary *summary,
+                                       psal_tensor_map **map, psal_error *err) {
     psal_statistics *s = psal_statistics_new(summary->length, err);
-    if (!s) return psal_error_status(err);
+    *map = NULL;
+    if (!s) return NULL;
     s->computation = of_result(computation);
     psal_status status = psal_summary_finish(summary, s, NULL, err);
-    psal_tensor_map *map = status == PSAL_OK ? psal_statistics_to_tensors(s, err) : NULL;
-    if (!map) status = psal_error_status(err);
-    if (status == PSAL_OK) status = psal_summary_finish(summary, NULL, map, err);
-    if (status == PSAL_OK) status = psal_safetensors_write(path, map, err);
+    *map = status == PSAL_OK ? psal_statistics_to_tensors(s, err) : NULL;
+    if (!*map) status = psal_error_status(err);
+    if (status == PSAL_OK) status = psal_summary_finish(summary, NULL, *map, err);
+    if (status == PSAL_OK) return s;
+    psal_tensor_map_free(*map);
+    psal_statistics_free(s);
+    *map = NULL;
+    return NULL;
+}
+
+psal_status psal_state_write_statistics(const char *path, const psal_computation *computation,
+                                        const psal_summary *summary, psal_error *err) {
+    psal_tensor_map *map;
+    psal_statistics *s = psal_state_statistics(computation, summary, &map, err);
+    if (!s) return psal_error_status(err);
+    psal_status status = psal_safetensors_write(path, map, err);
     psal_tensor_map_free(map);
     psal_statistics_free(s);
     return status;

@@ -15,6 +15,9 @@ psal_status psal_state_write(const char *path, const psal_computation *computati
 /* The summary in the file, and what it belongs to. *source (may be NULL), which the caller frees, is NULL where it does
  * not say. */
 psal_summary *psal_state_read(const char *path, psal_computation *computation, char **source, psal_error *err);
+/* The statistics, and as the tensors of their file, with means of groups and accuracy, *map; both the caller's. */
+psal_statistics *psal_state_statistics(const psal_computation *computation, const psal_summary *summary,
+                                       psal_tensor_map **map, psal_error *err);
 /* The statistics, as all programs read them: with means of groups and accuracy. */
 psal_status psal_state_write_statistics(const char *path, const psal_computation *computation,
                                         const psal_summary *summary, psal_error *err);
