@@ -66,6 +66,18 @@ check "JSON schemas" diff -r "$here/../../tools/schema" "$prefix/share/psal/sche
 for program in "$prefix"/bin/psal-*; do
     check "$(basename "$program") --help" env -u LD_LIBRARY_PATH "$program" --help
 done
+# The Python module finds the library that was installed with it.
+module=$(find "$prefix" -path "*/psal/__init__.py")
+for python in python3 /usr/bin/python3; do
+    if "$python" -c "import numpy" 2>/dev/null; then break; fi
+done
+if "$python" -c "import numpy" 2>/dev/null; then
+    check "import psal" env -u LD_LIBRARY_PATH -u PSAL_LIBRARY PYTHONPATH="$(dirname "$(dirname "$module")")" "$python" -c \
+        "import psal, sys; assert psal._library.library._name.startswith(sys.argv[1]), psal._library.library._name; print(psal.load(sys.argv[2]))" \
+        "$prefix" "$network"
+else
+    echo "SKIPPED import psal: no NumPy"
+fi
 check "psal-convert" "$prefix/bin/psal-convert" --quiet "$network" "$work/copy.safetensors"
 check "weights/fetch" "$prefix/share/psal/weights/fetch" --list
 check "psal-fetch" "$prefix/bin/psal-fetch" --list
