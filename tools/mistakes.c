@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/known_label.h"
 #include "tools/layers.h"
 #include "tools/mistakes_find.h"
 
@@ -19,7 +20,7 @@ static psal_dataset *open_list(psal_mistakes *mistakes, const char *option, cons
 }
 
 /* One image: that of the command line, or of psal's own small network. */
-static psal_dataset *open_photo(const psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
+static psal_dataset *open_photo(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
     const char *image = psal_options_string(options, "image-path");
     const char *target = psal_options_string(options, "image-target-label");
     char path[4096];
@@ -29,9 +30,12 @@ static psal_dataset *open_photo(const psal_mistakes *mistakes, const psal_option
         image = path;
         if (!target) target = PSAL_DEFAULT_LABEL;
     }
-    if (!target)
-        psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
-    else if (psal_labels_parse(mistakes->session->labels, target, &label, err) != PSAL_OK)
+    if (!target) psal_known_labels(options, mistakes->session->labels, &image, 1, &label, &mistakes->session->notes);
+    const char *data = psal_known_data(options);
+    if (!target && label == PSAL_NO_LABEL)
+        psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label%s%s%s",
+                  data ? " (" : "", data ? data : "", data ? " has no such sample, whose class could be taken)" : "");
+    else if (target && psal_labels_parse(mistakes->session->labels, target, &label, err) != PSAL_OK)
         psal_fail_prefix(err, "--image-target-label");
     else
         return psal_dataset_from_images(&image, &label, 1, false, err);
@@ -44,7 +48,7 @@ psal_status psal_mistakes_check_options(const psal_options *options, bool group,
     const bool image = psal_options_has(options, "image-path"), data = psal_options_has(options, "data"),
                label = psal_options_has(options, "image-target-label");
     if (data && !image && label) return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
-    if (image && !label)
+    if (image && !label && !psal_known_data(options))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label");
     const char *idle = data ? NULL : psal_options_given_of(options, group ? of_data : of_many, true);
     if (idle)

@@ -50,6 +50,9 @@ const char *psal_project_text(const psal_project *project, const char *name);
 /* The project that --project names, or that lies in the working folder, becomes the third source of the options, beside
  * command line and defaults. *project, which the caller frees after the options, is NULL where there is none. */
 psal_status psal_project_apply(psal_options *options, psal_project **project, psal_error *err);
+/* The project's data set, also where it stands back beside an option of the command line; NULL: it has none, or is of
+ * another network. */
+const char *psal_project_data(const psal_options *options);
 /* Say what is left aside, on standard error, but with --quiet. */
 void psal_project_note(const psal_project *project, const psal_options *options);
 /* --show-settings, on standard output. */

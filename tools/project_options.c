@@ -113,6 +113,21 @@ psal_status psal_project_apply(psal_options *options, psal_project **project, ps
     return take(options, *project, err);
 }
 
+/* Whether a value was left aside only for what stands beside it. */
+static bool stands_back(const psal_project_value *value) {
+    return strncmp(value->aside, NOT_BESIDE, sizeof NOT_BESIDE - 1) == 0;
+}
+
+const char *psal_project_data(const psal_options *options) {
+    const psal_project *project = psal_options_project(options);
+    for (size_t i = 0; project && i < project->count; i++) {
+        const psal_project_value *value = &project->values[i];
+        if (strcmp(value->name, "data") == 0 && value->count && (!*value->aside || stands_back(value)))
+            return value->texts[0];
+    }
+    return NULL;
+}
+
 /* ---- saying it ---- */
 
 /* Whether the command line says nothing in its place, and the program has such an option: somebody may miss it. */
@@ -126,8 +141,7 @@ void psal_project_note(const psal_project *project, const psal_options *options)
     const char *other = another_network(project, options);
     if (other) psal_print(stderr, "%s: note: %s is left aside: %s\n", name, project->path, other);
     for (size_t i = 0; i < project->count && !other; i++)
-        if (is_missed(&project->values[i], options) &&
-            strncmp(project->values[i].aside, NOT_BESIDE, sizeof NOT_BESIDE - 1) != 0)
+        if (is_missed(&project->values[i], options) && !stands_back(&project->values[i]))
             psal_print(stderr, "%s: note: \"%s\" of %s is left aside: %s\n", name, project->values[i].name,
                        project->path, project->values[i].aside);
 }

@@ -8,6 +8,7 @@
 #include "engine/numbers.h"
 #include "io/progress.h"
 #include "saliency/prediction.h"
+#include "tools/known_label.h"
 #include "tools/neighbors_itself.h"
 #include "tools/neighbors_kinds.h"
 #include "tools/neighbors_output.h"
@@ -106,7 +107,12 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
         int best = 0;
         for (int c = 1; c < s->info->num_classes; c++)
             if (logits[c] > logits[best]) best = c;
-        r->report.image.predicted = r->report.image.label = best;
+        const char *path = r->report.image.path;
+        int known = PSAL_NO_LABEL;
+        if (!label) psal_known_labels(r->compared.options, s->labels, &path, 1, &known, &r->compared.session.notes);
+        psal_session_print_notes(&r->compared.session, psal_neighbors_program.name);
+        r->report.image.predicted = best;
+        r->report.image.label = known == PSAL_NO_LABEL ? best : known;
         double total = 0;
         for (int c = 0; c < s->info->num_classes; c++) total += exp((double)logits[c] - logits[best]);
         r->report.image.confidence = 1 / total;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/helper_files.h"
+#include "tools/known_label.h"
 #include "tools/run.h"
 #include "tools/sampling.h"
 
@@ -13,14 +14,26 @@ static psal_status parse_against(psal_run *r, psal_error *err) {
     return text ? psal_explain_class(&r->session, "against", text, &r->against, err) : PSAL_OK;
 }
 
-static psal_status parse_labels(psal_run *r, size_t images, int *labels, psal_error *err) {
+/* What nobody says, the data set may. */
+static psal_status find_labels(psal_run *r, const char *const *paths, size_t images, int *labels, psal_error *err) {
+    psal_known_labels(r->options, r->session.labels, paths, images, labels, &r->session.notes);
+    for (size_t i = 0; i < images; i++)
+        if (labels[i] == PSAL_NO_LABEL && psal_options_given(r->options, "data") &&
+            !psal_options_has(r->options, "look"))
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "--data %s: %s is none of its samples, so that it says nothing of the image's class: give "
+                             "--image-target-label instead",
+                             psal_known_data(r->options), paths[i]);
+    return PSAL_OK;
+}
+
+static psal_status parse_labels(psal_run *r, const char *const *paths, size_t images, int *labels, psal_error *err) {
     static const char OPTION[] = "image-target-label";
     size_t given = psal_options_count(r->options, OPTION), words = 0;
     if (given > 1 && given != images)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%zu --image-target-label for %zu --image-path", given, images);
+    if (given == 0) return find_labels(r, paths, images, labels, err);
     for (size_t i = 0; i < images; i++) {
-        labels[i] = PSAL_NO_LABEL;
-        if (given == 0) continue;
         const char *text = psal_options_string_at(r->options, OPTION, given == 1 ? 0 : i);
         psal_status status = psal_explain_class(&r->session, OPTION, text, &labels[i], err);
         if (status != PSAL_OK) return status;
@@ -37,10 +50,9 @@ static psal_status open_images(psal_run *r, psal_error *err) {
     size_t count = psal_options_count(r->options, "image-path");
     const char **paths = calloc(count, sizeof *paths);
     int *labels = calloc(count, sizeof *labels);
-    psal_status status = paths && labels ? parse_labels(r, count, labels, err)
+    for (size_t i = 0; i < count && paths; i++) paths[i] = psal_options_string_at(r->options, "image-path", i);
+    psal_status status = paths && labels ? parse_labels(r, paths, count, labels, err)
                                          : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu images", count);
-    for (size_t i = 0; i < count && status == PSAL_OK; i++)
-        paths[i] = psal_options_string_at(r->options, "image-path", i);
     if (status == PSAL_OK &&
         !(r->samples = psal_dataset_from_images(paths, labels, count, r->skip_bad && count > 1, err)))
         status = psal_skipped_error(err, "", count > 1);
@@ -119,10 +131,11 @@ psal_status psal_run_check_samples(const psal_run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--mistakes needs --images");
     if (!images && psal_options_count(r->options, "image-target-label") > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label needs --image-path");
-    if (psal_options_given(r->options, "data") && !reference && !psal_options_has(r->options, "look"))
+    const bool unlabelled = images && psal_options_count(r->options, "image-target-label") == 0;
+    if (psal_options_given(r->options, "data") && !reference && !unlabelled && !psal_options_has(r->options, "look"))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "--data does nothing here: it is for --reference-id and --look; many images to explain are "
-                         "--images");
+                         "--data does nothing here: it is for --reference-id, --look, and the class of an --image-path "
+                         "that nobody says; many images to explain are --images");
     return PSAL_OK;
 }
 

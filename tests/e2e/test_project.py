@@ -190,6 +190,34 @@ def test_taken():
     check("psal-convert records names and preprocessing", converted.returncode == 0 and "is assumed" not in converted.stderr, said(converted))
 
 
+def test_class_of_a_sample():
+    """A picture of the data set brings its class along; what the command line says comes first"""
+    make_project()
+    picture, copy = "val/bag_called_sandal.png", project / "another.png"
+    shutil.copy(project / picture, copy)
+    note = f"{picture} is a sample of val/labels.csv: its class there, Bag, is taken for the true one"
+    done = in_project("psal-run", "-i", picture, "-i", copy, "--json", "--out", "classes", "--figures", "none")
+    first, second = json.loads(done.stdout or '{"images": [{}, {}]}')["images"]
+    check("psal-run", done.returncode == 0 and first.get("labelled") is True and first["target"]["name"] == "Bag" and note in done.stderr,
+          said(done))
+    check("a copy elsewhere is none", second.get("labelled") is False and second["target"]["name"] == "Sandal" and
+          done.stderr.count("is a sample") == 1, said(done))
+    done = in_project("psal-run", "-i", picture, "-l", "predicted", "--json", "--figures", "none")
+    check("unless another one is given", json.loads(done.stdout or "{}").get("labelled") is False and "is a sample" not in done.stderr, said(done))
+    for program, more in (("psal-prune", ("--k", "1")), ("psal-finetune", ("-k", "1", "-c", "salient")), ("psal-check", ("ablate", "--filters", "5"))):
+        done = in_project(program, *more, "-i", picture)
+        check(program, done.returncode == 0 and note in done.stderr, said(done))
+        done = in_project(program, *more, "-i", copy)
+        check(f"{program}: not known", done.returncode == 1 and "--image-target-label (val/labels.csv has no such sample" in done.stderr, said(done))
+    done = in_project("psal-neighbors", "-i", picture, "--top", "1", "--json")
+    check("psal-neighbors", json.loads(done.stdout or '{"queries": [{"label": {}}]}')["queries"][0]["label"].get("name") == "Bag" and
+          note in done.stderr, said(done))
+    done = in_project("psal-run", "--project", "none", "-w", network, "-i", picture, "-d", "val/labels.csv", "--json", "--figures", "none")
+    check("--data without a project", json.loads(done.stdout or "{}").get("labelled") is True, said(done))
+    done = in_project("psal-run", "-i", copy, "-d", "val/labels.csv")
+    check("--data that says nothing", done.returncode == 1 and "is none of its samples" in done.stderr, said(done))
+
+
 def settings(*arguments, cwd=project, program="psal-run"):
     done = in_project(program, *arguments, "--show-settings", cwd=cwd)
     check(f"{program} --show-settings", done.returncode == 0, said(done))
@@ -323,5 +351,5 @@ def test_hostile():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_settings, test_left_aside, test_elsewhere,
+    raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_class_of_a_sample, test_settings, test_left_aside, test_elsewhere,
                                 test_changed_weights, test_edited, test_hostile), scratch))

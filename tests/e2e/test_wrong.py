@@ -22,7 +22,7 @@ LEAST = {"psal-init": ("-d", TABLE), "psal-run": ("-i", bag), "psal-stats": ("-d
 COMBINATIONS = (
     ("psal-run", ("-i", bag, "--images", TABLE), "only one of --image-path, --images and --reference-id"),
     ("psal-run", ("-i", bag, "--mistakes"), "--mistakes needs --images"),
-    ("psal-run", ("-i", bag, "-d", TABLE), "--data does nothing here"),
+    ("psal-run", ("-i", bag, "-l", "8", "-d", TABLE), "--data does nothing here"),
     ("psal-run", ("-l", "8"), "--image-target-label needs --image-path"),
     ("psal-run", ("-i", bag, "--logit", "--logit-difference"), "--logit and --logit-difference"),
     ("psal-run", ("-i", bag, "--noise-sd", "1", "--noise-percent", "0.1"), "only one of --noise-percent and --noise-sd"),
