@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/project.h"
+
 /* VGG-11, the smallest network, has 22; smaller parts are not tried beside larger ones. */
 #define FEWEST_TENSORS 16
 #define MOST_TRIALS 32
@@ -267,6 +269,15 @@ static psal_status try_all(psal_checkpoint *checkpoint, const psal_options *opti
                      key, there);
 }
 
+/* What psal-init remarked of the weights need not be said by every program of its project, unless it makes results
+ * doubtful. */
+static void remark(psal_notes *notes, const psal_options *options, const char *path, bool doubtful, const char *text) {
+    if (doubtful)
+        psal_note_warning(notes, "%s: %s", path, text);
+    else if (!psal_project_has_note(psal_options_project(options), text))
+        psal_note(notes, "%s: %s", path, text);
+}
+
 psal_model *psal_open_network(const char *path, const psal_options *options, const psal_model_options *wanted,
                               psal_tensor_map **map, psal_notes *notes, psal_error *err) {
     psal_checkpoint *checkpoint = psal_checkpoint_open(path, err);
@@ -283,10 +294,14 @@ psal_model *psal_open_network(const char *path, const psal_options *options, con
     if (status == PSAL_OK) {
         char others[600];
         name_networks(&all, chosen, others, sizeof others);
-        for (size_t i = 0; i < chosen->notes.count; i++) psal_note(notes, "%s: %s", path, chosen->notes.lines[i]);
-        void (*note)(psal_notes *, const char *, ...) = is_certain(&all, chosen) ? psal_note : psal_note_warning;
-        if (*others) note(notes, "%s: left other networks aside, which --weights-key KEY takes: %s", path, others);
-        if (*chosen->remarks) note(notes, "%s: %s", path, chosen->remarks);
+        const bool doubtful = !is_certain(&all, chosen);
+        for (size_t i = 0; i < chosen->notes.count; i++) remark(notes, options, path, false, chosen->notes.lines[i]);
+        if (*others) {
+            char text[700];
+            snprintf(text, sizeof text, "left other networks aside, which --weights-key KEY takes: %s", others);
+            remark(notes, options, path, doubtful, text);
+        }
+        if (*chosen->remarks) remark(notes, options, path, doubtful, chosen->remarks);
         model = chosen->model;
         *map = chosen->map;
         chosen->model = NULL; /* the caller's now */

@@ -16,7 +16,8 @@ static const struct key {
     value_kind kind;
 } keys[] = {{"weights", PATH}, {"weights-key", TEXT},       {"ignore-extra", TEXTS}, {"model", TEXT},
             {"variant", TEXT}, {"bn-epsilon", NUMBER},      {"preprocess", TEXT},    {"labels", LABELS},
-            {"data", DATA},    {"transform-input", SWITCH}, {"stats", PATH},         {"store", PATH}};
+            {"data", DATA},    {"transform-input", SWITCH}, {"stats", PATH},         {"store", PATH},
+            {"notes", TEXTS}};
 enum { KEYS = sizeof keys / sizeof keys[0] };
 
 static const char *const forms[] = {[TEXT] = "a text",
@@ -194,6 +195,16 @@ void psal_project_free(psal_project *project) {
     }
     free(project->values);
     free(project);
+}
+
+bool psal_project_has_note(const psal_project *project, const char *note) {
+    for (size_t i = 0; project && i < project->count; i++) {
+        const psal_project_value *value = &project->values[i];
+        if (strcmp(value->name, "notes") != 0 || *value->aside) continue;
+        for (size_t n = 0; n < value->count; n++)
+            if (strcmp(value->texts[n], note) == 0) return true;
+    }
+    return false;
 }
 
 const char *psal_project_text(const psal_project *project, const char *name) {

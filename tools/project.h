@@ -4,8 +4,9 @@
  * It is one JSON object. "format" is 1, "fingerprint" the weights' (psal_model_fingerprint, 16 hexadecimal digits; it
  * may be missing, and is not checked then). Every other key is an option's name with that option's value: "weights",
  * "weights-key", "model", "variant", "ignore-extra" (a list), "bn-epsilon" (a number), "transform-input" (true or
- * false), "preprocess", "labels" (what --labels takes, or a list of names), "data", "stats", "store". Only "format" and
- * "weights" are needed. Relative paths start from the file's folder. Anything else is refused.
+ * false), "preprocess", "labels" (what --labels takes, or a list of names), "data", "stats", "store". "notes" is a list
+ * of what reading the weights made psal-init remark, which is not said again. Only "format" and "weights" are needed.
+ * Relative paths start from the file's folder. Anything else is refused.
  *
  * A project is of one network. Its values are left aside, with a note,
  * - all of them, where the command line names another network: --weights or --store with another file, --model alone,
@@ -42,6 +43,8 @@ typedef struct psal_project {
 /* Read `text`[size], the contents of the file `path`. NULL with one line that names it and the key. */
 psal_project *psal_project_parse(const void *text, size_t size, const char *path, psal_error *err);
 void psal_project_free(psal_project *project); /* NULL is fine */
+/* Whether that remark about the weights stands in the project, and is about the weights in use. NULL is fine. */
+bool psal_project_has_note(const psal_project *project, const char *note);
 /* The first value of an option; NULL: the project does not say it. */
 const char *psal_project_text(const psal_project *project, const char *name);
 

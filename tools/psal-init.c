@@ -62,6 +62,7 @@ typedef struct init {
     psal_preprocess_trials trials;
     const char *path, *preprocess_from, *labels_from; /* "given", "recorded", ... */
     char stats[4096], store[4096], index[4096];
+    json_t *notes; /* what reading the weights made to remark */
     char *next[3]; /* commands; NULL after the last one */
     bool json;
 } init;
@@ -256,9 +257,23 @@ static json_t *project_of(const init *r, psal_error *err) {
     if (status == PSAL_OK) status = set_data(r, object, err);
     if (status == PSAL_OK) status = set_text(object, "stats", file_name(r->stats), err); /* beside the project */
     if (status == PSAL_OK && r->request.profiles) status = set_text(object, "store", file_name(r->store), err);
+    if (json_array_size(r->notes) > 0) json_object_set(object, "notes", r->notes);
     if (status == PSAL_OK) return object;
     json_decref(object);
     return NULL;
+}
+
+/* The notes about the weights, without their path, but for those that each program has to say. */
+static json_t *remarks_of(const psal_session *session) {
+    json_t *list = json_array();
+    const size_t length = strlen(session->weights);
+    for (size_t i = 0; i < session->notes.count; i++) {
+        const char *line = session->notes.lines[i];
+        if (!session->notes.warning[i] && strncmp(line, session->weights, length) == 0 &&
+            strncmp(line + length, ": ", 2) == 0)
+            json_array_append_new(list, psal_json_string(line + length + 2));
+    }
+    return list;
 }
 
 /* ---- the results ---- */
@@ -389,6 +404,7 @@ static int work(const psal_options *options, psal_error *err) {
     psal_status status = check(&r, err);
     if (status == PSAL_OK) status = psal_session_open_network(session, options, err);
     if (status == PSAL_OK) {
+        r.notes = remarks_of(session);
         psal_session_print_notes(session, PROGRAM.name);
         session->labels = psal_init_labels(session, psal_options_string(options, "labels"), r.request.data,
                                            r.request.skip_bad, &r.labels_from, err);
@@ -411,6 +427,7 @@ static int work(const psal_options *options, psal_error *err) {
         print_end(&r);
     }
     json_decref(project);
+    json_decref(r.notes);
     psal_preprocess_trials_free(&r.trials);
     psal_stats_counts_free(&r.counts);
     for (char **command = r.next; *command; command++) free(*command);

@@ -45,7 +45,7 @@ RUNS = (
 # Where psal-doctor finds less, and more
 VARIABLES = {"psal-doctor": {"HOME": "", "XDG_CACHE_HOME": "", "OPENBLAS_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "Prescott"}}
 # This network has no use for these, and of these there is one or the other
-RARE = {"project.json": {"weights-key", "ignore-extra", "variant", "transform-input"}, "psal-doctor.json": {"libjpeg", "libjpeg-turbo"}}
+RARE = {"project.json": {"weights-key", "ignore-extra", "variant", "transform-input", "notes"}, "psal-doctor.json": {"libjpeg", "libjpeg-turbo"}}
 
 
 def prepare():

@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 
+import networks
 from checks import check, run_tests
 from programs import bag, network, root, run_text, samples, scratch, statistics
 
@@ -325,6 +326,26 @@ def test_edited():
     check("edited twice", again.returncode == 0 and done.returncode == 0 and "before they were edited" in done.stderr, said(done))
 
 
+def test_notes():
+    """What is remarked of the weights' file psal-init says, and no other program again, unless it is new"""
+    def wrapped(prefix):
+        tensors, metadata = networks.read(network)
+        return networks.write(scratch / "wrapped.safetensors", {prefix + name: tensor for name, tensor in tensors.items()}, metadata)
+    wrapped("module.")
+    done = run_text("psal-init", "-w", "wrapped.safetensors", "-d", samples / "labels.csv", "-o", "wrapped.json", cwd=scratch)
+    contents = json.loads((scratch / "wrapped.json").read_text())
+    check("psal-init says it", done.returncode == 0 and "wrapped.safetensors: took the prefix 'module.' off" in done.stderr and
+          contents["notes"] == ["took the prefix 'module.' off all names"], said(done) + str(contents))
+    ask = ("psal-run", "-i", bag, "-l", "bag", "--figures", "none")
+    done = run_text(*ask, "--project", scratch / "wrapped.json", cwd=project)
+    check("no other program", done.returncode == 0 and "prefix" not in done.stderr, said(done))
+    done = run_text(*ask, "-w", "wrapped.safetensors", cwd=scratch)
+    check("but without the project", "took the prefix" in done.stderr, said(done))
+    wrapped("net.")
+    done = run_text(*ask, "--project", "wrapped.json", cwd=scratch)
+    check("and what is new", done.returncode == 0 and "took the prefix 'net.' off" in done.stderr, said(done))
+
+
 def test_hostile():
     make_project()
     cases = (("{", "bad JSON"), ("[]", "not an object"), ('{"name": "x"}', 'has a key "format"'), ('{"format": 2}', '"format" is not 1'),
@@ -334,6 +355,7 @@ def test_hostile():
              ('{"format": 1, "weights": "a", "fingerprint": "12"}', "hexadecimal"),
              ('{"format": 1, "weights": "a", "variant": "v9"}', 'psal.json: "variant"'),
              ('{"format": 1, "weights": "a", "transform-input": 1}', "true or false"),
+             ('{"format": 1, "weights": "a", "notes": "b"}', '"notes" is not a list of texts'),
              ('{"format": 1, "weights": "a", "weights": "b"}', "duplicate"), ('{"format": 1, "weights": "' + "a" * 5000 + '"}', "weights"))
     folder = scratch / "hostile"
     folder.mkdir()
@@ -352,4 +374,4 @@ def test_hostile():
 
 if __name__ == "__main__":
     raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_class_of_a_sample, test_settings, test_left_aside, test_elsewhere,
-                                test_changed_weights, test_edited, test_hostile), scratch))
+                                test_changed_weights, test_edited, test_notes, test_hostile), scratch))
