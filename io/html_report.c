@@ -116,12 +116,13 @@ static const char page_head[] =
     "svg{display:block;max-width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}\n"
     "svg .bar{fill:var(--bar)}svg .ground{fill:var(--stripe)}svg .quiet{fill:var(--quiet)}svg .over{fill:transparent}\n"
     ".charts{columns:2 20rem;column-gap:2rem}.charts>*{break-inside:avoid;margin:0;padding:.6rem 0}\n"
-    ".photos{display:flex;flex-wrap:wrap;gap:1rem 1.5rem}.photos figure{margin:.6rem 0;flex:0 1 17rem}\n"
+    ".photos{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem 1.5rem}\n"
+    ".photos figure{margin:.6rem 0;max-width:17rem}\n"
     ".photos img{width:100%}.photos img.small{image-rendering:pixelated}\n"
     "@media (max-width:30rem){body{padding:1.2rem .8rem 3rem}nav ol{columns:1}dl{grid-template-columns:1fr}"
     "dd{margin-bottom:.4rem}.cards{grid-template-columns:repeat(auto-fill,minmax(6.2rem,1fr))}}\n"
     "@media print{body{max-width:none;padding:0;font-size:.85rem}figure,tr,li{break-inside:avoid}"
-    "h2,h3{break-after:avoid}a{color:inherit;text-decoration:none}}\n"
+    ".photos{grid-template-columns:repeat(3,1fr)}h2,h3{break-after:avoid}a{color:inherit;text-decoration:none}}\n"
     "</style>\n";
 
 psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {

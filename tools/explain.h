@@ -117,8 +117,12 @@ bool psal_explanation_is_below(const psal_explainer *explainer, const psal_expla
 bool psal_explanation_is_noise(const psal_explainer *explainer, const psal_explanation *e);
 /* What the values of the profile are: "standardized saliency". */
 const char *psal_explanation_quantity(const psal_explainer *explainer);
-/* How alike its map and that of random entries are, in words; of an explanation that has both. */
-void psal_explanation_agreement(const psal_explainer *explainer, const psal_explanation *e, char text[200]);
+/* The heat map of a gradient [channels, height, width] over the image, as in its overlay; psal_image_free. */
+psal_status psal_explanation_overlay(const psal_explainer *explainer, const psal_explanation *e, const float *gradient,
+                                     psal_image *out, psal_error *err);
+/* In words, how alike the map of top entries and that of random ones are, by the correlation of their pixels (NAN:
+ * unknown). what: "filters". */
+void psal_agreement_text(double agreement, const char *what, char text[200]);
 #define PSAL_EXPLANATION_SCHEMA "psal-run/1" /* psal_json_document */
 /* Everything about the sample as one JSON document (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);

@@ -72,15 +72,29 @@ static bool is_made(const psal_explainer *x, const psal_explanation *e, int file
 /* From which rank correlation on, in percent, the map of random entries speaks against that of the top ones. */
 enum { ALIKE_PERCENT = 30, PARTLY_ALIKE_PERCENT = 10 };
 
-void psal_explanation_agreement(const psal_explainer *x, const psal_explanation *e, char text[200]) {
+void psal_agreement_text(double agreement, const char *what, char text[200]) {
     const size_t size = 200;
-    if (isnan(e->agreement))
+    if (isnan(agreement))
         snprintf(text, size, "the maps cannot be compared: one is the same everywhere");
-    else if (e->agreement * 100 > ALIKE_PERCENT)
-        snprintf(text, size, "the maps agree by %.2f: this map says little about the top %s", e->agreement, entries(x));
+    else if (agreement * 100 > ALIKE_PERCENT)
+        snprintf(text, size, "the maps agree by %.2f: this map says little about the top %s", agreement, what);
     else
-        snprintf(text, size, "the maps agree by %.2f: this map is %sthe top %s' own", e->agreement,
-                 e->agreement * 100 > PARTLY_ALIKE_PERCENT ? "in part " : "", entries(x));
+        snprintf(text, size, "the maps agree by %.2f: this map is %sthe top %s' own", agreement,
+                 agreement * 100 > PARTLY_ALIKE_PERCENT ? "in part " : "", what);
+}
+
+psal_status psal_explanation_overlay(const psal_explainer *x, const psal_explanation *e, const float *gradient,
+                                     psal_image *out, psal_error *err) {
+    const psal_session *s = x->session;
+    const size_t pixels = (size_t)s->height * (size_t)s->width;
+    *out = (psal_image)PSAL_IMAGE_INIT;
+    float *heat = malloc(pixels * sizeof *heat);
+    psal_status status = heat ? psal_image_crop(&e->pixels, 0, 0, s->height, s->width, out, err)
+                              : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a heat map of %zu pixels", pixels);
+    if (status == PSAL_OK) status = psal_heatmap(gradient, s->info->channels, s->height, s->width, heat, err);
+    if (status == PSAL_OK) psal_heatmap_overlay(heat, out->rgb, s->height, s->width, out->rgb);
+    free(heat);
+    return status;
 }
 
 /* ---- JSON ---- */
@@ -231,7 +245,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
         psal_print(stdout, "  no heat map of random %s: %s\n", entries(x), e->no_map);
     if (e->maps && e->random_maps) {
         char text[200];
-        psal_explanation_agreement(x, e, text);
+        psal_agreement_text(e->agreement, entries(x), text);
         psal_print(stdout, "  beside %" PRId64 " random %s, %s\n", e->k, entries(x), text);
     }
 }
@@ -295,13 +309,13 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
 /* The map of the top entries, alone or beside that of random ones. */
 static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, bool compared, const char *path,
                                  psal_error *err) {
-    char title[256], name[64], random[64];
+    char title[256], agreement[200], name[64], random[64];
     snprintf(name, sizeof name, "%" PRId64 " most salient %s", e->k, entries(x));
     snprintf(random, sizeof random, "%" PRId64 " random %s", e->k, entries(x));
     snprintf(title, sizeof title, "Pixels that drive the %s", name);
     if (compared) {
-        psal_explanation_agreement(x, e, title);
-        title[0] = 'T'; /* "the maps ..." */
+        psal_agreement_text(e->agreement, entries(x), agreement);
+        snprintf(title, sizeof title, "T%s", agreement + 1); /* "the maps ..." */
     }
     psal_heatmap_figure figure = {.title = title,
                                   .compared = compared ? e->random_gradient : NULL,

@@ -7,6 +7,8 @@
 #include "engine/numbers.h"
 #include "io/thumbnail.h"
 
+enum { PHOTO = 320 }; /* longest side of a large picture */
+
 const char *psal_say(psal_page *page, const char *format, ...) {
     char text[2048];
     va_list arguments;
@@ -116,21 +118,33 @@ void psal_page_notes(psal_page *page) {
     free(lines);
 }
 
+/* Encodes `image` as it is into a card. */
+static bool encode(psal_page *page, const psal_image *image, psal_html_card *card, uint8_t **data) {
+    if (page->failure.status != PSAL_OK || psal_thumbnail_encode(image, data, &card->size, &page->failure) != PSAL_OK)
+        return false;
+    card->picture = *data;
+    card->pixelated = image->width <= PSAL_THUMBNAIL_PIXELS && image->height <= PSAL_THUMBNAIL_PIXELS;
+    return true;
+}
+
 void psal_page_card(psal_page *page, psal_image *image, int longest, const char *alt, const char *title,
                     const psal_html_piece *pieces, size_t count) {
     uint8_t *data = NULL;
-    size_t size = 0;
+    psal_html_card card = {.alt = alt, .title = title, .pieces = pieces, .count = count};
+    if (page->failure.status != PSAL_OK || psal_image_shrink(image, longest, &page->failure) != PSAL_OK) return;
+    if (encode(page, image, &card, &data)) psal_html_report_card(page->html, &card);
+    free(data);
+}
+
+void psal_page_photo(psal_page *page, const psal_image *image, const char *alt, const psal_html_piece *pieces,
+                     size_t count) {
+    psal_image own = PSAL_IMAGE_INIT;
+    uint8_t *data = NULL;
+    psal_html_card card = {.alt = alt, .pieces = pieces, .count = count};
     if (page->failure.status != PSAL_OK) return;
-    psal_status status = psal_image_shrink(image, longest, &page->failure);
-    if (status == PSAL_OK) psal_thumbnail_encode(image, &data, &size, &page->failure);
-    const psal_html_card card = {.picture = data,
-                                 .size = size,
-                                 .alt = alt,
-                                 .title = title,
-                                 .pixelated = image->width <= PSAL_THUMBNAIL_PIXELS &&
-                                              image->height <= PSAL_THUMBNAIL_PIXELS,
-                                 .pieces = pieces,
-                                 .count = count};
-    psal_html_report_card(page->html, &card);
+    psal_status status = psal_image_crop(image, 0, 0, image->height, image->width, &own, &page->failure);
+    if (status == PSAL_OK) status = psal_image_shrink(&own, PHOTO, &page->failure);
+    if (status == PSAL_OK && encode(page, &own, &card, &data)) psal_html_report_photo(page->html, &card);
+    psal_image_free(&own);
     free(data);
 }

@@ -47,5 +47,8 @@ void psal_page_settings(psal_page *page, const psal_computation *computation);
 /* A picture and some words in a grid; its longer side becomes at most `longest` pixels. */
 void psal_page_card(psal_page *page, psal_image *image, int longest, const char *alt, const char *title,
                     const psal_html_piece *pieces, size_t count);
+/* The same larger; between psal_html_report_photos_begin and _end. */
+void psal_page_photo(psal_page *page, const psal_image *image, const char *alt, const psal_html_piece *pieces,
+                     size_t count);
 
 #endif

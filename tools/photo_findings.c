@@ -85,7 +85,7 @@ static void say_map(const psal_photo *p, json_t *list) {
         return;
     }
     if (p->e->random_maps == 0) return;
-    psal_explanation_agreement(p->explainer, p->e, words);
+    psal_agreement_text(p->e->agreement, "filters", words);
     psal_snprintf(text, sizeof text, "Beside the heat map of as many random filters, %s.", words);
     add(list, text);
 }

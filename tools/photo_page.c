@@ -2,12 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/figure.h"
-#include "io/thumbnail.h"
 #include "tools/page.h"
 #include "tools/photo.h"
 
-enum { LONGEST = 320, CROP = 96, PLACES = 4 };
+enum { CROP = 96, PLACES = 4 };
 
 /* What psal-run says of it. */
 static const json_t *photo_of(const psal_page *page) {
@@ -16,51 +14,24 @@ static const json_t *photo_of(const psal_page *page) {
 
 /* ---- pictures ---- */
 
-/* A large one, of pixels height x width x 3. */
-static void write_photo(psal_page *page, const psal_photo *p, uint8_t *rgb, const char *alt, const char *caption) {
-    const psal_image *seen = &p->e->pixels;
-    psal_image image = PSAL_IMAGE_INIT;
-    uint8_t *data = NULL;
-    size_t size = 0;
-    if (page->failure.status != PSAL_OK) return;
-    const psal_image whole = {.width = seen->width, .height = seen->height, .rgb = rgb};
-    psal_status status = psal_image_crop(&whole, 0, 0, seen->height, seen->width, &image, &page->failure);
-    if (status == PSAL_OK) status = psal_image_shrink(&image, LONGEST, &page->failure);
-    if (status == PSAL_OK) psal_thumbnail_encode(&image, &data, &size, &page->failure);
+/* A large one. */
+static void write_photo(psal_page *page, const psal_image *image, const char *alt, const char *caption) {
     const psal_html_piece pieces[] = {{.text = caption}};
-    const psal_html_card card = {.picture = data,
-                                 .size = size,
-                                 .alt = alt,
-                                 .pixelated = image.width <= PSAL_THUMBNAIL_PIXELS &&
-                                              image.height <= PSAL_THUMBNAIL_PIXELS,
-                                 .pieces = pieces,
-                                 .count = 1};
-    psal_html_report_photo(page->html, &card);
-    psal_image_free(&image);
-    free(data);
+    psal_page_photo(page, image, alt, pieces, 1);
 }
 
 static void write_map(psal_page *page, const psal_photo *p, const float *gradient, const char *alt,
                       const char *caption) {
-    const psal_session *session = p->explainer->session;
-    const size_t pixels = (size_t)session->height * (size_t)session->width;
-    float *heat = malloc(pixels * sizeof *heat);
-    uint8_t *painted = malloc(3 * pixels);
-    if (!heat || !painted)
-        psal_fail(&page->failure, PSAL_ERR_MEMORY, "out of memory for a heat map of %d x %d pixels", session->height,
-                  session->width);
-    else if (page->failure.status == PSAL_OK && psal_heatmap(gradient, session->info->channels, session->height,
-                                                             session->width, heat, &page->failure) == PSAL_OK) {
-        psal_heatmap_overlay(heat, p->e->pixels.rgb, session->height, session->width, painted);
-        write_photo(page, p, painted, alt, caption);
-    }
-    free(heat);
-    free(painted);
+    psal_image painted = PSAL_IMAGE_INIT;
+    if (page->failure.status == PSAL_OK &&
+        psal_explanation_overlay(p->explainer, p->e, gradient, &painted, &page->failure) == PSAL_OK)
+        write_photo(page, &painted, alt, caption);
+    psal_image_free(&painted);
 }
 
 static void write_seen(psal_page *page, const psal_photo *p) {
     write_photo(
-        page, p, p->e->pixels.rgb, "The photo as the network sees it",
+        page, &p->e->pixels, "The photo as the network sees it",
         psal_say(page, "The photo as the network sees it, %d × %d pixels", p->e->pixels.height, p->e->pixels.width));
 }
 
@@ -245,7 +216,7 @@ static void write_pixels(psal_page *page, const psal_photo *p) {
                   psal_say(page, "To compare: %lld random filters", k));
     psal_html_report_photos_end(page->html);
     if (e->random_maps > 0) {
-        psal_explanation_agreement(p->explainer, e, words);
+        psal_agreement_text(e->agreement, "filters", words);
         psal_html_report_paragraph(
             page->html,
             psal_say(page, "By the rank correlation of all pixels (1: the same, 0: nothing in common), %s.", words));

@@ -51,6 +51,9 @@ static const psal_option table[] = {
      "Show what the guiltiest filters look for in N images of the data set, drawn at random and spread over the "
      "classes; 0: nothing.",
      .minimum = 0, .maximum = 1e9},
+    {PSAL_OPTION_INT, "maps", 0, "N", "10",
+     "Show the heat map of the most central mistake of the N largest kinds, beside that of random filters.",
+     .minimum = 0, .maximum = PSAL_KINDS_LIMIT},
     {PSAL_OPTION_INT, "costs", 0, "N", "5",
      "Measure what correcting the mistakes costs for the N largest kinds: edits from a kind's central mistakes, tried "
      "on its others.",
@@ -228,6 +231,7 @@ static int make_report(const psal_options *options, psal_error *err) {
     psal_report_print_notes(&r);
     if (status == PSAL_OK) status = psal_report_pause(err);
     if (status == PSAL_OK) status = psal_report_look(&r, err);
+    if (status == PSAL_OK) status = psal_report_make_maps(&r, err);
     if (status == PSAL_OK) status = psal_report_find_costs(&r, err);
     if (status == PSAL_OK) status = psal_report_check(&r, err);
     int result = status == PSAL_OK ? finish(&r, err) : (int)status;
@@ -235,6 +239,7 @@ static int make_report(const psal_options *options, psal_error *err) {
     if (result == 0)
         result = psal_skipped_finish(&r.compared.skipped, program.name, (size_t)r.counts.samples, PSAL_OK, err);
     json_decref(r.root);
+    psal_report_free_maps(&r);
     psal_filter_crops_free(&r.crops);
     psal_dataset_free(r.looked_at);
     psal_sample_pictures_close(&r.pictures);

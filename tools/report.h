@@ -15,6 +15,15 @@ typedef struct psal_report_counts {
     double by_chance;
 } psal_report_counts;
 
+/* A kind's most central mistake, explained: its heat map beside that of random filters, and where it excites the
+ * filters of the report's crops. */
+typedef struct psal_report_map {
+    int kind;
+    int64_t sample;
+    psal_image seen, map, random; /* as the network sees it; empty: there is none */
+    psal_look_hit *own;           /* [crops.count][PSAL_LOOK_ENDS]; NULL: there are no crops */
+} psal_report_map;
+
 typedef struct psal_report {
     const psal_options *options;
     const psal_program *program;
@@ -32,7 +41,9 @@ typedef struct psal_report {
     psal_sample_pictures pictures; /* of the store's samples */
     psal_dataset *looked_at;       /* the images that filters are looked at with, and */
     psal_filter_crops crops;       /* what the guilty filters look for in them; zeroed: not asked for */
-    json_t *root;                  /* all results */
+    psal_report_map *maps;         /* [map_count], of the largest kinds */
+    int map_count;
+    json_t *root; /* all results */
 } psal_report;
 
 /* How many guilty filters of each kind the page shows, and central mistakes before the others. */
@@ -61,6 +72,12 @@ psal_status psal_report_find_kinds(psal_report *report, psal_error *err);
 
 /* ---- report_look.c: what the guiltiest filters look for ---- */
 psal_status psal_report_look(psal_report *report, psal_error *err);
+
+/* ---- report_maps.c: the heat maps of the kinds' most central mistakes, beside those of random filters ---- */
+psal_status psal_report_make_maps(psal_report *report, psal_error *err);
+void psal_report_free_maps(psal_report *report);
+/* That of a kind; NULL: none was made. */
+const psal_report_map *psal_report_map_of(const psal_report *report, int kind);
 
 /* ---- report_costs.c: what correcting each kind takes, and what it breaks ---- */
 psal_status psal_report_find_costs(psal_report *report, psal_error *err);

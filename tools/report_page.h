@@ -19,6 +19,14 @@ const char *psal_say_cost(psal_page *page, size_t k);
 /* How far to trust the page. */
 void psal_page_checks(psal_page *page);
 
+/* ---- report_page_maps.c ---- */
+
+/* The heat map of kind k's most central mistake; nothing where it was not made. */
+void psal_page_map(psal_page *page, size_t k);
+/* Cards: the crops of the central mistakes of the kinds that look i, of this filter, is guilty of, at the end that is
+ * passed on. */
+void psal_page_own_crops(psal_page *page, int64_t i, psal_look_end end, const char *filter);
+
 /* ---- report_page_look.c ---- */
 
 /* What the guiltiest filters look for. */

@@ -133,23 +133,30 @@ static void draw_confidence(psal_page *page, size_t k, const json_t *kind, const
 static void draw_stages(psal_page *page, size_t k, const json_t *details) {
     const json_t *stages = json_object_get(details, "stages");
     const size_t count = json_array_size(stages);
+    double any = 0;
     psal_html_bar *bars = calloc(count + 1, sizeof *bars);
     if (!bars) psal_fail(&page->failure, PSAL_ERR_MEMORY, "out of memory for a chart");
     for (size_t i = 0; i < count && bars; i++) {
         const json_t *stage = json_array_get(stages, i);
         const double filters = psal_read_number(stage, "filters"), guilty = psal_read_number(stage, "guilty");
         const char *text = psal_say(page, "%.0f of %.0f", guilty, filters);
+        any += guilty;
         bars[i] = (psal_html_bar){.name = psal_read_text(stage, "stage"),
                                   .text = text,
                                   .title = psal_say(page, "%.100s: %s filters are guilty (%.1f %%)",
                                                     psal_read_text(stage, "stage"), text, 100 * guilty / filters),
                                   .value = guilty / filters};
     }
-    if (bars && count > 0)
+    if (bars && any > 0)
         psal_html_report_bars(page->html, psal_say(page, "How deep the guilty filters of kind %zu lie", k + 1),
                               "Guilty filters in the stages of the network, from the image to the classes", bars, count,
                               0);
     free(bars);
+}
+
+static int longest_first(const void *x, const void *y) {
+    const double a = ((const psal_html_bar *)x)->value, b = ((const psal_html_bar *)y)->value;
+    return (a < b) - (a > b);
 }
 
 static void draw_filters(psal_page *page, size_t k, const json_t *kind) {
@@ -175,13 +182,16 @@ static void draw_filters(psal_page *page, size_t k, const json_t *kind) {
                               psal_read_number(filter, "outside"), psal_read_number(filter, "p")),
             .value = effect};
     }
+    const size_t shown = count < PSAL_REPORT_FILTERS ? count : PSAL_REPORT_FILTERS;
+    const double guilty_count = psal_read_number(kind, "guilty_count");
+    const char *what = "by how many standard deviations they are more salient in this kind than in other mistakes";
+    qsort(bars, shown, sizeof *bars, longest_first);
     psal_html_report_bars(
         page->html, psal_say(page, "The guiltiest filters of kind %zu", k + 1),
-        psal_say(page,
-                 "The guiltiest of %.0f guilty filters: by how many standard deviations they are more "
-                 "salient in this kind than in other mistakes, by Welch's t",
-                 psal_read_number(kind, "guilty_count")),
-        bars, count < PSAL_REPORT_FILTERS ? count : PSAL_REPORT_FILTERS, 0);
+        guilty_count > 0
+            ? psal_say(page, "The guiltiest, by Welch's t, of %.0f guilty filters: %s", guilty_count, what)
+            : psal_say(page, "No filter is guilty beyond chance; those that come nearest, by Welch's t: %s", what),
+        bars, shown, 0);
     psal_html_report_charts_end(page->html);
     psal_html_report_rows_begin(
         page->html,
@@ -217,6 +227,7 @@ static void write_kind(psal_page *page, size_t k, size_t first, size_t shown) {
     draw_stages(page, k, details);
     draw_filters(page, k, kind);
     if (json_array_size(json_object_get(kind, "guilty")) == 0) psal_html_report_charts_end(page->html);
+    psal_page_map(page, k);
     psal_page_cost(page, k);
 }
 

@@ -23,6 +23,7 @@ static void write_end(psal_page *page, int64_t i, const char *filter, psal_look_
     const psal_look_hit *hits = psal_filter_crops_hits(crops, i, end);
     psal_html_report_paragraph(page->html, title);
     psal_html_report_cards_begin(page->html);
+    psal_page_own_crops(page, i, end, filter);
     for (int h = 0; h < crops->k && hits[h].sample >= 0; h++) write_crop(page, filter, &hits[h], title);
     psal_html_report_cards_end(page->html);
 }
@@ -34,9 +35,9 @@ void psal_page_look(psal_page *page) {
     psal_html_report_paragraph(
         page->html,
         psal_say(page,
-                 "Where each filter's convolution answers most, and least, among %.0f images of the data set: its "
-                 "receptive field, cut out of the image as the network sees it, the image's class, and the "
-                 "activation.",
+                 "Where each filter's convolution answers most, and least, among %.0f images of the data set, and, "
+                 "first, in the most central mistake of a kind that it is guilty of: its receptive field, cut out "
+                 "of the image as the network sees it, the image's class, and the activation.",
                  psal_read_number(page->root, "looked_at")));
     for (int64_t i = 0; i < crops->count; i++) {
         char name[512];

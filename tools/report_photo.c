@@ -9,8 +9,8 @@
 enum { LOOKED = 5 };
 
 psal_status psal_report_photo_check(const psal_options *o, psal_error *err) {
-    static const char *const of_mistakes[] = {"store",  "limit",    "first", "kinds",  "costs", "right",
-                                              "checks", "pictures", "state", "resume", NULL};
+    static const char *const of_mistakes[] = {"store", "limit",  "first",    "kinds", "maps",   "costs",
+                                              "right", "checks", "pictures", "state", "resume", NULL};
     static const char *const of_looking[] = {"look", "skip-bad", NULL};
     const bool photo = psal_options_has(o, "image-path"), data = psal_options_has(o, "data");
     if (!photo && psal_options_has(o, "image-target-label"))

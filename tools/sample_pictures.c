@@ -84,3 +84,9 @@ const char *psal_sample_pictures_file(const psal_sample_pictures *pictures, int6
                ? psal_dataset_path(pictures->dataset, index)
                : NULL;
 }
+
+psal_status psal_sample_pictures_index(const psal_sample_pictures *pictures, int64_t sample, const char *path,
+                                       size_t *index, psal_error *err) {
+    if (!pictures->dataset) return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: of no data set", path);
+    return find_in_dataset(pictures->dataset, sample, path, index, err);
+}

@@ -22,6 +22,9 @@ psal_status psal_sample_pictures_read(psal_sample_pictures *pictures, int64_t sa
  * not *readable, *image empty; otherwise it is an error. */
 psal_status psal_sample_pictures_load(psal_sample_pictures *pictures, int64_t sample, const char *path, int longest,
                                       psal_image *image, bool *readable, psal_error *err);
+/* The sample's number in the data set that has the pictures; an error where there is none. */
+psal_status psal_sample_pictures_index(const psal_sample_pictures *pictures, int64_t sample, const char *path,
+                                       size_t *index, psal_error *err);
 /* The sample's own file, NULL where it is none (IDX) or the data set does not have it. */
 const char *psal_sample_pictures_file(const psal_sample_pictures *pictures, int64_t sample, const char *path);
 

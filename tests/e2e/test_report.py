@@ -71,7 +71,15 @@ def test_page():
     mistakes = [alt for alt in page.pictures if "taken for" in alt]
     check("box: a picture for each, with words", len(mistakes) == len(shown))
     places = [place for look in result["looks"] for end in ("largest", "smallest") for place in look[end]]
-    check("box: and crops", len(page.pictures) == len(mistakes) + len(places) and result["looked_at"] == 500 and places, (len(places), len(page.pictures)))
+    maps = [alt for alt in page.pictures if alt.endswith("as the network sees it") or alt.startswith("Heat map of")]
+    own = [alt for alt in page.pictures if ", a mistake of kind " in alt]
+    check("box: and crops", len(page.pictures) == len(mistakes) + len(places) + len(maps) + len(own) and result["looked_at"] == 500 and places,
+          (len(places), len(page.pictures)))
+    check("box: a heat map of each kind's most central mistake, beside that of random filters", len(maps) == 3 * len(kinds) and
+          [one["sample"] for one in result["maps"]] == [kind["samples"][0] for kind in kinds] and
+          all(-1 <= one["agreement"] <= 1 and f"the maps agree by {one['agreement']:.2f}" in page.text for one in result["maps"]), result["maps"])
+    check("box: and its crops", len(own) == sum(min(3, len(kind["guilty"])) for kind in kinds) and own and
+          all([place["entry"] for place in one["own"]] == [look["entry"] for look in result["looks"]] for one in result["maps"]), own)
     for look in result["looks"]:
         largest, smallest = ([place["activation"] for place in look[end]] for end in ("largest", "smallest"))
         check("box: from the ends", largest == sorted(largest, reverse=True) and smallest == sorted(smallest) and largest[-1] >= smallest[-1], look)
@@ -101,6 +109,23 @@ def test_commands():
         if program == "psal-neighbors":
             done = run(program, *arguments, "--json")
             check("psal-neighbors kinds: the same", done.returncode == 0 and json.loads(done.stdout) == result["kinds"], done.stderr[-300:])
+
+
+def test_maps():
+    """psal-run says the same of a kind's most central mistake"""
+    result = json.loads((scratch / "box.json").read_text())
+    one = result["maps"][0]
+    program, *arguments = shlex.split(one["command"])
+    done = run(program, *arguments, "--json", "--quiet", "--out", scratch / "central", "--look", "100", "--top", "100", "--look-images", "1", "--figures", "none",
+               *(() if "--data" in arguments else ("--data", samples / "labels.csv")))
+    said = json.loads(done.stdout) if done.returncode == 0 else {}
+    check("maps: the same agreement", said.get("map_agreement") == one["agreement"], (done.stderr[-300:], one["agreement"]))
+    look_at("central", scratch / "kind-1.html")
+    own = {place["entry"]: place for place in one["own"]}
+    both = [(filter, own[filter["filter"]]) for filter in said["look"]["filters"] if filter["filter"] in own]
+    check("maps: the same places", both and all(filter["this_image"][end]["box"] == place[end]["box"] and
+                                       filter["this_image"][end]["activation"] == place[end]["activation"]
+                                       for filter, place in both for end in ("largest", "smallest")), both[:1])
 
 
 def test_costs():
@@ -242,5 +267,5 @@ def test_paths():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_paths,
+    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_paths,
                                  test_refusals), scratch))
