@@ -230,6 +230,7 @@ static int make_report(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) status = psal_report_find_kinds(&r, err);
     psal_report_print_notes(&r);
     if (status == PSAL_OK) status = psal_report_pause(err);
+    if (status == PSAL_OK) status = psal_report_find_copies(&r, err);
     if (status == PSAL_OK) status = psal_report_look(&r, err);
     if (status == PSAL_OK) status = psal_report_make_maps(&r, err);
     if (status == PSAL_OK) status = psal_report_find_costs(&r, err);

@@ -70,6 +70,9 @@ psal_status psal_report_count(psal_report *report, psal_error *err);
 /* ---- report_kinds.c: kinds of mistakes, their filters, and the mistakes that are shown ---- */
 psal_status psal_report_find_kinds(psal_report *report, psal_error *err);
 
+/* ---- report_copies.c: which of the mistakes that are shown are the same picture ---- */
+psal_status psal_report_find_copies(psal_report *report, psal_error *err);
+
 /* ---- report_look.c: what the guiltiest filters look for ---- */
 psal_status psal_report_look(psal_report *report, psal_error *err);
 

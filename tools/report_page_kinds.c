@@ -76,6 +76,31 @@ static void write_overview(psal_page *page) {
 
 /* ---- one kind ---- */
 
+/* Which of the mistakes shown are the same picture: of this kind, of single ones (NAN). */
+static void write_copies(psal_page *page, size_t first, size_t count) {
+    const json_t *copies = json_object_get(page->root, "copies"), *shown = json_object_get(page->root, "shown");
+    for (size_t c = 0; c < json_array_size(copies); c++) {
+        const json_t *samples = json_object_get(json_array_get(copies, c), "samples");
+        const char *numbers = "";
+        size_t inside = 0;
+        for (size_t s = 0; s < json_array_size(samples); s++)
+            for (size_t i = first; i < first + count; i++)
+                if (json_equal(json_array_get(samples, s), json_object_get(json_array_get(shown, i), "sample"))) {
+                    inside++;
+                    if (inside <= 20)
+                        numbers = psal_say(page, "%s%s%lld", numbers, inside > 1 ? ", " : "",
+                                           (long long)json_integer_value(json_array_get(samples, s)));
+                }
+        if (inside < 2) continue;
+        psal_html_report_paragraph(
+            page->html, psal_say(page,
+                                 "%zu of these are one picture, or nearly (%s%s); %.0f of all its copies have the "
+                                 "bytes of another one.",
+                                 inside, numbers, inside > 20 ? ", ..." : "",
+                                 psal_read_number(json_array_get(copies, c), "exact")));
+    }
+}
+
 static void write_mistakes(psal_page *page, size_t first, size_t count, double all) {
     const size_t central = count < PSAL_REPORT_CENTRAL ? count : PSAL_REPORT_CENTRAL;
     if (count == 0) return;
@@ -221,6 +246,7 @@ static void write_kind(psal_page *page, size_t k, size_t first, size_t shown) {
                              psal_say(page, "Kind %zu: %.0f mistakes, mostly %s", k + 1, size,
                                       say_pair(page, json_array_get(json_object_get(kind, "pairs"), 0))));
     write_mistakes(page, first, shown, size);
+    write_copies(page, first, shown);
     write_pairs(page, kind);
     psal_html_report_charts_begin(page->html);
     draw_confidence(page, k, kind, details);
@@ -239,6 +265,7 @@ static void write_single(psal_page *page, size_t first, size_t shown) {
     psal_html_report_paragraph(page->html,
                                "They lie nearer to another kind than to their own, or in a group of fewer than three.");
     if (shown > 0) psal_page_cards(page, first, shown);
+    write_copies(page, first, shown);
     if ((double)shown < single)
         psal_html_report_paragraph(page->html, psal_say(page, "%.0f are not shown (--pictures); the .json lists all.",
                                                         single - (double)shown));

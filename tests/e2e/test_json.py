@@ -37,7 +37,7 @@ RUNS = (
     ("psal-finetune", *PICTURE, "-d", LABELS, "--k", "5", "--choices", "salient", "--right", "2"),
     ("psal-finetune", "-d", LABELS, "--k", "5", "--choices", "salient", "--first", "3", "--right", "2"),
     ("psal-finetune", "--group", LABELS, "-d", LABELS, "--k", "5", "--choices", "salient", "--relative", "0.1"),
-    ("psal-report", "-w", network, "-d", LABELS, "--out", "report.html", "--kinds", "2", "--costs", "1"),
+    ("psal-report", "-w", network, "-d", "twice.csv", "--out", "report.html", "--kinds", "2", "--costs", "1"),
     ("psal-report", "-w", network, *PICTURE, "-d", LABELS, "--out", "photo.html"),
     ("psal-check", "ablate", *PICTURE, "--filters", "10"), ("psal-check", "ablate", "-d", LABELS, "--filters", "5", "--first", "3"),
     ("psal-check", "mask", *PICTURE, "--percent", "5"),
@@ -49,8 +49,9 @@ RARE = {"project.json": {"weights-key", "ignore-extra", "variant", "transform-in
 
 
 def prepare():
-    """The box's pictures, and one that is not there"""
+    """The box's pictures, and one that is not there, or all of them twice"""
     title, *rows = LABELS.read_text().splitlines()
+    (scratch / "twice.csv").write_text("\n".join([title] + [f"{samples}/{row}" for row in rows + rows]) + "\n")
     (scratch / "bad.csv").write_text("\n".join([title, f"{scratch}/none.png,3"] + [f"{samples}/{row}" for row in rows]) + "\n")
 
 

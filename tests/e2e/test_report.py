@@ -12,11 +12,13 @@ import pathlib
 import re
 import shlex
 import shutil
+import struct
+import zlib
 
 import onnx_files
 from checks import check, run_tests
 from pages import HOSTILE, look_at
-from programs import environment, network, read_tensors, root, run, run_text, samples, scratch, statistics, tools, write_tensors
+from programs import bag, environment, network, read_tensors, root, run, run_text, samples, scratch, statistics, tools, write_tensors
 
 FASHION = "/usr/share/datasets/fashion-mnist/t10k"
 FEW = ("--costs", "1", "--checks", "2", "--right", "10", "--look", "500")  # what takes long, short
@@ -259,6 +261,30 @@ def test_refusals():
     check("another network's store", done.returncode == 1 and "of another network" in done.stderr, done.stderr)
 
 
+def test_copies():
+    """Copies of one picture are told, those of the same bytes and those that only look the same; other pictures are none"""
+    _, found = rows()
+    label = next(row for row in found if row[0] == bag.name)[1:]
+    picture, more = bag.read_bytes(), []
+    chunk = b"tEXtcopy\0of a picture"
+    changed = picture[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + picture[33:]
+    for i in range(5):
+        path = scratch / f"copy-{i}.png"
+        path.write_bytes(changed if i == 4 else picture)
+        more.append([path, *label])
+    here = next(i for i, row in enumerate(found) if row[0] == bag.name)
+    page, result, done = report("copies", "-w", network, "-d", listing("copies.csv", absolute(found) + more), "--costs", 0, "--checks", 0, "--maps", 0,
+                                "--look", 0)
+    group = [sorted(one["samples"]) for one in result["copies"]]
+    check("copies: all of them, and nothing else", group == [[here, *range(len(found), len(found) + 5)]] and result["copies"][0]["exact"] == 5,
+          result["copies"])
+    kinds = [kind for kind in result["kinds"]["kinds"] if len(set(kind["samples"]) & set(group[0])) > len(kind["samples"]) / 2]
+    notes = [note for note in result["notes"] if "are one picture" in note]
+    check("copies: a kind that is one of them only is doubtful", kinds and len(notes) == len(kinds) and all(note in page.text for note in notes) and
+          all(note in done.stderr for note in notes), (notes, len(kinds)))
+    check("copies: the page says it", "are one picture, or nearly" in page.text and "5 of all its copies have the bytes" in page.text, page.text[-500:])
+
+
 def test_paths():
     """Commands with names that a shell would cut"""
     _, result, _ = report("two words", "-w", network, "-d", samples / "labels.csv", "--costs", 0, "--checks", 0)
@@ -267,5 +293,5 @@ def test_paths():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_paths,
+    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies, test_paths,
                                  test_refusals), scratch))
