@@ -66,9 +66,10 @@ static void put_piece(psal_html_report *report, const psal_html_piece *piece) {
         return;
     }
     if (piece->link) psal_html_put_element(report, "<a href=\"#", piece->link, "\">");
-    if (marked)
-        psal_html_put_text(report,
-                           piece->tone == PSAL_HTML_WRONG ? "<span class=\"wrong\">" : "<span class=\"quiet\">");
+    static const char *const spans[] = {[PSAL_HTML_WRONG] = "<span class=\"wrong\">",
+                                        [PSAL_HTML_QUIET] = "<span class=\"quiet\">",
+                                        [PSAL_HTML_PAPER] = "<span class=\"paper\">"};
+    if (marked) psal_html_put_text(report, spans[piece->tone]);
     psal_html_put_escaped(report, piece->text);
     if (piece->link) psal_html_put_text(report, "</a>");
     if (marked) psal_html_put_text(report, "</span>");

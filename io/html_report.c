@@ -112,7 +112,7 @@ static const char page_head[] =
     ".cards img{display:block;width:6rem;height:6rem;object-fit:contain;background:var(--stripe);"
     "border:1px solid var(--line);border-radius:4px;margin-bottom:.25rem}\n"
     ".cards img.small{image-rendering:pixelated}\n"
-    ".cards b{font-weight:600}.wrong{color:var(--wrong)}.quiet{color:var(--quiet)}\n"
+    ".paper{display:none}.cards b{font-weight:600}.wrong{color:var(--wrong)}.quiet{color:var(--quiet)}\n"
     "svg{display:block;max-width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}\n"
     "svg .bar{fill:var(--bar)}svg .ground{fill:var(--stripe)}svg .quiet{fill:var(--quiet)}svg .over{fill:transparent}\n"
     ".charts{columns:2 20rem;column-gap:2rem}.charts>*{break-inside:avoid;margin:0;padding:.6rem 0}\n"
@@ -122,7 +122,9 @@ static const char page_head[] =
     "@media (max-width:30rem){body{padding:1.2rem .8rem 3rem}nav ol{columns:1}dl{grid-template-columns:1fr}"
     "dd{margin-bottom:.4rem}.cards{grid-template-columns:repeat(auto-fill,minmax(6.2rem,1fr))}}\n"
     "@media print{body{max-width:none;padding:0;font-size:.85rem}figure,tr,li{break-inside:avoid}"
-    ".photos{grid-template-columns:repeat(3,1fr)}h2,h3{break-after:avoid}a{color:inherit;text-decoration:none}}\n"
+    ".table{overflow:visible}table{font-size:.75rem}th,td,th+th,td+td{padding:.2rem .4rem;min-width:0}"
+    ".photos{grid-template-columns:repeat(3,1fr)}.paper{display:block;color:var(--quiet)}h2,h3{break-after:avoid}a{"
+    "color:inherit;text-decoration:none}}\n"
     "</style>\n";
 
 psal_html_report *psal_html_report_begin(const char *title, psal_error *err) {

@@ -41,7 +41,12 @@ void psal_html_report_contents(psal_html_report *report);
 /* A heading of level 2 or 3 that links lead to. id: letters, digits, '-'; each once in a page. */
 void psal_html_report_section(psal_html_report *report, int level, const char *id, const char *text);
 
-typedef enum psal_html_tone { PSAL_HTML_PLAIN, PSAL_HTML_WRONG, PSAL_HTML_QUIET } psal_html_tone;
+typedef enum psal_html_tone {
+    PSAL_HTML_PLAIN,
+    PSAL_HTML_WRONG,
+    PSAL_HTML_QUIET,
+    PSAL_HTML_PAPER /* what the mouse shows elsewhere: only where the page is printed, on a line of its own */
+} psal_html_tone;
 
 /* A piece of a line. */
 typedef struct psal_html_piece {

@@ -39,6 +39,11 @@ const char *psal_say_percent(psal_page *page, double share) {
     return isnan(share) ? "-" : psal_say(page, "%.1f %%", 100 * share);
 }
 
+const char *psal_say_file(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 const char *psal_say_end(psal_look_end end, bool reversed) {
     if (end == PSAL_LOOK_LARGEST)
         return reversed ? "Largest activations, which its normalisation turns round" : "Largest activations";

@@ -33,6 +33,8 @@ const char *psal_say_class(psal_page *page, const json_t *object);
 /* A percentage of a share 0 .. 1. */
 const char *psal_say_percent(psal_page *page, double share);
 
+/* A path's last part. */
+const char *psal_say_file(const char *path);
 /* What places of a filter's activations are called. reversed: psal_look_reversed. */
 const char *psal_say_end(psal_look_end end, bool reversed);
 

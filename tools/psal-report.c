@@ -236,9 +236,11 @@ static int make_report(const psal_options *options, psal_error *err) {
     if (status == PSAL_OK) status = psal_report_find_costs(&r, err);
     if (status == PSAL_OK) status = psal_report_check(&r, err);
     int result = status == PSAL_OK ? finish(&r, err) : (int)status;
-    if (result == 0 && (skipped == PSAL_EXIT_SKIPPED || r.counts.skipped > 0)) result = PSAL_EXIT_SKIPPED;
-    if (result == 0)
+    /* psal_stats_make has named those that it left out. */
+    const bool named = skipped == PSAL_EXIT_SKIPPED && (int64_t)r.compared.skipped.count <= r.counts.skipped;
+    if (result == 0 && !named)
         result = psal_skipped_finish(&r.compared.skipped, program.name, (size_t)r.counts.samples, PSAL_OK, err);
+    if (result == 0 && (skipped == PSAL_EXIT_SKIPPED || r.counts.skipped > 0)) result = PSAL_EXIT_SKIPPED;
     json_decref(r.root);
     psal_report_free_maps(&r);
     psal_filter_crops_free(&r.crops);

@@ -101,6 +101,27 @@ static psal_status add_confused(psal_report *r, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Samples without a profile are named, with what is wrong with their picture, where it still is. */
+static psal_status add_left_out(psal_report *r, psal_error *err) {
+    psal_skipped *skipped = &r->compared.skipped;
+    psal_status status = PSAL_OK;
+    for (int64_t i = 0; i < r->compared.store.samples && status == PSAL_OK; i++) {
+        const psal_profile_record *record = &r->compared.store.records[i];
+        psal_image image = PSAL_IMAGE_INIT;
+        psal_error why = PSAL_ERROR_INIT;
+        bool readable = false;
+        if (record->valid) continue;
+        if (r->compared.skip_bad)
+            status = psal_sample_pictures_load(&r->pictures, i, record->path, 0, &image, &readable, err);
+        if (status == PSAL_OK && (readable || !r->compared.skip_bad)) {
+            psal_fail(&why, PSAL_ERR_FORMAT, "left out when the profiles were made");
+            status = psal_skipped_add(skipped, record->path, &why, err);
+        }
+        psal_image_free(&image);
+    }
+    return status;
+}
+
 psal_status psal_report_count(psal_report *r, psal_error *err) {
     const psal_compared_store *s = &r->compared;
     const psal_model_info *info = s->has_session ? s->session.info : NULL;
@@ -123,6 +144,7 @@ psal_status psal_report_count(psal_report *r, psal_error *err) {
     json_object_set_new(r->root, "left_out", json_integer(r->counts.skipped));
     json_object_set_new(r->root, "confidence_right", confidence_json(&s->store, true));
     json_object_set_new(r->root, "confidence_wrong", confidence_json(&s->store, false));
-    psal_status status = add_classes(r, classes, err);
+    psal_status status = add_left_out(r, err);
+    if (status == PSAL_OK) status = add_classes(r, classes, err);
     return status == PSAL_OK ? add_confused(r, err) : status;
 }

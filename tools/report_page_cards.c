@@ -66,6 +66,10 @@ static void write_card(psal_page *page, const json_t *shown) {
     if (!isnan(record->confidence)) add(&l, psal_say(page, " (%.2f)", record->confidence), NULL, PSAL_HTML_PLAIN);
     add(&l, NULL, NULL, PSAL_HTML_PLAIN);
     add(&l, psal_say(page, "number %lld", (long long)sample), NULL, PSAL_HTML_QUIET);
+    if (psal_sample_pictures_file(&r->pictures, sample, record->path)) {
+        add(&l, NULL, NULL, PSAL_HTML_PLAIN);
+        add(&l, psal_say_file(record->path), NULL, PSAL_HTML_QUIET);
+    }
     add_nearest(page, &l, json_object_get(shown, "nearest"));
     add_filters(page, &l, json_object_get(shown, "filters"));
     const psal_html_card card = {

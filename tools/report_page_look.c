@@ -10,11 +10,13 @@ static void write_crop(psal_page *page, const char *filter, const psal_look_hit 
     const char *class = hit->label < 0 ? "no class" : psal_labels_name(r->compared.labels, hit->label);
     if (page->failure.status != PSAL_OK) return;
     const psal_html_piece pieces[] = {
-        {.text = class}, {.text = psal_say(page, " (%.3g)", (double)hit->activation), .tone = PSAL_HTML_QUIET}};
+        {.text = class},
+        {.text = psal_say(page, " (%.3g)", (double)hit->activation), .tone = PSAL_HTML_QUIET},
+        {.text = psal_say_file(name), .tone = PSAL_HTML_PAPER}};
     if (psal_filter_crop(&r->crops, hit, &crop, &page->failure) == PSAL_OK)
         psal_page_card(page, &crop, LONGEST,
                        psal_say(page, "%.200s, %s: %.200s, an image of %.200s", filter, end, name, class), name, pieces,
-                       2);
+                       3);
     psal_image_free(&crop);
 }
 

@@ -226,6 +226,10 @@ def test_bad_images():
     check("a bad image: an error", done.returncode == 1 and "broken.png" in done.stderr and "--skip-bad" in done.stderr and
           not (scratch / "bad.html").exists(), done.stderr)
     page, result, done = report("skipped", "-w", network, "-d", path, "--skip-bad", status=3)
+    check("a bad image: named, once", [(one["image"], "PNG" in one["reason"]) for one in result["skipped"]] == [(str(broken), True)] and
+          done.stderr.count("skipped: ") == 1, (result["skipped"], done.stderr[-600:]))
+    again = report("skipped", "-w", network, "-d", path, "--skip-bad", "--resume", status=3)
+    check("a bad image: the same when it is resumed", again[1] == result and again[2].stderr.count("skipped: ") == 1, (again[1]["skipped"], again[2].stderr))
     check("a bad image: left out, and said", result["left_out"] == 1 and "could not be read" in page.text and "broken.png" in done.stderr, done.stderr)
 
 
