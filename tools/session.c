@@ -16,7 +16,7 @@
 #include "tools/print.h"
 #include "tools/project.h"
 
-/* Told by the build: where the installation keeps its data, and where the sources were. */
+/* Told by the build: where the installation keeps its data, and where the sources were ("": of no interest). */
 #ifndef PSAL_DATADIR
 #define PSAL_DATADIR "/usr/local/share/psal"
 #endif
@@ -60,7 +60,7 @@ psal_status psal_box_file(const char *name, char path[4096], psal_error *err) {
                                      {PSAL_SOURCES, "/weights/"}};
     psal_status status = PSAL_OK; /* of the first place that could not be looked at: there may be another one */
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (!places[i][0] || !format_path(found, places[i][0], places[i][1], name)) continue;
+        if (!places[i][0] || !*places[i][0] || !format_path(found, places[i][0], places[i][1], name)) continue;
         if (realpath(found, path)) return PSAL_OK;
         if (!says_not_there(errno) && status == PSAL_OK)
             status = psal_fail(err, PSAL_ERR_IO, "%s: cannot be looked at: %s", found, strerror(errno));
@@ -124,8 +124,8 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
     name_relative(model, relative);
     return psal_fail(
         err, PSAL_ERR_IO,
-        "--model %s without --weights: no such file has been fetched%s%s; run 'weights/fetch %s' first, or say "
-        "--weights FILE",
+        "--model %s without --weights: no such file has been fetched%s%s; run 'psal-fetch %s' (in the sources: "
+        "weights/fetch) first, or say --weights FILE",
         model, *relative ? ", but this one has: --model " : "", relative, model);
 }
 

@@ -32,7 +32,8 @@
          "FILE",                                                                                                       \
          NULL,                                                                                                         \
          "Checkpoint: .safetensors, .pth, .npz, .onnx, or a TensorFlow.js model.json. Without it, the small ResNet "   \
-         "that comes with psal (Fashion-MNIST), or with --model a file that weights/fetch has put into the cache.",    \
+         "that comes with psal (Fashion-MNIST), or with --model a file that psal-fetch (in the sources: "              \
+         "weights/fetch) has put into the cache.",                                                                     \
          .files = PSAL_WEIGHTS_FILES},                                                                                 \
         {PSAL_OPTION_STRING,                                                                                           \
          "weights-key",                                                                                                \

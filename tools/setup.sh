@@ -16,8 +16,10 @@ test_needs=(
     library:check=check command:python3=python3 command:curl='curl ca-certificates'
     command:parallel=parallel command:mpirun=openmpi-bin command:clang-format=clang-format command:mandoc=mandoc
     module:jsonschema=python3-jsonschema
-    file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist
+    file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist 'command:g++=g++'
 )
+# The Debian packages; nobody wants them elsewhere than on Debian.
+package_needs=(package:build-essential=build-essential command:dh=debhelper command:dh_python3=dh-python command:lintian=lintian)
 parity_needs=(
     module:torch=python3-torch module:torchvision=python3-torchvision module:PIL=python3-pil module:numpy=python3-numpy
     module:scipy=python3-scipy

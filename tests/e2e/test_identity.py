@@ -243,7 +243,7 @@ def test_authors_statistics():
           notes=[("records no class names", "1000 classes, ImageNet's"), (published, "original authors", "torchvision's pretrained resnet50")])
     works("with names", "psal-run", *explain(elsewhere, "--preprocess", "torchvision", "--labels", "imagenet"), notes=[(published,)])
     net.rename(cache / "resnet50-other.safetensors")
-    refused("one that begins so", ["no such file has been fetched", "--model resnet50-other", "weights/fetch resnet50'"], "psal-run", *named)
+    refused("one that begins so", ["no such file has been fetched", "--model resnet50-other", "'psal-fetch resnet50'", "weights/fetch"], "psal-run", *named)
 
 
 def test_no_bias():

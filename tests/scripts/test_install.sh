@@ -81,6 +81,8 @@ fi
 check "psal-convert" "$prefix/bin/psal-convert" --quiet "$network" "$work/copy.safetensors"
 check "weights/fetch" "$prefix/share/psal/weights/fetch" --list
 check "psal-fetch" "$prefix/bin/psal-fetch" --list
+check "psal-fetch calls itself so" grep -q '^psal-fetch: .*; psal-fetch --list ' <("$prefix/bin/psal-fetch" no-such-network 2>&1)
+check "psal-fetch --help" grep -q '^Usage: psal-fetch ' <("$prefix/bin/psal-fetch" --help)
 check "psal run" "$prefix/bin/psal" run --version
 for program in "$prefix"/bin/psal*; do
     check "manual page of $(basename "$program")" test -s "$prefix/share/man/man1/$(basename "$program").1"
