@@ -275,7 +275,8 @@ static void print_table(const void *data) {
     const run *r = data;
     const psal_mistakes *m = &r->check->mistakes;
     if (r->maps < (int64_t)m->subject_count)
-        printf("%" PRId64 " of them have no heat map and are left out.\n", (int64_t)m->subject_count - r->maps);
+        psal_print(stdout, "Without a heat map, and left out: %" PRId64 " of %zu.\n",
+                   (int64_t)m->subject_count - r->maps, m->subject_count);
     psal_print(stdout, "Pixels hidden (%s); controls: %d draw%s each.\n\n", fill_name(r), r->draws,
                r->draws == 1 ? "" : "s");
     psal_print(stdout, "hidden %%  %-14s  %20s  %15s  %16s  %11s\n", "pixels", "saliency +- sd", "true confidence",

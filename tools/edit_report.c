@@ -100,7 +100,8 @@ static void print_table(const psal_edit_report *r, double *room) {
         print_single(r);
     } else {
         if (r->mistakes->subject_count < r->mistakes->found) printf("%zu of ", r->mistakes->subject_count);
-        printf("%zu mistakes of %zu samples", r->mistakes->found, psal_mistakes_sample_count(r->mistakes));
+        psal_print(stdout, "%zu mistake%s of %zu samples", r->mistakes->found,
+                   psal_plural((long long)r->mistakes->found), psal_mistakes_sample_count(r->mistakes));
         if (r->mistakes->skipped.count) printf(", %zu skipped", r->mistakes->skipped.count);
         printf("\n");
     }
@@ -113,8 +114,9 @@ static void print_table(const psal_edit_report *r, double *room) {
                    r->step.relative ? "relative size" : "learning rate", r->step.size,
                    subject_count(r) > 1 ? " Mean +- standard error." : "");
     if (r->neighbor_count)
-        printf("%d neighbours and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
-               r->neighbor_count, (long long)r->hub, r->mistakes->subject_count);
+        psal_print(stdout,
+                   "%d neighbour%s and as many random other mistakes each; one sample is a neighbour of %lld of %zu.\n",
+                   r->neighbor_count, psal_plural(r->neighbor_count), (long long)r->hub, r->mistakes->subject_count);
     psal_print(stdout, "\n");
     const int error = subject_count(r) > 1; /* room for the standard errors */
     const bool neighbors = r->neighbor_count > 0, right = r->mistakes->right_count > 0;

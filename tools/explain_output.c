@@ -179,8 +179,8 @@ static void print_finding(const psal_explainer *x, const psal_explanation *e) {
     }
     if (!most) return;
     if (e->top_count > 1)
-        psal_print(stdout, "  %" PRId64 " of these %" PRId64 " %s are of %s.\n", largest, e->top_count, entries(x),
-                   most);
+        psal_print(stdout, "  %" PRId64 " of these %" PRId64 " %s %s of %s.\n", largest, e->top_count, entries(x),
+                   largest == 1 ? "is" : "are", most);
     printf("  The first is ");
     const double first = e->standardized[e->top[0]];
     if (e->against != PSAL_CLASS_NONE)
@@ -246,7 +246,7 @@ void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) 
     if (e->maps && e->random_maps) {
         char text[200];
         psal_agreement_text(e->agreement, entries(x), text);
-        psal_print(stdout, "  beside %" PRId64 " random %s, %s\n", e->k, entries(x), text);
+        psal_print(stdout, "  beside %" PRId64 " random %s, %s\n", e->k, e->k == 1 ? entry(x) : entries(x), text);
     }
 }
 
@@ -310,8 +310,8 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
 static psal_status write_heatmap(const psal_explainer *x, const psal_explanation *e, bool compared, const char *path,
                                  psal_error *err) {
     char title[256], agreement[200], name[64], random[64];
-    snprintf(name, sizeof name, "%" PRId64 " most salient %s", e->k, entries(x));
-    snprintf(random, sizeof random, "%" PRId64 " random %s", e->k, entries(x));
+    snprintf(name, sizeof name, "%" PRId64 " most salient %s", e->k, e->k == 1 ? entry(x) : entries(x));
+    snprintf(random, sizeof random, "%" PRId64 " random %s", e->k, e->k == 1 ? entry(x) : entries(x));
     snprintf(title, sizeof title, "Pixels that drive the %s", name);
     if (compared) {
         psal_agreement_text(e->agreement, entries(x), agreement);

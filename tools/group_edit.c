@@ -331,8 +331,9 @@ static psal_status try_choice(run *r, int c, psal_error *err) {
 static void print_table(const run *r) {
     const psal_group_edit *e = r->e;
     const bool right = r->mistakes->right_count > 0;
-    psal_print(stdout, "%zu mistakes of %zu in the list: one edit from %zu, measured on %zu that were held out.\n",
-               r->count, psal_dataset_count(r->mistakes->dataset), r->group, r->held_out);
+    psal_print(stdout, "%zu mistake%s of %zu in the list: one edit from %zu, measured on %zu that %s held out.\n",
+               r->count, psal_plural((long long)r->count), psal_dataset_count(r->mistakes->dataset), r->group,
+               r->held_out, r->held_out == 1 ? "was" : "were");
     psal_print(stdout, "%d step%s, %s %g.\n\n", e->steps, e->steps > 1 ? "s" : "",
                e->step.relative ? "relative size" : "learning rate", e->step.size);
     psal_print(stdout, "%-18s %4s %12s  %16s %s %9s\n", "", "", "% corrected", "true confidence",

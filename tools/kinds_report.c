@@ -133,7 +133,9 @@ static psal_status print_kind(const psal_kinds_report *report, int k, psal_error
         psal_print(stdout, "  %6" PRId64 "  (%4.1f)  %.36s taken for %.36s\n", pairs[i].here,
                    enrichment(kinds, k, &pairs[i]), psal_labels_name(labels, pairs[i].label),
                    psal_labels_name(labels, pairs[i].predicted));
-    if (count > PAIRS_SHOWN) printf("          ... %zu other pairs\n", count - PAIRS_SHOWN);
+    if (count > PAIRS_SHOWN)
+        psal_print(stdout, "          ... %zu other pair%s\n", count - PAIRS_SHOWN,
+                   psal_plural((long long)(count - PAIRS_SHOWN)));
     printf("  most central samples:");
     for (int64_t m = kinds->first[k]; m < kinds->first[k + 1] && m < kinds->first[k] + CENTRAL_SHOWN; m++)
         printf(" %" PRId64, report->compared->candidates[kinds->members[m]]);
@@ -173,8 +175,8 @@ psal_status psal_kinds_print(const psal_kinds_report *report, psal_error *err) {
         return PSAL_OK;
     }
     psal_print(stdout, "%d kind%s of %" PRId64 " mistakes", kinds->kinds, kinds->kinds == 1 ? "" : "s", kinds->count);
-    printf("; %" PRId64 " are left single: nearer to another kind, or in one of fewer than %d.\n", single,
-           PSAL_KIND_SMALLEST);
+    psal_print(stdout, "; %" PRId64 " %s left single: nearer to another kind, or in one of fewer than %d.\n", single,
+               single == 1 ? "is" : "are", PSAL_KIND_SMALLEST);
     if (report->clustered < kinds->count)
         printf("The kinds are those of %" PRId64 " mistakes that were drawn (--seed %" PRId64
                "), which others joined.\n",

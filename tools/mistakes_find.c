@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/print.h"
 #include "tools/tally.h"
 
 /* A prediction for each sample of the data set. */
@@ -114,7 +115,8 @@ static psal_status keep_right(psal_mistakes *mistakes, const psal_subject *all, 
     if (status == PSAL_OK)
         status = psal_sampling_choose(&sampling, right.classes, right.count, &chosen, &chosen_count, err);
     if (status == PSAL_OK && chosen_count < sampling.wanted)
-        psal_note(&mistakes->session->notes, "--right %zu: only %zu samples are right", sampling.wanted, chosen_count);
+        psal_note(&mistakes->session->notes, "--right %zu: only %zu sample%s right", sampling.wanted, chosen_count,
+                  chosen_count == 1 ? " is" : "s are");
     if (status == PSAL_OK) status = load_right(mistakes, &right, chosen, chosen_count, err);
     free(chosen);
     group_free(&right);

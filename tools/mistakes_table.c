@@ -30,7 +30,8 @@ void psal_mistakes_print(const psal_mistakes *mistakes) {
                    100 * one->confidence);
     } else {
         if (mistakes->subject_count < mistakes->found) printf("%zu of ", mistakes->subject_count);
-        printf("%zu mistakes of %zu samples", mistakes->found, psal_mistakes_sample_count(mistakes));
+        psal_print(stdout, "%zu mistake%s of %zu samples", mistakes->found, psal_plural((long long)mistakes->found),
+                   psal_mistakes_sample_count(mistakes));
         if (mistakes->skipped.count) printf(", %zu skipped", mistakes->skipped.count);
         printf("\n");
     }

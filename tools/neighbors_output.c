@@ -65,9 +65,12 @@ static void print_finding(const psal_neighbor_report *report) {
         same_mistake += other->label == query->label && other->predicted == query->predicted;
     }
     if (count == 0) return;
-    psal_print(stdout, "%" PRId64 " of the %" PRId64 " nearest of %" PRId64 " samples are truly %s", same_class, count,
-               report->compared->search.candidate_count, psal_labels_name(report->compared->labels, query->predicted));
-    if (mistake) psal_print(stdout, ", as which it is predicted; %" PRId64 " are the same mistake", same_mistake);
+    psal_print(stdout, "%" PRId64 " of the %" PRId64 " nearest of %" PRId64 " samples %s truly %s", same_class, count,
+               report->compared->search.candidate_count, same_class == 1 ? "is" : "are",
+               psal_labels_name(report->compared->labels, query->predicted));
+    if (mistake)
+        psal_print(stdout, ", as which it is predicted; %" PRId64 " %s the same mistake", same_mistake,
+                   same_mistake == 1 ? "is" : "are");
     printf(".\n");
 }
 

@@ -6,6 +6,7 @@
 #include "engine/numbers.h"
 #include "io/json_output.h"
 #include "tools/photo.h"
+#include "tools/print.h"
 #include "tools/report_read.h"
 
 enum { SENTENCE = 700 };
@@ -65,15 +66,18 @@ static void say_filters(const psal_photo *p, json_t *list) {
         add(list, "No filter is ranked.");
         return;
     }
-    psal_snprintf(
-        text, sizeof text,
-        "%.0f of its %zu most salient filters lie in %.100s; the first is %.150s, filter %.0f (%.100s %.2f)%s", most,
-        count, stage, psal_read_text(first, "layer"), psal_read_number(first, "filter_in_layer"),
-        psal_read_text(p->root, "quantity"), psal_read_number(first, "saliency"),
-        json_is_true(json_object_get(photo_of(p), "noise")) ||
-                json_is_true(json_object_get(photo_of(p), "below_average"))
-            ? ": its gradients are smaller than those of most images, so that the profile is mostly noise."
-            : ".");
+    psal_snprintf(text, sizeof text,
+                  "%.0f of its %zu most salient filter%s in %.100s; the first is %.150s, filter %.0f (%.100s %.2f)%s",
+                  most, count,
+                  count == 1  ? " lies"
+                  : most == 1 ? "s lies"
+                              : "s lie",
+                  stage, psal_read_text(first, "layer"), psal_read_number(first, "filter_in_layer"),
+                  psal_read_text(p->root, "quantity"), psal_read_number(first, "saliency"),
+                  json_is_true(json_object_get(photo_of(p), "noise")) ||
+                          json_is_true(json_object_get(photo_of(p), "below_average"))
+                      ? ": its gradients are smaller than those of most images, so that the profile is mostly noise."
+                      : ".");
     add(list, text);
 }
 

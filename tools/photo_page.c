@@ -4,6 +4,7 @@
 
 #include "tools/page.h"
 #include "tools/photo.h"
+#include "tools/print.h"
 
 enum { CROP = 96, PLACES = 4 };
 
@@ -210,10 +211,11 @@ static void write_pixels(psal_page *page, const psal_photo *p) {
     psal_html_report_photos_begin(page->html);
     write_seen(page, p);
     write_map(page, p, e->gradient, "Heat map of the most salient filters over the photo",
-              psal_say(page, "The pixels that drive the %lld most salient filters", k));
+              k == 1 ? "The pixels that drive the most salient filter"
+                     : psal_say(page, "The pixels that drive the %lld most salient filters", k));
     if (e->random_maps > 0)
         write_map(page, p, e->random_gradient, "Heat map of random filters over the photo",
-                  psal_say(page, "To compare: %lld random filters", k));
+                  psal_say(page, "To compare: %lld random filter%s", k, psal_plural(k)));
     psal_html_report_photos_end(page->html);
     if (e->random_maps > 0) {
         psal_agreement_text(e->agreement, "filters", words);

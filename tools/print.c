@@ -18,3 +18,7 @@ void psal_print(FILE *out, const char *format, ...) {
     fputs(psal_make_printable(text), out);
     while (newlines-- > 0) putc('\n', out);
 }
+
+const char *psal_plural(long long count) {
+    return count == 1 ? "" : "s";
+}

@@ -10,4 +10,7 @@
  * not; JSON has escapes of its own, and files are exact. */
 void psal_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* "s", to go behind a noun of which there are so many; "" of one. */
+const char *psal_plural(long long count);
+
 #endif

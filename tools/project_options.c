@@ -18,10 +18,24 @@ static bool says(const psal_options *options, const char *name) {
     return psal_options_knows(options, name) && psal_options_given(options, name);
 }
 
-/* The first of the names that the command line says; NULL: none. */
-static const char *first_said(const psal_options *options, const char *const *names, size_t count) {
+/* Whether it says just what the project says. */
+static bool says_the_same(const psal_project *project, const psal_options *options, const char *name) {
+    for (size_t i = 0; i < project->count; i++) {
+        const psal_project_value *value = &project->values[i];
+        if (strcmp(value->name, name) != 0) continue;
+        if (value->count != psal_options_count(options, name)) return false;
+        for (size_t t = 0; t < value->count; t++)
+            if (strcmp(value->texts[t], psal_options_string_at(options, name, t)) != 0) return false;
+        return true;
+    }
+    return false;
+}
+
+/* The first of the names of which the command line says something else than the project; NULL: none. */
+static const char *first_said(const psal_project *project, const psal_options *options, const char *const *names,
+                              size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (says(options, names[i])) return names[i];
+        if (says(options, names[i]) && !says_the_same(project, options, names[i])) return names[i];
     return NULL;
 }
 
@@ -29,6 +43,22 @@ static bool same_file(const char *a, const char *b) {
     struct stat x, y;
     if (!a || !b) return false;
     return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* A copy of the same bytes is the same network. */
+static bool same_contents(const char *a, const char *b) {
+    struct stat x, y;
+    psal_mapped_file one = {0}, other = {0};
+    psal_error unused = PSAL_ERROR_INIT;
+    if (same_file(a, b)) return true;
+    if (!a || !b || stat(a, &x) != 0 || stat(b, &y) != 0 || !S_ISREG(x.st_mode) || !S_ISREG(y.st_mode) ||
+        x.st_size != y.st_size)
+        return false;
+    const bool same = psal_map_file(a, &one, &unused) == PSAL_OK && psal_map_file(b, &other, &unused) == PSAL_OK &&
+                      one.size == other.size && memcmp(one.data, other.data, one.size) == 0;
+    psal_unmap_file(&one);
+    psal_unmap_file(&other);
+    return same;
 }
 
 /* ---- what is left aside ---- */
@@ -47,7 +77,8 @@ static void leave(psal_project *project, const char *name, const char *why, cons
 static const char *another_network(const psal_project *project, const psal_options *options) {
     const char *weights = psal_project_text(project, "weights"), *store = psal_project_text(project, "store");
     const bool given = says(options, "weights"), has_option = psal_options_knows(options, "weights");
-    if (given && !same_file(psal_options_string(options, "weights"), weights)) return "--weights names another network";
+    if (given && !same_contents(psal_options_string(options, "weights"), weights))
+        return "--weights names another network's file";
     if (has_option && !given && says(options, "model")) return "--model alone names another network";
     if (says(options, "store") && !same_file(psal_options_string(options, "store"), store))
         return "--store names another store";
@@ -60,8 +91,8 @@ static const char *another_network(const psal_project *project, const psal_optio
 static void choose(psal_project *project, const psal_options *options) {
     const char *other = another_network(project, options);
     if (other) leave(project, NULL, other, "");
-    const char *network = first_said(options, of_network, sizeof of_network / sizeof of_network[0]);
-    const char *profile = first_said(options, of_profile, sizeof of_profile / sizeof of_profile[0]);
+    const char *network = first_said(project, options, of_network, sizeof of_network / sizeof of_network[0]);
+    const char *profile = first_said(project, options, of_profile, sizeof of_profile / sizeof of_profile[0]);
     const char *mode = psal_options_knows(options, "mode") ? psal_options_string(options, "mode") : NULL;
     if (network) leave(project, "stats", "made without --", network);
     if (network) leave(project, "store", "made without --", network);
@@ -177,9 +208,9 @@ psal_status psal_project_check_weights(const psal_options *options, const char *
                                        psal_error *err) {
     const psal_project *project = psal_options_project(options);
     const char *recorded = project ? psal_project_text(project, "weights") : NULL;
-    if (!recorded || !*project->fingerprint || !same_file(recorded, path)) return PSAL_OK;
+    if (!recorded || !*project->fingerprint || !same_contents(recorded, path)) return PSAL_OK;
     /* "preprocess", the last one, is none of the weights'. */
-    if (first_said(options, of_network, sizeof of_network / sizeof of_network[0] - 1)) return PSAL_OK;
+    if (first_said(project, options, of_network, sizeof of_network / sizeof of_network[0] - 1)) return PSAL_OK;
     if (strcmp(project->fingerprint, fingerprint) == 0) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT,
                      "%s: the weights have changed since %s was made (fingerprint %s there, %s now): run psal-init "

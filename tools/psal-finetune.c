@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "saliency/prediction.h"
 #include "tools/edit_report.h"
 #include "tools/edit_settings.h"
 #include "tools/finetune_program.h"
@@ -192,11 +193,34 @@ static psal_status measure(experiment *e, psal_random *random, psal_edit_result 
 }
 
 /* Make the edit for the first k filters; *used tells how many it took. */
+/* Nothing is saved then: what the largest step reaches, and what may reach further. */
+static psal_status fail_uncorrected(experiment *e, int64_t k, psal_error *err) {
+    run *r = e->r;
+    const psal_subject *subject = &r->mistakes.subjects[e->subject];
+    const psal_step largest = {.relative = true, .size = r->largest};
+    const int classes = r->mistakes.classes;
+    const float *logits;
+    char further[96];
+    psal_edit_reset(e->worker->edit);
+    psal_status status = psal_tuner_step(e->tuner, e->worker->edit, e->filters, k, largest, NULL, err);
+    if (status == PSAL_OK)
+        status = psal_classifier_run(e->worker->classifier, e->worker->image, psal_edit_values(e->worker->edit),
+                                     &logits, err);
+    if (status != PSAL_OK) return status;
+    const int now = psal_predicted_class(logits, classes, -1);
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "no change of at most %g times the norm of %lld %s corrects it: with the largest one the "
+                     "confidence of %.60s, the true class, is %.3f, and that of %.60s %.3f; nothing was saved: try %s",
+                     r->largest, (long long)k, psal_units_name(r->mistakes.units),
+                     psal_labels_name(r->session.labels, subject->label),
+                     psal_confidence(logits, classes, subject->label), psal_labels_name(r->session.labels, now),
+                     psal_confidence(logits, classes, now), psal_edit_report_further(&r->report, further));
+}
+
 static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used, psal_error *err) {
     run *r = e->r;
     const psal_subject *subject = &r->mistakes.subjects[e->subject];
     psal_edit *edit = e->worker->edit;
-    char further[96];
     psal_status status = PSAL_OK;
     if (!fresh) status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, NULL, NULL, err);
     *used = (double)k;
@@ -207,10 +231,7 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
         if (status != PSAL_OK) return status;
         *used = found.found ? (double)found.k : NAN;
         if (!found.found && (psal_options_has(r->options, "save") || psal_options_has(r->options, "save-delta")))
-            return psal_fail(err, PSAL_ERR_ARGUMENT,
-                             "no change of at most %g times the norm of %lld %s corrects it; nothing was saved: try %s",
-                             r->largest, (long long)k, psal_units_name(r->mistakes.units),
-                             psal_edit_report_further(&r->report, further));
+            return fail_uncorrected(e, k, err);
         return PSAL_OK;
     }
     psal_edit_reset(edit);

@@ -11,6 +11,7 @@
 #include "io/figure.h"
 #include "io/json_output.h"
 #include "io/safetensors.h"
+#include "saliency/prediction.h"
 #include "saliency/prune.h"
 #include "tools/mistakes.h"
 #include "tools/mistakes_state.h"
@@ -35,7 +36,8 @@ typedef struct run {
     int64_t *k;
     psal_prune_result *results; /* [subject][choice][k] */
     psal_mean *means;           /* [choice][k][column] */
-    char *record, line[512];    /* of the computation, and what pictures say of it */
+    int *instead; /* [choice][k], of one subject: the other wrong class that it becomes without chance; else -1 */
+    char *record, line[512]; /* of the computation, and what pictures say of it */
 } run;
 
 static size_t variants(const run *r) {
@@ -72,6 +74,26 @@ static void count_step(void *data) {
     psal_progress_add(data, 1);
 }
 
+/* What a mistake becomes that neither stays nor becomes right, where nothing is random. */
+static psal_status find_instead(run *r, psal_mistakes_worker *worker, const psal_prune_sample *sample,
+                                psal_error *err) {
+    for (size_t v = 0; v < variants(r); v++) {
+        const int c = (int)(v / (size_t)r->prune.k_count), i = (int)(v % (size_t)r->prune.k_count);
+        const float *logits;
+        if (r->results[v].changed < 1 || r->results[v].correct > 0 || psal_prune_is_noisy(r->prune.how) ||
+            psal_choice_is_random(r->choices[c]))
+            continue;
+        psal_status status = psal_prune_draw(worker->edit, r->session.model, sample, &r->prune, c, i, 0, err);
+        if (status == PSAL_OK)
+            status = psal_classifier_run(worker->classifier, sample->image, psal_edit_values(worker->edit), &logits,
+                                         err);
+        if (status != PSAL_OK) return status;
+        r->instead[v] = psal_predicted_class(logits, r->mistakes.classes, -1);
+    }
+    psal_edit_reset(worker->edit);
+    return PSAL_OK;
+}
+
 static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i, psal_error *err) {
     run *r = data;
     psal_prune_options options = r->prune; /* of this worker */
@@ -84,6 +106,7 @@ static psal_status experiment(void *data, psal_mistakes_worker *worker, size_t i
                                    &options, NULL, r->results + i * variants(r), err);
     if (r->prune.right_count == 0) /* nothing was measured */
         for (size_t v = 0; v < variants(r); v++) r->results[i * variants(r) + v].broken = NAN;
+    if (status == PSAL_OK && r->mistakes.subject_count == 1) status = find_instead(r, worker, &sample, err);
     return status == PSAL_OK ? save(r, worker, &sample, err) : status;
 }
 
@@ -165,8 +188,15 @@ static void print_result(const run *r, int choice, int k) {
         printf("right in %.0f %% of the draws.\n", 100 * m[2].mean);
     else if (one->predicted == one->label)
         psal_print(stdout, "and the image %s right.\n", m[2].mean > 0 ? "stays" : "is no longer");
-    else
+    else if (m[2].mean > 0 || m[3].mean == 0)
         psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
+    else if (m[3].mean < 1)
+        printf("and the mistake becomes another one in %.0f %% of the draws.\n", 100 * m[3].mean);
+    else if (r->instead[choice * r->prune.k_count + k] >= 0)
+        psal_print(stdout, "and the mistake becomes another one, %s.\n",
+                   psal_labels_name(r->mistakes.session->labels, r->instead[choice * r->prune.k_count + k]));
+    else
+        printf("and the mistake becomes another one.\n");
 }
 
 /* What was found, in words: the first choice beside the second, and the one that did more than the first. */
@@ -189,7 +219,9 @@ static void print_finding(const run *r) {
     }
     for (int c = 0; c < r->prune.choice_count && c < 2 && r->prune.right_count; c++) {
         const psal_mean *m = r->means + (c * r->prune.k_count + i) * COLUMNS;
-        if (c == 0) printf("k = %lld, of %d right samples break: ", (long long)r->k[i], r->prune.right_count);
+        if (c == 0)
+            psal_print(stdout, "k = %lld, of %d right sample%s break: ", (long long)r->k[i], r->prune.right_count,
+                       psal_plural(r->prune.right_count));
         psal_print(stdout, "%s%s %.1f %%", c ? ", " : "", psal_choice_name(r->choices[c]), 100 * m[5].mean);
     }
     if (r->prune.right_count && best > 0 && !right && (best > 1 || best_k(r, best) != i))
@@ -373,7 +405,9 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_computation_line(&computation, r->line);
     r->record = psal_computation_text(&computation);
     r->results = calloc(r->mistakes.subject_count * variants(r), sizeof *r->results);
-    if (!r->results || !r->record)
+    r->instead = malloc(variants(r) * sizeof *r->instead);
+    for (size_t v = 0; v < variants(r) && r->instead; v++) r->instead[v] = -1;
+    if (!r->results || !r->record || !r->instead)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu results", r->mistakes.subject_count);
     static const char *const settings[] = {"k",     "choices", "how",   "noise-scale", "draws",
                                            "right", "layers",  "limit", "first",       NULL};
@@ -417,6 +451,7 @@ static int work(const psal_options *options, psal_error *err) {
     free(r.results);
     free(r.record);
     free(r.means);
+    free(r.instead);
     free(r.k);
     psal_mistakes_state_close(&r.state);
     psal_mistakes_close(&r.mistakes);

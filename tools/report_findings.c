@@ -6,6 +6,7 @@
 
 #include "engine/numbers.h"
 #include "io/json_output.h"
+#include "tools/print.h"
 #include "tools/report.h"
 #include "tools/report_read.h"
 
@@ -21,8 +22,8 @@ static void say_accuracy(const psal_report *r, json_t *list) {
     const char *arch = psal_read_text(r->root, "arch");
     if (r->counts.mistakes == 0) {
         psal_snprintf(text, sizeof text,
-                      "%.100s makes no mistake on %" PRId64 " samples: there are no kinds of mistakes to be told.",
-                      arch, r->counts.samples);
+                      "%.100s makes no mistake on %" PRId64 " sample%s: there are no kinds of mistakes to be told.",
+                      arch, r->counts.samples, psal_plural(r->counts.samples));
         add_sentence(list, text);
         return;
     }
@@ -55,10 +56,12 @@ static void say_kinds(const psal_report *r, json_t *list) {
     const double silhouette = psal_read_number(found, "silhouette");
     psal_snprintf(
         text, sizeof text,
-        "Its mistakes fall into %zu kind%s, and %.0f are single; the largest has %.0f mistakes, of which %.0f are "
+        "Its mistakes fall into %zu kind%s, and %.0f %s single; the largest has %.0f mistakes, of which %.0f %s "
         "%.80s taken for %.80s%s.",
-        count, count == 1 ? "" : "s", psal_read_number(found, "single"), psal_read_number(first, "size"),
-        psal_read_number(pair, "count"), psal_read_text(json_object_get(pair, "label"), "name"),
+        count, count == 1 ? "" : "s", psal_read_number(found, "single"),
+        psal_read_number(found, "single") == 1 ? "is" : "are", psal_read_number(first, "size"),
+        psal_read_number(pair, "count"), psal_read_number(pair, "count") == 1 ? "is" : "are",
+        psal_read_text(json_object_get(pair, "label"), "name"),
         psal_read_text(json_object_get(pair, "predicted"), "name"),
         isnan(silhouette)  ? ""
         : silhouette < 0.1 ? " (the kinds run into each other: they sort the mistakes, but do not separate them)"
@@ -124,18 +127,20 @@ static bool say_cost(const psal_report *r, json_t *list) {
     psal_snprintf(
         text, sizeof text,
         "%s of kind %.0f: a change of its %.0f most salient filter%s, from its central mistakes, corrects %.0f %% of "
-        "%zu other mistakes of the kind, random filters %.0f %%",
+        "%zu other mistake%s of the kind, random filters %.0f %%",
         corrected(best) > corrected(random) && corrected(best) > broken(best)
             ? "Correcting works best for the mistakes"
             : "No edit that was tried corrects more than random filters do and than it breaks. The best is for those",
         psal_read_number(cost, "kind"), k, k == 1 ? "" : "s", 100 * corrected(best),
-        json_array_size(json_object_get(results, "held_out")), 100 * corrected(random));
+        json_array_size(json_object_get(results, "held_out")),
+        psal_plural((long long)json_array_size(json_object_get(results, "held_out"))), 100 * corrected(random));
     const size_t used = strlen(text);
     if (isnan(psal_read_number(best, "right_broken")))
         psal_snprintf(text + used, sizeof text - used, ".");
     else
-        psal_snprintf(text + used, sizeof text - used, "; it breaks %.0f %% of %.0f samples that are right.",
-                      100 * broken(best), psal_read_number(results, "right_samples"));
+        psal_snprintf(text + used, sizeof text - used, "; it breaks %.0f %% of %.0f sample%s right.",
+                      100 * broken(best), psal_read_number(results, "right_samples"),
+                      psal_read_number(results, "right_samples") == 1 ? " that is" : "s that are");
     add_sentence(list, text);
     return true;
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tools/print.h"
 #include "tools/report_page.h"
 
 /* ---- costs ---- */
@@ -35,10 +36,12 @@ void psal_page_cost(psal_page *page, size_t k) {
     psal_html_report_paragraph(
         page->html,
         psal_say(page,
-                 "One step down the mean gradient of its %zu most central mistakes, on the filters most salient in "
-                 "them, and on random ones to compare. It is tried on %zu other mistakes of the kind, and on %.0f "
-                 "samples that are right, as they are, with noise, blurred, and with less contrast.",
-                 central, others, psal_read_number(results, "right_samples")));
+                 "One step down the mean gradient of its %zu most central mistake%s, on the filters most salient "
+                 "there, and on random ones to compare. It is tried on %zu other mistake%s of the kind, and on %.0f "
+                 "sample%s right: unchanged, with noise, blurred, and with less contrast.",
+                 central, psal_plural((long long)central), others, psal_plural((long long)others),
+                 psal_read_number(results, "right_samples"),
+                 psal_read_number(results, "right_samples") == 1 ? " that is" : "s that are"));
     if (best)
         psal_html_report_paragraph(
             page->html,

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "tools/print.h"
 #include "tools/report_page.h"
 
 enum { KIND_PAIRS = 8, BINS = 10 };
@@ -54,8 +55,9 @@ static void write_overview(psal_page *page) {
             page->html,
             psal_say(page,
                      "Mean silhouette %.2f: 1 is far apart, near 0 they run into each other, and are a way of "
-                     "sorting rather than separate things. %.0f mistakes are left single.",
-                     silhouette, psal_read_number(found, "single")));
+                     "sorting rather than separate things. %.0f mistake%s left single.",
+                     silhouette, psal_read_number(found, "single"),
+                     psal_read_number(found, "single") == 1 ? " is" : "s are"));
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t k = 0; k < json_array_size(kinds); k++) {
         const json_t *kind = json_array_get(kinds, k);
@@ -111,8 +113,9 @@ static void write_mistakes(psal_page *page, size_t first, size_t count, double a
     psal_page_cards(page, first, central);
     if (count == central) return;
     psal_html_report_details_begin(
-        page->html, (double)count < all ? psal_say(page, "%zu more of its %.0f mistakes", count - central, all)
-                                        : psal_say(page, "Its other %zu mistakes", count - central));
+        page->html, (double)count < all    ? psal_say(page, "%zu more of its %.0f mistakes", count - central, all)
+                    : count - central == 1 ? "Its other mistake"
+                                           : psal_say(page, "Its other %zu mistakes", count - central));
     psal_page_cards(page, first + central, count - central);
     psal_html_report_details_end(page->html);
 }

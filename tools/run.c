@@ -287,9 +287,9 @@ static psal_status print_results(const psal_run *r, double loading, double total
         return status;
     }
     if (r->many && !r->quiet) {
-        psal_print(stdout, "%zu images explained into %s", json_array_size(r->results),
-                   psal_options_string(r->options, "out"));
-        if (r->right) printf(", %zu that are right left out", r->right);
+        psal_print(stdout, "%zu image%s explained into %s", json_array_size(r->results),
+                   psal_plural((long long)json_array_size(r->results)), psal_options_string(r->options, "out"));
+        if (r->right) psal_print(stdout, ", %zu that %s right left out", r->right, r->right == 1 ? "is" : "are");
         if (r->skipped.count) printf(", %zu skipped", r->skipped.count);
         printf(": see summary.csv there\n");
     } else if (!r->quiet) {
@@ -311,12 +311,12 @@ static psal_status print_results(const psal_run *r, double loading, double total
 /* What was lost is said. */
 static void print_removed(const psal_run *r) {
     if (r->removed == 0 || r->quiet) return;
-    psal_print(stderr,
-               "%s: note: %d %s of an earlier run in %s, of another image or with other settings, %s removed: this run "
-               "does not make %s\n",
-               psal_run_program.name, r->removed, r->removed == 1 ? "file" : "files",
-               psal_options_string(r->options, "out"), r->removed == 1 ? "was" : "were",
-               r->removed == 1 ? "it" : "them");
+    psal_print(
+        stderr,
+        "%s: note: %d file%s of an earlier run in %s, of another image or with other settings, %s removed: this run "
+        "does not make %s\n",
+        psal_run_program.name, r->removed, psal_plural(r->removed), psal_options_string(r->options, "out"),
+        r->removed == 1 ? "was" : "were", r->removed == 1 ? "it" : "them");
 }
 
 /* Of many images: which have no map, in one line. */
@@ -329,8 +329,8 @@ static void print_maps(const psal_run *r) {
     }
     if (count == 0 || r->quiet || !r->many) return;
     psal_print(stderr,
-               "%s: note: %zu of %zu images have no heat map; the first is %s: %s (\"no_map\" in each result.json)\n",
-               psal_run_program.name, count, json_array_size(r->results),
+               "%s: note: %zu of %zu images %s no heat map; the first is %s: %s (\"no_map\" in each result.json)\n",
+               psal_run_program.name, count, json_array_size(r->results), count == 1 ? "has" : "have",
                json_string_value(json_object_get(first, "image")), json_string_value(json_object_get(first, "no_map")));
 }
 

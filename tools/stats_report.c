@@ -36,12 +36,12 @@ void psal_stats_print_result(const psal_summary *s, const char *program, const c
     int64_t count = psal_summary_good(s), correct = psal_summary_correct(s);
     char only[PSAL_REFERENCE_SIZE];
     if (one_class) /* correct it is always: there is nothing else to predict */
-        printf("%lld samples of the network's one class, %lld skipped\n", (long long)count,
-               (long long)psal_summary_skipped(s));
+        psal_print(stdout, "%lld sample%s of the network's one class, %lld skipped\n", (long long)count,
+                   psal_plural(count), (long long)psal_summary_skipped(s));
     else
-        printf("%lld samples: %lld correct (%.2f %%), %lld incorrect, %lld skipped\n", (long long)count,
-               (long long)correct, count ? 100.0 * (double)correct / (double)count : 0.0, (long long)(count - correct),
-               (long long)psal_summary_skipped(s));
+        psal_print(stdout, "%lld sample%s: %lld correct (%.2f %%), %lld incorrect, %lld skipped\n", (long long)count,
+                   psal_plural(count), (long long)correct, count ? 100.0 * (double)correct / (double)count : 0.0,
+                   (long long)(count - correct), (long long)psal_summary_skipped(s));
     const double target = psal_summary_distance(s, PSAL_GROUP_INCORRECT),
                  predicted = psal_summary_distance(s, PSAL_GROUP_PREDICTED);
     if (!isnan(target))

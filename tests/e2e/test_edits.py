@@ -197,6 +197,27 @@ def test_findings():
     check("there are no more filters", all_of_them.splitlines()[-1] == "To correct it, try --relative 3e-09.", all_of_them)
 
 
+def test_what_becomes_of_it():
+    """A mistake that becomes another one is told so; a search that fails says how far it came"""
+    coat = ("-i", samples / "coat_called_dress.png", "-l", "coat", "-c", "salient", "--quiet")
+    said = run("psal-prune", *coat, "-k", "200").stdout
+    other = re.search(r"^k = 200, salient .*, and the mistake becomes another one, (.+)\.$", said, re.M)
+    run("psal-prune", *coat, "-k", "200", "--save", scratch / "other.safetensors")
+    done = run("psal-run", "-w", scratch / "other.safetensors", *coat[:4], "--mode", "naive", "--json", "--figures", "none", "-o", scratch / "other")
+    check("as psal-run says of the pruned network", other and json.loads(done.stdout)["predicted"]["name"] == other[1] not in ("Coat", "Dress"),
+          said + done.stderr)
+    done = run("psal-finetune", "-k", "2", "-c", "least", "--until-correct", "--quiet", "--save", scratch / "none.safetensors")
+    reached = re.search(r"the confidence of Coat, the true class, is (0\.\d+), and that of Pullover (0\.\d+); nothing was saved: try --k 20 "
+                        r"--relative 0\.3$", done.stderr.strip())
+    check("how far it came", done.returncode == 1 and reached and not (scratch / "none.safetensors").exists(), done.stderr)
+    step = run("psal-finetune", "-k", "2", "-c", "least", "--relative", "0.1", "--quiet", "--save", scratch / "step.safetensors")
+    done = run("psal-run", "-w", scratch / "step.safetensors", "-i", samples / "coat_called_pullover.png", "-l", "coat", "--mode", "naive",
+               "--json", "--figures", "none", "-o", scratch / "step")
+    result = json.loads(done.stdout or "{}")
+    check("as far as the largest step comes", reached and abs(result["target"]["confidence"] - float(reached[1])) < 0.0011 and
+          abs(result["predicted"]["confidence"] - float(reached[2])) < 0.0011, step.stderr + done.stderr)
+
+
 def test_right_sample():
     for program in ("psal-prune", "psal-finetune"):
         done = run(program, "--image-path", bag, "-l", "Sandal", "-k", "3", "-c", "salient")
@@ -426,5 +447,5 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_findings, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
+    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_findings, test_what_becomes_of_it, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
                         test_samples, test_photo_and_data_set, test_store, test_group, test_saved), scratch))

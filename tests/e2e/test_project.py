@@ -264,6 +264,12 @@ def test_left_aside():
     check("nor its store", rows["store"] == ("left aside", "not beside --image-path"), rows)
     rows = settings("-d", "other", program="psal-finetune")
     check("another data set has another store", rows["store"] == ("left aside", "not beside --data") and rows["stats"][0] == "project", rows)
+    shutil.copy(project / "my.safetensors", project / "renamed.safetensors")
+    rows = settings("--weights", "renamed.safetensors")
+    check("a copy is no other network", rows["labels"][0] == rows["stats"][0] == "project", rows)
+    how = json.loads((project / "psal.json").read_text())["preprocess"]
+    rows = settings("--preprocess", how, program="psal-prune")
+    check("what the project says, too, changes nothing", rows["stats"][0] == rows["store"][0] == "project", rows)
     done = in_project("psal-run", "-w", network, "--mode", "naive", "-i", bag, "-l", "bag", "--out", "out")
     check("said once", done.stderr.count("psal.json is left aside") == 1 and done.returncode == 0, said(done))
     done = in_project("psal-convert", network, "c2.safetensors", "--preprocess", "caffe")
