@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/atomic_file.h"
 #include "io/json_input.h"
 #include "io/json_output.h"
 #include "io/mapped_file.h"
+#include "io/run_lock.h"
 #include "tools/computation_io.h"
 #include "tools/outputs.h"
 #include "tools/program.h"
@@ -93,6 +95,17 @@ static psal_status is_there(const psal_report *r, const psal_stats_request *requ
     return status;
 }
 
+/* What a run that was killed behind its last result has left beside it; a living one's is refused. */
+static psal_status clear_up(const psal_report *r, psal_error *err) {
+    char partial[4300];
+    psal_run_lock *lock = psal_run_lock_take(r->statistics, err);
+    if (!lock) return psal_error_status(err);
+    snprintf(partial, sizeof partial, "%s.partial", r->statistics);
+    unlink(partial);
+    psal_run_lock_release(lock);
+    return PSAL_OK;
+}
+
 int psal_report_make_store(psal_report *r, psal_error *err) {
     const psal_options *o = r->options;
     const char *store = psal_options_string(o, "store"), *statistics = psal_options_string(o, "stats");
@@ -128,6 +141,7 @@ int psal_report_make_store(psal_report *r, psal_error *err) {
     if (status == PSAL_OK) status = note_command(r, err);
     if (status == PSAL_OK) status = psal_session_open(&session, o, err);
     if (status == PSAL_OK && request.resume) status = is_there(r, &request, &session, &there, err);
+    if (status == PSAL_OK && there) status = clear_up(r, err);
     int result = (int)status;
     if (status == PSAL_OK && !there) {
         psal_report_stage(r, "profiles of all samples");

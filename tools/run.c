@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/atomic_file.h"
@@ -334,6 +335,21 @@ static void print_maps(const psal_run *r) {
                json_string_value(json_object_get(first, "image")), json_string_value(json_object_get(first, "no_map")));
 }
 
+/* What stands beside the page may not be the file of results. */
+static psal_status check_page_name(const psal_options *o, psal_error *err) {
+    const char *page = psal_options_string(o, "report"), *slash = strrchr(page, '/'), *dot = strrchr(page, '.');
+    const char *name = slash ? slash + 1 : page;
+    char folder[4200] = ".";
+    struct stat here, there;
+    if (slash) snprintf(folder, sizeof folder, "%.*s", slash == page ? 1 : (int)(slash - page), page);
+    if (dot - name != 6 || strncmp(name, "result", 6) != 0 || stat(folder, &here) != 0 ||
+        stat(psal_options_string(o, "out"), &there) != 0 || here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+        return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "--report %s: beside it would stand result.json, which --out %s has of its own: give another name",
+                     page, psal_options_string(o, "out"));
+}
+
 static psal_status run_program(psal_run *r, psal_error *err) {
     double start = psal_seconds();
     const psal_options *o = r->options;
@@ -352,6 +368,7 @@ static psal_status run_program(psal_run *r, psal_error *err) {
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
     if (status == PSAL_OK && !r->page_alone)
         status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);
+    if (status == PSAL_OK && psal_options_has(o, "report") && !r->page_alone) status = check_page_name(o, err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;
     if (r->explainer.statistics)

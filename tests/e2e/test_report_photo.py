@@ -161,6 +161,9 @@ def test_refusals():
     refused("psal-run", (*one, "--report", "a.txt"), "ends in none of")
     refused("psal-run", (*one, "--look-images", 3), "--look-images needs --look")
     refused("psal-run", (*one, "--report", scratch / "nowhere/a.html"), "nowhere")
+    (scratch / "here").mkdir()
+    refused("psal-run", (*one, "--out", "here", "--report", scratch / "here/result.html"), "result.json, which --out here has of its own")
+    check("nothing is written", not list((scratch / "here").iterdir()), list((scratch / "here").iterdir()))
 
 
 def test_look_images():

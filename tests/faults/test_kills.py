@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Killed, resumed, the same: `psal-stats --resume` with a store of profiles and records, `psal-run --images --resume`, and
-`psal-prune` and `psal-finetune --state --resume`.
+"""Killed, resumed, the same: `psal-stats --resume` with a store of profiles and records, `psal-run --images --resume`,
+`psal-report --resume`, `psal-prune` and `psal-finetune --state --resume`.
 
     tests/faults/test_kills.py TOOLS-DIR SOURCE-DIR LIBRARY [--all | --number N] [--chains N] [--seed N]
 
@@ -38,6 +38,8 @@ class Kills:
                            "--save-every", "0"),
             "psal-run": (*network, "-s", "in/fashion_resnet18_stats.safetensors", "--images", "in/short.csv", "-o", "out",
                          "--dump", "out/dump")}
+        self.commands["psal-report"] = (*network, "-d", "in/list.csv", "--kinds", "1", "--costs", "1", "--checks", "1", "--right", "2", "--look", "4",
+                                        "-o", "out/page.html")
         for program in ("psal-prune", "psal-finetune"):
             self.commands[program] = (*network, "-s", "in/fashion_resnet18_stats.safetensors", "-d", "in/list.csv", "-k", "1,5", "--first", "4",
                                       "--state", "out/s.safetensors", "--save-every", "0", "--csv", "out/t.csv", "--samples", "out/r.csv")
