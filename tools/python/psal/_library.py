@@ -1,6 +1,7 @@
 """libpsal through ctypes: where it lies, what its functions take (tools/net.h), and how its errors become exceptions.
 
 ctypes lets go of Python's lock during every call, so that other threads run meanwhile."""
+import contextlib
 import ctypes
 import json
 import os
@@ -91,11 +92,26 @@ def _places():
     return found + [SONAME]
 
 
+@contextlib.contextmanager
+def _short_spin():
+    """What the programs do for themselves (tools/openmp_spin.h): OpenMP's threads give their processors back soon. The runtime reads
+    this once, when it is loaded, and only there is it set; a runtime that is loaded already (PyTorch's) stays as it is."""
+    said = any(os.environ.get(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"))
+    if not said:
+        os.environ["GOMP_SPINCOUNT"] = "3000"
+    try:
+        yield
+    finally:
+        if not said:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
 def _load():
     why = None
     for place in _places():
         try:
-            library = ctypes.CDLL(place)
+            with _short_spin():
+                library = ctypes.CDLL(place)
             break
         except OSError as error:
             why = why or error
