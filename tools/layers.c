@@ -1,6 +1,7 @@
 #include "tools/layers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/spelling.h"
@@ -81,4 +82,19 @@ psal_status psal_layers_wanted(const psal_options *options, const psal_model *mo
         if (!used) return fail_unknown(model, units, prefix, err);
     }
     return PSAL_OK;
+}
+
+psal_status psal_layers_keep(const psal_options *options, const psal_model *model, psal_units units, bool *live,
+                             char text[PSAL_FIELD_SIZE], psal_error *err) {
+    bool *wanted = calloc((size_t)psal_model_parameter_count(model) + 1, sizeof *wanted);
+    if (!wanted) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the layers");
+    psal_status status = psal_layers_wanted(options, model, units, wanted, err);
+    for (int64_t f = 0; f < psal_model_unit_count(model, units) && status == PSAL_OK; f++)
+        if (!wanted[psal_model_unit_parameter(model, units, f, NULL)]) live[f] = false;
+    free(wanted);
+    *text = '\0';
+    for (size_t i = 0, used = 0; i < psal_options_count(options, "layers") && used < PSAL_FIELD_SIZE; i++)
+        used += (size_t)snprintf(text + used, PSAL_FIELD_SIZE - used, "%s%s", used ? ", " : "",
+                                 psal_options_string_at(options, "layers", i));
+    return status;
 }

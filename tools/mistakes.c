@@ -258,22 +258,6 @@ psal_status psal_mistakes_each(const psal_mistakes *mistakes, const psal_mistake
     return psal_mistakes_run(mistakes, steps, mistakes->subject_count, true, false, work, data, err);
 }
 
-/* Filters of other layers than --layers names are not chosen. */
-static psal_status keep_layers(psal_mistakes *mistakes, const psal_options *options, psal_error *err) {
-    const psal_model *model = mistakes->session->model;
-    bool *wanted = calloc((size_t)psal_model_parameter_count(model) + 1, sizeof *wanted);
-    if (!wanted) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the layers");
-    psal_status status = psal_layers_wanted(options, model, mistakes->units, wanted, err);
-    for (int64_t f = 0; f < mistakes->filters && status == PSAL_OK; f++)
-        if (!wanted[psal_model_unit_parameter(model, mistakes->units, f, NULL)]) mistakes->live[f] = false;
-    free(wanted);
-    char *layers = mistakes->layers;
-    for (size_t i = 0, used = 0; i < psal_options_count(options, "layers") && used < PSAL_FIELD_SIZE; i++)
-        used += (size_t)snprintf(layers + used, PSAL_FIELD_SIZE - used, "%s%s", used ? ", " : "",
-                                 psal_options_string_at(options, "layers", i));
-    return status;
-}
-
 psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, const psal_options *options,
                                const psal_mistakes_needs *needs, psal_error *err) {
     memset(mistakes, 0, sizeof *mistakes);
@@ -325,7 +309,8 @@ psal_status psal_mistakes_open(psal_mistakes *mistakes, psal_session *session, c
     psal_saliency_live(mistakes->saliency, mistakes->live);
     psal_statistics_rankable(mistakes->statistics, mistakes->mode, mistakes->filters, NULL, mistakes->live);
     const int64_t rankable = psal_choosable(session->model, mistakes->units, mistakes->live);
-    if (rankable > 0 && needs->ranking) status = keep_layers(mistakes, options, err);
+    if (rankable > 0 && needs->ranking) /* filters of other layers than --layers names are not chosen */
+        status = psal_layers_keep(options, session->model, mistakes->units, mistakes->live, mistakes->layers, err);
     if (status != PSAL_OK) return status;
     const int64_t choosable = psal_choosable(session->model, mistakes->units, mistakes->live);
     if (choosable == 0)

@@ -238,6 +238,8 @@ void psal_csv_measured(psal_csv_writer *csv, double value);
 /* The first row of a table (CSV) of means: choice, k, of each column its mean and its standard error, psal_settings. */
 void psal_csv_mean_titles(psal_csv_writer *csv, const char *const *columns, int count);
 
+/* ---- mistakes_choices.c ---- */
+
 /* The list that --choices gives, "salient,random": choices[PSAL_CHOICE_COUNT], each at most once. */
 psal_status psal_parse_choices(const psal_options *options, psal_choice *choices, int *count, psal_error *err);
 /* Whether one edit is asked for, which can be saved: one choice, and one k (`largest`: only the largest counts). */

@@ -410,6 +410,3 @@ void psal_mistakes_state_close(psal_mistakes_state *s) {
     free(s->done);
     psal_run_lock_release(s->lock);
 }
-
-const psal_subcommand psal_state_subcommands[] = {
-    {"merge", "PART...", "With the other options of the parts of --shard: make the tables and figures of all."}, {0}};

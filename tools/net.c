@@ -54,29 +54,30 @@ static const char *const settings[] = {"weights",
                                        "image-target-label",
                                        NULL};
 
-static psal_status parse(psal_net_words *w, psal_error *err) {
-    w->options = psal_options_read(&psal_run_program, (int)w->count, w->words, err);
+static psal_status parse(psal_net_words *w, const psal_program *program, const char *const *allowed, psal_error *err) {
+    w->options = psal_options_read(program, (int)w->count, w->words, err);
     if (!w->options) return psal_error_status(err);
     if (psal_options_wants_help(w->options) || psal_options_wants_version(w->options))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--help and --version are no settings");
     if (psal_options_argument_count(w->options) > 0)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "'%s' is no setting", psal_options_argument(w->options, 0));
-    const char *other = psal_options_given_of(w->options, settings, false);
-    if (other) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is psal-run's own, and no setting", other);
+    const char *other = psal_options_given_of(w->options, allowed, false);
+    if (other) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is %s's own, and no setting", other, program->name);
     psal_status status = PSAL_OK;
     if (psal_options_has(w->options, "project")) status = psal_project_apply(w->options, &w->project, err);
     return status == PSAL_OK ? psal_options_check(w->options, err) : status;
 }
 
-psal_status psal_net_words_read(psal_net_words *w, const char *const *texts, size_t count, psal_error *err) {
+psal_status psal_net_words_read(psal_net_words *w, const psal_program *program, const char *const *allowed,
+                                const char *const *texts, size_t count, psal_error *err) {
     *w = (psal_net_words){.count = 1};
     w->words = calloc(count + 2, sizeof *w->words);
-    if (w->words) w->words[0] = strdup(psal_run_program.name);
+    if (w->words) w->words[0] = strdup(program->name);
     for (size_t i = 0; i < count && w->words; i++)
         if ((w->words[i + 1] = strdup(texts[i]))) w->count++;
     if (!w->words || !w->words[0] || w->count != count + 1)
         return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for %zu settings", count);
-    return parse(w, err);
+    return parse(w, program, allowed, err);
 }
 
 void psal_net_words_free(psal_net_words *w) {
@@ -89,7 +90,7 @@ void psal_net_words_free(psal_net_words *w) {
 
 psal_status psal_net_words_again(const psal_net *net, psal_net_words *w, const char *const *texts, size_t count,
                                  psal_error *err) {
-    psal_status status = psal_net_words_read(w, texts, count, err);
+    psal_status status = psal_net_words_read(w, &psal_run_program, settings, texts, count, err);
     if (status != PSAL_OK) return status;
     for (const char *const *name = of_network; *name; name++) {
         const char *const one[] = {*name, NULL};
@@ -154,7 +155,7 @@ psal_net *psal_net_open(const char *const *words, size_t count, psal_tensor_map 
     net->tensors = tensors;
     net->session.given = tensors;
     pthread_mutex_init(&net->notes, NULL);
-    psal_status status = psal_net_words_read(&net->words, words, count, err);
+    psal_status status = psal_net_words_read(&net->words, &psal_run_program, settings, words, count, err);
     if (status == PSAL_OK) status = psal_session_open(&net->session, net->words.options, err);
     if (status == PSAL_OK) return net;
     psal_net_close(net);

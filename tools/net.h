@@ -1,5 +1,6 @@
-/* net.h - a network made ready, and questions to it in one call each: what psal-run does with one image and psal-stats
- * with a list, for other languages (tools/python) and for C programs that want no more than that.
+/* net.h - a network made ready, and questions to it in one call each: what psal-run, psal-prune and psal-finetune do
+ * with one image, psal-stats with a list and psal-neighbors with profiles, for other languages (tools/python) and for C
+ * programs that want no more than that.
  *
  * Only opaque handles, plain arrays and texts pass through here, so that a caller needs no structure but psal_error (an
  * int and 1024 bytes). Settings are words as they stand on psal-run's command line, "--mode", "naive": names, defaults,
@@ -26,6 +27,7 @@ typedef struct psal_net_explainer psal_net_explainer;   /* its graph, planned fo
 typedef struct psal_net_result psal_net_result;         /* one image explained */
 typedef struct psal_net_samples psal_net_samples;       /* a list of labelled images */
 typedef struct psal_net_statistics psal_net_statistics; /* of the saliency over such a list */
+typedef struct psal_net_edit psal_net_edit;             /* changed filters, and what that did */
 
 /* How far a long call is: `done` of `total`. Anything but 0 ends it with PSAL_ERR_CANCELLED. Called by any thread, one
  * at a time. */
@@ -122,6 +124,42 @@ void psal_net_statistics_records(const psal_net_statistics *statistics, int *lab
                                  float *label_confidence, float *confidence, float *loss);
 /* A file of statistics, as psal-stats writes it. */
 psal_status psal_net_statistics_write(const psal_net_statistics *statistics, const char *path, psal_error *err);
+
+/* ---- filters of an explained image changed (net_edit.c) ---- */
+
+/* Switch its filters off and measure what that does to it, as psal-prune does: settings --k, --choices, --how,
+ * --noise-scale, --draws, --seed, --layers. Filters are ranked as they are in the result, which must be of filters or
+ * rows and subtract no other class. progress counts runs of the edited network. */
+psal_net_edit *psal_net_prune(const psal_net_result *result, const char *const *words, size_t count,
+                              psal_net_progress progress, void *data, psal_error *err);
+/* Correct it by a step, or steps, on some filters, as psal-finetune does: settings --k (one), --choices (one), --rate,
+ * --relative, --steps, --until-correct, --seed, --layers. That there is no such change is an error. */
+psal_net_edit *psal_net_finetune(const psal_net_result *result, const char *const *words, size_t count,
+                                 psal_error *err);
+void psal_net_edit_free(psal_net_edit *edit);
+/* "rows": what it did, with the names of the program's JSON, one for each choice and k; of psal_net_prune also "how",
+ * of psal_net_finetune "predicted", "predicted_name" and "confidence" of the edited network. */
+char *psal_net_edit_json(const psal_net_edit *edit, psal_error *err);
+/* The edited network as a checkpoint (of an ONNX file: an ONNX file). Of one edit only: one choice, one k; of random
+ * draws the first. */
+psal_status psal_net_edit_write(const psal_net_edit *edit, const char *path, psal_error *err);
+/* The parameter changed next behind *parameter (-1 to begin): its name (NULL: there is none), and its values and shape,
+ * which the edit owns. */
+psal_status psal_net_edit_next(const psal_net_edit *edit, int *parameter, const char **name, const float **values,
+                               int *dimensions, int64_t sizes[8], psal_error *err);
+
+/* ---- neighbours (net_neighbors.c) ---- */
+
+/* The samples whose profiles are most similar (saliency/neighbors.h), among profiles[samples][length], naive ones: to
+ * samples queries[query_count] of them, each without itself, or to `profile`[length], if not NULL (query_count 1).
+ * similarity: "pearson", "cosine", "normalized" or "roots". mean and std [length], of the statistics that fit the
+ * similarity; NULL: those of the profiles. candidates (NULL: all samples), ascending. found[query_count][top] and
+ * similarities[the same], best first; -1 behind the last one. */
+psal_status psal_net_neighbors(const float *profiles, int64_t samples, int64_t length, const char *similarity,
+                               const double *mean, const double *std, const int64_t *candidates,
+                               int64_t candidate_count, const float *profile, const int64_t *queries,
+                               int64_t query_count, int64_t top, int threads, int64_t *found, double *similarities,
+                               psal_error *err);
 
 #ifdef __cplusplus
 }

@@ -35,7 +35,9 @@ struct psal_net_result {
     char *path;
 };
 
-psal_status psal_net_words_read(psal_net_words *words, const char *const *texts, size_t count, psal_error *err);
+/* Words of this program's command line, of which only the options `allowed` (NULL ends them) may be given. */
+psal_status psal_net_words_read(psal_net_words *words, const psal_program *program, const char *const *allowed,
+                                const char *const *texts, size_t count, psal_error *err);
 void psal_net_words_free(psal_net_words *words);
 /* Settings for something that is made of the net: whatever says what the network is must be the same. */
 psal_status psal_net_words_again(const psal_net *net, psal_net_words *words, const char *const *texts, size_t count,

@@ -5,6 +5,7 @@
 
 #include "io/json_output.h"
 #include "saliency/prune.h"
+#include "tools/edit_one.h"
 #include "tools/finetune_program.h"
 #include "tools/mistakes.h"
 #include "tools/photo.h"
@@ -92,61 +93,23 @@ static psal_status say_edit(psal_photo *p, int64_t choosable, psal_error *err) {
 
 /* ---- the measurement ---- */
 
-static void add_rows(json_t *found, int count, const psal_prune_result *results) {
-    json_t *rows = json_array();
-    for (int v = 0; v < CHOICES * count; v++) {
-        json_t *row = json_object();
-        json_object_set_new(row, "choice", psal_json_string(psal_choice_name(choices[v / count])));
-        json_object_set_new(row, "k", json_integer(tried[v % count]));
-        json_object_set_new(row, "wrong_confidence", psal_json_double(results[v].wrong));
-        json_object_set_new(row, "true_confidence", psal_json_double(results[v].truth));
-        json_object_set_new(row, "now_right", psal_json_double(results[v].correct));
-        json_object_set_new(row, "prediction_changed", psal_json_double(results[v].changed));
-        json_object_set_new(row, "dead_filters", psal_json_double(results[v].dead));
-        json_array_append_new(rows, row);
-    }
-    json_object_set_new(found, "how", psal_json_string(psal_prune_name(PSAL_PRUNE_WEIGHTS)));
-    json_object_set_new(found, "draws", json_integer(DRAWS));
-    json_object_set_new(found, "rows", rows);
-}
-
 /* Results are those of psal-prune: the same network, ranking and seed. */
-static psal_status measure(const psal_photo *p, int count, psal_prune_result *results, psal_error *err) {
-    const psal_explainer *x = p->explainer;
-    const psal_session *session = x->session;
-    const psal_classifier_options forward = {.height = session->height,
-                                             .width = session->width,
-                                             .threads = session->threads,
-                                             .memory_limit = session->memory_limit,
-                                             .conv = session->conv,
-                                             .in_parts = true};
-    const psal_prune_sample sample = {.image = p->e->input,
-                                      .label = p->e->label,
-                                      .naive = p->e->naive,
-                                      .standardized = p->e->standardized,
-                                      .seed = psal_subject_seed(p->options, 0),
-                                      .live = x->live,
-                                      .units = PSAL_UNITS_FILTERS};
+static psal_status measure(const psal_photo *p, int count, json_t *found, psal_error *err) {
+    psal_prune_sample sample = {
+        .seed = psal_subject_seed(p->options, 0), .live = p->explainer->live, .units = PSAL_UNITS_FILTERS};
     const psal_prune_options options = {.how = PSAL_PRUNE_WEIGHTS,
                                         .choices = choices,
                                         .choice_count = CHOICES,
                                         .k = tried,
                                         .k_count = count,
                                         .draws = DRAWS};
-    psal_classifier *classifier = psal_classifier_new(session->model, &forward, err);
-    psal_variants *variants = classifier ? psal_variants_new(classifier, false, err) : NULL;
-    psal_classifier_worker *worker = variants ? psal_classifier_worker_new(classifier, err) : NULL;
-    psal_variants_worker *all = worker ? psal_variants_worker_new(variants, worker, err) : NULL;
-    psal_edit *edit = all ? psal_edit_new(session->model, err) : NULL;
-    const psal_status status = edit ? psal_prune_experiment(session->model, worker, all, edit, &sample, &options, NULL,
-                                                            results, err)
-                                    : psal_error_status(err);
-    psal_edit_free(edit);
-    psal_variants_worker_free(all);
-    psal_classifier_worker_free(worker);
-    psal_variants_free(variants);
-    psal_classifier_free(classifier);
-    return status;
+    psal_prune_result results[CHOICES * TRIED];
+    const psal_status status = psal_prune_one(p->explainer, p->e, &sample, &options, NULL, results, err);
+    if (status != PSAL_OK) return status;
+    json_object_set_new(found, "how", psal_json_string(psal_prune_name(PSAL_PRUNE_WEIGHTS)));
+    json_object_set_new(found, "draws", json_integer(DRAWS));
+    json_object_set_new(found, "rows", psal_prune_one_json(&options, results));
+    return PSAL_OK;
 }
 
 psal_status psal_photo_switch_off(psal_photo *p, psal_error *err) {
@@ -159,9 +122,7 @@ psal_status psal_photo_switch_off(psal_photo *p, psal_error *err) {
     json_object_set_new(found, "why_not", why ? psal_json_string(why) : json_null());
     if (why) return PSAL_OK;
     const int count = count_tried(choosable);
-    psal_prune_result results[CHOICES * TRIED];
-    psal_status status = measure(p, count, results, err);
-    if (status == PSAL_OK) add_rows(found, count, results);
+    psal_status status = measure(p, count, found, err);
     if (status == PSAL_OK) status = say_prune(p, count, found, err);
     if (status == PSAL_OK && p->e->label != p->e->predicted) status = say_edit(p, choosable, err);
     return status;

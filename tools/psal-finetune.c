@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "saliency/prediction.h"
+#include "tools/edit_one.h"
 #include "tools/edit_report.h"
 #include "tools/edit_settings.h"
 #include "tools/finetune_program.h"
@@ -172,15 +173,8 @@ static psal_status measure(experiment *e, psal_random *random, psal_edit_result 
                                              &logits, err);
     if (status != PSAL_OK) return status;
     psal_progress_add(e->worker->progress, 1);
-    psal_confidences(logits, mistakes->classes, e->after);
-    int wrong = psal_predicted_class(logits, mistakes->classes, subject->label);
-    if (subject->predicted != subject->label) wrong = subject->predicted;
-    result->corrected += psal_predicted_class(logits, mistakes->classes, -1) == subject->label;
-    result->wrong += e->after[wrong] - e->before[wrong];
-    result->truth += e->after[subject->label] - e->before[subject->label];
-    psal_edit_size size = psal_edit_measure(e->worker->edit);
-    result->weights += (double)size.elements;
-    result->relative += size.relative;
+    psal_edit_answer(e->worker->edit, logits, mistakes->classes, subject->label, subject->predicted, e->before,
+                     e->after, result);
     status = count_mistakes(e, NULL, &result->neighbors, err);
     if (status == PSAL_OK) status = count_mistakes(e, random, &result->others, err);
     for (int i = 0; i < mistakes->right_count && status == PSAL_OK; i++) {
@@ -222,10 +216,11 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
     const psal_subject *subject = &r->mistakes.subjects[e->subject];
     psal_edit *edit = e->worker->edit;
     psal_status status = PSAL_OK;
-    if (!fresh) status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, NULL, NULL, err);
     *used = (double)k;
-    if (r->until_correct && status == PSAL_OK) {
+    if (r->until_correct) {
         psal_search_result found;
+        if (!fresh) status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, NULL, NULL, err);
+        if (status != PSAL_OK) return status;
         status = psal_tune_until_correct(e->tuner, e->worker->classifier, edit, e->worker->image, subject->label,
                                          e->filters, k, r->largest, &found, err);
         if (status != PSAL_OK) return status;
@@ -234,13 +229,7 @@ static psal_status make_edit(experiment *e, int64_t k, bool fresh, double *used,
             return fail_uncorrected(e, k, err);
         return PSAL_OK;
     }
-    psal_edit_reset(edit);
-    for (int i = 0; i < r->how.steps && status == PSAL_OK; i++) {
-        if (i > 0)
-            status = psal_tuner_gradient(e->tuner, e->worker->image, subject->label, psal_edit_values(edit), NULL, err);
-        if (status == PSAL_OK) status = psal_tuner_step(e->tuner, edit, e->filters, k, r->how.step, NULL, err);
-    }
-    return status;
+    return psal_edit_make(e->tuner, edit, &r->how, e->worker->image, subject->label, e->filters, k, fresh, err);
 }
 
 static psal_status try_choice(experiment *e, int choice, psal_error *err) {

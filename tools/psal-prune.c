@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "saliency/prediction.h"
 #include "saliency/prune.h"
+#include "tools/edit_one.h"
 #include "tools/mistakes.h"
 #include "tools/mistakes_state.h"
 #include "tools/outputs.h"
@@ -61,13 +62,7 @@ static psal_status save(run *r, psal_mistakes_worker *worker, const psal_prune_s
     if (!path) return PSAL_OK;
     psal_status status = psal_prune_draw(worker->edit, r->session.model, sample, &r->prune, 0, 0, 0, err);
     if (status == PSAL_OK) status = psal_edit_check(worker->edit, err);
-    psal_tensor_map *map = NULL;
-    if (status == PSAL_OK && !(map = psal_model_export(r->session.model, psal_edit_values(worker->edit), err)))
-        status = psal_error_status(err);
-    if (map) status = psal_session_record_edit(&r->session, map, err);
-    if (map && status == PSAL_OK) status = psal_checkpoint_write(path, map, err);
-    psal_tensor_map_free(map);
-    return status;
+    return status == PSAL_OK ? psal_edit_write(&r->session, worker->edit, path, err) : status;
 }
 
 static void count_step(void *data) {

@@ -62,6 +62,15 @@ FUNCTIONS = {
     "psal_net_statistics_values": (Pointer, (Pointer, Text)),
     "psal_net_statistics_records": (None, (Pointer, Pointer, Pointer, Pointer, Pointer, Pointer)),
     "psal_net_statistics_write": (Status, (Pointer, Text)),
+    "psal_net_prune": (Pointer, (Pointer, Texts, Size, Progress, Pointer)),
+    "psal_net_finetune": (Pointer, (Pointer, Texts, Size)),
+    "psal_net_edit_free": (None, (Pointer,)),
+    "psal_net_edit_json": (Pointer, (Pointer,)),
+    "psal_net_edit_write": (Status, (Pointer, Text)),
+    "psal_net_edit_next": (Status, (Pointer, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(Text), ctypes.POINTER(Pointer),
+                                    ctypes.POINTER(ctypes.c_int), ctypes.POINTER(Int64))),
+    "psal_net_neighbors": (Status, (Pointer, Int64, Int64, Text, Pointer, Pointer, Pointer, Int64, Pointer, Pointer, Int64, Int64,
+                                    ctypes.c_int, Pointer, Pointer)),
 }
 NO_ERROR = {name for name, (result, _) in FUNCTIONS.items() if result in (None, Text)} | {
     "psal_tensor_map_new", "psal_net_result_array", "psal_net_samples_count", "psal_net_statistics_count",

@@ -6,7 +6,9 @@ import warnings
 
 import numpy
 
+from ._edit import finetune, joined, prune
 from ._library import NO_WATCH, Handle, Watch, call, call_json, library, texts
+from ._neighbors import neighbors
 from ._result import Result
 from ._settings import Picture, is_state, label_text, tensor_map, words
 from ._statistics import Statistics
@@ -134,6 +136,40 @@ class Net:
             self._tell(3)
         names = [os.fsdecode(library.psal_net_samples_name(samples.pointer, i)) for i in range(count)]
         return Statistics(Handle(made, library.psal_net_statistics_free), names, room)
+
+    def _result(self, image, label, settings):
+        if not isinstance(image, Result):
+            return self.explain(image, label, **settings)
+        if label is not None or settings:
+            raise TypeError("what is explained already has its label and settings")
+        return image
+
+    def prune(self, image, label=None, *, k=(1, 2, 5, 10, 20), choices=("salient", "random"), how="weights", draws=3, seed=1,
+              noise_scale=None, layers=None, progress=None, **settings):
+        """Switch filters off and see what that does to the image: a list of Pruned, one for each choice of filters and k, as
+        psal-prune measures it. image: as explain takes it, or a Result. Other settings are explain's."""
+        result = self._result(image, label, settings)
+        self._check_unchanged()
+        return prune(result, {"k": joined(k), "choices": joined(choices), "how": how, "draws": draws, "seed": seed,
+                              "noise_scale": noise_scale, "layers": layers}, progress)
+
+    def finetune(self, image, label=None, *, k=100, choice="salient", rate=None, relative=None, steps=None, until_correct=False,
+                 seed=1, layers=None, **settings):
+        """Correct the image by a gradient step (or steps) on k filters, or with until_correct by the smallest such change that is
+        found: an Edit, as psal-finetune makes it. image: as explain takes it, or a Result. Other settings are explain's."""
+        result = self._result(image, label, settings)
+        self._check_unchanged()
+        return finetune(result, {"k": k, "choices": choice, "rate": rate, "relative": relative, "steps": steps,
+                                 "until_correct": until_correct, "seed": seed, "layers": layers})
+
+    def neighbors(self, query, among, *, top=5, similarity="pearson", stats=None, mistakes=False):
+        """The samples whose standardized profiles are most similar: a list of Neighbor, the nearest first.
+
+        query: a Result, a profile, or the number of a sample (then without itself), or several numbers (then a list of lists).
+        among: Statistics with profiles, or an array of naive profiles, samples x filters. similarity: pearson, cosine, normalized
+        or roots. stats: Statistics to standardize with, not those of the profiles themselves. mistakes: only samples that are
+        wrong."""
+        return neighbors(query, among, top, similarity, stats, mistakes, self.threads)
 
     def _samples(self, images, labels):
         if labels is None:

@@ -22,20 +22,20 @@ class Result:
     """What psal says of an image. Arrays are the library's own, read-only, and live as long as somebody refers to them."""
 
     def __init__(self, handle, explainer):
-        self._handle, self._explainer, self._json, self._heat_map, self._files = handle, explainer, None, None, None
+        self.handle, self._explainer, self._json, self._heat_map, self._files = handle, explainer, None, None, None
 
     # ---- numbers ----
 
     def json(self):
         """What psal-run --json prints, as a dictionary"""
         if self._json is None:
-            self._json = call_json("psal_net_result_json", self._handle.pointer)
+            self._json = call_json("psal_net_result_json", self.handle.pointer)
         return self._json
 
     def _array(self, name):
         dimensions, sizes = ctypes.c_int(), (Int64 * 3)()
-        pointer = library.psal_net_result_array(self._handle.pointer, name.encode(), dimensions, sizes)
-        return None if not pointer else view(pointer, sizes[:dimensions.value], TYPES.get(name, numpy.float32), self._handle)
+        pointer = library.psal_net_result_array(self.handle.pointer, name.encode(), dimensions, sizes)
+        return None if not pointer else view(pointer, sizes[:dimensions.value], TYPES.get(name, numpy.float32), self.handle)
 
     @property
     def profile(self):
@@ -71,7 +71,7 @@ class Result:
         """How much each pixel drives the top filters, height x width; None without a map (see no_map)"""
         if self._heat_map is None and self.no_map is None:
             heat = numpy.empty(self.input.shape[1:], numpy.float32)
-            call("psal_net_result_heat", self._handle.pointer, heat.ctypes.data)
+            call("psal_net_result_heat", self.handle.pointer, heat.ctypes.data)
             heat.flags.writeable = False
             self._heat_map = heat
         return self._heat_map
@@ -125,7 +125,7 @@ class Result:
     def top(self, k=10, pandas=False):
         """The k entries that rank highest: a list of Filter, or a DataFrame"""
         entries = numpy.empty(max(k, 0), numpy.int64)
-        call("psal_net_result_top", self._handle.pointer, k, entries.ctypes.data)
+        call("psal_net_result_top", self.handle.pointer, k, entries.ctypes.data)
         standardized, naive = self.standardized[entries], self.profile[entries]
         rows = []
         for i, entry in enumerate(entries.tolist()):
@@ -140,7 +140,7 @@ class Result:
 
     def save(self, folder):
         """Write what psal-run writes into a folder: pictures, top_filters.csv, result.json. Their paths."""
-        call("psal_net_result_write", self._handle.pointer, os.fsencode(folder))
+        call("psal_net_result_write", self.handle.pointer, os.fsencode(folder))
         return sorted(path for path in pathlib.Path(os.fsdecode(folder)).iterdir() if path.name in FILES)
 
     def _pictures(self):
