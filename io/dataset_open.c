@@ -129,11 +129,19 @@ psal_dataset *psal_dataset_open(const char *spec, const psal_labels *labels, boo
     return dataset;
 }
 
+/* A name's absolute path, which the caller frees; of what is no file, the name itself. NULL, and an error, where that
+ * cannot be known. */
+static char *absolute(const char *name, psal_error *err) {
+    char *path = realpath(name, NULL);
+    if (!path && (errno == ENOENT || errno == ENOTDIR)) path = strdup(name);
+    if (!path) psal_fail(err, PSAL_ERR_IO, "%s: cannot be looked at: %s", name, strerror(errno));
+    return path;
+}
+
 /* "WORD:FIRST,SECOND" with absolute paths; no word or no second one: NULL. */
 static char *join_absolute(const char *spec, size_t word, const char *first, const char *second, psal_error *err) {
-    char *a = realpath(first, NULL), *b = second ? realpath(second, NULL) : NULL, *joined;
-    const char *left = a ? a : first, *right = b ? b : second;
-    if (asprintf(&joined, "%.*s%s%s%s", (int)word, spec, left, right ? "," : "", right ? right : "") < 0) {
+    char *a = absolute(first, err), *b = a && second ? absolute(second, err) : NULL, *joined = NULL;
+    if (a && (b || !second) && asprintf(&joined, "%.*s%s%s%s", (int)word, spec, a, b ? "," : "", b ? b : "") < 0) {
         joined = NULL;
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     }

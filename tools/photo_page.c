@@ -158,7 +158,15 @@ static void draw_stages(psal_page *page) {
     free(bars);
 }
 
-static void write_table(psal_page *page) {
+/* Where the page shows what a filter looks for; NULL: nowhere. */
+static const char *look_id(psal_page *page, const psal_photo *p, int64_t filter) {
+    const psal_filter_crops *crops = p->e->crops;
+    for (int64_t i = 0; crops && i < crops->count; i++)
+        if (crops->filters[i] == filter) return psal_say(page, "look-%lld", (long long)filter);
+    return NULL;
+}
+
+static void write_table(psal_page *page, const psal_photo *p) {
     const json_t *top = json_object_get(photo_of(page), "top_filters");
     static const char *const header[] = {"rank", "number", "layer", "filter in it", "saliency", "naive"};
     static const bool numbers[] = {true, true, false, true, true, true};
@@ -168,7 +176,8 @@ static void write_table(psal_page *page) {
     for (size_t i = 0; i < json_array_size(top); i++) {
         const json_t *filter = json_array_get(top, i);
         const psal_html_piece row[] = {{.text = psal_say_number(page, psal_read_number(filter, "rank"), 0)},
-                                       {.text = psal_say_number(page, psal_read_number(filter, "filter"), 0)},
+                                       {.text = psal_say_number(page, psal_read_number(filter, "filter"), 0),
+                                        .link = look_id(page, p, (int64_t)psal_read_number(filter, "filter"))},
                                        {.text = psal_read_text(filter, "layer")},
                                        {.text = psal_say_number(page, psal_read_number(filter, "filter_in_layer"), 0)},
                                        {.text = psal_say_number(page, psal_read_number(filter, "saliency"), 3)},
@@ -179,7 +188,7 @@ static void write_table(psal_page *page) {
     psal_html_report_details_end(page->html);
 }
 
-static void write_filters(psal_page *page) {
+static void write_filters(psal_page *page, const psal_photo *p) {
     psal_html_report_section(page->html, 2, "filters", "Which filters the answer depends on");
     psal_html_report_paragraph(
         page->html, "The profile says how strongly the loss on this photo depends on each filter's weights, beside "
@@ -194,7 +203,7 @@ static void write_filters(psal_page *page) {
     draw_layers(page);
     draw_stages(page);
     psal_html_report_charts_end(page->html);
-    write_table(page);
+    write_table(page, p);
 }
 
 /* ---- pixels ---- */
@@ -361,7 +370,7 @@ psal_status psal_photo_page(const psal_photo *p, const char *path, psal_error *e
         psal_page_findings(&page);
         psal_html_report_contents(page.html);
         write_answer(&page, p);
-        write_filters(&page);
+        write_filters(&page, p);
         write_pixels(&page, p);
         write_looks(&page, p);
         write_off(&page);

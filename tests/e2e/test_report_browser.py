@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""psal-report's page in a browser: headless Chromium shows it without a console message and without any request but for the page itself, in
-light, dark, 400 pixels wide, and on paper.
+"""psal-report's pages, of a data set and of one photo, in a browser: headless Chromium shows them without a console message and without any
+request but for the page itself, in light, dark, 400 pixels wide, and on paper, where nothing is cut off.
 
     tests/e2e/test_report_browser.py TOOLS-DIR SOURCE-DIR [FOLDER]
 
@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 from checks import check, run_tests
-from programs import network, run_text, samples, scratch
+from programs import bag, network, run_text, samples, scratch
 
 FOLDER = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else scratch
 
@@ -62,10 +62,8 @@ def save(name, text):
     return data
 
 
-def test_page():
-    page = scratch / "page.html"
-    done = run_text("psal-report", "-w", network, "-d", samples / "labels.csv", "--kinds", "2", "--costs", "1", "--checks", "2", "--out", page)
-    check("the page is made", done.returncode == 0, done.stderr[-400:])
+def look_at(page, stem):
+    """In light, dark, narrow and printed; pictures go to FOLDER"""
     driver = Driver()
     try:
         driver.call("POST", "/url", {"url": page.as_uri()})
@@ -73,27 +71,42 @@ def test_page():
             driver.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             driver.devtools("Emulation.setDeviceMetricsOverride", width=width, height=1400, deviceScaleFactor=1, mobile=False)
             picture = driver.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=False)["data"]
-            check(f"{name}: a picture", len(save(f"report-{name}.png", picture)) > 10000)
+            check(f"{stem}, {name}: a picture", len(save(f"{stem}-{name}.png", picture)) > 10000)
             wide = driver.call("POST", "/execute/sync", {"script": "return document.documentElement.scrollWidth", "args": []})
-            check(f"{name}: not wider than the window", wide <= width, wide)
+            check(f"{stem}, {name}: not wider than the window", wide <= width, wide)
             colour = driver.call("POST", "/execute/sync", {"script": "return getComputedStyle(document.body).backgroundColor", "args": []})
-            check(f"{name}: its ground", (colour == "rgb(255, 255, 255)") == (scheme == "light"), colour)
-        paper = save("report-print.pdf", driver.call("POST", "/print", {}))
-        check("print: a PDF", paper.startswith(b"%PDF"))
+            check(f"{stem}, {name}: its ground", (colour == "rgb(255, 255, 255)") == (scheme == "light"), colour)
+        paper = save(f"{stem}-print.pdf", driver.call("POST", "/print", {}))
+        check(f"{stem}, print: a PDF", paper.startswith(b"%PDF"))
+        driver.devtools("Emulation.setEmulatedMedia", media="print")
+        driver.devtools("Emulation.setDeviceMetricsOverride", width=717, height=1046, deviceScaleFactor=1, mobile=False)
+        script = ("return [...document.querySelectorAll('table, figure, pre')].filter(e => e.getBoundingClientRect().right > 718)"
+                  ".map(e => e.innerText.slice(0, 60))")
+        cut = driver.call("POST", "/execute/sync", {"script": script, "args": []})
+        check(f"{stem}, print: nothing is cut off at the side", cut == [], cut)
         shown = driver.call("POST", "/execute/sync", {"script": "return [...document.images].every(i => i.complete && i.naturalWidth > 0)", "args": []})
-        check("every picture can be decoded", shown is True, shown)
+        check(f"{stem}: every picture can be decoded", shown is True, shown)
         console = driver.call("POST", "/se/log", {"type": "browser"})
-        check("no console message", console == [], console)
+        check(f"{stem}: no console message", console == [], console)
         events = [json.loads(entry["message"])["message"] for entry in driver.call("POST", "/se/log", {"type": "performance"})]
         asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent" and
                  event["params"]["documentURL"] == page.as_uri()]  # the browser's own first page asks for more
-        check("no request but for the page", [url for url in asked if not url.startswith("data:")] == [page.as_uri()], asked[:5])
+        check(f"{stem}: no request but for the page", [url for url in asked if not url.startswith("data:")] == [page.as_uri()], asked[:5])
     finally:
         driver.close()
+
+
+def test_pages():
+    for stem, words in (("report", ("-d", samples / "labels.csv", "--kinds", "2", "--costs", "1", "--checks", "2")),
+                        ("photo", ("-i", bag, "-l", "bag", "-d", samples / "labels.csv"))):
+        page = scratch / f"{stem}.html"
+        done = run_text("psal-report", "-w", network, *words, "--out", page)
+        check(f"{stem}: the page is made", done.returncode == 0, done.stderr[-400:])
+        look_at(page, stem)
 
 
 if __name__ == "__main__":
     if not shutil.which("chromedriver") or not shutil.which("chromium"):
         print("SKIPPED: Debian's chromium and chromium-driver are not installed")
         sys.exit(0)
-    raise SystemExit(run_tests((test_page,), scratch))
+    raise SystemExit(run_tests((test_pages,), scratch))

@@ -59,6 +59,8 @@ def test_page():
         check("filters are told", f"{filter['saliency']:.3f}" in page.text and filter["layer"] in page.text, filter)
     for alt in ("The photo as the network sees it", "Heat map of the most salient filters over the photo", "Heat map of random filters over the photo"):
         check("pictures", alt in page.pictures, page.pictures[:4])
+    check("links from the table to what the filters look for", [link for link in page.links if link.startswith("look-")] ==
+          [f"look-{filter['filter']}" for filter in said["top_filters"][:5]], page.links)
     own = [alt for alt in page.pictures if alt.endswith("in this photo")]
     places = [alt for alt in page.pictures if ", an image of " in alt]
     check("crops of this photo and of the data set", len(own) == 10 and len(places) == 40, (len(own), len(places)))
