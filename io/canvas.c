@@ -47,8 +47,22 @@ static void set_font_options(cairo_t *cr) {
     cairo_font_options_destroy(options);
 }
 
-psal_status fig_canvas_open(fig_canvas *canvas, const char *path, psal_error *err) {
+static psal_status check_style(const psal_figure_style *style, psal_error *err) {
+    if (style->width == 0 || (style->width >= PSAL_FIGURE_NARROWEST && style->width <= PSAL_FIGURE_WIDEST))
+        return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "a figure of %g points' width; expected %g to %g", style->width,
+                     PSAL_FIGURE_NARROWEST, PSAL_FIGURE_WIDEST);
+}
+
+double fig_canvas_room(const fig_canvas *canvas, double natural) {
+    return canvas->paper > 0 ? canvas->paper / FIG_PAPER_SCALE + 2 * FIG_PAPER_TRIM : natural;
+}
+
+psal_status fig_canvas_open(fig_canvas *canvas, const char *path, const psal_figure_style *style, psal_error *err) {
     memset(canvas, 0, sizeof *canvas);
+    psal_status status = check_style(style, err);
+    if (status != PSAL_OK) return status;
+    canvas->paper = style->width;
     if (!path || !*path) return psal_fail(err, PSAL_ERR_ARGUMENT, "the name of the figure file is empty");
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash ? slash : path, '.');
@@ -85,12 +99,14 @@ void fig_canvas_start(fig_canvas *canvas, double width, double height) {
     note_failure(canvas);
     cairo_destroy(canvas->cr);
     cairo_surface_destroy(canvas->surface);
-    canvas->width = width = ceil(width);
-    canvas->height = height = ceil(height);
+    const bool paper = canvas->paper > 0;
+    const double pixels = paper ? FIG_PAPER_INCH / 72.0 : FIG_PNG_SCALE;
+    canvas->width = width = paper ? canvas->paper : ceil(width);
+    canvas->height = height = ceil(paper ? (height - 2 * FIG_PAPER_TRIM) * FIG_PAPER_SCALE : height);
     switch (canvas->format) {
     case FIG_PNG:
-        canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(width * FIG_PNG_SCALE),
-                                                     (int)(height * FIG_PNG_SCALE));
+        canvas->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)lround(width * pixels),
+                                                     (int)lround(height * pixels));
         break;
     case FIG_SVG:
         canvas->surface = cairo_svg_surface_create_for_stream(append, &canvas->encoded, width, height);
@@ -103,16 +119,19 @@ void fig_canvas_start(fig_canvas *canvas, double width, double height) {
         break;
     }
     canvas->cr = cairo_create(canvas->surface);
-    if (canvas->format == FIG_PNG) cairo_scale(canvas->cr, FIG_PNG_SCALE, FIG_PNG_SCALE);
+    if (canvas->format == FIG_PNG) cairo_scale(canvas->cr, pixels, pixels);
     set_font_options(canvas->cr);
     cairo_set_source_rgb(canvas->cr, 1, 1, 1);
     cairo_paint(canvas->cr);
+    if (paper) cairo_scale(canvas->cr, FIG_PAPER_SCALE, FIG_PAPER_SCALE);
+    if (paper) cairo_translate(canvas->cr, -FIG_PAPER_TRIM, -FIG_PAPER_TRIM);
     cairo_set_line_join(canvas->cr, CAIRO_LINE_JOIN_ROUND);
 }
 
 void psal_figure_prepare_fonts(void) {
     fig_canvas canvas;
-    if (fig_canvas_open(&canvas, "fonts.png", NULL) != PSAL_OK) return; /* which writes nothing */
+    if (fig_canvas_open(&canvas, "fonts.png", &(psal_figure_style){0}, NULL) != PSAL_OK)
+        return; /* which writes nothing */
     fig_text_width(canvas.cr, FIG_FONT_TITLE, "a");
     fig_text_width(canvas.cr, FIG_FONT_LABEL, "a");
     fig_canvas_discard(&canvas);

@@ -1,10 +1,9 @@
 /* figure.h - psal's pictures, drawn with Cairo.
  *
- * Every function takes plain arrays, draws one figure and writes it to `path` as PNG, SVG or PDF
- * according to the ending
- * (.png, .svg, .pdf); the file appears whole or not at all, and the same input gives the same
- * bytes. PNG has two pixels per point. Nothing passed in is kept. A figure's record is the iTXt chunk "psal" of a PNG,
- * <metadata> of an SVG, the subject of a PDF; it must be UTF-8.
+ * Every function takes plain arrays, draws one figure and writes it to `path` as PNG, SVG or PDF according to the
+ * ending (.png, .svg, .pdf); the file appears whole or not at all, and the same input gives the same bytes. PNG has two
+ * pixels per point, SVG and PDF hold their fonts. Nothing passed in is kept. A figure's record is the iTXt chunk "psal"
+ * of a PNG, <metadata> of an SVG, the subject of a PDF; it must be UTF-8.
  *
  * Text may come from anywhere: invalid UTF-8 and control characters are replaced, what is too long
  * is shortened with an ellipsis. Pointers to text may be NULL where a comment says so.
@@ -26,6 +25,21 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* The colours of heat maps: jet, as the original's; cividis, even to readers of all kinds of colour vision (Nunez,
+ * Anderton and Renslow, PLoS ONE 13, 2018); magma (van der Walt and Smith's, of matplotlib, CC0). The lightness of the
+ * last two rises evenly. */
+typedef enum psal_colors { PSAL_COLORS_JET, PSAL_COLORS_CIVIDIS, PSAL_COLORS_MAGMA } psal_colors;
+const char *psal_colors_name(psal_colors colors);
+
+/* How a figure looks, beside what it shows. Zeroed: jet, and as wide as it likes. */
+typedef struct psal_figure_style {
+    double width; /* in points, 1/72 inch, PSAL_FIGURE_NARROWEST to _WIDEST: laid out for a paper's column, with type of
+                     6.4 to 10 points; a PNG has 300 pixels an inch then. 0: the figure's own */
+    psal_colors colors;
+} psal_figure_style;
+#define PSAL_FIGURE_NARROWEST 141.7 /* 50 mm */
+#define PSAL_FIGURE_WIDEST 2835.0   /* 1 m */
 
 /* Find and open the fonts now: some milliseconds that the first figure of a process takes otherwise.
  * For a thread that has nothing else to do; may be called at any time by any thread. */
@@ -79,6 +93,7 @@ typedef struct psal_profile_figure {
                            first (its first three are named); NULL when top_count is 0 */
     size_t top_count;
     const char *record; /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_profile_figure;
 
 psal_status psal_profile_figure_write(const psal_profile_figure *figure, const char *path, psal_error *err);
@@ -96,6 +111,7 @@ typedef struct psal_depth_figure {
     double total;              /* what a whole is (100 or 1): the share each stage would get if filters were
                      drawn by chance is marked on its bars; 0: no marks */
     const char *record;        /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_depth_figure;
 
 psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char *path, psal_error *err);
@@ -114,11 +130,14 @@ psal_status psal_heatmap(const float *grad, int channels, int height, int width,
  * 1.5−|4v−3|, green 1.5−|4v−2|, blue 1.5−|4v−1|, each clamped to 0..1. NaN gives the colour of 0.
  */
 void psal_jet(float v, uint8_t rgb[3]);
+/* The same on any of the scales, each of 256 colours. */
+void psal_heat_color(psal_colors colors, float v, uint8_t rgb[3]);
 
-/* heat float32 H×W in 0..1 over the photo (8-bit RGB, H×W×3): the sum of jet colour and photo,
+/* heat float32 H×W in 0..1 over the photo (8-bit RGB, H×W×3): the sum of the map's colour and photo,
  * divided by its largest value in the picture, as the original does. out: 8-bit RGB, H×W×3; may be
  * `rgb` itself. */
-void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width, uint8_t *out);
+void psal_heatmap_overlay(psal_colors colors, const float *heat, const uint8_t *rgb, int height, int width,
+                          uint8_t *out);
 
 typedef struct psal_heatmap_figure {
     const char *title, *subtitle; /* may be NULL */
@@ -130,13 +149,14 @@ typedef struct psal_heatmap_figure {
     const char *true_name, *predicted_name;       /* classes; NULL: not shown */
     double true_confidence, predicted_confidence; /* 0..1; NaN: not shown */
     const char *record;                           /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_heatmap_figure;
 
 /* Photo, heat map with its colour bar, and both together (or another heat map, in the same colours), side by side. */
 psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const char *path, psal_error *err);
 /* The overlay alone, one image pixel per pixel; PNG only. record: as in the figures. */
-psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
-                                       const char *record, const char *path, psal_error *err);
+psal_status psal_heatmap_overlay_write(psal_colors colors, const uint8_t *rgb, const float *grad, int channels,
+                                       int height, int width, const char *record, const char *path, psal_error *err);
 
 /* ---- experiments ---- */
 
@@ -168,6 +188,7 @@ typedef struct psal_curves_figure {
     size_t panel_count; /* 1 to 24 */
     size_t columns;     /* panels side by side; 0: chosen */
     const char *record; /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_curves_figure;
 
 psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path, psal_error *err);
@@ -193,6 +214,7 @@ typedef struct psal_edit_figure {
     const char *const *facts;       /* one line each: "25 filters, 0.1 % of the weights"; may be NULL */
     size_t fact_count;              /* at most 12 */
     const char *record;             /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_edit_figure;
 
 psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *path, psal_error *err);
@@ -216,6 +238,7 @@ typedef struct psal_sheet_figure {
     size_t tile_count;  /* 1 to 1000 */
     size_t columns;     /* 0: chosen */
     const char *record; /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_sheet_figure;
 
 psal_status psal_sheet_figure_write(const psal_sheet_figure *figure, const char *path, psal_error *err);
@@ -244,6 +267,7 @@ typedef struct psal_crops_figure {
     const psal_crops_row *rows;
     size_t row_count;   /* 1 to 100 */
     const char *record; /* what it was made with, kept in the file; may be NULL */
+    psal_figure_style style;
 } psal_crops_figure;
 
 psal_status psal_crops_figure_write(const psal_crops_figure *figure, const char *path, psal_error *err);

@@ -7,8 +7,8 @@
 #include "io/canvas.h"
 #include "io/figure.h"
 
-#define EDGE 16.0
 #define GAP 18.0
+#define NARROWEST 185.0
 #define MAX_SERIES 12
 #define MAX_PANELS 24
 #define LARGEST 1e150 /* beyond it differences would overflow */
@@ -135,11 +135,32 @@ static void draw_panel(const psal_curves_figure *figure, const psal_curves_panel
     fig_axes_draw_frame(axes);
 }
 
+/* The size of a panel, and how many stand side by side: on paper as many as are NARROWEST wide. */
+static size_t lay_out(const psal_curves_figure *figure, const fig_canvas *canvas, double *width, double *height) {
+    const bool names = figure->x_scale == PSAL_SCALE_CATEGORY;
+    const double room = fig_canvas_room(canvas, 0) - 2 * FIG_EDGE;
+    size_t columns = figure->columns ? figure->columns : figure->panel_count == 4 ? 2 : 3;
+    if (columns > figure->panel_count) columns = figure->panel_count;
+    if (canvas->paper > 0) {
+        while (columns > 1 && (room + GAP) / (double)columns - GAP < NARROWEST) columns--;
+        *width = (room + GAP) / (double)columns - GAP;
+        *height = fmin(300, 0.72 * *width) + (names ? 40 : 0);
+        return columns;
+    }
+    *width = columns == 1 ? 520 : columns == 2 ? 360 : 275;
+    *height = columns == 1 ? 300 : columns == 2 ? 230 : 205;
+    if (names) {
+        *width = fmax(*width, 14.0 * (double)figure->x_count + 60);
+        *height += 40;
+    }
+    return columns;
+}
+
 psal_status psal_curves_figure_write(const psal_curves_figure *figure, const char *path, psal_error *err) {
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
-    status = fig_canvas_open(&canvas, path, err);
+    status = fig_canvas_open(&canvas, path, &figure->style, err);
     if (status != PSAL_OK) return status;
     canvas.record = figure->record;
 
@@ -150,21 +171,10 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
                                        figure->x_scale == PSAL_SCALE_CATEGORY ? FIG_KEY_BOX : FIG_KEY_LINE,
                                        fig_series_style(s)};
     size_t legend_count = figure->series_count > 1 || figure->series[0] ? figure->series_count : 0;
-    size_t columns = figure->columns ? figure->columns : figure->panel_count == 4 ? 2 : 3;
-    if (columns > figure->panel_count) columns = figure->panel_count;
-    size_t rows = (figure->panel_count + columns - 1) / columns;
-    double width = columns == 1   ? 520
-                   : columns == 2 ? 360
-                                  : 275,
-           height = columns == 1   ? 300
-                    : columns == 2 ? 230
-                                   : 205;
-    if (figure->x_scale == PSAL_SCALE_CATEGORY) {
-        width = fmax(width, 14.0 * (double)figure->x_count + 60);
-        height += 40;
-    }
+    double width, height;
+    size_t columns = lay_out(figure, &canvas, &width, &height), rows = (figure->panel_count + columns - 1) / columns;
     double inner = (double)columns * (width + GAP) - GAP;
-    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
+    double header = fig_header(canvas.cr, false, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend,
                                legend_count);
     for (size_t p = 0; p < figure->panel_count; p++) {
         axes[p].cr = canvas.cr;
@@ -179,12 +189,12 @@ psal_status psal_curves_figure_write(const psal_curves_figure *figure, const cha
         for (size_t q = p % columns; q < figure->panel_count; q += columns)
             axes[q].left_margin = fmax(axes[q].left_margin, margin);
     }
-    fig_canvas_start(&canvas, inner + 2 * EDGE, 2 * EDGE + header + (double)rows * (height + GAP) - GAP);
-    fig_header(canvas.cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
+    fig_canvas_start(&canvas, inner + 2 * FIG_EDGE, 2 * FIG_EDGE + header + (double)rows * (height + GAP) - GAP);
+    fig_header(canvas.cr, true, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
     for (size_t p = 0; p < figure->panel_count; p++) {
         axes[p].cr = canvas.cr;
-        fig_axes_layout(&axes[p], EDGE + (double)(p % columns) * (width + GAP),
-                        EDGE + header + (double)(p / columns) * (height + GAP), width, height);
+        fig_axes_layout(&axes[p], FIG_EDGE + (double)(p % columns) * (width + GAP),
+                        FIG_EDGE + header + (double)(p / columns) * (height + GAP), width, height);
         draw_panel(figure, &figure->panels[p], &axes[p]);
     }
     return fig_canvas_finish(&canvas, err);

@@ -7,7 +7,6 @@
 #include "io/figure.h"
 #include "io/layer_groups.h"
 
-#define EDGE 16.0
 #define MAX_SERIES 6
 
 static psal_status check(const psal_depth_figure *figure, psal_error *err) {
@@ -95,13 +94,14 @@ static psal_status draw(const psal_depth_figure *figure, const fig_group *groups
     if (figure->total > 0)
         legend[legend_count++] = (fig_legend_entry){
             "expected by chance (share of all filters)", FIG_KEY_PLAIN, {FIG_INK, 0}};
-    double inner = fmin(fmax(520, 44.0 * (double)group_count + 70), 960), height = 280;
-    double header = fig_header(canvas->cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, legend,
+    double natural = fmin(fmax(520, 44.0 * (double)group_count + 70), 960);
+    double inner = fig_canvas_room(canvas, natural + 2 * FIG_EDGE) - 2 * FIG_EDGE, height = fmin(280, 0.75 * inner);
+    double header = fig_header(canvas->cr, false, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend,
                                legend_count);
-    fig_canvas_start(canvas, inner + 2 * EDGE, 2 * EDGE + header + height);
-    fig_header(canvas->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
+    fig_canvas_start(canvas, inner + 2 * FIG_EDGE, 2 * FIG_EDGE + header + height);
+    fig_header(canvas->cr, true, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend, legend_count);
     axes.cr = canvas->cr;
-    fig_axes_layout(&axes, EDGE, EDGE + header, inner, height);
+    fig_axes_layout(&axes, FIG_EDGE, FIG_EDGE + header, inner, height);
     fig_axes_draw_grid(&axes);
     draw_bars(figure, &axes, groups, share, group_count);
     fig_axes_draw_frame(&axes);
@@ -114,7 +114,7 @@ psal_status psal_depth_figure_write(const psal_depth_figure *figure, const char 
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
-    status = fig_canvas_open(&canvas, path, err);
+    status = fig_canvas_open(&canvas, path, &figure->style, err);
     if (status != PSAL_OK) return status;
     canvas.record = figure->record;
     fig_group *groups = NULL;

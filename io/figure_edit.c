@@ -9,9 +9,10 @@
 #include "io/canvas.h"
 #include "io/figure.h"
 
-#define EDGE 16.0
 #define GAP 28.0
 #define WIDTH 760.0
+#define NARROW 520.0
+#define FACT_LINES 2
 #define NAME_WIDTH 128.0
 #define VALUE_WIDTH 44.0
 #define CLASS_HEIGHT 34.0
@@ -59,12 +60,13 @@ static void draw_confidence(cairo_t *cr, double x, double y, double width, doubl
 
 static void draw_classes(cairo_t *cr, const psal_edit_figure *figure, double x, double y, double width) {
     char lines[2][FIG_TEXT_MAX];
-    double bar_x = x + NAME_WIDTH + 8, bar_width = width - NAME_WIDTH - 8 - VALUE_WIDTH;
+    const double names = fmin(NAME_WIDTH, width / 3);
+    double bar_x = x + names + 8, bar_width = width - names - 8 - VALUE_WIDTH;
     for (size_t i = 0; i < figure->class_count; i++, y += CLASS_HEIGHT) {
         const psal_edit_class *class = &figure->classes[i];
-        int count = fig_text_wrap(cr, FIG_FONT_LABEL, class->name, NAME_WIDTH, 2, lines);
+        int count = fig_text_wrap(cr, FIG_FONT_LABEL, class->name, names, 2, lines);
         for (int l = 0; l < count; l++)
-            fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_RIGHT, x + NAME_WIDTH,
+            fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_RIGHT, x + names,
                      y + BAR + 1 + (l - (count - 1) / 2.0) * (FIG_FONT_LABEL.size + 2), 0, lines[l]);
         draw_confidence(cr, bar_x, y, bar_width, class->before, before_color);
         draw_confidence(cr, bar_x, y + BAR + 2, bar_width, class->after, fig_palette(0));
@@ -94,33 +96,41 @@ psal_status psal_edit_figure_write(const psal_edit_figure *figure, const char *p
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
-    status = fig_canvas_open(&canvas, path, err);
+    status = fig_canvas_open(&canvas, path, &figure->style, err);
     if (status != PSAL_OK) return status;
     canvas.record = figure->record;
     const fig_legend_entry legend[] = {{"before the edit", FIG_KEY_BOX, {before_color, 0}},
                                        {"after the edit", FIG_KEY_BOX, {fig_palette(0), 0}}};
-    double inner = WIDTH - 2 * EDGE, heading = fig_line_height(FIG_FONT_PANEL) + 6,
-           fact = fig_line_height(FIG_FONT_LABEL);
-    double left = figure->count_count ? (inner - GAP) * 0.55 : inner, right = inner - GAP - left;
-    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, 2);
-    double body = fmax(CLASS_HEIGHT * (double)figure->class_count, COUNT_HEIGHT * (double)figure->count_count);
-    double facts = figure->fact_count ? 6 + fact * (double)figure->fact_count : 0;
-    fig_canvas_start(&canvas, WIDTH, 2 * EDGE + header + heading + body + facts);
+    double whole = fig_canvas_room(&canvas, WIDTH), inner = whole - 2 * FIG_EDGE;
+    double heading = fig_line_height(FIG_FONT_PANEL) + 6, fact = fig_line_height(FIG_FONT_LABEL);
+    const bool below = inner < NARROW; /* the counts, instead of beside the confidences */
+    double left = figure->count_count && !below ? (inner - GAP) * 0.55 : inner,
+           right = below ? inner : inner - GAP - left;
+    double header = fig_header(canvas.cr, false, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend, 2);
+    double classes = CLASS_HEIGHT * (double)figure->class_count, counts = COUNT_HEIGHT * (double)figure->count_count;
+    double body = !below ? fmax(classes, counts) : classes + (figure->count_count ? heading + counts : 0);
+    const int fact_lines = canvas.paper > 0 ? FACT_LINES : 1; /* at most, each */
+    char lines[FACT_LINES][FIG_TEXT_MAX];
+    double facts = figure->fact_count ? 6 : 0;
+    for (size_t i = 0; i < figure->fact_count; i++)
+        facts += fact * fig_text_wrap(canvas.cr, FIG_FONT_LABEL, figure->facts[i], inner, fact_lines, lines);
+    fig_canvas_start(&canvas, whole, 2 * FIG_EDGE + header + heading + body + facts);
 
     cairo_t *cr = canvas.cr;
-    double y = EDGE + header;
-    fig_header(cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, legend, 2);
-    fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, EDGE, y + heading / 2 - 3, 0, "confidence on this sample");
+    double y = FIG_EDGE + header;
+    fig_header(cr, true, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, legend, 2);
+    fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, FIG_EDGE, y + heading / 2 - 3, 0, "confidence on this sample");
+    const double counts_x = FIG_EDGE + (below ? 0 : left + GAP), counts_y = y + (below ? heading + classes : 0);
     if (figure->count_count)
-        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, EDGE + left + GAP, y + heading / 2 - 3, 0, "on other samples");
+        fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, counts_x, counts_y + heading / 2 - 3, 0, "on other samples");
     y += heading;
-    draw_classes(cr, figure, EDGE, y, left);
-    draw_counts(cr, figure, EDGE + left + GAP, y, right);
+    draw_classes(cr, figure, FIG_EDGE, y, left);
+    draw_counts(cr, figure, counts_x, counts_y + heading, right);
     y += body + 6;
-    char text[FIG_TEXT_MAX];
     for (size_t i = 0; i < figure->fact_count; i++) {
-        fig_text_fit(cr, FIG_FONT_LABEL, figure->facts[i], inner, text);
-        fig_text(cr, FIG_FONT_LABEL, FIG_QUIET, FIG_LEFT, EDGE, y + fact * ((double)i + 0.5), 0, text);
+        const int count = fig_text_wrap(cr, FIG_FONT_LABEL, figure->facts[i], inner, fact_lines, lines);
+        for (int l = 0; l < count; l++, y += fact)
+            fig_text(cr, FIG_FONT_LABEL, FIG_QUIET, FIG_LEFT, FIG_EDGE, y + fact * 0.5, 0, lines[l]);
     }
     return fig_canvas_finish(&canvas, err);
 }

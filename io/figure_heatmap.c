@@ -10,11 +10,11 @@
 #include "io/canvas.h"
 #include "io/figure.h"
 
-#define EDGE 16.0
 #define GAP 14.0
 #define LONGER_SIDE 236.0 /* of a picture, in points */
 #define BAR_WIDTH 9.0
 #define BAR_LABELS 50.0
+#define SMALLEST 90.0      /* picture of three side by side on paper */
 #define LARGEST_SIDE 16384 /* pixels */
 
 static psal_status check_size(const uint8_t *rgb, const float *grad, int channels, int height, int width,
@@ -32,10 +32,10 @@ static float largest_of(const float *heat, size_t pixels) {
     return most;
 }
 
-/* *out: the heat map in jet colours, and the overlay or (`compared` given) its heat map, each H×W×3, one malloc'd
+/* *out: the heat map in colours, and the overlay or (`compared` given) its heat map, each H×W×3, one malloc'd
  * block. largest: of the heat map and of the one that is compared, after the blur. */
-static psal_status paint(const uint8_t *rgb, const float *grad, const float *compared, int channels, int height,
-                         int width, uint8_t **out, float largest[2], psal_error *err) {
+static psal_status paint(psal_colors colors, const uint8_t *rgb, const float *grad, const float *compared, int channels,
+                         int height, int width, uint8_t **out, float largest[2], psal_error *err) {
     size_t pixels = (size_t)height * (size_t)width;
     float *heat = malloc(pixels * sizeof *heat);
     uint8_t *painted = malloc(pixels * 6);
@@ -45,15 +45,15 @@ static psal_status paint(const uint8_t *rgb, const float *grad, const float *com
     else
         psal_fail(err, status, "out of memory for a heat map of %d x %d pixels", height, width);
     if (status == PSAL_OK) {
-        for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * i);
+        for (size_t i = 0; i < pixels; i++) psal_heat_color(colors, heat[i], painted + 3 * i);
         largest[0] = largest_of(heat, pixels);
         if (compared)
             status = psal_heatmap(compared, channels, height, width, heat, err);
         else
-            psal_heatmap_overlay(heat, rgb, height, width, painted + 3 * pixels);
+            psal_heatmap_overlay(colors, heat, rgb, height, width, painted + 3 * pixels);
     }
     if (status == PSAL_OK && compared) {
-        for (size_t i = 0; i < pixels; i++) psal_jet(heat[i], painted + 3 * (pixels + i));
+        for (size_t i = 0; i < pixels; i++) psal_heat_color(colors, heat[i], painted + 3 * (pixels + i));
         largest[1] = largest_of(heat, pixels);
     }
     if (status != PSAL_OK) {
@@ -89,10 +89,11 @@ static void draw_largest(cairo_t *cr, double x, double y, double height, const f
     }
 }
 
-static void draw_color_bar(cairo_t *cr, double x, double y, double height, const float *largest, int maps) {
-    uint8_t colors[256 * 3];
-    for (int i = 0; i < 256; i++) psal_jet((float)(255 - i) / 255, colors + 3 * i);
-    draw_picture(cr, colors, 256, 1, x, y, BAR_WIDTH, height, CAIRO_FILTER_NEAREST);
+static void draw_color_bar(cairo_t *cr, psal_colors colors, double x, double y, double height, const float *largest,
+                           int maps) {
+    uint8_t scale[256 * 3];
+    for (int i = 0; i < 256; i++) psal_heat_color(colors, (float)(255 - i) / 255, scale + 3 * i);
+    draw_picture(cr, scale, 256, 1, x, y, BAR_WIDTH, height, CAIRO_FILTER_NEAREST);
     const struct {
         double at;
         const char *text;
@@ -143,23 +144,29 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
     psal_status status = check_size(figure->rgb, figure->grad, figure->channels, figure->height, figure->width, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
-    status = fig_canvas_open(&canvas, path, err);
+    status = fig_canvas_open(&canvas, path, &figure->style, err);
     if (status != PSAL_OK) return status;
     canvas.record = figure->record;
     canvas.content = PSAL_PNG_PHOTO;
     uint8_t *painted;
     float largest[2] = {0, 0};
-    status = paint(figure->rgb, figure->grad, figure->compared, figure->channels, figure->height, figure->width,
-                   &painted, largest, err);
+    status = paint(figure->style.colors, figure->rgb, figure->grad, figure->compared, figure->channels, figure->height,
+                   figure->width, &painted, largest, err);
     if (status != PSAL_OK) {
         fig_canvas_discard(&canvas);
         return status;
     }
 
-    double longer = fmax(figure->height, figure->width);
-    double width = fmax(LONGER_SIDE * figure->width / longer, 1),
-           height = fmax(LONGER_SIDE * figure->height / longer, 1);
-    double cell = fmax(width, 150), inner = 3 * cell + 2 * GAP + 8 + BAR_WIDTH + BAR_LABELS;
+    double longer = fmax(figure->height, figure->width), side = LONGER_SIDE, bar = 8 + BAR_WIDTH + BAR_LABELS;
+    int columns = 3;
+    if (canvas.paper > 0) { /* two above one where three would be small */
+        const double room = fig_canvas_room(&canvas, 0) - 2 * FIG_EDGE;
+        if ((room - bar - 2 * GAP) / 3 < SMALLEST) columns = 2;
+        side = (room - (columns == 3 ? bar : 0) - (columns - 1) * GAP) / columns;
+    }
+    double width = fmax(side * figure->width / longer, 1), height = fmax(side * figure->height / longer, 1);
+    double cell = canvas.paper > 0 ? side : fmax(width, 150);
+    double inner = columns * cell + (columns - 1) * GAP + (columns == 3 ? bar : 0);
     double line = fig_line_height(FIG_FONT_LABEL), heading = fig_line_height(FIG_FONT_PANEL) + 3;
     char lines[4][FIG_TEXT_MAX];
     double caption = 2 * cell + GAP; /* the class names may run below the heat map */
@@ -167,12 +174,14 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
                                  lines);
     line_count += class_lines(canvas.cr, "true", figure->true_name, figure->true_confidence, caption,
                               lines + line_count);
-    double header = fig_header(canvas.cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
-    fig_canvas_start(&canvas, inner + 2 * EDGE,
-                     2 * EDGE + header + heading + height + (line_count ? 5 : 0) + line_count * line);
+    double header = fig_header(canvas.cr, false, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, NULL, 0);
+    const int rows = columns == 3 ? 1 : 2;
+    fig_canvas_start(&canvas, inner + 2 * FIG_EDGE,
+                     2 * FIG_EDGE + header + rows * (heading + height) + (rows - 1) * GAP + (line_count ? 5 : 0) +
+                         line_count * line);
 
     cairo_t *cr = canvas.cr;
-    fig_header(cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, NULL, 0);
+    fig_header(cr, true, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, NULL, 0);
     size_t size = (size_t)figure->height * (size_t)figure->width * 3;
     const char *other = figure->compared_name ? figure->compared_name : "input-space saliency";
     const struct {
@@ -183,24 +192,28 @@ psal_status psal_heatmap_figure_write(const psal_heatmap_figure *figure, const c
                     {figure->name ? figure->name : "input-space saliency", painted, CAIRO_FILTER_NEAREST},
                     {figure->compared ? other : "overlay", painted + size,
                      figure->compared ? CAIRO_FILTER_NEAREST : CAIRO_FILTER_GOOD}};
-    double y = EDGE + header + heading, x = EDGE;
+    double y = FIG_EDGE + header + heading, x = FIG_EDGE;
     for (int i = 0; i < 3; i++) {
         fig_text(cr, FIG_FONT_PANEL, FIG_INK, FIG_LEFT, x + (cell - width) / 2, y - heading / 2 - 1.5, 0,
                  pictures[i].heading);
         draw_picture(cr, pictures[i].rgb, figure->height, figure->width, x + (cell - width) / 2, y, width, height,
                      pictures[i].filter);
         x += cell + GAP;
+        if (i != columns - 1 || rows == 1) continue;
+        x = FIG_EDGE;
+        y += height + GAP + heading;
     }
-    draw_color_bar(cr, x - GAP + 8, y, height, largest, figure->compared ? 2 : 1);
+    draw_color_bar(cr, figure->style.colors, x - GAP + 8 + (rows - 1) * GAP, y, height, largest,
+                   figure->compared ? 2 : 1);
     for (int i = 0; i < line_count; i++)
-        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, EDGE + (cell - width) / 2, y + height + 5 + (i + 0.5) * line, 0,
-                 lines[i]);
+        fig_text(cr, FIG_FONT_LABEL, FIG_INK, FIG_LEFT, FIG_EDGE + (cell - width) / 2,
+                 y + height + 5 + (i + 0.5) * line, 0, lines[i]);
     free(painted);
     return fig_canvas_finish(&canvas, err);
 }
 
-psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, int channels, int height, int width,
-                                       const char *record, const char *path, psal_error *err) {
+psal_status psal_heatmap_overlay_write(psal_colors colors, const uint8_t *rgb, const float *grad, int channels,
+                                       int height, int width, const char *record, const char *path, psal_error *err) {
     psal_status status = check_size(rgb, grad, channels, height, width, err);
     if (status != PSAL_OK) return status;
     size_t length = path ? strlen(path) : 0;
@@ -208,7 +221,7 @@ psal_status psal_heatmap_overlay_write(const uint8_t *rgb, const float *grad, in
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: an overlay's name must end in .png", path ? path : "");
     uint8_t *painted;
     float largest[2];
-    status = paint(rgb, grad, NULL, channels, height, width, &painted, largest, err);
+    status = paint(colors, rgb, grad, NULL, channels, height, width, &painted, largest, err);
     if (status != PSAL_OK) return status;
     const psal_image overlay = {.width = width, .height = height, .rgb = painted + (size_t)height * (size_t)width * 3};
     status = psal_image_write_png(path, &overlay, record, err);

@@ -11,14 +11,14 @@
 #include "io/layer_groups.h"
 
 #define WIDTH 920.0
-#define EDGE 16.0
 #define PANEL_HEIGHT 232.0
 #define SINGLE_PANEL_HEIGHT 290.0
 #define LEADER 10.0       /* height of the lines from stage names to stages */
 #define FAR 70.0          /* a name further from its stage than this is turned upright instead */
 #define UPRIGHT_MAX 110.0 /* longest upright stage name */
 #define NAMED_TOP 3       /* so many of the top filters get their names */
-#define STROKE_WIDTH 6.0  /* so much of the profile's line is drawn at once, or a layer */
+#define PAPER_RIGHT 16.0
+#define STROKE_WIDTH 6.0 /* so much of the profile's line is drawn at once, or a layer */
 #define MAX_PANELS 6
 #define MAX_PROFILES 7
 
@@ -397,37 +397,43 @@ static psal_status draw(drawing *plan, fig_canvas *canvas, psal_error *err) {
     const psal_profile_figure *figure = plan->figure;
     char top_label[FIG_TEXT_MAX], x_label[128];
     make_legend(plan, top_label, sizeof top_label);
-    bool single = figure->filter_count == (int64_t)figure->layer_count; /* nothing to sort */
-    snprintf(x_label, sizeof x_label, "%.60s in network order%s", unit_of(figure),
-             single ? "" : ", sorted by saliency within each layer");
 
     /* Measure first: the header, the common left margin, the names of the stages; then the size of
      * the picture. */
     set_ranges(plan);
-    double inner = WIDTH - 2 * EDGE, panel_height = figure->panel_count == 1 ? SINGLE_PANEL_HEIGHT : PANEL_HEIGHT;
-    double margin = 0;
+    double width = fig_canvas_room(canvas, WIDTH), inner = width - 2 * FIG_EDGE, margin = 0;
+    double panel_height = fmin(figure->panel_count == 1 ? SINGLE_PANEL_HEIGHT : PANEL_HEIGHT, 0.6 * inner);
     for (size_t p = 0; p < figure->panel_count; p++)
         margin = fmax(margin, fig_axes_left_margin(&plan->axes[p], panel_height - 40));
+    bool single = figure->filter_count == (int64_t)figure->layer_count; /* nothing to sort */
+    snprintf(x_label, sizeof x_label, "%.60s in network order%s", unit_of(figure),
+             single ? "" : ", sorted by saliency within each layer");
+    if (!single && fig_text_width(plan->cr, FIG_FONT_LABEL, x_label) > inner - margin)
+        snprintf(x_label, sizeof x_label, "%.60s, sorted within each layer", unit_of(figure));
     plan->axes[figure->panel_count - 1].h.label = x_label;
     for (size_t p = 0; p < figure->panel_count; p++) plan->axes[p].left_margin = margin;
-    double header = fig_header(plan->cr, false, EDGE, EDGE, inner, figure->title, figure->subtitle, plan->legend,
-                               plan->legend_count);
-    psal_status status = place_groups(plan, EDGE + margin, inner - margin - 2, err);
+    double header = fig_header(plan->cr, false, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle,
+                               plan->legend, plan->legend_count);
+    /* Paper has no edge for half of the last tick's label. */
+    const double frame = inner - margin - (canvas->paper > 0 ? PAPER_RIGHT : 2);
+    psal_status status = place_groups(plan, FIG_EDGE + margin, frame, err);
     if (status != PSAL_OK) return status;
     double below = fig_line_height(FIG_FONT_TICK) + fig_line_height(FIG_FONT_LABEL);
-    fig_canvas_start(canvas, WIDTH,
-                     2 * EDGE - 4 + header + plan->label_height + panel_height * (double)figure->panel_count + below);
+    fig_canvas_start(canvas, width,
+                     2 * FIG_EDGE - 4 + header + plan->label_height + panel_height * (double)figure->panel_count +
+                         below);
 
     plan->cr = canvas->cr;
-    fig_header(plan->cr, true, EDGE, EDGE, inner, figure->title, figure->subtitle, plan->legend, plan->legend_count);
-    double y = EDGE + header + plan->label_height;
+    fig_header(plan->cr, true, FIG_EDGE, FIG_EDGE, inner, figure->title, figure->subtitle, plan->legend,
+               plan->legend_count);
+    double y = FIG_EDGE + header + plan->label_height;
     for (size_t p = 0; p < figure->panel_count; p++) {
         fig_axes *axes = &plan->axes[p];
         axes->cr = plan->cr;
-        fig_axes_layout(axes, EDGE, y, inner, panel_height + (p + 1 == figure->panel_count ? below : 0));
+        fig_axes_layout(axes, FIG_EDGE, y, inner, panel_height + (p + 1 == figure->panel_count ? below : 0));
         y += panel_height;
         /* The same width for all, whatever the last tick's label needs. */
-        axes->width = inner - margin - 2;
+        axes->width = frame;
         draw_boundaries(plan, axes);
         cairo_save(plan->cr);
         fig_axes_clip(axes);
@@ -447,7 +453,7 @@ psal_status psal_profile_figure_write(const psal_profile_figure *figure, const c
     psal_status status = check(figure, err);
     if (status != PSAL_OK) return status;
     fig_canvas canvas;
-    status = fig_canvas_open(&canvas, path, err);
+    status = fig_canvas_open(&canvas, path, &figure->style, err);
     if (status != PSAL_OK) return status;
     canvas.record = figure->record;
     drawing plan = {.figure = figure, .cr = canvas.cr};

@@ -115,16 +115,38 @@ static void jet(int at, float color[3]) {
     color[2] = clamp(1.5f - fabsf(4 * v - 1));
 }
 
-void psal_jet(float v, uint8_t rgb[3]) {
+static const uint32_t scales[][256] = {
+#include "io/heat_colors.inc"
+};
+
+static void color_at(psal_colors colors, int at, float color[3]) {
+    if (colors == PSAL_COLORS_JET) {
+        jet(at, color);
+        return;
+    }
+    const uint32_t rgb = scales[colors - PSAL_COLORS_CIVIDIS][at];
+    for (int c = 0; c < 3; c++) color[c] = (float)(rgb >> (16 - 8 * c) & 255) / 255;
+}
+
+const char *psal_colors_name(psal_colors colors) {
+    static const char *const names[] = {"jet", "cividis", "magma"};
+    return names[colors];
+}
+
+void psal_heat_color(psal_colors colors, float v, uint8_t rgb[3]) {
     float color[3];
-    jet(level(v), color);
+    color_at(colors, level(v), color);
     for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)(255 * color[c] + 0.5f);
 }
 
-void psal_heatmap_overlay(const float *heat, const uint8_t *rgb, int height, int width, uint8_t *out) {
+void psal_jet(float v, uint8_t rgb[3]) {
+    psal_heat_color(PSAL_COLORS_JET, v, rgb);
+}
+
+void psal_heatmap_overlay(psal_colors map, const float *heat, const uint8_t *rgb, int height, int width, uint8_t *out) {
     size_t pixels = (size_t)height * (size_t)width;
     float colors[256][3], largest = 0;
-    for (int i = 0; i < 256; i++) jet(i, colors[i]);
+    for (int i = 0; i < 256; i++) color_at(map, i, colors[i]);
     for (size_t i = 0; i < pixels; i++) {
         const float *color = colors[level(heat[i])];
         for (size_t c = 0; c < 3; c++) largest = fmaxf(largest, color[c] + (float)rgb[3 * i + c] / 255);

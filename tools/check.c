@@ -7,9 +7,12 @@
 #include "io/json_output.h"
 #include "tools/computation_io.h"
 #include "tools/print.h"
+#include "tools/figure_style.h"
 
 psal_status psal_check_open(psal_check *check, psal_error *err) {
-    psal_status status = psal_mistakes_check_options(check->options, false, err);
+    const psal_options *o = check->options;
+    psal_status status = psal_figure_style_check(o, psal_options_has(o, "figure"), "without --figure", err);
+    if (status == PSAL_OK) status = psal_mistakes_check_options(o, false, err);
     return status == PSAL_OK ? psal_session_open(&check->session, check->options, err) : status;
 }
 

@@ -12,6 +12,7 @@
 #include "saliency/standardize.h"
 #include "tools/check.h"
 #include "tools/print.h"
+#include "tools/figure_style.h"
 
 enum { SCORES = PSAL_SCORE_COUNT, EFFECTS = PSAL_EFFECT_COUNT, CELLS = SCORES * EFFECTS };
 
@@ -275,6 +276,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
     psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "Which ranking predicts what happens without a filter?",
                                        .subtitle = subtitle,
+                                       .style = psal_figure_style_of(r->check->options),
                                        .record = r->check->record,
                                        .x_scale = PSAL_SCALE_CATEGORY,
                                        .x_name = names,

@@ -16,6 +16,7 @@
 #include "tools/check_map.h"
 #include "tools/check_region.h"
 #include "tools/print.h"
+#include "tools/figure_style.h"
 
 /* Which pixels. */
 enum { MARKED, REGION, MOVED, SERIES };
@@ -378,6 +379,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
     psal_check_subtitle(r->check, detail, "bands", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = r->mask ? "Pixels of a region hidden" : "Pixels of the heat map hidden",
                                        .subtitle = subtitle,
+                                       .style = psal_figure_style_of(r->check->options),
                                        .record = r->check->record,
                                        .x_label = "pixels hidden (%)",
                                        .x_scale = PSAL_SCALE_LINEAR,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/check.h"
+#include "tools/figure_style.h"
 
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
@@ -54,6 +55,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write what was measured on every sample (CSV).", .output = true},
     {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the table: .png, .svg or .pdf.", .output = true,
      .endings = ".png|.svg|.pdf"},
+    PSAL_WIDTH_OPTION,
     PSAL_SESSION_OPTIONS,
     {0}};
 

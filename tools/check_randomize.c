@@ -16,6 +16,7 @@
 #include "saliency/ssim.h"
 #include "tools/check_map.h"
 #include "tools/print.h"
+#include "tools/figure_style.h"
 
 /* What is redrawn. */
 enum { CASCADE, ALONE, LABEL, WAYS };
@@ -382,6 +383,7 @@ static psal_status draw(const void *data, const char *path, psal_error *err) {
     psal_check_subtitle(r->check, detail, "bars", subtitle, sizeof subtitle);
     const psal_curves_figure figure = {.title = "What is left of the explanation when weights are redrawn",
                                        .subtitle = subtitle,
+                                       .style = psal_figure_style_of(r->check->options),
                                        .record = r->check->record,
                                        .x_scale = PSAL_SCALE_CATEGORY,
                                        .x_name = names,

@@ -7,6 +7,7 @@
 
 #include "io/figure.h"
 #include "tools/sample_pictures.h"
+#include "tools/figure_style.h"
 
 #define THUMBNAIL 256 /* the longer side, in pixels: what the figure shows */
 
@@ -89,6 +90,7 @@ psal_status psal_contact_sheet_write(const psal_contact_sheet *sheet, const char
              *line ? "; " : "", line);
     const psal_sheet_figure figure = {.title = title,
                                       .subtitle = subtitle,
+                                      .style = psal_figure_style_of(store->options),
                                       .record = store->store.settings,
                                       .tiles = sheet->tiles,
                                       .tile_count = sheet->count,

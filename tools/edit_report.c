@@ -11,6 +11,7 @@
 #include "io/json_output.h"
 #include "saliency/prune.h"
 #include "tools/print.h"
+#include "tools/figure_style.h"
 
 static_assert(sizeof(psal_edit_result) == PSAL_EDIT_COLUMNS * sizeof(double), "a column per member");
 
@@ -311,7 +312,8 @@ static psal_status print_json(const psal_edit_report *r, const psal_options *opt
 
 /* ---- figures ---- */
 
-static psal_status draw_single(const psal_edit_report *r, const char *path, psal_error *err) {
+static psal_status draw_single(const psal_edit_report *r, const psal_options *options, const char *path,
+                               psal_error *err) {
     const psal_subject *one = &r->mistakes->subjects[first_subject(r)];
     const psal_edit_result *result = &r->results[first_subject(r) * variants(r)];
     char truth[256], wrong[256], fact[256];
@@ -338,6 +340,7 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
     snprintf(subtitle, sizeof subtitle, "%.300s; %s", psal_mistakes_name(r->mistakes, one->index), r->line);
     psal_edit_figure figure = {.title = "One mistake, edited",
                                .subtitle = subtitle,
+                               .style = psal_figure_style_of(options),
                                .record = r->record,
                                .classes = classes,
                                .class_count = one->label == one->predicted ? 1 : 2,
@@ -348,7 +351,8 @@ static psal_status draw_single(const psal_edit_report *r, const char *path, psal
     return psal_edit_figure_write(&figure, path, err);
 }
 
-static psal_status draw_curves(const psal_edit_report *r, const char *path, double *room, psal_error *err) {
+static psal_status draw_curves(const psal_edit_report *r, const psal_options *options, const char *path, double *room,
+                               psal_error *err) {
     const struct {
         size_t column;
         const char *title;
@@ -385,6 +389,7 @@ static psal_status draw_curves(const psal_edit_report *r, const char *path, doub
              r->line);
     psal_curves_figure figure = {.title = rows ? "Rows corrected by one sample" : "Filters corrected by one sample",
                                  .subtitle = subtitle,
+                                 .style = psal_figure_style_of(options),
                                  .record = r->record,
                                  .x_label = rows ? "rows changed" : "filters changed",
                                  .x_scale = PSAL_SCALE_LOG,
@@ -409,7 +414,8 @@ psal_status psal_edit_report_write(const psal_edit_report *r, const psal_options
     psal_status status = PSAL_OK;
     if (csv) status = write_csv(r, csv, room, err);
     if (samples && status == PSAL_OK) status = write_samples(r, samples, err);
-    if (figure && status == PSAL_OK) status = single ? draw_single(r, figure, err) : draw_curves(r, figure, room, err);
+    if (figure && status == PSAL_OK)
+        status = single ? draw_single(r, options, figure, err) : draw_curves(r, options, figure, room, err);
     if (status == PSAL_OK && psal_options_flag(options, "json"))
         status = print_json(r, options, room, err);
     else if (status == PSAL_OK)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "io/figure.h"
 #include "io/dataset.h"
 #include "io/progress.h"
 #include "saliency/saliency.h"
@@ -18,15 +19,17 @@ typedef struct psal_explain_options {
     psal_mode mode;
     int64_t k; /* filters boosted */
     double boost;
-    int noise_iters;       /* draws averaged over; at least 1 */
-    double noise_percent;  /* p in x <- (1 - p) x + p e */
-    double noise_sd;       /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
-    uint64_t seed;         /* of the noise and of the random filters */
-    int stands_in;         /* for the label of an image that has none: PSAL_CLASS_PREDICTED or _SECOND */
-    int against;           /* a class, or one of the above: its standardized profile is subtracted */
-    bool compare_random;   /* a second map, for k random filters */
-    int top;               /* rows of the table */
-    bool figures;          /* draw the pictures */
+    int noise_iters;      /* draws averaged over; at least 1 */
+    double noise_percent; /* p in x <- (1 - p) x + p e */
+    double noise_sd;      /* or its standard deviation in pixels' units, 0 .. 255: x <- x + e; one of the two is 0 */
+    uint64_t seed;        /* of the noise and of the random filters */
+    int stands_in;        /* for the label of an image that has none: PSAL_CLASS_PREDICTED or _SECOND */
+    int against;          /* a class, or one of the above: its standardized profile is subtracted */
+    bool compare_random;  /* a second map, for k random filters */
+    int top;              /* rows of the table */
+    bool figures;         /* draw the pictures, */
+    const char *format;   /* as files that end so: "png"; NULL where none are drawn */
+    psal_figure_style style;
     bool mistakes;         /* leave out images that are right */
     const char *look_data; /* the data set in which crops are looked for, as the user called it; NULL: in none */
 } psal_explain_options;
@@ -126,6 +129,8 @@ void psal_agreement_text(double agreement, const char *what, char text[200]);
 #define PSAL_EXPLANATION_SCHEMA "psal-run/1" /* psal_json_document */
 /* Everything about the sample as one JSON document (new reference). `files`: what was written, or NULL. */
 json_t *psal_explanation_json(const psal_explainer *explainer, const psal_explanation *e, json_t *files);
+/* How its figures were drawn (new reference): null, none were. */
+json_t *psal_explanation_figures_json(const psal_explainer *explainer);
 /* The table for people, on standard output. */
 void psal_explanation_print(const psal_explainer *explainer, const psal_explanation *e);
 /* Pictures, top_filters.csv and result.json into `folder` (made when missing). Those of them that an earlier run left

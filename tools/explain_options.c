@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tools/explain.h"
+#include "tools/figure_style.h"
 
 psal_status psal_explain_options_read(const psal_options *o, psal_explain_options *options, psal_error *err) {
     const bool logit = psal_options_flag(o, "logit"), difference = psal_options_flag(o, "logit-difference");
@@ -26,6 +27,8 @@ psal_status psal_explain_options_read(const psal_options *o, psal_explain_option
         .compare_random = psal_options_flag(o, "compare-random"),
         .top = (int)psal_options_int(o, "top"),
         .figures = psal_options_choice(o, "figures") == 0,
+        .format = psal_figure_format(o),
+        .style = psal_figure_style_of(o),
         .mistakes = psal_options_flag(o, "mistakes"),
         .look_data = psal_options_string(o, "data")};
     if (options->noise_percent > 0 && options->noise_sd > 0)

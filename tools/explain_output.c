@@ -40,6 +40,21 @@ static const char *const file_names[FILES] = {"filter_saliency.png",
                                               "look.csv",
                                               "result.json"};
 
+/* Those that --format and --width are about; the overlay has the photo's pixels, and is a PNG. */
+static bool is_figure(int file) {
+    return file != OVERLAY && file < TABLE;
+}
+
+/* "input_saliency.svg" */
+static const char *figure_name(int file, const char *format, char name[64]) {
+    snprintf(name, 64, "%.*s.%s", (int)strcspn(file_names[file], "."), file_names[file], format);
+    return name;
+}
+
+static const char *file_name(const psal_explainer *x, int file, char name[64]) {
+    return is_figure(file) && x->options.figures ? figure_name(file, x->options.format, name) : file_names[file];
+}
+
 bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *e) {
     return x->options.mode == PSAL_MODE_STD && e->against == PSAL_CLASS_NONE && !x->options.saliency.is_signed &&
            e->top_count > 0 && e->standardized[e->top[0]] < 0;
@@ -92,7 +107,7 @@ psal_status psal_explanation_overlay(const psal_explainer *x, const psal_explana
     psal_status status = heat ? psal_image_crop(&e->pixels, 0, 0, s->height, s->width, out, err)
                               : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a heat map of %zu pixels", pixels);
     if (status == PSAL_OK) status = psal_heatmap(gradient, s->info->channels, s->height, s->width, heat, err);
-    if (status == PSAL_OK) psal_heatmap_overlay(heat, out->rgb, s->height, s->width, out->rgb);
+    if (status == PSAL_OK) psal_heatmap_overlay(x->options.style.colors, heat, out->rgb, s->height, s->width, out->rgb);
     free(heat);
     return status;
 }
@@ -127,7 +142,7 @@ static json_t *top_json(const psal_explainer *x, const psal_explanation *e) {
 json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e, json_t *files) {
     json_t *o = psal_json_document(PSAL_EXPLANATION_SCHEMA), *seconds = json_object();
     json_object_set_new(o, "image", psal_json_string(e->path));
-    char fingerprint[17];
+    char fingerprint[17], map[64];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, e->fingerprint);
     json_object_set_new(o, "image_fingerprint", psal_json_string(fingerprint));
     json_object_set_new(o, "weights", psal_json_string(x->session->weights));
@@ -147,7 +162,8 @@ json_t *psal_explanation_json(const psal_explainer *x, const psal_explanation *e
     json_object_set_new(o, "k_salient", json_integer(e->k));
     json_object_set_new(o, "boost_factor", psal_json_double(x->options.boost));
     json_object_set_new(o, "cosine", psal_json_float(e->cosine));
-    json_object_set_new(o, "map", is_made(x, e, HEATMAP) ? psal_json_string(file_names[HEATMAP]) : json_null());
+    json_object_set_new(o, "map", is_made(x, e, HEATMAP) ? psal_json_string(file_name(x, HEATMAP, map)) : json_null());
+    json_object_set_new(o, "figures", psal_explanation_figures_json(x));
     json_object_set_new(o, "map_agreement", psal_json_double(e->agreement));
     json_object_set_new(o, "no_map", *e->no_map ? psal_json_string(e->no_map) : json_null());
     json_object_set_new(o, "top_filters", top_json(x, e));
@@ -288,6 +304,7 @@ static psal_status write_profile(const psal_explainer *x, const psal_explanation
             .y_label = psal_explanation_quantity(x), .log_y = false, .profiles = &profile, .profile_count = 1};
         psal_profile_figure figure = {.title = title,
                                       .subtitle = subtitle,
+                                      .style = x->options.style,
                                       .record = x->record,
                                       .unit = entries(x),
                                       .filter_count = n,
@@ -322,6 +339,7 @@ static psal_status write_heatmap(const psal_explainer *x, const psal_explanation
                                   .name = compared ? name : NULL,
                                   .compared_name = random,
                                   .subtitle = x->line,
+                                  .style = x->options.style,
                                   .record = x->record,
                                   .rgb = e->pixels.rgb,
                                   .grad = e->gradient,
@@ -363,8 +381,9 @@ static psal_status write_file(const psal_explainer *x, const psal_explanation *e
     case HEATMAP:
         return write_heatmap(x, e, false, path, err);
     case OVERLAY:
-        return psal_heatmap_overlay_write(e->pixels.rgb, e->gradient, x->session->info->channels, x->session->height,
-                                          x->session->width, x->record, path, err);
+        return psal_heatmap_overlay_write(x->options.style.colors, e->pixels.rgb, e->gradient,
+                                          x->session->info->channels, x->session->height, x->session->width, x->record,
+                                          path, err);
     case RANDOM:
         return write_heatmap(x, e, true, path, err);
     case LOOK:
@@ -396,6 +415,24 @@ static bool is_there(const psal_explainer *x, const psal_explanation *e, const c
     return same;
 }
 
+/* What an earlier run has left and this one does not make goes, in whatever format, lest another run's be taken for
+ * this one's; not where it shows the same answer (`again`). */
+static psal_status remove_stale(const psal_explainer *x, psal_explanation *e, int file, const char *folder, bool again,
+                                psal_error *err) {
+    static const char *const formats[] = {"png", "svg", "pdf"};
+    const bool figure = is_figure(file), made = is_made(x, e, file);
+    if (again && file != LOOK && file != LOOK_TABLE) return PSAL_OK; /* where was looked is not compared */
+    for (int i = 0; i < (figure ? 3 : 1); i++) {
+        char name[64];
+        if (made && (!figure || strcmp(formats[i], x->options.format) == 0)) continue;
+        char *path = join(folder, figure ? figure_name(file, formats[i], name) : file_names[file]);
+        if (!path) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+        if (unlink(path) == 0) e->removed++;
+        free(path);
+    }
+    return PSAL_OK;
+}
+
 psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e, const char *folder, json_t *files,
                                    psal_error *err) {
     double start = psal_seconds();
@@ -406,16 +443,11 @@ psal_status psal_explanation_write(const psal_explainer *x, psal_explanation *e,
     const bool again = before && is_there(x, e, before);
     free(before);
     for (int i = 0; i < FILES && status == PSAL_OK; i++) {
-        paths[i] = join(folder, file_names[i]);
-        if (!paths[i]) {
-            status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
-        } else if (!is_made(x, e, i)) { /* nor may another run's be taken for this one's */
-            const bool stays = again && i != LOOK && i != LOOK_TABLE; /* where was looked is not compared */
-            if (!stays && unlink(paths[i]) == 0) e->removed++;
-            free(paths[i]);
-            paths[i] = NULL;
-            continue;
-        }
+        char name[64];
+        status = remove_stale(x, e, i, folder, again, err);
+        if (status != PSAL_OK || !is_made(x, e, i)) continue;
+        paths[i] = join(folder, file_name(x, i, name));
+        if (!paths[i]) status = psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         json_array_append_new(files, psal_json_string(paths[i]));
     }
     /* The files have nothing to do with each other, and drawing takes as long as a forward pass: one thread each. The

@@ -12,6 +12,16 @@
 
 /* ---- an earlier result ---- */
 
+json_t *psal_explanation_figures_json(const psal_explainer *x) {
+    if (!x->options.figures) return json_null();
+    const psal_figure_style *style = &x->options.style;
+    json_t *o = json_object();
+    json_object_set_new(o, "format", psal_json_string(x->options.format));
+    json_object_set_new(o, "width", style->width > 0 ? psal_json_double(style->width) : json_null());
+    json_object_set_new(o, "colors", psal_json_string(psal_colors_name(style->colors)));
+    return o;
+}
+
 static bool is_class(const json_t *object) {
     const json_t *name = json_object_get(object, "name");
     return json_is_integer(json_object_get(object, "class")) && (json_is_string(name) || json_is_null(name)) &&
@@ -115,7 +125,10 @@ psal_status psal_explain_finished(const psal_explainer *x, const char *path, con
         status = PSAL_OK;
     }
     if (status != PSAL_OK) return status;
-    if (!is_whole(found)) {
+    json_t *figures = psal_explanation_figures_json(x), *drawn = json_object_get(found, "figures");
+    const bool others = json_is_object(figures) && json_is_object(drawn) && !json_equal(figures, drawn);
+    json_decref(figures);
+    if (!is_whole(found) || others) { /* figures that look otherwise are drawn anew */
         json_decref(found);
         return PSAL_OK;
     }

@@ -2,6 +2,7 @@
 
 #include "tools/group_edit.h"
 #include "tools/mistakes_state.h"
+#include "tools/figure_style.h"
 
 static const psal_option table[] = {
     PSAL_MISTAKES_OPTIONS,
@@ -47,6 +48,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "samples", 0, "FILE", NULL, "Write a row (CSV) for every sample, choice and k.", .output = true},
     {PSAL_OPTION_PATH, "figure", 'f', "FILE", NULL, "Draw the report: .png, .svg or .pdf.", .output = true,
      .endings = ".png|.svg|.pdf"},
+    PSAL_WIDTH_OPTION,
     {PSAL_OPTION_PATH, "save", 0, "FILE", NULL,
      "Write the corrected checkpoint (.safetensors, torchvision's names; of an ONNX file an .onnx): one sample, one "
      "choice, one k.",

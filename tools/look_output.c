@@ -200,6 +200,7 @@ psal_status psal_explanation_look_figure(const psal_explainer *x, const psal_exp
                                       .framed = {true},
                                       .rows = rows,
                                       .row_count = count,
+                                      .style = x->options.style,
                                       .record = x->record};
     if (status == PSAL_OK) status = psal_crops_figure_write(&figure, path, err);
     for (size_t i = 0; i < count && drawn; i++)

@@ -9,6 +9,7 @@
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/store_kinds.h"
+#include "tools/figure_style.h"
 
 enum { SHEET_COLUMNS = 8 };
 
@@ -21,7 +22,7 @@ static psal_status refuse_others(const psal_options *options, psal_error *err) {
     if (psal_options_flag(options, "skip-bad") && !psal_options_has(options, "sheet"))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--skip-bad does nothing without --sheet: kinds reads no other images");
-    return PSAL_OK;
+    return psal_figure_style_check(options, psal_options_has(options, "sheet"), "without --sheet", err);
 }
 
 /* A row for each kind, its most central mistakes. */

@@ -3,6 +3,7 @@
 #include "saliency/kinds.h"
 #include "tools/session.h"
 #include "tools/skipped.h"
+#include "tools/figure_style.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "The store (psal-stats --profiles FILE.npy)"},
@@ -43,6 +44,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_FLAG, "json", .help = "Print one JSON object instead of the table."},
     {PSAL_OPTION_PATH, "sheet", 0, "FILE.png", NULL, "Contact sheet of queries and neighbours (.png, .svg, .pdf).",
      .output = true},
+    PSAL_WIDTH_OPTION,
     {PSAL_OPTION_STRING, "data", 0, "SPEC", NULL,
      "The data set the store was made from, for the pictures, if it is elsewhere now than the store's table says.",
      .files = PSAL_ANY_FILE},

@@ -15,6 +15,7 @@
 #include "tools/mistakes_state.h"
 #include "tools/outputs.h"
 #include "tools/program.h"
+#include "tools/figure_style.h"
 
 typedef struct run {
     const psal_options *options;
@@ -329,6 +330,8 @@ static psal_status prepare(run *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "--until-correct makes one step and chooses its size: without --steps and --rate");
     if ((status = psal_group_check(o, err)) != PSAL_OK) return status;
+    if ((status = psal_figure_style_check(o, psal_options_has(o, "figure"), "without --figure", err)) != PSAL_OK)
+        return status;
     if (psal_options_has(o, "normalized-stats") && psal_options_choice(o, "similarity") != PSAL_SIMILARITY_NORMALIZED)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--normalized-stats is for --similarity normalized");
     if ((status = psal_parse_choices(o, r->how.choices, &r->report.choice_count, err)) != PSAL_OK) return status;

@@ -16,6 +16,7 @@
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
+#include "tools/figure_style.h"
 
 typedef struct run {
     psal_compared_store compared;
@@ -256,16 +257,16 @@ static psal_status write_results(run *r, psal_error *err) {
     return PSAL_OK;
 }
 
-static psal_status refuse_options_of_kinds(const psal_options *options, psal_error *err) {
+static psal_status refuse_idle(const psal_options *options, psal_error *err) {
     static const char *const of_kinds[] = {"kinds", "seed", NULL};
     const char *other = psal_options_given_of(options, of_kinds, true);
-    if (!other) return PSAL_OK;
-    return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is an option of psal-neighbors kinds", other);
+    if (other) return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s is an option of psal-neighbors kinds", other);
+    return psal_figure_style_check(options, psal_options_has(options, "sheet"), "without --sheet", err);
 }
 
 static psal_status find_neighbors(run *r, psal_error *err) {
     r->report.compared = &r->compared;
-    psal_status status = refuse_options_of_kinds(r->compared.options, err);
+    psal_status status = refuse_idle(r->compared.options, err);
     if (status == PSAL_OK) status = psal_compared_store_open(&r->compared, err);
     if (status == PSAL_OK) status = find(r, err);
     return status == PSAL_OK ? write_results(r, err) : status;

@@ -20,6 +20,7 @@
 #include "tools/print.h"
 #include "tools/program.h"
 #include "tools/prune_program.h"
+#include "tools/figure_style.h"
 
 /* The columns, in the order of psal_prune_result. */
 enum { COLUMNS = 6 };
@@ -328,6 +329,7 @@ static psal_status draw(const run *r, psal_error *err) {
     const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
     psal_curves_figure figure = {.title = rows ? "Rows switched off" : "Filters switched off",
                                  .subtitle = subtitle,
+                                 .style = psal_figure_style_of(r->options),
                                  .record = r->record,
                                  .x_label = rows ? "rows switched off" : "filters switched off",
                                  .x_scale = PSAL_SCALE_LOG,
@@ -358,6 +360,8 @@ static psal_status prepare(run *r, psal_error *err) {
     psal_status status = psal_parse_choices(o, r->choices, &r->prune.choice_count, err);
     if (status != PSAL_OK) return status;
     static const char *const tables[] = {"csv", "samples", "figure", "save", "json", NULL};
+    if ((status = psal_figure_style_check(o, psal_options_has(o, "figure"), "without --figure", err)) != PSAL_OK)
+        return status;
     if ((status = psal_mistakes_check_options(o, false, err)) != PSAL_OK) return status;
     if ((status = check_save(r, err)) != PSAL_OK) return status;
     if ((status = psal_mistakes_state_check(&r->state, psal_prune_program.name, o, tables, err)) != PSAL_OK)

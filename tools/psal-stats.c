@@ -7,6 +7,7 @@
 #include "tools/stats_report.h"
 #include "tools/stats_run.h"
 #include "tools/stats_tail.h"
+#include "tools/figure_style.h"
 
 static const psal_option OPTIONS[] = {
     {PSAL_OPTION_HEADING, .help = "The data set"},
@@ -55,6 +56,8 @@ static const psal_option OPTIONS[] = {
      "layers in which the top filters of all mistakes lie: pictures and tables. Of parts, merge draws them; give it "
      "--weights, too.",
      .alias = NULL},
+    PSAL_FORMAT_OPTION,
+    PSAL_WIDTH_OPTION,
     {PSAL_OPTION_INT, "k-salient", 'k', "N", "10", "Top filters of each mistake, for --figures.", .minimum = 1,
      .maximum = 1e9},
     {PSAL_OPTION_DOUBLE, "quantile", 0, "Q", "0.9",
@@ -97,7 +100,7 @@ static psal_status refuse_idle(const psal_options *o, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--profile-type does nothing without --profiles");
     if (psal_options_given(o, "k-salient") && !psal_options_has(o, "figures"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--k-salient does nothing without --figures");
-    return PSAL_OK;
+    return psal_figure_style_check(o, psal_options_has(o, "figures"), "without --figures", err);
 }
 
 static psal_status read_request(psal_stats_request *request, const psal_options *o, psal_error *err) {
@@ -111,6 +114,8 @@ static psal_status read_request(psal_stats_request *request, const psal_options 
         .records = psal_options_string(o, "records"),
         .profiles = psal_options_string(o, "profiles"),
         .figures = psal_options_string(o, "figures"),
+        .format = psal_figure_format(o),
+        .style = psal_figure_style_of(o),
         .only = psal_options_string(o, "only"),
         .loss = logit        ? PSAL_LOSS_LOGIT
                 : difference ? PSAL_LOSS_LOGIT_DIFFERENCE

@@ -15,6 +15,7 @@
 #include "tools/run_look.h"
 #include "tools/run_program.h"
 #include "tools/run_summary.h"
+#include "tools/figure_style.h"
 
 /* ---- where results go ---- */
 
@@ -358,6 +359,7 @@ static psal_status run_program(psal_run *r, psal_error *err) {
     r->skip_bad = psal_options_flag(o, "skip-bad");
     psal_explain_options options;
     psal_status status = psal_explain_options_read(o, &options, err);
+    if (status == PSAL_OK) status = psal_figure_style_check(o, options.figures, "with --figures none", err);
     if (status == PSAL_OK) status = psal_run_check_samples(r, err);
     if (status == PSAL_OK) status = psal_run_look_check(o, &options, err);
     if (status == PSAL_OK) status = psal_photo_check(o, &options, err);

@@ -2,6 +2,7 @@
 
 #include "tools/session.h"
 #include "tools/skipped.h"
+#include "tools/figure_style.h"
 
 static const psal_option table[] = {
     {PSAL_OPTION_HEADING, .help = "What to explain (the sample that comes with psal if none of these is given)"},
@@ -65,6 +66,9 @@ static const psal_option table[] = {
     {PSAL_OPTION_PATH, "out", 'o', "DIR", "figures", "Where pictures and tables go; a folder per image for several.",
      .alias = "figure-folder-name"},
     {PSAL_OPTION_CHOICE, "figures", 0, NULL, "all", "The pictures: all, or none of them.", .choices = "all|none"},
+    PSAL_FORMAT_OPTION,
+    PSAL_WIDTH_OPTION,
+    PSAL_COLORS_OPTION,
     {PSAL_OPTION_INT, "look", 0, "N", NULL,
      "Also what the N most salient filters look for: where in the images of --data they answer most, and least.",
      .minimum = 1, .maximum = 100},

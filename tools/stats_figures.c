@@ -42,6 +42,11 @@ static const char *unit_of(const psal_stats_figures *f) {
     return psal_aggregation_plural(f->aggregation);
 }
 
+static const char *picture_of(const drawing *d, const char *name, char path[PATH]) {
+    snprintf(path, PATH, "%.4096s/%s.%s", d->figures->folder, name, d->figures->format);
+    return path;
+}
+
 static const char *path_of(const drawing *d, const char *name, char path[PATH]) {
     snprintf(path, PATH, "%.4096s/%s", d->figures->folder, name);
     return path;
@@ -150,6 +155,7 @@ static psal_status draw_profiles(const drawing *d, const psal_group *groups, int
         {"standardized, in standard deviations", "mean standardized saliency", false, profiles[1], (size_t)count}};
     psal_profile_figure figure = {.title = title,
                                   .subtitle = d->subtitle,
+                                  .style = d->figures->style,
                                   .record = d->record,
                                   .unit = unit_of(d->figures),
                                   .filter_count = s->length,
@@ -158,7 +164,7 @@ static psal_status draw_profiles(const drawing *d, const psal_group *groups, int
                                   .panels = panels,
                                   .panel_count = 2};
     char path[PATH];
-    if (status == PSAL_OK) status = psal_profile_figure_write(&figure, path_of(d, name, path), err);
+    if (status == PSAL_OK) status = psal_profile_figure_write(&figure, picture_of(d, name, path), err);
     for (int i = 0; i < 2 * count; i++) free(values[i]);
     return status;
 }
@@ -272,6 +278,7 @@ static psal_status draw_depth(const drawing *d, psal_error *err) {
         share[i] = 100.0 * (double)counts[i] / ((double)f->k * (double)mistakes);
     psal_depth_figure figure = {.title = title,
                                 .subtitle = d->subtitle,
+                                .style = d->figures->style,
                                 .record = d->record,
                                 .y_label = y_label,
                                 .layers = d->layers,
@@ -280,7 +287,7 @@ static psal_status draw_depth(const drawing *d, psal_error *err) {
                                 .series_count = 2,
                                 .share = share,
                                 .total = 100};
-    if (status == PSAL_OK) status = psal_depth_figure_write(&figure, path_of(d, "depth.png", path), err);
+    if (status == PSAL_OK) status = psal_depth_figure_write(&figure, picture_of(d, "depth", path), err);
     if (status == PSAL_OK) status = write_depth_table(d, counts, share, err);
     free(counts);
     free(share);
@@ -293,15 +300,16 @@ psal_status psal_stats_figures_write(const psal_stats_figures *figures, psal_not
     psal_status status = open_drawing(&d, figures, err);
     bool any = status == PSAL_OK && d.standardized[PSAL_GROUP_INCORRECT];
     if (status == PSAL_OK)
-        status = draw_profiles(&d, DRAWN, DRAWN_COUNT, "Mean profiles of correct and incorrect samples", "groups.png",
-                               err);
+        status = draw_profiles(&d, DRAWN, DRAWN_COUNT, "Mean profiles of correct and incorrect samples", "groups", err);
     if (any && status == PSAL_OK)
-        status = draw_profiles(&d, mistakes, 1, "Mean profile of the mistakes, naive and standardized",
-                               "mean_profiles.png", err);
+        status = draw_profiles(&d, mistakes, 1, "Mean profile of the mistakes, naive and standardized", "mean_profiles",
+                               err);
     if (status == PSAL_OK) status = write_profiles_table(&d, err);
     if (any && figures->store && status == PSAL_OK) status = draw_depth(&d, err);
-    if (status == PSAL_OK && !any) psal_note(notes, "no sample is misclassified: no mean_profiles.png, no depth.png");
-    if (status == PSAL_OK && any && !figures->store) psal_note(notes, "depth.png needs --profiles");
+    if (status == PSAL_OK && !any)
+        psal_note(notes, "no sample is misclassified: no mean_profiles.%s, no depth.%s", figures->format,
+                  figures->format);
+    if (status == PSAL_OK && any && !figures->store) psal_note(notes, "depth.%s needs --profiles", figures->format);
     close_drawing(&d);
     return status;
 }

@@ -1,5 +1,5 @@
 /* stats_figures.h - psal-stats --figures DIR: what the profiles of a data set have in common, as pictures and as
- * tables.
+ * tables. The pictures as PNG, or as --format says.
  *
  *   mean_profiles.png  the mean naive profile of the mistakes above their mean standardized one
  *   groups.png         mean profiles, naive and standardized, of right samples, of mistakes against their true label,
@@ -12,6 +12,7 @@
 #ifndef PSAL_TOOLS_STATS_FIGURES_H
 #define PSAL_TOOLS_STATS_FIGURES_H
 
+#include "io/figure.h"
 #include "saliency/summary.h"
 #include "tools/session.h"
 
@@ -23,7 +24,9 @@ typedef struct psal_stats_figures {
     const psal_computation *computation; /* of these */
     const psal_summary *summary;         /* complete */
     const char *store, *index;           /* the profiles and their table; NULL: none, and no figure by depth */
-    int64_t k;                           /* filters of each mistake that the figure by depth counts */
+    const char *format;                  /* of the pictures: "png" */
+    psal_figure_style style;
+    int64_t k; /* filters of each mistake that the figure by depth counts */
 } psal_stats_figures;
 
 /* Make the folder, and refuse what cannot be drawn, before the work begins. */

@@ -17,6 +17,7 @@
 #include "tools/stats_figures.h"
 #include "tools/stats_state.h"
 #include "tools/store_source.h"
+#include "tools/figure_style.h"
 
 typedef struct joining {
     psal_computation computation; /* of the first part, and what others say beside it */
@@ -256,7 +257,9 @@ static psal_status write_figures(joining *j, const psal_options *options, psal_e
                                   .summary = j->parts[0],
                                   .store = profiles,
                                   .index = profiles ? index : NULL,
-                                  .k = psal_options_int(options, "k-salient")};
+                                  .k = psal_options_int(options, "k-salient"),
+                                  .format = psal_figure_format(options),
+                                  .style = psal_figure_style_of(options)};
     psal_status status = psal_stats_figures_write(&figures, &j->session.notes, err);
     if (status == PSAL_OK) psal_session_print_notes(&j->session, "psal-stats");
     return status;
@@ -265,10 +268,10 @@ static psal_status write_figures(joining *j, const psal_options *options, psal_e
 /* What was computed stands in the parts. */
 static psal_status refuse_others(const psal_options *options, psal_error *err) {
     static const char *const joins[] = {"records", "profiles", "data", "labels", "figures", "quiet", NULL};
-    static const char *const draws[] = {"records",      "profiles",  "data",    "labels",      "figures",
-                                        "quiet",        "k-salient", "weights", "weights-key", "delta",
-                                        "ignore-extra", "model",     "variant", "bn-epsilon",  "transform-input",
-                                        "preprocess",   "threads",   NULL};
+    static const char *const draws[] = {"records",     "profiles",        "data",         "labels",  "figures",
+                                        "quiet",       "k-salient",       "format",       "width",   "weights",
+                                        "weights-key", "delta",           "ignore-extra", "model",   "variant",
+                                        "bn-epsilon",  "transform-input", "preprocess",   "threads", NULL};
     const char *other = psal_options_given_of(options, draws, false);
     if (other)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "merge has no option --%s: the parts say what was computed", other);

@@ -335,7 +335,9 @@ static psal_status write_figures(run *r, psal_error *err) {
                                   .summary = r->summary,
                                   .store = store ? r->profile_path : NULL,
                                   .index = store ? r->profile_index : NULL,
-                                  .k = r->request->k};
+                                  .k = r->request->k,
+                                  .format = r->request->format,
+                                  .style = r->request->style};
     psal_status status = psal_stats_figures_write(&figures, &r->session->notes, err);
     psal_session_print_notes(r->session, r->request->program);
     return status;

@@ -3,6 +3,7 @@
 #ifndef PSAL_TOOLS_STATS_RUN_H
 #define PSAL_TOOLS_STATS_RUN_H
 
+#include "io/figure.h"
 #include "engine/tensor.h"
 #include "saliency/reference_set.h"
 #include "tools/options.h"
@@ -22,10 +23,12 @@ typedef struct psal_stats_request {
     psal_aggregation aggregation;
     bool is_signed, gradient_weight, normalized, predicted;
     bool skip_bad, resume;
-    bool silent;                 /* nothing on standard output */
-    double save_every;           /* seconds */
-    psal_dtype profile_type;     /* of the numbers of `profiles` */
-    int64_t k;                   /* top filters of each mistake, for `figures` */
+    bool silent;             /* nothing on standard output */
+    double save_every;       /* seconds */
+    psal_dtype profile_type; /* of the numbers of `profiles` */
+    int64_t k;               /* top filters of each mistake, for `figures`, */
+    const char *format;      /* which are files that end so: "png" */
+    psal_figure_style style;
     const psal_options *options; /* those that name the network, for the record of `profiles`; NULL: --weights alone */
 } psal_stats_request;
 

@@ -174,6 +174,38 @@ static inline void expect_same_bytes(const char *a, const char *b) {
     free(data_b);
 }
 
+/* How `write` of the next function is to draw. */
+static psal_figure_style test_style;
+
+/* On paper: exactly as wide as was asked for, nothing cut; what is no width is refused. */
+static inline void expect_paper(psal_status (*write)(const char *path, psal_error *err)) {
+    psal_error err = PSAL_ERROR_INIT;
+    static const double widths[] = {50, 84, 174}; /* mm */
+    for (int i = 0; i < 3; i++) {
+        test_style.width = widths[i] / 25.4 * 72;
+        ck_assert_msg(write(in_scratch("paper.png"), &err) == PSAL_OK, "%s", err.message);
+        png_picture picture = read_picture(in_scratch("paper.png"));
+        ck_assert_int_eq(picture.width, (int)lround(widths[i] / 25.4 * 300));
+        expect_clean_edge(&picture, 2);
+        free_picture(&picture);
+    }
+    ck_assert_msg(write(in_scratch("paper.svg"), &err) == PSAL_OK, "%s", err.message);
+    size_t size;
+    unsigned char *svg = read_bytes(in_scratch("paper.svg"), &size);
+    const char *width = strstr((char *)svg, " width=\"");
+    ck_assert_ptr_nonnull(width);
+    ck_assert_double_eq_tol(strtod(width + 8, NULL), test_style.width, 0.01);
+    free(svg);
+    static const double wrong[] = {-1, 100, 1e5, NAN};
+    for (int i = 0; i < 4; i++) {
+        test_style.width = wrong[i];
+        ck_assert_int_eq(write(in_scratch("no.png"), &err), PSAL_ERR_ARGUMENT);
+        EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "width");
+        ck_assert_int_ne(access(in_scratch("no.png"), F_OK), 0);
+    }
+    test_style = (psal_figure_style){0, PSAL_COLORS_JET};
+}
+
 /* What every figure must do: all three formats, whole, the same bytes twice; an unknown ending and
  * a missing folder are refused and leave nothing behind. `write` draws one valid figure. */
 static inline void expect_all_formats(psal_status (*write)(const char *path, psal_error *err)) {
@@ -215,6 +247,7 @@ static inline void expect_all_formats(psal_status (*write)(const char *path, psa
         ck_assert_int_ne(write(in_scratch("full.png"), &err), PSAL_OK);
         EXPECT_ERROR(err, PSAL_ERR_IO, "full");
     }
+    expect_paper(write);
 }
 
 /* Text no one should trust: invalid UTF-8, control and direction characters, markup, very long. */

@@ -25,7 +25,8 @@ static psal_status write_simple(const char *path, psal_error *err) {
     const psal_figure_crop none[2] = {{0}};
     const psal_crops_row rows[] = {{"1  conv1.weight, filter 3", "saliency 9.06", {own, found}},
                                    {HOSTILE, NULL, {none, none}}};
-    const psal_crops_figure figure = figure_of(rows, 2);
+    psal_crops_figure figure = figure_of(rows, 2);
+    figure.style = test_style;
     return psal_crops_figure_write(&figure, path, err);
 }
 
@@ -55,14 +56,15 @@ START_TEST(test_extremes) {
     psal_crops_row rows[ROWS];
     for (int i = 0; i < COLUMNS; i++) crops[i] = plain(1, 1, 1, 2, 3, text), crops[i].activation = 1e300;
     for (int i = 0; i < ROWS; i++) rows[i] = (psal_crops_row){text, text, {crops, crops, crops, crops}};
-    psal_crops_figure figure = {text, text, 4, {text, text, text, text}, {1, 20, 20, 1}, {true}, rows, ROWS, NULL};
+    psal_crops_figure figure = {text, text, 4,    {text, text, text, text}, {1, 20, 20, 1}, {true},
+                                rows, ROWS, NULL, {0, PSAL_COLORS_JET}};
     psal_error err = PSAL_ERROR_INIT;
     for (int i = 0; i < 2; i++) {
         ck_assert_msg(psal_crops_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("c.png"));
         expect_clean_edge(&picture, 6);
         free_picture(&picture);
-        figure = (psal_crops_figure){NULL, NULL, 1, {NULL}, {1}, {false}, rows, 1, NULL};
+        figure = (psal_crops_figure){NULL, NULL, 1, {NULL}, {1}, {false}, rows, 1, NULL, {0, PSAL_COLORS_JET}};
         rows[0].note = NULL;
     }
     free(text);

@@ -24,6 +24,7 @@ static psal_status write_simple(const char *path, psal_error *err) {
     static const psal_curves_panel panels[] = {{"a", "%", false, flat, errors}, {"b", "%", true, flat, NULL}};
     psal_curves_figure figure = simple(panels);
     figure.panel_count = 2;
+    figure.style = test_style;
     return psal_curves_figure_write(&figure, path, err);
 }
 
@@ -113,7 +114,7 @@ START_TEST(test_extremes) {
             const char *const classes[] = {text, HOSTILE, "a", "", NULL};
             psal_curves_figure figure = {
                 text, HOSTILE, text, (psal_figure_scale)scale, k, classes, count, long_names, 2, panels,
-                5,    count,   NULL};
+                5,    count,   NULL, {0, PSAL_COLORS_JET}};
             /* x_count = count: the arrays are read as [2][count]. */
             ck_assert_msg(psal_curves_figure_write(&figure, in_scratch("c.png"), &err) == PSAL_OK, "%s", err.message);
             png_picture picture = read_picture(in_scratch("c.png"));

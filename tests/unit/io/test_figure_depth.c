@@ -21,6 +21,7 @@ static psal_depth_figure simple(void) {
 static psal_status write_simple(const char *path, psal_error *err) {
     psal_depth_figure figure = simple();
     figure.series_count = 2;
+    figure.style = test_style;
     return psal_depth_figure_write(&figure, path, err);
 }
 
@@ -57,7 +58,8 @@ START_TEST(test_extremes) {
     const char *const long_series[] = {text};
     psal_error err = PSAL_ERROR_INIT;
     for (size_t count = 1; count <= 90; count += 89) {
-        psal_depth_figure figure = {text, HOSTILE, text, many, count, long_series, 1, zero, 1, NULL};
+        psal_depth_figure figure = {
+            text, HOSTILE, text, many, count, long_series, 1, zero, 1, NULL, {0, PSAL_COLORS_JET}};
         ck_assert_msg(psal_depth_figure_write(&figure, in_scratch("d.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("d.png"));
         expect_clean_edge(&picture, 6);

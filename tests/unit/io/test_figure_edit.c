@@ -6,11 +6,12 @@ static const psal_edit_count counts[] = {
 static const char *const facts[] = {"25 filters", HOSTILE};
 
 static psal_edit_figure simple(void) {
-    return (psal_edit_figure){"Edit", NULL, classes, 2, counts, 3, facts, 2, NULL};
+    return (psal_edit_figure){"Edit", NULL, classes, 2, counts, 3, facts, 2, NULL, {0, PSAL_COLORS_JET}};
 }
 
 static psal_status write_simple(const char *path, psal_error *err) {
     psal_edit_figure figure = simple();
+    figure.style = test_style;
     return psal_edit_figure_write(&figure, path, err);
 }
 
@@ -41,7 +42,7 @@ START_TEST(test_extremes) {
     const psal_edit_class class = {text, 0, 1};
     const psal_edit_count count = {text, INT64_MAX, INT64_MAX, true};
     const char *const fact[] = {text, NULL};
-    psal_edit_figure figure = {text, text, &class, 1, &count, 1, fact, 2, NULL};
+    psal_edit_figure figure = {text, text, &class, 1, &count, 1, fact, 2, NULL, {0, PSAL_COLORS_JET}};
     psal_error err = PSAL_ERROR_INIT;
     for (int i = 0; i < 2; i++) {
         ck_assert_msg(psal_edit_figure_write(&figure, in_scratch("e.png"), &err) == PSAL_OK, "%s", err.message);

@@ -31,6 +31,7 @@ static psal_heatmap_figure simple(void) {
 
 static psal_status write_simple(const char *path, psal_error *err) {
     psal_heatmap_figure figure = simple();
+    figure.style = test_style;
     return psal_heatmap_figure_write(&figure, path, err);
 }
 
@@ -91,9 +92,10 @@ START_TEST(test_overlay_alone) {
     float heat[PIXELS];
     uint8_t expected[3 * PIXELS];
     ck_assert_int_eq(psal_heatmap(grad, 2, HEIGHT, WIDTH, heat, NULL), PSAL_OK);
-    psal_heatmap_overlay(heat, photo, HEIGHT, WIDTH, expected);
+    psal_heatmap_overlay(PSAL_COLORS_JET, heat, photo, HEIGHT, WIDTH, expected);
     psal_error err = PSAL_ERROR_INIT;
-    ck_assert_msg(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.png"), &err) == PSAL_OK,
+    ck_assert_msg(psal_heatmap_overlay_write(PSAL_COLORS_JET, photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.png"),
+                                             &err) == PSAL_OK,
                   "%s", err.message);
     png_picture picture = read_picture(in_scratch("o.png"));
     ck_assert_int_eq(picture.width, WIDTH);
@@ -102,11 +104,13 @@ START_TEST(test_overlay_alone) {
         ck_assert_uint_eq(picture.pixel[i],
                           (uint32_t)expected[3 * i] << 16 | (uint32_t)expected[3 * i + 1] << 8 | expected[3 * i + 2]);
     free_picture(&picture);
-    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.svg"), &err),
-                     PSAL_OK);
+    ck_assert_int_ne(
+        psal_heatmap_overlay_write(PSAL_COLORS_JET, photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("o.svg"), &err),
+        PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "o.svg", ".png");
-    ck_assert_int_ne(psal_heatmap_overlay_write(photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("no/o.png"), &err),
-                     PSAL_OK);
+    ck_assert_int_ne(
+        psal_heatmap_overlay_write(PSAL_COLORS_JET, photo, grad, 2, HEIGHT, WIDTH, NULL, in_scratch("no/o.png"), &err),
+        PSAL_OK);
     EXPECT_ERROR(err, PSAL_ERR_IO, "no/o.png");
 }
 END_TEST

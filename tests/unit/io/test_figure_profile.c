@@ -30,6 +30,7 @@ static psal_status write_simple(const char *path, psal_error *err) {
     psal_profile_figure figure = simple(&panel);
     figure.top = top;
     figure.top_count = 3;
+    figure.style = test_style;
     return psal_profile_figure_write(&figure, path, err);
 }
 
@@ -153,7 +154,8 @@ START_TEST(test_extremes) {
     psal_profile_curve profile = {HOSTILE, one};
     psal_profile_panel panel = {HOSTILE, HOSTILE, false, &profile, 1};
     const int64_t first[] = {0};
-    psal_profile_figure figure = {HOSTILE, HOSTILE, HOSTILE, 1, &single, 1, &panel, 1, first, 1, NULL};
+    psal_profile_figure figure = {HOSTILE, HOSTILE, HOSTILE, 1, &single, 1,
+                                  &panel,  1,       first,   1, NULL,    {0, PSAL_COLORS_JET}};
     ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.png"), &err) == PSAL_OK, "%s", err.message);
     ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("one.svg"), &err) == PSAL_OK, "%s", err.message);
     size_t size;
@@ -175,7 +177,8 @@ START_TEST(test_extremes) {
     profile = (psal_profile_curve){"huge", values};
     char *text = long_text(3000);
     panel = (psal_profile_panel){text, text, false, &profile, 1};
-    figure = (psal_profile_figure){text, text, text, MANY * 5, many, MANY, &panel, 1, first, 1, NULL};
+    figure = (psal_profile_figure){text,   text, text,  MANY * 5, many, MANY,
+                                   &panel, 1,    first, 1,        NULL, {0, PSAL_COLORS_JET}};
     ck_assert_msg(psal_profile_figure_write(&figure, in_scratch("many.png"), &err) == PSAL_OK, "%s", err.message);
     png_picture picture = read_picture(in_scratch("many.png"));
     expect_clean_edge(&picture, 6);

@@ -14,7 +14,8 @@ static psal_status write_simple(const char *path, psal_error *err) {
                                      {plain(64, 32, 10, 200, 10), 64, 32, "1",
                                       "tench, Tinca tinca and many more names of it", "tench", true, 0.91, false},
                                      {plain(10, 60, 10, 10, 200), 10, 60, "2", HOSTILE, HOSTILE, false, -0.5, false}};
-    psal_sheet_figure figure = {"Neighbours", NULL, tiles, 3, 2, NULL};
+    psal_sheet_figure figure = {"Neighbours", NULL, tiles, 3, 2, NULL, {0, PSAL_COLORS_JET}};
+    figure.style = test_style;
     return psal_sheet_figure_write(&figure, path, err);
 }
 
@@ -51,14 +52,14 @@ START_TEST(test_extremes) {
     psal_error err = PSAL_ERROR_INIT;
     static const size_t sizes[][2] = {{1, 0}, {2, 100}, {60, 0}};
     for (int i = 0; i < 3; i++) {
-        psal_sheet_figure figure = {text, text, tiles, sizes[i][0], sizes[i][1], NULL};
+        psal_sheet_figure figure = {text, text, tiles, sizes[i][0], sizes[i][1], NULL, {0, PSAL_COLORS_JET}};
         ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s", err.message);
         png_picture picture = read_picture(in_scratch("s.png"));
         expect_clean_edge(&picture, 6);
         free_picture(&picture);
     }
     for (int i = 0; i < MANY; i++) tiles[i].heading = tiles[i].true_name = tiles[i].predicted_name = NULL;
-    psal_sheet_figure figure = {NULL, NULL, tiles, MANY, 0, NULL};
+    psal_sheet_figure figure = {NULL, NULL, tiles, MANY, 0, NULL, {0, PSAL_COLORS_JET}};
     ck_assert_msg(psal_sheet_figure_write(&figure, in_scratch("s.png"), &err) == PSAL_OK, "%s", err.message);
     free(tiles);
     free(text);
@@ -69,7 +70,7 @@ START_TEST(test_refused) {
     psal_error err = PSAL_ERROR_INIT;
     const char *path = in_scratch("s.png");
     psal_sheet_tile tile = {plain(1, 1, 1, 2, 3), 1, 1, NULL, NULL, NULL, false, INFINITY, false};
-    psal_sheet_figure figure = {NULL, NULL, &tile, 1, 0, NULL};
+    psal_sheet_figure figure = {NULL, NULL, &tile, 1, 0, NULL, {0, PSAL_COLORS_JET}};
     ck_assert_int_eq(psal_sheet_figure_write(&figure, path, &err), PSAL_ERR_NUMERIC);
     tile.similarity = 0;
     tile.width = 0;

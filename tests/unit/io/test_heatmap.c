@@ -170,13 +170,58 @@ END_TEST
 START_TEST(test_overlay) {
     const float heat[2] = {0, 0};
     uint8_t photo[6] = {255, 51, 0, 0, 0, 0}, out[6];
-    psal_heatmap_overlay(heat, photo, 1, 2, out);
+    psal_heatmap_overlay(PSAL_COLORS_JET, heat, photo, 1, 2, out);
     const uint8_t expected[6] = {255, 51, 128, 0, 0, 128};
     for (int i = 0; i < 6; i++) ck_assert_int_le(abs(out[i] - expected[i]), 1);
     memset(photo, 255, 3);
-    psal_heatmap_overlay(heat, photo, 1, 2, photo); /* in place */
+    psal_heatmap_overlay(PSAL_COLORS_JET, heat, photo, 1, 2, photo); /* in place */
     const uint8_t white[6] = {170, 170, 255, 0, 0, 85};
     for (int i = 0; i < 6; i++) ck_assert_int_le(abs(photo[i] - white[i]), 1);
+}
+END_TEST
+
+/* CIE L* of an sRGB colour */
+static double lightness(const uint8_t rgb[3]) {
+    static const double parts[] = {0.2126, 0.7152, 0.0722};
+    double y = 0;
+    for (int c = 0; c < 3; c++) {
+        const double v = rgb[c] / 255.0;
+        y += parts[c] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
+    }
+    return y > 0.008856 ? 116 * cbrt(y) - 16 : 903.3 * y;
+}
+
+/* Published first, middle and last colours; lightness (0 to 100) rises evenly. */
+START_TEST(test_even_scales) {
+    static const uint8_t known[2][3][3] = {{{0x00, 0x22, 0x4e}, {0x7d, 0x7c, 0x78}, {0xfe, 0xe8, 0x38}},
+                                           {{0x00, 0x00, 0x04}, {0xb7, 0x37, 0x79}, {0xfc, 0xfd, 0xbf}}};
+    const float values[] = {0, 128.0f / 255, 1};
+    uint8_t rgb[3];
+    for (int map = 0; map < 2; map++) {
+        const psal_colors colors = map ? PSAL_COLORS_MAGMA : PSAL_COLORS_CIVIDIS;
+        for (int i = 0; i < 3; i++) {
+            psal_heat_color(colors, values[i], rgb);
+            ck_assert_mem_eq(rgb, known[map][i], 3);
+        }
+        psal_heat_color(colors, 0, rgb);
+        const double first = lightness(rgb);
+        psal_heat_color(colors, 1, rgb);
+        const double step = (lightness(rgb) - first) / 255;
+        double before = -1;
+        for (int i = 0; i < 256; i++) {
+            psal_heat_color(colors, (float)i / 255, rgb);
+            ck_assert_double_eq_tol(lightness(rgb), first + i * step, 6);
+            ck_assert_double_gt(lightness(rgb), before - 0.02); /* 8 bits are coarse */
+            before = lightness(rgb);
+        }
+    }
+    for (int i = 0; i < 256; i++) {
+        uint8_t jet[3];
+        psal_jet((float)i / 255, jet);
+        psal_heat_color(PSAL_COLORS_JET, (float)i / 255, rgb);
+        ck_assert_mem_eq(rgb, jet, 3);
+    }
+    ck_assert_str_eq(psal_colors_name(PSAL_COLORS_MAGMA), "magma");
 }
 END_TEST
 
@@ -190,5 +235,6 @@ int main(void) {
     tcase_add_test(tests, test_jet);
     tcase_add_test(tests, test_jet_levels);
     tcase_add_test(tests, test_overlay);
+    tcase_add_test(tests, test_even_scales);
     return run_case("heat map", tests);
 }
