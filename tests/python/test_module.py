@@ -4,8 +4,10 @@
     tests/python/test_module.py BUILD SOURCE [--slow]
 
 Needs NumPy. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
+import contextlib
 import ctypes
 import gc
+import io
 import re
 import statistics
 import sys
@@ -382,7 +384,7 @@ def test_manual():
     blocks = re.findall(r"^```python\n(.*?)^```", manual, re.M | re.S)
     names = {}
     for block in blocks:
-        with warnings.catch_warnings(record=True):
+        with warnings.catch_warnings(record=True), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("always")
             exec(block.replace("/tmp/", f"{scratch}/"), names)
     check("the manual's lines", len(blocks) >= 2 and isinstance(names.get("result"), psal.Result), names.keys())
