@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What the Tab key does in bash, zsh and fish, with an installation's completions.
 
-    test_completions.py PREFIX
+    test_completions.py PREFIX [--system]
 
 The shells run as people run them, in a terminal, with none of their own settings: a beginning is typed, then Tab, then "echo " in front of
-the line. Shells that are not there are skipped, with a line. Prints a line for what fails, and "N passed, N failed"."""
+the line. With --system they are not told where PREFIX has the completions: they find what a package installed. Shells that are not there
+are skipped, with a line. Prints a line for what fails, and "N passed, N failed"."""
 import os
 import pathlib
 import pty
@@ -21,6 +22,7 @@ from checks import check, run_tests  # noqa: E402
 
 PREFIX = pathlib.Path(sys.argv[1]).resolve()
 SHARE = PREFIX / "share"
+SYSTEM = "--system" in sys.argv[2:]
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="psal-completions-"))
 PATIENCE = 120  # seconds, for a busy machine
 
@@ -117,15 +119,18 @@ def try_all(name, command, variables, ready):
 def test_bash():
     files = sorted(path.name for path in (SHARE / "bash-completion" / "completions").iterdir())
     check("bash: every program's file", all((SHARE / "bash-completion" / "completions" / path.name).exists()
-                                          for path in (PREFIX / "bin").iterdir()), files)
+                                          for path in (PREFIX / "bin").glob("psal*")), files)
     source = "; ".join(f"source '{SHARE}/bash-completion/completions/{name}'" for name in files)
+    if SYSTEM:
+        source = f"source '{SHARE}/bash-completion/bash_completion'"
     try_all("bash", ["bash", "--norc", "--noprofile", "-i"], {"PS1": "$ ", "INPUTRC": "/dev/null"},
             f"{source}; bind 'set bell-style none'; PS1='REA''DY> '")
 
 
 def test_zsh():
+    told = "" if SYSTEM else f"fpath=('{SHARE}/zsh/site-functions' $fpath); "
     try_all("zsh", ["zsh", "-f", "-i"], {"PS1": "$ "},
-            f"unsetopt zle_bracketed_paste prompt_sp prompt_cr; fpath=('{SHARE}/zsh/site-functions' $fpath); autoload -Uz compinit; "
+            f"unsetopt zle_bracketed_paste prompt_sp prompt_cr; {told}autoload -Uz compinit; "
             "compinit -u -D; setopt no_beep no_auto_list no_auto_menu; bindkey -e; PS1='REA''DY> '")
 
 
@@ -134,8 +139,9 @@ def test_fish():
     if not shutil.which("fish"):
         print("SKIPPED fish: it is not there")
         return
-    environment = dict(os.environ, PATH=f"{PREFIX}/bin:{os.environ['PATH']}", HOME=str(SCRATCH), XDG_DATA_DIRS=str(SHARE), LC_ALL="C.UTF-8",
+    environment = dict(os.environ, PATH=f"{PREFIX}/bin:{os.environ['PATH']}", HOME=str(SCRATCH), LC_ALL="C.UTF-8",
                        XDG_CONFIG_HOME=str(SCRATCH / "config"), XDG_DATA_HOME=str(SCRATCH / "data"))
+    environment.update({} if SYSTEM else {"XDG_DATA_DIRS": str(SHARE)})
     lines = [f"echo 'BEGIN {typed}'; complete -C '{typed}'" for typed in TYPED]
     result = subprocess.run(["fish", "-c", "\n".join(lines)], cwd=SCRATCH / "work", env=environment, capture_output=True, text=True,
                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
