@@ -261,11 +261,12 @@ psal_status psal_preprocess_judge(const psal_preprocess_trials *trials, psal_err
         const double lead = (double)mine - (double)theirs;
         if (lead > 0 && lead > 2 * sqrt((double)(mine + theirs))) continue;
         return psal_fail(err, PSAL_ERR_ARGUMENT,
-                         "%zu samples do not tell how images were prepared: with %.120s (%.150s) the network is right "
-                         "in %zu, with %.120s (%.150s) in %zu; say which, or what it was trained with, with "
-                         "--preprocess",
-                         trials->samples, best->text, best->words, best->correct, trials->at[t].text,
-                         trials->at[t].words, trials->at[t].correct);
+                         "%zu samples do not tell how images were prepared: with %.150s the network is right in %zu, "
+                         "with %.150s in %zu; say which with --preprocess \"%.120s\" or \"%.120s\", or what it was "
+                         "trained with: of Resize((64, 64)) and ImageNet's mean and deviation "
+                         "\"torchvision;resize=64x64\"",
+                         trials->samples, best->words, best->correct, trials->at[t].words, trials->at[t].correct,
+                         best->text, trials->at[t].text);
     }
     return PSAL_OK;
 }

@@ -131,6 +131,16 @@ def test_class_folders():
     options = ("--weights", "my.safetensors", "--preprocess", "rgb;crop=32;scale=255;mean=0.286;std=0.353", "--no-store")
     done = in_project("psal-init", *options, "--data", "folders", "--out", "folders.json")
     check("their names are the classes'", "classes   folder names: 0 ankle_boot ... 9 trouser" in done.stdout, said(done))
+    without = ("--project", "none", *options[:-1])
+    done = in_project("psal-run", *without, "--images", "folders", "--mistakes", "--mode", "naive", "--figures", "none", "--json", "-o", "by_folder")
+    names_said = {image["target"]["name"] for image in json.loads(done.stdout or '{"images": []}')["images"]}
+    check("nor without a project are they mere numbers", done.returncode == 0 and names_said and names_said <= set(names) and
+          "records no class names: those of the 10 class folders in folders are taken, 0 ankle_boot to 9 trouser" in done.stderr, said(done))
+    for number, name in enumerate(names):
+        shutil.copytree(project / "folders" / name, project / "numbered" / str(9 - number))
+    done = in_project("psal-run", *without, "--images", "numbered", "--mode", "naive", "--figures", "none", "--json", "-o", "by_number")
+    check("but folders called as numbers", done.returncode == 0 and "records no class names: those" not in done.stderr and
+          json.loads(done.stdout)["images"][0]["target"]["name"] in ("0", None), said(done))
     shutil.rmtree(project / "folders" / "dress")
     done = in_project("psal-init", *options, "--data", "folders", "--out", "fewer.json")
     check("as many as classes", done.returncode == 1 and "has 9 class folders, but the network 10 classes" in done.stderr and
