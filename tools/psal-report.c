@@ -11,6 +11,7 @@
 #include "io/json_output.h"
 #include "io/run_lock.h"
 #include "saliency/kinds.h"
+#include "tools/figure_style.h"
 #include "tools/outputs.h"
 #include "tools/print.h"
 #include "tools/program.h"
@@ -54,6 +55,7 @@ static const psal_option table[] = {
     {PSAL_OPTION_INT, "maps", 0, "N", "10",
      "Show the heat map of the most central mistake of the N largest kinds, beside that of random filters.",
      .minimum = 0, .maximum = PSAL_KINDS_LIMIT},
+    PSAL_COLORS_OPTION,
     {PSAL_OPTION_INT, "costs", 0, "N", "5",
      "Measure what correcting the mistakes costs for the N largest kinds: edits from a kind's central mistakes, tried "
      "on its others.",
@@ -174,6 +176,8 @@ static psal_status check_options(const psal_options *o, psal_error *err) {
     if (!store && !psal_options_has(o, "data"))
         return psal_fail(err, PSAL_ERR_ARGUMENT,
                          "which mistakes? Give --data, or --store, or a project's psal.json (psal-init)");
+    if (psal_options_given(o, "colors") && psal_options_int(o, "maps") == 0)
+        return psal_fail(err, PSAL_ERR_ARGUMENT, "--colors does nothing with --maps 0: it is of heat maps");
     const char *idle = store ? psal_options_given_of(o, of_data, true) : NULL;
     if (idle)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s does nothing with --store: its samples are all taken", idle);

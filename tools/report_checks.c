@@ -6,6 +6,7 @@
 #include "engine/numbers.h"
 #include "io/json_output.h"
 #include "tools/check.h"
+#include "tools/explain.h"
 #include "tools/report.h"
 #include "tools/report_lists.h"
 #include "tools/report_read.h"
@@ -110,10 +111,31 @@ static double number_of(const json_t *row, const char *interval, const char *key
     return psal_read_number(json_object_get(row, interval), key);
 }
 
+/* How much heat maps are those of any filters: of the kinds' most central mistakes, in words; "" where there are none. */
+static void say_maps(const psal_report *r, char *text, size_t size) {
+    const json_t *maps = json_object_get(r->root, "maps");
+    char words[200];
+    double sum = 0;
+    int count = 0;
+    for (size_t i = 0; i < json_array_size(maps); i++) {
+        const double agreement = psal_read_number(json_array_get(maps, i), "agreement");
+        if (isnan(agreement)) continue;
+        sum += agreement;
+        count++;
+    }
+    *text = '\0';
+    if (count == 0) return;
+    psal_agreement_text(sum / count, "filters", words);
+    psal_snprintf(text, size,
+                  " Beside the heat maps of random filters (mean over the most central mistake of %d kind%s), "
+                  "%s.",
+                  count, count == 1 ? "" : "s", words);
+}
+
 /* How far to trust the page: whether salient filters are those that matter, and whether marked pixels drive them more
  * than as many others do; both beyond what other mistakes could have given. */
 static void add_trust(psal_report *r, json_t *found) {
-    char text[900], hidden[300] = "there is no heat map of these mistakes to be checked";
+    char text[1300], maps[400], hidden[300] = "there is no heat map of these mistakes to be checked";
     const json_t *ablate = json_object_get(found, "ablate"), *mask = json_object_get(found, "mask");
     const json_t *ranking = row_of_ranking(ablate, "standardized", "loss-size"), *map = row_of_pixels(mask, "heat-map"),
                  *region = row_of_pixels(mask, "random-region"), *shape = row_of_pixels(mask, "same-shape");
@@ -131,12 +153,13 @@ static void add_trust(psal_report *r, json_t *found) {
                       "random region %.2f, the same shape elsewhere %.2f",
                       number_of(map, "saliency", "mean"), number_of(region, "saliency", "mean"),
                       number_of(shape, "saliency", "mean"));
+    say_maps(r, maps, sizeof maps);
     psal_snprintf(
         text, sizeof text,
         "%s. How strongly the loss changes without a filter agrees with its saliency to a rank correlation of %.2f "
-        "(1: wholly, 0: by chance), on %.0f mistakes; %s. Saliency is sensitivity, not cause: what a change of these "
+        "(1: wholly, 0: by chance), on %.0f mistakes; %s.%s Saliency is sensitivity, not cause: what a change of these "
         "filters does is measured under costs.",
-        verdict, number_of(ranking, "spearman", "mean"), psal_read_number(ablate, "mistakes"), hidden);
+        verdict, number_of(ranking, "spearman", "mean"), psal_read_number(ablate, "mistakes"), hidden, maps);
     json_object_set_new(r->root, "trust", psal_json_string(text));
 }
 

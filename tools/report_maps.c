@@ -46,6 +46,7 @@ static psal_status make_command(const psal_report *r, int kind, int64_t sample, 
         status = psal_report_command_add(command, "gradient-weight", NULL, err);
     if (status == PSAL_OK)
         status = psal_report_command_add_int(command, "seed", psal_options_int(r->options, "seed"), err);
+    if (status == PSAL_OK) status = psal_report_command_add_given(command, program, r->options, "colors", err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "compare-random", NULL, err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "report", page, err);
     return status == PSAL_OK ? psal_report_command_parse(command, program, err) : status;

@@ -29,7 +29,7 @@ psal_status psal_report_photo_check(const psal_options *o, psal_error *err) {
 }
 
 static psal_status make_command(const psal_options *o, psal_report_command *command, psal_error *err) {
-    static const char *const same[] = {"image-path", "image-target-label", "stats", "seed", "json", NULL};
+    static const char *const same[] = {"image-path", "image-target-label", "stats", "seed", "colors", "json", NULL};
     const psal_program *program = &psal_run_program;
     const int64_t look = psal_options_int(o, "look");
     psal_status status = psal_report_command_begin(command, program, NULL, err);

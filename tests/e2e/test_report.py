@@ -151,6 +151,9 @@ def test_costs():
     done = run(program, *arguments, "--json", "--quiet")
     check("costs: the checkpoint", done.returncode == 0 and (scratch / "box_files/kind-1.safetensors").exists(), done.stderr[-300:])
     check("costs: and its edit is the best", done.returncode == 0 and json.loads(done.stdout)["rows"][0] == best, (done.stdout[-300:], best))
+    mean = sum(one["agreement"] for one in result["maps"]) / len(result["maps"])
+    check("trust: the maps beside those of random filters", f"the maps agree by {mean:.2f}" in result["trust"] and
+          f"mistake of {len(result['maps'])} kinds" in result["trust"], result["trust"])
     check("trust: a sentence", "rank correlation" in result["trust"] and result["trust"] in (scratch / "box.html").read_text(), result["trust"])
 
 

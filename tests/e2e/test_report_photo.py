@@ -7,6 +7,7 @@ that it names, and psal-run writes what it writes without it.
 Prints a line per failure and "N passed, N failed"."""
 import csv
 import json
+import re
 import shlex
 import shutil
 
@@ -143,6 +144,20 @@ def test_hostile():
     check("hostile: its command runs", done.returncode == 0, done.stderr)
 
 
+def test_colors():
+    """--colors is of the heat maps, and of nothing else"""
+    pages = {}
+    for colors in ("jet", "magma"):
+        _, result, _ = photo(f"in-{colors}", "-w", network, "-i", bag, "-l", "bag", "--colors", colors)
+        text = (scratch / f"in-{colors}.html").read_text()
+        pages[colors] = re.findall(r'alt="([^"]*)"[^>]* src="(data:[^"]*)"', text)
+        check(f"{colors}: its command", f"--colors {colors}" in result["commands"][0], result["commands"])
+    differ = [one[0] for one, other in zip(*pages.values()) if one[1] != other[1]]
+    check("--colors", len(pages["jet"]) == len(pages["magma"]) and len(differ) == 2 and all("Heat map" in alt for alt in differ), differ)
+    done = run_text("psal-report", "-w", network, "-d", LABELS, "--maps", 0, "--colors", "magma")
+    check("--colors without heat maps is refused", done.returncode == 1 and "--colors does nothing with --maps 0" in done.stderr, done.stderr)
+
+
 def test_refusals():
     def refused(program, words, *says):
         done = run_text(program, "-w", network, *words)
@@ -174,5 +189,5 @@ def test_look_images():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_run_is_the_same, test_kinds_of_photos, test_hostile, test_refusals, test_look_images),
+    raise SystemExit(run_tests((test_page, test_commands, test_run_is_the_same, test_kinds_of_photos, test_hostile, test_colors, test_refusals, test_look_images),
                                scratch))
