@@ -51,6 +51,9 @@ static const char *const settings[] = {"weights",
                                        "logit-difference",
                                        "stats",
                                        "top",
+                                       "format",
+                                       "width",
+                                       "colors",
                                        "image-target-label",
                                        NULL};
 
@@ -254,6 +257,11 @@ void psal_net_explainer_close(psal_net_explainer *x) {
     free(x);
 }
 
+void psal_net_explainer_rest(psal_net_explainer *x) {
+    psal_saliency_worker_free(x->explainer.worker);
+    x->explainer.worker = NULL;
+}
+
 char *psal_net_explainer_describe(const psal_net_explainer *x, psal_error *err) {
     const psal_saliency *saliency = x->explainer.saliency;
     const psal_profile_layer *layers = psal_saliency_layers(saliency);
@@ -285,6 +293,9 @@ static psal_net_result *begin(psal_net_explainer *x, const char *name, const cha
     if (result) result->path = strdup(name);
     psal_status status = result && result->path ? PSAL_OK
                                                 : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a result");
+    if (status == PSAL_OK && !x->explainer.worker &&
+        !(x->explainer.worker = psal_saliency_worker_new(x->explainer.saliency, err)))
+        status = psal_error_status(err);
     if (status == PSAL_OK && label && strcmp(label, "predicted") != 0 &&
         (status = psal_labels_parse(x->net->session.labels, label, class_number, err)) != PSAL_OK)
         psal_fail_prefix(err, "label");
@@ -413,9 +424,10 @@ psal_status psal_net_result_top(const psal_net_result *r, int64_t k, int64_t *en
     return psal_explanation_rank(&r->explainer->explainer, &r->explanation, k, entries, err);
 }
 
-psal_status psal_net_result_write(psal_net_result *r, const char *folder, psal_error *err) {
+char *psal_net_result_write(psal_net_result *r, const char *folder, psal_error *err) {
     json_t *files = json_array();
-    psal_status status = psal_explanation_write(&r->explainer->explainer, &r->explanation, folder, files, err);
+    if (psal_explanation_write(&r->explainer->explainer, &r->explanation, folder, files, err) == PSAL_OK)
+        return psal_net_text(files, err);
     json_decref(files);
-    return status;
+    return NULL;
 }

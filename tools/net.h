@@ -66,6 +66,9 @@ psal_status psal_net_class(const psal_net *net, const char *text, int *class_num
  * explained. --image-target-label second: images without a label are explained for the runner-up. */
 psal_net_explainer *psal_net_explainer_open(psal_net *net, const char *const *words, size_t count, psal_error *err);
 void psal_net_explainer_close(psal_net_explainer *explainer);
+/* Give back the memory that explaining takes, some 100 MiB for a ResNet-50, which the next explanation takes again.
+ * Results of the explainer stay as they are. */
+void psal_net_explainer_rest(psal_net_explainer *explainer);
 /* "aggregation", "mode", "statistics" (their file; null: none), "entries" (of a profile), "layers" ([name, first entry,
  * entries] of each), "settings" (the record of what is computed). */
 char *psal_net_explainer_describe(const psal_net_explainer *explainer, psal_error *err);
@@ -93,8 +96,9 @@ const void *psal_net_result_array(const psal_net_result *result, const char *nam
 psal_status psal_net_result_heat(const psal_net_result *result, float *heat, psal_error *err);
 /* The k entries that rank highest, best first; more than can be ranked are refused. */
 psal_status psal_net_result_top(const psal_net_result *result, int64_t k, int64_t *entries, psal_error *err);
-/* What psal-run writes: pictures, top_filters.csv and result.json, into `folder`. By one thread at a time. */
-psal_status psal_net_result_write(psal_net_result *result, const char *folder, psal_error *err);
+/* What psal-run writes: pictures, top_filters.csv and result.json, into `folder`. By one thread at a time. Their paths as
+ * a JSON list. */
+char *psal_net_result_write(psal_net_result *result, const char *folder, psal_error *err);
 
 /* ---- statistics over a list of images (net_statistics.c) ---- */
 

@@ -25,7 +25,7 @@ ARRAYS = {"input": "input", "logits": "logits", "naive": "profile", "standardize
 
 def test_psal_run():
     """psal-run's arrays, JSON and files"""
-    for number, settings in enumerate(({}, {"mode": "naive", "k_salient": 3, "boost_factor": -5.5}, {"noise_iters": 3, "noise_percent": 0.1},
+    for number, settings in enumerate(({}, {"mode": "naive", "k_salient": 3, "boost_factor": -5.5, "format": "svg", "width": "84mm", "colors": "magma"}, {"noise_iters": 3, "noise_percent": 0.1},
                                        {"against": "predicted", "compare_random": True}, {"aggregation": "row", "mode": "naive"})):
         folder = scratch / f"run{number}"
         words = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in settings.items()]
@@ -40,7 +40,7 @@ def test_psal_run():
         rows = [(row["rank"], row["filter"], row["layer"], row["filter_in_layer"], row["saliency"]) for row in answer["top_filters"]]
         check(f"{settings}: top", rows == [tuple(row)[:5] for row in result.top(20)], rows[:2])
         saved = result.save(scratch / f"save{number}")
-        check(f"{settings}: files", [path.name for path in saved] ==
+        check(f"{settings}: files", sorted(path.name for path in saved) ==
               sorted(path.name for path in folder.iterdir() if path.is_file()), saved)
         for path in saved:
             if path.name != "result.json":
@@ -97,6 +97,9 @@ def test_result():
     except ImportError:
         check("no pandas", raised(ImportError, result.top, 3, pandas=True), "")
     check("png", result._repr_png_().startswith(b"\x89PNG") and result.profile_png != result.png, "")
+    svg = net.explain(bag, "bag", format="svg")
+    check("svg", svg.png is None and svg._repr_html_().count("data:image/svg+xml") == 2, "")
+    check("pdf", "<img" not in net.explain(bag, "bag", format="pdf")._repr_html_(), "")
     page = result._repr_html_()
     check("html", page.count("data:image/png;base64,") == 2 and "layer4.0.downsample.0.weight" in page and "Sandal" in page, page[:200])
     flat = psal.load({**tensors_of(network)[0], "fc.weight": np.zeros((10, 128), np.float32)}, preprocess=net.preprocess, labels=net.classes, mode="naive")
@@ -278,10 +281,11 @@ def test_refused():
               ("bool pixels", (np.zeros((8, 8, 3), bool), 1), {}), ("objects", (np.array([None]), 1), {}), ("None", (None, 1), {}),
               ("two images", (np.zeros((2, 3, 32, 32), np.float32), 1), {}), ("a vector", (np.zeros(3072, np.float32), 1), {}),
               ("a number", (3.0, 1), {}), ("NUL in a path", ("a\0b", 1), {}), ("NUL in a label", (bag, "a\0b"), {}),
-              ("a setting that is an object", (bag, 1), {"mode": object()}), ("progress that is no function", (bag, 1), {"progress": 3})]
+              ("a setting that is an object", (bag, 1), {"mode": object()}), ("a mask", (np.ma.masked_array(np.zeros((8, 8, 3), np.uint8), True), 1), {}), ("progress that is no function", (bag, 1), {"progress": 3})]
     for name, arguments, named in python:
         check(f"refused: {name}", raised((TypeError, ValueError), net.explain, *arguments, **named), "accepted")
     check("weights of a wrong type", raised(TypeError, psal.load, 3), "")
+    check("labels in a dictionary", raised(TypeError, psal.load, network, labels={0: "a"}), "")
     check("kind", raised(psal.Error, net.explain, "x.png", 1) and psal.Error("x", "io").kind == "io", "")
     try:
         net.explain("x.png", 1)
@@ -393,6 +397,19 @@ def test_manual():
             check(f"{name} is in the manual", re.search(rf"\b{name}\b", manual), "it is not")
 
 
+def test_settings_kept():
+    """What is made ready for other settings is given back; results of it stay"""
+    results = [net.explain(bag, "bag", seed=seed, noise_iters=2, noise_percent=0.1) for seed in range(7)]
+    check("kept", len(net._idle) == 4, len(net._idle))
+    again = [net.explain(bag, "bag", seed=seed, noise_iters=2, noise_percent=0.1) for seed in range(7)]
+    check("the same again", all(same(a.profile, b.profile) and a.top(3) == b.top(3) for a, b in zip(results, again)), "other numbers")
+    check("a result's own", net.prune(results[0], k=1, choices="salient")[0].k == 1 and len(results[0].save(scratch / "kept")) > 3, "")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        psal.load(network).prune(bag, "bag", k=1, stats=net.statistics("weights/fashion_samples/labels.csv"))
+    check("notes are of the caller's line", caught and all(note.filename == __file__ for note in caught), caught)
+
+
 def test_structure():
     from psal import _library
     check("psal_error", ctypes.sizeof(_library._CError) == 4 + 1024, ctypes.sizeof(_library._CError))
@@ -404,4 +421,4 @@ def test_structure():
 
 
 sys.exit(run_tests([test_psal_run, test_images, test_result, test_state, test_statistics, test_threads, test_lock_is_free, test_refused,
-                    test_progress, test_notes, test_overhead, test_memory, test_manual, test_structure], scratch))
+                    test_progress, test_notes, test_overhead, test_memory, test_manual, test_settings_kept, test_structure], scratch))

@@ -1,6 +1,8 @@
 """A network, and questions to it."""
 import bisect
+import collections
 import os
+import sys
 import threading
 import warnings
 
@@ -12,6 +14,9 @@ from ._neighbors import neighbors
 from ._result import Result
 from ._settings import Picture, is_state, label_text, tensor_map, words
 from ._statistics import Statistics
+
+
+KEPT_SETTINGS = 4  # of explanations: so many sets are kept ready, the last ones used
 
 
 class Note(UserWarning):
@@ -52,16 +57,19 @@ class Net:
             pointer, tensors.pointer = tensors.pointer, None  # the net's from now on
         opened = call("psal_net_open", array, len(said), pointer)
         self._handle = Handle(opened, library.psal_net_close, self._kept)
-        self._lock, self._idle, self._said = threading.Lock(), {}, set()
+        self._lock, self._idle, self._said = threading.Lock(), collections.OrderedDict(), set()
         about = call_json("psal_net_describe", opened)
         self.arch, self.weights, self.fingerprint = about["arch"], about["weights"], about["fingerprint"]
         self.classes, self.preprocess = about["classes"], about["preprocess"]
         self.input_shape = (about["channels"], about["height"], about["width"])
         self.filters, self.parameters, self.threads = about["filters"], about["parameters"], about["threads"]
-        self._tell(4)
+        self._tell()
 
-    def _tell(self, level):
+    def _tell(self):
         """Notes as warnings, each once, of the line that called this module"""
+        level, frame = 1, sys._getframe()
+        while frame.f_back and frame.f_globals.get("__package__") == __package__:
+            level, frame = level + 1, frame.f_back
         for text, doubtful in call_json("psal_net_notes", self._handle.pointer):
             if text not in self._said:
                 self._said.add(text)
@@ -77,14 +85,19 @@ class Net:
         """An idle explainer with these settings, or a new one"""
         key = tuple(words(settings))
         with self._lock:
-            idle = self._idle.setdefault(key, [])
-            if idle:
-                return key, idle.pop()
+            if self._idle.get(key):
+                return key, self._idle[key].pop()
         return key, _Explainer(self._handle, settings)
 
     def _give_back(self, key, explainer):
+        dropped = []
         with self._lock:
-            self._idle[key].append(explainer)
+            self._idle.setdefault(key, []).append(explainer)
+            self._idle.move_to_end(key)
+            while len(self._idle) > KEPT_SETTINGS:
+                dropped += self._idle.popitem(last=False)[1]
+        for one in dropped:  # results may hold it still, but not its memory
+            library.psal_net_explainer_rest(one.handle.pointer)
 
     def explain(self, image, label=None, *, progress=None, **settings):
         """Which filters the loss on an image depends on most, and which pixels drive them: a Result.
@@ -108,7 +121,7 @@ class Net:
                     result = picture.explain(explainer.handle.pointer, label, watched)
         finally:
             self._give_back(key, explainer)
-            self._tell(3)
+            self._tell()
         return Result(Handle(result, library.psal_net_result_free, explainer.handle), explainer)
 
     def statistics(self, images, labels=None, *, profiles=False, progress=None, **settings):
@@ -133,7 +146,7 @@ class Net:
                 made = call("psal_net_statistics_make", self._handle.pointer, samples.pointer, texts(said), len(said),
                             None if room is None else room.ctypes.data, watched, None)
         finally:
-            self._tell(3)
+            self._tell()
         names = [os.fsdecode(library.psal_net_samples_name(samples.pointer, i)) for i in range(count)]
         return Statistics(Handle(made, library.psal_net_statistics_free), names, room)
 

@@ -15,6 +15,7 @@ Filter = collections.namedtuple("Filter", "rank number layer filter saliency nai
 Filter.__doc__ = """A row of Result.top: rank (from 1), the entry's number in the profile, its layer, its number in the layer, its
 standardized and its naive saliency."""
 
+TYPES_SHOWN = {".png": "image/png", ".svg": "image/svg+xml"}
 TYPES = {"pixels": numpy.uint8, "standardized": numpy.float64}
 
 
@@ -22,7 +23,7 @@ class Result:
     """What psal says of an image. Arrays are the library's own, read-only, and live as long as somebody refers to them."""
 
     def __init__(self, handle, explainer):
-        self.handle, self._explainer, self._json, self._heat_map, self._files = handle, explainer, None, None, None
+        self.handle, self._explainer, self._json, self._heat_map, self._shown = handle, explainer, None, None, None
 
     # ---- numbers ----
 
@@ -140,24 +141,34 @@ class Result:
 
     def save(self, folder):
         """Write what psal-run writes into a folder: pictures, top_filters.csv, result.json. Their paths."""
-        call("psal_net_result_write", self.handle.pointer, os.fsencode(folder))
-        return sorted(path for path in pathlib.Path(os.fsdecode(folder)).iterdir() if path.name in FILES)
+        text = os.fsencode(folder)
+        if b"\0" in text:
+            raise ValueError("the folder's path: a NUL in the text")
+        return [pathlib.Path(path) for path in call_json("psal_net_result_write", self.handle.pointer, text)]
 
     def _pictures(self):
-        if self._files is None:
+        """name -> (type, bytes) of the profile and the map, as far as a notebook shows them: no PDF"""
+        if self._shown is None:
             with tempfile.TemporaryDirectory(prefix="psal") as folder:
-                self._files = {path.name: path.read_bytes() for path in self.save(folder) if path.suffix == ".png"}
-        return self._files
+                self._shown = {path.stem: (TYPES_SHOWN[path.suffix], path.read_bytes()) for path in self.save(folder)
+                               if path.suffix in TYPES_SHOWN and path.stem in ("filter_saliency", "input_saliency")}
+        return self._shown
+
+    def _png(self, *names):
+        for name in names:
+            kind, data = self._pictures().get(name, (None, None))
+            if kind == "image/png":
+                return data
+        return None
 
     @property
     def png(self):
-        """The heat map's picture as bytes; the profile's, where there is no map"""
-        pictures = self._pictures()
-        return pictures.get("input_saliency.png") or pictures["filter_saliency.png"]
+        """The heat map's picture as bytes; the profile's, where there is no map. None with another format."""
+        return self._png("input_saliency", "filter_saliency")
 
     @property
     def profile_png(self):
-        return self._pictures()["filter_saliency.png"]
+        return self._png("filter_saliency")
 
     def _repr_png_(self):
         return self.png
@@ -165,9 +176,8 @@ class Result:
     def _repr_html_(self):
         rows = "".join(f"<tr><td>{row.rank}</td><td>{row.number}</td><td style='text-align:left'>{html.escape(row.layer)}</td>"
                        f"<td>{row.filter}</td><td>{row.saliency:.3f}</td></tr>" for row in self.top(min(10, self.json()["rankable"])))
-        pictures = "".join(f"<img alt='{name}' style='max-width:100%' src='data:image/png;base64,{base64.b64encode(data).decode()}'>"
-                           for name, data in self._pictures().items()
-                           if name in ("filter_saliency.png", "input_saliency.png"))
+        pictures = "".join(f"<img alt='{name}' style='max-width:100%' src='data:{kind};base64,{base64.b64encode(data).decode()}'>"
+                           for name, (kind, data) in sorted(self._pictures().items()))
         return (f"<p>{html.escape(self._line())}</p>{pictures}<table><tr><th>rank</th><th>number</th><th>layer</th>"
                 f"<th>filter</th><th>saliency</th></tr>{rows}</table>")
 
@@ -177,7 +187,3 @@ class Result:
 
     def __repr__(self):
         return f"<psal.Result: {self._line()}>"
-
-
-FILES = ("filter_saliency.png", "input_saliency.png", "input_saliency_overlay.png", "input_saliency_random.png", "top_filters.csv",
-         "result.json")

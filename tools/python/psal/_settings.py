@@ -15,7 +15,7 @@ def words(settings):
     result = []
     for name, value in settings.items():
         option = "--" + name.replace("_", "-")
-        if name == "labels" and not isinstance(value, (str, os.PathLike)) and value is not None:
+        if name == "labels" and isinstance(value, (list, tuple, numpy.ndarray)):
             value = json.dumps([str(label) for label in value])
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is True:
@@ -111,6 +111,8 @@ class Picture:
         if hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
             image = image.convert("RGB")
         array = array_of(image)
+        if isinstance(array, numpy.ma.MaskedArray):
+            raise TypeError("an image without a mask, please")
         shape = "x".join(str(size) for size in array.shape) or "a single number"
         if array.dtype == numpy.uint8:
             if array.ndim == 2:

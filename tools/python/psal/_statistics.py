@@ -1,6 +1,8 @@
 """Statistics over a data set."""
 import os
+import shutil
 import tempfile
+import weakref
 
 import numpy
 
@@ -35,10 +37,11 @@ class Statistics:
     def __fspath__(self):
         """A temporary file that holds them, as long as this object lives"""
         if self._folder is None:
-            folder = tempfile.TemporaryDirectory(prefix="psal")
-            self.save(os.path.join(folder.name, "statistics.safetensors"))
+            folder = tempfile.mkdtemp(prefix="psal")
+            weakref.finalize(self, shutil.rmtree, folder, True)
+            self.save(os.path.join(folder, "statistics.safetensors"))
             self._folder = folder
-        return os.path.join(self._folder.name, "statistics.safetensors")
+        return os.path.join(self._folder, "statistics.safetensors")
 
     def __repr__(self):
         return f"<psal.Statistics: {self.count} samples, {int(self.correct.sum())} right, {len(self.mean)} entries>"
