@@ -96,8 +96,8 @@ const void *psal_net_result_array(const psal_net_result *result, const char *nam
 psal_status psal_net_result_heat(const psal_net_result *result, float *heat, psal_error *err);
 /* The k entries that rank highest, best first; more than can be ranked are refused. */
 psal_status psal_net_result_top(const psal_net_result *result, int64_t k, int64_t *entries, psal_error *err);
-/* What psal-run writes: pictures, top_filters.csv and result.json, into `folder`. By one thread at a time. Their paths as
- * a JSON list. */
+/* What psal-run writes: pictures, top_filters.csv and result.json, into `folder`. By one thread at a time. Their paths
+ * as a JSON list. */
 char *psal_net_result_write(psal_net_result *result, const char *folder, psal_error *err);
 
 /* ---- statistics over a list of images (net_statistics.c) ---- */
