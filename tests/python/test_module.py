@@ -270,7 +270,7 @@ def test_refused():
                ("a flag with a value", "signed", net.explain, (bag, 1), {"signed": 3}),
                ("against itself", "against", net.explain, (bag, 8), {"against": 8}),
                ("no network", "labels.csv", psal.load, (samples / "labels.csv",), {}),
-               ("no file", "nothing.pth", psal.load, ("nothing.pth",), {}),
+               ("no file", "nothing.pth", psal.load, ("nothing.pth",), {}), ("a name", "model='resnet-50'", psal.load, ("resnet-50",), {}),
                ("labels that are too few", "10", psal.load, (network,), {"labels": ["a", "b"]}),
                ("wrong statistics", "densenet", net.explain, (bag, 1), {"stats": "weights/fashion_densenet121_stats.safetensors"})]
     for name, word, function, arguments, named in library:

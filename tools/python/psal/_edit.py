@@ -39,8 +39,10 @@ class Edit:
         call("psal_net_edit_write", self._handle.pointer, os.fsencode(path))
 
     def __repr__(self):
-        row = self._about["rows"][0]
-        return f"<psal.Edit: {row['k']} {row['choice']} filters, true class {row['true_confidence']:+.3f}>"
+        row, about = self._about["rows"][0], self._about
+        if "how" in about:
+            return f"<psal.Edit: {row['k']} {row['choice']} filters switched off ({about['how']})>"
+        return f"<psal.Edit: {row['filters']:.0f} {row['choice']} filters changed, now {about['predicted_name']} ({about['confidence']:.3f})>"
 
 
 class Prunings(list):

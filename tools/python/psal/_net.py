@@ -9,7 +9,7 @@ import warnings
 import numpy
 
 from ._edit import finetune, joined, prune
-from ._library import NO_WATCH, Handle, Watch, call, call_json, library, texts
+from ._library import NO_WATCH, Error, Handle, Watch, call, call_json, library, texts
 from ._neighbors import neighbors
 from ._result import Result
 from ._settings import Picture, is_state, label_text, tensor_map, words
@@ -221,4 +221,7 @@ def load(weights=None, *, copy=False, **settings):
         if not isinstance(weights, (str, bytes, os.PathLike)):
             raise TypeError(f"weights: a file, or {{name: array}}, not {type(weights).__name__}")
         settings = {"weights": os.fsdecode(weights), **settings}
+        name = settings["weights"]
+        if name.replace("_", "").replace("-", "").isalnum() and not os.path.exists(name):
+            raise Error(f"{name} is no file; psal.load(model='{name}') takes the network of this name that weights/fetch has stored", "io")
     return Net(weights, settings)
