@@ -111,7 +111,7 @@ static double number_of(const json_t *row, const char *interval, const char *key
     return psal_read_number(json_object_get(row, interval), key);
 }
 
-/* How much heat maps are those of any filters: of the kinds' most central mistakes, in words; "" where there are none. */
+/* How much heat maps are those of any filters: of the kinds' most central mistakes, in words; "": there are none. */
 static void say_maps(const psal_report *r, char *text, size_t size) {
     const json_t *maps = json_object_get(r->root, "maps");
     char words[200];
