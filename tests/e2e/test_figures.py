@@ -4,8 +4,8 @@ where these options do nothing.
 
     tests/e2e/test_figures.py TOOLS-DIR SOURCE-DIR
 
-The fonts of PDFs are looked at with Debian's poppler-utils, the scales of colours compared with Debian's python3-matplotlib, where these
-are there."""
+The fonts of PDFs are also looked at with Debian's poppler-utils, the scales of colours compared with Debian's python3-matplotlib, where
+these are there."""
 import json
 import re
 import shutil
@@ -47,6 +47,10 @@ def look_at_fonts(path):
     if path.suffix == ".svg":  # letters are outlines
         text = path.read_text()
         check(f"{path.name}: no font is asked for", "<text" not in text and "font-family" not in text, path)
+    if path.suffix == ".pdf":
+        data = path.read_bytes()
+        fonts, files = data.count(b"/Type /FontDescriptor"), len(re.findall(rb"/FontFile[23]? ", data))
+        check(f"{path.name}: each font is in the file", fonts == files > 0, f"{files} of {fonts}")
     if path.suffix == ".pdf" and shutil.which("pdffonts"):
         rows = subprocess.run(["pdffonts", path], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
         embedded = [re.search(r" (yes|no) +(yes|no) +(yes|no) +\d+ +\d+$", row)[1] for row in rows]
