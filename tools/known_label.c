@@ -1,5 +1,6 @@
 #include "tools/known_label.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,31 +19,36 @@ static const char *file_name(const char *path) {
 }
 
 /* Of the many files of a data set only those are looked at that are called alike. */
-static bool is_file(const char *path, const char *image, const struct stat *info) {
-    struct stat other;
-    return path && strcmp(file_name(path), file_name(image)) == 0 && stat(path, &other) == 0 &&
-           other.st_dev == info->st_dev && other.st_ino == info->st_ino;
+static psal_status label_of(const psal_dataset *dataset, const char *image, int *label, psal_error *err) {
+    struct stat info, other;
+    *label = PSAL_NO_LABEL;
+    if (stat(image, &info) != 0) return PSAL_OK; /* who opens it says so */
+    for (size_t i = 0; i < psal_dataset_count(dataset); i++) {
+        const char *path = psal_dataset_path(dataset, i);
+        if (!path || psal_dataset_label(dataset, i) < 0 || strcmp(file_name(path), file_name(image)) != 0) continue;
+        if (stat(path, &other) != 0) return psal_fail(err, PSAL_ERR_IO, "%s: %s", path, strerror(errno));
+        if (other.st_dev != info.st_dev || other.st_ino != info.st_ino) continue;
+        *label = psal_dataset_label(dataset, i);
+        return PSAL_OK;
+    }
+    return PSAL_OK;
 }
 
-static int label_of(const psal_dataset *dataset, const char *image) {
-    struct stat info;
-    if (stat(image, &info) != 0) return PSAL_NO_LABEL;
-    for (size_t i = 0; i < psal_dataset_count(dataset); i++)
-        if (psal_dataset_label(dataset, i) >= 0 && is_file(psal_dataset_path(dataset, i), image, &info))
-            return psal_dataset_label(dataset, i);
-    return PSAL_NO_LABEL;
-}
-
-void psal_known_labels(const psal_options *options, const psal_labels *labels, const char *const *images, size_t count,
-                       int *known, psal_notes *notes) {
+psal_status psal_known_labels(const psal_options *options, const psal_labels *labels, const char *const *images,
+                              size_t count, int *known, psal_notes *notes, psal_error *err) {
     const char *data = psal_known_data(options);
-    psal_error unused = PSAL_ERROR_INIT;
-    psal_dataset *dataset = data ? psal_open_list(data, labels, true, NULL, &unused) : NULL;
-    for (size_t i = 0; i < count; i++) {
-        known[i] = dataset ? label_of(dataset, images[i]) : PSAL_NO_LABEL;
-        if (known[i] != PSAL_NO_LABEL)
+    for (size_t i = 0; i < count; i++) known[i] = PSAL_NO_LABEL;
+    if (!data || count == 0) return PSAL_OK;
+    psal_dataset *dataset = psal_open_list(data, labels, true, NULL, err);
+    psal_status status = dataset ? PSAL_OK : psal_error_status(err);
+    for (size_t i = 0; i < count && status == PSAL_OK; i++) {
+        status = label_of(dataset, images[i], &known[i], err);
+        if (status == PSAL_OK && known[i] != PSAL_NO_LABEL)
             psal_note(notes, "%s is a sample of %s: its class there, %s, is taken for the true one", images[i], data,
                       psal_labels_name(labels, known[i]));
     }
     psal_dataset_free(dataset);
+    if (status == PSAL_OK) return PSAL_OK;
+    return psal_fail(err, status, "%.300s: its class is looked for in %.300s, but %.300s; --image-target-label says it",
+                     images[0], data, err->message);
 }

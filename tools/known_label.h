@@ -11,8 +11,9 @@
 const char *psal_known_data(const psal_options *options);
 
 /* known[count]: the labels that the data set has for the files images[count], each with a note that says so;
- * PSAL_NO_LABEL where a file is none of its samples, or the data set cannot be opened. `labels`: the classes' names. */
-void psal_known_labels(const psal_options *options, const psal_labels *labels, const char *const *images, size_t count,
-                       int *known, psal_notes *notes);
+ * PSAL_NO_LABEL where a file is none of its samples, or there is no data set. Fails where that cannot be told.
+ * `labels`: the classes' names. */
+psal_status psal_known_labels(const psal_options *options, const psal_labels *labels, const char *const *images,
+                              size_t count, int *known, psal_notes *notes, psal_error *err);
 
 #endif

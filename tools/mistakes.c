@@ -30,7 +30,9 @@ static psal_dataset *open_photo(psal_mistakes *mistakes, const psal_options *opt
         image = path;
         if (!target) target = PSAL_DEFAULT_LABEL;
     }
-    if (!target) psal_known_labels(options, mistakes->session->labels, &image, 1, &label, &mistakes->session->notes);
+    if (!target && psal_known_labels(options, mistakes->session->labels, &image, 1, &label, &mistakes->session->notes,
+                                     err) != PSAL_OK)
+        return NULL;
     const char *data = psal_known_data(options);
     if (!target && label == PSAL_NO_LABEL)
         psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label%s%s%s",

@@ -103,15 +103,16 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
     psal_status status = !worker ? psal_error_status(err) : input && r->profile ? PSAL_OK : out_of_memory(err);
     if (status == PSAL_OK) status = psal_session_prepare(s, image, NULL, input, err);
     if (status == PSAL_OK) status = psal_saliency_forward(worker, input, err);
+    const char *path = r->report.image.path;
+    int known = PSAL_NO_LABEL;
+    if (status == PSAL_OK && !label)
+        status = psal_known_labels(r->compared.options, s->labels, &path, 1, &known, &r->compared.session.notes, err);
+    psal_session_print_notes(&r->compared.session, psal_neighbors_program.name);
     if (status == PSAL_OK) {
         const float *logits = psal_saliency_logits(worker);
         int best = 0;
         for (int c = 1; c < s->info->num_classes; c++)
             if (logits[c] > logits[best]) best = c;
-        const char *path = r->report.image.path;
-        int known = PSAL_NO_LABEL;
-        if (!label) psal_known_labels(r->compared.options, s->labels, &path, 1, &known, &r->compared.session.notes);
-        psal_session_print_notes(&r->compared.session, psal_neighbors_program.name);
         r->report.image.predicted = best;
         r->report.image.label = known == PSAL_NO_LABEL ? best : known;
         double total = 0;
@@ -157,14 +158,13 @@ static psal_status profile_image(run *r, const char *path, psal_error *err) {
         status = profile_sample(r, saliency, &image, err);
     }
     if (status == PSAL_OK)
-        status = psal_neighbors_leave_out_itself(&r->compared, &image, &r->report.image, &r->report.itself,
-                                                 &r->report.itself_count, err);
+        status = psal_neighbors_leave_out_itself(&r->compared, path, &r->report.itself, &r->report.itself_count, err);
     psal_image_free(&image);
     psal_saliency_free(saliency);
     return status;
 }
 
-/* A sample whose picture cannot be looked at, but has the photo's profile, is probably the photo. */
+/* A sample that is no copy of the photo's file, but has its profile, is probably the photo in another form. */
 static void note_itself(const run *r) {
     const psal_neighbor *nearest = &r->neighbors[0];
     if (nearest->sample < 0 || nearest->similarity < 1 - 1e-5 || psal_options_flag(r->compared.options, "quiet"))
@@ -173,8 +173,8 @@ static void note_itself(const run *r) {
     const psal_profile_record *it = &r->compared.store.records[nearest->sample], *photo = &r->report.image;
     if (it->label != photo->label || fabs(it->loss - photo->loss) > 1e-5 * fabs(photo->loss)) return;
     psal_print(stderr,
-               "%s: note: sample %" PRId64 " of the store has this picture's profile, but its own picture cannot be "
-               "read: it counts as a neighbour; --query %" PRId64 " asks the same without it\n",
+               "%s: note: sample %" PRId64 " of the store has this picture's profile, but is no copy of its file: it "
+               "counts as a neighbour; --query %" PRId64 " asks the same without it\n",
                psal_neighbors_program.name, nearest->sample, nearest->sample);
 }
 

@@ -16,15 +16,16 @@ static psal_status parse_against(psal_run *r, psal_error *err) {
 
 /* What nobody says, the data set may. */
 static psal_status find_labels(psal_run *r, const char *const *paths, size_t images, int *labels, psal_error *err) {
-    psal_known_labels(r->options, r->session.labels, paths, images, labels, &r->session.notes);
-    for (size_t i = 0; i < images; i++)
+    psal_status status = psal_known_labels(r->options, r->session.labels, paths, images, labels, &r->session.notes,
+                                           err);
+    for (size_t i = 0; i < images && status == PSAL_OK; i++)
         if (labels[i] == PSAL_NO_LABEL && psal_options_given(r->options, "data") &&
             !psal_options_has(r->options, "look"))
             return psal_fail(err, PSAL_ERR_ARGUMENT,
                              "--data %s: %s is none of its samples, so that it says nothing of the image's class: give "
                              "--image-target-label instead",
                              psal_known_data(r->options), paths[i]);
-    return PSAL_OK;
+    return status;
 }
 
 static psal_status parse_labels(psal_run *r, const char *const *paths, size_t images, int *labels, psal_error *err) {

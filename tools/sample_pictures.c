@@ -56,11 +56,6 @@ void psal_sample_pictures_close(psal_sample_pictures *pictures) {
     *pictures = (psal_sample_pictures){0};
 }
 
-psal_status psal_sample_pictures_read(psal_sample_pictures *pictures, int64_t sample, const char *path, int longest,
-                                      psal_image *image, psal_error *err) {
-    return load(pictures, sample, path, longest, image, err);
-}
-
 psal_status psal_sample_pictures_load(psal_sample_pictures *pictures, int64_t sample, const char *path, int longest,
                                       psal_image *image, bool *readable, psal_error *err) {
     psal_compared_store *store = pictures->store;

@@ -14,9 +14,6 @@ typedef struct psal_sample_pictures {
 psal_status psal_sample_pictures_open(psal_sample_pictures *pictures, psal_compared_store *store, psal_error *err);
 void psal_sample_pictures_close(psal_sample_pictures *pictures); /* zeroed is fine */
 
-/* The picture of a sample of the store, as below; one that cannot be read is an error, and counted nowhere. */
-psal_status psal_sample_pictures_read(psal_sample_pictures *pictures, int64_t sample, const char *path, int longest,
-                                      psal_image *image, psal_error *err);
 /* The picture of a sample of the store, which its table calls `path`, or (-1) of that file; its longer side at most
  * `longest` pixels (0: in its own size). With --skip-bad one that cannot be read is added to store->skipped, once, and
  * not *readable, *image empty; otherwise it is an error. */

@@ -283,16 +283,19 @@ psal_status psal_session_open_network(psal_session *s, const psal_options *optio
 }
 
 /* Of a network without class names that is run on class folders: theirs, if they are as many. */
-static void take_folder_names(psal_session *s, const psal_options *options) {
+static psal_status take_folder_names(psal_session *s, const psal_options *options, psal_error *err) {
     static const char *const names[] = {"data", "images"};
     const int classes = s->info->num_classes;
-    psal_error unused = PSAL_ERROR_INIT;
+    psal_error why = PSAL_ERROR_INIT;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *data = psal_options_knows(options, names[i]) ? psal_options_string(options, names[i]) : NULL;
         int folders;
-        psal_labels *labels = data ? psal_folder_labels(data, classes, true, &folders, &unused) : NULL;
-        if (!labels) continue;
-        if (psal_labels_are_numbers(labels)) {
+        psal_labels *labels = data ? psal_folder_labels(data, classes, true, &folders, &why) : NULL;
+        if (!labels && why.status != PSAL_OK) {
+            if (err) *err = why;
+            return why.status;
+        }
+        if (!labels || psal_labels_are_numbers(labels)) {
             psal_labels_free(labels);
             continue;
         }
@@ -301,8 +304,9 @@ static void take_folder_names(psal_session *s, const psal_options *options) {
         psal_note(&s->notes, "%s records no class names: those of the %d class folders in %s are taken, 0 %s to %d %s",
                   s->weights, classes, data, psal_labels_name(labels, 0), classes - 1,
                   psal_labels_name(labels, classes - 1));
-        return;
+        return PSAL_OK;
     }
+    return PSAL_OK;
 }
 
 /* The names that --labels says, or the checkpoint, or the number of classes, or the data set's folders. */
@@ -318,7 +322,7 @@ static psal_status open_labels(psal_session *s, const psal_options *options, psa
                   "%s records no class names: with its %d classes, ImageNet's are taken; --labels SET says others",
                   s->weights, s->info->num_classes);
     if (s->labels && !set && !psal_labels_have_names(s->labels) && !psal_tensor_map_meta(tensors_of(s), "psal.labels"))
-        take_folder_names(s, options);
+        if (take_folder_names(s, options, err) != PSAL_OK) return psal_error_status(err);
     if (!s->labels && !set) psal_fail_prefix(err, "%s", s->weights);
     return s->labels ? PSAL_OK : psal_error_status(err);
 }

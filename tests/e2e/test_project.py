@@ -188,11 +188,17 @@ def test_taken():
           done.stdout.splitlines()[2].split()[2] == nearest != number, said(done))
     shutil.copy(project / picture, project / "copy.png")
     result = json.loads(in_project("psal-neighbors", "-i", "copy.png", "-l", "bag", "--json").stdout or "{}")
-    check("a copy is known by its pixels", result.get("itself") == [int(number)] and result["candidates"] == len(pictures) - 1, result)
+    check("a copy is known", result.get("itself") == [int(number)] and result["candidates"] == len(pictures) - 1, result)
     (project / "val").rename(project / "moved away")
     done = in_project("psal-neighbors", "-i", "copy.png", "-l", "bag", "--top", "1", "--json")
+    check("where the pictures have gone, too", json.loads(done.stdout or "{}").get("itself") == [int(number)], said(done))
+    done = in_project("psal-run", "-i", "copy.png", "--figures", "none")
+    check("a class that cannot be looked up is an error", done.returncode == 1 and "copy.png: its class is looked for in val/labels.csv" in
+          done.stderr and "--image-target-label" in done.stderr, said(done))
     (project / "moved away").rename(project / "val")
-    check("where the pictures have gone it stays, and that is said", json.loads(done.stdout or "{}").get("itself") == [] and
+    (project / "longer.png").write_bytes((project / picture).read_bytes() + b"\n")
+    done = in_project("psal-neighbors", "-i", "longer.png", "-l", "bag", "--top", "1", "--json")
+    check("another file of the same pixels stays, and that is said", json.loads(done.stdout or "{}").get("itself") == [] and
           f"sample {number} of the store has this picture's profile" in done.stderr, said(done))
     done = in_project("psal-neighbors", "kinds", "--kinds", "2", "--json")
     guilty = [one["name"] for kind in json.loads(done.stdout or "{}").get("kinds", []) for one in kind["guilty"]]
