@@ -77,6 +77,7 @@ def test_result():
     check("prediction", (result.prediction, result.predicted_name, result.label, result.label_name, result.correct) ==
           (5, "Sandal", 8, "Bag", False), result)
     check("confidence", abs(result.confidence - np.exp(result.logits[5]) / np.exp(result.logits).sum()) < 1e-6, result.confidence)
+    check("class_number", (net.class_number("ankle boot"), net.class_number(3)) == (9, 3) and raised(psal.Error, net.class_number, "boat"), "")
     check("no label", net.explain(bag).label == 5 and net.explain(bag).correct is None, "not the prediction")
     check("second", net.explain(bag, "second").label == np.argsort(result.logits)[-2], "not the runner-up")
     every = result.top(result.json()["rankable"])

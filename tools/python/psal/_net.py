@@ -1,6 +1,7 @@
 """A network, and questions to it."""
 import bisect
 import collections
+import ctypes
 import os
 import sys
 import threading
@@ -149,6 +150,12 @@ class Net:
             self._tell()
         names = [os.fsdecode(library.psal_net_samples_name(samples.pointer, i)) for i in range(count)]
         return Statistics(Handle(made, library.psal_net_statistics_free), names, room)
+
+    def class_number(self, label):
+        """The number of the class that a name, number or WordNet id means"""
+        number = ctypes.c_int()
+        call("psal_net_class", self._handle.pointer, label_text(label).encode(), number)
+        return number.value
 
     def _result(self, image, label, settings):
         if not isinstance(image, Result):
