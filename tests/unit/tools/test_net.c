@@ -11,7 +11,7 @@
 #include "tools/session.h"
 
 enum { WORDS = 2 };
-static const char *const words[WORDS] = {"--mode=naive", "--threads=2"};
+static const char *const words[WORDS] = {"--mode=naive", "--threads=1"};
 
 static psal_net *open_box(void) {
     psal_error err = PSAL_ERROR_INIT;
@@ -184,7 +184,7 @@ START_TEST(refused) {
     }
     ck_assert_ptr_null(psal_net_open(NULL, 0, psal_tensor_map_new(), &err)); /* of no tensors */
     psal_net *net = open_box();
-    static const char *const other[] = {"--mode=naive", "--threads=1"};
+    static const char *const other[] = {"--mode=naive", "--threads=2"};
     ck_assert_ptr_null(psal_net_explainer_open(net, other, 2, &err));
     ck_assert_ptr_nonnull(strstr(err.message, "--threads is a setting of the network"));
     ck_assert_ptr_null(psal_net_samples_list(net, NULL, NULL, 0, &err));
