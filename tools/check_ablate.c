@@ -111,11 +111,11 @@ static void say_standardized(const run *r, char *sentence) {
     const psal_interval *g = &r->gain, *s = &r->spearman[PSAL_SCORE_STANDARDIZED][PSAL_EFFECT_LOSS_SIZE];
     const char *what = isnan(g->low) ? "for one mistake, which is no evidence"
                        : g->low > 0  ? "so standardizing helps"
-                       : g->high < 0 ? "so standardizing costs some of what the naive one says"
+                       : g->high < 0 ? "so the standardized ranking says less than the naive one"
                                      : "so the two do not differ beyond chance";
     const char *use = isnan(s->low)    ? ""
-                      : is_positive(s) ? " It says more than chance does."
-                                       : " It says no more than chance does.";
+                      : is_positive(s) ? " By itself the standardized ranking says more than chance does."
+                                       : " By itself the standardized ranking says no more than chance does.";
     snprintf(sentence, PSAL_SENTENCE_SIZE,
              "The standardized ranking minus the naive one, in that correlation: %s, %s.%s",
              psal_interval_text(g, gain), what, use);

@@ -84,7 +84,8 @@ const psal_report_map *psal_report_map_of(const psal_report *report, int kind);
 
 /* ---- report_costs.c: what correcting each kind takes, and what it breaks ---- */
 psal_status psal_report_find_costs(psal_report *report, psal_error *err);
-/* Of one kind's costs, the row of the best edit ("salient") or of as many random filters ("random"); NULL: none. */
+/* Of one kind's costs, the row of the best edit ("salient") or of as many random filters ("random"); NULL: none that
+ * was tried helps: corrects a larger share of what was held out than it breaks of the samples that are right. */
 const json_t *psal_report_best_row(const json_t *cost, const char *choice);
 
 /* ---- report_checks.c: experiments that could refute the profiles ---- */

@@ -6,7 +6,6 @@
 #include "engine/numbers.h"
 #include "io/json_output.h"
 #include "tools/check.h"
-#include "tools/explain.h"
 #include "tools/report.h"
 #include "tools/report_lists.h"
 #include "tools/report_read.h"
@@ -111,55 +110,79 @@ static double number_of(const json_t *row, const char *interval, const char *key
     return psal_read_number(json_object_get(row, interval), key);
 }
 
-/* How much heat maps are those of any filters: of the kinds' most central mistakes, in words; "": there are none. */
+/* How much heat maps are those of any filters: those of the kinds' most central mistakes; "" where there are none. */
 static void say_maps(const psal_report *r, char *text, size_t size) {
     const json_t *maps = json_object_get(r->root, "maps");
-    char words[200];
-    double sum = 0;
+    double sum = 0, most = -1;
     int count = 0;
     for (size_t i = 0; i < json_array_size(maps); i++) {
         const double agreement = psal_read_number(json_array_get(maps, i), "agreement");
         if (isnan(agreement)) continue;
         sum += agreement;
+        if (agreement > most) most = agreement;
         count++;
     }
     *text = '\0';
-    if (count == 0) return;
-    psal_agreement_text(sum / count, "filters", words);
-    psal_snprintf(text, size,
-                  " Beside the heat maps of random filters (mean over the most central mistake of %d kind%s), "
-                  "%s.",
-                  count, count == 1 ? "" : "s", words);
+    if (count > 0)
+        psal_snprintf(text, size,
+                      " The maps of this page agree with those of random filters by %.2f in the mean, by %.2f at most "
+                      "(rank correlation of %d map%s; 1: they show nothing of the top filters, 0: they are their own).",
+                      sum / count, most, count, count == 1 ? "" : "s");
 }
 
-/* How far to trust the page: whether salient filters are those that matter, and whether marked pixels drive them more
- * than as many others do; both beyond what other mistakes could have given. */
+/* What the order of the filters is worth, beside that by the naive saliency. */
+static void say_ranking(const json_t *ablate, const json_t *ranking, char *text, size_t size) {
+    const double here = number_of(ranking, "spearman", "mean"),
+                 naive = number_of(row_of_ranking(ablate, "naive", "loss-size"), "spearman", "mean");
+    const double low = number_of(ablate, "standardized_minus_naive", "low"),
+                 high = number_of(ablate, "standardized_minus_naive", "high");
+    psal_snprintf(text, size,
+                  "Filters: their saliency and how strongly the loss changes without them have a rank correlation of "
+                  "%.2f (1: the same order, 0: chance), on %.0f mistake%s%s; the naive saliency, not standardized, has "
+                  "%.2f%s.",
+                  here, psal_read_number(ablate, "mistakes"), psal_read_number(ablate, "mistakes") == 1 ? "" : "s",
+                  isnan(number_of(ranking, "spearman", "low")) ? ", which is no evidence"
+                  : number_of(ranking, "spearman", "low") > 0  ? ", more than chance gives"
+                                                               : ", no more than chance gives",
+                  naive,
+                  high < 0  ? ", and tells better which filters matter to a mistake"
+                  : low > 0 ? ", and tells it worse"
+                            : "");
+}
+
+/* What is left of the top filters' saliency without the pixels that the heat map marks. */
+static void say_pixels(const json_t *mask, char *text, size_t size) {
+    const json_t *map = row_of_pixels(mask, "heat-map"), *region = row_of_pixels(mask, "random-region"),
+                 *shape = row_of_pixels(mask, "same-shape");
+    const double of_region = number_of(region, "saliency_above", "low"),
+                 of_shape = number_of(shape, "saliency_above", "low");
+    if (!map) {
+        psal_snprintf(text, size, " Heat maps: these mistakes have none that could be checked.");
+        return;
+    }
+    psal_snprintf(text, size,
+                  " Heat maps: with the 5 %% of the pixels hidden that they mark, the saliency of their top filters is "
+                  "%.2f, with a random region hidden %.2f, with the same shape elsewhere %.2f (the lower, the more it "
+                  "was these pixels)%s.",
+                  number_of(map, "saliency", "mean"), number_of(region, "saliency", "mean"),
+                  number_of(shape, "saliency", "mean"),
+                  isnan(of_region) || isnan(of_shape) ? ""
+                  : of_region > 0 && of_shape > 0     ? ", lower beyond chance"
+                                                      : ", not lower beyond chance");
+}
+
+/* How far to trust the page: what each figure means. There is no verdict over all: one check may speak for the filters,
+ * another one against the maps. */
 static void add_trust(psal_report *r, json_t *found) {
-    char text[1300], maps[400], hidden[300] = "there is no heat map of these mistakes to be checked";
-    const json_t *ablate = json_object_get(found, "ablate"), *mask = json_object_get(found, "mask");
-    const json_t *ranking = row_of_ranking(ablate, "standardized", "loss-size"), *map = row_of_pixels(mask, "heat-map"),
-                 *region = row_of_pixels(mask, "random-region"), *shape = row_of_pixels(mask, "same-shape");
-    const bool filters = number_of(ranking, "spearman", "low") > 0;
-    const bool pixels = number_of(region, "saliency_above", "low") > 0 && number_of(shape, "saliency_above", "low") > 0;
-    const char *verdict =
-        isnan(number_of(ranking, "spearman", "low")) ? "One mistake is too few to check the page"
-        : filters && pixels                          ? "Both checks support the page"
-        : filters ? "The filters are supported by a check; that heat maps mark what drives them is not"
-        : pixels  ? "The heat maps are supported by a check; that the salient filters matter most is not"
-                  : "Neither check supports the page: take its filters and maps for nothing more than a way of sorting";
-    if (map)
-        psal_snprintf(hidden, sizeof hidden,
-                      "hiding 5 %% of the pixels that a heat map marks leaves its top filters a saliency of %.2f, a "
-                      "random region %.2f, the same shape elsewhere %.2f",
-                      number_of(map, "saliency", "mean"), number_of(region, "saliency", "mean"),
-                      number_of(shape, "saliency", "mean"));
+    char text[2000], filters[500], pixels[500], maps[400];
+    const json_t *ablate = json_object_get(found, "ablate");
+    say_ranking(ablate, row_of_ranking(ablate, "standardized", "loss-size"), filters, sizeof filters);
+    say_pixels(json_object_get(found, "mask"), pixels, sizeof pixels);
     say_maps(r, maps, sizeof maps);
-    psal_snprintf(
-        text, sizeof text,
-        "%s. How strongly the loss changes without a filter agrees with its saliency to a rank correlation of %.2f "
-        "(1: wholly, 0: by chance), on %.0f mistakes; %s.%s Saliency is sensitivity, not cause: what a change of these "
-        "filters does is measured under costs.",
-        verdict, number_of(ranking, "spearman", "mean"), psal_read_number(ablate, "mistakes"), hidden, maps);
+    psal_snprintf(text, sizeof text,
+                  "%s%s%s Saliency is sensitivity, not cause: what a change of these filters does is measured under "
+                  "costs.",
+                  filters, pixels, maps);
     json_object_set_new(r->root, "trust", psal_json_string(text));
 }
 

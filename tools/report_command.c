@@ -88,13 +88,14 @@ void psal_report_command_free(psal_report_command *command) {
 
 /* ---- as text ---- */
 
-static bool of_the_machine(const char *name) {
-    for (const char *const *machine = of_machine; *machine; machine++)
-        if (strcmp(name, *machine) == 0) return true;
+static bool is_one_of(const char *name, const char *const *names) {
+    for (; names && *names; names++)
+        if (strcmp(name, *names) == 0) return true;
     return false;
 }
 
-/* Results do not depend on what is said of the machine: it is left out. */
+/* Only what was added: a project says more, which need not go with it. Results do not depend on what is said of the
+ * machine: it is left out. */
 char *psal_report_command_text(const psal_report_command *command) {
     const psal_program *program = psal_options_program(command->options);
     const size_t count = psal_program_option_count(program);
@@ -103,7 +104,9 @@ char *psal_report_command_text(const psal_report_command *command) {
     size_t used = 0;
     for (size_t i = 0; names && i < count; i++) {
         const char *name = psal_program_option(program, i)->name;
-        if (name && !of_the_machine(name)) names[used++] = name;
+        if (name && psal_options_knows(command->options, name) && psal_options_given(command->options, name) &&
+            !is_one_of(name, of_machine) && !is_one_of(name, command->unsaid))
+            names[used++] = name;
     }
     if (names) options = psal_options_repeat(command->options, names);
     const bool argument = psal_options_argument_count(command->options) > 0;

@@ -8,7 +8,8 @@
 typedef struct psal_report_command {
     char **words; /* what the options refer to */
     int count;
-    psal_options *options; /* once it is parsed */
+    const char *const *unsaid; /* options that only the report needs, which its text leaves out; or NULL: none */
+    psal_options *options;     /* once it is parsed */
 } psal_report_command;
 
 /* Begin with the program's name and its first argument ("kinds"), NULL: none. *command is zeroed;

@@ -68,16 +68,12 @@ static double gain(const json_t *row) {
     return psal_read_number(row, "held_out_corrected") - (isnan(broken) ? 0 : broken);
 }
 
-/* The fewest salient filters that gain most; where none correct any, those that raise the true class most. */
+/* The fewest salient filters that gain most; NULL: none of them corrects more than it breaks. */
 static const json_t *best_row(const json_t *results) {
     const json_t *rows = json_object_get(results, "rows"), *best = NULL;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
-        if (psal_read_text(row, "choice")[0] != 's') continue;
-        if (!best || gain(row) > gain(best) ||
-            (gain(row) == 0 && gain(best) == 0 &&
-             psal_read_number(row, "held_out_true_confidence") > psal_read_number(best, "held_out_true_confidence")))
-            best = row;
+        if (strcmp(psal_read_text(row, "choice"), "salient") == 0 && gain(row) > (best ? gain(best) : 0)) best = row;
     }
     return best;
 }
@@ -101,7 +97,7 @@ static psal_status add_command(json_t *cost, const char *name, const psal_report
     return PSAL_OK;
 }
 
-/* The command that makes the best edit alone. */
+/* The command that makes the best edit alone, where one helps. */
 static psal_status add_best(const psal_report *r, const lists *l, int64_t central, int k, const json_t *results,
                             json_t *cost, psal_error *err) {
     const json_t *best = best_row(results);

@@ -107,11 +107,12 @@ static double broken(const json_t *row) {
 }
 
 /* The kind of which the salient filters correct most beyond what random ones do and beyond what they break; whether
- * there is one. */
+ * any was tried. */
 static bool say_cost(const psal_report *r, json_t *list) {
     char text[SENTENCE];
     const json_t *costs = json_object_get(r->root, "costs"), *cost = NULL, *best = NULL, *random = NULL;
     double most = -INFINITY;
+    bool tried = false;
     for (size_t i = 0; i < json_array_size(costs); i++) {
         const json_t *other = json_array_get(costs, i), *row = psal_report_best_row(other, "salient");
         const double gain = corrected(row) - corrected(psal_report_best_row(other, "random")) - broken(row);
@@ -121,16 +122,24 @@ static bool say_cost(const psal_report *r, json_t *list) {
         best = row;
         random = psal_report_best_row(other, "random");
     }
-    if (!best) return false;
+    if (!best) {
+        for (size_t i = 0; i < json_array_size(costs); i++)
+            tried |= json_is_object(json_object_get(json_array_get(costs, i), "results"));
+        if (tried)
+            add_sentence(list,
+                         "No edit that was tried helps: of no kind does a change of its most salient filters correct a "
+                         "larger share of the other mistakes than it breaks of the samples that are right.");
+        return tried;
+    }
     const json_t *results = json_object_get(cost, "results");
     const double k = psal_read_number(best, "k");
     psal_snprintf(
         text, sizeof text,
         "%s of kind %.0f: a change of its %.0f most salient filter%s, from its central mistakes, corrects %.0f %% of "
         "%zu other mistake%s of the kind, random filters %.0f %%",
-        corrected(best) > corrected(random) && corrected(best) > broken(best)
+        corrected(best) > corrected(random)
             ? "Correcting works best for the mistakes"
-            : "No edit that was tried corrects more than random filters do and than it breaks. The best is for those",
+            : "No edit that was tried corrects more than as many random filters do. The best is for those",
         psal_read_number(cost, "kind"), k, k == 1 ? "" : "s", 100 * corrected(best),
         json_array_size(json_object_get(results, "held_out")),
         psal_plural((long long)json_array_size(json_object_get(results, "held_out"))), 100 * corrected(random));

@@ -46,6 +46,8 @@ static psal_status open_store(psal_report *r, psal_error *err) {
     const psal_options *o = r->options;
     psal_report_command *command = &r->kinds_command;
     const psal_program *program = &psal_neighbors_program;
+    static const char *const of_pictures[] = {"data", "skip-bad", NULL};
+    command->unsaid = of_pictures;
     psal_status status = psal_report_command_begin(command, program, "kinds", err);
     if (status == PSAL_OK) status = psal_report_command_add(command, "store", r->store, err);
     if (status == PSAL_OK) status = psal_report_command_add_network(command, program, o, err);

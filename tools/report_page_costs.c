@@ -12,8 +12,8 @@ static const json_t *cost_of(const psal_page *page, size_t k) {
 }
 
 const char *psal_say_cost(psal_page *page, size_t k) {
-    const json_t *row = psal_report_best_row(cost_of(page, k), "salient");
-    if (!row) return "-";
+    const json_t *cost = cost_of(page, k), *row = psal_report_best_row(cost, "salient");
+    if (!row) return json_is_object(json_object_get(cost, "results")) ? "no edit helps" : "-";
     const double count = psal_read_number(row, "k");
     return psal_say(page, "%.0f filter%s: %.1f %%, breaks %.1f %%", count, count == 1 ? "" : "s",
                     100 * psal_read_number(row, "held_out_corrected"), 100 * psal_read_number(row, "right_broken"));
@@ -55,6 +55,10 @@ void psal_page_cost(psal_page *page, size_t k) {
                 psal_say_percent(page, psal_read_number(psal_report_best_row(cost, "random"), "held_out_corrected")),
                 psal_say_percent(page, psal_read_number(best, "right_broken")),
                 psal_say_percent(page, psal_read_number(psal_report_best_row(cost, "random"), "right_broken"))));
+    else
+        psal_html_report_paragraph(
+            page->html, "No edit of its most salient filters helps: none that was tried corrects a larger share of the "
+                        "other mistakes of the kind than it breaks of the samples that are right.");
     psal_html_report_rows_begin(page->html, NULL, header, numbers, 9);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);

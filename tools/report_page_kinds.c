@@ -243,11 +243,13 @@ static void draw_filters(psal_page *page, size_t k, const json_t *kind) {
 
 static void write_kind(psal_page *page, size_t k, size_t first, size_t shown) {
     const json_t *kind = json_array_get(kinds_of(page), k),
-                 *details = json_array_get(json_object_get(page->root, "details"), k);
+                 *details = json_array_get(json_object_get(page->root, "details"), k),
+                 *pair = json_array_get(json_object_get(kind, "pairs"), 0);
     const double size = psal_read_number(kind, "size");
     psal_html_report_section(page->html, 2, kind_id(page, k),
-                             psal_say(page, "Kind %zu: %.0f mistakes, mostly %s", k + 1, size,
-                                      say_pair(page, json_array_get(json_object_get(kind, "pairs"), 0))));
+                             psal_say(page, "Kind %zu: %.0f mistakes, %s %s", k + 1, size,
+                                      2 * psal_read_number(pair, "count") > size ? "mostly" : "most often",
+                                      say_pair(page, pair)));
     write_mistakes(page, first, shown, size);
     write_copies(page, first, shown);
     write_pairs(page, kind);

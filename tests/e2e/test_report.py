@@ -62,6 +62,8 @@ def test_page():
           sum(row["correct"] for row in result["by_class"]) == result["correct"])
     check("box: by pair", sum(row["count"] for row in result["confused"]) == result["mistakes"])
     kinds = result["kinds"]["kinds"]
+    heads = [(2 * kind["pairs"][0]["count"] > kind["size"], f"Kind {k + 1}: {kind['size']} mistakes, ") for k, kind in enumerate(kinds)]
+    check("box: mostly is more than half", all(head + ("mostly" if half else "most often") in page.text for half, head in heads), heads)
     check("box: a part for each kind", [f"kind-{k + 1}" in page.ids for k in range(len(kinds))] == [True] * len(kinds) and kinds, page.ids[:20])
     for kind, more in zip(kinds, result["details"]):
         check("box: stages add up", sum(stage["guilty"] for stage in more["stages"]) == kind["guilty_count"] and
@@ -137,9 +139,9 @@ def test_costs():
     rows = [row for row in cost["results"]["rows"] if row["choice"] == "salient"]
     gains = {row["k"]: row["held_out_corrected"] - row["right_broken"] for row in rows}
     most = max(gains.values())
-    best = next(row for row in rows if row["k"] == cost["best_k"])
-    check("costs: the fewest filters that correct most beyond what they break", gains[best["k"]] == most and
-          (most == 0 or all(gain < most for k, gain in gains.items() if k < best["k"])), rows)
+    best = next((row for row in rows if row["k"] == cost.get("best_k")), None)
+    check("costs: the fewest filters that correct most beyond what they break, if any do", gains[best["k"]] == most > 0 and
+          all(gain < most for k, gain in gains.items() if k < best["k"]) if best else most <= 0 and "save" not in cost, rows)
     check("costs: what is edited for is not held out", not set(cost["results"]["group"]) & set(cost["results"]["held_out"]))
     kind = {str(sample) for sample in result["kinds"]["kinds"][0]["samples"]}
     check("costs: mistakes of the kind, the most central first", {re.sub(r"\D", "", name) for name in cost["results"]["group"] +
@@ -147,13 +149,19 @@ def test_costs():
     program, *arguments = shlex.split(cost["command"])
     done = run(program, *arguments, "--json", "--quiet")
     check("costs: the same from psal-finetune", done.returncode == 0 and json.loads(done.stdout) == cost["results"], done.stderr[-300:])
-    program, *arguments = shlex.split(cost["save"])
-    done = run(program, *arguments, "--json", "--quiet")
-    check("costs: the checkpoint", done.returncode == 0 and (scratch / "box_files/kind-1.safetensors").exists(), done.stderr[-300:])
-    check("costs: and its edit is the best", done.returncode == 0 and json.loads(done.stdout)["rows"][0] == best, (done.stdout[-300:], best))
-    mean = sum(one["agreement"] for one in result["maps"]) / len(result["maps"])
-    check("trust: the maps beside those of random filters", f"the maps agree by {mean:.2f}" in result["trust"] and
-          f"mistake of {len(result['maps'])} kinds" in result["trust"], result["trust"])
+    if best:
+        program, *arguments = shlex.split(cost["save"])
+        done = run(program, *arguments, "--json", "--quiet")
+        check("costs: the checkpoint", done.returncode == 0 and (scratch / "box_files/kind-1.safetensors").exists(), done.stderr[-300:])
+        check("costs: and its edit is the best", done.returncode == 0 and json.loads(done.stdout)["rows"][0] == best, (done.stdout[-300:], best))
+    agreements = [one["agreement"] for one in result["maps"]]
+    check("trust: the maps beside those of random filters", f"by {sum(agreements) / len(agreements):.2f} in the mean, by {max(agreements):.2f} at most "
+          f"(rank correlation of {len(agreements)} maps" in result["trust"], result["trust"])
+    naive, standard = (next(row["spearman"]["mean"] for row in result["checks"]["ablate"]["rows"] if
+                            (row["ranking"], row["effect"]) == (ranking, "loss-size")) for ranking in ("naive", "standardized"))
+    gain = result["checks"]["ablate"]["standardized_minus_naive"]
+    check("trust: standardized and naive", f"{standard:.2f} (1: the same order" in result["trust"] and f"not standardized, has {naive:.2f}" in result["trust"]
+          and ("tells better" in result["trust"]) == (gain["high"] < 0), result["trust"])
     check("trust: a sentence", "rank correlation" in result["trust"] and result["trust"] in (scratch / "box.html").read_text(), result["trust"])
 
 
@@ -164,6 +172,19 @@ def test_resume():
     report("box", "-w", network, *IDX, "--kinds", "3", "--resume")
     check("resume: the same page", (scratch / "box.html").read_bytes() == page and (scratch / "box.json").read_bytes() == before)
     check("resume: profiles are not made again", os.stat(scratch / "box_files/profiles.npy").st_mtime_ns == store.st_mtime_ns)
+    kept = scratch / "box_files/kind-1.json"
+    measured = kept.read_text()
+    for corrected, broken in ((0.5, 0.25), (0.25, 0.25), (0, 0)):
+        changed = json.loads(measured)
+        for row in changed["results"]["rows"]:
+            row.update(held_out_corrected=corrected, right_broken=broken)
+        kept.write_text(json.dumps(changed))
+        helped, cost, done = report("box", "-w", network, *IDX, "--kinds", "3", "--resume")
+        cost, helps = cost["costs"][0], corrected > broken
+        check(f"costs: {corrected} corrected, {broken} broken", [key in cost for key in ("best_k", "save")] == [helps, helps] and
+              [text in helped.text for text in ("No edit of its most salient filters helps", "no edit helps", "saves the corrected checkpoint")] ==
+              [not helps, not helps, helps] and ("No edit that was tried helps" in done.stdout) != helps, (cost.keys(), done.stdout))
+    kept.write_text(measured)
     done = run_text("psal-report", "--out", scratch / "box.html", "-w", network, *IDX[:-2], "--first", "300", "--resume")
     check("resume: of other samples", done.returncode == 1 and "belongs to another report" in done.stderr, done.stderr)
     again = run_text("psal-report", "--store", scratch / "box_files/profiles.npy", "-w", network, "--kinds", "3", "--out", scratch / "store.html", "--json")
@@ -292,6 +313,23 @@ def test_copies():
     check("copies: the page says it", "are one picture, or nearly" in page.text and "5 of all its copies have the bytes" in page.text, page.text[-500:])
 
 
+def test_project():
+    """The commands on the page, where the project is: none is refused, and nothing of the project is left aside"""
+    folder = scratch / "project"
+    folder.mkdir()
+    for name in ("profiles.npy", "profiles.npy.csv", "stats.safetensors"):
+        shutil.copy(scratch / "box_files" / name, folder / name)
+    (folder / "psal.json").write_text(json.dumps({"format": 1, "weights": str(network), "data": IDX[-3], "store": "profiles.npy",
+                                                  "stats": "stats.safetensors"}))
+    done = run_text("psal-report", *FEW, "--maps", "1", "--kinds", "3", "--out", "p.html", cwd=folder)
+    check("project: a page", done.returncode == 0, done.stderr[-600:])
+    result = json.loads((folder / "p.json").read_text())
+    for command in (result["costs"][0]["command"], result["maps"][0]["command"], *result["commands"]):
+        program, *arguments = shlex.split(command)
+        done = run_text(program, *arguments, cwd=folder)
+        check(f"project: {program} {arguments[0]}", done.returncode == 0 and "left aside" not in done.stderr, (command, done.stderr[-300:]))
+
+
 def test_paths():
     """Commands with names that a shell would cut"""
     _, result, _ = report("two words", "-w", network, "-d", samples / "labels.csv", "--costs", 0, "--checks", 0)
@@ -300,5 +338,5 @@ def test_paths():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies, test_paths,
+    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies, test_project, test_paths,
                                  test_refusals), scratch))
