@@ -52,8 +52,8 @@ typedef struct psal_preprocess {
  *                224 x 224.) */
 psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, psal_error *err);
 
-/* Read a description: a preset's name or a channel order (rgb, bgr, grey), then, in any order,
- * ";key=value":
+/* Read a description: torchvision's transforms (below), or a preset's name or a channel order (rgb, bgr, grey), then,
+ * in any order, ";key=value":
  *
  *   resize=256      or HEIGHTxWIDTH  crop=224   or HEIGHTxWIDTH or none (0)
  *                   or none (0)
@@ -63,8 +63,16 @@ psal_status psal_preprocess_preset(const char *name, psal_preprocess *options, p
  * What is not given is the preset's, or after a channel order: none, none, 1, 0, 1. After resize=HEIGHTxWIDTH, which is
  * Resize((height, width)), the crop is all of that if not given or none, whatever the preset's is: it is set to the
  * same numbers. Examples: "torchvision", "torchvision;resize=none;crop=97x131", "torchvision;resize=224x224",
- * "grey;crop=28;scale=255;mean=0.286;std=0.353". Fails on anything else, naming it. */
+ * "grey;crop=28;scale=255;mean=0.286;std=0.353". Fails on anything else, naming it, and where mean and deviation are of
+ * pixels from 0 to 1 (none above 1) and nobody said a scale. */
 psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err);
+#define PSAL_PREPROCESS_EXAMPLE "rgb;resize=64x64;scale=255;mean=0.5,0.4,0.3;std=0.2,0.2,0.3"
+
+/* The same of a training script's transforms, which psal_preprocess_parse takes, too (whatever has a parenthesis):
+ * Grayscale(), Resize(256) or Resize((64, 64)), CenterCrop(224), ToTensor(), Normalize(mean, std), in this order, with
+ * or without "transforms.", in Compose([...]) or not. ToTensor() is needed. Anything else, and any other argument, is
+ * an error: it would not be the same. */
+psal_status psal_preprocess_parse_code(const char *text, psal_preprocess *options, psal_error *err);
 
 /* Write a description that psal_preprocess_parse reads back exactly: a preset's name where one
  * fits, else in full. 256 bytes always suffice. Returns `text`. */

@@ -114,8 +114,8 @@ static bool parse_channels(struct span span, int channels, float values[3]) {
     return count == 1 || count == channels;
 }
 
-enum { CROP = 1 };
-static const char *const keys[] = {"resize", [CROP] = "crop", "scale", "mean", "std"};
+enum { CROP = 1, SCALE, MEAN, STD };
+static const char *const keys[] = {"resize", [CROP] = "crop", [SCALE] = "scale", [MEAN] = "mean", [STD] = "std"};
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
 static bool parse_value(size_t key, struct span value, psal_preprocess *options) {
@@ -124,9 +124,9 @@ static bool parse_value(size_t key, struct span value, psal_preprocess *options)
         return parse_resize(value, options);
     case CROP:
         return parse_crop(value, options);
-    case 2:
+    case SCALE:
         return parse_float(value, &options->scale);
-    case 3:
+    case MEAN:
         return parse_channels(value, psal_preprocess_channels(options), options->mean);
     default:
         return parse_channels(value, psal_preprocess_channels(options), options->std);
@@ -166,11 +166,28 @@ static psal_status parse_base(struct span base, psal_preprocess *options, psal_e
     }
     return psal_fail(err, PSAL_ERR_ARGUMENT,
                      "unknown preprocessing '%.*s', expected torchvision, caffe, inception, or rgb, "
-                     "bgr, grey with settings",
+                     "bgr, grey with settings, as \"" PSAL_PREPROCESS_EXAMPLE "\" (which is Resize((64, 64)), "
+                     "ToTensor(), Normalize((0.5, 0.4, 0.3), (0.2, 0.2, 0.3)))",
                      base.length > 60 ? 60 : (int)base.length, base.start);
 }
 
+/* Mean and deviation of pixels from 0 to 1, as training scripts with ToTensor() have them, where pixels are 0 to 255:
+ * whoever wants that writes scale=1. */
+static psal_status check_scale(const psal_preprocess *o, unsigned seen, psal_error *err) {
+    bool changes = false;
+    for (int c = 0; c < psal_preprocess_channels(o); c++) {
+        if (fabsf(o->mean[c]) > 1 || o->std[c] > 1) return PSAL_OK;
+        changes |= o->mean[c] != 0 || o->std[c] != 1;
+    }
+    if (!changes || o->scale != 1 || seen & 1u << SCALE) return PSAL_OK;
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "preprocessing: mean=%g and std=%g are of pixels from 0 to 1, but without scale=255 they are 0 to "
+                     "255: add \";scale=255\", which is ToTensor()'s part (or \";scale=1\", if that is meant)",
+                     (double)o->mean[0], (double)o->std[0]);
+}
+
 psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, psal_error *err) {
+    if (strchr(text, '(')) return psal_preprocess_parse_code(text, options, err);
     struct span rest = {text, strlen(text)}, field;
     next_field(&rest, ';', &field);
     psal_preprocess parsed;
@@ -183,6 +200,7 @@ psal_status psal_preprocess_parse(const char *text, psal_preprocess *options, ps
         parsed.crop_width = parsed.stretch_width;
     }
     if (!status) status = psal_preprocess_check(&parsed, err);
+    if (!status) status = check_scale(&parsed, seen, err);
     if (!status) *options = parsed;
     return status;
 }

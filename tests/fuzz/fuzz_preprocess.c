@@ -81,5 +81,7 @@ void fuzz_make_seeds(void) {
     FUZZ_SEED("stretched", "rgb;resize=7x9;crop=5");
     FUZZ_SEED("inception", "inception;crop=none");
     FUZZ_SEED("grey", "grey;crop=28;scale=255;mean=0.286;std=0.353");
+    FUZZ_SEED("code",
+              "T.Compose([T.Grayscale(), T.Resize((7, 9)), T.CenterCrop(5), T.ToTensor(), T.Normalize([0.5], [2])])");
     FUZZ_SEED("bgr", "bgr;mean=103.939,116.779,123.68;std=1,2,3e0;resize=0");
 }

@@ -198,6 +198,100 @@ START_TEST(test_refused_texts) {
 }
 END_TEST
 
+/* A training script's mean and deviation need ToTensor's scale, unless somebody says that they do not. */
+START_TEST(test_forgotten_scale) {
+    static const char *const forgotten[] = {"rgb;resize=64x64;mean=0.55,0.5,0.48;std=0.25,0.22,0.3", "grey;mean=0.286",
+                                            "rgb;std=0.5", "bgr;mean=-0.5,0,1;std=1", "caffe;mean=0.5;std=0.5"};
+    static const char *const meant[] = {"rgb;scale=1;mean=0.55,0.5,0.48;std=0.25,0.22,0.3",
+                                        "rgb;mean=0.55,0.5,0.48;std=0.25,0.22,0.3;scale=255",
+                                        "torchvision;mean=0.55,0.5,0.48;std=0.25,0.22,0.3",
+                                        "rgb;mean=0;std=1",
+                                        "rgb;mean=0.5,0.5,2",
+                                        "rgb;mean=127.5;std=0.5",
+                                        "rgb;std=57",
+                                        "caffe;std=0.5",
+                                        "caffe;mean=0"};
+    for (size_t i = 0; i < sizeof forgotten / sizeof *forgotten; i++) {
+        psal_preprocess options = {.scale = 77};
+        psal_error err = PSAL_ERROR_INIT;
+        ck_assert_msg(psal_preprocess_parse(forgotten[i], &options, &err) == PSAL_ERR_ARGUMENT, "%s", forgotten[i]);
+        ck_assert_msg(strstr(err.message, "\";scale=255\""), "%s", err.message);
+        ck_assert(options.scale == 77);
+    }
+    for (size_t i = 0; i < sizeof meant / sizeof *meant; i++) {
+        const psal_preprocess options = parsed(meant[i]);
+        char text[256];
+        psal_preprocess_format(&options, text, sizeof text);
+        ck_assert(parsed(text).std[2] == options.std[2] && parsed(text).scale == options.scale);
+    }
+}
+END_TEST
+
+/* torchvision's transforms, where they are the same in every bit */
+START_TEST(test_code) {
+    expect_text("Resize(256), CenterCrop(224), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))",
+                "torchvision");
+    expect_text("transforms.Compose([\n  transforms.Resize(256),\n  transforms.CenterCrop(224),\n  "
+                "transforms.ToTensor(),\n  transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, "
+                "0.225]),\n])",
+                "torchvision");
+    expect_text("T.Compose([T.Resize((64,48)),T.ToTensor()])", "rgb;resize=64x48;scale=255;mean=0,0,0;std=1,1,1");
+    expect_text("Grayscale(num_output_channels=1), Resize(size=32), CenterCrop((28, 30)), ToTensor(), "
+                "Normalize((0.1307,), (0.3081,))",
+                "grey;resize=32;crop=28x30;scale=255;mean=0.1307;std=0.3081");
+    expect_text("CenterCrop(8),ToTensor(),Normalize(0.5,[0.5, 0.25, 0.125])",
+                "rgb;resize=none;crop=8;scale=255;mean=0.5,0.5,0.5;std=0.5,0.25,0.125");
+    static const char *const refused[] = {"Resize(256), CenterCrop(224)",
+                                          "Resize()",
+                                          "Resize(0), ToTensor()",
+                                          "Resize(64.5), ToTensor()",
+                                          "Resize((64,)), ToTensor()",
+                                          "Resize(64, interpolation=InterpolationMode.BICUBIC), ToTensor()",
+                                          "Resize((1, 2, 3)), ToTensor()",
+                                          "CenterCrop(9), Resize(64), ToTensor()",
+                                          "ToTensor(), Resize(64)",
+                                          "Resize(64), Resize(32), ToTensor()",
+                                          "RandomResizedCrop(224), ToTensor()",
+                                          "Resize(64) ToTensor()",
+                                          "Resize(64), ToTensor() ;crop=8",
+                                          "Resize(64), ToTensor())",
+                                          "Grayscale(3), ToTensor()",
+                                          "Grayscale(), ToTensor(), Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))",
+                                          "ToTensor(), Normalize((0.5, 0.5), (0.5, 0.5))",
+                                          "ToTensor(), Normalize(0.5)",
+                                          "ToTensor(), Normalize(0.5, 0)",
+                                          "Normalize(0.5, 0.5)",
+                                          "Compose([Resize(64), ToTensor()",
+                                          "Compose([ToTensor()]",
+                                          "Compose([ToTensor()]) x",
+                                          "rgb;crop=(3)",
+                                          "("};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        psal_preprocess options = {.scale = 77};
+        psal_error err = PSAL_ERROR_INIT;
+        ck_assert_msg(psal_preprocess_parse(refused[i], &options, &err) == PSAL_ERR_ARGUMENT, "'%s' is accepted",
+                      refused[i]);
+        ck_assert_msg(strstr(err.message, "preprocessing"), "%s", err.message);
+        ck_assert(options.scale == 77);
+    }
+}
+END_TEST
+
+/* What an error shows as an example is one. */
+START_TEST(test_example) {
+    psal_preprocess options;
+    psal_error err = PSAL_ERROR_INIT;
+    char words[256];
+    ck_assert_int_eq(psal_preprocess_parse("resize=64x64;mean=0.5", &options, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_msg(strstr(err.message, PSAL_PREPROCESS_EXAMPLE), "%s", err.message);
+    options = parsed(PSAL_PREPROCESS_EXAMPLE);
+    ck_assert_msg(strstr(err.message, psal_preprocess_words(&options, words, sizeof words)), "%s: %s", words,
+                  err.message);
+    ck_assert_int_eq(psal_preprocess_parse("Pad(3), ToTensor()", &options, &err), PSAL_ERR_ARGUMENT);
+    ck_assert_msg(strstr(err.message, "'Pad(3)") && strstr(err.message, PSAL_PREPROCESS_EXAMPLE), "%s", err.message);
+}
+END_TEST
+
 /* Whatever a checkpoint says is either understood or refused. */
 START_TEST(test_random_texts) {
     static const char alphabet[] = "rgbeysizcopmantdl;=,.x0123456789-+";
@@ -218,7 +312,7 @@ END_TEST
 
 START_TEST(test_numbers_have_points_everywhere) {
     if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) return;
-    expect_text("grey;mean=0.25", "grey;resize=none;crop=none;scale=1;mean=0.25;std=1");
+    expect_text("grey;scale=1;mean=0.25", "grey;resize=none;crop=none;scale=1;mean=0.25;std=1");
 }
 END_TEST
 
@@ -232,6 +326,9 @@ int main(void) {
     tcase_add_test(cases, test_every_float_survives);
     tcase_add_test(cases, test_longest_text_fits);
     tcase_add_test(cases, test_refused_texts);
+    tcase_add_test(cases, test_forgotten_scale);
+    tcase_add_test(cases, test_code);
+    tcase_add_test(cases, test_example);
     tcase_add_test(cases, test_random_texts);
     tcase_add_test(cases, test_numbers_have_points_everywhere);
     suite_add_tcase(suite, cases);

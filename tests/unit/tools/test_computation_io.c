@@ -35,7 +35,7 @@ START_TEST(one_meaning_has_one_spelling) {
                  {PSAL_FIELD_PREPROCESS, "torchvision;crop=224x224", "torchvision"},
                  {PSAL_FIELD_PREPROCESS, "torchvision;resize=342;crop=299",
                   "rgb;resize=342;crop=299;scale=255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225"},
-                 {PSAL_FIELD_PREPROCESS, "rgb;std=.5;crop=8;mean=5e-1",
+                 {PSAL_FIELD_PREPROCESS, "rgb;std=.5;crop=8;mean=5e-1;scale=1",
                   "rgb;resize=none;crop=8;scale=1;mean=0.5,0.5,0.5;std=0.5,0.5,0.5"},
                  {PSAL_FIELD_LOSS, "Any Text", "Any Text"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
