@@ -345,25 +345,56 @@ static int find_number_as_name(const psal_labels *labels, const char *text, int6
     return named == -1 ? psal_labels_find_name(labels, plain) : named;
 }
 
+/* "number:3" and "name:3", where both may be meant; *taken is false where a class itself is called so. */
+static psal_status parse_prefixed(const psal_labels *labels, const char *text, int *index, bool *taken,
+                                  psal_error *err) {
+    const bool number = strncmp(text, "number:", 7) == 0, name = strncmp(text, "name:", 5) == 0;
+    *taken = (number || name) && psal_labels_find_name(labels, text) == -1;
+    if (!*taken) return PSAL_OK;
+    if (number) {
+        int64_t value;
+        if (!psal_parse_int64(text + 7, &value) || value < 0 || value >= labels->count)
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: number:0 to number:%d", text,
+                             labels->count - 1);
+        *index = (int)value;
+        return PSAL_OK;
+    }
+    char *normal = normalised(text + 5);
+    if (!normal) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+    psal_status status = parse_name(labels, text + 5, normal, index, err);
+    free(normal);
+    return status;
+}
+
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err) {
     text += strspn(text, " \t");
+    bool prefixed;
+    psal_status done = parse_prefixed(labels, text, index, &prefixed, err);
+    if (prefixed) return done;
     const char *digits = text + (*text == '-' || *text == '+'), *end = digits + strspn(digits, "0123456789");
     if (end > digits && !end[strspn(end, " \t")]) {
         char written[40];
         int64_t number;
         snprintf(written, sizeof written, "%.*s", (int)(end - text < 40 ? end - text : 0),
                  text); /* none has 40 digits */
-        if (!psal_parse_int64(written, &number) || number < 0 || number >= labels->count)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: 0 to %d", text, labels->count - 1);
+        if (!psal_parse_int64(written, &number) || number < 0 || number >= labels->count) {
+            /* "10" of three classes can only be the name of one; "-1" has no name's minus. */
+            const int only = labels->named && digits == text ? psal_labels_find_name(labels, written) : -1;
+            if (only < 0)
+                return psal_fail(err, PSAL_ERR_ARGUMENT, "class %.40s is out of range: 0 to %d", text,
+                                 labels->count - 1);
+            *index = only;
+            return PSAL_OK;
+        }
         /* A class whose name is the number of another one: nobody can tell which is meant. */
         int named = find_number_as_name(labels, written, number);
         if (named == -3) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
         if (named == -2 || (named >= 0 && named != number))
             return psal_fail(
                 err, PSAL_ERR_ARGUMENT,
-                "class %.40s is ambiguous: the number of one class (%.60s) and the name of another; use label "
-                "names that are no numbers",
-                written, labels->name[number]);
+                "class %.40s is ambiguous: the number of one class (%.60s) and the name of another; say number:%lld or "
+                "name:%.40s",
+                written, labels->name[number], (long long)number, written);
         *index = (int)number;
         return PSAL_OK;
     }

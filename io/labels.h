@@ -87,9 +87,10 @@ int psal_labels_find_wnid(const psal_labels *labels, const char *wnid);
 int psal_labels_find_name(const psal_labels *labels, const char *name);
 
 /* The class a user means by `text`: its number, its WordNet id, or its name as above (of "tench, Tinca tinca" the part
- * in front of the comma is enough). The error says the range for a number out of it, that a number is also the name of
- * another class, the candidates for an ambiguous name, and the nearest names for an unknown one (for one of up to 255
- * bytes; the search is bounded). */
+ * in front of the comma is enough); "number:3" and "name:3" say which, where a class is called 3. What is no class's
+ * number can be a name ("10" of three classes). The error says the range for a number out of it, that a number is also
+ * the name of another class, the candidates for an ambiguous name, and the nearest names for an unknown one (for one of
+ * up to 255 bytes; the search is bounded). */
 psal_status psal_labels_parse(const psal_labels *labels, const char *text, int *index, psal_error *err);
 
 #ifdef __cplusplus

@@ -25,11 +25,16 @@ void psal_write_option(FILE *out, const char *name, const char *value) {
 }
 
 void psal_write_class(FILE *out, const char *name, const psal_labels *labels, int index) {
-    char number[16];
-    int found = -1;
-    psal_error unused = PSAL_ERROR_INIT;
+    static const char *const prefixes[] = {"", "name:", "", "number:"};
+    enum { FORMS = sizeof prefixes / sizeof prefixes[0], NUMBERS = 2 };
+    char number[16], text[1100]; /* a name has at most 1000 bytes */
     snprintf(number, sizeof number, "%d", index);
-    const char *text = psal_labels_have_names(labels) ? psal_labels_name(labels, index) : number;
-    if (psal_labels_parse(labels, text, &found, &unused) != PSAL_OK || found != index) text = number;
+    /* The first that means this class; the last one always does. */
+    for (int i = psal_labels_have_names(labels) ? 0 : NUMBERS; i < FORMS; i++) {
+        int found = -1;
+        psal_error unused = PSAL_ERROR_INIT;
+        snprintf(text, sizeof text, "%s%s", prefixes[i], i < NUMBERS ? psal_labels_name(labels, index) : number);
+        if (psal_labels_parse(labels, text, &found, &unused) == PSAL_OK && found == index) break;
+    }
     psal_write_option(out, name, text);
 }

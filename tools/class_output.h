@@ -15,7 +15,8 @@ json_t *psal_class_json(const psal_labels *labels, int index);
 /* An option of a command with its value, quoted for a shell, and so that a value which begins with a dash is none of
  * its own: " -i 'a b.png'", " -l=-1". */
 void psal_write_option(FILE *out, const char *name, const char *value);
-/* The same of a class: by its name, where that means it, else by its number. */
+/* The same of a class: by its name ("name:3" where it is also another one's number), where that means it, else by its
+ * number. */
 void psal_write_class(FILE *out, const char *name, const psal_labels *labels, int index);
 
 #endif

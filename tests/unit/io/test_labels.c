@@ -420,6 +420,28 @@ START_TEST(names_that_are_numbers) {
     ck_assert_int_eq(parsed(labels, "0000000000000000000000000000000000000000000003"), -7);
     EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "is out of range");
     ck_assert_int_eq(psal_labels_find_name(labels, "10"), 2);
+    /* which is meant can be said; what is no class's number is a name only */
+    ck_assert_int_eq(parsed(labels, "2"), -7);
+    EXPECT_ERROR(err, PSAL_ERR_ARGUMENT, "say number:2 or name:2");
+    ck_assert_int_eq(parsed(labels, "name:2"), 3);
+    ck_assert_int_eq(parsed(labels, "number:2"), 2);
+    ck_assert_int_eq(parsed(labels, " name:10"), 2);
+    ck_assert_int_eq(parsed(labels, "10"), 2);
+    static const char *const neither[] = {
+        "name:3", "number:10", "number:-1", "number:", "number:x", "name:", "-10", "+10", "11", "010", "NAME:2"};
+    for (size_t i = 0; i < sizeof neither / sizeof *neither; i++)
+        ck_assert_msg(parsed(labels, neither[i]) == -7, "%s", neither[i]);
+    psal_labels_free(labels);
+    labels = load("a.txt", "cat\nname:cat\nnumber:0\n"); /* classes that are called so keep their names */
+    ck_assert_int_eq(parsed(labels, "name:cat"), 1);
+    ck_assert_int_eq(parsed(labels, "number:0"), 2);
+    ck_assert_int_eq(parsed(labels, "number:1"), 1);
+    ck_assert_int_eq(parsed(labels, "3"), -7);
+    psal_labels_free(labels);
+    labels = psal_labels_numbered(3, &err);
+    ck_assert_int_eq(parsed(labels, "3"), -7);
+    ck_assert_int_eq(parsed(labels, "number:2"), 2);
+    ck_assert_int_eq(parsed(labels, "name:2"), 2);
     psal_labels_free(labels);
 }
 END_TEST
