@@ -103,9 +103,9 @@ def test_numbers_as_names():
     check("the name of no class's number", done.returncode == 0 and lines[0].endswith(" -l 3"), said(done))
     picture = "from one/3/it's odd.png"
     for label, number in (("3", 2), ("name:1", 0), ("number:1", 1), ("name:2", 1), ("0", 0)):
-        run = run_text("psal-run", "--project", "one.json", "-i", picture, "-l", label, "--figures", "none", "--json")
-        check(f"-l {label}", run.returncode == 0 and json.loads(run.stdout)["target"]["index"] == number, said(run))
-    run = run_text("psal-run", "--project", "one.json", "-i", picture, "-l", "2", "--figures", "none", "--json")
+        run = run_text("psal-run", "--project", "one.json", "-i", picture, "-l", label, "-k", "2", "--figures", "none", "--json")
+        check(f"-l {label}", run.returncode == 0 and json.loads(run.stdout)["target"]["class"] == number, said(run))
+    run = run_text("psal-run", "--project", "one.json", "-i", picture, "-l", "2", "-k", "2", "--figures", "none", "--json")
     check("ambiguous", run.returncode == 1 and "say number:2 or name:2" in run.stderr, said(run))
     for names, said_so in (("0 2 1", "name:1"), ("left right 10", "10"), ("left right 0", "name:0"), ("1 0 2", "2")):
         folder, names = scratch / f"names {names}", names.split()
@@ -114,9 +114,9 @@ def test_numbers_as_names():
             (folder / before).rename(folder / name)
         done = run_text("psal-init", "-w", edge_network(), "-d", folder, "-o", "names.json", "--labels", json.dumps(names), "--replace")
         line = done.stdout.split("Next:\n")[-1].splitlines()[0]
-        run = run_text(*shlex.split(line), "--figures", "none", "--json")
+        run = run_text(*shlex.split(line), "-k", "2", "--figures", "none", "--json")
         check(f"classes {names}", done.returncode == 0 and line.endswith(f" -l {said_so}") and run.returncode == 0 and
-              json.loads(run.stdout)["target"] == {"index": 2, "name": names[2]}, said(done) + said(run))
+              json.loads(run.stdout)["target"]["class"] == 2, said(done) + said(run))
 
 
 def test_images_without_files():
