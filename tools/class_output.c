@@ -17,6 +17,15 @@ json_t *psal_class_json(const psal_labels *labels, int index) {
                : json_pack("{s:i, s:o}", "index", index, "name", psal_json_string(psal_labels_name(labels, index)));
 }
 
+const char *psal_class_text(const psal_labels *labels, int index, char number[16]) {
+    psal_error unused = PSAL_ERROR_INIT;
+    int found = -1;
+    snprintf(number, 16, "%d", index);
+    if (psal_labels_parse(labels, number, &found, &unused) == PSAL_OK && found == index) return number;
+    const char *name = psal_labels_have_names(labels) ? psal_labels_name(labels, index) : NULL;
+    return name && psal_labels_parse(labels, name, &found, &unused) == PSAL_OK && found == index ? name : NULL;
+}
+
 void psal_write_option(FILE *out, const char *name, const char *value) {
     fputs(" ", out);
     fputs(name, out);

@@ -8,6 +8,7 @@
 #include "io/json_output.h"
 #include "tools/neighbors_program.h"
 #include "tools/report.h"
+#include "tools/report_lists.h"
 
 enum { BINS = 10, NEAREST = 3, OWN_FILTERS = 3, STAGE_NAME = 128 };
 
@@ -69,6 +70,7 @@ static psal_status open_store(psal_report *r, psal_error *err) {
                                         .session.kept = &r->notes};
     status = psal_compared_store_open(&r->compared, err);
     if (status == PSAL_OK) status = check_network(r, err);
+    if (status == PSAL_OK) status = psal_report_check_classes(o, r->compared.labels, err);
     if (status == PSAL_OK) status = psal_compared_store_standardize(&r->compared, err);
     return status == PSAL_OK ? psal_sample_pictures_open(&r->pictures, &r->compared, err) : status;
 }

@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/csv.h"
 #include "io/fnv.h"
+#include "tools/class_output.h"
 #include "tools/outputs.h"
 #include "tools/sampling.h"
 
@@ -48,14 +49,19 @@ static psal_status name_sample(psal_report *r, int64_t sample, uint64_t *hashes,
     return *called ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory for a list");
 }
 
-static psal_status write_list(const char *path, char *const *names, const int *labels, int64_t count, psal_error *err) {
+static psal_status write_list(const char *path, char *const *names, const int *labels, int64_t count,
+                              const psal_labels *classes, psal_error *err) {
     static const char *const header[] = {"path", "label"};
+    char number[16];
+    for (int64_t i = 0; i < count; i++)
+        if (!psal_class_text(classes, labels[i], number))
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "%s: class %d cannot be named", path, labels[i]);
     psal_csv_writer *csv = psal_csv_create(path, err);
     if (!csv) return psal_error_status(err);
     psal_csv_record(csv, 2, header);
     for (int64_t i = 0; i < count; i++) {
         psal_csv_text(csv, names[i]);
-        psal_csv_int(csv, labels[i]);
+        psal_csv_text(csv, psal_class_text(classes, labels[i], number));
         psal_csv_end_record(csv);
     }
     return psal_csv_commit(csv, err);
@@ -79,7 +85,7 @@ psal_status psal_report_list(psal_report *r, const char *name, const int64_t *sa
         *hash = psal_fnv_add(*hash, labels, (size_t)*written * sizeof *labels);
     }
     if (status == PSAL_OK && *written > 0) status = psal_check_output_file(r->program, r->options, path, err);
-    if (status == PSAL_OK && *written > 0) status = write_list(path, names, labels, *written, err);
+    if (status == PSAL_OK && *written > 0) status = write_list(path, names, labels, *written, r->compared.labels, err);
     for (int64_t i = 0; i < count && names; i++) free(names[i]);
     free(names);
     free(labels);
@@ -110,4 +116,19 @@ psal_status psal_report_draw_right(const psal_report *r, int64_t wanted, int64_t
     free(classes);
     free(right);
     return status;
+}
+
+psal_status psal_report_check_classes(const psal_options *options, const psal_labels *labels, psal_error *err) {
+    char number[16];
+    if (psal_options_int(options, "costs") + psal_options_int(options, "checks") + psal_options_int(options, "maps") ==
+        0)
+        return PSAL_OK; /* there are no lists */
+    for (int c = 0; c < psal_labels_count(labels); c++)
+        if (!psal_class_text(labels, c, number))
+            return psal_fail(err, PSAL_ERR_ARGUMENT,
+                             "the lists of a report cannot name class %d, \"%.100s\": as a number and as a name these "
+                             "mean other classes; give names that are no numbers with --labels, or leave out what "
+                             "needs lists with --costs 0 --checks 0 --maps 0",
+                             c, psal_labels_name(labels, c));
+    return PSAL_OK;
 }

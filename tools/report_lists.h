@@ -11,6 +11,9 @@
 psal_status psal_report_list(psal_report *report, const char *name, const int64_t *samples, int64_t count,
                              char path[4200], int64_t *written, uint64_t *hash, psal_error *err);
 
+/* Fails where such lists cannot name every class (psal_class_text), and are asked for: before the work is done. */
+psal_status psal_report_check_classes(const psal_options *options, const psal_labels *labels, psal_error *err);
+
 /* Samples that are right, drawn by --seed and spread over the classes: samples[wanted]; *count tells how many. */
 psal_status psal_report_draw_right(const psal_report *report, int64_t wanted, int64_t *samples, int64_t *count,
                                    psal_error *err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "io/json_output.h"
+#include "tools/class_output.h"
 #include "tools/report.h"
 #include "tools/run.h"
 #include "tools/run_program.h"

@@ -13,6 +13,7 @@
 #include "tools/outputs.h"
 #include "tools/program.h"
 #include "tools/report.h"
+#include "tools/report_lists.h"
 #include "tools/stats_run.h"
 
 /* The command of psal-stats that makes the same: shown, and not parsed. */
@@ -140,6 +141,7 @@ int psal_report_make_store(psal_report *r, psal_error *err) {
     if (status == PSAL_OK) status = psal_stats_check(&request, err);
     if (status == PSAL_OK) status = note_command(r, err);
     if (status == PSAL_OK) status = psal_session_open(&session, o, err);
+    if (status == PSAL_OK) status = psal_report_check_classes(o, session.labels, err);
     if (status == PSAL_OK && request.resume) status = is_there(r, &request, &session, &there, err);
     if (status == PSAL_OK && there) status = clear_up(r, err);
     int result = (int)status;

@@ -330,6 +330,37 @@ def test_project():
         check(f"project: {program} {arguments[0]}", done.returncode == 0 and "left aside" not in done.stderr, (command, done.stderr[-300:]))
 
 
+def test_numbers_as_names():
+    """Class folders, and so names, that are numbers, but not the classes' own"""
+    _, found = rows()
+    folder = scratch / "numbered"
+    for row in found:
+        place = folder / str(int(row[1]) + 1)
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(samples / row[0], place)
+    names = scratch / "numbers.json"
+    # In the order of their classes: 0 is "1", ... 9 is "10". Every number but 10 means two classes.
+    names.write_text(json.dumps([str(i + 1) for i in range(10)]))
+    done = run_text("psal-report", "-w", network, "-d", folder, "--labels", names, "--out", scratch / "numbered.html")
+    check("numbers as names: told at once", done.returncode == 1 and 'cannot name class 1, "2"' in done.stderr and "profiles of all samples" not in
+          done.stderr, done.stderr[-500:])
+    _, result, _ = report("numbered", "-w", network, "-d", folder, "--labels", names, "--costs", 0, "--checks", 0, "--maps", 0)
+    known = json.loads((scratch / "samples.json").read_text())
+    check("numbers as names: without lists", (result["samples"], result["correct"]) == (known["samples"], known["correct"]), result["correct"])
+    # Of class 1 the number is also the name of class 0: its name alone means it.
+    words = ["1", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    names.write_text(json.dumps(words))
+    said = [[row[0], "0" if row[1] == "0" else words[int(row[1])]] for row in absolute(found)]
+    path = scratch / "words.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([["path", "label"]] + said)
+    _, result, _ = report("words", "-w", network, "-d", path, "--labels", names)
+    lists = {row[1] for name in ("kind-1", "right", "checked") for row in
+             csv.reader((scratch / f"words_files/{name}.csv").read_text().splitlines()[1:])}
+    check("numbers as names: a name where the number means two", result["correct"] == known["correct"] and "one" in lists and
+          lists <= {"0", "one", *map(str, range(2, 10))}, lists)
+
+
 def test_paths():
     """Commands with names that a shell would cut"""
     _, result, _ = report("two words", "-w", network, "-d", samples / "labels.csv", "--costs", 0, "--checks", 0)
@@ -338,5 +369,6 @@ def test_paths():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies, test_project, test_paths,
+    raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies,
+                                 test_project, test_numbers_as_names, test_paths,
                                  test_refusals), scratch))
