@@ -15,6 +15,7 @@ build_needs=(
 test_needs=(
     library:check=check command:python3=python3 command:curl='curl ca-certificates'
     command:parallel=parallel command:mpirun=openmpi-bin command:clang-format=clang-format command:mandoc=mandoc
+    command:shellcheck=shellcheck
     module:jsonschema=python3-jsonschema
     file:/usr/share/datasets/fashion-mnist=dataset-fashion-mnist 'command:g++=g++'
 )

@@ -50,7 +50,7 @@ output 124 "0 1 0" <<<''
 project=$work/project
 mkdir -p "$project/tests/parity" "$project/tools"
 cp "$root/tests/run" "$root/tests/tally.py" "$project/tests/"
-sed 's/ library:[a-z]*=[a-z0-9-]*//g; s/^ *library:[a-z]*=[a-z0-9-]*$//; s/library:check=check //; s/ command:\(parallel\|mpirun\|mandoc\)=[a-z-]*//g; s/command:[a-z0-9-]*=\(gcc-aarch64-linux-gnu\|qemu-user\)//g' "$root/tools/setup.sh" |
+sed 's/ library:[a-z]*=[a-z0-9-]*//g; s/^ *library:[a-z]*=[a-z0-9-]*$//; s/library:check=check //; s/ command:\(parallel\|mpirun\|mandoc\|shellcheck\)=[a-z-]*//g; s/command:[a-z0-9-]*=\(gcc-aarch64-linux-gnu\|qemu-user\)//g' "$root/tools/setup.sh" |
     sed 's/ *module:[^=]*=[^ ]*//g; s|^ *file:/usr/share.*$||; s/^package_needs=.*/package_needs=()/' >"$project/tools/setup.sh"
 cat >"$project/meson.build" <<'EOF'
 project('made-up', 'c')
