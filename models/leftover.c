@@ -204,10 +204,10 @@ psal_status net_check_leftovers(const net_group *group, const net_candidate *can
     char names[600];
     const size_t count = net_name_leftovers(group, used, names, sizeof names);
     if (count == 0) return PSAL_OK;
-    return psal_fail(
-        err, PSAL_ERR_UNSUPPORTED,
-        "fits %s, but has layers that psal does not know: nothing there takes the tensor%s %s; if %s no part in "
-        "the answer, leave %s out with --ignore-extra NAME",
-        candidate->arch->name, count > 1 ? "s" : "", names, count > 1 ? "they have" : "it has",
-        count > 1 ? "them" : "it");
+    psal_fail(err, PSAL_ERR_UNSUPPORTED,
+              "fits %s, but has layers that psal does not know: nothing there takes the tensor%s %s; if %s no part in "
+              "the answer, leave %s out with --ignore-extra NAME",
+              candidate->arch->name, count > 1 ? "s" : "", names, count > 1 ? "they have" : "it has",
+              count > 1 ? "them" : "it");
+    return net_point_to_onnx(PSAL_ERR_UNSUPPORTED, err);
 }

@@ -12,6 +12,7 @@
 #include "models/keras_layers.h"
 #include "models/leftover.h"
 #include "models/model_internal.h"
+#include "models/recognise.h"
 #include "models/values.h"
 
 /* ---- what is in the model ---- */
@@ -188,8 +189,8 @@ static psal_status write_notes(const psal_model *model, const char *remarks, int
         if (model->info.norm_folded)
             note(notes,
                  "the exporter has folded batch normalisation into the convolutions: naive profiles and statistics "
-                 "are not those of the original network; torch.onnx.export(..., do_constant_folding=False, "
-                 "training=torch.onnx.TrainingMode.PRESERVE) after model.eval() keeps it");
+                 "are not those of the original network; torch.onnx.export(..., " NET_ONNX_KEPT
+                 ") after model.eval() keeps it");
         return PSAL_OK;
     }
     int64_t filters = 0;

@@ -74,6 +74,13 @@ static bool same_shapes(const psal_tensor_map *checkpoint, const net_arch *arch,
     return same && at == count;
 }
 
+psal_status net_point_to_onnx(psal_status status, psal_error *err) {
+    return psal_fail(err, status,
+                     "%s. Whatever the network, psal reads its ONNX file: torch.onnx.export(model.eval(), "
+                     "torch.randn(1, 3, HEIGHT, WIDTH), \"my.onnx\", opset_version=14, " NET_ONNX_KEPT ")",
+                     err->message);
+}
+
 static psal_status unknown(const psal_tensor_map *checkpoint, psal_error *err) {
     static const char known[] = "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3, "
                                 "AlexNet, SqueezeNet, GoogLeNet, RegNet, MNASNet, MobileNetV2, MobileNetV3, "
@@ -89,7 +96,7 @@ static psal_status unknown(const psal_tensor_map *checkpoint, psal_error *err) {
     }
     char names[600];
     net_name_tensors(checkpoint, NULL, names, sizeof names);
-    return psal_fail(err, PSAL_ERR_FORMAT, "%s: has tensors %s", known, names);
+    return net_point_to_onnx(psal_fail(err, PSAL_ERR_FORMAT, "%s: has tensors %s", known, names), err);
 }
 
 /* ---- all of it ---- */
@@ -129,6 +136,7 @@ psal_status net_does_not_fit(const net_candidate *best, const net_group *group, 
     if (!near) return unknown(group->checkpoint, err);
     if (psal_tensor_map_get(group->tensors, best->arch->classifier)) /* else the number is a guess */
         snprintf(classes, sizeof classes, ", %d classes", best->options.num_classes);
-    return psal_fail(err, status, "looks like %s%s (width %g%s), but %s%s", best->arch->name, under,
-                     best->options.width, classes, defect, rest);
+    psal_fail(err, status, "looks like %s%s (width %g%s), but %s%s", best->arch->name, under, best->options.width,
+              classes, defect, rest);
+    return net_point_to_onnx(status, err);
 }

@@ -34,6 +34,12 @@ psal_status net_choose(net_candidate *candidate, const net_group *group, const p
 psal_status net_does_not_fit(const net_candidate *best, const net_group *group, const psal_model_options *wanted,
                              const char *left_over, psal_error *err);
 
+/* What torch.onnx.export must be told to keep the network's normalisations. */
+#define NET_ONNX_KEPT "do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE"
+/* Fails with the message that *err has, and the way out behind it: a network that psal does not know becomes an ONNX
+ * file. */
+psal_status net_point_to_onnx(psal_status status, psal_error *err);
+
 /* A set of all names that the architectures' tensors have; NULL when out of memory. */
 psal_tensor_map *net_known_names(void);
 /* The list's names, for the caller to free; NULL when out of memory. */

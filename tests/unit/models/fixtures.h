@@ -33,6 +33,12 @@ static inline psal_model *load(const psal_tensor_map *map, const psal_model_opti
     return model;
 }
 
+/* What messages about networks that are not known end with. */
+#define WAY_OUT                                                                                                    \
+    ". Whatever the network, psal reads its ONNX file: torch.onnx.export(model.eval(), torch.randn(1, 3, HEIGHT, " \
+    "WIDTH), "                                                                                                     \
+    "\"my.onnx\", opset_version=14, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE)"
+
 /* Loading fails with exactly this. */
 static inline void refuse(const psal_tensor_map *map, const psal_model_options *options, psal_status status,
                           const char *message) {

@@ -342,7 +342,7 @@ START_TEST(test_other_types) {
     psal_tensor_map_add_view(map, "extra", PSAL_OTHER, &three, "F8_E4M3", &err);
     refuse(map, NULL, PSAL_ERR_UNSUPPORTED,
            "fits resnet18, but has layers that psal does not know: nothing there takes the tensor 'extra' (3 F8_E4M3); "
-           "if it has no part in the answer, leave it out with --ignore-extra NAME");
+           "if it has no part in the answer, leave it out with --ignore-extra NAME" WAY_OUT);
     psal_model_free(
         load(map, &(psal_model_options){.ignore_extra = (const char *const[]){"extra"}, .ignore_extra_count = 1}));
     drop(map, "extra");

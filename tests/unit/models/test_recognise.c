@@ -276,7 +276,7 @@ START_TEST(test_unknown_network) {
     refuse(map, NULL, PSAL_ERR_FORMAT,
            "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3, AlexNet, SqueezeNet, "
            "GoogLeNet, RegNet, MNASNet, MobileNetV2, MobileNetV3, EfficientNet, ShuffleNetV2, ConvNeXt, ViT): "
-           "has tensors 'a' (1)");
+           "has tensors 'a' (1)" WAY_OUT);
     add(map, "b\nc", PSAL_SHAPE(2));
     for (int i = 0; i < 5; i++) {
         char name[8];
@@ -286,7 +286,7 @@ START_TEST(test_unknown_network) {
     refuse(map, NULL, PSAL_ERR_FORMAT,
            "not a known architecture (ResNet, ResNeXt, Wide ResNet, VGG, DenseNet, Inception-v3, AlexNet, SqueezeNet, "
            "GoogLeNet, RegNet, MNASNet, MobileNetV2, MobileNetV3, EfficientNet, ShuffleNetV2, ConvNeXt, ViT): "
-           "has tensors 'a' (1), 'b?c' (2), 't0' (1x2), 't1' (1x2), ... (7 in all)");
+           "has tensors 'a' (1), 'b?c' (2), 't0' (1x2), 't1' (1x2), ... (7 in all)" WAY_OUT);
     psal_tensor_map_free(map);
 }
 END_TEST
@@ -296,12 +296,12 @@ START_TEST(test_missing_tensor) {
     drop(map, "layer3.2.conv1.weight");
     refuse(map, NULL, PSAL_ERR_FORMAT,
            "looks like resnet50 (width 0.25, 10 classes), but tensor 'layer3.2.conv1.weight' is "
-           "missing");
+           "missing" WAY_OUT);
     drop(map, "bn1.running_var");
     drop(map, "conv1.weight");
     refuse(map, NULL, PSAL_ERR_FORMAT,
            "looks like resnet50 (width 0.25, 10 classes), but tensor 'conv1.weight' is missing "
-           "(and 2 more do not fit)");
+           "(and 2 more do not fit)" WAY_OUT);
     drop(map, "fc.weight"); /* the classes cannot be counted any more */
     refuse(map, &(psal_model_options){.arch = "resnet50"}, PSAL_ERR_FORMAT,
            "not a checkpoint of resnet50: tensor 'conv1.weight' is missing (and 4 more do not fit)");
@@ -314,32 +314,32 @@ START_TEST(test_wrong_shape) {
     reshape(map, "conv1.weight", PSAL_SHAPE(64, 3, 5, 5));
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like resnet18 (width 1, 10 classes), but tensor 'conv1.weight' has shape "
-           "64x3x5x5, expected 64x3x7x7");
+           "64x3x5x5, expected 64x3x7x7" WAY_OUT);
     psal_tensor_map_free(map);
 
     map = bare("vgg11", 0.25, 10); /* a damaged layer does not spoil the width, wherever it is */
     reshape(map, "features.0.weight", PSAL_SHAPE(1000, 3, 3, 3));
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like vgg11 (width 0.25, 10 classes), but tensor 'features.0.weight' has shape "
-           "1000x3x3x3, expected 16x3x3x3");
+           "1000x3x3x3, expected 16x3x3x3" WAY_OUT);
     psal_tensor_map_free(map);
 
     map = bare("densenet121", 1, 10);
     reshape(map, "classifier.bias", PSAL_SHAPE(9));
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like densenet121 (width 1, 10 classes), but tensor 'classifier.bias' has shape "
-           "9, expected 10");
+           "9, expected 10" WAY_OUT);
     reshape(map, "classifier.bias", (psal_shape){0});
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like densenet121 (width 1, 10 classes), but tensor 'classifier.bias' has shape "
-           "scalar, expected 10");
+           "scalar, expected 10" WAY_OUT);
     psal_tensor_map_free(map);
 
     map = bare("inception_v3", 0.25, 10); /* out of the graph, but wrong all the same */
     reshape(map, "AuxLogits.conv1.conv.weight", PSAL_SHAPE(192, 32, 3, 3));
     refuse(map, NULL, PSAL_ERR_SHAPE,
            "looks like inception_v3 (width 0.25, 10 classes), but tensor "
-           "'AuxLogits.conv1.conv.weight' has shape 192x32x3x3, expected 192x32x5x5");
+           "'AuxLogits.conv1.conv.weight' has shape 192x32x3x3, expected 192x32x5x5" WAY_OUT);
     psal_tensor_map_free(map);
 }
 END_TEST
