@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "io/mapped_file.h"
@@ -218,7 +219,22 @@ static bool ends_in(const char *path, const char *end) {
     return length >= size && strcmp(path + length - size, end) == 0;
 }
 
+psal_status psal_checkpoint_check_name(const char *path, psal_error *err) {
+    static const char *const others[] = {".pth", ".pt", ".bin", ".ckpt", ".h5", ".npz"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof others / sizeof *others; i++)
+        if (strcasecmp(dot, others[i]) == 0)
+            return psal_fail(
+                err, PSAL_ERR_ARGUMENT,
+                "%s: psal does not write %s files: call it .safetensors (of an ONNX file .onnx); in PyTorch, "
+                "safetensors.torch.load_file(\"x.safetensors\") reads it",
+                path, others[i]);
+    return PSAL_OK;
+}
+
 psal_status psal_checkpoint_write(const char *path, const psal_tensor_map *map, psal_error *err) {
+    const psal_status status = psal_checkpoint_check_name(path, err);
+    if (status != PSAL_OK) return status;
     if (!psal_tensor_map_description(map)) return psal_safetensors_write(path, map, err);
     if (ends_in(path, ".safetensors"))
         return psal_fail(err, PSAL_ERR_ARGUMENT,

@@ -32,6 +32,10 @@ psal_tensor_map *psal_checkpoint_read(const char *path, psal_notes *notes, psal_
  * the model's (io/onnx_write.h), or .safetensors, where it describes none. */
 psal_status psal_checkpoint_write(const char *path, const psal_tensor_map *map, psal_error *err);
 
+/* Fails where the name's ending is that of a format that others read and psal does not write: .pth, .pt, .bin, .ckpt,
+ * .h5, .npz. psal_checkpoint_write begins with it; a program asks before its work. */
+psal_status psal_checkpoint_check_name(const char *path, psal_error *err);
+
 /* ---- files with several dictionaries of tensors ----
  *
  * What a training script saved may hold the weights anywhere: under "state_dict", under a key of its own, in a tuple,

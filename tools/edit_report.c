@@ -82,7 +82,7 @@ static void print_single(const psal_edit_report *r) {
     const psal_labels *labels = r->session->labels;
     psal_print(stdout, "%s: %s, called %s (%.1f %%)\n", psal_mistakes_name(r->mistakes, one->index),
                psal_labels_name(labels, one->label), psal_labels_name(labels, one->predicted), 100 * one->confidence);
-    if (variants(r) != 1) return;
+    if (variants(r) != 1 || (r->until_correct && one->predicted == one->label)) return;
     int now = best_class(r);
     psal_print(stdout, "now %s (%.1f %%); %s %.1f %% -> %.1f %%\n", psal_labels_name(labels, now), 100 * r->after[now],
                psal_labels_name(labels, one->label), 100 * r->before[one->label], 100 * r->after[one->label]);
@@ -185,16 +185,21 @@ static void print_finding(const psal_edit_report *r, double *room) {
     for (int c = 0; c < r->choice_count && c < 2; c++) {
         const size_t v = (size_t)(c * r->k_count + i);
         const double corrected = mean_of(r, v, 0, room).mean;
-        psal_print(stdout, "k = %lld, %s: ", (long long)k_of(r, v), choice_of(r, v));
+        const double used = r->until_correct ? median_of(r, v, 6, room) : NAN;
+        if (r->until_correct)
+            psal_print(stdout, "%s, at most %lld %s: ", choice_of(r, v), (long long)k_of(r, v), units_of(r));
+        else
+            psal_print(stdout, "k = %lld, %s: ", (long long)k_of(r, v), choice_of(r, v));
         if (subject_count(r) > 1)
-            printf("%.1f %% of %zu mistakes corrected", 100 * corrected, subject_count(r));
+            printf("%.1f %% of %zu mistakes are corrected", 100 * corrected, subject_count(r));
         else if (corrected > 0 && corrected < 1)
-            printf("the mistake corrected in %.0f %% of the draws", 100 * corrected);
+            printf("the mistake is corrected in %.0f %% of the draws", 100 * corrected);
         else
             psal_print(stdout, "the %s %s", subject_is_right(r) ? "image, which is right already," : "mistake",
-                       corrected == 0        ? subject_is_right(r) ? "becomes wrong" : "not corrected"
+                       corrected == 0        ? subject_is_right(r) ? "becomes wrong" : "is not corrected"
                        : subject_is_right(r) ? "stays right"
-                                             : "corrected");
+                                             : "is corrected");
+        if (!isnan(used)) psal_print(stdout, " by a change of %.0f%s", used, subject_count(r) > 1 ? " (median)" : "");
         if (r->neighbor_count) printf(", %.1f %% of neighbours", 100 * mean_of(r, v, 3, room).mean);
         if (r->mistakes->right_count)
             printf(", %.1f %% of %d right broken", 100 * mean_of(r, v, 5, room).mean, r->mistakes->right_count);
@@ -207,6 +212,11 @@ static void print_finding(const psal_edit_report *r, double *room) {
 }
 
 static void print_text(const psal_edit_report *r, double *room) {
+    if (r->until_correct && subject_count(r) == 1 && subject_is_right(r)) {
+        print_single(r);
+        psal_print(stdout, "It is right already: there is nothing to correct.\n");
+        return;
+    }
     print_table(r, room);
     print_finding(r, room);
 }

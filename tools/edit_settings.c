@@ -1,5 +1,6 @@
 #include "tools/edit_settings.h"
 
+#include "io/checkpoint.h"
 #include "io/safetensors.h"
 #include "tools/computation_io.h"
 #include "tools/edit_one.h"
@@ -12,6 +13,11 @@ static bool saves(const psal_options *o) {
 
 psal_status psal_edit_save_allowed(const psal_options *o, const psal_choice *choices, int choice_count,
                                    bool until_correct, psal_error *err) {
+    static const char *const names[] = {"save", "save-delta"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (psal_options_has(o, names[i]) &&
+            psal_checkpoint_check_name(psal_options_string(o, names[i]), err) != PSAL_OK)
+            return psal_fail_prefix(err, "--%s", names[i]);
     if (!saves(o) || psal_choices_one_edit(o, choices, choice_count, until_correct)) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "%s", SAVES_ONE);
 }

@@ -211,7 +211,8 @@ static void print_finding(const psal_explainer *x, const psal_explanation *e) {
     else if (x->options.saliency.gradient_weight)
         printf("%.3g: by so much, to first order, the loss changes without it.\n", first);
     else
-        printf("a mean gradient of %.3g.\n", first);
+        psal_print(stdout, "the largest: its weights have a mean %sgradient of %.3g.\n",
+                   x->options.saliency.is_signed ? "" : "absolute ", first);
 }
 
 void psal_explanation_print(const psal_explainer *x, const psal_explanation *e) {

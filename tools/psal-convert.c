@@ -236,6 +236,7 @@ static psal_status check_project(const psal_options *options, const psal_model *
 static int run(const psal_options *options, psal_error *err) {
     const char *from = psal_options_argument(options, 0);
     psal_notes notes = PSAL_NOTES_INIT;
+    if (psal_checkpoint_check_name(psal_options_argument(options, 1), err) != PSAL_OK) return psal_error_status(err);
     const psal_model_options wanted = {.arch = psal_options_string(options, "model"),
                                        .variant = psal_options_string(options, "variant"),
                                        .bn_epsilon = psal_options_double(options, "bn-epsilon"),

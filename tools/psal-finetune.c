@@ -320,6 +320,18 @@ static psal_status choose_single(run *r, psal_error *err) {
                      r->mistakes.subject_count);
 }
 
+/* A corrected network is saved of a mistake: of an image that is right there is nothing to correct. */
+static psal_status check_wrong(const run *r, psal_error *err) {
+    const psal_subject *one = r->report.single >= 0 ? &r->mistakes.subjects[r->report.single] : NULL;
+    const char *name = psal_options_has(r->options, "save") ? "save" : "save-delta";
+    if (!one || one->predicted != one->label || !psal_options_has(r->options, name)) return PSAL_OK;
+    return psal_fail(
+        err, PSAL_ERR_ARGUMENT,
+        "%s is right already (%.60s): there is nothing to correct, and nothing was saved: give the image of "
+        "a mistake, with its true class, or leave out --%s",
+        psal_mistakes_name(&r->mistakes, one->index), psal_labels_name(r->session.labels, one->label), name);
+}
+
 static psal_status prepare(run *r, psal_error *err) {
     const psal_options *o = r->options;
     r->until_correct = psal_options_flag(o, "until-correct");
@@ -370,6 +382,7 @@ static psal_status prepare(run *r, psal_error *err) {
     if ((status = choose_single(r, err)) != PSAL_OK) return status;
     const bool one = r->report.single >= 0 && variants(r) == 1;
     if ((status = psal_edit_save_check(&r->how, o, one, &r->session.notes, err)) != PSAL_OK) return status;
+    if ((status = check_wrong(r, err)) != PSAL_OK) return status;
     psal_classifier_options forward = {.height = r->session.height,
                                        .width = r->session.width,
                                        .threads = r->mistakes.workers > 1 ? 1 : r->session.threads,

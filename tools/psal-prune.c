@@ -123,10 +123,10 @@ static void print_table(const run *r) {
     const bool rows = r->mistakes.units == PSAL_UNITS_ROWS;
     psal_print(stdout, "%s switched off by: %s.%s\n\n", rows ? "Rows" : "Filters", psal_prune_name(r->prune.how),
                error ? " Mean +- standard error." : "");
-    psal_print(stdout, "%-18s %4s%32s  %12s  %12s %8s%s\n", "", "", "change of the confidence of", "now", "another",
+    psal_print(stdout, "%-18s %4s%32s  %12s  %12s %8s%s\n", "", "", "change of the confidence of", "now", "prediction",
                "without", r->prune.right_count ? " % right" : "");
     psal_print(stdout, "%-18s %4s %15s  %14s  %12s  %12s %8s%s\n", psal_units_name(r->mistakes.units), "k",
-               "the wrong class", "the true class", "right %", "class %", "gradient",
+               "the wrong class", "the true class", "right %", "changed %", "gradient",
                r->prune.right_count ? "  broken" : "");
     for (size_t v = 0; v < variants(r); v++) {
         const psal_mean *m = r->means + v * COLUMNS;
@@ -170,20 +170,20 @@ static int best_choice(const run *r) {
     return best;
 }
 
+static const char *how_in_words(const run *r) {
+    return r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL ? "off" : "disturbed";
+}
+
 /* "k = 5, salient filters off: the wrong class's confidence -0.231, and the mistake becomes right." */
 static void print_result(const run *r, int choice, int k) {
     const psal_subject *one = r->mistakes.subject_count == 1 ? &r->mistakes.subjects[0] : NULL;
-    const bool off = r->prune.how == PSAL_PRUNE_WEIGHTS || r->prune.how == PSAL_PRUNE_CHANNEL;
     const psal_mean *m = mean_of(r, choice, k);
     psal_print(stdout, "k = %lld, %s %s %s: the wrong class's confidence %+.3f, ", (long long)r->k[k],
-               psal_choice_name(r->choices[choice]), psal_units_name(r->mistakes.units), off ? "off" : "disturbed",
-               m[0].mean);
+               psal_choice_name(r->choices[choice]), psal_units_name(r->mistakes.units), how_in_words(r), m[0].mean);
     if (!one)
         printf("%.1f %% of %zu mistakes become right.\n", 100 * m[2].mean, r->mistakes.subject_count);
     else if (m[2].mean > 0 && m[2].mean < 1)
         printf("right in %.0f %% of the draws.\n", 100 * m[2].mean);
-    else if (one->predicted == one->label)
-        psal_print(stdout, "and the image %s right.\n", m[2].mean > 0 ? "stays" : "is no longer");
     else if (m[2].mean > 0 || m[3].mean == 0)
         psal_print(stdout, "and the mistake %s.\n", m[2].mean > 0 ? "becomes right" : "stays");
     else if (m[3].mean < 1)
@@ -195,20 +195,40 @@ static void print_result(const run *r, int choice, int k) {
         printf("and the mistake becomes another one.\n");
 }
 
+/* Of an image that is right: how many filters of a choice it takes until it is not. */
+static void print_right(const run *r, int choice) {
+    const char *units = psal_units_name(r->mistakes.units);
+    int i = 0;
+    while (i + 1 < r->prune.k_count && mean_of(r, choice, i)[2].mean == 1) i++;
+    const double right = mean_of(r, choice, i)[2].mean;
+    const long long k = (long long)r->k[i];
+    psal_print(stdout, "%s: the image, which is right, ", psal_choice_name(r->choices[choice]));
+    if (right == 1)
+        psal_print(stdout, "stays right with up to %lld %s %s.\n", k, units, how_in_words(r));
+    else if (right == 0)
+        psal_print(stdout, "becomes wrong with %lld %s %s.\n", k, units, how_in_words(r));
+    else
+        psal_print(stdout, "stays right in %.0f %% of the draws with %lld %s %s.\n", 100 * right, k, units,
+                   how_in_words(r));
+}
+
 /* What was found, in words: the first choice beside the second, and the one that did more than the first. */
 static void print_finding(const run *r) {
     const int i = best_k(r, 0), best = best_choice(r);
     const bool right = r->mistakes.subject_count == 1 &&
                        r->mistakes.subjects[0].predicted == r->mistakes.subjects[0].label;
     printf("\n");
-    for (int c = 0; c < r->prune.choice_count && c < 2; c++) print_result(r, c, i);
+    for (int c = 0; c < r->prune.choice_count && right; c++) print_right(r, c);
+    for (int c = 0; c < r->prune.choice_count && c < 2 && !right; c++) print_result(r, c, i);
     if (best > 0 && !right) {
         const psal_mean *m = mean_of(r, best, best_k(r, best)), *first = mean_of(r, 0, i);
-        psal_print(stdout, "%s did more than %s", psal_choice_name(r->choices[best]), psal_choice_name(r->choices[0]));
+        psal_print(stdout, "%s did %s %s", psal_choice_name(r->choices[best]),
+                   m[2].mean > first[2].mean || m[2].mean == 0 ? "more than" : "as much as",
+                   psal_choice_name(r->choices[0]));
         if (m[2].mean > first[2].mean)
             printf(", by %.1f %%: ", 100 * (m[2].mean - first[2].mean));
         else if (m[2].mean > 0)
-            printf(", as many with fewer: ");
+            psal_print(stdout, ", with fewer %s: ", psal_units_name(r->mistakes.units));
         else
             printf(", by %.3f: ", first[0].mean - m[0].mean);
         print_result(r, best, best_k(r, best));
@@ -349,9 +369,9 @@ static psal_status draw(const run *r, psal_error *err) {
 
 /* What can be told before the mistakes are known. */
 static psal_status check_save(const run *r, psal_error *err) {
-    if (!psal_options_has(r->options, "save") ||
-        psal_choices_one_edit(r->options, r->choices, r->prune.choice_count, false))
-        return PSAL_OK;
+    const char *path = psal_options_string(r->options, "save");
+    if (path && psal_checkpoint_check_name(path, err) != PSAL_OK) return psal_fail_prefix(err, "--save");
+    if (!path || psal_choices_one_edit(r->options, r->choices, r->prune.choice_count, false)) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--save needs one image, one of --choices and one --k");
 }
 

@@ -189,6 +189,10 @@ def test_findings():
     check("what that breaks", re.search(r"^k = \d+, of 9 right samples break: salient [\d.]+ %, random [\d.]+ %, naive \(k = 200\) [\d.]+ %\.$",
                                         beside, re.M), beside)
     check("salient ones did most", "did more" not in run("psal-prune", "-k", "1,5", "--quiet").stdout)
+    found = run("psal-finetune", "-k", "100", "-c", "salient", "--until-correct", "--quiet").stdout
+    used = re.search(r"^salient +(\d+) +100\.0 ", found, re.M)
+    check("a search that finds", used and found.splitlines()[-1].startswith(
+        f"salient, at most 100 filters: the mistake is corrected by a change of {used[1]}"), found)
     correct = run("psal-finetune", "-k", "1", "-c", "salient", "--quiet").stdout
     check("another try", correct.splitlines()[-1] == "To correct it, try --until-correct.", correct)
     search = run("psal-finetune", "-k", "2", "-c", "least", "--until-correct", "--quiet").stdout
@@ -223,6 +227,27 @@ def test_right_sample():
         done = run(program, "--image-path", bag, "-l", "Sandal", "-k", "3", "-c", "salient")
         check(f"{program} on a sample that is right", done.returncode == 0 and "is not a mistake" in done.stderr,
               f"status {done.returncode}: {done.stderr}")
+    right = ("-i", bag, "-l", "Sandal", "-k", "5", "-c", "salient", "--quiet")
+    for how in (("--until-correct",), ("--relative", 0.1)):
+        for save in ("--save", "--save-delta"):
+            refuse((bag.name, "is right already (Sandal)", "nothing was saved", save), "psal-finetune", *right, *how, save, scratch / "right.safetensors")
+            check("nothing is saved", not (scratch / "right.safetensors").exists())
+    said = run("psal-finetune", *right, "--until-correct").stdout
+    check("nothing to correct", said.splitlines()[-1] == "It is right already: there is nothing to correct." and "%" not in said.split("\n", 1)[1], said)
+    said = run("psal-prune", "-i", bag, "-l", "Sandal", "-k", "1,200", "-c", "salient,random,least,naive", "--quiet").stdout
+    told = re.findall(r"^(\w+): the image, which is right, (?:stays right with up to 200|becomes wrong with \d+|stays right in \d+ % of the draws with \d+) "
+                      r"filters off\.$", said, re.M)
+    check("each choice is told of", told == ["salient", "random", "least", "naive"], said)
+
+
+def test_saved_names():
+    """Names of formats that are not written are refused before the work"""
+    for name in ("a.pth", "a.PT", "a.bin", "a.ckpt", "a.h5", "a.npz"):
+        says = (name, "psal does not write", "call it .safetensors", "load_file")
+        refuse(("--save: ", *says), "psal-finetune", "-k", 1, "-c", "salient", "-w", scratch / "nowhere", "--save", scratch / name)
+        refuse(("--save: ", *says), "psal-prune", "-k", 1, "-c", "salient", "-w", scratch / "nowhere", "--save", scratch / name)
+        refuse(("--save-delta: ", *says), "psal-finetune", "-k", 1, "-c", "salient", "-w", scratch / "nowhere", "--save-delta", scratch / name)
+        refuse(says, "psal-convert", scratch / "nowhere", scratch / name)
 
 
 def test_threads():
@@ -447,5 +472,5 @@ def test_saved():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_findings, test_what_becomes_of_it, test_right_sample, test_threads, test_standard_errors, test_what_was_not_measured,
-                        test_samples, test_photo_and_data_set, test_store, test_group, test_saved), scratch))
+    sys.exit(run_tests((test_refusals, test_layers, test_rankings, test_store_layers, test_rows, test_findings, test_what_becomes_of_it, test_right_sample, test_saved_names, test_threads, test_standard_errors,
+                        test_what_was_not_measured, test_samples, test_photo_and_data_set, test_store, test_group, test_saved), scratch))
