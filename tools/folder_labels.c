@@ -50,7 +50,7 @@ psal_labels *psal_folder_labels(const char *data, int classes, bool skip_bad, in
     psal_labels *labels = NULL;
     if (dataset && has_class_folders(dataset, data, &count)) {
         *folders = count;
-        if (count == classes) labels = names_of_folders(dataset, count, err);
+        if (classes == 0 || count == classes) labels = names_of_folders(dataset, count, err);
     }
     psal_dataset_free(dataset);
     return labels;

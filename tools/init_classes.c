@@ -1,5 +1,6 @@
 #include "tools/init_classes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,16 +8,29 @@
 #include "io/json_output.h"
 #include "tools/folder_labels.h"
 
+enum { MOST_LISTED = 10 };
+
+static psal_status fail_other_number(const psal_session *session, const char *data, bool skip_bad, psal_error *err) {
+    char list[MOST_LISTED * 46 + 8] = "";
+    size_t used = 0;
+    int folders;
+    psal_labels *names = psal_folder_labels(data, 0, skip_bad, &folders, err);
+    if (!names) return psal_error_status(err);
+    for (int i = 0; i < folders && i < MOST_LISTED; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.40s", i ? ", " : "", psal_labels_name(names, i));
+    if (folders > MOST_LISTED) snprintf(list + used, sizeof list - used, ", ...");
+    psal_labels_free(names);
+    return psal_fail(err, PSAL_ERR_ARGUMENT,
+                     "%s has %d class folders (%s), but the network %d classes: which folder is which class? Give "
+                     "--labels, a file with the names of all classes in their order",
+                     data, folders, list, session->info->num_classes);
+}
+
 /* NULL with *err empty: there are none. */
 static psal_labels *from_folders(const psal_session *session, const char *data, bool skip_bad, psal_error *err) {
-    const int classes = session->info->num_classes;
     int folders;
-    psal_labels *labels = psal_folder_labels(data, classes, skip_bad, &folders, err);
-    if (!labels && folders > 0 && err->status == PSAL_OK)
-        psal_fail(err, PSAL_ERR_ARGUMENT,
-                  "%s has %d class folders, but the network %d classes: which folder is which class? Give --labels, "
-                  "a file with the names of all classes in their order",
-                  data, folders, classes);
+    psal_labels *labels = psal_folder_labels(data, session->info->num_classes, skip_bad, &folders, err);
+    if (!labels && folders > 0 && err->status == PSAL_OK) fail_other_number(session, data, skip_bad, err);
     return labels;
 }
 

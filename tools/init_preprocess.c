@@ -94,11 +94,12 @@ static psal_status try_one(psal_session *session, const char *text, const psal_d
 
 /* ---- which ones ---- */
 
-/* Height and width of all samples where they are the same, else 0; and whether some are not square. */
+/* Height and width of all samples where they are the same, else 0; whether some are not square; and the first one's
+ * shorter side. */
 static psal_status look_at_sizes(const psal_dataset *samples, bool skip_bad, int *height, int *width, bool *oblong,
-                                 psal_error *err) {
+                                 int *side, psal_error *err) {
     bool first = true, same = true;
-    *height = *width = 0;
+    *height = *width = *side = 0;
     *oblong = false;
     for (size_t i = 0; i < psal_dataset_count(samples); i++) {
         psal_image pixels = PSAL_IMAGE_INIT;
@@ -109,6 +110,7 @@ static psal_status look_at_sizes(const psal_dataset *samples, bool skip_bad, int
         *height = same ? pixels.height : 0;
         *width = same ? pixels.width : 0;
         *oblong = *oblong || pixels.height != pixels.width;
+        if (first) *side = pixels.height < pixels.width ? pixels.height : pixels.width;
         first = false;
         psal_image_free(&pixels);
         if (!same && *oblong) return PSAL_OK;
@@ -153,88 +155,144 @@ static void sort(psal_preprocess_trials *trials) {
         }
 }
 
-static psal_status try_all(psal_session *session, const char *const *texts, int count, const psal_dataset *samples,
-                           bool skip_bad, psal_preprocess_trials *trials, psal_error *err) {
-    const size_t n = psal_dataset_count(samples);
-    *trials = (psal_preprocess_trials){.samples = n,
-                                       .guessed = share_of_commonest(samples, session->info->num_classes)};
-    int *predicted = malloc(n * sizeof *predicted), *best = malloc(n * sizeof *best);
-    psal_status status = predicted && best ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+/* What several rounds of tries share. */
+typedef struct search {
+    psal_session *session;
+    const psal_dataset *samples;
+    bool skip_bad;
+    psal_preprocess_trials *trials;
+    int *predicted, *best; /* [samples]; best: of the one with most right answers so far */
+    size_t most;
+} search;
+
+static psal_status begin(search *s, psal_error *err) {
+    const size_t n = psal_dataset_count(s->samples);
+    *s->trials = (psal_preprocess_trials){.samples = n,
+                                          .guessed = share_of_commonest(s->samples, s->session->info->num_classes)};
+    s->predicted = malloc(n * sizeof *s->predicted);
+    s->best = malloc(n * sizeof *s->best);
+    return s->predicted && s->best ? PSAL_OK : psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
+}
+
+/* With *err of the last one that the network does not take, which is no failure of several. */
+static psal_status try_texts(search *s, const char *const *texts, int count, psal_error *err) {
+    const size_t n = psal_dataset_count(s->samples);
+    psal_preprocess_trials *trials = s->trials;
     psal_progress_options meter = {.out = stderr,
-                                   .mode = session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
+                                   .mode = s->session->quiet ? PSAL_PROGRESS_QUIET : PSAL_PROGRESS_AUTO,
                                    .label = "tries",
-                                   .program = session->program,
+                                   .program = s->session->program,
                                    .total = (int64_t)n * count};
     psal_progress *progress = psal_progress_start(&meter, NULL);
-    size_t most = 0;
+    psal_status status = PSAL_OK;
     for (int i = 0; i < count && status == PSAL_OK; i++) {
         bool tried = false;
         psal_error why = PSAL_ERROR_INIT;
         psal_preprocess_trial *trial = &trials->at[trials->count];
-        status = try_one(session, texts[i], samples, skip_bad, trial, predicted, progress, &tried, &why);
+        status = try_one(s->session, texts[i], s->samples, s->skip_bad, trial, s->predicted, progress, &tried, &why);
         trials->count += tried;
         if (status != PSAL_OK) *err = why;
-        /* Of several sizes one may do; the last word has who finds none. */
         if (status != PSAL_OK && !tried && status != PSAL_ERR_MEMORY && count > 1) status = PSAL_OK;
-        if (status != PSAL_OK || !tried || (trials->count > 1 && trial->correct <= most)) continue;
-        most = trial->correct;
-        memcpy(best, predicted, n * sizeof *best);
+        if (status != PSAL_OK || !tried || (trials->count > 1 && trial->correct <= s->most)) continue;
+        s->most = trial->correct;
+        memcpy(s->best, s->predicted, n * sizeof *s->best);
     }
     psal_progress_finish(progress);
+    return status;
+}
+
+static psal_status end(search *s, psal_status status, psal_error *err) {
+    psal_preprocess_trials *trials = s->trials;
     if (status == PSAL_OK && trials->count == 0) status = psal_error_status(err);
     if (status == PSAL_OK) {
         psal_tally tally = {0};
-        for (size_t i = 0; i < n; i++)
-            if (psal_dataset_label(samples, i) >= 0) psal_tally_add(&tally, psal_dataset_label(samples, i), best[i]);
+        for (size_t i = 0; i < trials->samples; i++)
+            if (psal_dataset_label(s->samples, i) >= 0)
+                psal_tally_add(&tally, psal_dataset_label(s->samples, i), s->best[i]);
         if (!psal_tally_shifted(&tally, trials->doubt)) *trials->doubt = '\0';
         *err = (psal_error)PSAL_ERROR_INIT;
         sort(trials);
     }
-    free(predicted);
-    free(best);
+    free(s->predicted);
+    free(s->best);
     return status;
 }
 
 psal_status psal_preprocess_try(psal_session *session, const char *text, const psal_dataset *samples, bool skip_bad,
                                 psal_preprocess_trials *trials, psal_error *err) {
-    return try_all(session, &text, 1, samples, skip_bad, trials, err);
+    search s = {session, samples, skip_bad, trials, NULL, NULL, 0};
+    psal_status status = begin(&s, err);
+    if (status == PSAL_OK) status = try_texts(&s, &text, 1, err);
+    return end(&s, status, err);
+}
+
+/* Around the sizes. */
+enum { KINDS = 5, MORE_SIZES = 4, ROUND = 2 * MORE_SIZES * KINDS };
+static const char *const colour[KINDS] = {"torchvision;", "rgb;scale=255;mean=0.5;std=0.5;", "rgb;scale=255;", "caffe;",
+                                          "rgb;"};
+static const char *const grey[KINDS] = {"grey;scale=255;", "grey;scale=255;mean=0.5;std=0.5;",
+                                        "grey;scale=255;mean=0.1307;std=0.3081;",
+                                        "grey;scale=255;mean=0.2860;std=0.3530;", "grey;"};
+_Static_assert((SIZES + 2 * MORE_SIZES) * KINDS <= PSAL_PREPROCESS_TRIALS, "room for all");
+
+/* The texts that a round tries; they are in `texts`. */
+typedef struct round_of_tries {
+    char texts[ROUND][200];
+    const char *pointers[ROUND];
+    int count;
+} round_of_tries;
+
+static void add_size(round_of_tries *round, const psal_session *session, int how, int height, int width) {
+    char size[80];
+    name_size(how, height, width, size);
+    for (int k = 0; k < KINDS; k++, round->count++) {
+        snprintf(round->texts[round->count], sizeof round->texts[0], "%s%s",
+                 (session->info->channels == 1 ? grey : colour)[k], size);
+        round->pointers[round->count] = round->texts[round->count];
+    }
+}
+
+/* The usual size. */
+static void add_usual(round_of_tries *round, const psal_session *session, int height, int width, bool oblong) {
+    const psal_model_info *info = session->info;
+    add_size(round, session, CROPPED, info->native_size, info->native_size);
+    if (oblong) add_size(round, session, STRETCHED, info->native_size, info->native_size);
+    if (height >= info->min_size && width >= info->min_size && height <= 512 && width <= 512 &&
+        (height != info->native_size || width != info->native_size) && strcmp(info->family, "onnx") != 0)
+        add_size(round, session, AS_THEY_ARE, height, width);
+}
+
+/* Others in which small networks are trained. */
+static void add_others(round_of_tries *round, const psal_session *session, int height, int width, bool oblong) {
+    static const int sides[MORE_SIZES] = {32, 64, 96, 128};
+    const psal_model_info *info = session->info;
+    for (int i = 0; i < MORE_SIZES && strcmp(info->family, "onnx") != 0; i++) {
+        if (sides[i] < info->min_size || sides[i] > 2 * info->native_size) continue;
+        if (sides[i] != info->native_size) add_size(round, session, CROPPED, sides[i], sides[i]);
+        const bool tried = (sides[i] == info->native_size && oblong) || (height == sides[i] && width == sides[i]);
+        if (!tried) add_size(round, session, STRETCHED, sides[i], sides[i]);
+    }
 }
 
 psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset *samples, bool skip_bad,
                                        psal_preprocess_trials *trials, psal_error *err) {
-    /* Around the sizes. */
-    static const char *const colour[] = {"torchvision;", "rgb;scale=255;mean=0.5;std=0.5;", "rgb;scale=255;", "caffe;",
-                                         "rgb;"};
-    static const char *const grey[] = {"grey;scale=255;", "grey;scale=255;mean=0.5;std=0.5;",
-                                       "grey;scale=255;mean=0.1307;std=0.3081;",
-                                       "grey;scale=255;mean=0.2860;std=0.3530;", "grey;"};
-    enum { KINDS = sizeof colour / sizeof colour[0] };
-    _Static_assert(sizeof grey / sizeof grey[0] == KINDS && SIZES * KINDS <= PSAL_PREPROCESS_TRIALS, "room for all");
-    const psal_model_info *info = session->info;
-    const char *const *kinds = info->channels == 1 ? grey : colour;
-    char texts[SIZES * KINDS][200], size[80];
-    const char *pointers[SIZES * KINDS];
-    int count = 0, height, width;
+    int height, width, side;
     bool oblong;
-    psal_status status = look_at_sizes(samples, skip_bad, &height, &width, &oblong, err);
+    psal_status status = look_at_sizes(samples, skip_bad, &height, &width, &oblong, &side, err);
     if (status != PSAL_OK) return status;
-    const bool other_size = height >= info->min_size && width >= info->min_size && height <= 512 && width <= 512 &&
-                            (height != info->native_size || width != info->native_size) &&
-                            strcmp(info->family, "onnx") != 0;
-    const bool tried[SIZES] = {[CROPPED] = true, [STRETCHED] = oblong, [AS_THEY_ARE] = other_size};
-    for (int how = 0; how < SIZES; how++) {
-        const bool own = how == AS_THEY_ARE;
-        if (!tried[how]) continue;
-        name_size(how, own ? height : info->native_size, own ? width : info->native_size, size);
-        for (int k = 0; k < KINDS; k++) {
-            snprintf(texts[count], sizeof texts[count], "%s%s", kinds[k], size);
-            pointers[count] = texts[count];
-            count++;
-        }
+    search s = {session, samples, skip_bad, trials, NULL, NULL, 0};
+    round_of_tries round = {.count = 0};
+    status = begin(&s, err);
+    add_usual(&round, session, height, width, oblong);
+    if (status == PSAL_OK) status = try_texts(&s, round.pointers, round.count, err);
+    const double right = trials->samples ? (double)s.most / (double)trials->samples : 0;
+    if (status == PSAL_OK && (right < 0.75 || (right < 0.9 && side < session->info->native_size))) {
+        round.count = 0;
+        add_others(&round, session, height, width, oblong);
+        if (round.count > 0) status = try_texts(&s, round.pointers, round.count, err);
     }
-    status = try_all(session, pointers, count, samples, skip_bad, trials, err);
     trials->stretched = oblong;
-    return status;
+    return end(&s, status, err);
 }
 
 /* ---- the verdict ---- */

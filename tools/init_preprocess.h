@@ -4,7 +4,7 @@
 
 #include "tools/session.h"
 
-#define PSAL_PREPROCESS_TRIALS 16
+#define PSAL_PREPROCESS_TRIALS 64
 
 typedef struct psal_preprocess_trial {
     char text[PSAL_FIELD_SIZE]; /* psal_preprocess_format */
@@ -24,8 +24,10 @@ typedef struct psal_preprocess_trials {
 
 /* The common ones for the network's channels: ImageNet's mean and deviation, 0.5 and 0.5, 0 to 1, Caffe's, 0 to 255 (of
  * grey images MNIST's and Fashion-MNIST's, too); in the network's usual size, where samples are not square stretched to
- * it, too, and, where all samples have one other size, in that. Of labelled samples; with skip_bad those that cannot be
- * read count as wrong. PSAL_ERR_UNSUPPORTED when the network takes none of the sizes. */
+ * it, too, and, where all samples have one other size, in that. If fewer than three in four are right then, or fewer
+ * than nine in ten where samples are smaller than the usual size, also in 32, 64, 96 and 128 pixels, where these are no
+ * more than twice the usual size, with the middle cut out and resized to exactly that. Of labelled samples; with
+ * skip_bad those that cannot be read count as wrong. PSAL_ERR_UNSUPPORTED when the network takes none of the sizes. */
 psal_status psal_preprocess_try_common(psal_session *session, const psal_dataset *samples, bool skip_bad,
                                        psal_preprocess_trials *trials, psal_error *err);
 /* Only this one (NULL: as the checkpoint says). */

@@ -101,6 +101,10 @@ static psal_status check(init *r, psal_error *err) {
         return psal_fail(err, PSAL_ERR_ARGUMENT, "option --weights is needed: the network's checkpoint");
     if (psal_options_flag(o, "replace") && psal_options_flag(o, "resume"))
         return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --replace and --resume");
+    psal_preprocess preprocess;
+    const char *given = psal_options_string(o, "preprocess");
+    if (given && psal_preprocess_parse(given, &preprocess, err) != PSAL_OK)
+        return psal_fail_prefix(err, "--preprocess");
     psal_status status = choose_paths(r, err);
     r->request = (psal_stats_request){.program = PROGRAM.name,
                                       .data = psal_options_string(o, "data"),
@@ -119,15 +123,20 @@ static psal_status check(init *r, psal_error *err) {
 
 /* ---- what there is to know ---- */
 
+enum { MOST_ROWS = 12 };
+
 static void print_trials(const init *r) {
     const psal_preprocess_trials *t = &r->trials;
     if (r->json || r->session.quiet || t->count == 0) return;
     if (t->stretched)
         printf("Not all images are square: cutting out the middle is tried, and stretching, Resize((h, w)).\n");
     printf("  right of %-5zu  preprocessing\n", t->samples);
-    for (int i = 0; i < t->count; i++)
+    const int shown = t->count > MOST_ROWS ? MOST_ROWS : t->count;
+    for (int i = 0; i < shown; i++)
         psal_print(stdout, "  %5.1f %%  %5zu  %s\n", 100.0 * (double)t->at[i].correct / (double)t->samples,
                    t->at[i].correct, t->at[i].text);
+    if (shown < t->count)
+        printf("  and %d others, with none of which more are right than %zu\n", t->count - shown, t->at[shown].correct);
 }
 
 static psal_status choose_preprocess(init *r, psal_error *err) {
@@ -348,6 +357,9 @@ static void print_preprocess(const init *r) {
     else
         printf("It is the only common one that the network takes: %zu of %zu are right.\n", t->at[0].correct,
                t->samples);
+    printf("If training said more than %.0f %%, this is not the right preprocessing: say what is, with --replace and\n"
+           "--preprocess \"Resize((64, 64)), ToTensor(), Normalize((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))\", say.\n",
+           100.0 * (double)r->counts.correct / (double)r->counts.samples);
 }
 
 static void print_end(const init *r) {

@@ -206,6 +206,17 @@ static void note_assumptions(psal_session *s) {
     }
 }
 
+/* A crop of more than there is, which somebody has just asked for: a preset's crop after another resize, say. */
+static void note_padding(psal_session *s, const psal_options *options) {
+    const psal_preprocess *p = &s->preprocess;
+    const int crop = p->crop_height < p->crop_width ? p->crop_height : p->crop_width;
+    if (psal_options_given(options, "preprocess") && p->resize_shorter && crop > p->resize_shorter)
+        psal_note(&s->notes,
+                  "--preprocess: the crop of %dx%d is larger than images are after resize=%d, and black around them: "
+                  "if that is not meant, add \";crop=%d\"",
+                  p->crop_height, p->crop_width, p->resize_shorter, p->resize_shorter);
+}
+
 /* A delta belongs to weights and to what the network makes of them; it can be tried with another preprocessing. */
 static psal_status apply_delta(psal_session *s, const psal_tensor_map *delta, const char *path, psal_error *err) {
     psal_computation made;
@@ -330,6 +341,7 @@ static psal_status open_labels(psal_session *s, const psal_options *options, psa
 psal_status psal_session_describe(psal_session *s, const psal_options *options, psal_error *err) {
     psal_status status = describe_network(s, options, err);
     if (status == PSAL_OK) note_assumptions(s);
+    if (status == PSAL_OK) note_padding(s, options);
     if (status == PSAL_OK && !s->labels) status = open_labels(s, options, err);
     /* Now that the network is in memory. */
     return status == PSAL_OK ? psal_memory_limit(s->threads, s->memory_limit, &s->memory_limit, err) : status;

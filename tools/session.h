@@ -86,8 +86,10 @@
          0,                                                                                                            \
          "TEXT",                                                                                                       \
          NULL,                                                                                                         \
-         "torchvision, caffe, inception, or a description such as 'torchvision;resize=342;crop=299'. Recorded in the " \
-         "checkpoint or recognised if not given.",                                                                     \
+         "One of torchvision, caffe and inception, a training script's transforms, as 'Resize((64, 64)), ToTensor(), " \
+         "Normalize((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))', or a description, as "                                         \
+         "'rgb;resize=64x64;scale=255;mean=0.5,0.4,0.3;std=0.2,0.2,0.3'. Recorded in the checkpoint or recognised if " \
+         "not given.",                                                                                                 \
          .known = "torchvision|caffe|inception"},                                                                      \
         {PSAL_OPTION_STRING,                                                                                           \
          "labels",                                                                                                     \

@@ -61,6 +61,8 @@ def test_stretched():
           rows[0][2] == "60" and any("resize=9;crop=8" in row[3] for row in rows) and "Not all images are square" in done.stdout, said(done))
     check("in words, with the reason", "words:\n  Resize((8, 8)), ToTensor(), Normalize((0.485" in done.stdout and
           "Of the 10 that were tried it is the one with most right answers: 60 of 60" in done.stdout, said(done))
+    check("which may be another one", "if the network was right more often in training" in done.stderr, said(done))
+    check("or not", "If training said more than 100 %, this is not the right preprocessing" in done.stdout, said(done))
     check("no mistake", "None of them is a mistake" in done.stdout and "Next:" not in done.stdout, said(done))
     contents = json.loads((scratch / "wide.json").read_text())
     check("and kept", contents["preprocess"] == rows[0][3], contents)
@@ -91,6 +93,26 @@ def test_next_commands():
     result = json.loads(done.stdout or "{}")
     check("in JSON too", result["next"] == [line.strip() for line in lines] and result["mistake"]["sample"] == "2 dim & -1/it's odd.png" and
           result["tried"][0]["words"].startswith("Resize((8, 8)), ToTensor()"), said(done))
+
+
+def test_what_is_wrong_at_once():
+    """An error in --preprocess before the network is read; a folder too many is named; a crop larger than the picture is remarked"""
+    wide_pictures(scratch / "stray")
+    for name in ("__MACOSX", *(f"z{i}" for i in range(9))):
+        png(scratch / "stray" / name / "0.png", [[0] * 16] * SIDE)
+    for how, words in (("resize=8x8;mean=0.5", "rgb;resize=64x64;scale=255;mean="), ("rgb;resize=8x8;mean=0.5;std=0.2", ";scale=255")):
+        done = run_text("psal-init", "-w", "none.onnx", "-d", "stray", "-o", "stray.json", "--preprocess", how)
+        check(f"--preprocess {how}", done.returncode == 1 and done.stderr.startswith("psal-init: --preprocess: ") and words in done.stderr,
+              said(done))
+    done = run_text("psal-init", "-w", edge_network(), "-d", "stray", "-o", "stray.json")
+    check("the folders", done.returncode == 1 and "has 13 class folders (0left, 1right, 2dim, __MACOSX, z0, z1, z2, z3, z4, z5, ...), but the "
+          "network 3 classes" in done.stderr, said(done))
+    for how, remarked in (("torchvision;resize=4;crop=8", True), ("torchvision;resize=8;crop=8", False),
+                          ("Resize((8, 8)), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))", False)):
+        run = run_text("psal-run", "-w", edge_network(), "-i", "stray/0left/0.png", "-l", "0", "-k", "2", "--mode", "naive", "--figures", "none",
+                       "--preprocess", how, "--json")
+        check(f"remarked: {how}", run.returncode == 0 and ("the crop of 8x8 is larger than images are after resize=4" in run.stderr) == remarked,
+              said(run))
 
 
 def test_numbers_as_names():
@@ -135,4 +157,4 @@ def test_images_without_files():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_stretched, test_next_commands, test_numbers_as_names, test_images_without_files), scratch))
+    raise SystemExit(run_tests((test_stretched, test_next_commands, test_what_is_wrong_at_once, test_numbers_as_names, test_images_without_files), scratch))
