@@ -47,7 +47,7 @@ void psal_stats_print_result(const psal_summary *s, const char *program, const c
     if (!isnan(target))
         printf("cosine distance of the mean profiles of right and wrong samples: %.4f (true label)", target);
     if (!isnan(predicted)) printf(", %.4f (predicted label)", predicted);
-    if (!isnan(target)) printf("\n");
+    if (!isnan(target)) printf("; 0: on average the same filters, in the same proportions\n");
     if (s->only.kind != PSAL_REFERENCE_ALL)
         psal_print(stdout, "%s: of the %s only: %lld\n", out, psal_reference_describe(s->only, only),
                    (long long)psal_summary_count(s));
@@ -56,7 +56,7 @@ void psal_stats_print_result(const psal_summary *s, const char *program, const c
     if (same == s->length)
         printf("; no filter has a deviation: all samples give the same profile, by which nothing can be standardized");
     else if (same > 0)
-        printf(", %lld of them without a deviation, which are never ranked", (long long)same);
+        printf(", %lld of them the same in all samples: without a deviation they are never ranked", (long long)same);
     printf("\n");
     note_doubt(s, program);
 }
