@@ -13,6 +13,7 @@ struct psal_html_report {
     bool in_thumbnails;     /* a row of thumbnails is open */
     size_t contents_at;     /* where the table of contents goes; 0: nowhere */
     psal_html_report *list; /* its entries so far */
+    const bool *numbers;    /* of the table that is written row by row: which columns are numbers */
 };
 
 void psal_html_put(psal_html_report *report, const char *text, size_t length);

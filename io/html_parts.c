@@ -163,6 +163,7 @@ void psal_html_report_rows_begin(psal_html_report *report, const char *caption, 
     begin_table(report, caption);
     psal_html_put_text(report, "<thead><tr>");
     for (size_t c = 0; c < column_count; c++) put_head(report, header[c], numbers[c]);
+    report->numbers = numbers;
     psal_html_put_text(report, "</tr></thead>\n<tbody>\n");
 }
 
@@ -171,7 +172,7 @@ void psal_html_report_row(psal_html_report *report, const char *id, const psal_h
     if (id) psal_html_put_element(report, " id=\"", id, "\"");
     psal_html_put_text(report, ">");
     for (size_t c = 0; c < column_count; c++) {
-        psal_html_put_text(report, is_number(cells[c].text) ? "<td class=\"n\">" : "<td>");
+        psal_html_put_text(report, report->numbers[c] ? "<td class=\"n\">" : "<td>");
         if (cells[c].text) put_piece(report, &cells[c]);
         psal_html_put_text(report, "</td>");
     }
@@ -180,6 +181,7 @@ void psal_html_report_row(psal_html_report *report, const char *id, const psal_h
 
 void psal_html_report_rows_end(psal_html_report *report) {
     psal_html_put_text(report, "</tbody></table></div>\n");
+    report->numbers = NULL;
 }
 
 /* ---- pictures in a grid ---- */

@@ -67,7 +67,8 @@ void psal_html_report_command(psal_html_report *report, const char *text);
 void psal_html_report_details_begin(psal_html_report *report, const char *summary);
 void psal_html_report_details_end(psal_html_report *report);
 
-/* A table row by row, with links in its cells. numbers[column_count]: which titles are set flush right. */
+/* A table row by row, with links in its cells. numbers[column_count]: which columns are set flush right; it lives
+ * until the table ends. */
 void psal_html_report_rows_begin(psal_html_report *report, const char *caption, const char *const *header,
                                  const bool *numbers, size_t column_count);
 /* id: what leads to it; NULL: nothing. */

@@ -44,6 +44,12 @@ const char *psal_say_file(const char *path) {
     return slash ? slash + 1 : path;
 }
 
+const char *psal_say_file_and_folder(const char *path) {
+    const char *file = psal_say_file(path), *at = file > path ? file - 1 : path;
+    while (at > path && at[-1] != '/') at--;
+    return at;
+}
+
 const char *psal_say_end(psal_look_end end, bool reversed) {
     if (end == PSAL_LOOK_LARGEST)
         return reversed ? "Largest activations, which its normalisation turns round" : "Largest activations";

@@ -14,8 +14,9 @@ typedef struct psal_page {
     psal_html_report *html;
     char **texts; /* what psal_say made: they live as long as the page is written */
     size_t text_count;
-    bool *is_shown;  /* [samples of the store]: has a card, which links can lead to; NULL: none */
-    bool *is_guilty; /* [entries]: is in the list of guilty filters; NULL: none */
+    bool *is_shown;    /* [samples of the store]: has a card, which links can lead to; NULL: none */
+    bool *is_guilty;   /* [entries]: is in the list of guilty filters; NULL: none */
+    bool names_repeat; /* files of different folders have the same name */
     psal_error failure;
 } psal_page;
 
@@ -33,8 +34,9 @@ const char *psal_say_class(psal_page *page, const json_t *object);
 /* A percentage of a share 0 .. 1. */
 const char *psal_say_percent(psal_page *page, double share);
 
-/* A path's last part. */
+/* A path's last part; and that with its folder's name, "cat/7.jpg". */
 const char *psal_say_file(const char *path);
+const char *psal_say_file_and_folder(const char *path);
 /* What places of a filter's activations are called. reversed: psal_look_reversed. */
 const char *psal_say_end(psal_look_end end, bool reversed);
 

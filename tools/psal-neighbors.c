@@ -211,7 +211,12 @@ static psal_status find(run *r, psal_error *err) {
     psal_compared_store *s = &r->compared;
     const char *image = psal_options_string(s->options, "image-path");
     size_t queries = psal_options_count(s->options, "query");
-    if (!image == !queries) return psal_fail(err, PSAL_ERR_ARGUMENT, "give one of --query and --image-path");
+    if (image && queries) return psal_fail(err, PSAL_ERR_ARGUMENT, "give only one of --query and --image-path");
+    if (!image && !queries)
+        return psal_fail(
+            err, PSAL_ERR_ARGUMENT,
+            "whose neighbours? Give --query N, a sample of the store, or --image-path FILE (psal-neighbors "
+            "kinds sorts all mistakes of the store)");
     psal_status status = image ? profile_image(r, image, err) : PSAL_OK;
     for (size_t i = 0; i < queries && status == PSAL_OK; i++)
         status = parse_query(r, psal_options_string_at(s->options, "query", i), err);

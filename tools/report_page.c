@@ -128,6 +128,26 @@ static void write_accuracy(psal_page *page) {
 
 /* ---- */
 
+static int by_name(const void *x, const void *y) {
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* Whether two of the mistakes that are shown have files of the same name. */
+static psal_status find_names(psal_page *page, psal_error *err) {
+    const json_t *shown = json_object_get(page->root, "shown");
+    const size_t count = json_array_size(shown);
+    const char **names = calloc(count + 1, sizeof *names);
+    if (!names) return psal_fail(err, PSAL_ERR_MEMORY, "out of memory for the page");
+    for (size_t i = 0; i < count; i++) {
+        const int64_t sample = (int64_t)psal_read_number(json_array_get(shown, i), "sample");
+        names[i] = psal_say_file(page->report->compared.store.records[sample].path);
+    }
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 1; i < count && !page->names_repeat; i++) page->names_repeat = strcmp(names[i - 1], names[i]) == 0;
+    free(names);
+    return PSAL_OK;
+}
+
 /* What links can lead to. */
 static psal_status find_shown(psal_page *page, psal_error *err) {
     const json_t *shown = json_object_get(page->root, "shown");
@@ -148,6 +168,7 @@ static psal_status find_shown(psal_page *page, psal_error *err) {
 psal_status psal_report_write_page(psal_report *r, psal_error *err) {
     psal_page page = {.report = r, .root = r->root, .failure = PSAL_ERROR_INIT};
     psal_status status = find_shown(&page, err);
+    if (status == PSAL_OK) status = find_names(&page, err);
     if (status == PSAL_OK) {
         psal_report_stage(r, "the page");
         page.html = psal_html_report_begin(psal_say(&page, "Mistakes of %.100s", psal_read_text(r->root, "arch")), err);

@@ -68,7 +68,8 @@ static void write_card(psal_page *page, const json_t *shown) {
     add(&l, psal_say(page, "number %lld", (long long)sample), NULL, PSAL_HTML_QUIET);
     if (psal_sample_pictures_file(&r->pictures, sample, record->path)) {
         add(&l, NULL, NULL, PSAL_HTML_PLAIN);
-        add(&l, psal_say_file(record->path), NULL, PSAL_HTML_QUIET);
+        add(&l, page->names_repeat ? psal_say_file_and_folder(record->path) : psal_say_file(record->path), NULL,
+            PSAL_HTML_QUIET);
     }
     add_nearest(page, &l, json_object_get(shown, "nearest"));
     add_filters(page, &l, json_object_get(shown, "filters"));

@@ -30,9 +30,8 @@ static const char *say_depth(psal_page *page, const json_t *kind) {
 
 static void write_overview(psal_page *page) {
     const json_t *found = json_object_get(page->root, "kinds"), *kinds = kinds_of(page);
-    static const char *const header[] = {"kind",           "mistakes",   "share",
-                                         "most often",     "similarity", "confidence",
-                                         "guilty filters", "at depth",   "best edit: others corrected"};
+    static const char *const header[] = {"kind",       "mistakes",       "share",    "most often",        "similarity",
+                                         "confidence", "guilty filters", "at depth", "best edit corrects"};
     static const bool numbers[] = {false, true, true, false, true, true, true, true, false};
     const double mistakes = psal_read_number(page->root, "mistakes"),
                  silhouette = psal_read_number(found, "silhouette");
@@ -74,6 +73,11 @@ static void write_overview(psal_page *page) {
         psal_html_report_row(page->html, NULL, row, 9);
     }
     psal_html_report_rows_end(page->html);
+    psal_html_report_paragraph(
+        page->html,
+        "Guilty are filters that are more salient in the kind than in the other mistakes beyond chance (Welch's test, "
+        "corrected for the number of filters); 0: none is, as in small kinds. At depth: where the middle one of "
+        "them lies, from 0 % (the image) to 100 % (the classes). -: there are none, or it was not measured.");
 }
 
 /* ---- one kind ---- */

@@ -361,6 +361,24 @@ def test_numbers_as_names():
           lists <= {"0", "one", *map(str, range(2, 10))}, lists)
 
 
+def test_names():
+    """Classes that are called as numbers are names; files of the same name in different folders are told apart"""
+    folder = scratch / "named"
+    for path, label, *_ in rows()[1]:
+        place = folder / str(10 + int(label))
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(samples / path, place / f"{len(list(place.iterdir()))}.png")
+    (scratch / "names_of_numbers.json").write_text(json.dumps([str(10 + i) for i in range(10)]))
+    _, result, _ = report("named", "-w", network, "-d", folder, "--labels", scratch / "names_of_numbers.json", "--costs", 0, "--checks", 0, "--maps", 0,
+                          "--look", 0)
+    page = (scratch / "named.html").read_text()
+    pairs = re.findall(r"<tr><td>(1\d)</td><td>(1\d)</td><td class=\"n\">(\d+)</td>", page)
+    expected = [(row["label"]["name"], row["predicted"]["name"], str(row["count"])) for row in result["confused"]][:15]
+    check("names that are numbers are set as names", expected and pairs[:len(expected)] == expected, pairs)
+    shown = re.findall(r">(1\d/\d+\.png)<", page)
+    check("files are told with their folders", len(shown) == len(result["shown"]) > 1, shown)
+
+
 def test_paths():
     """Commands with names that a shell would cut"""
     _, result, _ = report("two words", "-w", network, "-d", samples / "labels.csv", "--costs", 0, "--checks", 0)
@@ -370,5 +388,4 @@ def test_paths():
 
 if __name__ == "__main__":
     raise SystemExit(run_tests((test_page, test_commands, test_maps, test_costs, test_resume, test_hostile, test_few, test_bad_images, test_copies,
-                                 test_project, test_numbers_as_names, test_paths,
-                                 test_refusals), scratch))
+                                 test_project, test_numbers_as_names, test_names, test_paths, test_refusals), scratch))

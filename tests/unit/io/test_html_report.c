@@ -151,7 +151,7 @@ START_TEST(test_parts) {
     static const bool numbers[] = {true, false};
     psal_html_report_rows_begin(report, attack, texts, numbers, 2);
     psal_html_report_row(report, "row-1", (psal_html_piece[]){{.text = "12"}, {.text = attack, .link = "below"}}, 2);
-    psal_html_report_row(report, NULL, (psal_html_piece[]){{.text = NULL}, {.text = "x"}}, 2);
+    psal_html_report_row(report, NULL, (psal_html_piece[]){{.text = NULL}, {.text = "10"}}, 2);
     psal_html_report_rows_end(report);
     static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xe0};
     psal_html_report_cards_begin(report);
@@ -181,7 +181,7 @@ START_TEST(test_parts) {
     expect_has(text, "<h2 id=\"first\">");
     expect_has(text, "<h3 id=\"below\">Below</h3>");
     expect_has(text, "<tr id=\"row-1\"><td class=\"n\">12</td><td><a href=\"#below\">");
-    expect_has(text, "<tr><td></td><td>x</td></tr>");
+    expect_has(text, "<tr><td class=\"n\"></td><td>10</td></tr>");
     expect_has(text, "<li id=\"card\"><img class=\"small\" alt=\"&quot;&gt;");
     expect_has(text, "psal-run -i &#39;a b.png&#39; &amp;&amp; echo");
     expect_has(text, "width=\"460.0\" height=\"12.0\"><title>&quot;&gt;");
