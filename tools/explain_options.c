@@ -43,6 +43,5 @@ psal_status psal_explain_class(const psal_session *session, const char *option, 
         if (*class == PSAL_CLASS_PREDICTED || session->info->num_classes > 1) return PSAL_OK;
         return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s second: the network has one class", option);
     }
-    if (psal_labels_parse(session->labels, text, class, err) == PSAL_OK) return PSAL_OK;
-    return psal_fail_prefix(err, "--%s", option);
+    return psal_session_class(session, option, text, class, err);
 }

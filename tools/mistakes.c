@@ -37,9 +37,7 @@ static psal_dataset *open_photo(psal_mistakes *mistakes, const psal_options *opt
     if (!target && label == PSAL_NO_LABEL)
         psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label%s%s%s",
                   data ? " (" : "", data ? data : "", data ? " has no such sample, whose class could be taken)" : "");
-    else if (target && psal_labels_parse(mistakes->session->labels, target, &label, err) != PSAL_OK)
-        psal_fail_prefix(err, "--image-target-label");
-    else
+    else if (!target || psal_session_class(mistakes->session, "image-target-label", target, &label, err) == PSAL_OK)
         return psal_dataset_from_images(&image, &label, 1, false, err);
     return NULL;
 }

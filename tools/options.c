@@ -7,6 +7,7 @@
 
 #include "io/spelling.h"
 #include "tools/options_value.h"
+#include "tools/project.h"
 
 struct psal_options {
     const psal_program *program;
@@ -177,13 +178,19 @@ static psal_status fill_defaults(psal_options *options, psal_error *err) {
     return PSAL_OK;
 }
 
+/* Whether a project could have said what the command line does not. */
+static bool may_have_project(const psal_options *options) {
+    return !options->project && !options->program->makes_project && !psal_options_has(options, "project");
+}
+
 psal_status psal_options_check(const psal_options *options, psal_error *err) {
     const psal_program *program = options->program;
     size_t count = options->argument_count;
     for (size_t i = 0; i < options->count; i++) {
         const psal_option *option = psal_program_option(program, i);
         if (option->required && options->settings[i].source < PSAL_SOURCE_PROJECT)
-            return psal_fail(err, PSAL_ERR_ARGUMENT, "option --%s is needed", option->name);
+            return psal_fail(err, PSAL_ERR_ARGUMENT, "option --%s is needed%s", option->name,
+                             may_have_project(options) ? ": no " PSAL_PROJECT_NAME " here says it" : "");
     }
     if (count > program->most_arguments)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "unexpected argument \"%.200s\"",

@@ -56,6 +56,8 @@ psal_status psal_project_apply(psal_options *options, psal_project **project, ps
 /* The project's data set, also where it stands back beside an option of the command line; NULL: it has none, or is of
  * another network. */
 const char *psal_project_data(const psal_options *options);
+/* Why no project names the network, behind "no --weights": " and no psal.json here"; "": --project none. */
+const char *psal_project_absence(const psal_options *options);
 /* Say what is left aside, on standard error, but with --quiet. */
 void psal_project_note(const psal_project *project, const psal_options *options);
 /* --show-settings, on standard output. */

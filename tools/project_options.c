@@ -144,6 +144,13 @@ psal_status psal_project_apply(psal_options *options, psal_project **project, ps
     return take(options, *project, err);
 }
 
+const char *psal_project_absence(const psal_options *options) {
+    if (psal_options_project(options)) return ", and the project is left aside";
+    return psal_options_knows(options, "project") && !psal_options_has(options, "project")
+               ? " and no " PSAL_PROJECT_NAME " here"
+               : "";
+}
+
 /* Whether a value was left aside only for what stands beside it. */
 static bool stands_back(const psal_project_value *value) {
     return strncmp(value->aside, NOT_BESIDE, sizeof NOT_BESIDE - 1) == 0;
@@ -200,7 +207,12 @@ void psal_project_show(const psal_project *project, const psal_options *options)
         if (is_missed(&project->values[i], options))
             psal_print(stdout, "  --%-18s  %-12s  %s\n", project->values[i].name, "left aside",
                        project->values[i].aside);
+    const bool named = !psal_options_knows(options, "weights") || psal_options_has(options, "weights") ||
+                       psal_options_has(options, "model");
     psal_print(stdout, "\n");
+    if (!named)
+        psal_print(stdout, "no --weights%s: the small Fashion-MNIST network that comes with psal\n",
+                   psal_project_absence(options));
     psal_print(stdout, "What is not listed is not set: read from the checkpoint, found beside it, or off.\n");
 }
 

@@ -122,9 +122,8 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
             status = psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label second: the network has one class");
         else if (label && strcmp(label, "second") == 0)
             r->report.image.label = psal_predicted_class(logits, s->info->num_classes, best);
-        else if (label && strcmp(label, "predicted") != 0 &&
-                 (status = psal_labels_parse(s->labels, label, &r->report.image.label, err)) != PSAL_OK)
-            psal_fail_prefix(err, "--image-target-label");
+        else if (label && strcmp(label, "predicted") != 0)
+            status = psal_session_class(s, "image-target-label", label, &r->report.image.label, err);
         if (status == PSAL_OK)
             r->report.image.target_confidence = exp((double)logits[r->report.image.label] - logits[best]) / total;
     }

@@ -99,6 +99,17 @@ static void name_relative(const char *model, char text[300]) {
     if (entries) closedir(entries);
 }
 
+/* Whoever brings pictures is told that the network that runs on them is none of theirs. */
+static void note_default_network(psal_session *s, const psal_options *options) {
+    static const char *const pictures[] = {"image-path", "images", "data"};
+    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) {
+        if (!psal_options_knows(options, pictures[i]) || !psal_options_given(options, pictures[i])) continue;
+        psal_note(&s->notes, "no --weights%s: the small Fashion-MNIST network that comes with psal is used",
+                  psal_project_absence(options));
+        return;
+    }
+}
+
 /* The checkpoint to read: --weights, or what weights/fetch stored for --model, or the small network that comes
  * with psal. */
 static psal_status find_weights(psal_session *s, const psal_options *options, psal_error *err) {
@@ -109,6 +120,7 @@ static psal_status find_weights(psal_session *s, const psal_options *options, ps
     }
     if (!model) {
         s->default_network = true;
+        note_default_network(s, options);
         return psal_box_file(PSAL_DEFAULT_WEIGHTS, s->weights, err);
     }
     static const char *const endings[] = {".safetensors", ".pth"};
@@ -351,6 +363,19 @@ psal_status psal_session_open(psal_session *s, const psal_options *options, psal
     psal_status status = psal_session_open_network(s, options, err);
     if (status == PSAL_OK) status = psal_session_set_preprocess(s, psal_options_string(options, "preprocess"), err);
     return status == PSAL_OK ? psal_session_describe(s, options, err) : status;
+}
+
+psal_status psal_session_class(const psal_session *s, const char *option, const char *text, int *class,
+                               psal_error *err) {
+    if (psal_labels_parse(s->labels, text, class, err) == PSAL_OK) return PSAL_OK;
+    if (err->status == PSAL_ERR_MEMORY) return err->status;
+    psal_fail_prefix(err, "--%s", option);
+    if (s->default_network)
+        return psal_fail(err, err->status,
+                         "%s (the classes are those of the small Fashion-MNIST network that comes with psal, which is "
+                         "used where neither --weights nor a psal.json names another)",
+                         err->message);
+    return psal_fail(err, err->status, "%s (the classes are those of %.400s)", err->message, s->weights);
 }
 
 void psal_session_close(psal_session *s) {

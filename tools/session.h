@@ -191,6 +191,10 @@ psal_status psal_session_open(psal_session *session, const psal_options *options
 psal_status psal_session_open_network(psal_session *session, const psal_options *options, psal_error *err);
 psal_status psal_session_set_preprocess(psal_session *session, const char *text, psal_error *err);
 psal_status psal_session_describe(psal_session *session, const psal_options *options, psal_error *err);
+/* The class that the option's value `text` means: psal_labels_parse, whose error then names the option, and the network
+ * whose classes they are. */
+psal_status psal_session_class(const psal_session *session, const char *option, const char *text, int *class,
+                               psal_error *err);
 void psal_session_close(psal_session *session); /* zeroed is fine */
 /* The notes so far, which are then gone; with --quiet only the warnings. */
 void psal_session_print_notes(psal_session *session, const char *program);

@@ -112,8 +112,7 @@ static psal_status choose_reference(run *r, psal_error *err) {
                    ? PSAL_OK
                    : psal_fail(err, PSAL_ERR_ARGUMENT, "--only %s is no reference set", text);
     r->only.kind = PSAL_REFERENCE_CLASS;
-    if (psal_labels_parse(r->session->labels, text, &r->only.label, err) == PSAL_OK) return PSAL_OK;
-    return psal_fail_prefix(err, "--only: correct, incorrect or a class");
+    return psal_session_class(r->session, "only: correct, incorrect or a class", text, &r->only.label, err);
 }
 
 /* Everything that the numbers depend on. */

@@ -313,6 +313,35 @@ def test_elsewhere():
     check("found in the working folder only", "project    none" in run_text("psal-run", "--show-settings", cwd=scratch).stdout)
 
 
+def test_no_network():
+    """Who brings pictures of their own, and names no network, is told whose answers these are"""
+    note = "note: no --weights{}: the small Fashion-MNIST network that comes with psal is used"
+    here = note.format(" and no psal.json here")
+    for program, arguments in (("psal-run", ("-i", bag, "--mode", "naive", "--figures", "none")), ("psal-prune", ("-i", bag, "-l", "8", "--k", "1")),
+                               ("psal-run", ("--images", samples / "labels.csv", "--mode", "naive", "--figures", "none")),
+                               ("psal-stats", ("-d", samples / "labels.csv", "--limit", "12", "-o", "box.safetensors"))):
+        done = run_text(program, *arguments, cwd=scratch)
+        check(f"{program} {arguments[0]}", done.returncode == 0 and done.stderr.count(here) == 1, said(done))
+    done = run_text("psal-run", "--figures", "none", cwd=scratch)
+    check("nothing to say of psal's own picture", done.returncode == 0 and done.stderr == "", said(done))
+    done = run_text("psal-run", "--project", "none", "-i", bag, "--mode", "naive", "--figures", "none", cwd=scratch)
+    check("--project none", note.format("") in done.stderr, said(done))
+    done = in_project("psal-run", "-i", bag, "-l", "8", "--figures", "none")
+    check("a project names it", done.returncode == 0 and "comes with psal" not in done.stderr, said(done))
+    for program in ("psal-run", "psal-prune"):
+        done = run_text(program, "-i", bag, "-l", "red cars", cwd=scratch)
+        check(f"{program}: whose class is unknown", done.returncode == 1 and 'no class is called "red cars"' in done.stderr and
+              "neither --weights nor a psal.json names another" in done.stderr, said(done))
+        done = in_project(program, "-i", bag, "-l", "red cars")
+        check(f"{program}: whose class is unknown, in a project", done.returncode == 1 and "(the classes are those of my.safetensors)" in done.stderr,
+              said(done))
+    done = run_text("psal-run", "--show-settings", cwd=scratch)
+    check("--show-settings", "no --weights and no psal.json here: the small Fashion-MNIST network" in done.stdout, said(done))
+    check("and not where one is named", "comes with psal" not in in_project("psal-run", "--show-settings").stdout)
+    done = run_text("psal-neighbors", "-i", bag, cwd=scratch)
+    check("what a project would have said", done.returncode == 2 and "option --store is needed: no psal.json here says it" in done.stderr, said(done))
+
+
 def test_changed_weights():
     def other(_metadata, header, data):
         silent(_metadata, header, data)

@@ -280,7 +280,7 @@ START_TEST(needed_arguments_and_options) {
     psal_options_free(options);
     line[1] = (char *)"in";
     ck_assert_ptr_null(psal_options_parse(&other, 3, line, &err));
-    ck_assert_str_eq(err.message, "option --data is needed");
+    ck_assert_str_eq(err.message, "option --data is needed: no psal.json here says it");
     line[1] = (char *)"--help";
     options = psal_options_parse(&other, 2, line, &err);
     ck_assert(options && psal_options_wants_help(options));
