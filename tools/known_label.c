@@ -52,3 +52,18 @@ psal_status psal_known_labels(const psal_options *options, const psal_labels *la
     return psal_fail(err, status, "%.300s: its class is looked for in %.300s, but %.300s; --image-target-label says it",
                      images[0], data, err->message);
 }
+
+void psal_note_other_labels(const psal_options *options, const psal_labels *labels, const char *const *images,
+                            size_t count, const int *given, psal_notes *notes) {
+    const char *data = psal_known_data(options);
+    psal_error unknown = PSAL_ERROR_INIT; /* a note is never worth failing for */
+    psal_dataset *dataset = data ? psal_open_list(data, labels, true, NULL, &unknown) : NULL;
+    for (size_t i = 0; i < count && dataset; i++) {
+        int known;
+        if (label_of(dataset, images[i], &known, &unknown) == PSAL_OK && given[i] >= 0 && known >= 0 &&
+            known != given[i])
+            psal_note(notes, "%s is a sample of %s, which calls it %s: %s, as given, is taken for the true class",
+                      images[i], data, psal_labels_name(labels, known), psal_labels_name(labels, given[i]));
+    }
+    psal_dataset_free(dataset);
+}

@@ -15,5 +15,9 @@ const char *psal_known_data(const psal_options *options);
  * `labels`: the classes' names. */
 psal_status psal_known_labels(const psal_options *options, const psal_labels *labels, const char *const *images,
                               size_t count, int *known, psal_notes *notes, psal_error *err);
+/* The other way round: a note where the data set has another label for a file than given[count], negative where nobody
+ * gave one. */
+void psal_note_other_labels(const psal_options *options, const psal_labels *labels, const char *const *images,
+                            size_t count, const int *given, psal_notes *notes);
 
 #endif

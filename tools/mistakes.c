@@ -37,8 +37,11 @@ static psal_dataset *open_photo(psal_mistakes *mistakes, const psal_options *opt
     if (!target && label == PSAL_NO_LABEL)
         psal_fail(err, PSAL_ERR_ARGUMENT, "--image-path needs its true class: --image-target-label%s%s%s",
                   data ? " (" : "", data ? data : "", data ? " has no such sample, whose class could be taken)" : "");
-    else if (!target || psal_session_class(mistakes->session, "image-target-label", target, &label, err) == PSAL_OK)
+    else if (!target || psal_session_class(mistakes->session, "image-target-label", target, &label, err) == PSAL_OK) {
+        if (target && image != path)
+            psal_note_other_labels(options, mistakes->session->labels, &image, 1, &label, &mistakes->session->notes);
         return psal_dataset_from_images(&image, &label, 1, false, err);
+    }
     return NULL;
 }
 

@@ -122,8 +122,13 @@ static psal_status profile_sample(run *r, const psal_saliency *saliency, const p
             status = psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label second: the network has one class");
         else if (label && strcmp(label, "second") == 0)
             r->report.image.label = psal_predicted_class(logits, s->info->num_classes, best);
-        else if (label && strcmp(label, "predicted") != 0)
+        else if (label && strcmp(label, "predicted") != 0) {
             status = psal_session_class(s, "image-target-label", label, &r->report.image.label, err);
+            if (status == PSAL_OK)
+                psal_note_other_labels(r->compared.options, s->labels, &path, 1, &r->report.image.label,
+                                       &r->compared.session.notes);
+            psal_session_print_notes(&r->compared.session, psal_neighbors_program.name);
+        }
         if (status == PSAL_OK)
             r->report.image.target_confidence = exp((double)logits[r->report.image.label] - logits[best]) / total;
     }

@@ -43,6 +43,7 @@ static psal_status parse_labels(psal_run *r, const char *const *paths, size_t im
         labels[i] = PSAL_NO_LABEL;
         if (words) r->stands_in = PSAL_CLASS_SECOND;
     }
+    psal_note_other_labels(r->options, r->session.labels, paths, images, labels, &r->session.notes);
     if (words == 0 || words == images) return PSAL_OK;
     return psal_fail(err, PSAL_ERR_ARGUMENT, "--image-target-label second: for all images, or for none");
 }

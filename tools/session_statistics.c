@@ -10,6 +10,9 @@
 
 #include "io/checkpoint.h"
 #include "saliency/reference_set.h"
+#include "tools/class_output.h"
+#include "tools/known_label.h"
+#include "tools/project.h"
 #include "tools/session.h"
 
 static psal_statistics *read_statistics(const char *path, psal_error *err) {
@@ -69,6 +72,13 @@ static bool lies_around(const char *folder, const psal_dataset *samples) {
     return false;
 }
 
+/* Whether they are of every sample of their data set: neither some of them nor a reference set. */
+static bool is_of_all(const psal_computation *made) {
+    psal_reference_set only;
+    const bool every = psal_reference_parse(made->value[PSAL_FIELD_ONLY], &only) && only.kind == PSAL_REFERENCE_ALL;
+    return every && strcmp(made->value[PSAL_FIELD_SAMPLING], "all") == 0;
+}
+
 void psal_note_own_samples(psal_notes *notes, const char *path, const psal_statistics *statistics,
                            const psal_dataset *samples) {
     const double n = (double)statistics->count;
@@ -80,12 +90,15 @@ void psal_note_own_samples(psal_notes *notes, const char *path, const psal_stati
     bool same = psal_dataset_fingerprint(samples, &fingerprint, &unknown) == PSAL_OK &&
                 snprintf(text, sizeof text, "%016" PRIx64, fingerprint) > 0 &&
                 strcmp(text, made->value[PSAL_FIELD_DATASET]) == 0;
-    if (same || lies_around(made->value[PSAL_FIELD_DATASET_NAME], samples))
-        psal_note_warning(notes,
-                          "%s: statistics over %lld samples, and what is explained is in their data set: the saliency "
-                          "of an image among the n is at most (n - 1) / sqrt(n) = %.1f, however large its gradients; "
-                          "take statistics over other images, or over 1000 or more",
-                          path, (long long)statistics->count, (n - 1) / sqrt(n));
+    if (!same && !lies_around(made->value[PSAL_FIELD_DATASET_NAME], samples)) return;
+    psal_note_warning(notes,
+                      "%s: statistics over %lld samples%s: the saliency of an image among the n is at most (n - 1) / "
+                      "sqrt(n) = %.1f, however large its gradients; take statistics over other images, or over 1000 or "
+                      "more",
+                      path, (long long)statistics->count,
+                      is_of_all(made) ? ", and their data set holds what is explained"
+                                      : " of a data set that holds what is explained, which may be among them",
+                      (n - 1) / sqrt(n));
 }
 
 /* ---- finding them ---- */
@@ -229,22 +242,10 @@ static psal_statistics *authors_statistics(search *s, psal_session *session, cha
 }
 
 /* What to say to psal-stats: all that this command line says of the network and of the profile. */
-static const char *const of_profile[] = {"weights-key",
-                                         "ignore-extra",
-                                         "model",
-                                         "variant",
-                                         "bn-epsilon",
-                                         "transform-input",
-                                         "preprocess",
-                                         "labels",
-                                         "conv",
-                                         "processor",
-                                         "aggregation",
-                                         "signed",
-                                         "gradient-weight",
-                                         "logit",
-                                         "logit-difference",
-                                         NULL};
+static const char *const of_profile[] = {
+    "weights-key", "ignore-extra",     "model", "variant",   "bn-epsilon",  "transform-input", "delta",
+    "preprocess",  "labels",           "conv",  "processor", "aggregation", "signed",          "gradient-weight",
+    "logit",       "logit-difference", NULL};
 
 /* With tails there is a store between data set and statistics. */
 static void fail_without(const search *s, const psal_options *options, psal_error *err) {
@@ -261,6 +262,35 @@ static void fail_without(const search *s, const psal_options *options, psal_erro
               found, *found ? ")" : "", session->weights, again ? again : "",
               s->tails ? " --profiles P.npy' and 'psal-stats tail P.npy T.safetensors" : "",
               s->tails ? "T.safetensors" : "S.safetensors");
+    free(again);
+}
+
+/* What it means that the statistics are of the weights before an edit, and how others are made. */
+static void note_base(psal_session *s, const psal_options *options, const psal_statistics *statistics,
+                      const char *path) {
+    const char *base = statistics->computation.value[PSAL_FIELD_WEIGHTS], *data = psal_known_data(options);
+    const psal_project *project = psal_options_project(options);
+    const char *slash = strrchr(s->weights, '/'), *dot = strrchr(s->weights, '.');
+    const size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - s->weights) : strlen(s->weights);
+    char *again = psal_options_repeat(options, of_profile), *command = NULL, name[4200];
+    size_t size;
+    /* The project that is left aside may be of the weights before the edit. */
+    if (!data && project && strcmp(project->fingerprint, base) == 0) data = psal_project_text(project, "data");
+    snprintf(name, sizeof name, "%.*s_stats.safetensors", (int)stem, s->weights);
+    FILE *out = open_memstream(&command, &size);
+    if (out) {
+        fputs("psal-stats", out);
+        psal_write_option(out, "--weights", s->weights);
+        fputs(again ? again : "", out);
+        psal_write_option(out, "--data", data ? data : "DIR");
+        psal_write_option(out, "--out", name);
+        if (fclose(out) == 0)
+            psal_note(&s->notes,
+                      "%s: %sa filter that was edited stands out for that alone, whatever the image; statistics of the "
+                      "edited weights are made by: %s",
+                      path, psal_options_has(options, "stats") ? "" : "the best that was found; ", command);
+    }
+    free(command);
     free(again);
 }
 
@@ -318,6 +348,7 @@ static psal_statistics *open_statistics(psal_session *s, const psal_options *opt
         psal_statistics_free(statistics);
         return NULL;
     }
+    if (statistics && !tails && is_of_base(statistics, &here)) note_base(s, options, statistics, path);
     if (statistics) psal_note_few_samples(&s->notes, path, statistics->count);
     if (statistics && path_out) memcpy(path_out, path, sizeof path);
     return statistics;

@@ -403,6 +403,14 @@ def test_statistics_of_few_images():
         done = run("psal-run", *more, "-l", 8, "-s", made, "-o", scratch / "few", "-q")
         check(f"few: {name}", done.returncode == 0 and "over only 12 samples" in done.stderr
               and inside == ("at most (n - 1) / sqrt(n) = 3.2" in done.stderr), done.stderr)
+        check(f"few: {name}, of all", inside == ("and their data set holds what is explained" in done.stderr) and "may be" not in done.stderr,
+              done.stderr)
+    for name, more in (("drawn", ("--limit", 8)), ("first", ("--first", 8)), ("right", ("--only", "correct"))):
+        some = scratch / f"few_{name}.safetensors"
+        run("psal-stats", "--data", folder, "--out", some, "-q", *more)
+        done = run("psal-run", "-i", folder / "8" / "bag.png", "-l", 8, "-s", some, "-o", scratch / "few", "-q")
+        check(f"few: {name}", done.returncode == 0 and "samples of a data set that holds what is explained, which may be among them" in done.stderr,
+              done.stderr)
     done = run("psal-prune", "--data", folder, "-s", made, "-k", 1, "-q", "-c", "salient")
     check("few: the data set itself", "sqrt(n) = 3.2" in done.stderr, done.stderr)
 

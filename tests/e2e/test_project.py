@@ -227,6 +227,12 @@ def test_class_of_a_sample():
         check(program, done.returncode == 0 and note in done.stderr, said(done))
         done = in_project(program, *more, "-i", copy)
         check(f"{program}: not known", done.returncode == 1 and "--image-target-label (val/labels.csv has no such sample" in done.stderr, said(done))
+    other = f"{picture} is a sample of val/labels.csv, which calls it Bag: Coat, as given, is taken for the true class"
+    for program, more in (("psal-run", ("--figures", "none")), ("psal-prune", ("--k", "1")), ("psal-neighbors", ("--top", "1"))):
+        done = in_project(program, *more, "-i", picture, "-l", "coat")
+        check(f"{program}: a label that is another one", done.returncode == 0 and done.stderr.count(other) == 1, said(done))
+        done = in_project(program, *more, "-i", picture, "-l", "bag")
+        check(f"{program}: a label that is the same", done.returncode == 0 and "is a sample of" not in done.stderr, said(done))
     done = in_project("psal-neighbors", "-i", picture, "--top", "1", "--json")
     check("psal-neighbors", json.loads(done.stdout or '{"queries": [{"label": {}}]}')["queries"][0]["label"].get("name") == "Bag" and
           note in done.stderr, said(done))
@@ -373,6 +379,13 @@ def test_edited():
             after["settings"][key] == before["settings"][key] for key in same) and after["target"]["name"] == before["target"]["name"]
             and after["settings"]["base_fingerprint"] == before["settings"]["fingerprint"] != after["settings"]["fingerprint"]
             and "the weights before they were edited" in done.stderr, said(done))
+        command = f"psal-stats --weights {program}.safetensors --data val/labels.csv --out {program}_stats.safetensors"
+        check(f"{program}: what that means, and what to do", f"_stats.safetensors: the best that was found; a filter that was edited stands out "
+              f"for that alone, whatever the image; statistics of the edited weights are made by: {command}\n" in done.stderr, said(done))
+        made = in_project(*command.split())
+        done = in_project("psal-run", "-w", f"{program}.safetensors", "-i", bag, "-l", "bag", "--figures", "none")
+        check(f"{program}: which is then found", made.returncode == done.returncode == 0 and "stands out" not in done.stderr and
+              "before they were edited" not in done.stderr, said(made) + said(done))
     again = in_project("psal-prune", *edit, "-w", "psal-finetune.safetensors", "--save", "twice.safetensors")
     done = in_project("psal-run", "-w", "twice.safetensors", "-i", bag, "-l", "bag", "--figures", "none")
     check("edited twice", again.returncode == 0 and done.returncode == 0 and "before they were edited" in done.stderr, said(done))
