@@ -142,13 +142,14 @@ psal_status psal_statistics_check(const psal_statistics *s, const psal_computati
     const char *base = here->value[PSAL_FIELD_BASE];
     const bool before = other && *base && strcmp(there->value[PSAL_FIELD_WEIGHTS], base) == 0;
     psal_fields unsaid = psal_computation_unsaid(there, here, PSAL_FIELDS_PROFILE | weights, true);
-    int used = snprintf(note, 768, "%s%s",
-                        before && *here->value[PSAL_FIELD_DELTAS]
-                            ? "the statistics are those of the weights without the delta"
-                        : before ? "the statistics are those of the weights before they were edited"
-                        : other  ? "the statistics were computed with other weights of "
-                                 : "",
-                        other && !before ? here->value[PSAL_FIELD_ARCH] : "");
+    int used = snprintf(
+        note, 768, "%s%s",
+        before && *here->value[PSAL_FIELD_DELTAS]
+            ? "the statistics are those of the weights without the delta, whose filters stand out for that alone"
+        : before ? "the statistics are those of the weights before they were edited"
+        : other  ? "the statistics were computed with other weights of "
+                 : "",
+        other && !before ? here->value[PSAL_FIELD_ARCH] : "");
     if (unsaid)
         snprintf(note + used, 768 - (size_t)used, "%sit does not say its %s: taken to be as here", other ? "; " : "",
                  psal_fields_names(unsaid, names));

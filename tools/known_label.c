@@ -49,6 +49,7 @@ psal_status psal_known_labels(const psal_options *options, const psal_labels *la
     }
     psal_dataset_free(dataset);
     if (status == PSAL_OK) return PSAL_OK;
+    psal_project_name_source(options, err);
     return psal_fail(err, status, "%.300s: its class is looked for in %.300s, but %.300s; --image-target-label says it",
                      images[0], data, err->message);
 }

@@ -150,7 +150,10 @@ static int answer(const psal_program *program, psal_options *options, psal_proje
     limit_threads();
     psal_project_note(*project, options);
     status = psal_check_outputs(program, options, err);
-    return status == PSAL_OK ? work(options, err) : (int)status;
+    if (status != PSAL_OK) return status;
+    const int answered = work(options, err);
+    if (answered != 0 && err->status != PSAL_OK) psal_project_name_source(options, err);
+    return answered;
 }
 
 int psal_program_main(const psal_program *program, int argc, char **argv, psal_program_work work) {

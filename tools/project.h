@@ -58,6 +58,8 @@ psal_status psal_project_apply(psal_options *options, psal_project **project, ps
 const char *psal_project_data(const psal_options *options);
 /* Why no project names the network, behind "no --weights": " and no psal.json here"; "": --project none. */
 const char *psal_project_absence(const psal_options *options);
+/* An error about a file that the project names, and not the command line, says so then. */
+void psal_project_name_source(const psal_options *options, psal_error *err);
 /* Say what is left aside, on standard error, but with --quiet. */
 void psal_project_note(const psal_project *project, const psal_options *options);
 /* --show-settings, on standard output. */

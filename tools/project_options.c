@@ -144,6 +144,25 @@ psal_status psal_project_apply(psal_options *options, psal_project **project, ps
     return take(options, *project, err);
 }
 
+/* Whether the line is about this file: "FILE: ...". */
+static bool is_about(const char *line, const char *file) {
+    const char *colon = strchr(file, ':'), *slash = strchr(file, '/'); /* "folder:DIR" */
+    if (colon && (!slash || colon < slash) && is_about(line, colon + 1)) return true;
+    const size_t length = strlen(file);
+    return length > 0 && strncmp(line, file, length) == 0 && line[length] == ':';
+}
+
+void psal_project_name_source(const psal_options *options, psal_error *err) {
+    static const char *const files[] = {"weights", "labels", "data", "stats", "store"};
+    const psal_project *project = psal_options_project(options);
+    for (size_t i = 0; project && i < sizeof files / sizeof files[0]; i++) {
+        const char *file = psal_project_text(project, files[i]);
+        if (says(options, files[i]) || !file || !is_about(err->message, file)) continue;
+        psal_fail_prefix(err, "%s: \"%s\"", project->path, files[i]);
+        return;
+    }
+}
+
 const char *psal_project_absence(const psal_options *options) {
     if (psal_options_project(options)) return ", and the project is left aside";
     return psal_options_knows(options, "project") && !psal_options_has(options, "project")

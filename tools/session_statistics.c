@@ -265,7 +265,7 @@ static void fail_without(const search *s, const psal_options *options, psal_erro
     free(again);
 }
 
-/* What it means that the statistics are of the weights before an edit, and how others are made. */
+/* What it means that the statistics are of the weights before the edit that was saved, and how others are made. */
 static void note_base(psal_session *s, const psal_options *options, const psal_statistics *statistics,
                       const char *path) {
     const char *base = statistics->computation.value[PSAL_FIELD_WEIGHTS], *data = psal_known_data(options);
@@ -348,7 +348,8 @@ static psal_statistics *open_statistics(psal_session *s, const psal_options *opt
         psal_statistics_free(statistics);
         return NULL;
     }
-    if (statistics && !tails && is_of_base(statistics, &here)) note_base(s, options, statistics, path);
+    if (statistics && !tails && is_of_base(statistics, &here) && !*here.value[PSAL_FIELD_DELTAS])
+        note_base(s, options, statistics, path);
     if (statistics) psal_note_few_samples(&s->notes, path, statistics->count);
     if (statistics && path_out) memcpy(path_out, path, sizeof path);
     return statistics;
