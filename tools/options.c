@@ -183,6 +183,18 @@ static bool may_have_project(const psal_options *options) {
     return !options->project && !options->program->makes_project && !psal_options_has(options, "project");
 }
 
+/* Where some value is given already, the argument may be the rest of it. */
+static psal_status fail_unexpected(const psal_options *options, const char *argument, psal_error *err) {
+    bool values = false;
+    for (size_t i = 0; i < options->count; i++)
+        values |= options->settings[i].source == PSAL_SOURCE_COMMAND_LINE && options->settings[i].text_count > 0;
+    return psal_fail(err, PSAL_ERR_ARGUMENT, "unexpected argument \"%.200s\"%s", argument,
+                     values ? " (a value with blanks in it stands in quotes)"
+                     : options->program->most_arguments == 0 && psal_options_knows(options, "image-path")
+                         ? " (a picture is given as --image-path FILE)"
+                         : "");
+}
+
 psal_status psal_options_check(const psal_options *options, psal_error *err) {
     const psal_program *program = options->program;
     size_t count = options->argument_count;
@@ -193,8 +205,7 @@ psal_status psal_options_check(const psal_options *options, psal_error *err) {
                              may_have_project(options) ? ": no " PSAL_PROJECT_NAME " here says it" : "");
     }
     if (count > program->most_arguments)
-        return psal_fail(err, PSAL_ERR_ARGUMENT, "unexpected argument \"%.200s\"",
-                         options->arguments[program->most_arguments]);
+        return fail_unexpected(options, options->arguments[program->most_arguments], err);
     if (count < program->fewest_arguments)
         return psal_fail(err, PSAL_ERR_ARGUMENT, "%zu argument%s given, expected %s%zu: %s", count,
                          count == 1 ? "" : "s", program->most_arguments > program->fewest_arguments ? "at least " : "",

@@ -319,6 +319,22 @@ def test_elsewhere():
     check("found in the working folder only", "project    none" in run_text("psal-run", "--show-settings", cwd=scratch).stdout)
 
 
+def test_gone():
+    """What a project names and is not there any more: the error says that the project names it"""
+    for key, name, program, arguments in (("weights", "gone.safetensors", "psal-run", ("-i", bag, "-l", "bag")),
+                                          ("data", "gone", "psal-stats", ("-o", "s4.safetensors",)),
+                                          ("data", "folder:gone", "psal-stats", ("-o", "s4.safetensors",)),
+                                          ("data", "gone", "psal-run", ("-i", bag)), ("stats", "gone.st", "psal-run", ("-i", bag, "-l", "bag")),
+                                          ("labels", "gone.txt", "psal-run", ("-i", bag, "-l", "bag")),
+                                          ("store", "gone.npy", "psal-neighbors", ("--query", "1"))):
+        file = name.replace("folder:", "")
+        done = in_project(program, "--project", changed_project("gone.json", **{key: name}), *arguments)
+        named = re.search(f'gone.json: "{key}": (/\\S+/)?{re.escape(file)}: ', done.stderr)
+        check(f"{program}: {key} {name}", done.returncode == 1 and named and "\n" not in done.stderr.strip(), said(done))
+    done = in_project("psal-run", "-i", bag, "-l", "bag", "-s", "gone.st")
+    check("nor does it where the command line does", done.returncode == 1 and done.stderr.startswith("psal-run: gone.st: "), said(done))
+
+
 def test_no_network():
     """Who brings pictures of their own, and names no network, is told whose answers these are"""
     note = "note: no --weights{}: the small Fashion-MNIST network that comes with psal is used"
@@ -344,6 +360,10 @@ def test_no_network():
     done = run_text("psal-run", "--show-settings", cwd=scratch)
     check("--show-settings", "no --weights and no psal.json here: the small Fashion-MNIST network" in done.stdout, said(done))
     check("and not where one is named", "comes with psal" not in in_project("psal-run", "--show-settings").stdout)
+    for arguments, hint in (((bag,), "a picture is given as --image-path FILE"),
+                            (("-i", "red", "cars/19.JPG"), "a value with blanks in it stands in quotes")):
+        done = run_text("psal-run", *arguments, cwd=scratch)
+        check(f"where a picture is said: {arguments}", done.returncode == 2 and f'unexpected argument "{arguments[-1]}" ({hint})' in done.stderr, said(done))
     done = run_text("psal-neighbors", "-i", bag, cwd=scratch)
     check("what a project would have said", done.returncode == 2 and "option --store is needed: no psal.json here says it" in done.stderr, said(done))
 
@@ -438,5 +458,5 @@ def test_hostile():
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_class_of_a_sample, test_settings, test_left_aside, test_elsewhere,
-                                test_changed_weights, test_edited, test_notes, test_hostile), scratch))
+    raise SystemExit(run_tests((test_init, test_tries, test_class_folders, test_taken, test_class_of_a_sample, test_settings,
+                                test_left_aside, test_elsewhere, test_gone, test_no_network, test_changed_weights, test_edited, test_notes, test_hostile), scratch))
