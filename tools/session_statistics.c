@@ -242,10 +242,22 @@ static psal_statistics *authors_statistics(search *s, psal_session *session, cha
 }
 
 /* What to say to psal-stats: all that this command line says of the network and of the profile. */
-static const char *const of_profile[] = {
-    "weights-key", "ignore-extra",     "model", "variant",   "bn-epsilon",  "transform-input", "delta",
-    "preprocess",  "labels",           "conv",  "processor", "aggregation", "signed",          "gradient-weight",
-    "logit",       "logit-difference", NULL};
+static const char *const of_profile[] = {"weights-key",
+                                         "ignore-extra",
+                                         "model",
+                                         "variant",
+                                         "bn-epsilon",
+                                         "transform-input",
+                                         "preprocess",
+                                         "labels",
+                                         "conv",
+                                         "processor",
+                                         "aggregation",
+                                         "signed",
+                                         "gradient-weight",
+                                         "logit",
+                                         "logit-difference",
+                                         NULL};
 
 /* With tails there is a store between data set and statistics. */
 static void fail_without(const search *s, const psal_options *options, psal_error *err) {
