@@ -265,7 +265,8 @@ START_TEST(missing_and_wrong_values) {
     REFUSED(("--boost-factor", "0x10", NULL), "\"0x10\"");
     REFUSED(("--boost-factor", "1,5", NULL), "\"1,5\"");
     REFUSED(("a", "b", NULL), "unexpected argument \"b\"");
-    REFUSED(("a", "--image-path", "x/red", "cars/1.jpg", NULL), "unexpected argument \"cars/1.jpg\"", "stands in quotes");
+    REFUSED(("a", "--image-path", "x/red", "cars/1.jpg", NULL), "unexpected argument \"cars/1.jpg\"",
+            "stands in quotes");
 }
 END_TEST
 
