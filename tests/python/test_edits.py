@@ -134,6 +134,8 @@ def test_refused():
               ("a query of text", net.neighbors, ("0", made), {}), ("an empty query", net.neighbors, ([], made), {}),
               ("statistics of roots", net.neighbors, (0, made), {"similarity": "roots", "stats": made}),
               ("mistakes of an array", net.neighbors, (0, made.profiles), {"mistakes": True}),
+              ("several choices", net.finetune, (result,), {"choice": ["salient", "random"]}),
+              ("a list of k", net.finetune, (result,), {"k": [1, 2]}),
               ("a label twice", net.prune, (result, "bag"), {}), ("settings twice", net.prune, (result,), {"mode": "naive"})]
     for name, function, arguments, named in python:
         check(f"refused: {name}", raised((TypeError, ValueError), function, *arguments, **named), "accepted")

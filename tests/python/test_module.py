@@ -282,6 +282,7 @@ def test_refused():
               ("bool pixels", (np.zeros((8, 8, 3), bool), 1), {}), ("objects", (np.array([None]), 1), {}), ("None", (None, 1), {}),
               ("two images", (np.zeros((2, 3, 32, 32), np.float32), 1), {}), ("a vector", (np.zeros(3072, np.float32), 1), {}),
               ("a number", (3.0, 1), {}), ("NUL in a path", ("a\0b", 1), {}), ("NUL in a label", (bag, "a\0b"), {}),
+              ("a list of modes", (bag, 1), {"mode": ["std", "naive"]}), ("a list of numbers", (bag, 1), {"k_salient": (5, 50)}),
               ("a setting that is an object", (bag, 1), {"mode": object()}), ("a mask", (np.ma.masked_array(np.zeros((8, 8, 3), np.uint8), True), 1), {}), ("progress that is no function", (bag, 1), {"progress": 3})]
     for name, arguments, named in python:
         check(f"refused: {name}", raised((TypeError, ValueError), net.explain, *arguments, **named), "accepted")
@@ -405,6 +406,15 @@ def test_settings_kept():
     again = [net.explain(bag, "bag", seed=seed, noise_iters=2, noise_percent=0.1) for seed in range(7)]
     check("the same again", all(same(a.profile, b.profile) and a.top(3) == b.top(3) for a, b in zip(results, again)), "other numbers")
     check("a result's own", net.prune(results[0], k=1, choices="salient")[0].k == 1 and len(results[0].save(scratch / "kept")) > 3, "")
+    rewritten, other = scratch / "rewritten.safetensors", net.explain(bag, "bag", seed=9)
+    rewritten.write_bytes((root / "weights" / "fashion_resnet18_stats.safetensors").read_bytes())
+    check("statistics", same(net.explain(bag, "bag", stats=rewritten).standardized, other.standardized), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", psal.Note)
+        made = net.statistics("weights/fashion_samples/labels.csv")
+        made.save(rewritten)
+        check("statistics rewritten", same(net.explain(bag, "bag", stats=rewritten).standardized,
+                                           net.explain(bag, "bag", stats=made).standardized), "the old ones")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         psal.load(network).prune(bag, "bag", k=1, stats=net.statistics("weights/fashion_samples/labels.csv"))

@@ -28,17 +28,34 @@ class Doubt(Note):
     """The same where it makes results doubtful"""
 
 
+def _file_state(path):
+    """What tells a file from the one that was written over it; None where there is none"""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class _Explainer:
     """The library's, for one way of explaining and one thread at a time"""
 
     def __init__(self, net, settings):
         said = words(settings)
+        named = [one for value in settings.values() for one in (value if isinstance(value, (list, tuple)) else [value])]
+        self._files = [(one, _file_state(one)) for one in named if isinstance(one, (str, bytes, os.PathLike))]
         pointer = call("psal_net_explainer_open", net.pointer, texts(said), len(said))
         self.handle = Handle(pointer, library.psal_net_explainer_close, net)
         self.copies = int(settings.get("noise_iters") or 1)
         about = call_json("psal_net_explainer_describe", pointer)
+        if about["statistics"] is not None:  # which may be those beside the weights
+            self._files.append((about["statistics"], _file_state(about["statistics"])))
         self.layers = [tuple(layer) for layer in about["layers"]]
         self._first = [first for _, first, _ in self.layers]
+
+    def is_current(self):
+        """Whether the files that the settings name, and the statistics, are still those that were read"""
+        return all(_file_state(path) == state for path, state in self._files)
 
     def place(self, entry):
         """The layer of a profile's entry, and its number there"""
@@ -85,10 +102,14 @@ class Net:
     def _take(self, settings):
         """An idle explainer with these settings, or a new one"""
         key = tuple(words(settings))
-        with self._lock:
-            if self._idle.get(key):
-                return key, self._idle[key].pop()
-        return key, _Explainer(self._handle, settings)
+        while True:
+            with self._lock:
+                explainer = self._idle[key].pop() if self._idle.get(key) else None
+            if explainer is None:
+                return key, _Explainer(self._handle, settings)
+            if explainer.is_current():
+                return key, explainer
+            library.psal_net_explainer_rest(explainer.handle.pointer)
 
     def _give_back(self, key, explainer):
         dropped = []

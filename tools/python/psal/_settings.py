@@ -10,6 +10,9 @@ import numpy
 from ._library import Handle, Int64, call, library
 
 
+REPEATED = ("delta", "ignore_extra", "layers")  # options that may be given several times: lists
+
+
 def words(settings):
     """{"k_salient": 5, "signed": True} as ["--k-salient=5", "--signed"]; None and False are not said."""
     result = []
@@ -17,6 +20,8 @@ def words(settings):
         option = "--" + name.replace("_", "-")
         if name == "labels" and isinstance(value, (list, tuple, numpy.ndarray)):
             value = json.dumps([str(label) for label in value])
+        if isinstance(value, (list, tuple)) and name not in REPEATED:
+            raise TypeError(f"{name}: one value, not a list; lists are for {', '.join(REPEATED)} and labels")
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is True:
                 result.append(option)
@@ -39,7 +44,7 @@ def _text(name, value):
         pass
     if isinstance(value, (float, numpy.floating)):
         return repr(float(value))
-    raise TypeError(f"{name}: a text, a number, True or a list of these, not {type(value).__name__}")
+    raise TypeError(f"{name}: a text, a number or True, not {type(value).__name__}")
 
 
 def label_text(label):
