@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/checkpoint.h"
 #include "io/json_output.h"
 #include "saliency/prediction.h"
 #include "saliency/random.h"
@@ -11,10 +12,12 @@
 #include "tools/finetune_program.h"
 #include "tools/layers.h"
 #include "tools/net_internal.h"
+#include "tools/outputs.h"
 #include "tools/prune_program.h"
+#include "tools/run_program.h"
 
 struct psal_net_edit {
-    const psal_net *net;
+    const psal_net_explainer *explainer;
     psal_edit *edit;
     bool one; /* it holds an edit, else only the results of several */
     json_t *results;
@@ -93,7 +96,7 @@ static psal_net_edit *edit_new(const psal_net_result *result, psal_error *err) {
     if (!made)
         psal_fail(err, PSAL_ERR_MEMORY, "out of memory");
     else if ((made->edit = psal_edit_new(result->explainer->net->session.model, err))) {
-        made->net = result->explainer->net;
+        made->explainer = result->explainer;
         made->results = json_object();
         return made;
     }
@@ -314,14 +317,30 @@ static psal_status check_one(const psal_net_edit *edit, psal_error *err) {
     return psal_fail(err, PSAL_ERR_ARGUMENT, "these are several edits: one of --choices and one --k make one");
 }
 
+/* What psal-finetune's --save may be called, and none of the files that the network and its settings came from. */
+static psal_status check_path(const psal_net_edit *edit, const char *path, psal_error *err) {
+    static const char endings[] = ".safetensors|.onnx";
+    const psal_net *net = edit->explainer->net;
+    if (!psal_has_ending(path, endings)) {
+        const psal_status status = psal_checkpoint_check_name(path, err); /* says more, where it knows the format */
+        return status != PSAL_OK ? status
+                                 : psal_fail(err, PSAL_ERR_ARGUMENT, "%s: its name ends in none of %s", path, endings);
+    }
+    if (!net->tensors && psal_same_file(path, net->session.weights))
+        return psal_fail(err, PSAL_ERR_ARGUMENT,
+                         "%s is the file of the network itself, which would be lost: give another name", path);
+    return psal_check_output_file(&psal_run_program, edit->explainer->words.options, path, err);
+}
+
 psal_status psal_net_edit_write(const psal_net_edit *edit, const char *path, psal_error *err) {
     psal_status status = check_one(edit, err);
-    return status == PSAL_OK ? psal_edit_write(&edit->net->session, edit->edit, path, err) : status;
+    if (status == PSAL_OK) status = check_path(edit, path, err);
+    return status == PSAL_OK ? psal_edit_write(&edit->explainer->net->session, edit->edit, path, err) : status;
 }
 
 psal_status psal_net_edit_next(const psal_net_edit *edit, int *parameter, const char **name, const float **values,
                                int *dimensions, int64_t sizes[8], psal_error *err) {
-    const psal_model *model = edit->net->session.model;
+    const psal_model *model = edit->explainer->net->session.model;
     const float *const *changed = psal_edit_values(edit->edit);
     psal_status status = check_one(edit, err);
     if (status != PSAL_OK) return status;

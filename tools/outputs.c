@@ -72,7 +72,7 @@ static psal_status gather(named_files *files, const psal_program *program, const
 }
 
 /* Files that are there are compared as the system knows them, others by their names in their folders. */
-static bool same_file(const char *a, const char *b) {
+bool psal_same_file(const char *a, const char *b) {
     struct stat x, y;
     const bool a_there = stat(a, &x) == 0, b_there = stat(b, &y) == 0;
     if (a_there != b_there) return false;
@@ -86,7 +86,7 @@ static bool same_file(const char *a, const char *b) {
     return stat(folder, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static bool has_ending(const char *path, const char *endings) {
+bool psal_has_ending(const char *path, const char *endings) {
     const char *dot = strrchr(path, '.');
     for (const char *at = endings; dot && *at; at += strcspn(at, "|"), at += *at == '|')
         if (strlen(dot) == strcspn(at, "|") && strncasecmp(dot, at, strlen(dot)) == 0) return true;
@@ -96,7 +96,7 @@ static bool has_ending(const char *path, const char *endings) {
 static psal_status check_endings(const psal_program *program, const psal_options *options, psal_error *err) {
     for (const psal_option *o = program->options; o->kind != PSAL_OPTION_END; o++) {
         const char *path = o->endings ? psal_options_string(options, o->name) : NULL;
-        if (path && !has_ending(path, o->endings))
+        if (path && !psal_has_ending(path, o->endings))
             return psal_fail(err, PSAL_ERR_ARGUMENT, "--%s %s: its name ends in none of %s", o->name, path, o->endings);
     }
     return PSAL_OK;
@@ -110,7 +110,7 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
         const named_file *out = &files.all[i];
         for (size_t j = 0; out->output && j < files.count && status == PSAL_OK; j++) {
             const named_file *other = &files.all[j];
-            if (i == j || (other->output && j < i) || !same_file(out->path, other->path)) continue;
+            if (i == j || (other->output && j < i) || !psal_same_file(out->path, other->path)) continue;
             status = psal_fail(err, PSAL_ERR_ARGUMENT,
                                "%s%s: %s is the file of %s%s too, which would be lost: give another name",
                                out->option ? "--" : "", out->role, out->path, other->option ? "--" : "", other->role);
@@ -128,12 +128,12 @@ psal_status psal_check_output_file(const psal_program *program, const psal_optio
     named_files files = {0};
     psal_status status = gather(&files, program, options, err);
     for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
-        if (same_file(path, files.all[i].path))
+        if (psal_same_file(path, files.all[i].path))
             status = psal_fail(err, PSAL_ERR_ARGUMENT,
-                               "%s would be written, but it is the file of %s%s too, which would be lost: give another "
-                               "--out or --state",
+                               "%s would be written, but it is the file of %s%s too, which would be lost: choose "
+                               "another place for it",
                                path, files.all[i].option ? "--" : "", files.all[i].role);
-    if (status == PSAL_OK && same_file(path, PSAL_PROJECT_NAME))
+    if (status == PSAL_OK && psal_same_file(path, PSAL_PROJECT_NAME))
         status = psal_fail(err, PSAL_ERR_ARGUMENT,
                            "%s would be written, but it is the project file: give another --out", path);
     if (status == PSAL_OK) status = psal_atomic_file_check(path, err);

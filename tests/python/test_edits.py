@@ -110,6 +110,9 @@ def test_refused():
     made, bare = net.statistics(LIST, profiles=True), net.statistics(LIST)
     nan = np.array(made.profiles)
     nan[3, 5] = np.nan
+    own, before = scratch / "own.safetensors", (root / network).read_bytes()
+    own.write_bytes(before)
+    (scratch / "link.safetensors").symlink_to(own)
     tensors = net.explain(bag, "bag", aggregation="tensor", mode="naive")
     against = net.explain(bag, "bag", against="predicted")
     library = [("too many filters", "1201", net.prune, (result,), {"k": 1201}),
@@ -123,15 +126,20 @@ def test_refused():
                ("steps of a search", "--steps", net.finetune, (result,), {"until_correct": True, "steps": 2}),
                ("no such change", "corrects", net.finetune, (result,), {"until_correct": True, "relative": 1e-6, "k": 1}),
                ("a folder that is not there", "nowhere", net.finetune(result, k=1).save, (scratch / "nowhere" / "f",), {}),
+               ("an ending of PyTorch's", "safetensors", net.finetune(result, k=1).save, (scratch / "f.pth",), {}),
+               ("another ending", "safetensors", net.finetune(result, k=1).save, (scratch / "f.dat",), {}),
+               ("the network's file", "lost", psal.load(own).finetune(bag, "bag", k=1).save, (scratch / "link.safetensors",), {}),
+               ("the statistics' file", "lost", net.finetune(bag, "bag", k=1, stats=made).save, (made,), {}),
                ("an unknown similarity", "euclid", net.neighbors, (0, made), {"similarity": "euclid"}),
                ("a sample that is not there", "20", net.neighbors, (20, made), {}), ("a negative one", "-1", net.neighbors, (-1, made), {}),
                ("no neighbours", "top", net.neighbors, (0, made), {"top": 0}), ("NaN", "3", net.neighbors, (0, nan), {})]
     for name, word, function, arguments, named in library:
         message = raised(psal.Error, function, *arguments, **named)
         check(f"refused: {name}", message is not None and word in message and "\n" not in message, message)
+    check("the network's file is as it was", own.read_bytes() == before, "it is another")
     python = [("no profiles", net.neighbors, (0, bare), {}), ("profiles of float64", net.neighbors, (0, made.profiles.astype(float)), {}),
               ("one profile", net.neighbors, (0, made.profiles[0]), {}), ("another length", net.neighbors, (result, made.profiles[:, :5]), {}),
-              ("a query of text", net.neighbors, ("0", made), {}), ("an empty query", net.neighbors, ([], made), {}),
+              ("a query of text", net.neighbors, ("0", made), {}), ("a query that is a bool", net.neighbors, (True, made), {}), ("an empty query", net.neighbors, ([], made), {}),
               ("statistics of roots", net.neighbors, (0, made), {"similarity": "roots", "stats": made}),
               ("mistakes of an array", net.neighbors, (0, made.profiles), {"mistakes": True}),
               ("several choices", net.finetune, (result,), {"choice": ["salient", "random"]}),

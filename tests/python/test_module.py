@@ -5,9 +5,12 @@
 
 Needs NumPy. Prints a line per failure and "N passed, N failed"; the status is 1 when one failed."""
 import contextlib
+import copy
 import ctypes
 import gc
 import io
+import os
+import pickle
 import re
 import statistics
 import sys
@@ -162,6 +165,15 @@ def test_state():
     check("weights twice", "--weights" in (raised(psal.Error, lambda: psal.Net(state, {"weights": network})) or ""), "")
 
 
+def test_inference_mode():
+    class Tensor(np.ndarray):
+        @property
+        def _version(self):
+            raise RuntimeError("Inference tensors do not track version counter.")
+    state = {name: array.view(Tensor) for name, array in tensors_of(network)[0].items()}
+    check("tensors of inference mode", psal.load(state, preprocess=net.preprocess, labels=net.classes).fingerprint == net.fingerprint, "")
+
+
 def test_statistics():
     """psal-stats' numbers and file"""
     spec = "weights/fashion_samples/labels.csv"
@@ -193,7 +205,7 @@ def test_statistics():
                              note.filename == __file__ for note in caught), caught)
     check("used", same(mine.standardized, file.standardized) and not same(mine.standardized, net.explain(bag, "bag").standardized), "")
     for name, arguments, named in (("no labels", (["a.png"],), {}), ("labels", (["a.png"], [1, 2]), {}),
-                                   ("no label", ([bag], [None]), {}), ("room", (spec,), {"profiles": np.empty((20, 3), np.float32)}),
+                                   ("no label", ([bag], [None]), {}), ("labels as a text", ([bag, bag], "88"), {}), ("room", (spec,), {"profiles": np.empty((20, 3), np.float32)}),
                                    ("type", (spec,), {"profiles": np.empty((20, 1200))})):
         check(f"refused: {name}", raised((TypeError, ValueError), net.statistics, *arguments, **named), "")
     for name, arguments in (("a path", ([scratch / "none.png", bag], [1, 2])), ("a class", ([bag, bag], ["bag", "dog"])),
@@ -246,7 +258,21 @@ def test_lock_is_free():
     check("others ran", during > 5, f"{during} rounds in {seconds:.2f} s")
 
 
+def test_fork():
+    """A child of this process is told to load the network itself, whose threads it has not"""
+    ways = {"explain": lambda: net.explain(bag), "statistics": lambda: net.statistics(samples / "labels.csv"),
+            "neighbors": lambda: net.neighbors(0, np.eye(4, dtype=np.float32))}
+    child = os.fork()
+    if child == 0:
+        told = [name for name, way in ways.items() if "in the child" in (raised(RuntimeError, way) or "")]
+        os._exit(0 if told == list(ways) else 1)
+    check("fork", os.waitpid(child, 0)[1] == 0, "not told")
+
+
 def test_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", psal.Note)
+        made = net.statistics(samples / "labels.csv")
     library = [("a file that is not there", "not_there.png", net.explain, ("not_there.png", 1), {}),
                ("a folder", "samples", net.explain, (samples, 1), {}),
                ("no image", "labels.csv", net.explain, (samples / "labels.csv", 1), {}),
@@ -286,6 +312,13 @@ def test_refused():
               ("a setting that is an object", (bag, 1), {"mode": object()}), ("a mask", (np.ma.masked_array(np.zeros((8, 8, 3), np.uint8), True), 1), {}), ("progress that is no function", (bag, 1), {"progress": 3})]
     for name, arguments, named in python:
         check(f"refused: {name}", raised((TypeError, ValueError), net.explain, *arguments, **named), "accepted")
+    for name, function, argument in (("images", net.statistics, "a\0b"), ("weights", psal.load, "a\0b"), ("a folder", net.explain(bag).save, "a\0b"),
+                                     ("statistics", made.save, "a\0b"), ("a class", net.class_number, "a\0b"),
+                                     ("a tensor", psal.load, {"a\0b": np.zeros(3, np.float32)})):
+        check(f"NUL: {name}", "NUL" in (raised(ValueError, function, argument) or ""), "accepted")
+    for function in (copy.copy, copy.deepcopy, pickle.dumps):
+        check(f"{function.__name__} of a handle", raised(TypeError, function, net._handle), "made")
+        check(f"{function.__name__} of a result", function is copy.copy or raised(TypeError, function, net.explain(bag)), "made")
     check("weights of a wrong type", raised(TypeError, psal.load, 3), "")
     check("labels in a dictionary", raised(TypeError, psal.load, network, labels={0: "a"}), "")
     check("kind", raised(psal.Error, net.explain, "x.png", 1) and psal.Error("x", "io").kind == "io", "")
@@ -297,6 +330,7 @@ def test_refused():
 
 
 def test_progress():
+    from psal import _library
     steps = []
     result = net.explain(bag, "bag", noise_iters=4, noise_percent=0.1, progress=lambda done, total: steps.append((done, total)))
     check("steps", steps == [(1, 4), (2, 4), (3, 4), (4, 4)], steps)
@@ -313,6 +347,11 @@ def test_progress():
     def interrupt(done, total):
         raise KeyboardInterrupt
     check("Ctrl-C", raised(KeyboardInterrupt, net.explain, bag, "bag", noise_iters=4, noise_percent=0.1, progress=interrupt) == "", "")
+    step, _library.Watch._step = _library.Watch._step, lambda *_: 1  # as where Ctrl-C comes before the callback's first line
+    try:
+        check("Ctrl-C that is lost", raised(KeyboardInterrupt, net.explain, bag, "bag", noise_iters=4, noise_percent=0.1) == "", "")
+    finally:
+        _library.Watch._step = step
     again = net.explain(bag, "bag", noise_iters=4, noise_percent=0.1)
     check("the same afterwards", same(again.profile, result.profile), "other numbers")
 
@@ -431,5 +470,5 @@ def test_structure():
                                                  "none")["settings"]["version"], psal.__version__)
 
 
-sys.exit(run_tests([test_psal_run, test_images, test_result, test_state, test_statistics, test_threads, test_lock_is_free, test_refused,
+sys.exit(run_tests([test_psal_run, test_images, test_result, test_state, test_inference_mode, test_statistics, test_threads, test_lock_is_free, test_fork, test_refused,
                     test_progress, test_notes, test_overhead, test_memory, test_manual, test_settings_kept, test_structure], scratch))

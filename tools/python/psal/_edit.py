@@ -1,11 +1,10 @@
 """Filters switched off, or corrected, for one image."""
 import collections
 import ctypes
-import os
 
 import numpy
 
-from ._library import NO_WATCH, Handle, Int64, Pointer, Text, Watch, call, call_json, library, texts, view
+from ._library import NO_WATCH, Handle, Int64, Pointer, Text, Watch, call, call_json, library, text_of, texts, view
 from ._settings import words
 
 Pruned = collections.namedtuple("Pruned", "choice k wrong_confidence true_confidence now_right prediction_changed dead_filters")
@@ -36,7 +35,7 @@ class Edit:
 
     def save(self, path):
         """Write the edited network as a checkpoint, which psal and PyTorch load"""
-        call("psal_net_edit_write", self._handle.pointer, os.fsencode(path))
+        call("psal_net_edit_write", self._handle.pointer, text_of(path, "the file's path"))
 
     def __repr__(self):
         row, about = self._about["rows"][0], self._about

@@ -159,8 +159,16 @@ def call_json(name, *arguments):
         library.psal_net_free_text(text)
 
 
+def text_of(text, what):
+    """A path or another text as C takes it, where a NUL would end it"""
+    data = os.fsencode(text)
+    if b"\0" in data:
+        raise ValueError(f"{what}: a NUL in the text")
+    return data
+
+
 def texts(words):
-    return (Text * max(len(words), 1))(*[os.fsencode(word) for word in words])
+    return (Text * max(len(words), 1))(*[text_of(word, "a path or a setting") for word in words])
 
 
 class Handle:
@@ -168,6 +176,9 @@ class Handle:
 
     def __init__(self, pointer, free, *made_of):
         self.pointer, self._free, self._made_of = pointer, free, made_of
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("what the library holds cannot be copied or pickled: load it again, or keep its arrays")
 
     def __del__(self):
         if self.pointer:
@@ -210,6 +221,8 @@ class Watch:
     def __exit__(self, kind, error, trace):
         if self._raised is not None:
             raise self._raised from None
+        if isinstance(error, Error) and error.kind == "cancelled":
+            raise KeyboardInterrupt from None  # Ctrl-C came while ctypes entered _step, and could not be kept
         return False
 
 

@@ -4,7 +4,7 @@ import operator
 
 import numpy
 
-from ._library import call
+from ._library import call, text_of
 from ._result import Result
 from ._settings import array_of
 from ._statistics import Statistics
@@ -36,6 +36,8 @@ def _query(query, length):
         if query.ndim != 1 or query.dtype.kind not in "iu" or len(query) == 0:
             raise ValueError("a query is a Result, a profile, a sample's number or a list of these numbers")
         return None, numpy.ascontiguousarray(query, dtype=numpy.int64), False
+    if isinstance(query, (bool, numpy.bool_)):
+        raise TypeError("a query is a sample's number, not a bool")
     return None, numpy.array([operator.index(query)], numpy.int64), True
 
 
@@ -62,7 +64,7 @@ def neighbors(query, among, top, similarity, stats, mistakes, threads):
 
     def address(array):
         return None if array is None else array.ctypes.data
-    call("psal_net_neighbors", address(profiles), *profiles.shape, similarity.encode(), address(mean), address(std), address(candidates),
+    call("psal_net_neighbors", address(profiles), *profiles.shape, text_of(similarity, "similarity"), address(mean), address(std), address(candidates),
          0 if candidates is None else len(candidates), address(profile), address(numbers), queries, top, threads, address(found),
          address(similarities))
     rows = [[_neighbor(known, sample, value) for sample, value in zip(*row) if sample >= 0]

@@ -3,13 +3,12 @@ import base64
 import collections
 import ctypes
 import html
-import os
 import pathlib
 import tempfile
 
 import numpy
 
-from ._library import Int64, call, call_json, library, view
+from ._library import Int64, call, call_json, library, text_of, view
 
 Filter = collections.namedtuple("Filter", "rank number layer filter saliency naive")
 Filter.__doc__ = """A row of Result.top: rank (from 1), the entry's number in the profile, its layer, its number in the layer, its
@@ -141,9 +140,7 @@ class Result:
 
     def save(self, folder):
         """Write what psal-run writes into a folder: pictures, top_filters.csv, result.json. Their paths."""
-        text = os.fsencode(folder)
-        if b"\0" in text:
-            raise ValueError("the folder's path: a NUL in the text")
+        text = text_of(folder, "the folder's path")
         return [pathlib.Path(path) for path in call_json("psal_net_result_write", self.handle.pointer, text)]
 
     def _pictures(self):

@@ -7,7 +7,7 @@ import os
 
 import numpy
 
-from ._library import Handle, Int64, call, library
+from ._library import Handle, Int64, call, library, text_of
 
 
 REPEATED = ("delta", "ignore_extra", "layers")  # options that may be given several times: lists
@@ -35,8 +35,7 @@ def _text(name, value):
         text = os.fspath(value)
         if isinstance(text, bytes):
             text = os.fsdecode(text)
-        if "\0" in text:
-            raise ValueError(f"{name}: a NUL in the text")
+        text_of(text, name)
         return text
     try:
         return str(operator.index(value))
@@ -52,8 +51,7 @@ def label_text(label):
     if label is None:
         return None
     if isinstance(label, str):
-        if "\0" in label:
-            raise ValueError("label: a NUL in the text")
+        text_of(label, "label")
         return label
     if isinstance(label, (bool, numpy.bool_)):
         raise TypeError("label: a class's number, name or WordNet id, not a bool")
@@ -92,9 +90,11 @@ def tensor_map(state):
             raise TypeError(f"{name}: a tensor of numbers, not {array.dtype}")
         array = numpy.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
         kept.append(array)
-        if hasattr(value, "_version"):
+        try:
             versions.append((name, value, value._version))
-        call("psal_net_add_tensor", pointer, name.encode(), array.dtype.name.encode(), array.ndim,
+        except (AttributeError, RuntimeError):  # NumPy's; PyTorch's of inference mode, which do not count their changes
+            pass
+        call("psal_net_add_tensor", pointer, text_of(name, "a tensor's name"), array.dtype.name.encode(), array.ndim,
              (Int64 * max(array.ndim, 1))(*array.shape), array.ctypes.data)
     return tensors, kept, versions
 
@@ -109,9 +109,7 @@ class Picture:
     def __init__(self, image):
         self.path = self.pixels = self.numbers = None
         if isinstance(image, (str, bytes, os.PathLike)):
-            self.path = os.fsencode(image)
-            if b"\0" in self.path:
-                raise ValueError("the image's path: a NUL in the text")
+            self.path = text_of(image, "the image's path")
             return
         if hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
             image = image.convert("RGB")

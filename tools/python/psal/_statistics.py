@@ -6,7 +6,7 @@ import weakref
 
 import numpy
 
-from ._library import call, library, view
+from ._library import call, library, text_of, view
 
 
 class Statistics:
@@ -32,7 +32,7 @@ class Statistics:
 
     def save(self, path):
         """Write a file of statistics, as psal-stats does"""
-        call("psal_net_statistics_write", self._handle.pointer, os.fsencode(path))
+        call("psal_net_statistics_write", self._handle.pointer, text_of(path, "the file's path"))
 
     def __fspath__(self):
         """A temporary file that holds them, as long as this object lives"""
