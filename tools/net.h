@@ -126,6 +126,8 @@ const double *psal_net_statistics_values(const psal_net_statistics *statistics, 
 /* Of every sample: label, predicted class, confidence of both, loss; each [samples]. */
 void psal_net_statistics_records(const psal_net_statistics *statistics, int *labels, int *predicted,
                                  float *label_confidence, float *confidence, float *loss);
+/* The record of what they are of, as "settings" of an explainer. */
+char *psal_net_statistics_settings(const psal_net_statistics *statistics, psal_error *err);
 /* A file of statistics, as psal-stats writes it. */
 psal_status psal_net_statistics_write(const psal_net_statistics *statistics, const char *path, psal_error *err);
 

@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "saliency/dataset_run.h"
 #include "saliency/summary.h"
+#include "tools/computation_io.h"
 #include "tools/net_internal.h"
 #include "tools/sampling.h"
 #include "tools/skipped.h"
@@ -228,6 +229,10 @@ void psal_net_statistics_records(const psal_net_statistics *statistics, int *lab
         confidence[i] = summary->records[i].predicted_confidence;
         loss[i] = summary->records[i].loss;
     }
+}
+
+char *psal_net_statistics_settings(const psal_net_statistics *statistics, psal_error *err) {
+    return psal_net_text(psal_computation_json(&statistics->statistics->computation), err);
 }
 
 psal_status psal_net_statistics_write(const psal_net_statistics *statistics, const char *path, psal_error *err) {

@@ -110,6 +110,8 @@ def test_refused():
     made, bare = net.statistics(LIST, profiles=True), net.statistics(LIST)
     nan = np.array(made.profiles)
     nan[3, 5] = np.nan
+    tensor = tensors_of(network)[0]
+    stranger = psal.load({**tensor, "fc.bias": tensor["fc.bias"] + 1}, preprocess=net.preprocess, labels=net.classes, mode="naive").explain(bag, "bag")
     own, before = scratch / "own.safetensors", (root / network).read_bytes()
     own.write_bytes(before)
     (scratch / "link.safetensors").symlink_to(own)
@@ -144,6 +146,12 @@ def test_refused():
               ("mistakes of an array", net.neighbors, (0, made.profiles), {"mistakes": True}),
               ("several choices", net.finetune, (result,), {"choice": ["salient", "random"]}),
               ("a list of k", net.finetune, (result,), {"k": [1, 2]}),
+              ("neighbours of another loss", net.neighbors, (net.explain(bag, "bag", logit=True, mode="naive"), made), {}),
+              ("of a signed profile", net.neighbors, (net.explain(bag, "bag", signed=True, mode="naive"), made), {}),
+              ("of gradient times weight", net.neighbors, (net.explain(bag, "bag", gradient_weight=True, mode="naive"), made), {}),
+              ("of another network", net.neighbors, (stranger, made), {}), ("another network's to prune", net.prune, (stranger,), {}),
+              ("another network's to correct", net.finetune, (stranger,), {}),
+              ("statistics of another loss", net.neighbors, (0, made), {"stats": net.statistics(LIST, logit=True)}),
               ("a label twice", net.prune, (result, "bag"), {}), ("settings twice", net.prune, (result,), {"mode": "naive"})]
     for name, function, arguments, named in python:
         check(f"refused: {name}", raised((TypeError, ValueError), function, *arguments, **named), "accepted")

@@ -259,8 +259,9 @@ def test_lock_is_free():
 
 
 def test_fork():
-    """A child of this process is told to load the network itself, whose threads it has not"""
-    ways = {"explain": lambda: net.explain(bag), "statistics": lambda: net.statistics(samples / "labels.csv"),
+    """A child of this process, which has not its threads, is told so, and does not wait for them"""
+    result = net.explain(bag)
+    ways = {"load": lambda: psal.load(network), "save": lambda: result.save(scratch / "child"), "explain": lambda: net.explain(bag), "statistics": lambda: net.statistics(samples / "labels.csv"),
             "neighbors": lambda: net.neighbors(0, np.eye(4, dtype=np.float32))}
     child = os.fork()
     if child == 0:

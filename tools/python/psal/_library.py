@@ -62,6 +62,7 @@ FUNCTIONS = {
     "psal_net_statistics_length": (Int64, (Pointer,)),
     "psal_net_statistics_values": (Pointer, (Pointer, Text)),
     "psal_net_statistics_records": (None, (Pointer, Pointer, Pointer, Pointer, Pointer, Pointer)),
+    "psal_net_statistics_settings": (Pointer, (Pointer,)),
     "psal_net_statistics_write": (Status, (Pointer, Text)),
     "psal_net_prune": (Pointer, (Pointer, Texts, Size, Progress, Pointer)),
     "psal_net_finetune": (Pointer, (Pointer, Texts, Size)),
@@ -140,8 +141,22 @@ def _load():
 library = _load()
 
 
+class _Process:
+    """The one that uses the library: OpenMP's threads are not in a child that it forks, where a call would wait for them forever"""
+    number = None
+
+    @classmethod
+    def check(cls):
+        if cls.number is None:
+            cls.number = os.getpid()
+        elif cls.number != os.getpid():
+            raise RuntimeError("psal was used before this process was forked, and its threads are not here: fork before the first psal.load "
+                               "and load the network in the child, or start processes with multiprocessing's 'spawn'")
+
+
 def call(name, *arguments):
     """Call a function that can fail; its result. Failure is a status other than 0, NULL, or a count of 0."""
+    _Process.check()
     error = _CError()
     result = getattr(library, name)(*arguments, ctypes.byref(error))
     failed = result != 0 if FUNCTIONS[name][0] is Status else not result

@@ -41,8 +41,21 @@ def _query(query, length):
     return None, numpy.array([operator.index(query)], numpy.int64), True
 
 
+def _check_profiles(**compared):
+    """Settings of what is compared, by its name; None where they are not known"""
+    known = [(name, settings) for name, settings in compared.items() if settings is not None]
+    for name, settings in known[1:]:
+        first, expected = known[0]
+        for key in ("fingerprint", "aggregation", "loss", "signed", "gradient_weight"):
+            if settings[key] != expected[key]:
+                what = "network" if key == "fingerprint" else f"profile, {key}"
+                raise ValueError(f"{first} and {name} are of another {what}: {expected[key]} and {settings[key]}")
+
+
 def neighbors(query, among, top, similarity, stats, mistakes, threads):
     known, profiles = _profiles(among)
+    _check_profiles(query=query.json()["settings"] if isinstance(query, Result) else None,
+                    among=None if known is None else known._settings, stats=getattr(stats, "_settings", None))
     profile, numbers, one = _query(query, profiles.shape[1])
     mean = std = candidates = None
     if stats is not None:

@@ -67,7 +67,7 @@ class Net:
     """A network made ready; psal.load makes one. Many threads may use it at once."""
 
     def __init__(self, weights, settings):
-        self._settings, self._kept, self._versions, self._process = settings, None, [], os.getpid()
+        self._settings, self._kept, self._versions = settings, None, []
         said = words(settings)
         array, pointer = texts(said), None
         if is_state(weights):
@@ -93,9 +93,7 @@ class Net:
                 self._said.add(text)
                 warnings.warn(text, Doubt if doubtful else Note, stacklevel=level)
 
-    def _check_usable(self):
-        if os.getpid() != self._process:
-            raise RuntimeError("the network was loaded before this process was forked: load the network in the child")
+    def _check_unchanged(self):
         for name, tensor, version in self._versions:
             if tensor._version != version:
                 raise RuntimeError(f"{name} has changed since psal.load, which shares its memory: load the network again, or "
@@ -135,7 +133,7 @@ class Net:
         if label == "second":
             label, settings["image_target_label"] = None, "second"
         picture = Picture(image)
-        self._check_usable()
+        self._check_unchanged()
         key, explainer = self._take(settings)
         try:
             if progress is None and explainer.copies == 1:
@@ -155,7 +153,7 @@ class Net:
         folders, a table path,label). profiles: keep every profile, as an array of float32 or True for a new one, for neighbors.
         progress(done, total). Settings are those of the profile: aggregation, signed, gradient_weight, logit, logit_difference."""
         said = words({**self._settings, **settings})
-        self._check_usable()
+        self._check_unchanged()
         samples = self._samples(images, labels)
         count = library.psal_net_samples_count(samples.pointer)
         room = None
@@ -185,6 +183,8 @@ class Net:
             return self.explain(image, label, **settings)
         if label is not None or settings:
             raise TypeError("what is explained already has its label and settings")
+        if image.json()["settings"]["fingerprint"] != self.fingerprint:
+            raise ValueError(f"the result is of another network: {image.json()['settings']['arch']}, {image.json()['weights']}")
         return image
 
     def prune(self, image, label=None, *, k=(1, 2, 5, 10, 20), choices=("salient", "random"), how="weights", draws=3, seed=1,
@@ -192,7 +192,7 @@ class Net:
         """Switch filters off and see what that does to the image: a list of Pruned, one for each choice of filters and k, as
         psal-prune measures it. image: as explain takes it, or a Result. Other settings are explain's."""
         result = self._result(image, label, settings)
-        self._check_usable()
+        self._check_unchanged()
         return prune(result, {"k": joined(k), "choices": joined(choices), "how": how, "draws": draws, "seed": seed,
                               "noise_scale": noise_scale, "layers": layers}, progress)
 
@@ -201,7 +201,7 @@ class Net:
         """Correct the image by a gradient step (or steps) on k filters, or with until_correct by the smallest such change that is
         found: an Edit, as psal-finetune makes it. image: as explain takes it, or a Result. Other settings are explain's."""
         result = self._result(image, label, settings)
-        self._check_usable()
+        self._check_unchanged()
         return finetune(result, {"k": k, "choices": choice, "rate": rate, "relative": relative, "steps": steps,
                                  "until_correct": until_correct, "seed": seed, "layers": layers})
 
@@ -212,7 +212,6 @@ class Net:
         among: Statistics with profiles, or an array of naive profiles, samples x filters. similarity: pearson, cosine, normalized
         or roots. stats: Statistics to standardize with, not those of the profiles themselves. mistakes: only samples that are
         wrong."""
-        self._check_usable()
         return neighbors(query, among, top, similarity, stats, mistakes, self.threads)
 
     def _samples(self, images, labels):

@@ -6,7 +6,7 @@ import weakref
 
 import numpy
 
-from ._library import call, library, text_of, view
+from ._library import call, call_json, library, text_of, view
 
 
 class Statistics:
@@ -17,6 +17,7 @@ class Statistics:
         self._handle, self._folder, self.names, self.profiles = handle, None, names, profiles
         pointer, count = handle.pointer, library.psal_net_statistics_count(handle.pointer)
         self.count = count
+        self._settings = call_json("psal_net_statistics_settings", pointer)
         length = (library.psal_net_statistics_length(pointer),)
         self.mean = view(library.psal_net_statistics_values(pointer, b"mean"), length, numpy.float64, handle)
         self.std = view(library.psal_net_statistics_values(pointer, b"std"), length, numpy.float64, handle)
