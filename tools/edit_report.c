@@ -199,7 +199,8 @@ static void print_finding(const psal_edit_report *r, double *room) {
                        corrected == 0        ? subject_is_right(r) ? "becomes wrong" : "is not corrected"
                        : subject_is_right(r) ? "stays right"
                                              : "is corrected");
-        if (!isnan(used)) psal_print(stdout, " by a change of %.0f%s", used, subject_count(r) > 1 ? " (median)" : "");
+        if (!isnan(used))
+            psal_print(stdout, " by a change of %.0f of them%s", used, subject_count(r) > 1 ? " (median)" : "");
         if (r->neighbor_count) printf(", %.1f %% of neighbours", 100 * mean_of(r, v, 3, room).mean);
         if (r->mistakes->right_count)
             printf(", %.1f %% of %d right broken", 100 * mean_of(r, v, 5, room).mean, r->mistakes->right_count);

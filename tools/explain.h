@@ -113,6 +113,8 @@ const char *psal_explain_entry(const psal_explainer *explainer, int64_t entry, i
 
 /* ---- explain_output.c ---- */
 
+/* Whether none of the files that one explanation leaves in --out is one that the command line names. */
+psal_status psal_explanation_check_files(const psal_options *o, psal_error *err);
 /* Whether every entry lies below its mean over the data set. */
 bool psal_explanation_is_below(const psal_explainer *explainer, const psal_explanation *e);
 /* Whether its profile says little: the prediction is right, and most of its gradients are below those of the data

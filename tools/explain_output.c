@@ -14,6 +14,7 @@
 #include "io/npy.h"
 #include "tools/explain.h"
 #include "tools/look_output.h"
+#include "tools/outputs.h"
 #include "tools/print.h"
 
 static const char *class_name(const psal_explainer *x, int class) {
@@ -40,6 +41,8 @@ static const char *const file_names[FILES] = {"filter_saliency.png",
                                               "look.csv",
                                               "result.json"};
 
+static const char *const formats[] = {"png", "svg", "pdf"};
+
 /* Those that --format and --width are about; the overlay has the photo's pixels, and is a PNG. */
 static bool is_figure(int file) {
     return file != OVERLAY && file < TABLE;
@@ -53,6 +56,20 @@ static const char *figure_name(int file, const char *format, char name[64]) {
 
 static const char *file_name(const psal_explainer *x, int file, char name[64]) {
     return is_figure(file) && x->options.figures ? figure_name(file, x->options.format, name) : file_names[file];
+}
+
+/* Also of pictures that are not drawn now: those of another answer are removed. */
+psal_status psal_explanation_check_files(const psal_options *o, psal_error *err) {
+    psal_status status = PSAL_OK;
+    for (int file = 0; file < FILES; file++) {
+        for (size_t i = 0; i < sizeof formats / sizeof *formats && status == PSAL_OK; i++) {
+            char name[64], path[4200];
+            snprintf(path, sizeof path, "%.4000s/%s", psal_options_string(o, "out"),
+                     is_figure(file) ? figure_name(file, formats[i], name) : file_names[file]);
+            status = psal_check_not_named(psal_options_program(o), o, path, err);
+        }
+    }
+    return status;
 }
 
 bool psal_explanation_is_below(const psal_explainer *x, const psal_explanation *e) {
@@ -420,7 +437,6 @@ static bool is_there(const psal_explainer *x, const psal_explanation *e, const c
  * this one's; not where it shows the same answer (`again`). */
 static psal_status remove_stale(const psal_explainer *x, psal_explanation *e, int file, const char *folder, bool again,
                                 psal_error *err) {
-    static const char *const formats[] = {"png", "svg", "pdf"};
     const bool figure = is_figure(file), made = is_made(x, e, file);
     if (again && file != LOOK && file != LOOK_TABLE) return PSAL_OK; /* where was looked is not compared */
     for (int i = 0; i < (figure ? 3 : 1); i++) {

@@ -54,6 +54,18 @@ static psal_status add_value(named_files *files, named_file file, const char *va
     return status;
 }
 
+/* The project file, that of the working folder even where it is not read. */
+static psal_status add_project(named_files *files, const psal_program *program, const psal_options *options,
+                               psal_error *err) {
+    const named_file file = {.role = "the project"};
+    const char *given = psal_options_knows(options, "project") ? psal_options_string(options, "project") : NULL;
+    if (program->makes_project) return PSAL_OK;
+    psal_status status = add(files, file, PSAL_PROJECT_NAME, strlen(PSAL_PROJECT_NAME), "", err);
+    const psal_project *read = psal_options_project(options);
+    if (read && status == PSAL_OK) status = add(files, file, read->path, strlen(read->path), "", err);
+    return status == PSAL_OK && given ? add(files, file, given, strlen(given), "", err) : status;
+}
+
 static psal_status gather(named_files *files, const psal_program *program, const psal_options *options,
                           psal_error *err) {
     psal_status status = PSAL_OK;
@@ -68,7 +80,7 @@ static psal_status gather(named_files *files, const psal_program *program, const
         const named_file file = {.role = output ? "the output" : "an input", .output = output};
         status = add_value(files, file, psal_options_argument(options, i), NULL, err);
     }
-    return status;
+    return status == PSAL_OK ? add_project(files, program, options, err) : status;
 }
 
 /* Files that are there are compared as the system knows them, others by their names in their folders. */
@@ -123,8 +135,8 @@ psal_status psal_check_outputs(const psal_program *program, const psal_options *
     return status;
 }
 
-psal_status psal_check_output_file(const psal_program *program, const psal_options *options, const char *path,
-                                   psal_error *err) {
+psal_status psal_check_not_named(const psal_program *program, const psal_options *options, const char *path,
+                                 psal_error *err) {
     named_files files = {0};
     psal_status status = gather(&files, program, options, err);
     for (size_t i = 0; i < files.count && status == PSAL_OK; i++)
@@ -133,12 +145,14 @@ psal_status psal_check_output_file(const psal_program *program, const psal_optio
                                "%s would be written, but it is the file of %s%s too, which would be lost: choose "
                                "another place for it",
                                path, files.all[i].option ? "--" : "", files.all[i].role);
-    if (status == PSAL_OK && psal_same_file(path, PSAL_PROJECT_NAME))
-        status = psal_fail(err, PSAL_ERR_ARGUMENT,
-                           "%s would be written, but it is the project file: give another --out", path);
-    if (status == PSAL_OK) status = psal_atomic_file_check(path, err);
     free_files(&files);
     return status;
+}
+
+psal_status psal_check_output_file(const psal_program *program, const psal_options *options, const char *path,
+                                   psal_error *err) {
+    psal_status status = psal_check_not_named(program, options, path, err);
+    return status == PSAL_OK ? psal_atomic_file_check(path, err) : status;
 }
 
 void psal_print_written(const psal_program *program, const psal_options *options) {

@@ -11,7 +11,10 @@
  * seen. Devices, pipes and folders may be named twice. */
 psal_status psal_check_outputs(const psal_program *program, const psal_options *options, psal_error *err);
 
-/* The same of a file that no option names: it must be none of those that the command line names, nor the project's. */
+/* Of a file that no option names: it must be none of those that the command line names, nor the project's. */
+psal_status psal_check_not_named(const psal_program *program, const psal_options *options, const char *path,
+                                 psal_error *err);
+/* And it can be written. */
 psal_status psal_check_output_file(const psal_program *program, const psal_options *options, const char *path,
                                    psal_error *err);
 

@@ -370,6 +370,7 @@ static psal_status run_program(psal_run *r, psal_error *err) {
     if (status == PSAL_OK) options.saliency.few_runs = psal_dataset_count(r->samples) < PSAL_MANY_SAMPLES;
     if (status == PSAL_OK && !r->page_alone)
         status = lock_folder(psal_options_string(o, "out"), r->many ? "summary.csv" : "result.json", &r->lock, err);
+    if (status == PSAL_OK && !r->page_alone && !r->many) status = psal_explanation_check_files(o, err);
     if (status == PSAL_OK && psal_options_has(o, "report") && !r->page_alone) status = check_page_name(o, err);
     if (status == PSAL_OK) status = psal_explainer_open(&r->explainer, &r->session, o, &options, err);
     if (status != PSAL_OK) return status;

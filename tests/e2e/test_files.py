@@ -86,6 +86,23 @@ def test_where_outputs_go():
         check(f"{name}: nothing left", not leftovers(folder), leftovers(folder))
 
 
+def test_pictures_among_the_results():
+    """A picture called as one of psal-run's own, in the folder of its results; and a page's JSON called as the project"""
+    folder = fresh("among")
+    picture, project = folder / "input_saliency.png", folder / "mine.json"
+    shutil.copy(bag, picture)
+    for more in ([], ["--figures", "none"], ["--format", "pdf"], ["--figures", "none", "-i", samples / "coat_called_pullover.png"]):
+        done = run("psal-run", "--quiet", "-i", picture, "-l", "Bag", "--out", folder, *more)
+        images = more.count("-i")
+        check(f"{more}: the picture is still there", picture.read_bytes() == bag.read_bytes() and done.returncode == (0 if images else 1)
+              and (images or "which would be lost" in done.stderr.decode()), lines_of(done))
+    project.write_text(json.dumps({"format": 1, "weights": str(network)}))
+    for words in (["psal-run", "--report", folder / "mine.html", "--out", folder / "out"], ["psal-report", "--out", folder / "mine.html"]):
+        done = run(*words, "--quiet", "--project", project, "-i", samples / "coat_called_pullover.png", "-l", "Coat")
+        check(f"{words[0]}: the project is still there", done.returncode == 1 and project.read_text().startswith('{"format"')
+              and "which would be lost" in done.stderr.decode(), lines_of(done))
+
+
 def test_long_names():
     """What will not fit is said before the work, whichever name it is that does not"""
     images = long_list()
@@ -329,5 +346,5 @@ def test_outputs_that_are_inputs():
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests((test_where_outputs_go, test_outputs_that_are_inputs, test_long_names, test_links_in_the_way, test_two_runs,
+    sys.exit(run_tests((test_where_outputs_go, test_outputs_that_are_inputs, test_pictures_among_the_results, test_long_names, test_links_in_the_way, test_two_runs,
                         test_locked_folders, test_files_that_change, test_few_descriptors), scratch))

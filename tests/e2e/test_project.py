@@ -238,6 +238,14 @@ def test_class_of_a_sample():
           note in done.stderr, said(done))
     done = in_project("psal-run", "--project", "none", "-w", network, "-i", picture, "-d", "val/labels.csv", "--json", "--figures", "none")
     check("--data without a project", json.loads(done.stdout or "{}").get("labelled") is True, said(done))
+    for name in ("cat", "dog"):  # fewer folders than classes, numbered by their order: a guess, which is said
+        (project / "two" / name).mkdir(parents=True)
+        shutil.copy(project / picture, project / "two" / name / f"{name}.png")
+    done = in_project("psal-run", "-i", "two/dog/dog.png", "-d", "two", "--figures", "none", "--quiet")
+    check("numbered by order", done.returncode == 0 and "2 class folders for 10 classes, in sorted order" in done.stderr, said(done))
+    os.link(project / "two/dog/dog.png", project / "two/cat/dog.png")
+    done = in_project("psal-run", "-i", "two/dog/dog.png", "-d", "two", "--figures", "none")
+    check("under two classes", done.returncode == 1 and "is a sample of two under two classes: --image-target-label" in done.stderr, said(done))
     done = in_project("psal-run", "-i", copy, "-d", "val/labels.csv")
     check("--data that says nothing", done.returncode == 1 and "is none of its samples" in done.stderr, said(done))
 

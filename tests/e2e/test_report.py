@@ -268,7 +268,7 @@ def test_refusals():
     refused(("--stats", statistics, "-d", samples / "labels.csv"), "--stats does nothing without --store")
     # Nothing that is there is lost.
     (scratch / "psal.json").write_text("{}")
-    refused(("--project", "none", "--out", "psal.html", "-d", samples / "labels.csv"), "it is the project file")
+    refused(("--project", "none", "--out", "psal.html", "-d", samples / "labels.csv"), "the file of the project too")
     check("the project file is as it was", (scratch / "psal.json").read_text() == "{}")
     (scratch / "psal.json").unlink()
     (scratch / "mine").mkdir()
